@@ -1,0 +1,5 @@
+"""Cervix Workbench: scores, explains, measures and stores. No Streamlit, no TensorFlow."""
+
+__version__ = "0.1.0"
+
+RESEARCH_NOTICE = "Research and demonstration only. Not a medical device."

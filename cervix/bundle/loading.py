@@ -1,0 +1,264 @@
+"""Load a bundle only after it has proved itself."""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from pydantic import ValidationError
+
+from cervix.bundle.manifest import MANIFEST_NAME, Manifest, Model, TensorSpec, Variant
+from cervix.bundle.sessions import (
+    CPU_PROVIDER,
+    CUDA_PROVIDER,
+    Arrays,
+    Device,
+    ModelSession,
+    nvidia_device_present,
+    open_session,
+    running_provider,
+)
+from cervix.errors import BundleError
+
+REINSTALL = "Export the bundle again with `python -m training build`, or restore the folder from its release."
+
+
+@dataclass(frozen=True)
+class GoldenCheck:
+    """The replay of one variant's golden vectors on the provider that really ran."""
+
+    model_id: str
+    variant: Variant
+    provider: str
+    largest_difference: float
+    """The largest absolute difference over all outputs, as a share of that output's tolerance."""
+    worst_output: str
+    absolute_difference: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that proved itself: schema, hashes, graph signatures and golden vectors."""
+
+    root: Path
+    manifest: Manifest
+    sha256: str
+    """SHA-256 of ``manifest.json``, which holds the hash of every other file."""
+    sessions: dict[str, ModelSession]
+    checks: list[GoldenCheck]
+
+    @property
+    def short_hash(self) -> str:
+        return self.sha256[:10]
+
+    @property
+    def label(self) -> str:
+        """Name, version and short hash, as every screen and export carries them."""
+        return f"{self.manifest.name} {self.manifest.version} ({self.short_hash})"
+
+    def session(self, model_id: str) -> ModelSession:
+        """The session of a model; a ``BundleError`` where the bundle has none."""
+        if model_id not in self.sessions:
+            raise BundleError(
+                "The bundle has no such model", expected=f"one of {sorted(self.sessions)}", found=repr(model_id)
+            )
+        return self.sessions[model_id]
+
+
+def load_bundle(root: Path, *, device: Device = "auto") -> Bundle:
+    """Verify a bundle and open one session per model on the best device that really runs.
+
+    Parameters
+    ----------
+    root : Path
+        Folder with ``manifest.json``.
+    device : {"auto", "cpu", "cuda"}
+        ``auto`` and ``cuda`` try CUDA where an NVIDIA device is present and fall back to the CPU; what runs is
+        in ``ModelSession.provider``.
+
+    Raises
+    ------
+    BundleError
+        On any mismatch between the manifest and what is there. Nothing is scored.
+    """
+    manifest, digest, contents = read_verified(root)
+    sessions: dict[str, ModelSession] = {}
+    checks: list[GoldenCheck] = []
+    for model in manifest.models:
+        session, check = _open_best(model, contents, device)
+        _require(check)
+        sessions[model.id] = session
+        checks.append(check)
+    return Bundle(root, manifest, digest, sessions, checks)
+
+
+def verify_bundle(root: Path, *, device: Device = "auto") -> list[GoldenCheck]:
+    """Replay the golden vectors of every variant, not only of those that would run here.
+
+    Returns one check a variant, failed ones included; raises ``BundleError`` where the files themselves are
+    not what the manifest declares.
+    """
+    manifest, _, contents = read_verified(root)
+    cuda = device != "cpu" and nvidia_device_present()
+    return [
+        _open_variant(model, variant, contents, CUDA_PROVIDER if cuda and variant.runs_on == "cuda" else CPU_PROVIDER)[1]
+        for model in manifest.models
+        for variant in model.variants
+    ]
+
+
+def read_verified(root: Path) -> tuple[Manifest, str, dict[str, bytes]]:
+    """Read every file of the bundle once and check it against the manifest's sizes and hashes."""
+    path = root / MANIFEST_NAME
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            "The bundle has no readable manifest", expected=str(path), found=error.strerror or "no file", action=REINSTALL
+        ) from error
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise BundleError(
+            f"{MANIFEST_NAME} does not follow the schema at {where}",
+            expected=first["msg"],
+            found=_short(first.get("input")),
+            action=REINSTALL,
+        ) from error
+    contents = {file.path: _read_file(root, file.path, file.bytes, file.sha256) for file in manifest.files}
+    return manifest, hashlib.sha256(text).hexdigest(), contents
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, default=str) if not isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def _read_file(root: Path, name: str, size: int, sha256: str) -> bytes:
+    path = root / name
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise BundleError(f"{name} lies outside the bundle", expected=f"a file under {root}", found=str(path.resolve()))
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{name} is missing from the bundle",
+            expected=f"a file of {size:,} bytes",
+            found=error.strerror or "no file",
+            action=REINSTALL,
+        ) from error
+    if len(content) != size:
+        raise BundleError(
+            f"{name} has the wrong size", expected=f"{size:,} bytes", found=f"{len(content):,} bytes", action=REINSTALL
+        )
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise BundleError(
+            f"{name} has changed since it was exported", expected=f"SHA-256 {sha256[:12]}…", found=f"{digest[:12]}…",
+            action=REINSTALL,
+        )
+    return content
+
+
+def _open_best(model: Model, contents: dict[str, bytes], device: Device) -> tuple[ModelSession, GoldenCheck]:
+    on_cuda = [variant for variant in model.variants if variant.runs_on == "cuda"]
+    on_cpu = [variant for variant in model.variants if variant.runs_on == "cpu"]
+    if on_cuda and device != "cpu" and nvidia_device_present():
+        session, check = _open_variant(model, on_cuda[0], contents, CUDA_PROVIDER)
+        if session.provider == CUDA_PROVIDER:
+            return session, check
+    return _open_variant(model, (on_cpu or on_cuda)[0], contents, CPU_PROVIDER)
+
+
+def _open_variant(
+    model: Model, variant: Variant, contents: dict[str, bytes], provider: str
+) -> tuple[ModelSession, GoldenCheck]:
+    onnx_bytes = contents[variant.file]
+    _check_graph(model, variant, onnx_bytes)
+    try:
+        session = open_session(onnx_bytes, provider)
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many types; each means "does not load"
+        raise BundleError(f"{variant.file} does not load in ONNX Runtime", found=_short(str(error))) from error
+    ready = ModelSession(model, variant, session, running_provider(session))
+    return ready, replay_golden(ready, contents[model.golden])
+
+
+def _check_graph(model: Model, variant: Variant, onnx_bytes: bytes) -> None:
+    """Compare the graph's own signature with the declared one, and refuse data outside the file."""
+    try:
+        graph = onnx.load_model_from_string(onnx_bytes).graph
+    except Exception as error:  # noqa: BLE001 - protobuf's DecodeError has no public base class
+        raise BundleError(f"{variant.file} is not an ONNX model", found=_short(str(error)), action=REINSTALL) from error
+    for tensor in graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise BundleError(
+                f"{variant.file} keeps its weights in another file", expected="weights inside the ONNX file",
+                found=f"external data for {tensor.name}",
+            )
+    for kind, declared, actual in (("input", model.inputs, graph.input), ("output", model.outputs, graph.output)):
+        found = {value.name: _signature(value) for value in actual}
+        for spec in declared:
+            expected = _declared_signature(spec)
+            if found.get(spec.name) != expected:
+                raise BundleError(
+                    f"{variant.file} has another {kind} than the manifest declares",
+                    expected=f"{spec.name} {expected}",
+                    found=f"{spec.name} {found[spec.name]}" if spec.name in found else f"only {sorted(found)}",
+                )
+        if extra := set(found) - {spec.name for spec in declared}:
+            raise BundleError(f"{variant.file} has {kind}s that the manifest does not declare", found=str(sorted(extra)))
+
+
+def _declared_signature(spec: TensorSpec) -> str:
+    return f"{spec.dtype} {tuple(spec.shape)}"
+
+
+def _signature(value: onnx.ValueInfoProto) -> str:
+    tensor = value.type.tensor_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    shape = tuple(dim.dim_param if dim.dim_param else int(dim.dim_value) for dim in tensor.shape.dim)
+    return f"{dtype} {shape}"
+
+
+def replay_golden(session: ModelSession, golden_bytes: bytes) -> GoldenCheck:
+    """Run the golden inputs and compare every output with what export wrote down."""
+    precision = session.variant.precision
+    try:
+        with np.load(io.BytesIO(golden_bytes), allow_pickle=False) as archive:
+            golden: Arrays = dict(archive.items())
+        inputs = {spec.name: golden[f"input:{spec.name}"] for spec in session.model.inputs}
+        expected = {spec.name: golden[f"{precision}:{spec.name}"] for spec in session.model.outputs}
+    except (KeyError, ValueError, OSError) as error:
+        raise BundleError(
+            f"{session.model.golden} does not hold golden vectors for {precision}", found=_short(str(error))
+        ) from error
+    found = session.run(inputs)
+    worst, share, difference = "", -1.0, 0.0
+    for name, values in expected.items():
+        if values.shape != found[name].shape:
+            raise BundleError(
+                f"{session.variant.file} answers the golden vectors in another shape",
+                expected=f"{name} {values.shape}",
+                found=str(found[name].shape),
+            )
+        gap = float(np.max(np.abs(values.astype(np.float64) - found[name].astype(np.float64))))
+        gap = gap if np.isfinite(gap) else float("inf")
+        if gap / session.variant.tolerance[name] > share:
+            worst, share, difference = name, gap / session.variant.tolerance[name], gap
+    return GoldenCheck(session.model.id, session.variant, session.provider, share, worst, difference, share <= 1.0)
+
+
+def _require(check: GoldenCheck) -> None:
+    if not check.passed:
+        raise BundleError(
+            f"{check.variant.file} does not reproduce its golden vectors on {check.provider}",
+            expected=f"{check.worst_output} within {check.variant.tolerance[check.worst_output]:g}",
+            found=f"a difference of {check.absolute_difference:.3g}",
+            action="Nothing is scored with this bundle on this machine.",
+        )

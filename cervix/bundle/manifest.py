@@ -1,0 +1,284 @@
+"""The bundle manifest: a pydantic model whose JSON Schema is published beside every bundle.
+
+Everything the app says about a model comes from here. Preprocessing itself lives inside the ONNX graph; what
+the manifest says of it is description, not a second implementation.
+"""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+SCHEMA_NAME = "manifest.schema.json"
+
+ModelId = Literal["slide", "history", "risk-factors", "risk-factors-with-tests", "hybrid"]
+Precision = Literal["fp32", "fp16", "int8"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+RelativePath = Annotated[str, Field(pattern=r"^(?!/)(?!.*\.\.)[\w./-]+$")]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BundleFile(_Strict):
+    """One file of the bundle."""
+
+    path: RelativePath
+    bytes: int = Field(ge=0)
+    sha256: Sha256
+
+
+class TensorSpec(_Strict):
+    """A named input or output of an ONNX graph. Symbolic dimensions are strings, e.g. ``"N"``."""
+
+    name: str
+    dtype: Literal["uint8", "int32", "float32"]
+    shape: list[int | str]
+    unit: str
+    meaning: str
+    activation: Literal["softmax", "sigmoid", "relu", "none"] = "none"
+
+
+class VariantDifference(_Strict):
+    """How far a variant is from the fp32 reference on data neither was fitted on."""
+
+    computed_on: str
+    n: int = Field(gt=0)
+    largest_probability: float = Field(ge=0.0)
+    mean_probability: float = Field(ge=0.0)
+    agreement: Probability
+    """Share of cases whose most probable class is that of fp32."""
+
+
+class Variant(_Strict):
+    """One exported precision of a model."""
+
+    precision: Precision
+    file: RelativePath
+    runs_on: Literal["cpu", "cuda"]
+    """The device this variant was made for; any device can replay its golden vectors."""
+    tolerance: dict[str, float]
+    """Largest absolute difference allowed per output when the golden vectors are replayed."""
+    difference: VariantDifference | None = None
+    """None for the reference itself."""
+
+
+class Calibration(_Strict):
+    """How raw scores became probabilities. Applied inside the graph."""
+
+    method: Literal["temperature", "platt", "none"]
+    parameters: dict[str, float]
+    fitted_on: str
+
+
+class Threshold(_Strict):
+    """A decision limit on a score, and how it was chosen."""
+
+    task: str
+    value: float
+    chosen_by: str
+
+
+class DerivedTask(_Strict):
+    """A binary question asked of the class probabilities.
+
+    Its score is the probability mass of ``positive`` relative to ``positive + negative``.
+    """
+
+    id: str
+    title: str
+    positive: list[str] = Field(min_length=1)
+    negative: list[str] = Field(min_length=1)
+
+
+class Abstention(_Strict):
+    """When the model must not be heard: the output that says so, and its limit."""
+
+    output: str
+    limit: float
+    chosen_by: str
+
+
+class TileInput(_Strict):
+    """What one tile is, physically."""
+
+    size_px: int = Field(gt=0)
+    spacing_um_px: float = Field(gt=0.0)
+    spacing_source: str
+    steps_in_graph: list[str]
+
+
+class SlideRule(_Strict):
+    """How tile scores become one answer for a slide. See ``cervix.slides.decision``."""
+
+    minimum_tiles: int = Field(gt=0)
+    false_positive_share: Probability
+    """Upper 95 % limit of the share of benign tiles that validation called cancerous."""
+    novel_share_limit: Probability
+    chosen_by: str
+
+
+class FeatureInput(_Strict):
+    """The ordered columns of a patient model. Names are those of ``cervix.patients.vocabulary``."""
+
+    names: list[str] = Field(min_length=1)
+    visits: int = Field(gt=0)
+    steps_in_graph: list[str]
+
+
+class TrainingData(_Strict):
+    """A data source with its licence and how it was split."""
+
+    name: str
+    licence: str
+    citation: str
+    nature: Literal["real", "simulated"]
+    note: str
+    grouped_by: str
+    counts: dict[str, dict[str, int]]
+    """Split -> class -> number of cases."""
+    groups: dict[str, int]
+    """Split -> number of independent groups."""
+
+
+class PublishedFigure(_Strict):
+    """What a paper or notebook reports, to stand beside our own figure."""
+
+    metric: Literal["accuracy", "precision", "recall", "specificity", "f1", "auroc"]
+    value: Probability
+    task: str
+    source: str
+
+
+class Baseline(_Strict):
+    """A deliberately simple rival whose held-out scores are columns of the predictions file."""
+
+    id: str
+    title: str
+
+
+class Evaluation(_Strict):
+    """Held-out predictions, from which every figure the app shows is computed."""
+
+    predictions: RelativePath
+    """Parquet: ``case, group, label, p_<class>…`` and, per baseline, ``<baseline>__p_<class>…``."""
+    precision: Precision
+    """The variant that made the predictions."""
+    split: str
+    baselines: list[Baseline]
+    published: list[PublishedFigure]
+    notes: list[str]
+
+
+class Model(_Strict):
+    """One model of the bundle, whole."""
+
+    id: ModelId
+    title: str
+    task: str
+    outcome: str
+    architecture: str
+    recipe: str
+    seed: int
+    variants: list[Variant] = Field(min_length=1)
+    inputs: list[TensorSpec] = Field(min_length=1)
+    outputs: list[TensorSpec] = Field(min_length=1)
+    classes: list[str] = Field(min_length=2)
+    derived_tasks: list[DerivedTask] = Field(min_length=1)
+    tiles: TileInput | None = None
+    features: FeatureInput | None = None
+    calibration: Calibration
+    thresholds: list[Threshold] = Field(min_length=1)
+    abstention: list[Abstention]
+    slide_rule: SlideRule | None = None
+    training_data: list[TrainingData] = Field(min_length=1)
+    evaluation: Evaluation
+    golden: RelativePath
+    """npz: ``input:<name>`` once, ``<precision>:<output>`` for every variant."""
+    intended_use: list[str] = Field(min_length=1)
+    limits: list[str] = Field(min_length=1)
+    known_failures: list[str]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Model":
+        tasks = {task.id for task in self.derived_tasks}
+        for threshold in self.thresholds:
+            if threshold.task not in tasks:
+                raise ValueError(f"threshold for unknown task {threshold.task!r}, known are {sorted(tasks)}")
+        outputs = {spec.name for spec in self.outputs}
+        named = {name for variant in self.variants for name in variant.tolerance}
+        named |= {limit.output for limit in self.abstention}
+        if unknown := named - outputs:
+            raise ValueError(f"{sorted(unknown)} are not outputs of the graph; outputs are {sorted(outputs)}")
+        if missing := outputs - set.intersection(*(set(variant.tolerance) for variant in self.variants)):
+            raise ValueError(f"no golden tolerance for outputs {sorted(missing)}")
+        labels = {label for task in self.derived_tasks for label in task.positive + task.negative}
+        if unknown := labels - set(self.classes):
+            raise ValueError(f"derived tasks name unknown classes {sorted(unknown)}")
+        if (self.tiles is None) == (self.features is None):
+            raise ValueError("a model reads either tiles or patient features")
+        return self
+
+    def threshold(self, task: str) -> float:
+        """The decision limit of a derived task."""
+        return next(threshold.value for threshold in self.thresholds if threshold.task == task)
+
+
+class Manifest(_Strict):
+    """``bundle/manifest.json``."""
+
+    schema_version: Literal[1]
+    name: str
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    changelog: list[str] = Field(min_length=1)
+    created: datetime
+    stage: Literal["demonstration", "research"]
+    git_commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}(-dirty)?$")]
+    packages: dict[str, str]
+    files: list[BundleFile]
+    models: list[Model] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_every_file(self) -> "Manifest":
+        listed = [file.path for file in self.files]
+        if len(set(listed)) != len(listed):
+            raise ValueError("a file is listed twice")
+        for model in self.models:
+            needed = {model.golden, model.evaluation.predictions, *(variant.file for variant in model.variants)}
+            if unlisted := needed - set(listed):
+                raise ValueError(f"model {model.id!r} uses files that are not listed: {sorted(unlisted)}")
+        ids = [model.id for model in self.models]
+        if len(set(ids)) != len(ids):
+            raise ValueError("a model id is used twice")
+        return self
+
+    def model(self, model_id: ModelId) -> Model:
+        """The model of that id; ``KeyError`` where the bundle has none."""
+        for model in self.models:
+            if model.id == model_id:
+                return model
+        raise KeyError(model_id)
+
+
+def json_schema() -> str:
+    """The published JSON Schema of the manifest, as text."""
+    schema = Manifest.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Cervix Workbench bundle manifest"
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """The manifest as it is written to ``manifest.json``."""
+    return manifest.model_dump_json(indent=2) + "\n"
+
+
+def schema_path(root: Path) -> Path:
+    """Where a bundle carries its JSON Schema."""
+    return root / SCHEMA_NAME

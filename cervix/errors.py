@@ -1,0 +1,57 @@
+"""What can go wrong, said for people: what was expected, what was found, what to do."""
+
+
+class CervixError(Exception):
+    """Root of every error that a page or a command line shows as text.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong, without a full stop.
+    expected, found, action : str, optional
+        What would have been right, what was there instead, and what the reader can do. Never holds
+        patient data.
+    """
+
+    def __init__(self, problem: str, *, expected: str = "", found: str = "", action: str = "") -> None:
+        self.problem = problem
+        self.expected = expected
+        self.found = found
+        self.action = action
+        detail = "; ".join(
+            part for part in (f"expected {expected}" if expected else "", f"found {found}" if found else "") if part
+        )
+        sentence = f"{problem}: {detail}." if detail else f"{problem}."
+        super().__init__(f"{sentence} {action}".strip())
+
+
+class BundleError(CervixError, ValueError):
+    """Raised when a bundle is not exactly what its manifest declares. Nothing is scored with it."""
+
+
+class SlideNotReadable(CervixError, OSError):
+    """Raised when a file is not a slide or image that can be opened and read to its end."""
+
+
+class SlideNotSuitable(CervixError, ValueError):
+    """Raised when a readable image cannot be scored: wrong colour mode, too small, no tissue."""
+
+
+class SlideScaleUnknown(SlideNotSuitable):
+    """Raised when the slide does not state micrometres per pixel and the caller gave none."""
+
+
+class PatientFileError(CervixError, ValueError):
+    """Raised when a patient table cannot be read as a whole, as opposed to single bad rows."""
+
+
+class EvaluationError(CervixError, ValueError):
+    """Raised when a figure cannot be computed from the predictions given."""
+
+
+class SampleUnavailable(CervixError, OSError):
+    """Raised when a sample cannot be fetched from any of its sources."""
+
+
+class Cancelled(CervixError):
+    """Raised when the person who started a job stopped it."""

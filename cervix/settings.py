@@ -1,0 +1,46 @@
+"""Settings, read once from the environment (prefix ``CERVIX_``)."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+class Settings(BaseSettings):
+    """Every switch of the app. Each is an environment variable, e.g. ``CERVIX_DEVICE=cpu``."""
+
+    model_config = SettingsConfigDict(env_prefix="CERVIX_", frozen=True)
+
+    bundle_dir: Path = PROJECT_ROOT / "bundle"
+    home: Path = Field(default_factory=lambda: user_data_path("cervix-workbench"))
+    """Where uploads, results and samples are kept."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    offline: bool = False
+    """Never try the network: the sample slide is then the generated phantom."""
+    sample_slide_url: str = (
+        "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/CMU-1-Small-Region.svs"
+    )
+    sample_timeout_s: float = 15.0
+
+    @property
+    def uploads_dir(self) -> Path:
+        return self.home / "uploads"
+
+    @property
+    def results_dir(self) -> Path:
+        return self.home / "results"
+
+    @property
+    def samples_dir(self) -> Path:
+        return self.home / "samples"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process."""
+    return Settings()

@@ -1,0 +1,46 @@
+"""Pieces of the manifest that every recipe fills in the same way."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cervix.bundle.sessions import Arrays
+from cervix.files import replacing
+
+
+def counts_by_split(labels: NDArray[np.str_], assigned: NDArray[np.str_]) -> dict[str, dict[str, int]]:
+    """Split -> class -> number of cases."""
+    table = pd.crosstab(pd.Series(assigned), pd.Series(labels))
+    return {str(split): {str(label): int(n) for label, n in row.items()} for split, row in table.iterrows()}
+
+
+def groups_by_split(groups: NDArray[np.str_], assigned: NDArray[np.str_]) -> dict[str, int]:
+    """Split -> number of independent groups."""
+    counted = pd.Series(groups).groupby(pd.Series(assigned)).nunique()
+    return {str(split): int(n) for split, n in counted.items()}
+
+
+def write_golden(path: Path, inputs: Arrays, outputs: dict[str, Arrays]) -> None:
+    """Write golden vectors: ``input:<name>`` once, ``<precision>:<output>`` for every variant."""
+    arrays = {f"input:{name}": values for name, values in inputs.items()}
+    arrays |= {
+        f"{precision}:{name}": values for precision, named in outputs.items() for name, values in named.items()
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_predictions(path: Path, frame: pd.DataFrame) -> None:
+    """Write the held-out predictions as parquet, whole or not at all."""
+    with replacing(path) as temporary:
+        frame.to_parquet(temporary, index=False)
