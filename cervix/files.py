@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HASH_BLOCK_BYTES = 1 << 20
+READABLE_BY_ALL = 0o644
 
 
 def sha256_of(path: Path) -> str:
@@ -31,6 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
+        temporary.chmod(READABLE_BY_ALL)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -22,9 +22,7 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     offline: bool = False
     """Never try the network: the sample slide is then the generated phantom."""
-    sample_slide_url: str = (
-        "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/CMU-1-Small-Region.svs"
-    )
+    sample_slide_url: str = "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/CMU-1-Small-Region.svs"
     sample_timeout_s: float = 15.0
 
     @property

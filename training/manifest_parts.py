@@ -1,14 +1,17 @@
 """Pieces of the manifest that every recipe fills in the same way."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cervix.bundle.sessions import Arrays
 from cervix.files import replacing
+
+Array = NDArray[Any]
 
 
 def counts_by_split(labels: NDArray[np.str_], assigned: NDArray[np.str_]) -> dict[str, dict[str, int]]:
@@ -23,12 +26,10 @@ def groups_by_split(groups: NDArray[np.str_], assigned: NDArray[np.str_]) -> dic
     return {str(split): int(n) for split, n in counted.items()}
 
 
-def write_golden(path: Path, inputs: Arrays, outputs: dict[str, Arrays]) -> None:
+def write_golden(path: Path, inputs: Mapping[str, Array], outputs: Mapping[str, Mapping[str, Array]]) -> None:
     """Write golden vectors: ``input:<name>`` once, ``<precision>:<output>`` for every variant."""
     arrays = {f"input:{name}": values for name, values in inputs.items()}
-    arrays |= {
-        f"{precision}:{name}": values for precision, named in outputs.items() for name, values in named.items()
-    }
+    arrays |= {f"{precision}:{name}": values for precision, named in outputs.items() for name, values in named.items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_bytes(path, buffer.getvalue())

@@ -64,7 +64,9 @@ class Bundle:
         """The session of a model; a ``BundleError`` where the bundle has none."""
         if model_id not in self.sessions:
             raise BundleError(
-                "The bundle has no such model", expected=f"one of {sorted(self.sessions)}", found=repr(model_id)
+                "The bundle has no such model",
+                expected=f"one of {sorted(self.sessions)}",
+                found=repr(model_id),
             )
         return self.sessions[model_id]
 
@@ -118,7 +120,10 @@ def read_verified(root: Path) -> tuple[Manifest, str, dict[str, bytes]]:
         text = path.read_bytes()
     except OSError as error:
         raise BundleError(
-            "The bundle has no readable manifest", expected=str(path), found=error.strerror or "no file", action=REINSTALL
+            "The bundle has no readable manifest",
+            expected=str(path),
+            found=error.strerror or "no file",
+            action=REINSTALL,
         ) from error
     try:
         manifest = Manifest.model_validate_json(text)
@@ -155,12 +160,17 @@ def _read_file(root: Path, name: str, size: int, sha256: str) -> bytes:
         ) from error
     if len(content) != size:
         raise BundleError(
-            f"{name} has the wrong size", expected=f"{size:,} bytes", found=f"{len(content):,} bytes", action=REINSTALL
+            f"{name} has the wrong size",
+            expected=f"{size:,} bytes",
+            found=f"{len(content):,} bytes",
+            action=REINSTALL,
         )
     digest = hashlib.sha256(content).hexdigest()
     if digest != sha256:
         raise BundleError(
-            f"{name} has changed since it was exported", expected=f"SHA-256 {sha256[:12]}…", found=f"{digest[:12]}…",
+            f"{name} has changed since it was exported",
+            expected=f"SHA-256 {sha256[:12]}…",
+            found=f"{digest[:12]}…",
             action=REINSTALL,
         )
     return content
@@ -183,7 +193,7 @@ def _open_variant(
     _check_graph(model, variant, onnx_bytes)
     try:
         session = open_session(onnx_bytes, provider)
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many types; each means "does not load"
+    except Exception as error:
         raise BundleError(f"{variant.file} does not load in ONNX Runtime", found=_short(str(error))) from error
     ready = ModelSession(model, variant, session, running_provider(session))
     return ready, replay_golden(ready, contents[model.golden])
@@ -193,15 +203,19 @@ def _check_graph(model: Model, variant: Variant, onnx_bytes: bytes) -> None:
     """Compare the graph's own signature with the declared one, and refuse data outside the file."""
     try:
         graph = onnx.load_model_from_string(onnx_bytes).graph
-    except Exception as error:  # noqa: BLE001 - protobuf's DecodeError has no public base class
+    except Exception as error:
         raise BundleError(f"{variant.file} is not an ONNX model", found=_short(str(error)), action=REINSTALL) from error
     for tensor in graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise BundleError(
-                f"{variant.file} keeps its weights in another file", expected="weights inside the ONNX file",
+                f"{variant.file} keeps its weights in another file",
+                expected="weights inside the ONNX file",
                 found=f"external data for {tensor.name}",
             )
-    for kind, declared, actual in (("input", model.inputs, graph.input), ("output", model.outputs, graph.output)):
+    for kind, declared, actual in (
+        ("input", model.inputs, graph.input),
+        ("output", model.outputs, graph.output),
+    ):
         found = {value.name: _signature(value) for value in actual}
         for spec in declared:
             expected = _declared_signature(spec)

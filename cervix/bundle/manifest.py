@@ -18,7 +18,7 @@ SCHEMA_NAME = "manifest.schema.json"
 ModelId = Literal["slide", "history", "risk-factors", "risk-factors-with-tests", "hybrid"]
 Precision = Literal["fp32", "fp16", "int8"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-RelativePath = Annotated[str, Field(pattern=r"^(?!/)(?!.*\.\.)[\w./-]+$")]
+RelativePath = Annotated[str, Field(pattern=r"^[\w-]+(\.[\w-]+)*(/[\w-]+(\.[\w-]+)*)*$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -216,7 +216,7 @@ class Model(_Strict):
         named |= {limit.output for limit in self.abstention}
         if unknown := named - outputs:
             raise ValueError(f"{sorted(unknown)} are not outputs of the graph; outputs are {sorted(outputs)}")
-        if missing := outputs - set.intersection(*(set(variant.tolerance) for variant in self.variants)):
+        if missing := {name for name in outputs for variant in self.variants if name not in variant.tolerance}:
             raise ValueError(f"no golden tolerance for outputs {sorted(missing)}")
         labels = {label for task in self.derived_tasks for label in task.positive + task.negative}
         if unknown := labels - set(self.classes):
@@ -250,7 +250,11 @@ class Manifest(_Strict):
         if len(set(listed)) != len(listed):
             raise ValueError("a file is listed twice")
         for model in self.models:
-            needed = {model.golden, model.evaluation.predictions, *(variant.file for variant in model.variants)}
+            needed = {
+                model.golden,
+                model.evaluation.predictions,
+                *(variant.file for variant in model.variants),
+            }
             if unlisted := needed - set(listed):
                 raise ValueError(f"model {model.id!r} uses files that are not listed: {sorted(unlisted)}")
         ids = [model.id for model in self.models]

@@ -53,5 +53,7 @@ def check_no_leak(assigned: NDArray[np.str_], groups: NDArray[np.str_]) -> None:
     shared = sorted(group for group, splits in sides.items() if len(splits) > 1)
     if shared:
         raise LeakError(
-            "Groups stand on two sides of the split", expected="each group in one split", found=", ".join(shared[:5])
+            "Groups stand on two sides of the split",
+            expected="each group in one split",
+            found=", ".join(shared[:5]),
         )

@@ -1,0 +1,45 @@
+# Cervix Workbench. Research and demonstration only. Not a medical device.
+#
+#   docker build -t cervix-workbench .
+#   docker build -t cervix-workbench:gpu --build-arg ORT_EXTRAS=cuda,cudnn .
+
+FROM python:3.11-slim
+
+# "cuda,cudnn" adds CUDA 13 and cuDNN 9 to the image, from pip; the host needs only its NVIDIA driver.
+ARG ORT_EXTRAS=""
+
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    STREAMLIT_SERVER_HEADLESS=true \
+    CERVIX_HOME=/data \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+
+WORKDIR /app
+
+# The extra carries the pin of requirements.txt, so that the GPU image runs the version that was tested.
+COPY requirements.txt .
+RUN version="$(sed -n 's/^onnxruntime-gpu==\([^;[:space:]]*\).*/\1/p' requirements.txt)" \
+    && test -n "$version" \
+    && pip install -r requirements.txt ${ORT_EXTRAS:+"onnxruntime-gpu[$ORT_EXTRAS]==$version"}
+
+RUN useradd --create-home --uid 10001 cervix \
+    && mkdir /data \
+    && chown cervix:cervix /data
+
+COPY .streamlit .streamlit
+COPY bundle bundle
+COPY cervix cervix
+COPY pages pages
+COPY streamlit_app.py .
+
+USER cervix
+VOLUME /data
+EXPOSE 8501
+
+# Loading the bundle replays its golden vectors, which the first minute allows for.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=3)"]
+
+CMD ["streamlit", "run", "streamlit_app.py"]

@@ -1,0 +1,116 @@
+"""The model card as Markdown, written from the manifest and the held-out predictions alone."""
+
+from collections.abc import Iterable, Iterator
+
+from cervix import RESEARCH_NOTICE, __version__
+from cervix.bundle import Bundle, Model
+from cervix.evaluation.comparison import comparison_table
+
+
+def model_card(bundle: Bundle) -> str:
+    """The card of the whole bundle: limits and intended use first, then figures with n and interval."""
+    manifest = bundle.manifest
+    lines = [
+        f"# Model card: {manifest.name} {manifest.version}",
+        "",
+        f"> **{RESEARCH_NOTICE}**",
+        "",
+        f"Stage: {manifest.stage}. Created {manifest.created:%Y-%m-%d %H:%M} UTC from commit "
+        f"`{manifest.git_commit[:10]}`. Manifest SHA-256 `{bundle.sha256}`. Card written by Cervix Workbench {__version__}.",
+        "",
+    ]
+    for model in manifest.models:
+        lines += _model_section(bundle, model)
+    lines += ["## Provenance", "", *_table(["package", "version"], manifest.packages.items()), ""]
+    lines += _table(
+        ["file", "bytes", "SHA-256"],
+        ((file.path, f"{file.bytes:,}", f"`{file.sha256[:16]}…`") for file in manifest.files),
+    )
+    lines += ["", "## Changelog", "", *_bullets(manifest.changelog), ""]
+    return "\n".join(lines)
+
+
+def _model_section(bundle: Bundle, model: Model) -> Iterator[str]:
+    yield from (f"## {model.title}", "", f"`{model.id}` · {model.architecture}", "")
+    yield from ("### Limits", "", *_bullets(model.limits), "")
+    yield from ("### Known failures", "", *_bullets(model.known_failures), "")
+    yield from ("### Intended use", "", *_bullets(model.intended_use), "")
+    yield from (f"Task: {model.task}.", "", f"Outcome: {model.outcome}.", "")
+    yield from (
+        "### Held-out figures",
+        "",
+        f"Computed on {model.evaluation.split}; 95 % intervals in brackets.",
+        "",
+    )
+    for task in model.derived_tasks:
+        comparison = comparison_table(bundle, model, task)
+        yield from (f"**{task.title}** (threshold {model.threshold(task.id):.3g})", "")
+        yield from _table(list(comparison.columns), comparison.itertuples(index=False))
+        yield ""
+    yield from (*_bullets(model.evaluation.notes), "")
+    yield from ("### Thresholds, calibration, abstention", "")
+    yield from _bullets(f"{item.task}: {item.value:.3g}. {_sentence(item.chosen_by)}" for item in model.thresholds)
+    parameters = ", ".join(f"{name} {value:.3g}" for name, value in model.calibration.parameters.items())
+    yield from _bullets([f"Calibration: {model.calibration.method} ({parameters}), fitted on {model.calibration.fitted_on}."])
+    yield from _bullets(f"Abstains on {item.output} {item.limit:.3g}: {item.chosen_by}." for item in model.abstention)
+    if model.slide_rule:
+        yield from _bullets([f"Slide rule: {_sentence(model.slide_rule.chosen_by)}"])
+    yield from ("", "### Variants", "")
+    yield from _table(
+        ["variant", "runs on", "largest probability difference to fp32", "agreement with fp32", "n"],
+        (
+            (
+                v.precision,
+                v.runs_on,
+                f"{v.difference.largest_probability:.3g}",
+                f"{v.difference.agreement:.2%}",
+                v.difference.n,
+            )
+            if v.difference
+            else (v.precision, v.runs_on, "reference", "reference", "–")
+            for v in model.variants
+        ),
+    )
+    yield from ("", "### Training data", "")
+    for data in model.training_data:
+        yield f"- **{data.name}** ({data.nature}; {data.licence}). {data.note} Split by {data.grouped_by}. {data.citation}"
+    yield ""
+    for data in model.training_data:
+        if data.counts:
+            classes = sorted({label for row in data.counts.values() for label in row})
+            yield from _table(
+                ["split", *classes, "groups"],
+                (
+                    (
+                        split,
+                        *(f"{data.counts[split].get(label, 0):,}" for label in classes),
+                        f"{data.groups[split]:,}",
+                    )
+                    for split in ("train", "validation", "test")
+                    if split in data.counts
+                ),
+            )
+            yield ""
+    yield from ("### Inputs and preprocessing", "")
+    if model.tiles:
+        yield from _bullets(
+            [f"Tiles of {model.tiles.size_px} px at {model.tiles.spacing_um_px:g} µm per pixel. {model.tiles.spacing_source}"]
+        )
+        yield from _bullets(f"In the graph: {step}" for step in model.tiles.steps_in_graph)
+    if model.features:
+        yield from _bullets([f"{len(model.features.names)} features: {', '.join(model.features.names)}."])
+        yield from _bullets(f"In the graph: {step}" for step in model.features.steps_in_graph)
+    yield ""
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
+
+
+def _bullets(items: Iterable[str]) -> list[str]:
+    return [f"- {item}" for item in items]
+
+
+def _table(header: list[str], rows: Iterable[Iterable[object]]) -> list[str]:
+    lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
+    return lines + [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]

@@ -1,0 +1,133 @@
+"""``python -m cervix bundle verify | slide | patients``: the app's work without the app."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from threading import Event
+
+import pandas as pd
+from tqdm import tqdm
+
+from cervix import RESEARCH_NOTICE
+from cervix.bundle import load_bundle, verify_bundle
+from cervix.errors import Cancelled, CervixError
+from cervix.files import replacing
+from cervix.patients.reading import read_patients
+from cervix.patients.scoring import score_patients
+from cervix.provenance import provenance_of
+from cervix.settings import get_settings
+from cervix.slides.reading import open_slide
+from cervix.slides.scoring import ScoreProgress, score_slide
+
+EXIT_REFUSED = 1
+EXIT_CANCELLED = 130
+RISK_MODELS = ("risk-factors", "risk-factors-with-tests")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns 0 on success, 1 with one sentence on stderr where the input or the bundle is refused, 130 when stopped.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except Cancelled as error:
+        print(error, file=sys.stderr)
+        return EXIT_CANCELLED
+    except CervixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+
+
+def _verify(options: argparse.Namespace) -> int:
+    checks = verify_bundle(options.path, device=options.device)
+    table = pd.DataFrame(
+        {
+            "file": [check.variant.file for check in checks],
+            "variant": [check.variant.precision for check in checks],
+            "provider": [check.provider for check in checks],
+            "largest golden difference": [
+                f"{check.absolute_difference:.2g} in {check.worst_output} "
+                f"(tolerance {check.variant.tolerance[check.worst_output]:g})"
+                for check in checks
+            ],
+            "verdict": ["ok" if check.passed else "FAILED" for check in checks],
+        }
+    )
+    print(table.to_string(index=False))
+    return 0 if all(check.passed for check in checks) else EXIT_REFUSED
+
+
+def _slide(options: argparse.Namespace) -> int:
+    slide = open_slide(options.file, spacing_um_px=options.mpp)
+    for notice in slide.notices:
+        print(f"note: {notice}", file=sys.stderr)
+    bundle = load_bundle(options.bundle, device=options.device)
+    stop = Event()
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    with tqdm(unit="tile", desc="scoring", disable=None) as bar:
+
+        def show(progress: ScoreProgress) -> None:
+            bar.total = progress.total
+            bar.update(progress.done - bar.n)
+
+        score = score_slide(slide, bundle, on_progress=show, cancel=stop)
+    stem = options.file.stem
+    with replacing(options.out / f"{stem}-tiles.csv") as temporary:
+        score.export_table().to_csv(temporary, index=False)
+    with replacing(options.out / f"{stem}-summary.json") as temporary:
+        temporary.write_text(score.summary.model_dump_json(indent=2), encoding="utf-8")
+    answer, timings = score.summary.answer, score.summary.timings
+    print(f"{answer.headline}. {answer.reason}")
+    print(
+        f"{answer.tiles:,} tiles in {timings.total_s:.1f} s ({timings.tiles_per_s:.1f} tiles/s) on "
+        f"{score.summary.provenance.provider}; bundle {bundle.label}"
+    )
+    print(f"written to {options.out}. {RESEARCH_NOTICE}")
+    return 0
+
+
+def _patients(options: argparse.Namespace) -> int:
+    table = read_patients(options.file, strict=options.strict)
+    for notice in table.notices:
+        print(f"note: {notice}", file=sys.stderr)
+    for problem in table.problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    bundle = load_bundle(options.bundle, device=options.device)
+    with tqdm(total=len(table.frame), unit="patient", desc="scoring", disable=None) as bar:
+        scores = score_patients(table, bundle.session(options.model), on_progress=lambda done, _: bar.update(done - bar.n))
+    with replacing(options.out) as temporary:
+        provenance_of(bundle, options.model).stamp(scores).to_csv(temporary, index=False)
+    print(f"{len(scores):,} patients scored with {options.model} of {bundle.label}; written to {options.out}")
+    print(RESEARCH_NOTICE)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    settings = get_settings()
+    parser = argparse.ArgumentParser(prog="python -m cervix", description=f"{__doc__} {RESEARCH_NOTICE}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--device", choices=("auto", "cpu", "cuda"), default=settings.device)
+
+    bundle = commands.add_parser("bundle", help="inspect a bundle").add_subparsers(required=True, metavar="COMMAND")
+    verify = bundle.add_parser("verify", parents=[common], help="check hashes, signatures and golden vectors")
+    verify.add_argument("path", type=Path, nargs="?", default=settings.bundle_dir)
+    verify.set_defaults(run=_verify)
+
+    common.add_argument("--bundle", type=Path, default=settings.bundle_dir, help="folder of the bundle")
+    slide = commands.add_parser("slide", parents=[common], help="score a whole-slide image or picture")
+    slide.add_argument("file", type=Path)
+    slide.add_argument("--out", type=Path, required=True, help="folder for the tile table and the summary")
+    slide.add_argument("--mpp", type=float, help="micrometres per pixel, where the file does not say")
+    slide.set_defaults(run=_slide)
+
+    patients = commands.add_parser("patients", parents=[common], help="score a risk-factor table")
+    patients.add_argument("file", type=Path)
+    patients.add_argument("--out", type=Path, required=True, help="CSV to write")
+    patients.add_argument("--model", choices=RISK_MODELS, default=RISK_MODELS[0])
+    patients.add_argument("--strict", action="store_true", help="stop at the first bad row instead of leaving it out")
+    patients.set_defaults(run=_patients)
+    return parser

@@ -1,0 +1,52 @@
+"""Our held-out figures beside the simple rivals and the published ones."""
+
+import pandas as pd
+
+from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import DerivedTask
+from cervix.evaluation.heldout import load_predictions, task_scores
+from cervix.evaluation.metrics import Interval
+
+METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auroc")
+
+
+def percent(interval: Interval) -> str:
+    """``98.3 % (96.1–99.2)``."""
+    return f"{interval.value * 100:.1f} % ({interval.low * 100:.1f}–{interval.high * 100:.1f})"
+
+
+def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.DataFrame:
+    """One row a source: this model, each baseline, each publication; one column a metric, as text.
+
+    Baselines are called at 0.5; the model at its own threshold.
+    """
+    frame = load_predictions(bundle, model)
+    rows = [
+        _row(
+            "This model",
+            f"{model.evaluation.split}, {model.evaluation.precision}",
+            frame,
+            task,
+            "",
+            model.threshold(task.id),
+        )
+    ]
+    rows += [_row(baseline.title, "same cases", frame, task, baseline.id, 0.5) for baseline in model.evaluation.baselines]
+    published: dict[str, dict[str, str]] = {}
+    for figure in model.evaluation.published:
+        if figure.task == task.id:
+            published.setdefault(figure.source, {})[figure.metric] = f"{figure.value * 100:.4g} %"
+    rows += [
+        {"source": "Published", "computed on": source, "n": "not stated"}
+        | {metric: figures.get(metric, "–") for metric in METRICS}
+        for source, figures in published.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _row(title: str, where: str, frame: pd.DataFrame, task: DerivedTask, baseline: str, threshold: float) -> dict[str, str]:
+    report = task_scores(frame, task, baseline=baseline).report(threshold)
+    size = f"{report.n:,} ({report.groups:,} groups)" if report.groups < report.n else f"{report.n:,}"
+    return {"source": title, "computed on": where, "n": size} | {
+        metric: percent(report.metrics[metric]) if metric in report.metrics else "–" for metric in METRICS
+    }

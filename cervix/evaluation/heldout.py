@@ -1,0 +1,73 @@
+"""Held-out predictions of a bundle, asked as binary questions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import DerivedTask
+from cervix.errors import EvaluationError
+from cervix.evaluation.metrics import BinaryReport, binary_report
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """The cases of one binary task.
+
+    Attributes
+    ----------
+    positive : (n,) bool truth
+    score : (n,) in 0..1
+    groups : (n,)
+    """
+
+    positive: NDArray[np.bool_]
+    score: NDArray[np.float64]
+    groups: NDArray[np.str_]
+
+    def report(self, threshold: float) -> BinaryReport:
+        return binary_report(self.positive, self.score, self.groups, threshold)
+
+
+def load_predictions(bundle: Bundle, model: Model) -> pd.DataFrame:
+    """The held-out predictions of a model: ``case, group, label, p_<class>…`` and baseline columns."""
+    frame = pd.read_parquet(bundle.root / model.evaluation.predictions)
+    needed = ["case", "group", "label", *(f"p_{label}" for label in model.classes)]
+    if missing := [name for name in needed if name not in frame]:
+        raise EvaluationError(
+            f"{model.evaluation.predictions} lacks columns",
+            expected=", ".join(needed),
+            found=f"no {', '.join(missing)}",
+        )
+    return frame
+
+
+def task_scores(frame: pd.DataFrame, task: DerivedTask, *, baseline: str = "") -> TaskScores:
+    """Reduce class probabilities to one binary task.
+
+    Cases of other classes are left out; the score is P(positive) / (P(positive) + P(negative)).
+
+    Parameters
+    ----------
+    baseline : str
+        Id of a baseline whose columns to use instead of the model's own.
+    """
+    prefix = f"{baseline}__p_" if baseline else "p_"
+    rows = frame[frame["label"].isin(task.positive + task.negative)]
+    positive_mass = rows[[prefix + label for label in task.positive]].sum(axis=1).to_numpy(np.float64)
+    negative_mass = rows[[prefix + label for label in task.negative]].sum(axis=1).to_numpy(np.float64)
+    total = positive_mass + negative_mass
+    return TaskScores(
+        positive=rows["label"].isin(task.positive).to_numpy(bool),
+        score=np.divide(positive_mass, total, out=np.full(len(rows), 0.5), where=total > 0),
+        groups=rows["group"].to_numpy(dtype=str),
+    )
+
+
+def class_confusion(frame: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Counts of true class (rows) by most probable class (columns)."""
+    predicted = frame[[f"p_{label}" for label in classes]].to_numpy().argmax(axis=1)
+    counts = pd.crosstab(frame["label"], np.asarray(classes)[predicted])
+    return counts.reindex(index=classes, columns=classes, fill_value=0)

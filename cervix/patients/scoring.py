@@ -1,0 +1,69 @@
+"""Score a patient table with one of the risk-factor models."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cervix.bundle import ModelSession
+from cervix.patients.reading import PatientTable
+from cervix.patients.vocabulary import PATIENT_ID
+
+BATCH_ROWS = 8192
+BIOPSY_TASK = "biopsy"
+
+
+def feature_names(session: ModelSession) -> list[str]:
+    """The model's input columns, in order."""
+    if session.model.features is None:
+        raise ValueError(f"model {session.model.id!r} reads no patient features")
+    return session.model.features.names
+
+
+def feature_array(frame: pd.DataFrame, names: list[str]) -> NDArray[np.float32]:
+    """Raw values ``(n, 1, features)`` with NaN where not known: one visit, nothing imputed or scaled."""
+    return frame[names].to_numpy(np.float32)[:, None, :]
+
+
+def score_patients(
+    table: PatientTable, session: ModelSession, *, on_progress: Callable[[int, int], None] | None = None
+) -> pd.DataFrame:
+    """Score every readable row. Pure.
+
+    Parameters
+    ----------
+    on_progress : callable, optional
+        Called with (rows done, rows in all) after each batch.
+
+    Returns
+    -------
+    DataFrame
+        Index as the table's; ``patient_id`` where there is one, ``risk`` in 0..1, ``flagged`` (at or above the
+        manifest's threshold), ``known_share`` of the inputs, ``abstained`` where too little is known.
+    """
+    names = feature_names(session)
+    risk = np.empty(len(table.frame), np.float32)
+    known_share = np.empty(len(table.frame), np.float32)
+    for start in range(0, len(table.frame), BATCH_ROWS):
+        rows = table.frame.iloc[start : start + BATCH_ROWS]
+        out = session.run({"features": feature_array(rows, names)}, ["risk", "known_share"])
+        done = start + len(rows)
+        risk[start:done] = out["risk"]
+        known_share[start:done] = out["known_share"]
+        if on_progress:
+            on_progress(done, len(table.frame))
+    limit = next((item.limit for item in session.model.abstention if item.output == "known_share"), 0.0)
+    scores = pd.DataFrame(
+        {
+            "risk": risk,
+            "flagged": risk >= session.model.threshold(BIOPSY_TASK),
+            "known_share": known_share,
+            "abstained": known_share < limit,
+        },
+        index=table.frame.index,
+    )
+    scores.loc[scores["abstained"], "flagged"] = False
+    if PATIENT_ID in table.frame:
+        scores.insert(0, PATIENT_ID, table.frame[PATIENT_ID])
+    return scores

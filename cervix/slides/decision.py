@@ -1,0 +1,99 @@
+"""From tile scores to one answer for a slide, in words that can be checked."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from cervix.bundle.manifest import Model
+from cervix.evaluation.metrics import Interval, wilson_interval
+
+CLASS_TITLES = {"benign": "Benign", "scc": "Squamous-cell carcinoma", "ac": "Adenocarcinoma"}
+CANCEROUS_TASK = "cancerous"
+
+Verdict = Literal["cancer", "no-cancer", "undecided", "abstained"]
+
+
+class SlideAnswer(BaseModel):
+    """The slide-level decision with the rule and the numbers that made it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Verdict
+    headline: str
+    reason: str
+    rule: str
+    tiles: int
+    novel_tiles: int
+    accepted_tiles: int
+    cancerous_tiles: int
+    cancerous_share: Interval | None
+    """Share of accepted tiles called cancerous with its Wilson 95 % interval; None without accepted tiles."""
+    class_tiles: dict[str, int]
+    """Most probable class of the accepted tiles."""
+
+
+def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], model: Model) -> SlideAnswer:
+    """Apply the bundle's slide rule.
+
+    Tiles beyond the novelty limit are left out. The slide is called cancerous when the lower 95 % limit of the
+    share of cancerous tiles lies above the false-positive share seen in validation, free of it when the upper
+    limit lies below, and undecided in between. Too few tiles, or too many novel ones, and the model abstains.
+
+    Parameters
+    ----------
+    probabilities : (n, classes), in the order of ``model.classes``
+    novelty : (n,)
+    """
+    rule = model.slide_rule
+    if rule is None:
+        raise ValueError(f"model {model.id!r} declares no slide rule")
+    cancerous_task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
+    positive = [model.classes.index(label) for label in cancerous_task.positive]
+    novel = novelty > next(limit.limit for limit in model.abstention if limit.output == "novelty")
+    accepted = probabilities[~novel]
+    cancerous = accepted[:, positive].sum(axis=1) >= model.threshold(CANCEROUS_TASK)
+    n, k = len(accepted), int(cancerous.sum())
+    share = wilson_interval(k, n) if n else None
+    top = accepted.argmax(axis=1)
+    class_tiles = {label: int((top == index).sum()) for index, label in enumerate(model.classes)}
+
+    verdict: Verdict
+    if len(probabilities) < rule.minimum_tiles:
+        verdict, headline = "abstained", "No answer: too little tissue"
+        reason = f"{len(probabilities)} tiles of tissue; the rule needs {rule.minimum_tiles}."
+    elif novel.mean() > rule.novel_share_limit or share is None:
+        verdict, headline = "abstained", "No answer: not tissue the model knows"
+        reason = (
+            f"{novel.mean():.0%} of {len(novel):,} tiles are unlike anything the model was trained on "
+            f"(limit {rule.novel_share_limit:.0%})."
+        )
+    elif share.low > rule.false_positive_share:
+        subtype = model.classes[max(positive, key=lambda index: int((top[cancerous] == index).sum()))]
+        verdict, headline = "cancer", CLASS_TITLES[subtype]
+        reason = f"{k:,} of {n:,} accepted tiles are called cancerous, most of them {CLASS_TITLES[subtype].lower()}."
+    elif share.high <= rule.false_positive_share:
+        verdict, headline = "no-cancer", "No carcinoma found"
+        reason = f"{k:,} of {n:,} accepted tiles are called cancerous, no more than errors on benign tissue explain."
+    else:
+        verdict, headline = "undecided", "Undecided"
+        reason = f"{k:,} of {n:,} accepted tiles are called cancerous: too many to dismiss, too few to call."
+    return SlideAnswer(
+        verdict=verdict,
+        headline=headline,
+        reason=reason,
+        rule=(
+            f"A tile is cancerous when P({' + '.join(cancerous_task.positive)}) ≥ {model.threshold(CANCEROUS_TASK):.2f}. "
+            f"The slide is called when the 95 % interval of the share of cancerous tiles lies wholly above "
+            f"{rule.false_positive_share:.1%}, the most that errors on benign validation tissue explain, and cleared when "
+            f"it lies wholly below. Neighbouring tiles are treated as independent, so the interval is narrower "
+            f"than the truth."
+        ),
+        tiles=len(probabilities),
+        novel_tiles=int(novel.sum()),
+        accepted_tiles=n,
+        cancerous_tiles=k,
+        cancerous_share=share,
+        class_tiles=class_tiles,
+    )

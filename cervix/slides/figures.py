@@ -1,0 +1,108 @@
+"""The slide viewer: a Plotly map whose raster layers are the routes of ``cervix.web``."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from cervix.slides.decision import CLASS_TITLES
+from cervix.slides.deepzoom import CLASS_COLOURS, MAP_TILE_PX, WorldMap
+
+VIEWER_HEIGHT = 620
+# Beyond this many points a browser's hover slows down; the rest stay visible in the heat layer.
+MAX_CLICKABLE_TILES = 20_000
+SELECTION_COLOUR = "#111111"
+
+
+def viewer_figure(
+    world: WorldMap,
+    tile_url: str,
+    tiles: pd.DataFrame | None = None,
+    *,
+    heat_url: str | None = None,
+    heat_opacity: float = 0.6,
+    selected: tuple[int, int] | None = None,
+) -> go.Figure:
+    """A deep-zoom map of a slide.
+
+    Parameters
+    ----------
+    tile_url, heat_url : str
+        Absolute addresses with ``{z}/{x}/{y}``.
+    tiles : DataFrame, optional
+        ``SlideScore.tiles``; each gets a hover text and can be clicked.
+    selected : (x_l0_px, y_l0_px), optional
+        Corner of the tile to outline.
+    """
+    figure = go.Figure()
+    if tiles is not None and len(tiles):
+        figure.add_trace(_clickable_tiles(world, tiles.head(MAX_CLICKABLE_TILES)))
+    else:
+        figure.add_trace(go.Scattermap(lon=[], lat=[]))
+    if selected is not None and tiles is not None:
+        size = int(tiles["size_l0_px"].iloc[0])
+        x = selected[0] + np.array([0, size, size, 0, 0])
+        y = selected[1] + np.array([0, 0, size, size, 0])
+        lon, lat = world.lon_lat(x, y)
+        figure.add_trace(
+            go.Scattermap(lon=lon, lat=lat, mode="lines", line={"color": SELECTION_COLOUR, "width": 4}, hoverinfo="skip")
+        )
+    layers = [{"sourcetype": "raster", "source": [tile_url], "below": "traces", "maxzoom": world.max_zoom}]
+    if heat_url:
+        layers.append(
+            {
+                "sourcetype": "raster",
+                "source": [heat_url],
+                "below": "traces",
+                "maxzoom": world.max_zoom,
+                "opacity": heat_opacity,
+            }
+        )
+    lon, lat = world.lon_lat(world.width_l0_px / 2, world.height_l0_px / 2)
+    figure.update_layout(
+        map={
+            "style": "white-bg",
+            "layers": layers,
+            "center": {"lon": float(lon), "lat": float(lat)},
+            "zoom": world.zoom_to_fit(2 * MAP_TILE_PX, VIEWER_HEIGHT),
+        },
+        height=VIEWER_HEIGHT,
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        showlegend=False,
+        uirevision="keep the view",
+        clickmode="event+select",
+    )
+    return figure
+
+
+def _clickable_tiles(world: WorldMap, tiles: pd.DataFrame) -> go.Scattermap:
+    half = tiles["size_l0_px"].to_numpy() / 2
+    lon, lat = world.lon_lat(tiles["x_l0_px"].to_numpy() + half, tiles["y_l0_px"].to_numpy() + half)
+    classes = [name.removeprefix("p_") for name in tiles.columns if name.startswith("p_")]
+    probability = tiles[[f"p_{label}" for label in classes]].to_numpy()
+    top = probability.argmax(axis=1)
+    lines = [f"{CLASS_TITLES.get(label, label)} %{{customdata[{index}]:.0%}}" for index, label in enumerate(classes)]
+    return go.Scattermap(
+        lon=lon,
+        lat=lat,
+        mode="markers",
+        marker={"size": 9, "opacity": 0.45, "color": [CLASS_COLOURS.get(classes[index], "#767676") for index in top]},
+        selected={"marker": {"opacity": 0.45}},
+        unselected={"marker": {"opacity": 0.45}},
+        customdata=np.column_stack([probability, tiles["novelty"]]),
+        hovertemplate="<br>".join([*lines, f"novelty %{{customdata[{len(classes)}]:.1f}}", "click for Grad-CAM"])
+        + "<extra></extra>",
+    )
+
+
+def probability_histogram(tiles: pd.DataFrame) -> go.Figure:
+    """How sure the model is, over all tiles: the distribution of the cancer probability."""
+    cancer = 1.0 - tiles["p_benign"]
+    figure = go.Figure(go.Histogram(x=cancer, xbins={"start": 0, "end": 1.0001, "size": 0.05}, marker_color="#5B6B73"))
+    figure.update_layout(
+        height=220,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis={"title": "Probability of carcinoma", "range": [0, 1]},
+        yaxis={"title": "Tiles"},
+        bargap=0.05,
+    )
+    return figure

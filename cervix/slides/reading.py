@@ -1,0 +1,252 @@
+"""Open a whole-slide image or a plain picture, and read it in level-0 coordinates."""
+
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import openslide
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
+from cervix.files import sha256_of
+
+READABLE = "a whole-slide image (SVS, NDPI, SCN, MRXS, BIF, tiled TIFF) or an RGB PNG, JPEG or TIFF"
+PLAIN_FORMATS = ("PNG", "JPEG", "TIFF")
+PLAIN_SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "TIFF": (".tif", ".tiff")}
+# Microscope scanners lie between 0.1 (100x oil) and 8 µm/px (1.25x); 352.8 is what 72 dpi, a default, says.
+PLAUSIBLE_SPACING_UM_PX = (0.05, 10.0)
+# A 10x objective gives about 1 µm per pixel on common scanners, so spacing is about 10 / magnification.
+SPACING_TIMES_MAGNIFICATION = 10.0
+MAX_PLAIN_PIXELS = 80_000_000
+STRIP_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Slide:
+    """An open slide.
+
+    Attributes
+    ----------
+    sha256 : str
+        Hash of the file: the slide's identity everywhere (names can hold patient data).
+    spacing_um_px : float or None
+        Micrometres per level-0 pixel; None where neither the file nor the user says.
+    spacing_source : str
+        ``"file"`` or ``"user"``; empty while unknown.
+    notices : list of str
+        What a user should know about how the file was read.
+    """
+
+    path: Path
+    sha256: str
+    handle: openslide.AbstractSlide
+    width_l0_px: int
+    height_l0_px: int
+    spacing_um_px: float | None
+    spacing_source: str
+    vendor: str
+    magnification: float | None
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def known_spacing_um_px(self) -> float:
+        """The spacing; ``SlideScaleUnknown`` where it is not known. It is never guessed."""
+        if self.spacing_um_px is None:
+            raise SlideScaleUnknown(
+                "The slide does not state its scale",
+                expected="micrometres per pixel in the file",
+                found="none",
+                action="Give micrometres per pixel (0.25 is usual for a 40x scan, 0.5 for 20x).",
+            )
+        return self.spacing_um_px
+
+    @property
+    def suggested_spacing_um_px(self) -> float:
+        """A starting value to show when asking the user for the scale."""
+        return SPACING_TIMES_MAGNIFICATION / (self.magnification or 20.0)
+
+    def with_spacing(self, spacing_um_px: float) -> "Slide":
+        """The same slide with the scale the user gave; ``SlideNotSuitable`` where it is not plausible."""
+        low, high = PLAUSIBLE_SPACING_UM_PX
+        if not low <= spacing_um_px <= high:
+            raise SlideNotSuitable(
+                "The scale given is not one of a microscope scan",
+                expected=f"{low} to {high} µm per pixel",
+                found=f"{spacing_um_px:g}",
+            )
+        return replace(self, spacing_um_px=spacing_um_px, spacing_source="user")
+
+    def read(self, x_l0_px: int, y_l0_px: int, level: int, width_px: int, height_px: int) -> Image.Image:
+        """Read an RGB region; its corner in level-0 pixels, its size in pixels of ``level``.
+
+        Outside the scanned area is white. Raises ``SlideNotReadable`` where the file is damaged.
+        """
+        try:
+            region = self.handle.read_region((x_l0_px, y_l0_px), level, (width_px, height_px))
+        except (openslide.OpenSlideError, OSError) as error:
+            raise SlideNotReadable(
+                f"The slide opened but cannot be read at x {x_l0_px}, y {y_l0_px}",
+                found=str(error),
+                action="The file is damaged; copy it again from its source.",
+            ) from error
+        return on_white(region)
+
+    def read_tile(self, x_l0_px: int, y_l0_px: int, level: int, size_level_px: int, size_px: int) -> NDArray[np.uint8]:
+        """Read a square of ``level`` as the model sees it: ``(size_px, size_px, 3)`` uint8 RGB."""
+        tile = self.read(x_l0_px, y_l0_px, level, size_level_px, size_level_px)
+        if size_level_px != size_px:
+            tile = tile.resize((size_px, size_px), Image.Resampling.BILINEAR)
+        return image_array(tile)
+
+    def overview(self, longest_px: int) -> tuple[Image.Image, float]:
+        """The whole slide at most ``longest_px`` long, and level-0 pixels per pixel of it.
+
+        Read in strips, so that a slide without a pyramid costs little memory.
+        """
+        level = self.handle.get_best_level_for_downsample(max(1.0, max(self.width_l0_px, self.height_l0_px) / longest_px))
+        width, height = self.handle.level_dimensions[level]
+        downsample = self.handle.level_downsamples[level]
+        factor = max(1, -(-max(width, height) // longest_px))
+        rows = max(factor, STRIP_ROWS // factor * factor)
+        canvas = Image.new("RGB", (-(-width // factor), -(-height // factor)), "white")
+        for top in range(0, height, rows):
+            strip = self.read(0, round(top * downsample), level, width, min(rows, height - top))
+            canvas.paste(strip.reduce(factor) if factor > 1 else strip, (0, top // factor))
+        return canvas, downsample * factor
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """RGB of an image that may be transparent, over white as glass is."""
+    if image.mode == "RGB":
+        return image
+    rgba = image.convert("RGBA")
+    if rgba.getchannel("A").getextrema() == (255, 255):
+        return rgba.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def open_slide(path: Path, *, spacing_um_px: float | None = None) -> Slide:
+    """Open a slide or picture and state what is known of its scale.
+
+    Parameters
+    ----------
+    path : Path
+    spacing_um_px : float, optional
+        Micrometres per pixel as the user states it; wins over the file.
+
+    Raises
+    ------
+    SlideNotReadable
+        Not a slide, empty, truncated or damaged.
+    SlideNotSuitable
+        Readable, but greyscale, of 16 bits, or too large for an image without tiles.
+    """
+    if not path.is_file():
+        raise SlideNotReadable("There is no such slide file", expected=READABLE, found=str(path))
+    if path.stat().st_size == 0:
+        raise SlideNotReadable("The file is empty", expected=READABLE, found="0 bytes", action="Upload it again.")
+    if openslide.OpenSlide.detect_format(str(path)):
+        try:
+            handle: openslide.AbstractSlide = openslide.OpenSlide(str(path))
+        except openslide.OpenSlideError as error:
+            raise SlideNotReadable(
+                "The slide cannot be opened",
+                expected=READABLE,
+                found=str(error),
+                action="Convert it, or copy it again.",
+            ) from error
+        notices: list[str] = []
+    else:
+        image, notices = _open_picture(path)
+        handle = openslide.ImageSlide(image)
+    stated, scale_notices = _stated_spacing(handle)
+    width, height = handle.dimensions
+    power = handle.properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
+    slide = Slide(
+        path=path,
+        sha256=sha256_of(path),
+        handle=handle,
+        width_l0_px=width,
+        height_l0_px=height,
+        spacing_um_px=stated,
+        spacing_source="file" if stated else "",
+        vendor=handle.properties.get(openslide.PROPERTY_NAME_VENDOR, "plain image"),
+        magnification=float(power) if power else None,
+        notices=notices + scale_notices,
+    )
+    return slide if spacing_um_px is None else slide.with_spacing(spacing_um_px)
+
+
+def _stated_spacing(handle: openslide.AbstractSlide) -> tuple[float | None, list[str]]:
+    values = [handle.properties.get(name) for name in (openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y)]
+    if not all(values):
+        return None, []
+    spacing = float(np.mean([float(value) for value in values if value]))
+    low, high = PLAUSIBLE_SPACING_UM_PX
+    if low <= spacing <= high:
+        return spacing, []
+    return None, [f"The file states {spacing:.4g} µm per pixel, which no microscope scan has; it was not used."]
+
+
+def _open_picture(path: Path) -> tuple[Image.Image, list[str]]:
+    """A plain RGB picture, upright, and what had to be done to it."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns about damaged TIFF tags and large pictures; both end in an error of ours below.
+            warnings.simplefilter("ignore")
+            image = Image.open(path, formats=PLAIN_FORMATS)
+    except UnidentifiedImageError as error:
+        raise SlideNotReadable("This is not a slide that can be read", expected=READABLE, found=_kind_of(path)) from error
+    except (OSError, Image.DecompressionBombError) as error:
+        raise SlideNotReadable("The picture cannot be opened", expected=READABLE, found=str(error)) from error
+    if image.width * image.height > MAX_PLAIN_PIXELS:
+        raise SlideNotSuitable(
+            "The picture is too large to be read whole",
+            expected=f"at most {MAX_PLAIN_PIXELS // 1_000_000} megapixels, or a tiled slide format",
+            found=f"{image.width:,} × {image.height:,} px",
+            action="Convert it to a tiled, pyramidal TIFF.",
+        )
+    if image.mode not in ("RGB", "RGBA", "P"):
+        found = {"L": "greyscale", "LA": "greyscale", "1": "black and white", "CMYK": "CMYK"}.get(
+            image.mode, f"{image.mode} (16 or more bits per channel)"
+        )
+        raise SlideNotSuitable(
+            "The picture is not an H&E colour image",
+            expected="RGB with 8 bits per channel",
+            found=found,
+            action="Export it again as 8-bit RGB.",
+        )
+    notices = []
+    kind = str(image.format)
+    if path.suffix.lower() not in PLAIN_SUFFIXES[kind]:
+        notices.append(f"The file is a {kind} although its name ends in {path.suffix or 'nothing'}; read as {kind}.")
+    if image.mode != "RGB":
+        notices.append("Transparent or palette colours were laid over white.")
+    try:
+        return on_white(ImageOps.exif_transpose(image)), notices
+    except (OSError, SyntaxError) as error:
+        raise SlideNotReadable(
+            "The picture ends before its last row",
+            found=str(error),
+            action="The file is truncated; copy it again.",
+        ) from error
+
+
+def _kind_of(path: Path) -> str:
+    """A guess, for a message, at what a file that is no slide might be."""
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "a TIFF whose directory cannot be read, as when a copy was cut short"
+    try:
+        head.decode()
+    except UnicodeDecodeError:
+        return f"an unknown binary file ({path.suffix or 'no suffix'})"
+    return "a text file"
+
+
+def image_array(image: Image.Image) -> NDArray[np.uint8]:
+    """``(height, width, 3)`` uint8 of an RGB image."""
+    return np.asarray(image, np.uint8)

@@ -1,0 +1,21 @@
+"""The frame around every page: title, banner, navigation, provenance."""
+
+import streamlit as st
+
+from pages.parts.frame import show_banner, show_footer
+
+st.set_page_config(page_title="Cervix Workbench", page_icon=":material/biotech:", layout="wide")
+
+page = st.navigation(
+    [
+        st.Page("overview.py", title="Overview", icon=":material/home:", default=True),
+        st.Page("slides.py", title="Slides", icon=":material/grid_on:"),
+        st.Page("patients.py", title="Patients", icon=":material/groups:"),
+        st.Page("performance.py", title="Performance", icon=":material/monitoring:"),
+        st.Page("model_card.py", title="Model card", icon=":material/description:"),
+    ],
+    position="top",
+)
+show_banner()
+page.run()
+show_footer()

@@ -1,0 +1,47 @@
+"""Overview: what this is, whether the bundle proved itself, what to try first."""
+
+import streamlit as st
+
+from cervix.bundle.sessions import CPU_PROVIDER
+from cervix.settings import get_settings
+from pages.parts.frame import bundle_or_stop, provider_line
+
+st.title("Cervix Workbench")
+st.markdown(
+    "Papers report networks that tell squamous-cell from adenocarcinoma on histology tiles with 98 % accuracy, and "
+    "networks that predict a woman's risk from her records with 94 %. Here you can **try** such models on your own "
+    "slide or patient table, **check** their held-out figures, and **see where they must not be trusted**."
+)
+bundle = bundle_or_stop()
+
+st.subheader("Try first")
+slides, patients, performance = st.columns(3, border=True)
+with slides:
+    st.page_link("slides.py", label="**Score a slide**", icon=":material/grid_on:")
+    st.write("Upload a whole-slide image or take the sample. Tiles are scored live; click one to see why.")
+with patients:
+    st.page_link("patients.py", label="**Score a patient table**", icon=":material/groups:")
+    st.write("Upload a risk-factor CSV or take the sample. Select a patient to see what drives her risk.")
+with performance:
+    st.page_link("performance.py", label="**Check the figures**", icon=":material/monitoring:")
+    st.write("Confusion matrices and ROC curves from cases the models never saw, beside simple rivals and papers.")
+
+st.subheader("What is loaded")
+verdict, device, contents = st.columns(3, border=True)
+verdict.metric("Bundle", f"{bundle.manifest.version}, verified")
+verdict.caption(
+    f"{bundle.manifest.name} · {bundle.short_hash} · {len(bundle.manifest.files)} files hashed, "
+    f"{len(bundle.checks)} golden replays passed"
+)
+on_cpu = bundle.session("slide").provider == CPU_PROVIDER
+device.metric("Scoring runs on", "CPU" if on_cpu else "GPU")
+device.caption(provider_line(bundle))
+contents.metric("Models", len(bundle.manifest.models))
+contents.caption(" · ".join(f"`{model.id}`" for model in bundle.manifest.models))
+if on_cpu and get_settings().device == "cuda":
+    st.warning("A GPU was asked for (CERVIX_DEVICE=cuda) but none can be used; scoring runs on the CPU.")
+
+st.subheader("Where not to trust it")
+for model in bundle.manifest.models:
+    with st.expander(model.title, expanded=model.id == "slide"):
+        st.markdown("\n".join(f"- {limit}" for limit in model.limits))

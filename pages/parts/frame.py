@@ -1,0 +1,67 @@
+"""What every page shares: the bundle, the research notice, the provenance line."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import streamlit as st
+
+from cervix import RESEARCH_NOTICE, __version__
+from cervix.bundle import Bundle, load_bundle
+from cervix.bundle.sessions import CPU_PROVIDER, Device
+from cervix.errors import BundleError
+from cervix.settings import get_settings
+
+CLASS_TITLES = {
+    "benign": "Benign",
+    "scc": "Squamous-cell carcinoma",
+    "ac": "Adenocarcinoma",
+    "no": "Negative",
+    "yes": "Positive",
+}
+
+
+@st.cache_resource(show_spinner="Checking the bundle: hashes, signatures, golden vectors …")
+def _verified_bundle(root: Path, device: Device, manifest_changed: float) -> Bundle:  # noqa: ARG001 - part of the key
+    return load_bundle(root, device=device)
+
+
+def verified_bundle() -> Bundle:
+    """The bundle, proved once per process and again when its manifest changes; ``BundleError`` otherwise."""
+    settings = get_settings()
+    manifest = settings.bundle_dir / "manifest.json"
+    changed = manifest.stat().st_mtime if manifest.is_file() else 0.0
+    return _verified_bundle(settings.bundle_dir, settings.device, changed)
+
+
+def bundle_or_stop() -> Bundle:
+    """The bundle; where it does not prove itself, say why and draw nothing that would need it."""
+    try:
+        return verified_bundle()
+    except BundleError as error:
+        st.error(f"The bundle was refused, so nothing can be scored. {error}", icon=":material/gpp_bad:")
+        show_footer()
+        st.stop()
+
+
+def provider_line(bundle: Bundle) -> str:
+    """Where scoring really runs, for people."""
+    session = bundle.session("slide")
+    if session.provider == CPU_PROVIDER:
+        return f"CPU ({session.variant.precision}); no usable GPU on this machine"
+    return f"GPU ({session.variant.precision}, {session.provider.removesuffix('ExecutionProvider')})"
+
+
+def show_banner() -> None:
+    """The notice that stands on every screen."""
+    st.warning(f"**{RESEARCH_NOTICE}** Slide model trained on lung tissue, not on cervix.", icon=":material/science:")
+
+
+def show_footer() -> None:
+    """Bundle, version, provider and date, as on every export."""
+    try:
+        bundle = verified_bundle()
+        facts = f"Bundle {bundle.label} · scoring on {bundle.session('slide').device_label}"
+    except BundleError:
+        facts = "No valid bundle"
+    st.divider()
+    st.caption(f"{facts} · Cervix Workbench {__version__} · {datetime.now(UTC):%Y-%m-%d} · {RESEARCH_NOTICE}")

@@ -1,0 +1,66 @@
+"""Performance: held-out figures, computed from the bundle's predictions on the spot."""
+
+import streamlit as st
+
+from cervix.errors import EvaluationError
+from cervix.evaluation.comparison import METRICS, comparison_table
+from cervix.evaluation.figures import binary_counts, confusion_figure, roc_figure
+from cervix.evaluation.heldout import class_confusion, load_predictions, task_scores
+from pages.parts.frame import CLASS_TITLES, bundle_or_stop
+
+METRIC_TITLES = {"accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "specificity": "Specificity",
+                 "f1": "F1", "auroc": "AUROC"}  # fmt: skip
+
+st.title("Performance")
+bundle = bundle_or_stop()
+models = {model.id: model for model in bundle.manifest.models}
+chosen_model, chosen_task = st.columns(2)
+model = models[
+    chosen_model.selectbox("Model", list(models), format_func=lambda name: models[name].title, key="performance_model")
+]
+tasks = {task.id: task for task in model.derived_tasks}
+task = tasks[chosen_task.selectbox("Question", list(tasks), format_func=lambda name: tasks[name].title, key="performance_task")]
+threshold = model.threshold(task.id)
+try:
+    predictions = load_predictions(bundle, model)
+    scores = task_scores(predictions, task)
+    report = scores.report(threshold)
+except EvaluationError as error:
+    st.error(str(error))
+    st.stop()
+
+st.caption(
+    f"Computed now from `{model.evaluation.predictions}`: {report.n:,} held-out cases ({report.positives:,} positive, "
+    f"{report.groups:,} independent groups), {model.evaluation.split}; {model.evaluation.precision} variant. "
+    f"Threshold {threshold:.3g}. Brackets and ranges are 95 % intervals."
+)
+for column, name in zip(st.columns(len(METRICS)), METRICS, strict=True):
+    if name in report.metrics:
+        interval = report.metrics[name]
+        column.metric(METRIC_TITLES[name], f"{interval.value:.3f}")
+        column.caption(f"{interval.low:.3f}–{interval.high:.3f}")
+    else:
+        column.metric(METRIC_TITLES[name], "–")
+        column.caption("no case to compute it on")
+
+positive = " or ".join(CLASS_TITLES[label] for label in task.positive)
+negative = " or ".join(CLASS_TITLES[label] for label in task.negative)
+confusion_side, roc_side = st.columns(2)
+with confusion_side:
+    st.subheader("Confusion matrix")
+    st.plotly_chart(confusion_figure(binary_counts(scores, threshold, positive, negative), {}), key="performance_confusion")
+with roc_side:
+    st.subheader("ROC curve")
+    st.plotly_chart(roc_figure(scores, report.metrics["auroc"], threshold), key="performance_roc")
+if len(model.classes) > 2:
+    st.subheader("All classes")
+    st.plotly_chart(confusion_figure(class_confusion(predictions, model.classes), CLASS_TITLES), key="performance_classes")
+
+st.subheader("Beside simple rivals and the published figures")
+table = comparison_table(bundle, model, task).rename(
+    columns={"source": "Source", "computed on": "Computed on", **METRIC_TITLES}
+)
+st.dataframe(table, hide_index=True, key="performance_table")
+st.caption("Published figures come without interval and on other data; they are shown, not matched.")
+for note in model.evaluation.notes:
+    st.info(note)

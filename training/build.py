@@ -1,0 +1,96 @@
+"""Assemble a bundle from the recipes' outputs and prove it before it counts."""
+
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from cervix.bundle import load_bundle, verify_bundle
+from cervix.bundle.manifest import (
+    MANIFEST_NAME,
+    BundleFile,
+    Manifest,
+    Model,
+    json_schema,
+    manifest_text,
+    schema_path,
+)
+from cervix.card.markdown import model_card
+from cervix.errors import BundleError
+from cervix.files import replacing, sha256_of
+from cervix.settings import PROJECT_ROOT
+
+BUNDLE_NAME = "cervix-demonstration"
+BUNDLE_VERSION = "0.1.0"
+CHANGELOG = ["0.1.0: first bundle. Slide model on frozen VGG16 features; risk-factor LSTM with and without other tests."]
+SIZE_LIMIT_BYTES = 60_000_000
+CARD_NAME = "MODEL_CARD.md"
+RECORDED_PACKAGES = (
+    "tensorflow",
+    "keras",
+    "tf2onnx",
+    "onnx",
+    "onnxruntime-gpu",
+    "scikit-learn",
+    "numpy",
+    "pandas",
+)
+
+
+def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model]) -> Manifest:
+    """Copy the models' files into the bundle, write manifest, schema and card, and verify every variant.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is over 60 MB or any golden vector is not reproduced.
+    """
+    paths = sorted(
+        {path for model in models for path in (model.golden, model.evaluation.predictions, *(v.file for v in model.variants))}
+    )
+    files = [
+        BundleFile(path=path, bytes=(parts_dir / path).stat().st_size, sha256=sha256_of(parts_dir / path)) for path in paths
+    ]
+    total = sum(file.bytes for file in files)
+    if total > SIZE_LIMIT_BYTES:
+        raise BundleError("The bundle is too large", expected=f"{SIZE_LIMIT_BYTES:,} bytes", found=f"{total:,} bytes")
+    manifest = Manifest(
+        schema_version=1,
+        name=BUNDLE_NAME,
+        version=BUNDLE_VERSION,
+        changelog=CHANGELOG,
+        created=datetime.now(UTC).replace(microsecond=0),
+        stage="demonstration",
+        git_commit=git_commit(),
+        packages={name: version(name) for name in RECORDED_PACKAGES},
+        files=files,
+        models=models,
+    )
+    for file in files:
+        with replacing(bundle_dir / file.path) as temporary:
+            shutil.copyfile(parts_dir / file.path, temporary)
+    _write_text(schema_path(bundle_dir), json_schema())
+    _write_text(bundle_dir / MANIFEST_NAME, manifest_text(manifest))
+    failed = [check for check in verify_bundle(bundle_dir, device="cpu") if not check.passed]
+    if failed:
+        raise BundleError("The new bundle does not reproduce its own golden vectors", found=str(failed[0]))
+    _write_text(bundle_dir / CARD_NAME, model_card(load_bundle(bundle_dir, device="cpu")))
+    return manifest
+
+
+def git_commit() -> str:
+    """The commit of the training code, marked ``-dirty`` where it had changes."""
+    commit = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--", "training", "cervix")
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

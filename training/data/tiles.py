@@ -1,0 +1,94 @@
+"""Labelled tiles from a folder with an ``index.csv``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from cervix.errors import CervixError
+
+INDEX_COLUMNS = ("path", "label", "source_group")
+# A folder in which more files than this cannot be read is the wrong folder or a broken copy.
+UNREADABLE_SHARE_LIMIT = 0.01
+
+
+class TileFolderError(CervixError, OSError):
+    """Raised when a folder does not hold the labelled tiles that a recipe asks for."""
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """Labelled tiles in memory.
+
+    Attributes
+    ----------
+    pixels : (n, size, size, 3) uint8 RGB
+    labels : (n,) class names of the recipe
+    groups : (n,) source image of each tile; tiles of one group are copies of one another
+    paths : (n,) path inside the folder
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    paths: NDArray[np.str_]
+    skipped: list[str]
+
+
+def load_tile_folder(folder: Path, classes: dict[str, str], size_px: int) -> TileSet:
+    """Read the tiles whose label is one of ``classes`` (our name -> the folder's label).
+
+    Raises
+    ------
+    TileFolderError
+        If the index is missing or lacks columns, if a tile has another size, or if more than 1 % of the files
+        cannot be read. Up to that they are skipped and named in ``TileSet.skipped``.
+    """
+    index_path = folder / "index.csv"
+    if not index_path.is_file():
+        raise TileFolderError("No index of labelled tiles", expected=str(index_path), found="no such file")
+    index = pd.read_csv(index_path, dtype=str)
+    if missing := set(INDEX_COLUMNS) - set(index.columns):
+        raise TileFolderError(
+            "The tile index lacks columns",
+            expected=", ".join(INDEX_COLUMNS),
+            found=f"no {', '.join(sorted(missing))}",
+        )
+    ours = {label: name for name, label in classes.items()}
+    index = index[index["label"].isin(list(ours))].reset_index(drop=True)
+    pixels = np.empty((len(index), size_px, size_px, 3), np.uint8)
+    readable = np.ones(len(index), bool)
+    for position, name in enumerate(index["path"]):
+        try:
+            with Image.open(folder / name) as image:
+                tile = np.asarray(image.convert("RGB"))
+        except OSError:
+            readable[position] = False
+            continue
+        if tile.shape != pixels.shape[1:]:
+            raise TileFolderError(f"{name} has another size", expected=f"{size_px} px square", found=str(tile.shape))
+        pixels[position] = tile
+    skipped = index.loc[~readable, "path"].tolist()
+    if len(skipped) > UNREADABLE_SHARE_LIMIT * max(len(index), 1):
+        raise TileFolderError(
+            "Too many tiles cannot be read",
+            expected="at most 1 %",
+            found=f"{len(skipped)} of {len(index)}, e.g. {skipped[0]}",
+        )
+    index = index[readable]
+    return TileSet(
+        pixels=pixels[readable],
+        labels=np.array([ours[label] for label in index["label"]]),
+        groups=index["source_group"].to_numpy(dtype=str),
+        paths=index["path"].to_numpy(dtype=str),
+        skipped=skipped,
+    )
+
+
+def colour_statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean and standard deviation of R, G and B: ``(n, 6)``. All that the colour baseline may see."""
+    flat = pixels.reshape(len(pixels), -1, 3)
+    return np.concatenate([[tile.mean(axis=0), tile.std(axis=0)] for tile in flat]).reshape(len(pixels), 6)
