@@ -15,15 +15,15 @@ FIGURE_HEIGHT = 380
 def confusion_figure(counts: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
     """Confusion matrix with counts and row rates; truth in rows, call in columns."""
     rates = counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0)
-    values = counts.to_numpy(int)
+    values, shares = counts.to_numpy(int), rates.to_numpy(float)
     text = [
-        [f"<b>{int(values[i, j]):,}</b><br>{rates.iat[i, j]:.1%}" for j in range(counts.shape[1])]
+        [f"<b>{int(values[i, j]):,}</b><br>{float(shares[i, j]):.1%}" for j in range(counts.shape[1])]
         for i in range(counts.shape[0])
     ]
     names = [titles.get(str(label), str(label)) for label in counts.columns]
     figure = go.Figure(
         go.Heatmap(
-            z=rates.to_numpy(),
+            z=shares,
             x=names,
             y=[titles.get(str(label), str(label)) for label in counts.index],
             text=text,

@@ -1,0 +1,1 @@
+"""Programs that print speed and memory figures; never run as tests."""
