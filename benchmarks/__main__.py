@@ -89,7 +89,11 @@ def memory(runs: int) -> pd.DataFrame:
             process = subprocess.Popen(command, cwd=PROJECT_ROOT)
             peaks.append(_peak_rss_mb(process))
     return pd.DataFrame(
-        {"slide": [f"{BIG_SLIDE_PX} px square"], "peak, MB": [round(statistics.median(peaks))], "wanted": [f"<= {MEMORY_LIMIT_MB}"]}
+        {
+            "slide": [f"{BIG_SLIDE_PX} px square"],
+            "peak, MB": [round(statistics.median(peaks))],
+            "wanted": [f"<= {MEMORY_LIMIT_MB}"],
+        }
     )
 
 

@@ -99,7 +99,7 @@ def _patients(options: argparse.Namespace) -> int:
     with tqdm(total=len(table.frame), unit="patient", desc="scoring", disable=None) as bar:
         scores = score_patients(table, bundle.session(options.model), on_progress=lambda done, _: bar.update(done - bar.n))
     with replacing(options.out) as temporary:
-        provenance_of(bundle, options.model).stamp(scores).to_csv(temporary, index=False)
+        provenance_of(bundle, options.model).stamp(scores.reset_index()).to_csv(temporary, index=False)
     print(f"{len(scores):,} patients scored with {options.model} of {bundle.label}; written to {options.out}")
     print(RESEARCH_NOTICE)
     return 0

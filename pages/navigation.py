@@ -1,8 +1,8 @@
-"""The frame around every page: title, banner, navigation, provenance."""
+"""The frame around every page: navigation, research notice, provenance."""
 
 import streamlit as st
 
-from pages.parts.frame import show_banner, show_footer
+from pages.parts.frame import show_banner
 
 st.set_page_config(page_title="Cervix Workbench", page_icon=":material/biotech:", layout="wide")
 
@@ -18,4 +18,3 @@ page = st.navigation(
 )
 show_banner()
 page.run()
-show_footer()

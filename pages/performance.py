@@ -6,10 +6,12 @@ from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import METRICS, comparison_table
 from cervix.evaluation.figures import binary_counts, confusion_figure, roc_figure
 from cervix.evaluation.heldout import class_confusion, load_predictions, task_scores
-from pages.parts.frame import CLASS_TITLES, bundle_or_stop
+from pages.parts.frame import CLASS_TITLES, bundle_or_stop, show_metrics
 
 METRIC_TITLES = {"accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "specificity": "Specificity",
                  "f1": "F1", "auroc": "AUROC"}  # fmt: skip
+
+CANNOT_SEE_BEYOND = 0.9995
 
 st.title("Performance")
 bundle = bundle_or_stop()
@@ -19,7 +21,16 @@ model = models[
     chosen_model.selectbox("Model", list(models), format_func=lambda name: models[name].title, key="performance_model")
 ]
 tasks = {task.id: task for task in model.derived_tasks}
-task = tasks[chosen_task.selectbox("Question", list(tasks), format_func=lambda name: tasks[name].title, key="performance_task")]
+published = model.evaluation.published[0].task if model.evaluation.published else next(iter(tasks))
+task = tasks[
+    chosen_task.selectbox(
+        "Question",
+        list(tasks),
+        index=list(tasks).index(published),
+        format_func=lambda name: tasks[name].title,
+        key=f"performance_task_{model.id}",
+    )
+]
 threshold = model.threshold(task.id)
 try:
     predictions = load_predictions(bundle, model)
@@ -34,17 +45,20 @@ st.caption(
     f"{report.groups:,} independent groups), {model.evaluation.split}; {model.evaluation.precision} variant. "
     f"Threshold {threshold:.3g}. Brackets and ranges are 95 % intervals."
 )
-for column, name in zip(st.columns(len(METRICS)), METRICS, strict=True):
-    if name in report.metrics:
-        interval = report.metrics[name]
-        column.metric(METRIC_TITLES[name], f"{interval.value:.3f}")
-        column.caption(f"{interval.low:.3f}–{interval.high:.3f}")
-    else:
-        column.metric(METRIC_TITLES[name], "–")
-        column.caption("no case to compute it on")
+show_metrics(
+    {
+        METRIC_TITLES[name]: (
+            f"{report.metrics[name].value:.3f}",
+            f"{report.metrics[name].low:.3f}–{report.metrics[name].high:.3f}",
+        )
+        if name in report.metrics
+        else ("–", "no case to compute it on")
+        for name in METRICS
+    }
+)
 
-positive = " or ".join(CLASS_TITLES[label] for label in task.positive)
-negative = " or ".join(CLASS_TITLES[label] for label in task.negative)
+positive = " or<br>".join(CLASS_TITLES[label] for label in task.positive)
+negative = " or<br>".join(CLASS_TITLES[label] for label in task.negative)
 confusion_side, roc_side = st.columns(2)
 with confusion_side:
     st.subheader("Confusion matrix")
@@ -52,6 +66,8 @@ with confusion_side:
 with roc_side:
     st.subheader("ROC curve")
     st.plotly_chart(roc_figure(scores, report.metrics["auroc"], threshold), key="performance_roc")
+    if report.metrics["auroc"].low > CANNOT_SEE_BEYOND:
+        st.caption("A bootstrap cannot reach beyond its sample: an interval of 1.000–1.000 is no proof of perfection.")
 if len(model.classes) > 2:
     st.subheader("All classes")
     st.plotly_chart(confusion_figure(class_confusion(predictions, model.classes), CLASS_TITLES), key="performance_classes")

@@ -6,7 +6,7 @@ from cervix.errors import CervixError
 from cervix.samples import sample_slide
 from cervix.settings import get_settings
 from cervix.slides.figures import probability_histogram
-from pages.parts.frame import bundle_or_stop
+from pages.parts.frame import bundle_or_stop, show_metrics
 from pages.parts.slide_desk import finished_score, job_board, job_key, opened, start_scoring, store_upload, tissue_plan
 from pages.parts.slide_views import show_answer, show_progress, show_tile, show_viewer
 
@@ -63,14 +63,18 @@ except CervixError as error:
 for notice in slide.notices:
     st.info(notice)
 with st.container(border=True):
-    picture, facts = st.columns([1, 3])
-    picture.image(plan.outlined, caption="Tissue found (outlined)", width=220)
-    row = facts.columns(4)
-    row[0].metric("Size", f"{slide.width_l0_px:,} × {slide.height_l0_px:,}", help="Level-0 pixels")
-    row[1].metric("Scale", f"{slide.spacing_um_px:g} µm/px", help=f"Stated by the {slide.spacing_source}")
-    row[2].metric("Tissue", f"{plan.area_mm2:.2f} mm²")
-    row[3].metric("Tiles", f"{plan.tiles:,}", help=f"{model.tiles.size_px} px at {model.tiles.spacing_um_px:g} µm/px")
-    facts.caption(f"Format {slide.vendor} · {slide.handle.level_count} levels · SHA-256 {slide.sha256[:12]}…")
+    picture, facts = st.columns([1, 5])
+    picture.image(plan.outlined, caption="Tissue found (outlined)", width=150)
+    with facts:
+        show_metrics(
+            {
+                "Size": (f"{slide.width_l0_px:,} × {slide.height_l0_px:,}", "pixels"),
+                "Scale": (f"{slide.spacing_um_px:g} µm/px", f"stated by the {slide.spacing_source}"),
+                "Tissue": (f"{plan.area_mm2:.2f} mm²", "outlined"),
+                "Tiles": (f"{plan.tiles:,}", f"{model.tiles.size_px} px at {model.tiles.spacing_um_px:g} µm/px"),
+            }
+        )
+    facts.caption(f"Format {slide.vendor} · pyramid levels: {slide.handle.level_count} · SHA-256 {slide.sha256[:12]}…")
     job = job_board().get(job_key(slide, bundle))
     score = finished_score(slide, bundle)
     if score is None and (job is None or not job.active):

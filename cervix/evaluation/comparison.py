@@ -37,8 +37,9 @@ def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.Data
         if figure.task == task.id:
             published.setdefault(figure.source, {})[figure.metric] = f"{figure.value * 100:.4g} %"
     rows += [
-        {"source": "Published", "computed on": source, "n": "not stated"}
+        {"source": "Published"}
         | {metric: figures.get(metric, "–") for metric in METRICS}
+        | {"n": "not stated", "computed on": source}
         for source, figures in published.items()
     ]
     return pd.DataFrame(rows)
@@ -47,6 +48,5 @@ def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.Data
 def _row(title: str, where: str, frame: pd.DataFrame, task: DerivedTask, baseline: str, threshold: float) -> dict[str, str]:
     report = task_scores(frame, task, baseline=baseline).report(threshold)
     size = f"{report.n:,} ({report.groups:,} groups)" if report.groups < report.n else f"{report.n:,}"
-    return {"source": title, "computed on": where, "n": size} | {
-        metric: percent(report.metrics[metric]) if metric in report.metrics else "–" for metric in METRICS
-    }
+    figures = {metric: percent(report.metrics[metric]) if metric in report.metrics else "–" for metric in METRICS}
+    return {"source": title} | figures | {"n": size, "computed on": where}

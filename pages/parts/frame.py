@@ -11,6 +11,7 @@ from cervix.bundle.sessions import CPU_PROVIDER, Device
 from cervix.errors import BundleError
 from cervix.settings import get_settings
 
+METRIC_WIDTH_PX = 165
 CLASS_TITLES = {
     "benign": "Benign",
     "scc": "Squamous-cell carcinoma",
@@ -39,7 +40,6 @@ def bundle_or_stop() -> Bundle:
         return verified_bundle()
     except BundleError as error:
         st.error(f"The bundle was refused, so nothing can be scored. {error}", icon=":material/gpp_bad:")
-        show_footer()
         st.stop()
 
 
@@ -52,16 +52,18 @@ def provider_line(bundle: Bundle) -> str:
 
 
 def show_banner() -> None:
-    """The notice that stands on every screen."""
+    """What stands on every screen: the notice, and which bundle, version and device are at work."""
     st.warning(f"**{RESEARCH_NOTICE}** Slide model trained on lung tissue, not on cervix.", icon=":material/science:")
-
-
-def show_footer() -> None:
-    """Bundle, version, provider and date, as on every export."""
     try:
         bundle = verified_bundle()
         facts = f"Bundle {bundle.label} · scoring on {bundle.session('slide').device_label}"
     except BundleError:
         facts = "No valid bundle"
-    st.divider()
-    st.caption(f"{facts} · Cervix Workbench {__version__} · {datetime.now(UTC):%Y-%m-%d} · {RESEARCH_NOTICE}")
+    st.caption(f"{facts} · Cervix Workbench {__version__} · {datetime.now(UTC):%Y-%m-%d}")
+
+
+def show_metrics(figures: dict[str, tuple[str, str]]) -> None:
+    """Figures side by side, as many as fit: title -> (value, what stands under it)."""
+    with st.container(horizontal=True, gap="medium"):
+        for title, (value, detail) in figures.items():
+            st.metric(title, value, delta=detail, delta_color="off", delta_arrow="off", width=METRIC_WIDTH_PX)

@@ -10,7 +10,7 @@ from cervix.slides.explanation import explain_tile
 from cervix.slides.figures import viewer_figure
 from cervix.slides.reading import Slide
 from cervix.slides.scoring import ScoreProgress, SlideScore
-from pages.parts.frame import CLASS_TITLES
+from pages.parts.frame import CLASS_TITLES, show_metrics
 from pages.parts.slide_desk import job_board, map_urls
 
 POLL_EVERY_S = 1.0
@@ -50,18 +50,20 @@ def show_answer(score: SlideScore, model: Model) -> None:
     answer, timings = score.summary.answer, score.summary.timings
     show = {"cancer": st.error, "no-cancer": st.success, "undecided": st.warning, "abstained": st.warning}[answer.verdict]
     show(f"### {answer.headline}\n{answer.reason}")
-    row = st.columns(4)
     share = answer.cancerous_share
-    row[0].metric("Cancerous tiles", f"{share.value:.0%}" if share else "–")
-    row[0].caption(
-        f"95 % interval {share.low:.0%}–{share.high:.0%}, n = {answer.accepted_tiles:,}" if share else "no accepted tile"
+    show_metrics(
+        {
+            "Cancerous tiles": (f"{share.value:.0%}", f"{share.low:.0%}–{share.high:.0%}, n = {answer.accepted_tiles:,}")
+            if share
+            else ("–", "no accepted tile"),
+            "Novel tiles": (
+                f"{answer.novel_tiles / answer.tiles:.0%}",
+                f"{answer.novel_tiles:,} of {answer.tiles:,}, left out",
+            ),
+            "Speed": (f"{timings.tiles_per_s:.1f} tiles/s", f"read {timings.read_s:.1f} s, infer {timings.infer_s:.1f} s"),
+            "Scored on": (score.summary.provenance.provider, score.summary.provenance.created[:10]),
+        }
     )
-    row[1].metric("Novel tiles", f"{answer.novel_tiles / answer.tiles:.0%}")
-    row[1].caption(f"{answer.novel_tiles:,} of {answer.tiles:,}, left out of the answer")
-    row[2].metric("Speed", f"{timings.tiles_per_s:.1f} tiles/s")
-    row[2].caption(f"tissue {timings.tissue_s:.1f} s · read {timings.read_s:.1f} s · infer {timings.infer_s:.1f} s")
-    row[3].metric("Scored on", score.summary.provenance.provider)
-    row[3].caption(f"{score.summary.provenance.created} · {score.summary.provenance.bundle}")
     with st.expander("The rule that made this answer"):
         st.write(answer.rule)
         if model.slide_rule:

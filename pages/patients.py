@@ -1,0 +1,93 @@
+"""Patients: read a table, rank by risk, ask why."""
+
+import streamlit as st
+
+from cervix.errors import PatientFileError
+from cervix.patients.reading import PatientTable, read_patients
+from cervix.patients.sample import blank_table_csv, sample_table_csv
+from cervix.patients.scoring import BIOPSY_TASK, score_patients
+from cervix.provenance import provenance_of
+from pages.parts.frame import bundle_or_stop, show_metrics
+from pages.parts.patient_views import show_explanation, show_problems, show_work_list
+
+MODELS = {"risk-factors": "Risk factors only", "risk-factors-with-tests": "Plus colposcopy, Schiller and cytology"}
+
+
+@st.cache_data(max_entries=10, show_spinner="Reading the table …")
+def read(content: bytes) -> PatientTable:
+    """The table, read once per content."""
+    return read_patients(content)
+
+
+st.title("Patients")
+bundle = bundle_or_stop()
+upload_side, sample_side = st.columns([3, 2], vertical_alignment="bottom")
+upload = upload_side.file_uploader(
+    "Risk-factor table (CSV, UCI format, one row a patient; pseudonymous ids only)", type=["csv", "tsv", "txt"],
+    key="patients_upload",
+)  # fmt: skip
+if upload is not None and st.session_state.get("patients_upload_id") != upload.file_id:
+    st.session_state["patients_upload_id"] = upload.file_id
+    st.session_state["patients_table"] = upload.getvalue()
+    st.session_state["patients_generated"] = False
+with sample_side.container(horizontal=True):
+    if st.button("Try the sample table", icon=":material/science:", key="patients_sample"):
+        st.session_state["patients_table"] = sample_table_csv().encode()
+        st.session_state["patients_generated"] = True
+    st.download_button(
+        "Blank table", blank_table_csv().encode(), file_name="risk-factors-blank.csv", mime="text/csv",
+        icon=":material/download:", key="patients_blank",
+    )  # fmt: skip
+sample_side.caption("The sample is generated: it shows the format, not any real woman.")
+
+if "patients_table" not in st.session_state:
+    st.info("Upload a table or try the sample. It is read and scored in memory; nothing is stored.")
+    st.stop()
+if st.session_state["patients_generated"]:
+    st.caption("Generated sample: not real patients.")
+
+try:
+    table = read(st.session_state["patients_table"])
+except PatientFileError as error:
+    st.error(str(error), icon=":material/table_view:")
+    st.stop()
+for notice in table.notices:
+    st.info(notice)
+show_problems(table)
+
+chosen = st.segmented_control(
+    "What the model is told", list(MODELS), default="risk-factors", format_func=MODELS.__getitem__, key="patients_model"
+)
+session = bundle.session(chosen or "risk-factors")
+with st.empty():
+    bar = st.progress(0.0, "Scoring …")
+    scores = score_patients(
+        table, session, on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,}")
+    )
+    st.write("")
+
+show_metrics(
+    {
+        "Patients scored": (f"{len(scores):,}", "rows"),
+        "Flagged": (f"{int(scores['flagged'].sum()):,}", f"risk ≥ {session.model.threshold(BIOPSY_TASK):.1%}"),
+        "No answer": (f"{int(scores['abstained'].sum()):,}", "too little known"),
+        "Rows left out": (f"{table.rows_left_out:,}", "with problems"),
+    }
+)
+st.caption(
+    f"{session.model.title}. {' '.join(session.model.limits[:2])} No guideline action is shown: the outcome is not CIN3+."
+)
+
+list_side, why_side = st.columns([2, 3])
+with list_side:
+    row = show_work_list(scores)
+with why_side:
+    show_explanation(table, session, row)
+st.download_button(
+    "Download the scores (CSV)",
+    provenance_of(bundle, session.model.id).stamp(scores.reset_index()).to_csv(index=False).encode(),
+    file_name="patient-scores.csv",
+    mime="text/csv",
+    icon=":material/download:",
+    key="patients_download",
+)
