@@ -120,14 +120,17 @@ def fit_risk_lstm(
 
 
 class _HideInputs(keras.utils.PyDataset):  # type: ignore[misc]  # untyped base class
-    """Training batches in which a share of the inputs is hidden anew every time."""
+    """Training batches in which a share of the rows loses a random part of its inputs, anew every time.
+
+    The part is uniform from none to all, so that a row about which nothing is known is no surprise to the model.
+    """
 
     def __init__(
         self, features: Floats, positive: NDArray[np.bool_], weight: Floats, settings: dict[str, Any], seed: int
     ) -> None:
         super().__init__()
         self._features, self._positive, self._weight = features, positive.astype(np.float32), weight
-        self._batch, self._share = settings["batch_size"], settings["hidden_share"]
+        self._batch, self._incomplete_share = settings["batch_size"], settings["incomplete_share"]
         self._rng = np.random.default_rng(seed)
         self.on_epoch_end()
 
@@ -137,7 +140,8 @@ class _HideInputs(keras.utils.PyDataset):  # type: ignore[misc]  # untyped base 
     def __getitem__(self, index: int) -> tuple[Floats, Floats, Floats]:
         rows = self._order[index * self._batch : (index + 1) * self._batch]
         features = self._features[rows]
-        hide = self._rng.random(features.shape) < self._share
+        incomplete = self._rng.random((len(rows), 1, 1)) < self._incomplete_share
+        hide = self._rng.random(features.shape) < incomplete * self._rng.random((len(rows), 1, 1))
         return np.where(hide, np.float32(np.nan), features), self._positive[rows], self._weight[rows]
 
     def on_epoch_end(self) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from charset_normalizer import from_bytes
 
 from cervix.errors import PatientFileError
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID, RISK_FACTORS, is_patient_id, recognise
@@ -18,7 +17,10 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 NOT_KNOWN = {"", "?", "na", "n/a", "nan", "null", "none"}
 LONGEST_CELL = 1_000
+LONGEST_RECORD_LINES = 100
 SHOWN_VALUE_LENGTH = 40
+WHOLE_ROW = "(whole row)"
+DECIMAL_COMMA = r"[+-]?\d+,\d+"
 PROBLEMS_KEPT_PER_COLUMN = 1_000
 
 
@@ -42,7 +44,7 @@ class PatientTable:
     Attributes
     ----------
     frame : DataFrame
-        Index ``row``: line of the file, the header being line 1. Float32 columns by the names of the vocabulary,
+        Index ``row``: first line of the record in the file, lines counted from 1. Float32 columns by the names of the vocabulary,
         all of them, NaN where not known; ``patient_id`` first where the file has one.
     problems : list of RowProblem
         Why rows were left out; of very many, the first thousand a column.
@@ -63,7 +65,7 @@ def read_patients(source: Path | bytes, *, strict: bool = False) -> PatientTable
     Parameters
     ----------
     source : Path or bytes
-        CSV with comma, semicolon, tab or pipe; UTF-8, UTF-16 or another encoding that can be told.
+        CSV with comma, semicolon, tab or pipe; UTF-8, UTF-16 with a byte-order mark, otherwise Latin-1.
     strict : bool
         Refuse the whole file if any row has a problem.
 
@@ -75,15 +77,17 @@ def read_patients(source: Path | bytes, *, strict: bool = False) -> PatientTable
     """
     content = _content(source)
     text, notices = _decode(content)
-    records = _records(text, notices)
-    _, header = next(records, (1, []))
+    delimiter = _delimiter(text, notices)
+    records = _records(text, delimiter)
+    _, header = next(records, (1, None))
+    header = _without_trailing_blanks(header or [])
     columns = _match_header(header, notices)
     rows, problems = _whole_rows(records, len(header))
     ragged = len(problems)
     problems = problems[:PROBLEMS_KEPT_PER_COLUMN]
     if not rows and not problems:
         raise PatientFileError("The table has a header and no patient", expected="at least one row", found="none")
-    frame, cell_problems = _numbers(rows, columns)
+    frame, cell_problems = _numbers(rows, columns, notices, decimal_comma=delimiter != ",")
     problems = sorted(problems + cell_problems, key=lambda problem: problem.row)
     left_out = ragged + len(rows) - len(frame)
     if strict and problems:
@@ -135,27 +139,51 @@ def _decode(content: bytes) -> tuple[str, list[str]]:
     try:
         return content.decode("utf-8"), []
     except UnicodeDecodeError:
-        guess = from_bytes(content[:100_000]).best()
-        encoding = guess.encoding if guess is not None else "latin-1"
-        return content.decode(encoding, errors="replace"), [f"Not UTF-8; read as {encoding}."]
+        return content.decode("latin-1"), ["Not UTF-8; read as Latin-1: check accents in the patient ids."]
 
 
-def _records(text: str, notices: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, cells) of every record that is not blank."""
+def _delimiter(text: str, notices: list[str]) -> str:
     first_line = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = max(DELIMITERS, key=first_line.count)
     if first_line.count(delimiter) and delimiter != ",":
         notices.append(f"Read as {DELIMITERS[delimiter]}-separated.")
+    return delimiter
+
+
+def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
+    """Yield (first line, cells) of every record that is not blank; None for cells whose quotes do not close.
+
+    An open quote would swallow the rows below it. Its row alone is given up: reading goes on with the next line.
+    """
     csv.field_size_limit(max(len(text) + 1, csv.field_size_limit()))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise PatientFileError(
-            f"The table cannot be read beyond line {reader.line_num}", expected=EXPECTED, found=str(error)
-        ) from error
+    lines = list(io.StringIO(text, newline=""))
+    start = width = 0
+
+    def following() -> Iterator[str]:
+        for index in range(start, len(lines)):
+            if index - start >= LONGEST_RECORD_LINES:
+                return
+            yield lines[index]
+
+    while start < len(lines):
+        first = start
+        reader = csv.reader(following(), delimiter=delimiter, strict=True)
+        try:
+            for cells in reader:
+                end = first + reader.line_num
+                width = width or len(cells)
+                if end - start > 1 and len(cells) != width:
+                    raise csv.Error("a quoted cell ran into other rows")
+                if any(cell.strip() for cell in cells):
+                    yield start + 1, cells
+                start = end
+        except csv.Error:
+            yield start + 1, None
+            start += 1
+
+
+def _without_trailing_blanks(header: list[str]) -> list[str]:
+    return header[: max((position + 1 for position, cell in enumerate(header) if cell.strip()), default=0)]
 
 
 def _match_header(header: list[str], notices: list[str]) -> dict[int, str]:
@@ -189,43 +217,58 @@ def _match_header(header: list[str], notices: list[str]) -> dict[int, str]:
     return columns
 
 
-def _whole_rows(records: Iterator[tuple[int, list[str]]], width: int) -> tuple[list[tuple[int, list[str]]], list[RowProblem]]:
-    """Rows of the header's width; the others as problems."""
+def _whole_rows(
+    records: Iterator[tuple[int, list[str] | None]], width: int
+) -> tuple[list[tuple[int, list[str]]], list[RowProblem]]:
+    """Rows of the header's width, blank cells beyond it dropped; the others as problems."""
     rows: list[tuple[int, list[str]]] = []
     problems: list[RowProblem] = []
     for line, cells in records:
-        if len(cells) == width:
-            rows.append((line, cells))
+        if cells is None:
+            problems.append(RowProblem(line, WHOLE_ROW, "a quote out of place", "quotes in pairs around a cell"))
+        elif len(cells) < width or any(cell.strip() for cell in cells[width:]):
+            problems.append(RowProblem(line, WHOLE_ROW, f"{len(cells)} cells", f"{width} cells, as in the header"))
         else:
-            problems.append(RowProblem(line, "(whole row)", f"{len(cells)} cells", f"{width} cells, as in the header"))
+            rows.append((line, cells))
     return rows, problems
 
 
-def _numbers(rows: list[tuple[int, list[str]]], columns: dict[int, str]) -> tuple[pd.DataFrame, list[RowProblem]]:
-    """Cells as numbers within their plausible range, column by column."""
+def _numbers(
+    rows: list[tuple[int, list[str]]], columns: dict[int, str], notices: list[str], *, decimal_comma: bool
+) -> tuple[pd.DataFrame, list[RowProblem]]:
+    """Cells as numbers within their plausible range, column by column, each distinct cell parsed once."""
     lines = np.array([line for line, _ in rows], np.int64)
     good = np.ones(len(rows), bool)
     problems: list[RowProblem] = []
     data: dict[str, object] = {}
+    commas = False
     for position, name in columns.items():
-        cells = pd.Series([cells[position].strip() for _, cells in rows], dtype="str")
+        cells = np.array([cells[position] for _, cells in rows], dtype=object)
         if name == PATIENT_ID:
-            data[name] = cells.to_numpy(dtype=object)
+            data[name] = np.array([cell.strip() for cell in cells], dtype=object)
             continue
         column = COLUMNS[name]
-        known = ~cells.str.lower().isin(NOT_KNOWN).to_numpy(bool)
+        member_of, unique = pd.factorize(cells)
+        texts = pd.Series(unique, dtype="str").str.strip()
+        known = ~texts.str.lower().isin(NOT_KNOWN).to_numpy(bool)
         # A cell longer than any number is not parsed: a 10 MB cell costs nothing.
-        short = cells.where(cells.str.len() <= LONGEST_CELL, "")
-        values = pd.to_numeric(short, errors="coerce").to_numpy(np.float64)
+        numbers = texts.where(texts.str.len() <= LONGEST_CELL, "")
+        if decimal_comma:
+            commas |= bool(numbers.str.fullmatch(DECIMAL_COMMA).any())
+            numbers = numbers.str.replace(",", ".", regex=False)
+        values = pd.to_numeric(numbers, errors="coerce").to_numpy(np.float64)
         bad = known & ~(np.isfinite(values) & (values >= column.low) & (values <= column.high))
         if column.kind == "yes-no":
             bad |= known & ~np.isin(values, (0.0, 1.0))
+        bad_rows = np.flatnonzero(bad[member_of])
         problems += [
-            RowProblem(int(lines[index]), name, _shown(str(cells.iat[index])), column.accepted)
-            for index in np.flatnonzero(bad)[:PROBLEMS_KEPT_PER_COLUMN]
+            RowProblem(int(lines[row]), name, _shown(texts.iat[member_of[row]]), column.accepted)
+            for row in bad_rows[:PROBLEMS_KEPT_PER_COLUMN]
         ]
-        good &= ~bad
-        data[name] = np.where(known, values, np.nan).astype(np.float32)
+        good[bad_rows] = False
+        data[name] = np.where(known & ~bad, values, np.nan).astype(np.float32)[member_of]
+    if commas:
+        notices.append("Decimal commas read as decimal points.")
     for name in COLUMNS:
         data.setdefault(name, np.full(len(rows), np.nan, np.float32))
     order = [PATIENT_ID] * (PATIENT_ID in data) + list(COLUMNS)

@@ -201,6 +201,23 @@ def _open_picture(path: Path) -> tuple[Image.Image, list[str]]:
         raise SlideNotReadable("This is not a slide that can be read", expected=READABLE, found=_kind_of(path)) from error
     except (OSError, Image.DecompressionBombError) as error:
         raise SlideNotReadable("The picture cannot be opened", expected=READABLE, found=str(error)) from error
+    with image:
+        _require_colour_and_size(image)
+        notices = []
+        kind = str(image.format)
+        if path.suffix.lower() not in PLAIN_SUFFIXES[kind]:
+            notices.append(f"The file is a {kind} although its name ends in {path.suffix or 'nothing'}; read as {kind}.")
+        if image.mode != "RGB":
+            notices.append("Transparent or palette colours were laid over white.")
+        try:
+            return on_white(ImageOps.exif_transpose(image)), notices
+        except (OSError, SyntaxError) as error:
+            raise SlideNotReadable(
+                "The picture ends before its last row", found=str(error), action="The file is truncated; copy it again."
+            ) from error
+
+
+def _require_colour_and_size(image: Image.Image) -> None:
     if image.width * image.height > MAX_PLAIN_PIXELS:
         raise SlideNotSuitable(
             "The picture is too large to be read whole",
@@ -209,29 +226,13 @@ def _open_picture(path: Path) -> tuple[Image.Image, list[str]]:
             action="Convert it to a tiled, pyramidal TIFF.",
         )
     if image.mode not in ("RGB", "RGBA", "P"):
-        found = {"L": "greyscale", "LA": "greyscale", "1": "black and white", "CMYK": "CMYK"}.get(
-            image.mode, f"{image.mode} (16 or more bits per channel)"
-        )
+        known = {"L": "greyscale", "LA": "greyscale", "1": "black and white", "CMYK": "CMYK"}
         raise SlideNotSuitable(
             "The picture is not an H&E colour image",
             expected="RGB with 8 bits per channel",
-            found=found,
+            found=known.get(image.mode, f"{image.mode} (16 or more bits per channel)"),
             action="Export it again as 8-bit RGB.",
         )
-    notices = []
-    kind = str(image.format)
-    if path.suffix.lower() not in PLAIN_SUFFIXES[kind]:
-        notices.append(f"The file is a {kind} although its name ends in {path.suffix or 'nothing'}; read as {kind}.")
-    if image.mode != "RGB":
-        notices.append("Transparent or palette colours were laid over white.")
-    try:
-        return on_white(ImageOps.exif_transpose(image)), notices
-    except (OSError, SyntaxError) as error:
-        raise SlideNotReadable(
-            "The picture ends before its last row",
-            found=str(error),
-            action="The file is truncated; copy it again.",
-        ) from error
 
 
 def _kind_of(path: Path) -> str:

@@ -1,0 +1,55 @@
+"""The slide rule: called, cleared, undecided or silent, each with its reason."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cervix.bundle import Bundle
+from cervix.slides.decision import SlideAnswer, decide
+
+KNOWN, NOVEL = 1.0, 1e6
+
+
+def answer(bundle: Bundle, *, benign: int = 0, scc: int = 0, ac: int = 0, novel: int = 0) -> SlideAnswer:
+    rows: list[NDArray[np.float64]] = []
+    for count, row in ((benign, (0.98, 0.01, 0.01)), (scc, (0.02, 0.9, 0.08)), (ac, (0.02, 0.08, 0.9)), (novel, (0, 0.5, 0.5))):
+        rows += [np.array(row)] * count
+    novelty = np.array([KNOWN] * (benign + scc + ac) + [NOVEL] * novel)
+    return decide(np.stack(rows), novelty, bundle.session("slide").model)
+
+
+def test_mostly_squamous_tiles_make_a_squamous_carcinoma(bundle: Bundle) -> None:
+    found = answer(bundle, benign=20, scc=60, ac=20)
+    assert (found.verdict, found.headline) == ("cancer", "Squamous-cell carcinoma")
+    assert found.cancerous_share is not None
+    assert found.cancerous_share.value == pytest.approx(0.8)
+
+
+def test_mostly_glandular_tiles_make_an_adenocarcinoma(bundle: Bundle) -> None:
+    assert answer(bundle, benign=20, scc=20, ac=60).headline == "Adenocarcinoma"
+
+
+def test_no_more_cancerous_tiles_than_errors_explain_is_no_carcinoma(bundle: Bundle) -> None:
+    assert answer(bundle, benign=200, scc=2).verdict == "no-cancer"
+
+
+def test_between_the_limits_it_is_undecided(bundle: Bundle) -> None:
+    assert answer(bundle, benign=16, scc=4).verdict == "undecided"
+
+
+def test_mostly_novel_tiles_silence_the_model(bundle: Bundle) -> None:
+    found = answer(bundle, scc=20, novel=30)
+    assert found.verdict == "abstained"
+    assert "60%" in found.reason
+
+
+def test_only_novel_tiles_give_no_share(bundle: Bundle) -> None:
+    assert answer(bundle, novel=20).cancerous_share is None
+
+
+def test_too_few_tiles_silence_the_model(bundle: Bundle) -> None:
+    assert answer(bundle, scc=7).headline == "No answer: too little tissue"
+
+
+def test_novel_tiles_do_not_vote(bundle: Bundle) -> None:
+    assert answer(bundle, benign=200, novel=50).cancerous_tiles == 0

@@ -1,0 +1,106 @@
+"""Tissue, physical scale and scoring order."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cervix.bundle.manifest import TileInput
+from cervix.errors import SlideNotSuitable, SlideScaleUnknown
+from cervix.slides.grid import lay_grid, sweep_order
+from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.reading import open_slide
+from cervix.slides.tissue import find_tissue, outline
+
+TILES = TileInput(size_px=224, spacing_um_px=0.5, spacing_source="test", steps_in_graph=[])
+
+
+def test_tissue_is_found_where_it_was_drawn(phantom_slide: Path) -> None:
+    tissue = find_tissue(open_slide(phantom_slide))
+    assert tissue.mask.mean() == pytest.approx(0.6, abs=0.06)
+    assert tissue.area_mm2(0.5) == pytest.approx(0.6 * 1400 * 1100 * 0.25 / 1e6, rel=0.1)
+
+
+def test_glass_holds_no_tissue_and_the_sentence_says_so(glass_slide: Path) -> None:
+    slide = open_slide(glass_slide)
+    tissue = find_tissue(slide)
+    assert not tissue.mask.any()
+    with pytest.raises(SlideNotSuitable, match="No tissue was found.*tiles of glass"):
+        lay_grid(slide, tissue, TILES)
+
+
+def test_the_outline_marks_the_border_of_tissue(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide)
+    drawn = np.asarray(outline(slide, find_tissue(slide)))
+    assert (drawn == (0, 114, 178)).all(axis=2).sum() > 500
+
+
+def test_tiles_lie_on_tissue_inside_the_slide_without_overlap(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide)
+    grid = lay_grid(slide, find_tissue(slide), TILES)
+    assert grid.size_l0_px == 224
+    assert grid.level == 0
+    assert (grid.tissue_fraction >= 0.25).all()
+    assert (grid.x_l0_px + grid.size_l0_px <= slide.width_l0_px).all()
+    assert (grid.y_l0_px + grid.size_l0_px <= slide.height_l0_px).all()
+    corners = set(zip(grid.x_l0_px.tolist(), grid.y_l0_px.tolist(), strict=True))
+    assert len(corners) == len(grid)
+    assert all(x % 224 == 0 and y % 224 == 0 for x, y in corners)
+
+
+def test_a_finer_scan_is_read_from_the_level_that_fits_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "fine.tiff"
+    write_pyramid(path, phantom_region(2000, 2000, seed=2), 0.25)
+    slide = open_slide(path)
+    grid = lay_grid(slide, find_tissue(slide), TILES)
+    assert (grid.size_l0_px, grid.level, grid.size_level_px) == (448, 1, 224)
+    assert grid.effective_spacing_um_px == pytest.approx(0.5)
+
+
+def test_a_coarser_scan_is_enlarged_to_the_model_s_scale(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide, spacing_um_px=1.0)
+    grid = lay_grid(slide, find_tissue(slide), TILES)
+    assert (grid.size_l0_px, grid.size_level_px) == (112, 112)
+    tile = slide.read_tile(int(grid.x_l0_px[0]), int(grid.y_l0_px[0]), grid.level, grid.size_level_px, grid.size_px)
+    assert tile.shape == (224, 224, 3)
+
+
+def test_a_spacing_within_5_percent_is_read_without_resampling(data_dir: Path) -> None:
+    slide = open_slide(data_dir / "slides/CMU-1-Small-Region.svs")
+    grid = lay_grid(slide, find_tissue(slide), TILES)
+    assert grid.size_l0_px == grid.size_level_px == 224
+    assert grid.effective_spacing_um_px == pytest.approx(0.499)
+
+
+def test_an_image_smaller_than_a_tile_says_how_large_it_must_be(data_dir: Path) -> None:
+    slide = open_slide(data_dir / "slides/odd/tiny_16px.svs")
+    with pytest.raises(SlideNotSuitable, match="smaller than one tile: expected at least 224 × 224 px.*found 16 × 16 px"):
+        lay_grid(slide, find_tissue(slide), TILES)
+
+
+def test_no_grid_is_laid_without_a_scale(unscaled_slide: Path) -> None:
+    slide = open_slide(unscaled_slide)
+    with pytest.raises(SlideScaleUnknown):
+        lay_grid(slide, find_tissue(slide), TILES)
+
+
+def test_tissue_fraction_is_the_mean_of_the_mask(phantom_slide: Path) -> None:
+    tissue = find_tissue(open_slide(phantom_slide))
+    one_to_one = replace(tissue, l0_px_per_mask_px=1.0)
+    fraction = one_to_one.fraction_in(np.array([100, 300]), np.array([50, 200]), 64)
+    assert fraction == pytest.approx([tissue.mask[50:114, 100:164].mean(), tissue.mask[200:264, 300:364].mean()])
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 64, 500])
+def test_the_sweep_visits_every_cell_once(count: int) -> None:
+    rng = np.random.default_rng(count)
+    order = sweep_order(rng.integers(0, 40, count), rng.integers(0, 40, count))
+    assert sorted(order) == list(range(count))
+
+
+def test_every_prefix_of_the_sweep_covers_all_quadrants_evenly() -> None:
+    column, row = (axis.ravel() for axis in np.meshgrid(np.arange(32), np.arange(32)))
+    first = sweep_order(column, row)[:64]
+    quadrant = (column[first] >= 16) * 2 + (row[first] >= 16)
+    assert np.bincount(quadrant, minlength=4).tolist() == [16, 16, 16, 16]
