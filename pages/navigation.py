@@ -1,10 +1,15 @@
 """The frame around every page: navigation, research notice, provenance."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.parts.frame import show_banner
 
-st.set_page_config(page_title="Cervix Workbench", page_icon=":material/biotech:", layout="wide")
+# A file of ours: a Material or emoji icon would be fetched from elsewhere.
+ICON = Path(__file__).parent / "icon.png"
+
+st.set_page_config(page_title="Cervix Workbench", page_icon=str(ICON), layout="wide")
 
 page = st.navigation(
     [

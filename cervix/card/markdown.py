@@ -1,36 +1,48 @@
-"""The model card as Markdown, written from the manifest and the held-out predictions alone."""
+"""The model card, written from the manifest and the held-out predictions alone."""
 
 from collections.abc import Iterable, Iterator
+
+import pandas as pd
 
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle, Model
 from cervix.evaluation.comparison import comparison_table
 
+Block = str | pd.DataFrame
+"""A line of Markdown, or a table that a page and a file draw each in its own way."""
+
 
 def model_card(bundle: Bundle) -> str:
-    """The card of the whole bundle: limits and intended use first, then figures with n and interval."""
+    """The card of the whole bundle as Markdown."""
+    return "\n".join(block if isinstance(block, str) else _markdown_table(block) for block in card_blocks(bundle))
+
+
+def card_blocks(bundle: Bundle) -> Iterator[Block]:
+    """The card line by line: limits and intended use first, then figures with n and interval."""
     manifest = bundle.manifest
-    lines = [
+    yield from (
         f"# Model card: {manifest.name} {manifest.version}",
         "",
         f"> **{RESEARCH_NOTICE}**",
         "",
         f"Stage: {manifest.stage}. Created {manifest.created:%Y-%m-%d %H:%M} UTC from commit "
-        f"`{manifest.git_commit[:10]}`. Manifest SHA-256 `{bundle.sha256}`. Card written by Cervix Workbench {__version__}.",
+        f"`{manifest.git_commit[:10]}`. Manifest SHA-256 `{bundle.sha256[:16]}…`. "
+        f"Card written by Cervix Workbench {__version__}.",
         "",
-    ]
-    for model in manifest.models:
-        lines += _model_section(bundle, model)
-    lines += ["## Provenance", "", *_table(["package", "version"], manifest.packages.items()), ""]
-    lines += _table(
-        ["file", "bytes", "SHA-256"],
-        ((file.path, f"{file.bytes:,}", f"`{file.sha256[:16]}…`") for file in manifest.files),
     )
-    lines += ["", "## Changelog", "", *_bullets(manifest.changelog), ""]
-    return "\n".join(lines)
+    for model in manifest.models:
+        yield from _model_section(bundle, model)
+    yield from ("## Provenance", "")
+    yield _frame(["package", "version"], manifest.packages.items())
+    yield ""
+    yield _frame(
+        ["file", "bytes", "SHA-256"],
+        ((file.path, f"{file.bytes:,}", f"{file.sha256[:16]}…") for file in manifest.files),
+    )
+    yield from ("", "## Changelog", "", *_bullets(manifest.changelog), "")
 
 
-def _model_section(bundle: Bundle, model: Model) -> Iterator[str]:
+def _model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield from (f"## {model.title}", "", f"`{model.id}` · {model.architecture}", "")
     yield from ("### Limits", "", *_bullets(model.limits), "")
     yield from ("### Known failures", "", *_bullets(model.known_failures), "")
@@ -43,9 +55,8 @@ def _model_section(bundle: Bundle, model: Model) -> Iterator[str]:
         "",
     )
     for task in model.derived_tasks:
-        comparison = comparison_table(bundle, model, task)
         yield from (f"**{task.title}** (threshold {model.threshold(task.id):.3g})", "")
-        yield from _table(list(comparison.columns), comparison.itertuples(index=False))
+        yield comparison_table(bundle, model, task)
         yield ""
     yield from (*_bullets(model.evaluation.notes), "")
     yield from ("### Thresholds, calibration, abstention", "")
@@ -56,7 +67,7 @@ def _model_section(bundle: Bundle, model: Model) -> Iterator[str]:
     if model.slide_rule:
         yield from _bullets([f"Slide rule: {_sentence(model.slide_rule.chosen_by)}"])
     yield from ("", "### Variants", "")
-    yield from _table(
+    yield _frame(
         ["variant", "runs on", "largest probability difference to fp32", "agreement with fp32", "n"],
         (
             (
@@ -78,7 +89,7 @@ def _model_section(bundle: Bundle, model: Model) -> Iterator[str]:
     for data in model.training_data:
         if data.counts:
             classes = sorted({label for row in data.counts.values() for label in row})
-            yield from _table(
+            yield _frame(
                 ["split", *classes, "groups"],
                 (
                     (
@@ -111,6 +122,10 @@ def _bullets(items: Iterable[str]) -> list[str]:
     return [f"- {item}" for item in items]
 
 
-def _table(header: list[str], rows: Iterable[Iterable[object]]) -> list[str]:
-    lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-    return lines + [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
+def _frame(header: list[str], rows: Iterable[Iterable[object]]) -> pd.DataFrame:
+    return pd.DataFrame([[str(cell) for cell in row] for row in rows], columns=header)
+
+
+def _markdown_table(table: pd.DataFrame) -> str:
+    lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

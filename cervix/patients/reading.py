@@ -17,7 +17,6 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 NOT_KNOWN = {"", "?", "na", "n/a", "nan", "null", "none"}
 LONGEST_CELL = 1_000
-LONGEST_RECORD_LINES = 100
 SHOWN_VALUE_LENGTH = 40
 WHOLE_ROW = "(whole row)"
 DECIMAL_COMMA = r"[+-]?\d+,\d+"
@@ -44,8 +43,8 @@ class PatientTable:
     Attributes
     ----------
     frame : DataFrame
-        Index ``row``: first line of the record in the file, lines counted from 1. Float32 columns by the names of the vocabulary,
-        all of them, NaN where not known; ``patient_id`` first where the file has one.
+        Index ``row``: first line of the record in the file, lines counted from 1. Float32 columns by the names of
+        the vocabulary, all of them, NaN where not known; ``patient_id`` first where the file has one.
     problems : list of RowProblem
         Why rows were left out; of very many, the first thousand a column.
     rows_left_out : int
@@ -153,33 +152,31 @@ def _delimiter(text: str, notices: list[str]) -> str:
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
     """Yield (first line, cells) of every record that is not blank; None for cells whose quotes do not close.
 
-    An open quote would swallow the rows below it. Its row alone is given up: reading goes on with the next line.
+    An open quote would swallow the rows below it. Its row alone is given up: reading goes on with the next line. A
+    record over several lines that holds the delimiters of two rows is taken for one with an open quote.
     """
     csv.field_size_limit(max(len(text) + 1, csv.field_size_limit()))
     lines = list(io.StringIO(text, newline=""))
     start = width = 0
-
-    def following() -> Iterator[str]:
-        for index in range(start, len(lines)):
-            if index - start >= LONGEST_RECORD_LINES:
-                return
-            yield lines[index]
-
     while start < len(lines):
         first = start
-        reader = csv.reader(following(), delimiter=delimiter, strict=True)
+        reader = csv.reader((lines[index] for index in range(first, len(lines))), delimiter=delimiter, strict=True)
         try:
             for cells in reader:
                 end = first + reader.line_num
-                width = width or len(cells)
-                if end - start > 1 and len(cells) != width:
+                if end - start > 1 and width > 1 and _delimiters(lines[start:end], delimiter) >= 2 * (width - 1):
                     raise csv.Error("a quoted cell ran into other rows")
+                width = width or len(cells)
                 if any(cell.strip() for cell in cells):
                     yield start + 1, cells
                 start = end
         except csv.Error:
             yield start + 1, None
             start += 1
+
+
+def _delimiters(lines: list[str], delimiter: str) -> int:
+    return sum(line.count(delimiter) for line in lines)
 
 
 def _without_trailing_blanks(header: list[str]) -> list[str]:
@@ -262,7 +259,7 @@ def _numbers(
             bad |= known & ~np.isin(values, (0.0, 1.0))
         bad_rows = np.flatnonzero(bad[member_of])
         problems += [
-            RowProblem(int(lines[row]), name, _shown(texts.iat[member_of[row]]), column.accepted)
+            RowProblem(int(lines[row]), name, _shown(str(texts.iat[member_of[row]])), column.accepted)
             for row in bad_rows[:PROBLEMS_KEPT_PER_COLUMN]
         ]
         good[bad_rows] = False

@@ -1,0 +1,101 @@
+"""Class probabilities become binary questions without losing or inventing a case."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cervix.bundle import Bundle
+from cervix.bundle.manifest import DerivedTask
+from cervix.errors import EvaluationError
+from cervix.evaluation.heldout import class_confusion, load_predictions, task_scores
+
+CANCEROUS = DerivedTask(id="cancerous", title="Cancerous", positive=["scc", "ac"], negative=["benign"])
+TYPE = DerivedTask(id="type", title="Type", positive=["scc"], negative=["ac"])
+
+
+@pytest.fixture
+def predictions() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "case": ["1", "2", "3", "4"],
+            "group": ["a", "a", "b", "c"],
+            "label": ["benign", "scc", "ac", "scc"],
+            "p_benign": [0.7, 0.1, 0.2, 1.0],
+            "p_scc": [0.2, 0.6, 0.2, 0.0],
+            "p_ac": [0.1, 0.3, 0.6, 0.0],
+            "rival__p_benign": [0.4, 0.4, 0.4, 0.4],
+            "rival__p_scc": [0.3, 0.3, 0.3, 0.3],
+            "rival__p_ac": [0.3, 0.3, 0.3, 0.3],
+        }
+    )
+
+
+def test_the_score_is_the_mass_of_the_positive_classes(predictions: pd.DataFrame) -> None:
+    scores = task_scores(predictions, CANCEROUS)
+    assert scores.positive.tolist() == [False, True, True, True]
+    assert scores.score == pytest.approx([0.3, 0.9, 0.8, 0.0])
+    assert scores.groups.tolist() == ["a", "a", "b", "c"]
+
+
+def test_cases_of_other_classes_are_left_out_and_the_rest_is_relative(predictions: pd.DataFrame) -> None:
+    scores = task_scores(predictions, TYPE)
+    assert scores.positive.tolist() == [True, False, True]
+    assert scores.score[:2] == pytest.approx([0.6 / 0.9, 0.2 / 0.8])
+    assert scores.groups.tolist() == ["a", "b", "c"]
+
+
+def test_a_case_without_mass_on_either_side_is_undecided(predictions: pd.DataFrame) -> None:
+    assert task_scores(predictions, TYPE).score[2] == 0.5
+
+
+def test_a_baseline_answers_with_its_own_columns(predictions: pd.DataFrame) -> None:
+    assert task_scores(predictions, CANCEROUS, baseline="rival").score == pytest.approx([0.6] * 4)
+
+
+def test_the_report_is_made_at_the_threshold_asked_for(predictions: pd.DataFrame) -> None:
+    scores = task_scores(predictions, CANCEROUS)
+    assert scores.report(0.85).true_positive == 1
+    assert scores.report(0.5).true_positive == 2
+
+
+def test_the_confusion_counts_truth_in_rows_and_calls_in_columns(predictions: pd.DataFrame) -> None:
+    counts = class_confusion(predictions, ["benign", "scc", "ac"])
+    assert counts.to_numpy().tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+
+
+def test_a_class_without_a_case_still_has_its_row_and_column(predictions: pd.DataFrame) -> None:
+    counts = class_confusion(predictions[predictions["label"] == "benign"], ["benign", "scc", "ac"])
+    assert counts.shape == (3, 3)
+    assert counts.to_numpy().sum() == 1
+
+
+@pytest.mark.parametrize("model_id", ["slide", "risk-factors", "risk-factors-with-tests"])
+def test_the_held_out_predictions_of_the_bundle_are_probabilities(bundle: Bundle, model_id: str) -> None:
+    model = bundle.session(model_id).model
+    frame = load_predictions(bundle, model)
+    probabilities = frame[[f"p_{label}" for label in model.classes]].to_numpy()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+    assert set(frame["label"]) == set(model.classes)
+    assert frame["case"].is_unique
+    assert len(frame) == sum(model.training_data[0].counts["test"].values())
+    assert frame["group"].nunique() == model.training_data[0].groups["test"]
+
+
+def test_every_baseline_that_the_manifest_names_has_predictions(bundle: Bundle) -> None:
+    for model in bundle.manifest.models:
+        frame = load_predictions(bundle, model)
+        for baseline in model.evaluation.baselines:
+            for task in model.derived_tasks:
+                assert np.isfinite(task_scores(frame, task, baseline=baseline.id).score).all()
+
+
+def test_predictions_that_lack_a_class_are_refused_by_name(bundle: Bundle, tmp_path: Path) -> None:
+    model = bundle.session("risk-factors").model
+    path = tmp_path / model.evaluation.predictions
+    path.parent.mkdir()
+    load_predictions(bundle, model).drop(columns=["p_yes", "group"]).to_parquet(path)
+    with pytest.raises(EvaluationError, match="found no group, p_yes"):
+        load_predictions(dataclasses.replace(bundle, root=tmp_path), model)

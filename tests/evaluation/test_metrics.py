@@ -1,0 +1,185 @@
+"""Every figure is the textbook's, and its interval knows how many independent cases there are."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
+
+from cervix.errors import EvaluationError
+from cervix.evaluation import metrics
+from cervix.evaluation.metrics import (
+    BOOTSTRAP_SEED,
+    CONFIDENCE,
+    auroc_interval,
+    binary_report,
+    wilson_interval,
+)
+
+Cases = tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.str_]]
+THRESHOLD = 0.4
+
+
+@pytest.fixture(scope="module")
+def cases() -> Cases:
+    """80 cases in 30 groups of unequal size, scores that tell something, some of them tied."""
+    rng = np.random.default_rng(5)
+    positive = rng.random(80) < 0.35
+    score = np.round(np.clip(0.25 * positive + rng.random(80) * 0.75, 0, 1), 2)
+    return positive, score, rng.integers(0, 30, 80).astype(str)
+
+
+def alone(n: int) -> NDArray[np.str_]:
+    """Every case a group of its own."""
+    return np.array([f"{index:05d}" for index in range(n)])
+
+
+class TestWilson:
+    @pytest.mark.parametrize(
+        ("successes", "n", "low", "high"),
+        [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    )
+    def test_it_gives_the_published_worked_examples(self, successes: int, n: int, low: float, high: float) -> None:
+        """Newcombe 1998, Stat Med 17:857-872, table I, method 3."""
+        interval = wilson_interval(successes, n)
+        assert interval.value == successes / n
+        assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
+
+    @pytest.mark.parametrize("n", [1, 2, 7, 40, 858])
+    def test_it_equals_scipy(self, n: int) -> None:
+        for successes in sorted({0, 1, n // 3, n // 2, n - 1, n}):
+            expected = binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
+            found = wilson_interval(successes, n)
+            assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+    def test_fewer_independent_cases_make_it_wider_and_keep_the_value(self) -> None:
+        cases, groups = wilson_interval(90, 100), wilson_interval(90, 100, effective_n=10)
+        assert groups.value == cases.value
+        assert groups.low < cases.low
+        assert groups.high > cases.high
+
+    def test_it_stays_within_0_and_1_even_for_one_case(self) -> None:
+        assert wilson_interval(0, 1).low == 0.0
+        assert wilson_interval(1, 1).high == 1.0
+
+
+class TestValues:
+    def test_every_metric_equals_that_of_scikit_learn(self, cases: Cases) -> None:
+        positive, score, groups = cases
+        called = score >= THRESHOLD
+        found = {name: interval.value for name, interval in binary_report(*cases, THRESHOLD).metrics.items()}
+        assert found == pytest.approx(
+            {
+                "accuracy": accuracy_score(positive, called),
+                "precision": precision_score(positive, called),
+                "recall": recall_score(positive, called),
+                "specificity": recall_score(~positive, ~called),
+                "f1": f1_score(positive, called),
+                "auroc": roc_auc_score(positive, score),
+            }
+        )
+        assert len(np.unique(groups)) < len(groups)
+
+    def test_the_counts_add_up(self, cases: Cases) -> None:
+        positive, score, groups = cases
+        report = binary_report(*cases, THRESHOLD)
+        assert report.true_positive + report.false_negative == report.positives == positive.sum()
+        assert report.true_positive + report.false_positive == (score >= THRESHOLD).sum()
+        counts = (report.true_positive, report.false_positive, report.false_negative, report.true_negative)
+        assert sum(counts) == report.n == 80
+        assert min(counts) > 0
+        assert report.groups == len(set(groups))
+
+    def test_a_score_at_the_threshold_is_called(self) -> None:
+        report = binary_report(np.array([True, False]), np.array([0.5, 0.5]), alone(2), 0.5)
+        assert (report.true_positive, report.false_positive) == (1, 1)
+
+    def test_ties_count_half_in_the_auroc(self) -> None:
+        positive, score = np.array([True, True, False, False]), np.array([0.5, 0.9, 0.5, 0.1])
+        assert auroc_interval(positive, score, alone(4)).value == pytest.approx(3.5 / 4)
+
+    def test_every_interval_holds_its_value(self, cases: Cases) -> None:
+        for name, interval in binary_report(*cases, THRESHOLD).metrics.items():
+            assert 0 <= interval.low < interval.value < interval.high <= 1, name
+
+
+class TestBootstrap:
+    def test_the_matrix_product_gives_the_same_limits_as_a_plain_loop_over_the_same_draws(
+        self, cases: Cases, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(metrics, "BOOTSTRAP_REPLICATES", 200)
+        positive, score, groups = cases
+        unique = np.unique(groups)
+        rng = np.random.default_rng(BOOTSTRAP_SEED)
+        aurocs, f1s = [], []
+        for drawn in rng.multinomial(len(unique), [1 / len(unique)] * len(unique), size=200):
+            rows = np.concatenate(
+                [np.repeat(np.flatnonzero(groups == group), times) for group, times in zip(unique, drawn, strict=True) if times]
+            )
+            aurocs.append(roc_auc_score(positive[rows], score[rows]))
+            f1s.append(f1_score(positive[rows], score[rows] >= THRESHOLD))
+        tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+        found = binary_report(*cases, THRESHOLD).metrics
+        assert found["auroc"][1:] == pytest.approx(np.quantile(aurocs, tails), abs=1e-6)
+        assert found["f1"][1:] == pytest.approx(np.quantile(f1s, tails), abs=1e-6)
+
+    def test_the_interval_is_the_same_every_time(self, cases: Cases) -> None:
+        assert auroc_interval(*cases) == auroc_interval(*cases)
+
+    def test_the_report_and_the_lone_auroc_agree(self, cases: Cases) -> None:
+        assert binary_report(*cases, THRESHOLD).metrics["auroc"] == auroc_interval(*cases)
+
+    def test_the_order_of_the_cases_does_not_matter(self, cases: Cases) -> None:
+        order = np.random.default_rng(1).permutation(80)
+        positive, score, groups = cases
+        shuffled = auroc_interval(positive[order], score[order], groups[order])
+        assert shuffled == pytest.approx(auroc_interval(*cases), abs=1e-6)
+
+
+class TestGroups:
+    def test_copies_within_a_group_add_no_certainty(self, cases: Cases) -> None:
+        positive, score, _ = cases
+        groups = alone(80)
+        once = binary_report(positive, score, groups, THRESHOLD)
+        copied = binary_report(*(np.repeat(values, 4) for values in (positive, score, groups)), THRESHOLD)
+        assert (copied.n, copied.groups) == (320, 80)
+        for name, interval in once.metrics.items():
+            assert copied.metrics[name] == pytest.approx(interval, abs=1e-6), name
+
+    def test_the_same_copies_taken_for_independent_cases_would_narrow_every_interval(self, cases: Cases) -> None:
+        positive, score = (np.repeat(values, 4) for values in cases[:2])
+        grouped = binary_report(positive, score, np.repeat(alone(80), 4), THRESHOLD).metrics
+        naive = binary_report(positive, score, alone(320), THRESHOLD).metrics
+        for name, interval in naive.items():
+            assert interval.high - interval.low < 0.8 * (grouped[name].high - grouped[name].low), name
+
+
+class TestWhatCannotBeComputed:
+    def test_nothing_to_evaluate_is_an_error(self) -> None:
+        with pytest.raises(EvaluationError, match="at least one labelled case; found none"):
+            binary_report(np.array([], bool), np.array([]), np.array([], str), 0.5)
+
+    def test_of_positives_alone_neither_specificity_nor_auroc_is_given(self) -> None:
+        report = binary_report(np.ones(5, bool), np.linspace(0.3, 0.9, 5), alone(5), 0.5)
+        assert set(report.metrics) == {"accuracy", "precision", "recall", "f1"}
+
+    def test_of_negatives_alone_neither_recall_nor_f1_nor_auroc_is_given(self) -> None:
+        report = binary_report(np.zeros(5, bool), np.linspace(0.3, 0.9, 5), alone(5), 0.5)
+        assert set(report.metrics) == {"accuracy", "precision", "specificity"}
+        assert report.metrics["precision"].value == 0.0
+
+    def test_where_nothing_is_called_there_is_no_precision_and_f1_is_0(self) -> None:
+        report = binary_report(np.array([True, False]), np.array([0.2, 0.1]), alone(2), 0.5)
+        assert "precision" not in report.metrics
+        assert report.metrics["f1"].value == 0.0
+
+    @pytest.mark.parametrize("positive", [True, False])
+    def test_an_auroc_of_one_class_is_an_error(self, positive: bool) -> None:
+        with pytest.raises(EvaluationError, match="needs both classes"):
+            auroc_interval(np.full(3, positive), np.array([0.1, 0.2, 0.3]), alone(3))
+
+    def test_a_single_group_has_an_interval_without_width_in_the_bootstrap_and_a_wide_one_in_proportions(self) -> None:
+        one = np.array(["a"] * 4)
+        report = binary_report(np.array([True, True, False, False]), np.array([0.9, 0.4, 0.6, 0.1]), one, 0.5)
+        assert report.metrics["auroc"] == pytest.approx((0.75, 0.75, 0.75))
+        assert report.metrics["accuracy"].high - report.metrics["accuracy"].low > 0.7

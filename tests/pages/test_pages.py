@@ -1,0 +1,154 @@
+"""Every page runs without an exception, with data, without data and with a broken bundle."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from cervix import RESEARCH_NOTICE
+from cervix.patients.sample import sample_table_csv
+from cervix.settings import PROJECT_ROOT
+
+PAGES = ["overview.py", "slides.py", "patients.py", "performance.py", "model_card.py"]
+TIMEOUT_S = 60
+
+
+def open_page(name: str) -> AppTest:
+    app = AppTest.from_file(str(PROJECT_ROOT / "pages/navigation.py"), default_timeout=TIMEOUT_S).run()
+    return app if name == "overview.py" else app.switch_page(name).run()
+
+
+def texts(app: AppTest) -> str:
+    blocks = [*app.markdown, *app.warning, *app.error, *app.info, *app.caption, *app.success]
+    return "\n".join(str(block.value) for block in blocks)
+
+
+@pytest.fixture(autouse=True)
+def _own_home(home: Path) -> None:
+    """Each test has an app home of its own and no network."""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_empty_with_notice_and_provenance(name: str) -> None:
+    app = open_page(name)
+    assert not app.exception
+    assert RESEARCH_NOTICE in texts(app)
+    assert "Bundle cervix-demonstration" in texts(app)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_damaged_bundle_is_named_on_every_page_and_nothing_is_scored(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(PROJECT_ROOT / "bundle", tmp_path / "bundle")
+    content = bytearray((tmp_path / "bundle/risk-factors/fp32.onnx").read_bytes())
+    content[100] ^= 1
+    (tmp_path / "bundle/risk-factors/fp32.onnx").write_bytes(content)
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(tmp_path / "bundle"))
+    from cervix.settings import get_settings
+
+    get_settings.cache_clear()
+    app = open_page(name)
+    assert not app.exception
+    assert "risk-factors/fp32.onnx has changed since it was exported" in app.error[0].value
+    assert not app.button
+
+
+def test_overview_says_what_is_loaded_and_where_it_runs() -> None:
+    app = open_page("overview.py")
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Bundle"].endswith("verified")
+    assert shown["Scoring runs on"] == "CPU"
+    assert shown["Models"] == "3"
+
+
+def test_the_sample_table_is_scored_and_explained() -> None:
+    app = open_page("patients.py")
+    app.button(key="patients_sample").click().run()
+    assert not app.exception
+    assert "not real patients" in texts(app)
+    assert {metric.label: metric.value for metric in app.metric}["Patients scored"] == "60"
+    assert "exactly additive" in texts(app)
+    assert len(app.dataframe[0].value) == 60
+
+
+def test_an_uploaded_table_lists_its_problems_and_keeps_the_good_rows() -> None:
+    lines = sample_table_csv(5).splitlines()
+    cells = lines[3].split(",")
+    cells[1] = "=HYPERLINK(1)"
+    lines[3] = ",".join(cells)
+    app = open_page("patients.py")
+    app.file_uploader(key="patients_upload").upload("table.csv", "\n".join(lines).encode(), "text/csv").run()
+    assert not app.exception
+    assert {metric.label: metric.value for metric in app.metric}["Patients scored"] == "4"
+    problem = app.dataframe[0].value.iloc[0]
+    assert (problem["Row"], problem["Column"]) == (4, "Age")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "The file is empty"),
+        (b"a^b\n1^2\n", "not that of the risk-factor table"),
+        (b"\x00\x01\x02\x03" * 50, "not a text file"),
+        (sample_table_csv(1).splitlines()[0].encode(), "a header and no patient"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_one_sentence(content: bytes, sentence: str) -> None:
+    app = open_page("patients.py")
+    app.file_uploader(key="patients_upload").upload("table.csv", content, "text/csv").run()
+    assert not app.exception
+    assert sentence in app.error[0].value
+    assert "\n" not in app.error[0].value
+    app.button(key="patients_sample").click().run()
+    assert {metric.label: metric.value for metric in app.metric}["Patients scored"] == "60", "the app goes on"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("broken/zero_byte.svs", "The file is empty"),
+        ("broken/text_renamed.svs", "a text file"),
+        ("broken/cmu_truncated_50pct.svs", "a copy was cut short"),
+        ("broken/opens_but_unreadable.svs", "opened but cannot be read"),
+        ("broken/unsupported_compression.tiff", "cannot be opened"),
+        ("odd/tiny_16px.svs", "smaller than one tile"),
+    ],
+)
+def test_a_slide_that_cannot_be_scored_is_one_sentence(data_dir: Path, name: str, sentence: str) -> None:
+    app = open_page("slides.py")
+    content = (data_dir / "slides" / name).read_bytes()
+    app.file_uploader(key="slide_upload").upload(Path(name).name, content).run()
+    assert not app.exception
+    assert sentence in app.error[0].value
+    assert "\n" not in app.error[0].value
+
+
+def test_a_slide_without_scale_asks_for_it_and_goes_on(data_dir: Path) -> None:
+    app = open_page("slides.py")
+    content = (data_dir / "slides/broken/png_renamed.svs").read_bytes()
+    app.file_uploader(key="slide_upload").upload("picture.svs", content).run()
+    assert "does not state its scale" in texts(app)
+    app.number_input(key="slide_spacing").set_value(0.5).run()
+    assert not app.exception
+    assert "No tissue was found" in texts(app) or app.button(key="slide_score")
+
+
+def test_performance_shows_every_model_with_intervals_rivals_and_published_figures() -> None:
+    app = open_page("performance.py")
+    for model_id in ("slide", "risk-factors", "risk-factors-with-tests"):
+        app.selectbox(key="performance_model").set_value(model_id).run()
+        assert not app.exception
+        assert len(app.metric) == 6
+        table = app.dataframe[0].value
+        assert table["Source"].iloc[0] == "This model"
+        assert "Published" in set(table["Source"])
+        assert table["AUROC"].iloc[0].count("–") == 1
+        assert "held-out cases" in texts(app)
+
+
+def test_the_model_card_shows_limits_before_figures() -> None:
+    shown = texts(open_page("model_card.py"))
+    assert shown.index("Limits") < shown.index("Held-out figures")
+    assert "LC25000" in shown
