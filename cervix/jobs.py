@@ -57,6 +57,8 @@ class JobBoard(Generic[Progress, Result]):
             running = self._jobs.get(key)
             if running is not None and running.active:
                 return running
+            # A job run again is the newest, not as old as its key.
+            self._jobs.pop(key, None)
             job = self._jobs[key] = Job[Progress, Result](key)
             finished = [other for other in self._jobs.values() if not other.active]
             for old in finished[:-FINISHED_JOBS_KEPT]:

@@ -10,7 +10,7 @@ from cervix.provenance import provenance_of
 from pages.parts.frame import bundle_or_stop, show_metrics
 from pages.parts.patient_views import show_explanation, show_problems, show_work_list
 
-MODELS = {"risk-factors": "Risk factors only", "risk-factors-with-tests": "Plus colposcopy, Schiller and cytology"}
+MODELS = {"risk-factors": "Risk factors only", "risk-factors-with-tests": "With other tests"}
 
 
 @st.cache_data(max_entries=10, show_spinner="Reading the table …")
@@ -56,7 +56,12 @@ for notice in table.notices:
 show_problems(table)
 
 chosen = st.segmented_control(
-    "What the model is told", list(MODELS), default="risk-factors", format_func=MODELS.__getitem__, key="patients_model"
+    "What the model is told",
+    list(MODELS),
+    default="risk-factors",
+    format_func=MODELS.__getitem__,
+    key="patients_model",
+    help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
 )
 session = bundle.session(chosen or "risk-factors")
 with st.empty():

@@ -6,7 +6,7 @@ from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import METRICS, comparison_table
 from cervix.evaluation.figures import binary_counts, confusion_figure, roc_figure
 from cervix.evaluation.heldout import class_confusion, load_predictions, task_scores
-from pages.parts.frame import CLASS_TITLES, bundle_or_stop, show_metrics
+from pages.parts.frame import CLASS_TITLES, STILL_CHART, bundle_or_stop, show_metrics
 
 METRIC_TITLES = {"accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "specificity": "Specificity",
                  "f1": "F1", "auroc": "AUROC"}  # fmt: skip
@@ -57,26 +57,37 @@ show_metrics(
     }
 )
 
-positive = " or<br>".join(CLASS_TITLES[label] for label in task.positive)
-negative = " or<br>".join(CLASS_TITLES[label] for label in task.negative)
+positive = " or ".join(CLASS_TITLES[label] for label in task.positive)
+negative = " or ".join(CLASS_TITLES[label] for label in task.negative)
 confusion_side, roc_side = st.columns(2)
 with confusion_side:
     st.subheader("Confusion matrix")
-    st.plotly_chart(confusion_figure(binary_counts(scores, threshold, positive, negative), {}), key="performance_confusion")
+    st.plotly_chart(
+        confusion_figure(binary_counts(scores, threshold, positive, negative), {}),
+        key="performance_confusion",
+        config=STILL_CHART,
+    )
 with roc_side:
     st.subheader("ROC curve")
-    st.plotly_chart(roc_figure(scores, report.metrics["auroc"], threshold), key="performance_roc")
+    st.plotly_chart(roc_figure(scores, report.metrics["auroc"], threshold), key="performance_roc", config=STILL_CHART)
     if report.metrics["auroc"].low > CANNOT_SEE_BEYOND:
         st.caption("A bootstrap cannot reach beyond its sample: an interval of 1.000–1.000 is no proof of perfection.")
 if len(model.classes) > 2:
     st.subheader("All classes")
-    st.plotly_chart(confusion_figure(class_confusion(predictions, model.classes), CLASS_TITLES), key="performance_classes")
+    st.plotly_chart(
+        confusion_figure(class_confusion(predictions, model.classes), CLASS_TITLES),
+        key="performance_classes",
+        config=STILL_CHART,
+    )
 
 st.subheader("Beside simple rivals and the published figures")
 table = comparison_table(bundle, model, task).rename(
     columns={"source": "Source", "computed on": "Computed on", **METRIC_TITLES}
 )
 st.dataframe(table, hide_index=True, key="performance_table")
-st.caption("Published figures come without interval and on other data; they are shown, not matched.")
+st.caption(
+    "Rivals are called at 0.5, the model at its own threshold: AUROC compares them fairly. Published figures come "
+    "without interval and on other data; they are shown, not matched."
+)
 for note in model.evaluation.notes:
     st.info(note)

@@ -6,7 +6,7 @@ from cervix.errors import CervixError
 from cervix.samples import sample_slide
 from cervix.settings import get_settings
 from cervix.slides.figures import probability_histogram
-from pages.parts.frame import bundle_or_stop, show_metrics
+from pages.parts.frame import STILL_CHART, bundle_or_stop, show_metrics
 from pages.parts.slide_desk import finished_score, job_board, job_key, opened, start_scoring, store_upload, tissue_plan
 from pages.parts.slide_views import show_answer, show_progress, show_tile, show_viewer
 
@@ -100,7 +100,7 @@ with viewer_side:
 with tile_side:
     show_tile(slide, score, bundle.session("slide"), chosen)
 st.subheader("All tiles")
-st.plotly_chart(probability_histogram(score.tiles), key="slide_histogram")
+st.plotly_chart(probability_histogram(score.tiles), key="slide_histogram", config=STILL_CHART)
 st.download_button(
     "Download the tile table (CSV)",
     score.export_table().to_csv(index=False).encode(),

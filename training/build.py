@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from cervix.bundle import load_bundle, verify_bundle
 from cervix.bundle.manifest import (
     MANIFEST_NAME,
+    SCHEMA_NAME,
     BundleFile,
     Manifest,
     Model,
@@ -39,12 +41,12 @@ RECORDED_PACKAGES = (
 
 
 def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model]) -> Manifest:
-    """Copy the models' files into the bundle, write manifest, schema and card, and verify every variant.
+    """Put the models' files, manifest, schema and card together, verify every variant, then write the bundle.
 
     Raises
     ------
     BundleError
-        If the bundle is over 60 MB or any golden vector is not reproduced.
+        If the bundle is over 60 MB or any golden vector is not reproduced; an old bundle stays as it was.
     """
     paths = sorted(
         {path for model in models for path in (model.golden, model.evaluation.predictions, *(v.file for v in model.variants))}
@@ -67,16 +69,24 @@ def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model]) -> M
         files=files,
         models=models,
     )
-    for file in files:
-        with replacing(bundle_dir / file.path) as temporary:
-            shutil.copyfile(parts_dir / file.path, temporary)
-    _write_text(schema_path(bundle_dir), json_schema())
-    _write_text(bundle_dir / MANIFEST_NAME, manifest_text(manifest))
-    failed = [check for check in verify_bundle(bundle_dir, device="cpu") if not check.passed]
-    if failed:
-        raise BundleError("The new bundle does not reproduce its own golden vectors", found=str(failed[0]))
-    _write_text(bundle_dir / CARD_NAME, model_card(load_bundle(bundle_dir, device="cpu")))
+    with tempfile.TemporaryDirectory() as folder:
+        staged = Path(folder)
+        for file in files:
+            _copy(parts_dir, staged, file.path)
+        _write_text(schema_path(staged), json_schema())
+        _write_text(staged / MANIFEST_NAME, manifest_text(manifest))
+        failed = [check for check in verify_bundle(staged, device="cpu") if not check.passed]
+        if failed:
+            raise BundleError("The new bundle does not reproduce its own golden vectors", found=str(failed[0]))
+        _write_text(staged / CARD_NAME, model_card(load_bundle(staged, device="cpu")))
+        for path in (*(file.path for file in files), SCHEMA_NAME, CARD_NAME, MANIFEST_NAME):
+            _copy(staged, bundle_dir, path)
     return manifest
+
+
+def _copy(source: Path, target: Path, name: str) -> None:
+    with replacing(target / name) as temporary:
+        shutil.copyfile(source / name, temporary)
 
 
 def git_commit() -> str:

@@ -1,5 +1,7 @@
 """Plotly figures of held-out performance. Colours are Okabe & Ito's; nothing is told by colour alone."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -10,6 +12,7 @@ from cervix.evaluation.metrics import Interval
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#767676"
 FIGURE_HEIGHT = 380
+LABEL_WIDTH = 16
 
 
 def confusion_figure(counts: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
@@ -20,12 +23,11 @@ def confusion_figure(counts: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
         [f"<b>{int(values[i, j]):,}</b><br>{float(shares[i, j]):.1%}" for j in range(counts.shape[1])]
         for i in range(counts.shape[0])
     ]
-    names = [titles.get(str(label), str(label)) for label in counts.columns]
     figure = go.Figure(
         go.Heatmap(
             z=shares,
-            x=names,
-            y=[titles.get(str(label), str(label)) for label in counts.index],
+            x=[_wrapped(titles.get(str(label), str(label))) for label in counts.columns],
+            y=[_wrapped(titles.get(str(label), str(label))) for label in counts.index],
             text=text,
             texttemplate="%{text}",
             hovertemplate="Truth %{y}<br>Called %{x}<br>%{text}<extra></extra>",
@@ -41,6 +43,11 @@ def confusion_figure(counts: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
     figure.update_xaxes(title="Called", side="bottom")
     figure.update_layout(height=FIGURE_HEIGHT, margin={"l": 10, "r": 10, "t": 20, "b": 10})
     return figure
+
+
+def _wrapped(title: str) -> str:
+    """A title over several lines, so that the axis leaves room for the matrix on a phone."""
+    return "<br>".join(textwrap.wrap(title, LABEL_WIDTH, break_on_hyphens=False))
 
 
 def roc_figure(scores: TaskScores, auroc: Interval, threshold: float) -> go.Figure:

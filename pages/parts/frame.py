@@ -11,7 +11,7 @@ from cervix.bundle.sessions import CPU_PROVIDER, Device
 from cervix.errors import BundleError
 from cervix.settings import get_settings
 
-METRIC_WIDTH_PX = 165
+STILL_CHART = {"displayModeBar": False}
 CLASS_TITLES = {
     "benign": "Benign",
     "scc": "Squamous-cell carcinoma",
@@ -64,6 +64,6 @@ def show_banner() -> None:
 
 def show_metrics(figures: dict[str, tuple[str, str]]) -> None:
     """Figures side by side, as many as fit: title -> (value, what stands under it)."""
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="large"):
         for title, (value, detail) in figures.items():
-            st.metric(title, value, delta=detail, delta_color="off", delta_arrow="off", width=METRIC_WIDTH_PX)
+            st.metric(title, value, delta=detail, delta_color="off", delta_arrow="off", width="content")

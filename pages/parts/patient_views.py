@@ -8,6 +8,7 @@ from cervix.patients.explanation import explain_patient
 from cervix.patients.figures import contribution_figure
 from cervix.patients.reading import PatientTable
 from cervix.patients.vocabulary import PATIENT_ID
+from pages.parts.frame import STILL_CHART
 
 
 def show_problems(table: PatientTable) -> None:
@@ -72,10 +73,10 @@ def show_explanation(table: PatientTable, session: ModelSession, row: int) -> No
     if explanation.contributions.empty:
         st.info("Nothing is known of this patient, so there is nothing to explain.")
         return
-    st.plotly_chart(contribution_figure(explanation), key="patients_why")
+    st.plotly_chart(contribution_figure(explanation), key="patients_why", config=STILL_CHART)
     top = explanation.contributions.iloc[0]
     st.caption(
         f"Risk {explanation.risk:.1%} = {explanation.reference_risk:.1%} when nothing is known, plus the bars (SHAP, exactly "
-        f"additive). Largest: {top['label'].lower()}, {top['contribution'] * 100:+.2f} points. Not a cause, what it uses. "
+        f"additive). Largest: {top['label']}, {top['contribution'] * 100:+.2f} points. What the model uses, not a cause. "
         "Select another row in the list to explain it."
     )

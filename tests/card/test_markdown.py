@@ -75,7 +75,7 @@ def test_every_comparison_is_on_the_card(bundle: Bundle, card: str) -> None:
 
 def test_every_file_is_listed_with_its_hash_and_size(bundle: Bundle, card: str) -> None:
     for file in bundle.manifest.files:
-        assert f"| {file.path} | {file.bytes:,} | `{file.sha256[:16]}…` |" in card
+        assert f"| {file.path} | {file.bytes:,} | {file.sha256[:16]}… |" in card
 
 
 def test_every_variant_says_how_far_it_is_from_the_reference(bundle: Bundle, sections: dict[str, str]) -> None:
@@ -98,7 +98,7 @@ def test_the_card_cites_every_source_of_training_data_with_its_licence(bundle: B
 
 
 def test_the_card_names_the_bundle_that_it_was_written_from(bundle: Bundle, card: str) -> None:
-    assert f"Manifest SHA-256 `{bundle.sha256}`" in card
+    assert f"Manifest SHA-256 `{bundle.sha256[:16]}…`" in card
     assert f"`{bundle.manifest.git_commit[:10]}`" in card
 
 

@@ -118,6 +118,12 @@ def test_an_open_quote_costs_its_own_row_and_no_other(position: int) -> None:
     assert [problem.row for problem in read.problems] == [4]
 
 
+def test_a_misplaced_quote_is_reported_and_never_turned_into_a_number() -> None:
+    read = read_patients(table({}, {"Age": '"3"4'}, {"Age": '"40"'}).encode())
+    assert read.frame["Age"].tolist() == [34.0, 40.0]
+    assert [(problem.row, problem.column) for problem in read.problems] == [(3, WHOLE_ROW)]
+
+
 def test_an_open_quote_that_a_later_row_seems_to_close_swallows_nothing_between() -> None:
     names = ["Remark", *NAMES]
     rows = [{"Age": str(age)} for age in range(20, 30)]

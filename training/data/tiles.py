@@ -44,7 +44,7 @@ def load_tile_folder(folder: Path, classes: dict[str, str], size_px: int) -> Til
     Raises
     ------
     TileFolderError
-        If the index is missing or lacks columns, if a tile has another size, or if more than 1 % of the files
+        If the index is missing or lacks columns or a class, if a tile has another size, or if more than 1 % of the files
         cannot be read. Up to that they are skipped and named in ``TileSet.skipped``.
     """
     index_path = folder / "index.csv"
@@ -58,6 +58,12 @@ def load_tile_folder(folder: Path, classes: dict[str, str], size_px: int) -> Til
             found=f"no {', '.join(sorted(missing))}",
         )
     ours = {label: name for name, label in classes.items()}
+    if absent := set(ours) - set(index["label"]):
+        raise TileFolderError(
+            "The tile index has no tile of a class",
+            expected=", ".join(ours),
+            found=f"no {', '.join(sorted(absent))}",
+        )
     index = index[index["label"].isin(list(ours))].reset_index(drop=True)
     pixels = np.empty((len(index), size_px, size_px, 3), np.uint8)
     readable = np.ones(len(index), bool)
