@@ -212,6 +212,8 @@ def cross_validated_scores(features: Floats, table: RiskTable, recipe: dict[str,
 
     Within each fold's training part one further fold serves early stopping.
     """
+    if recipe["evaluation"]["folds"] < 3:
+        raise ValueError("cross-validation needs 3 folds or more: one to test, one to stop on, the rest to train")
     folds = StratifiedGroupKFold(recipe["evaluation"]["folds"], shuffle=True, random_state=recipe["seed"])
     members = [held_out for _, held_out in folds.split(features, table.positive, table.groups)]
     scores = np.empty(len(features))
