@@ -64,12 +64,11 @@ chosen = st.segmented_control(
     help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
 )
 session = bundle.session(chosen or "risk-factors")
-with st.empty():
-    bar = st.progress(0.0, "Scoring …")
-    scores = score_patients(
-        table, session, on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,}")
-    )
-    st.write("")
+bar = st.progress(0.0, "Scoring …")
+scores = score_patients(
+    table, session, on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,}")
+)
+bar.empty()
 
 show_metrics(
     {
@@ -90,9 +89,10 @@ with why_side:
     show_explanation(table, session, row)
 st.download_button(
     "Download the scores (CSV)",
-    provenance_of(bundle, session.model.id).stamp(scores.reset_index()).to_csv(index=False).encode(),
+    lambda: provenance_of(bundle, session.model.id).stamp(scores.reset_index()).to_csv(index=False).encode(),
     file_name="patient-scores.csv",
     mime="text/csv",
     icon=":material/download:",
+    on_click="ignore",
     key="patients_download",
 )

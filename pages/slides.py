@@ -103,9 +103,10 @@ st.subheader("All tiles")
 st.plotly_chart(probability_histogram(score.tiles), key="slide_histogram", config=STILL_CHART)
 st.download_button(
     "Download the tile table (CSV)",
-    score.export_table().to_csv(index=False).encode(),
+    lambda: score.export_table().to_csv(index=False).encode(),
     file_name=f"tiles-{slide.sha256[:12]}.csv",
     mime="text/csv",
     icon=":material/download:",
+    on_click="ignore",
     key="slide_download",
 )
