@@ -64,6 +64,6 @@ def show_banner() -> None:
 
 def show_metrics(figures: dict[str, tuple[str, str]]) -> None:
     """Figures side by side, as many as fit: title -> (value, what stands under it)."""
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for title, (value, detail) in figures.items():
             st.metric(title, value, delta=detail, delta_color="off", delta_arrow="off", width="content")
