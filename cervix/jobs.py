@@ -30,14 +30,19 @@ class Job(Generic[Progress, Result]):
     """One sentence for people; empty unless ``failed``."""
     cancel_requested: Event = field(default_factory=Event)
     created: float = field(default_factory=time.monotonic)
+    lock: Lock = field(default_factory=Lock)
+    """Held to leave the state ``waiting``, so that a job is either started or cancelled."""
 
     @property
     def active(self) -> bool:
         return self.state in ("waiting", "running")
 
     def cancel(self) -> None:
-        """Ask the worker to stop; it does after the batch in hand."""
+        """Stop at once while waiting; ask the worker to stop after the batch in hand while running."""
         self.cancel_requested.set()
+        with self.lock:
+            if self.state == "waiting":
+                self.state = "cancelled"
 
 
 class JobBoard(Generic[Progress, Result]):
@@ -80,10 +85,11 @@ class JobBoard(Generic[Progress, Result]):
         def report(progress: Progress) -> None:
             job.progress = progress
 
-        try:
-            if job.cancel_requested.is_set():
-                raise Cancelled("Stopped before it began")
+        with job.lock:
+            if job.state != "waiting":
+                return
             job.state = "running"
+        try:
             job.result = work(report, job.cancel_requested)
             job.state = "done"
         except Cancelled:

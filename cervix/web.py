@@ -8,7 +8,7 @@ import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from cervix import __version__
 from cervix.errors import CervixError
-from cervix.slides.deepzoom import HeatLayer, WorldMap, render_slide_tile
+from cervix.slides.deepzoom import OVERZOOM, HeatLayer, WorldMap, render_slide_tile
 from cervix.slides.reading import Slide
 
 TOKEN_LIFETIME_S = 8 * 3600.0
@@ -44,8 +44,11 @@ class TokenRegistry:
     def grant(self, slide: Slide) -> str:
         """A new token for a slide. The oldest beyond ``TOKENS_KEPT`` are forgotten."""
         token = secrets.token_urlsafe(24)
+        now = time.monotonic()
         with self._lock:
-            self._viewed[token] = ViewedSlide(slide, expires=time.monotonic() + TOKEN_LIFETIME_S)
+            for expired in [key for key, viewed in self._viewed.items() if viewed.expires < now]:
+                del self._viewed[expired]
+            self._viewed[token] = ViewedSlide(slide, expires=now + TOKEN_LIFETIME_S)
             while len(self._viewed) > TOKENS_KEPT:
                 self._viewed.popitem(last=False)
         return token
@@ -67,6 +70,8 @@ class TokenRegistry:
 
 
 tokens = TokenRegistry()
+# A slide without a pyramid costs up to 100 MB a tile at low zoom; a browser asks for many at once.
+rendering = BoundedSemaphore(4)
 
 
 async def map_tile(request: Request) -> Response:
@@ -80,11 +85,12 @@ async def map_tile(request: Request) -> Response:
 
 def _render(viewed: ViewedSlide, layer: str, z: int, x: int, y: int) -> Response:
     world = WorldMap(viewed.slide.width_l0_px, viewed.slide.height_l0_px)
-    if not (0 <= z <= world.max_zoom and x < 2**z and y < 2**z):
+    if not (0 <= z <= world.max_zoom + OVERZOOM and x < 2**z and y < 2**z):
         return Response(status_code=404)
     if layer == SLIDE_LAYER:
         try:
-            jpeg = render_slide_tile(viewed.slide, z, x, y)
+            with rendering:
+                jpeg = render_slide_tile(viewed.slide, z, x, y)
         except CervixError as error:
             return Response(str(error), status_code=422, media_type="text/plain")
         if jpeg is None:

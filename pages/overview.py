@@ -8,8 +8,8 @@ from pages.parts.frame import bundle_or_stop, provider_line
 
 st.title("Cervix Workbench")
 st.markdown(
-    "Papers report networks that tell squamous-cell from adenocarcinoma on histology tiles with 98 % accuracy, and "
-    "networks that predict a woman's risk from her records with 94 %. Here you can **try** such models on your own "
+    "Papers report networks that tell squamous-cell from adenocarcinoma on histology tiles almost without error, and "
+    "networks that predict a woman's risk from her records nearly as well. Here you can **try** such models on your own "
     "slide or patient table, **check** their held-out figures, and **see where they must not be trusted**."
 )
 bundle = bundle_or_stop()

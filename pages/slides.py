@@ -10,7 +10,7 @@ from pages.parts.frame import STILL_CHART, bundle_or_stop, show_metrics
 from pages.parts.slide_desk import finished_score, job_board, job_key, opened, start_scoring, store_upload, tissue_plan
 from pages.parts.slide_views import show_answer, show_progress, show_tile, show_viewer
 
-SLIDE_TYPES = ["svs", "tif", "tiff", "ndpi", "scn", "bif", "svslide", "vms", "png", "jpg", "jpeg"]
+SLIDE_TYPES = ["svs", "tif", "tiff", "ndpi", "scn", "bif", "svslide", "png", "jpg", "jpeg"]
 
 st.title("Slides")
 bundle = bundle_or_stop()
@@ -23,8 +23,13 @@ upload = upload_side.file_uploader(
     key="slide_upload",
 )
 if upload is not None and st.session_state.get("slide_upload_id") != upload.file_id:
+    st.session_state.pop("slide_path", None)
+    try:
+        st.session_state["slide_path"] = store_upload(upload.name, upload.getbuffer())
+    except OSError as error:
+        st.error(f"The upload could not be kept on the server: {error.strerror}. Free some space and upload it again.")
+        st.stop()
     st.session_state["slide_upload_id"] = upload.file_id
-    st.session_state["slide_path"] = store_upload(upload.name, upload.getbuffer())
     st.session_state["slide_credit"] = ""
 if sample_side.button("Try the sample slide", icon=":material/science:", key="slide_sample"):
     with st.spinner("Fetching the sample slide …"):
@@ -48,7 +53,7 @@ try:
         spacing = st.number_input(
             "Micrometres per pixel (about 0.25 for a 40× scan, 0.5 for 20×)",
             min_value=0.05, max_value=10.0, value=None, step=0.05, format="%.3f",
-            placeholder="for example 0.5", key="slide_spacing",
+            placeholder="for example 0.5", key=f"slide_spacing_{slide.sha256}",
         )  # fmt: skip
         if spacing is None:
             for notice in slide.notices:
@@ -74,7 +79,7 @@ with st.container(border=True):
                 "Tiles": (f"{plan.tiles:,}", f"{model.tiles.size_px} px at {model.tiles.spacing_um_px:g} µm/px"),
             }
         )
-    facts.caption(f"Format {slide.vendor} · pyramid levels: {slide.handle.level_count} · SHA-256 {slide.sha256[:12]}…")
+    facts.caption(f"Format {slide.vendor} · pyramid levels: {len(slide.level_downsamples)} · SHA-256 {slide.sha256[:12]}…")
     job = job_board().get(job_key(slide, bundle))
     score = finished_score(slide, bundle)
     if score is None and (job is None or not job.active):

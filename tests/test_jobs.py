@@ -179,3 +179,15 @@ def test_an_active_job_is_never_forgotten(board: JobBoard[int, str], gate: Event
     assert board.get("running") is running
     assert all(board.get(job.key) is job for job in waiting)
     assert board.ahead_of(waiting[-1]) == len(waiting)
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_delays_nobody(board: JobBoard[int, str], gate: Event) -> None:
+    board.submit("first", behind(gate))
+    second, third = board.submit("second", answering("never")), board.submit("third", answering("later"))
+    assert board.ahead_of(third) == 2
+    second.cancel()
+    assert second.state == "cancelled"
+    assert board.ahead_of(third) == 1
+    gate.set()
+    assert finished(third).result == "later"
+    assert second.result is None

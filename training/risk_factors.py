@@ -208,7 +208,7 @@ def _train_one(
 
 
 def cross_validated_scores(features: Floats, table: RiskTable, recipe: dict[str, Any]) -> NDArray[np.float64]:
-    """Out-of-fold logits ``(n,)``: each row scored by a network that saw neither it nor its group.
+    """Out-of-fold scores ``(n,)``, ranks in 0..1 within the fold, by networks that saw neither row nor group.
 
     Within each fold's training part one further fold serves early stopping.
     """

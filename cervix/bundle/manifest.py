@@ -119,7 +119,7 @@ class SlideRule(_Strict):
 
     minimum_tiles: int = Field(gt=0)
     false_positive_share: Probability
-    """Upper 95 % limit of the share of benign tiles that validation called cancerous."""
+    """Upper 95 % limit of the share of benign validation source images with a tile called cancerous."""
     novel_share_limit: Probability
     chosen_by: str
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.errors import EvaluationError
-from cervix.evaluation.metrics import BinaryReport, binary_report
+from cervix.evaluation.metrics import BinaryReport, Interval, auroc_interval, binary_report
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class TaskScores:
     positive: NDArray[np.bool_]
     score: NDArray[np.float64]
     groups: NDArray[np.str_]
+
+    def auroc(self) -> Interval:
+        return auroc_interval(self.positive, self.score, self.groups)
 
     def report(self, threshold: float) -> BinaryReport:
         return binary_report(self.positive, self.score, self.groups, threshold)

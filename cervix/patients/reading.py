@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cervix.errors import PatientFileError
-from cervix.patients.vocabulary import COLUMNS, PATIENT_ID, RISK_FACTORS, is_patient_id, recognise
+from cervix.patients.vocabulary import COLUMNS, OTHER_TESTS, PATIENT_ID, RISK_FACTORS, is_patient_id, recognise
 
 EXPECTED = "the UCI risk-factor table: a header such as Age, Number of sexual partners, … and one row a patient"
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
@@ -208,6 +208,9 @@ def _match_header(header: list[str], notices: list[str]) -> dict[int, str]:
         )
     if missing:
         notices.append(f"Columns missing, taken as not known: {', '.join(missing)}.")
+    tests = [column.name for column in OTHER_TESTS if column.name not in columns.values()]
+    if tests:
+        notices.append(f"Columns of other tests missing, taken as not known: {', '.join(tests)}.")
     if unused:
         more = f" and {len(unused) - 10} more" if len(unused) > 10 else ""
         notices.append(f"Columns not used: {', '.join(unused[:10])}{more}.")

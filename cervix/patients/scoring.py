@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
 from cervix.patients.reading import PatientTable
-from cervix.patients.vocabulary import PATIENT_ID
+from cervix.patients.vocabulary import OTHER_TESTS, PATIENT_ID
 
 BATCH_ROWS = 8192
 BIOPSY_TASK = "biopsy"
@@ -40,7 +40,8 @@ def score_patients(
     -------
     DataFrame
         Index as the table's; ``patient_id`` where there is one, ``risk`` in 0..1, ``flagged`` (at or above the
-        manifest's threshold), ``known_share`` of the inputs, ``abstained`` where too little is known.
+        manifest's threshold), ``known_share`` of the inputs, ``abstained``. Where the model abstains, risk is NaN:
+        too few of the inputs known, or none of the other tests for a model that is asked for what they tell.
     """
     names = feature_names(session)
     risk = np.empty(len(table.frame), np.float32)
@@ -54,16 +55,19 @@ def score_patients(
         if on_progress:
             on_progress(done, len(table.frame))
     limit = next((item.limit for item in session.model.abstention if item.output == "known_share"), 0.0)
+    abstained = known_share < limit
+    tests = [column.name for column in OTHER_TESTS if column.name in names]
+    if tests:
+        abstained |= table.frame[tests].isna().all(axis=1).to_numpy(bool)
     scores = pd.DataFrame(
         {
-            "risk": risk,
-            "flagged": risk >= session.model.threshold(BIOPSY_TASK),
+            "risk": np.where(abstained, np.float32(np.nan), risk),
+            "flagged": ~abstained & (risk >= session.model.threshold(BIOPSY_TASK)),
             "known_share": known_share,
-            "abstained": known_share < limit,
+            "abstained": abstained,
         },
         index=table.frame.index,
     )
-    scores.loc[scores["abstained"], "flagged"] = False
     if PATIENT_ID in table.frame:
         scores.insert(0, PATIENT_ID, table.frame[PATIENT_ID])
     return scores

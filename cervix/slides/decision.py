@@ -38,8 +38,9 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
     """Apply the bundle's slide rule.
 
     Tiles beyond the novelty limit are left out. The slide is called cancerous when the lower 95 % limit of the
-    share of cancerous tiles lies above the false-positive share seen in validation, free of it when the upper
-    limit lies below, and undecided in between. Too few tiles, or too many novel ones, and the model abstains.
+    share of cancerous tiles lies above the false-positive share that validation cannot rule out. Fewer cancerous
+    tiles leave it undecided, since a tumour may be small; only none at all is "no cancerous tile". Too few tiles,
+    or too many novel ones, and the model abstains.
 
     Parameters
     ----------
@@ -72,10 +73,14 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
     elif share.low > rule.false_positive_share:
         subtype = model.classes[max(positive, key=lambda index: int((top[cancerous] == index).sum()))]
         verdict, headline = "cancer", CLASS_TITLES[subtype]
-        reason = f"{k:,} of {n:,} accepted tiles are called cancerous, most of them {CLASS_TITLES[subtype].lower()}."
-    elif share.high <= rule.false_positive_share:
-        verdict, headline = "no-cancer", "No carcinoma found"
-        reason = f"{k:,} of {n:,} accepted tiles are called cancerous, no more than errors on benign tissue explain."
+        alike = int((top[cancerous] == model.classes.index(subtype)).sum())
+        reason = (
+            f"{k:,} of {n:,} accepted tiles are called cancerous; {alike:,} of these look most like "
+            f"{CLASS_TITLES[subtype].lower()}."
+        )
+    elif k == 0:
+        verdict, headline = "no-cancer", "No cancerous tile found"
+        reason = f"None of {n:,} accepted tiles is called cancerous. A tumour outside these tiles, or unlike them, is not seen."
     else:
         verdict, headline = "undecided", "Undecided"
         reason = f"{k:,} of {n:,} accepted tiles are called cancerous: too many to dismiss, too few to call."
@@ -86,9 +91,9 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
         rule=(
             f"A tile is cancerous when P({' + '.join(cancerous_task.positive)}) ≥ {model.threshold(CANCEROUS_TASK):.2f}. "
             f"The slide is called when the 95 % interval of the share of cancerous tiles lies wholly above "
-            f"{rule.false_positive_share:.1%}, the most that errors on benign validation tissue explain, and cleared when "
-            f"it lies wholly below. Neighbouring tiles are treated as independent, so the interval is narrower "
-            f"than the truth."
+            f"{rule.false_positive_share:.1%}, the most that validation on benign tissue leaves possible, and gets the type "
+            f"that most of these tiles look like. Fewer cancerous tiles leave it undecided; it is free of them only at none. "
+            f"Neighbouring tiles are treated as independent, so the interval is narrower than the truth."
         ),
         tiles=len(probabilities),
         novel_tiles=int(novel.sum()),

@@ -18,6 +18,8 @@ from cervix.slides.reading import Slide
 
 MAP_TILE_PX = 256
 JPEG_QUALITY = 85
+# Enlarged tiles beyond one map pixel a slide pixel: 8 times, enough to look at single nuclei.
+OVERZOOM = 3
 # Probability in eleven steps from clear to the class's colour; opacity carries the value, so that it reads
 # without telling colours apart.
 OPACITY_RANGE = (40, 215)
@@ -71,7 +73,7 @@ class WorldMap:
 def render_slide_tile(slide: Slide, z: int, x: int, y: int) -> bytes | None:
     """A map tile of the slide as JPEG; None where it lies wholly outside."""
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
-    if not 0 <= z <= world.max_zoom:
+    if not 0 <= z <= world.max_zoom + OVERZOOM:
         return None
     left, top, edge = world.region(z, x, y)
     if left + edge <= 0 or top + edge <= 0 or left >= slide.width_l0_px or top >= slide.height_l0_px:
@@ -79,12 +81,8 @@ def render_slide_tile(slide: Slide, z: int, x: int, y: int) -> bytes | None:
     # Only the part that lies on the slide is read; the rest of the tile stays white.
     x0, y0 = max(0.0, left), max(0.0, top)
     x1, y1 = min(left + edge, float(slide.width_l0_px)), min(top + edge, float(slide.height_l0_px))
-    level = slide.handle.get_best_level_for_downsample(edge / MAP_TILE_PX * 1.01)
-    downsample = slide.handle.level_downsamples[level]
-    width = max(1, round((x1 - x0) / downsample))
-    height = max(1, round((y1 - y0) / downsample))
-    part = slide.read(int(x0), int(y0), level, width, height)
     per_px = edge / MAP_TILE_PX
+    part, _ = slide.read_reduced(int(x0), int(y0), x1 - x0, y1 - y0, per_px)
     size = max(1, round((x1 - x0) / per_px)), max(1, round((y1 - y0) / per_px))
     canvas = Image.new("RGB", (MAP_TILE_PX, MAP_TILE_PX), "white")
     canvas.paste(

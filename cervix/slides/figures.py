@@ -11,6 +11,8 @@ VIEWER_HEIGHT = 620
 # Beyond this many points a browser's hover slows down; the rest stay visible in the heat layer.
 MAX_CLICKABLE_TILES = 20_000
 SELECTION_COLOUR = "#111111"
+# At its maxzoom a layer of the map is hidden, so it lies beyond any zoom that can be reached.
+LAYER_MAX_ZOOM = 24
 
 
 def viewer_figure(
@@ -46,14 +48,14 @@ def viewer_figure(
         figure.add_trace(
             go.Scattermap(lon=lon, lat=lat, mode="lines", line={"color": SELECTION_COLOUR, "width": 4}, hoverinfo="skip")
         )
-    layers = [{"sourcetype": "raster", "source": [tile_url], "below": "traces", "maxzoom": world.max_zoom}]
+    layers = [{"sourcetype": "raster", "source": [tile_url], "below": "traces", "maxzoom": LAYER_MAX_ZOOM}]
     if heat_url:
         layers.append(
             {
                 "sourcetype": "raster",
                 "source": [heat_url],
                 "below": "traces",
-                "maxzoom": world.max_zoom,
+                "maxzoom": LAYER_MAX_ZOOM,
                 "opacity": heat_opacity,
             }
         )

@@ -68,7 +68,7 @@ def lay_grid(slide: Slide, tissue: TissueMask, tiles: TileInput) -> TileGrid:
             expected=f"at least {size_l0_px} × {size_l0_px} px ({size_l0_px * spacing:.0f} µm) at {spacing:g} µm per pixel",
             found=f"{slide.width_l0_px:,} × {slide.height_l0_px:,} px",
         )
-    level = slide.handle.get_best_level_for_downsample(size_l0_px / tiles.size_px * (1 + NATIVE_TOLERANCE))
+    level = slide.best_level(size_l0_px / tiles.size_px * (1 + NATIVE_TOLERANCE))
     columns, rows = np.meshgrid(
         np.arange(0, slide.width_l0_px - size_l0_px + 1, size_l0_px),
         np.arange(0, slide.height_l0_px - size_l0_px + 1, size_l0_px),
@@ -91,7 +91,7 @@ def lay_grid(slide: Slide, tissue: TissueMask, tiles: TileInput) -> TileGrid:
         size_l0_px=size_l0_px,
         size_px=tiles.size_px,
         level=level,
-        size_level_px=max(1, round(size_l0_px / slide.handle.level_downsamples[level])),
+        size_level_px=max(1, round(size_l0_px / slide.level_downsamples[level])),
         requested_spacing_um_px=tiles.spacing_um_px,
         effective_spacing_um_px=spacing * size_l0_px / tiles.size_px,
     )

@@ -1,8 +1,10 @@
 """Open a whole-slide image or a plain picture, and read it in level-0 coordinates."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import openslide
@@ -12,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
 from cervix.files import sha256_of
 
-READABLE = "a whole-slide image (SVS, NDPI, SCN, MRXS, BIF, tiled TIFF) or an RGB PNG, JPEG or TIFF"
+READABLE = "a whole-slide image (SVS, NDPI, SCN, BIF, tiled TIFF) or an RGB PNG, JPEG or TIFF"
 PLAIN_FORMATS = ("PNG", "JPEG", "TIFF")
 PLAIN_SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "TIFF": (".tif", ".tiff")}
 # Microscope scanners lie between 0.1 (100x oil) and 8 µm/px (1.25x); 352.8 is what 72 dpi, a default, says.
@@ -23,6 +25,30 @@ MAX_PLAIN_PIXELS = 80_000_000
 STRIP_ROWS = 1024
 
 
+class SlideFile:
+    """An OpenSlide handle that is replaced after a failed read.
+
+    OpenSlide keeps a handle in error for good after one failure; the slide is shared by every session that looks at
+    it, and a single damaged tile must not end them all.
+    """
+
+    def __init__(self, open_handle: Callable[[], openslide.AbstractSlide]) -> None:
+        self._open = open_handle
+        self._lock = Lock()
+        self.handle = open_handle()
+
+    def read_region(self, corner_l0_px: tuple[int, int], level: int, size_px: tuple[int, int]) -> Image.Image:
+        """As ``openslide.OpenSlide.read_region``."""
+        handle = self.handle
+        try:
+            return handle.read_region(corner_l0_px, level, size_px)
+        except openslide.OpenSlideError:
+            with self._lock:
+                if self.handle is handle:
+                    self.handle = self._open()
+            raise
+
+
 @dataclass(frozen=True)
 class Slide:
     """An open slide.
@@ -31,6 +57,8 @@ class Slide:
     ----------
     sha256 : str
         Hash of the file: the slide's identity everywhere (names can hold patient data).
+    level_downsamples : tuple of float
+        Level-0 pixels per pixel of each pyramid level, rising from 1.
     spacing_um_px : float or None
         Micrometres per level-0 pixel; None where neither the file nor the user says.
     spacing_source : str
@@ -41,9 +69,10 @@ class Slide:
 
     path: Path
     sha256: str
-    handle: openslide.AbstractSlide
+    file: SlideFile
     width_l0_px: int
     height_l0_px: int
+    level_downsamples: tuple[float, ...]
     spacing_um_px: float | None
     spacing_source: str
     vendor: str
@@ -84,7 +113,7 @@ class Slide:
         Outside the scanned area is white. Raises ``SlideNotReadable`` where the file is damaged.
         """
         try:
-            region = self.handle.read_region((x_l0_px, y_l0_px), level, (width_px, height_px))
+            region = self.file.read_region((x_l0_px, y_l0_px), level, (width_px, height_px))
         except (openslide.OpenSlideError, OSError) as error:
             raise SlideNotReadable(
                 f"The slide opened but cannot be read at x {x_l0_px}, y {y_l0_px}",
@@ -100,21 +129,31 @@ class Slide:
             tile = tile.resize((size_px, size_px), Image.Resampling.BILINEAR)
         return image_array(tile)
 
-    def overview(self, longest_px: int) -> tuple[Image.Image, float]:
-        """The whole slide at most ``longest_px`` long, and level-0 pixels per pixel of it.
+    def best_level(self, downsample: float) -> int:
+        """The coarsest level that is still at least as fine as asked for (within 1 %)."""
+        return max(index for index, value in enumerate(self.level_downsamples) if index == 0 or value <= downsample * 1.01)
 
-        Read in strips, so that a slide without a pyramid costs little memory.
+    def read_reduced(
+        self, x_l0_px: int, y_l0_px: int, width_l0_px: float, height_l0_px: float, downsample: float
+    ) -> tuple[Image.Image, float]:
+        """Read a rectangle at about ``downsample``, never coarser, and say which downsample it has.
+
+        Read in strips and reduced by whole factors, so that a slide without a pyramid costs little memory.
         """
-        level = self.handle.get_best_level_for_downsample(max(1.0, max(self.width_l0_px, self.height_l0_px) / longest_px))
-        width, height = self.handle.level_dimensions[level]
-        downsample = self.handle.level_downsamples[level]
-        factor = max(1, -(-max(width, height) // longest_px))
+        level = self.best_level(downsample)
+        scale = self.level_downsamples[level]
+        width, height = max(1, round(width_l0_px / scale)), max(1, round(height_l0_px / scale))
+        factor = max(1, int(downsample / scale * 1.01))
         rows = max(factor, STRIP_ROWS // factor * factor)
         canvas = Image.new("RGB", (-(-width // factor), -(-height // factor)), "white")
         for top in range(0, height, rows):
-            strip = self.read(0, round(top * downsample), level, width, min(rows, height - top))
+            strip = self.read(x_l0_px, y_l0_px + round(top * scale), level, width, min(rows, height - top))
             canvas.paste(strip.reduce(factor) if factor > 1 else strip, (0, top // factor))
-        return canvas, downsample * factor
+        return canvas, scale * factor
+
+    def overview(self, downsample: float) -> tuple[Image.Image, float]:
+        """The whole slide at about ``downsample``, and level-0 pixels per pixel of it."""
+        return self.read_reduced(0, 0, self.width_l0_px, self.height_l0_px, max(1.0, downsample))
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -149,7 +188,7 @@ def open_slide(path: Path, *, spacing_um_px: float | None = None) -> Slide:
         raise SlideNotReadable("The file is empty", expected=READABLE, found="0 bytes", action="Upload it again.")
     if openslide.OpenSlide.detect_format(str(path)):
         try:
-            handle: openslide.AbstractSlide = openslide.OpenSlide(str(path))
+            file = SlideFile(lambda: openslide.OpenSlide(str(path)))
         except openslide.OpenSlideError as error:
             raise SlideNotReadable(
                 "The slide cannot be opened",
@@ -160,16 +199,18 @@ def open_slide(path: Path, *, spacing_um_px: float | None = None) -> Slide:
         notices: list[str] = []
     else:
         image, notices = _open_picture(path)
-        handle = openslide.ImageSlide(image)
+        file = SlideFile(lambda: openslide.ImageSlide(image))
+    handle = file.handle
     stated, scale_notices = _stated_spacing(handle)
     width, height = handle.dimensions
     power = handle.properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
     slide = Slide(
         path=path,
         sha256=sha256_of(path),
-        handle=handle,
+        file=file,
         width_l0_px=width,
         height_l0_px=height,
+        level_downsamples=tuple(float(value) for value in handle.level_downsamples),
         spacing_um_px=stated,
         spacing_source="file" if stated else "",
         vendor=handle.properties.get(openslide.PROPERTY_NAME_VENDOR, "plain image"),

@@ -47,7 +47,8 @@ def provider_line(bundle: Bundle) -> str:
     """Where scoring really runs, for people."""
     session = bundle.session("slide")
     if session.provider == CPU_PROVIDER:
-        return f"CPU ({session.variant.precision}); no usable GPU on this machine"
+        why = "chosen by CERVIX_DEVICE" if get_settings().device == "cpu" else "no usable GPU on this machine"
+        return f"CPU ({session.variant.precision}); {why}"
     return f"GPU ({session.variant.precision}, {session.provider.removesuffix('ExecutionProvider')})"
 
 

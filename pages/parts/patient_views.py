@@ -32,10 +32,10 @@ def show_problems(table: PatientTable) -> None:
         )
 
 
-def show_work_list(scores: pd.DataFrame) -> int:
-    """The patients by risk, highest first. Returns the row (line of the file) of the one chosen."""
-    ranked = scores.sort_values("risk", ascending=False)
-    shown = pd.DataFrame({"Row": ranked.index, "Risk": ranked["risk"]})
+def show_work_list(scores: pd.DataFrame, key: str) -> int:
+    """The patients by risk, those without an answer last. Returns the row (line of the file) of the one chosen."""
+    ranked = scores.sort_values("risk", ascending=False, na_position="last")
+    shown = pd.DataFrame({"Row": ranked.index})
     if PATIENT_ID in ranked:
         shown.insert(1, "Patient", ranked[PATIENT_ID].to_numpy())
     shown["Risk"] = ranked["risk"].to_numpy() * 100
@@ -54,7 +54,7 @@ def show_work_list(scores: pd.DataFrame) -> int:
             "Risk": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
             "Known": st.column_config.NumberColumn(format="%.0f %%", help="Share of the inputs that are known"),
         },
-        key="patients_list",
+        key=f"patients_list_{key}",
     )
     picked = event.selection.rows
     rows = [int(row) for row in ranked.index]
@@ -63,16 +63,16 @@ def show_work_list(scores: pd.DataFrame) -> int:
     return rows[0]
 
 
-def show_explanation(table: PatientTable, session: ModelSession, row: int) -> None:
-    """SHAP bars of one patient, additive to her risk."""
+def show_explanation(table: PatientTable, scores: pd.DataFrame, session: ModelSession, row: int) -> None:
+    """SHAP bars of one patient, additive to her risk; where the model abstains, that it does."""
     patient = table.frame.loc[row]
     name = f" ({patient[PATIENT_ID]})" if PATIENT_ID in table.frame else ""
     st.markdown(f"**Row {row}{name}: why this risk**")
+    if scores.at[row, "abstained"]:
+        st.warning("No answer: too little is known of this patient for this model, so no risk is given or explained.")
+        return
     with st.spinner("Taking the score apart …"):
         explanation = explain_patient(patient, session)
-    if explanation.contributions.empty:
-        st.info("Nothing is known of this patient, so there is nothing to explain.")
-        return
     st.plotly_chart(contribution_figure(explanation), key="patients_why", config=STILL_CHART)
     top = explanation.contributions.iloc[0]
     st.caption(

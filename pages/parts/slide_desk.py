@@ -1,6 +1,7 @@
 """The slide page's resources: open slides, the job board, addresses of map tiles."""
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from cervix.slides.results import load_score, save_score
 from cervix.slides.scoring import ScoreProgress, SlideScore, score_slide
 from cervix.slides.tissue import find_tissue, outline
 from cervix.web import SLIDE_LAYER, tokens
+
+logger = logging.getLogger(__name__)
 
 SlideJobs = JobBoard[ScoreProgress, SlideScore]
 
@@ -76,7 +79,10 @@ def start_scoring(slide: Slide, bundle: Bundle) -> None:
 
     def work(report: Callable[[ScoreProgress], None], cancel: Event) -> SlideScore:
         score = load_score(results, slide, bundle) or score_slide(slide, bundle, on_progress=report, cancel=cancel)
-        save_score(results, score)
+        try:
+            save_score(results, score)
+        except OSError as error:
+            logger.warning("a finished score could not be kept on disk: %s", error.strerror)
         return score
 
     job_board().submit(job_key(slide, bundle), work)

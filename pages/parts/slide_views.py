@@ -48,7 +48,7 @@ def _watch(slide: Slide, bundle: Bundle, key: str) -> None:
 def show_answer(score: SlideScore, model: Model) -> None:
     """The decision, its rule in words, and what it rests on. An abstention is as loud as a finding."""
     answer, timings = score.summary.answer, score.summary.timings
-    show = {"cancer": st.error, "no-cancer": st.success, "undecided": st.warning, "abstained": st.warning}[answer.verdict]
+    show = {"cancer": st.error, "no-cancer": st.info, "undecided": st.warning, "abstained": st.warning}[answer.verdict]
     show(f"### {answer.headline}\n{answer.reason}")
     share = answer.cancerous_share
     show_metrics(
@@ -94,7 +94,7 @@ def show_viewer(slide: Slide, model: Model, tiles, *, live: bool = False) -> tup
     event = st.plotly_chart(
         figure,
         key="slide_map_live" if live else f"slide_map_{clickable}",
-        config={"scrollZoom": True, "displaylogo": False},
+        config={"scrollZoom": True, "displaylogo": False, "modeBarButtonsToRemove": ["toImage"]},
         on_select="rerun" if clickable else "ignore",
         selection_mode="points",
     )

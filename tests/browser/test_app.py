@@ -50,7 +50,7 @@ def test_the_first_page_shows_a_verified_bundle_and_the_notice(page: Page, addre
     page.goto(address)
     page.get_by_text("golden replays passed").wait_for()
     expect(page.get_by_text(NOTICE)).to_be_visible()
-    expect(page.get_by_text("CPU (int8); no usable GPU on this machine")).to_be_visible()
+    expect(page.get_by_text("CPU (int8); chosen by CERVIX_DEVICE")).to_be_visible()
 
 
 def test_a_real_slide_is_uploaded_scored_and_explained_by_a_click(page: Page, address: str, data_dir: Path) -> None:

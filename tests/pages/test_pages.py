@@ -1,14 +1,17 @@
 """Every page runs without an exception, with data, without data and with a broken bundle."""
 
+import io
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from cervix import RESEARCH_NOTICE
 from cervix.patients.sample import sample_table_csv
 from cervix.settings import PROJECT_ROOT
+from cervix.slides.phantom import phantom_region
 
 PAGES = ["overview.py", "slides.py", "patients.py", "performance.py", "model_card.py"]
 TIMEOUT_S = 60
@@ -130,9 +133,44 @@ def test_a_slide_without_scale_asks_for_it_and_goes_on(data_dir: Path) -> None:
     content = (data_dir / "slides/broken/png_renamed.svs").read_bytes()
     app.file_uploader(key="slide_upload").upload("picture.svs", content).run()
     assert "does not state its scale" in texts(app)
-    app.number_input(key="slide_spacing").set_value(0.5).run()
+    app.number_input[0].set_value(0.5).run()
     assert not app.exception
-    assert "No tissue was found" in texts(app) or app.button(key="slide_score")
+    assert any(metric.value == "0.5 µm/px" for metric in app.metric) or "No tissue was found" in texts(app)
+
+
+def picture(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(phantom_region(500, 500, seed=seed)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_the_scale_given_for_one_slide_is_not_used_for_the_next() -> None:
+    app = open_page("slides.py")
+    app.file_uploader(key="slide_upload").upload("first.png", picture(1), "image/png").run()
+    app.number_input[0].set_value(0.25).run()
+    assert app.button(key="slide_score")
+    app.file_uploader(key="slide_upload").upload("second.png", picture(2), "image/png").run()
+    assert "does not state its scale" in texts(app)
+    assert app.number_input[0].value is None
+
+
+def test_a_table_without_the_other_tests_gets_no_answer_from_the_model_that_needs_them() -> None:
+    rows = [line.split(",")[:-3] for line in sample_table_csv(5).splitlines()]
+    content = "\n".join(",".join(cells) for cells in rows).encode()
+    app = open_page("patients.py")
+    app.file_uploader(key="patients_upload").upload("table.csv", content, "text/csv").run()
+    assert "Columns of other tests missing" in texts(app)
+    assert {metric.label: metric.value for metric in app.metric}["No answer"] == "0"
+    app.segmented_control(key="patients_model").set_value("risk-factors-with-tests").run()
+    assert {metric.label: metric.value for metric in app.metric}["No answer"] == "5"
+    assert "No answer: too little is known" in texts(app)
+
+
+def test_the_patient_page_says_how_well_its_model_ranks_before_it_ranks() -> None:
+    app = open_page("patients.py")
+    app.button(key="patients_sample").click().run()
+    assert "held-out AUROC 0.63" in texts(app)
+    assert "95 % interval" in texts(app)
 
 
 def test_performance_shows_every_model_with_intervals_rivals_and_published_figures() -> None:

@@ -167,7 +167,7 @@ def test_spreadsheet_encodings_are_read_and_ids_keep_their_accents(encoding: str
     text = table({PATIENT_ID: "Peña-1"}, names=[PATIENT_ID, *NAMES])
     read = read_patients(mark + text.encode(encoding))
     assert read.frame[PATIENT_ID].tolist() == ["Peña-1"]
-    assert bool(read.notices) == (encoding != "utf-8")
+    assert any("ead as" in notice for notice in read.notices) == (encoding != "utf-8")
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])

@@ -1,5 +1,7 @@
 """Scoring a patient table: one answer a row, and none where too little is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -79,15 +81,16 @@ def test_the_model_answers_from_its_limit_of_known_inputs_on(session: ModelSessi
     names = feature_names(session)
     limit = next(item.limit for item in session.model.abstention if item.output == "known_share")
     needed = int(np.ceil(limit * len(names)))
-    enough = patients(**dict.fromkeys(names[needed:], np.nan))
-    too_few = patients(**dict.fromkeys(names[needed - 1 :], np.nan))
+    enough = patients(**dict.fromkeys(names[: len(names) - needed], np.nan))
+    too_few = patients(**dict.fromkeys(names[: len(names) - needed + 1], np.nan))
     assert not score_patients(enough, session)["abstained"].iloc[0]
     assert score_patients(too_few, session)["abstained"].iloc[0]
 
 
 def test_nothing_known_scores_near_the_prevalence(session: ModelSession) -> None:
     """54 of 835 had a positive biopsy: a model that knows nothing should say about that."""
-    risk = score_patients(patients(**dict.fromkeys(FACTORS + TESTS, np.nan)), session)["risk"].iloc[0]
+    nobody = np.full((1, 1, len(feature_names(session))), np.nan, np.float32)
+    risk = session.run({"features": nobody}, ["risk"])["risk"][0]
     assert 54 / 835 / 2.5 < risk < 54 / 835 * 2.5
 
 
@@ -130,3 +133,24 @@ def test_scoring_leaves_the_table_as_it_was(sample: PatientTable, session: Model
 def test_a_slide_model_scores_no_patients(bundle: Bundle, sample: PatientTable) -> None:
     with pytest.raises(ValueError, match="reads no patient features"):
         score_patients(sample, bundle.session("slide"))
+
+
+def test_where_the_model_abstains_there_is_no_number(session: ModelSession) -> None:
+    scores = score_patients(patients(**dict.fromkeys(FACTORS + TESTS, np.nan)), session)
+    assert scores["abstained"].all()
+    assert scores["risk"].isna().all()
+    assert not scores["flagged"].any()
+
+
+def test_the_model_that_is_told_the_other_tests_abstains_without_any_of_them(bundle: Bundle) -> None:
+    none, one = patients(**dict.fromkeys(TESTS, np.nan)), patients(**dict.fromkeys(TESTS[1:], np.nan))
+    assert score_patients(none, bundle.session("risk-factors-with-tests"))["abstained"].all()
+    assert not score_patients(one, bundle.session("risk-factors-with-tests"))["abstained"].any()
+    assert not score_patients(none, bundle.session("risk-factors"))["abstained"].any()
+
+
+def test_the_order_of_the_rows_does_not_change_a_score(session: ModelSession) -> None:
+    table = read_patients(sample_table_csv(40).encode())
+    forwards = score_patients(table, session)
+    backwards = score_patients(replace(table, frame=table.frame.iloc[::-1]), session)
+    pd.testing.assert_frame_equal(backwards.iloc[::-1], forwards, rtol=1e-5)

@@ -23,14 +23,20 @@ def test_mostly_squamous_tiles_make_a_squamous_carcinoma(bundle: Bundle) -> None
     assert (found.verdict, found.headline) == ("cancer", "Squamous-cell carcinoma")
     assert found.cancerous_share is not None
     assert found.cancerous_share.value == pytest.approx(0.8)
+    assert "60 of these look most like squamous-cell carcinoma" in found.reason
 
 
 def test_mostly_glandular_tiles_make_an_adenocarcinoma(bundle: Bundle) -> None:
     assert answer(bundle, benign=20, scc=20, ac=60).headline == "Adenocarcinoma"
 
 
-def test_no_more_cancerous_tiles_than_errors_explain_is_no_carcinoma(bundle: Bundle) -> None:
-    assert answer(bundle, benign=200, scc=2).verdict == "no-cancer"
+def test_only_a_slide_without_any_cancerous_tile_is_free_of_them(bundle: Bundle) -> None:
+    assert answer(bundle, benign=200).verdict == "no-cancer"
+
+
+@pytest.mark.parametrize("few", [1, 2, 30])
+def test_a_small_tumour_is_never_cleared(bundle: Bundle, few: int) -> None:
+    assert answer(bundle, benign=1000, scc=few).verdict == "undecided"
 
 
 def test_between_the_limits_it_is_undecided(bundle: Bundle) -> None:

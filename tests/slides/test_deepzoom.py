@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cervix.slides.deepzoom import MAP_TILE_PX, WorldMap, heat_layer, render_slide_tile
+from cervix.slides.deepzoom import MAP_TILE_PX, OVERZOOM, WorldMap, heat_layer, render_slide_tile
 from cervix.slides.reading import open_slide
 
 
@@ -69,7 +69,20 @@ def test_outside_the_slide_there_is_no_tile(phantom_slide: Path) -> None:
     slide = open_slide(phantom_slide)
     zoom = WorldMap(slide.width_l0_px, slide.height_l0_px).max_zoom
     assert render_slide_tile(slide, zoom, 0, 0) is None
-    assert render_slide_tile(slide, zoom + 1, 0, 0) is None
+    assert render_slide_tile(slide, zoom + OVERZOOM + 1, 2**zoom, 2**zoom) is None
+
+
+def test_beyond_full_resolution_the_slide_is_enlarged_not_lost(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide)
+    world = WorldMap(slide.width_l0_px, slide.height_l0_px)
+    tile_x, tile_y, _, _ = world_tile_of(world, 700, 550)
+    jpeg = render_slide_tile(slide, world.max_zoom + OVERZOOM, tile_x * 2**OVERZOOM, tile_y * 2**OVERZOOM)
+    assert jpeg is not None
+    left, top, edge = world.region(world.max_zoom, tile_x, tile_y)
+    with Image.open(io.BytesIO(jpeg)) as tile:
+        shown = np.asarray(tile, float)
+    true = slide.read(int(left), int(top), 0, int(edge) // 8, int(edge) // 8).resize((256, 256), Image.Resampling.BILINEAR)
+    assert np.abs(shown - np.asarray(true, float)).mean() < 8.0
 
 
 def test_heat_cells_lie_over_their_tiles_and_nowhere_else() -> None:

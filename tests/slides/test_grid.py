@@ -88,8 +88,8 @@ def test_no_grid_is_laid_without_a_scale(unscaled_slide: Path) -> None:
 def test_tissue_fraction_is_the_mean_of_the_mask(phantom_slide: Path) -> None:
     tissue = find_tissue(open_slide(phantom_slide))
     one_to_one = replace(tissue, l0_px_per_mask_px=1.0)
-    fraction = one_to_one.fraction_in(np.array([100, 300]), np.array([50, 200]), 64)
-    assert fraction == pytest.approx([tissue.mask[50:114, 100:164].mean(), tissue.mask[200:264, 300:364].mean()])
+    fraction = one_to_one.fraction_in(np.array([10, 30]), np.array([5, 20]), 16)
+    assert fraction == pytest.approx([tissue.mask[5:21, 10:26].mean(), tissue.mask[20:36, 30:46].mean()])
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 64, 500])

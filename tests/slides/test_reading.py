@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
@@ -104,7 +105,7 @@ def test_a_photo_is_turned_upright_by_its_exif(tmp_path: Path) -> None:
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(path, exif=exif)
-    assert open_slide(path).handle.dimensions == (300, 400)
+    assert open_slide(path).file.handle.dimensions == (300, 400)
 
 
 def test_a_truncated_picture_is_refused(tmp_path: Path) -> None:
@@ -126,10 +127,44 @@ def test_a_picture_too_large_to_hold_is_refused_by_its_header(tmp_path: Path) ->
 
 def test_the_overview_of_a_slide_without_pyramid_shows_every_corner(data_dir: Path) -> None:
     slide = open_slide(data_dir / "slides/CMU-1-Small-Region.svs")
-    overview, scale = slide.overview(512)
-    assert max(overview.size) <= 512
+    overview, scale = slide.overview(6.4)
+    assert scale == 6.0
     assert overview.width * scale == pytest.approx(slide.width_l0_px, abs=scale)
     factor = round(scale)
     rows, columns = slide.height_l0_px // factor, slide.width_l0_px // factor
     whole = slide.read(0, 0, 0, columns * factor, rows * factor).reduce(factor)
     assert np.abs(np.asarray(whole, float) - np.asarray(overview, float)[:rows, :columns]).max() <= 1.0
+
+
+@pytest.fixture
+def damaged_slide(phantom_slide: Path, tmp_path: Path) -> Path:
+    """A pyramid with one level-0 tile overwritten with zeros, in the middle of tissue."""
+    path = tmp_path / "damaged.tiff"
+    content = bytearray(phantom_slide.read_bytes())
+    with tifffile.TiffFile(phantom_slide) as tiff:
+        page = tiff.pages[0]
+        start, size = page.dataoffsets[8], page.databytecounts[8]
+    content[start : start + size] = bytes(size)
+    path.write_bytes(content)
+    return path
+
+
+def test_one_damaged_tile_does_not_end_the_rest_of_the_slide(damaged_slide: Path) -> None:
+    slide = open_slide(damaged_slide)
+    whole = np.asarray(slide.read(0, 600, 0, 200, 200))
+    with pytest.raises(SlideNotReadable, match="opened but cannot be read at"):
+        slide.read(0, 0, 0, slide.width_l0_px, slide.height_l0_px)
+    assert (np.asarray(slide.read(0, 600, 0, 200, 200)) == whole).all()
+
+
+def test_a_level_is_chosen_that_is_at_least_as_fine_as_asked_for(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide)
+    assert [slide.best_level(downsample) for downsample in (0.5, 1.0, 1.9, 2.0, 3.9, 100.0)] == [0, 0, 0, 1, 1, 2]
+
+
+def test_a_region_of_any_size_is_read_reduced(data_dir: Path) -> None:
+    slide = open_slide(data_dir / "slides/CMU-1-Small-Region.svs")
+    reduced, downsample = slide.read_reduced(100, 200, 2000, 2400, 10)
+    assert downsample == 10
+    true = slide.read(100, 200, 0, 2000, 2400).reduce(10)
+    assert np.abs(np.asarray(reduced, float) - np.asarray(true, float)).max() <= 1.0
