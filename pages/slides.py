@@ -7,7 +7,16 @@ from cervix.samples import sample_slide
 from cervix.settings import get_settings
 from cervix.slides.figures import probability_histogram
 from pages.parts.frame import STILL_CHART, bundle_or_stop, show_metrics
-from pages.parts.slide_desk import finished_score, job_board, job_key, opened, start_scoring, store_upload, tissue_plan
+from pages.parts.slide_desk import (
+    finished_score,
+    job_board,
+    job_key,
+    opened,
+    start_scoring,
+    store_upload,
+    tile_table_csv,
+    tissue_plan,
+)
 from pages.parts.slide_views import show_answer, show_progress, show_tile, show_viewer
 
 SLIDE_TYPES = ["svs", "tif", "tiff", "ndpi", "scn", "bif", "svslide", "png", "jpg", "jpeg"]
@@ -108,7 +117,7 @@ st.subheader("All tiles")
 st.plotly_chart(probability_histogram(score.tiles), key="slide_histogram", config=STILL_CHART)
 st.download_button(
     "Download the tile table (CSV)",
-    lambda: score.export_table().to_csv(index=False).encode(),
+    tile_table_csv(score),
     file_name=f"tiles-{slide.sha256[:12]}.csv",
     mime="text/csv",
     icon=":material/download:",

@@ -13,6 +13,7 @@ MAX_CLICKABLE_TILES = 20_000
 SELECTION_COLOUR = "#111111"
 # At its maxzoom a layer of the map is hidden, so it lies beyond any zoom that can be reached.
 LAYER_MAX_ZOOM = 24
+HOVER_DISTANCE_PX = 400
 
 
 def viewer_figure(
@@ -22,7 +23,6 @@ def viewer_figure(
     *,
     heat_url: str | None = None,
     heat_opacity: float = 0.6,
-    selected: tuple[int, int] | None = None,
 ) -> go.Figure:
     """A deep-zoom map of a slide.
 
@@ -32,22 +32,12 @@ def viewer_figure(
         Absolute addresses with ``{z}/{x}/{y}``.
     tiles : DataFrame, optional
         ``SlideScore.tiles``; each gets a hover text and can be clicked.
-    selected : (x_l0_px, y_l0_px), optional
-        Corner of the tile to outline.
     """
     figure = go.Figure()
     if tiles is not None and len(tiles):
         figure.add_trace(_clickable_tiles(world, tiles.head(MAX_CLICKABLE_TILES)))
     else:
         figure.add_trace(go.Scattermap(lon=[], lat=[]))
-    if selected is not None and tiles is not None:
-        size = int(tiles["size_l0_px"].iloc[0])
-        x = selected[0] + np.array([0, size, size, 0, 0])
-        y = selected[1] + np.array([0, 0, size, size, 0])
-        lon, lat = world.lon_lat(x, y)
-        figure.add_trace(
-            go.Scattermap(lon=lon, lat=lat, mode="lines", line={"color": SELECTION_COLOUR, "width": 4}, hoverinfo="skip")
-        )
     layers = [{"sourcetype": "raster", "source": [tile_url], "below": "traces", "maxzoom": LAYER_MAX_ZOOM}]
     if heat_url:
         layers.append(
@@ -72,6 +62,8 @@ def viewer_figure(
         showlegend=False,
         uirevision="keep the view",
         clickmode="event+select",
+        # The nearest centre is the tile under the pointer; far zoomed in, that centre can be half a tile away.
+        hoverdistance=HOVER_DISTANCE_PX,
     )
     return figure
 
@@ -88,7 +80,8 @@ def _clickable_tiles(world: WorldMap, tiles: pd.DataFrame) -> go.Scattermap:
         lat=lat,
         mode="markers",
         marker={"size": 9, "opacity": 0.45, "color": [CLASS_COLOURS.get(classes[index], "#767676") for index in top]},
-        selected={"marker": {"opacity": 0.45}},
+        # The browser marks the chosen tile itself: a figure that changed with each click would lose the reader's place.
+        selected={"marker": {"opacity": 1.0, "size": 20, "color": SELECTION_COLOUR}},
         unselected={"marker": {"opacity": 0.45}},
         customdata=np.column_stack([probability, tiles["novelty"]]),
         hovertemplate="<br>".join([*lines, f"novelty %{{customdata[{len(classes)}]:.1f}}", "click for Grad-CAM"])

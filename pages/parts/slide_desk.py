@@ -96,6 +96,12 @@ def finished_score(slide: Slide, bundle: Bundle) -> SlideScore | None:
     return load_score(get_settings().results_dir, slide, bundle)
 
 
+@st.cache_data(max_entries=5, show_spinner=False, hash_funcs={SlideScore: lambda score: score.summary.model_dump_json()})
+def tile_table_csv(score: SlideScore) -> bytes:
+    """The tile table with its provenance, made once a score."""
+    return score.export_table().to_csv(index=False).encode()
+
+
 def viewer_token(slide: Slide) -> str:
     """This session's token for the slide's map tiles."""
     granted: dict[str, str] = st.session_state.setdefault("viewer_tokens", {})

@@ -87,9 +87,7 @@ def show_viewer(slide: Slide, model: Model, tiles, *, live: bool = False) -> tup
     limit = next(item.limit for item in model.abstention if item.output == "novelty")
     slide_url, heat_url = map_urls(slide, tiles, layer, limit)
     corner = None if live or tiles is None else st.session_state.get("slide_tile", {}).get(slide.sha256)
-    figure = viewer_figure(
-        WorldMap(slide.width_l0_px, slide.height_l0_px), slide_url, tiles, heat_url=heat_url, selected=corner
-    )
+    figure = viewer_figure(WorldMap(slide.width_l0_px, slide.height_l0_px), slide_url, tiles, heat_url=heat_url)
     clickable = tiles is not None and not live
     event = st.plotly_chart(
         figure,
@@ -104,9 +102,11 @@ def show_viewer(slide: Slide, model: Model, tiles, *, live: bool = False) -> tup
     if points:
         row = tiles.iloc[points[0]["point_index"]]
         clicked = int(row["x_l0_px"]), int(row["y_l0_px"])
-        if clicked != corner:
+        # The map keeps its selection; only a new click may take the place of a tile picked by rank since.
+        if clicked != st.session_state.setdefault("slide_click", {}).get(slide.sha256):
+            st.session_state["slide_click"][slide.sha256] = clicked
             st.session_state.setdefault("slide_tile", {})[slide.sha256] = clicked
-            st.rerun()
+            corner = clicked
     return corner
 
 

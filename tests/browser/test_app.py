@@ -1,6 +1,7 @@
 """A newcomer's path through a real Chromium: real slide and real table in, answers read off the page."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,8 +63,12 @@ def test_a_real_slide_is_uploaded_scored_and_explained_by_a_click(page: Page, ad
     page.get_by_role("button", name="Score this slide").click()
     page.get_by_text("No answer: not tissue the model knows").wait_for()
     page.get_by_text("100% of 50 tiles are unlike anything the model was trained on").wait_for()
+    page.get_by_text("One tile, explained").wait_for()
+    expect(page.get_by_test_id("stMain").get_by_role("button", name="Stop")).to_have_count(0)
+    # The map of the running score gives way to the final one.
+    page.wait_for_timeout(3000)
     canvas = page.locator(".maplibregl-canvas")
-    canvas.wait_for()
+    expect(canvas).to_have_count(1)
     page.wait_for_function("performance.getEntriesByType('resource').some(entry => entry.name.includes('/scc/'))")
     assert 200 in tile_answers
 
@@ -76,12 +81,51 @@ def test_a_real_slide_is_uploaded_scored_and_explained_by_a_click(page: Page, ad
     expect(page.get_by_text("Grad-CAM:", exact=False).first).to_be_visible()
     expect(page.get_by_text("Novelty", exact=False).first).to_be_visible()
 
+    picker = page.get_by_label("Click a tile on the map, or pick one by rank")
+    clicked = picker.input_value()
+    picker.click()
+    page.get_by_role("option", name="1. carcinoma", exact=False).first.click()
+    expect(picker).to_have_value(re.compile(r"^1\. carcinoma"))
+    assert not clicked.startswith("1. ")
+
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the tile table (CSV)").click()
     table = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
     assert table[0].startswith("x_l0_px,y_l0_px,size_l0_px,tissue_fraction,p_benign,p_scc,p_ac,novelty,bundle")
     assert len(table) == 51
     assert NOTICE in table[1]
+
+
+def test_the_map_keeps_its_place_when_a_tile_is_clicked_and_shows_tissue_beyond_full_resolution(
+    page: Page, address: str, data_dir: Path
+) -> None:
+    enlarged: list[int] = []
+    zoom = "document.querySelector('.js-plotly-plot')._fullLayout.map.zoom"
+    page.on(
+        "response",
+        lambda answer: enlarged.append(answer.status) if re.search(r"/slide/(6|7|8)/", answer.url) else None,
+    )
+    page.goto(f"{address}/slides")
+    page.locator("input[type=file]").set_input_files(data_dir / "slides/CMU-1-Small-Region.svs")
+    page.get_by_text("One tile, explained").wait_for()
+    canvas = page.locator(".maplibregl-canvas")
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(2000)
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    start = page.evaluate(zoom)
+    for _ in range(10):
+        page.mouse.wheel(0, -300)
+        page.wait_for_timeout(300)
+    page.wait_for_timeout(1500)
+    near = page.evaluate(zoom)
+    assert near > start + 2
+    page.mouse.click(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2)
+    page.get_by_text("Grad-CAM opacity").wait_for()
+    page.wait_for_timeout(1000)
+    assert page.evaluate(zoom) == near
+    assert 200 in enlarged
 
 
 def test_a_finished_score_is_there_again_after_a_reload(page: Page, address: str, data_dir: Path) -> None:
