@@ -78,6 +78,8 @@ def open_session(onnx_bytes: bytes, provider: str) -> ort.InferenceSession:
         providers: list[object] = [(CUDA_PROVIDER, {"cudnn_conv_algo_search": "HEURISTIC"}), CPU_PROVIDER]
     else:
         providers = [CPU_PROVIDER]
+        # The arena keeps what the largest layer once needed: 175 MB more at the peak, for a few per cent of speed.
+        options.enable_cpu_mem_arena = False
     return ort.InferenceSession(onnx_bytes, sess_options=options, providers=providers)
 
 
