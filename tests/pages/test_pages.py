@@ -4,7 +4,9 @@ import io
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -142,6 +144,24 @@ def picture(seed: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(phantom_region(500, 500, seed=seed)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "sentence"),
+    [
+        (np.zeros((300, 300), np.uint8), "found greyscale"),
+        (np.zeros((300, 300), np.uint16), "16 or more bits per channel"),
+    ],
+)
+def test_a_picture_without_8_bit_colour_is_one_sentence(pixels: NDArray[np.generic], sentence: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    app = open_page("slides.py")
+    app.file_uploader(key="slide_upload").upload("picture.png", buffer.getvalue(), "image/png").run()
+    assert not app.exception
+    assert sentence in app.error[0].value
+    app.file_uploader(key="slide_upload").upload("good.png", picture(3), "image/png").run()
+    assert not app.error, "the app goes on"
 
 
 def test_the_scale_given_for_one_slide_is_not_used_for_the_next() -> None:
