@@ -70,7 +70,10 @@ def test_the_uci_table_is_scored_row_by_row(data_dir: Path, tmp_path: Path, caps
     assert main(["patients", str(table), "--out", str(tmp_path / "out.csv"), "--device", "cpu"]) == 0
     scores = pd.read_csv(tmp_path / "out.csv")
     assert scores["row"].tolist() == list(range(2, 860))
-    assert scores["risk"].between(0, 1).all()
+    assert scores.loc[~scores["abstained"], "risk"].between(0, 1).all()
+    assert scores.loc[scores["abstained"], "risk"].isna().all()
+    assert (scores["abstained"] == (scores["known_share"] < 0.5)).all()
+    assert scores["abstained"].any()
     assert set(scores["notice"]) == {RESEARCH_NOTICE}
     assert "858 patients scored" in capsys.readouterr().out
 
