@@ -102,7 +102,7 @@ with st.container(border=True):
 
 if score is None:
     if job is not None and job.active:
-        show_progress(slide, bundle, job)
+        show_progress(slide, bundle, job.key)
     else:
         show_viewer(slide, model, None)
     st.stop()

@@ -42,10 +42,10 @@ from training.calibrate import fit_platt
 from training.data.splits import grouped_split
 from training.data.uci import RiskTable, load_risk_table
 from training.export import to_onnx
+from training.fit import Log
 from training.manifest_parts import counts_by_split, groups_by_split, write_bytes, write_golden, write_predictions
 from training.models.lstm import ImputeAndScale, risk_lstm
 
-Log = Callable[[str], None]
 Floats = NDArray[np.float32]
 OUTPUTS = ("risk", "logit", "known_share")
 GOLDEN_ROWS = 16

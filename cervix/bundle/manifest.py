@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 SCHEMA_NAME = "manifest.schema.json"
 
@@ -228,6 +227,10 @@ class Model(_Strict):
     def threshold(self, task: str) -> float:
         """The decision limit of a derived task."""
         return next(threshold.value for threshold in self.thresholds if threshold.task == task)
+
+    def abstention_limit(self, output: str) -> float:
+        """The limit of an output beyond which the model must not be heard."""
+        return next(item.limit for item in self.abstention if item.output == output)
 
 
 class Manifest(_Strict):

@@ -54,7 +54,7 @@ def score_patients(
         known_share[start:done] = out["known_share"]
         if on_progress:
             on_progress(done, len(table.frame))
-    limit = next((item.limit for item in session.model.abstention if item.output == "known_share"), 0.0)
+    limit = session.model.abstention_limit("known_share")
     abstained = known_share < limit
     tests = [column.name for column in OTHER_TESTS if column.name in names]
     if tests:

@@ -52,7 +52,7 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
         raise ValueError(f"model {model.id!r} declares no slide rule")
     cancerous_task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
     positive = [model.classes.index(label) for label in cancerous_task.positive]
-    novel = novelty > next(limit.limit for limit in model.abstention if limit.output == "novelty")
+    novel = novelty > model.abstention_limit("novelty")
     accepted = probabilities[~novel]
     cancerous = accepted[:, positive].sum(axis=1) >= model.threshold(CANCEROUS_TASK)
     n, k = len(accepted), int(cancerous.sum())

@@ -10,15 +10,10 @@ from cervix.bundle import Bundle, load_bundle
 from cervix.bundle.sessions import CPU_PROVIDER, Device
 from cervix.errors import BundleError
 from cervix.settings import get_settings
+from cervix.slides.decision import CLASS_TITLES as SLIDE_CLASS_TITLES
 
 STILL_CHART = {"displayModeBar": False}
-CLASS_TITLES = {
-    "benign": "Benign",
-    "scc": "Squamous-cell carcinoma",
-    "ac": "Adenocarcinoma",
-    "no": "Negative",
-    "yes": "Positive",
-}
+CLASS_TITLES = {**SLIDE_CLASS_TITLES, "no": "Negative", "yes": "Positive"}
 
 
 @st.cache_resource(show_spinner="Checking the bundle: hashes, signatures, golden vectors …")

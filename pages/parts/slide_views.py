@@ -4,12 +4,11 @@ import streamlit as st
 
 from cervix.bundle import Bundle, Model, ModelSession
 from cervix.errors import CervixError
-from cervix.jobs import Job
 from cervix.slides.deepzoom import WorldMap
 from cervix.slides.explanation import explain_tile
 from cervix.slides.figures import viewer_figure
 from cervix.slides.reading import Slide
-from cervix.slides.scoring import ScoreProgress, SlideScore
+from cervix.slides.scoring import SlideScore
 from pages.parts.frame import CLASS_TITLES, show_metrics
 from pages.parts.slide_desk import job_board, map_urls
 
@@ -18,13 +17,9 @@ RANKED_TILES = 50
 LAYERS = {"scc": "Squamous-cell", "ac": "Adenocarcinoma", "benign": "Benign", "novelty": "Novel", "none": "None"}
 
 
-def show_progress(slide: Slide, bundle: Bundle, job: Job[ScoreProgress, SlideScore]) -> None:
-    """The running score, polled; the whole page runs again when it ends."""
-    _watch(slide, bundle, job.key)
-
-
 @st.fragment(run_every=POLL_EVERY_S)
-def _watch(slide: Slide, bundle: Bundle, key: str) -> None:
+def show_progress(slide: Slide, bundle: Bundle, key: str) -> None:
+    """The running score, polled; the whole page runs again when it ends."""
     job = job_board().get(key)
     if job is None or not job.active:
         st.rerun()
@@ -84,7 +79,7 @@ def show_viewer(slide: Slide, model: Model, tiles, *, live: bool = False) -> tup
             key="slide_layer_live" if live else "slide_layer",
         )
         layer = None if picked in (None, "none") else picked
-    limit = next(item.limit for item in model.abstention if item.output == "novelty")
+    limit = model.abstention_limit("novelty")
     slide_url, heat_url = map_urls(slide, tiles, layer, limit)
     corner = None if live or tiles is None else st.session_state.get("slide_tile", {}).get(slide.sha256)
     figure = viewer_figure(WorldMap(slide.width_l0_px, slide.height_l0_px), slide_url, tiles, heat_url=heat_url)
@@ -156,6 +151,6 @@ def show_tile(slide: Slide, score: SlideScore, session: ModelSession, chosen: tu
     overlaid.image(explained.overlay(label, opacity), caption=f"Grad-CAM: {CLASS_TITLES[label]}", width="stretch")
     for name in classes:
         st.progress(explained.probabilities[name], f"{CLASS_TITLES[name]}: {explained.probabilities[name]:.1%}")
-    limit = next(item.limit for item in session.model.abstention if item.output == "novelty")
+    limit = session.model.abstention_limit("novelty")
     known = "unlike the training tiles, left out of the answer" if explained.novelty > limit else "within what the model knows"
     st.caption(f"Novelty {explained.novelty:.1f} (limit {limit:.1f}): {known}. Bright is where the score comes from.")
