@@ -6,13 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cervix.errors import EvaluationError
 
 CONFIDENCE = 0.95
 BOOTSTRAP_REPLICATES = 1000
 BOOTSTRAP_SEED = 0
+CALIBRATION_BINS = 10
 
 
 class Interval(NamedTuple):
@@ -51,7 +52,11 @@ class BinaryReport:
     n, positives, groups : int
     true_positive, false_positive, false_negative, true_negative : int
     metrics : name -> Interval
-        ``accuracy, precision, recall, specificity, f1, auroc``. A metric with an empty denominator is absent.
+        ``accuracy, precision, recall, specificity, f1, auroc, average_precision, brier, ece``, proportions with Wilson's
+        interval at the number of groups, the others with a bootstrap interval. A metric with an empty denominator is
+        absent.
+    bootstrap : name -> Interval
+        The same figures, all with bootstrap intervals over groups.
     """
 
     threshold: float
@@ -63,6 +68,7 @@ class BinaryReport:
     false_negative: int
     true_negative: int
     metrics: dict[str, Interval]
+    bootstrap: dict[str, Interval]
 
 
 def binary_report(
@@ -70,8 +76,9 @@ def binary_report(
 ) -> BinaryReport:
     """Evaluate scores at a threshold.
 
-    Proportions get Wilson intervals at the number of groups; F1 and AUROC get percentile bootstrap intervals
-    over groups (1,000 replicates, seed 0).
+    Proportions get Wilson intervals at the number of groups, because a bootstrap of figures near 0 or 1 is too narrow;
+    the rest get percentile bootstrap intervals over groups (1,000 replicates, seed 0). ``bootstrap`` holds the latter
+    for every metric.
 
     Parameters
     ----------
@@ -94,7 +101,9 @@ def binary_report(
         "tn": ~positive & ~called,
     }
     counts = {name: int(mask.sum()) for name, mask in cells.items()}
-    metrics: dict[str, Interval] = {}
+    wilson: dict[str, Interval] = {}
+    bootstrap: dict[str, Interval] = {}
+    weights = _group_weights(groups)
     for name, right, among in (
         ("accuracy", positive == called, np.ones_like(positive)),
         ("precision", positive, called),
@@ -102,16 +111,19 @@ def binary_report(
         ("specificity", ~called, ~positive),
     ):
         if among.any():
-            metrics[name] = wilson_interval(
-                int((right & among).sum()), int(among.sum()), effective_n=len(np.unique(groups[among]))
-            )
-    weights = _group_weights(groups)
+            hits, size = int((right & among).sum()), int(among.sum())
+            wilson[name] = wilson_interval(hits, size, effective_n=len(np.unique(groups[among])))
+            bootstrap[name] = _percentile(hits / size, weights @ (right & among), weights @ among)
     if positive.any():
         tp, fp, fn = (weights[:, cells[name]].sum(axis=1) for name in ("tp", "fp", "fn"))
         f1 = 2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"])
-        metrics["f1"] = _percentile(f1, 2 * tp, 2 * tp + fp + fn)
+        bootstrap["f1"] = _percentile(f1, 2 * tp, 2 * tp + fp + fn)
         if not positive.all():
-            metrics["auroc"] = _auroc(positive, score, weights)
+            bootstrap["auroc"] = _auroc(positive, score, weights)
+        bootstrap["average_precision"] = _average_precision(positive, score, weights)
+    error = np.square(score - positive)
+    bootstrap["brier"] = _percentile(float(error.mean()), weights @ error, weights.sum(axis=1))
+    bootstrap["ece"] = _calibration_error(positive, score, weights)
     return BinaryReport(
         threshold=threshold,
         n=len(positive),
@@ -121,7 +133,8 @@ def binary_report(
         false_positive=counts["fp"],
         false_negative=counts["fn"],
         true_negative=counts["tn"],
-        metrics=metrics,
+        metrics=bootstrap | wilson,
+        bootstrap=bootstrap,
     )
 
 
@@ -130,6 +143,12 @@ def auroc_interval(positive: NDArray[np.bool_], score: NDArray[np.floating], gro
     if positive.all() or not positive.any():
         raise EvaluationError("AUROC needs both classes", expected="cases with and without", found="only one of them")
     return _auroc(positive, score, _group_weights(groups))
+
+
+def bootstrap_mean(values: NDArray[np.floating], groups: NDArray[np.str_]) -> Interval:
+    """Mean of ``values (n,)`` with its bootstrap interval over groups."""
+    weights = _group_weights(groups)
+    return _percentile(float(values.mean()), weights @ values, weights.sum(axis=1))
 
 
 def _group_weights(groups: NDArray[np.str_]) -> NDArray[np.float32]:
@@ -147,6 +166,38 @@ def _auroc(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: ND
     of_positive, of_negative = weights[:, positive], weights[:, ~positive]
     won = ((of_positive @ wins) * of_negative).sum(axis=1)
     return _percentile(float(roc_auc_score(positive, score)), won, of_positive.sum(axis=1) * of_negative.sum(axis=1))
+
+
+def _average_precision(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]) -> Interval:
+    """Sum over distinct thresholds of the gain in recall times precision, in every replicate."""
+    order = np.argsort(-score, kind="stable")
+    last_of_tie = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
+    drawn = weights[:, order]
+    found = np.cumsum(drawn * positive[order], axis=1)[:, last_of_tie]
+    called = np.cumsum(drawn, axis=1)[:, last_of_tie]
+    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+    gained = (np.diff(found, axis=1, prepend=0.0) * precision).sum(axis=1)
+    return _percentile(float(average_precision_score(positive, score)), gained, found[:, -1])
+
+
+def expected_calibration_error(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
+    """Mean gap between score and frequency over ten equal bins of the score, weighted by cases.
+
+    Naeini et al. 2015 (AAAI 29:2901-2907); Guo et al. 2017 (arXiv:1706.04599). It is biased upwards in small samples.
+    """
+    gap = _bins(score) @ (positive - score)
+    return float(np.abs(gap).sum() / len(score))
+
+
+def _calibration_error(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]) -> Interval:
+    gap = (weights * (positive - score).astype(np.float32)) @ _bins(score).T
+    return _percentile(expected_calibration_error(positive, score), np.abs(gap).sum(axis=1), weights.sum(axis=1))
+
+
+def _bins(score: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Which of ten equal bins each score lies in: ``(bins, n)`` of 0 and 1."""
+    bin_of = np.minimum((score * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    return np.asarray(bin_of[None] == np.arange(CALIBRATION_BINS)[:, None], np.float32)
 
 
 def _percentile(value: float, numerator: NDArray[np.floating], denominator: NDArray[np.floating]) -> Interval:

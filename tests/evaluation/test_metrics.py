@@ -1,10 +1,20 @@
 """Every figure is the textbook's, and its interval knows how many independent cases there are."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from cervix.errors import EvaluationError
 from cervix.evaluation import metrics
@@ -13,11 +23,15 @@ from cervix.evaluation.metrics import (
     CONFIDENCE,
     auroc_interval,
     binary_report,
+    bootstrap_mean,
+    expected_calibration_error,
     wilson_interval,
 )
 
 Cases = tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.str_]]
 THRESHOLD = 0.4
+PROPORTIONS = ("accuracy", "precision", "recall", "specificity")
+REPLICATES = 200
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +41,16 @@ def cases() -> Cases:
     positive = rng.random(80) < 0.35
     score = np.round(np.clip(0.25 * positive + rng.random(80) * 0.75, 0, 1), 2)
     return positive, score, rng.integers(0, 30, 80).astype(str)
+
+
+def plain_calibration_error(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    """Bin by bin, as Guo et al. 2017 write it: the gap of the means, weighted by the share of the cases."""
+    total = 0.0
+    for lowest in range(10):
+        inside = np.array([min(int(value * 10), 9) == lowest for value in score])
+        if inside.any():
+            total += inside.mean() * abs(positive[inside].mean() - score[inside].mean())
+    return total
 
 
 def alone(n: int) -> NDArray[np.str_]:
@@ -76,6 +100,9 @@ class TestValues:
                 "specificity": recall_score(~positive, ~called),
                 "f1": f1_score(positive, called),
                 "auroc": roc_auc_score(positive, score),
+                "average_precision": average_precision_score(positive, score),
+                "brier": brier_score_loss(positive, score),
+                "ece": plain_calibration_error(positive, score),
             }
         )
         assert len(np.unique(groups)) < len(groups)
@@ -99,29 +126,133 @@ class TestValues:
         assert auroc_interval(positive, score, alone(4)).value == pytest.approx(3.5 / 4)
 
     def test_every_interval_holds_its_value(self, cases: Cases) -> None:
-        for name, interval in binary_report(*cases, THRESHOLD).metrics.items():
+        report = binary_report(*cases, THRESHOLD)
+        for name, interval in [*report.metrics.items(), *report.bootstrap.items()]:
             assert 0 <= interval.low < interval.value < interval.high <= 1, name
+
+    def test_proportions_have_wilsons_interval_and_the_others_that_of_the_bootstrap(self, cases: Cases) -> None:
+        positive, score, groups = cases
+        report = binary_report(*cases, THRESHOLD)
+        assert set(report.bootstrap) == set(report.metrics)
+        for name, figure in report.bootstrap.items():
+            assert figure.value == report.metrics[name].value, name
+            assert (figure == report.metrics[name]) == (name not in PROPORTIONS), name
+        hits = int((positive & (score >= THRESHOLD)).sum())
+        expected = wilson_interval(hits, int(positive.sum()), effective_n=len(set(groups[positive])))
+        assert report.metrics["recall"] == expected
+        assert len(set(groups[positive])) < positive.sum()
+
+
+class TestAveragePrecision:
+    @pytest.mark.parametrize("decimals", [0, 1, 2, 8])
+    def test_it_is_that_of_scikit_learn_however_many_scores_tie(self, decimals: int) -> None:
+        rng = np.random.default_rng(decimals)
+        positive = rng.random(60) < 0.4
+        score = np.round(np.clip(0.3 * positive + 0.7 * rng.random(60), 0, 1), decimals)
+        found = binary_report(positive, score, alone(60), 0.5).metrics["average_precision"].value
+        assert found == average_precision_score(positive, score)
+
+    def test_scores_that_all_tie_give_the_share_of_positives_in_every_replicate(self) -> None:
+        positive = np.array([True, False, False, False])
+        found = binary_report(positive, np.full(4, 0.5), np.array(["a"] * 4), 0.5).metrics["average_precision"]
+        assert found == pytest.approx((0.25, 0.25, 0.25))
+
+    def test_a_perfect_order_has_1_in_every_replicate_with_a_positive(self) -> None:
+        positive = np.array([True, True, False, False, False])
+        found = binary_report(positive, np.array([0.9, 0.8, 0.3, 0.2, 0.1]), alone(5), 0.5).metrics["average_precision"]
+        assert found == pytest.approx((1, 1, 1))
+
+
+class TestCalibration:
+    def test_ece_equals_the_example_computed_by_hand(self) -> None:
+        """Three bins: 0.2–0.3 holds half the cases and is off by 0.05, 0.6–0.7 is off by 0.15, 0.9–1.0 by 0.05."""
+        score = np.array([0.20, 0.20, 0.20, 0.20, 0.60, 0.70 - 1e-12, 0.90, 1.00])
+        positive = np.array([True, False, False, False, True, False, True, True])
+        by_hand = (4 * abs(0.25 - 0.20) + 2 * abs(0.5 - 0.65) + 2 * abs(1 - 0.95)) / 8
+        assert expected_calibration_error(positive, score) == pytest.approx(by_hand) == 0.075
+        assert binary_report(positive, score, alone(8), 0.5).metrics["ece"].value == pytest.approx(0.075)
+
+    def test_errors_of_opposite_sign_cancel_within_a_bin_and_not_across_bins(self) -> None:
+        positive = np.array([True, False])
+        assert expected_calibration_error(positive, np.array([0.5, 0.5])) == pytest.approx(0)
+        assert expected_calibration_error(positive, np.array([0.55, 0.45])) == pytest.approx(0.45)
+
+    @pytest.mark.parametrize("score", [0.0, 1.0])
+    def test_certain_and_right_is_calibrated_and_certain_and_wrong_is_not(self, score: float) -> None:
+        right = np.full(5, score == 1.0)
+        assert expected_calibration_error(right, np.full(5, score)) == 0
+        assert expected_calibration_error(~right, np.full(5, score)) == 1
+
+    @pytest.mark.parametrize("always", [0.0, 0.3, 1.0])
+    def test_the_brier_score_is_the_mean_squared_error(self, cases: Cases, always: float) -> None:
+        positive, score, groups = cases
+        for scores in (score, np.full(80, always)):
+            found = binary_report(positive, scores, groups, THRESHOLD).metrics["brier"]
+            assert found.value == pytest.approx(brier_score_loss(positive, scores))
 
 
 class TestBootstrap:
-    def test_the_matrix_product_gives_the_same_limits_as_a_plain_loop_over_the_same_draws(
-        self, cases: Cases, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(metrics, "BOOTSTRAP_REPLICATES", 200)
-        positive, score, groups = cases
+    @pytest.fixture(scope="class")
+    def drawn_rows(self, cases: Cases) -> list[NDArray[np.int64]]:
+        """The cases of every replicate, one by one."""
+        _, _, groups = cases
         unique = np.unique(groups)
         rng = np.random.default_rng(BOOTSTRAP_SEED)
-        aurocs, f1s = [], []
-        for drawn in rng.multinomial(len(unique), [1 / len(unique)] * len(unique), size=200):
-            rows = np.concatenate(
+        return [
+            np.concatenate(
                 [np.repeat(np.flatnonzero(groups == group), times) for group, times in zip(unique, drawn, strict=True) if times]
             )
-            aurocs.append(roc_auc_score(positive[rows], score[rows]))
-            f1s.append(f1_score(positive[rows], score[rows] >= THRESHOLD))
-        tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-        found = binary_report(*cases, THRESHOLD).metrics
-        assert found["auroc"][1:] == pytest.approx(np.quantile(aurocs, tails), abs=1e-6)
-        assert found["f1"][1:] == pytest.approx(np.quantile(f1s, tails), abs=1e-6)
+            for drawn in rng.multinomial(len(unique), [1 / len(unique)] * len(unique), size=REPLICATES)
+        ]
+
+    @pytest.mark.parametrize(
+        ("name", "figure"),
+        [
+            ("accuracy", lambda positive, score: accuracy_score(positive, score >= THRESHOLD)),
+            ("precision", lambda positive, score: precision_score(positive, score >= THRESHOLD)),
+            ("recall", lambda positive, score: recall_score(positive, score >= THRESHOLD)),
+            ("specificity", lambda positive, score: recall_score(~positive, score < THRESHOLD)),
+            ("f1", lambda positive, score: f1_score(positive, score >= THRESHOLD)),
+            ("auroc", roc_auc_score),
+            ("average_precision", average_precision_score),
+            ("brier", brier_score_loss),
+            ("ece", plain_calibration_error),
+        ],
+    )
+    def test_the_matrix_product_gives_the_same_limits_as_a_plain_loop_over_the_same_draws(
+        self,
+        cases: Cases,
+        drawn_rows: list[NDArray[np.int64]],
+        monkeypatch: pytest.MonkeyPatch,
+        name: str,
+        figure: Callable[[NDArray[np.bool_], NDArray[np.float64]], float],
+    ) -> None:
+        monkeypatch.setattr(metrics, "BOOTSTRAP_REPLICATES", REPLICATES)
+        positive, score, _ = cases
+        replicates = [figure(positive[rows], score[rows]) for rows in drawn_rows]
+        limits = np.quantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        assert binary_report(*cases, THRESHOLD).bootstrap[name][1:] == pytest.approx(limits, abs=1e-6)
+        assert limits[1] - limits[0] > 0.02
+
+    def test_a_mean_has_the_limits_of_a_plain_loop_over_the_same_draws(
+        self, cases: Cases, drawn_rows: list[NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(metrics, "BOOTSTRAP_REPLICATES", REPLICATES)
+        values = np.random.default_rng(2).normal(-3, 2, 80)
+        found = bootstrap_mean(values, cases[2])
+        limits = np.quantile([values[rows].mean() for rows in drawn_rows], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        assert found.value == pytest.approx(values.mean())
+        assert found[1:] == pytest.approx(limits, abs=1e-6)
+
+    def test_copies_within_a_group_make_a_mean_no_more_certain(self) -> None:
+        values = np.random.default_rng(2).normal(size=30)
+        once = bootstrap_mean(values, alone(30))
+        assert bootstrap_mean(np.repeat(values, 5), np.repeat(alone(30), 5)) == pytest.approx(once, abs=1e-6)
+        naive = bootstrap_mean(np.repeat(values, 5), alone(150))
+        assert naive.high - naive.low < 0.6 * (once.high - once.low)
+
+    def test_the_mean_of_a_single_group_has_no_width(self) -> None:
+        assert bootstrap_mean(np.array([1.0, 2.0, 6.0]), np.array(["a"] * 3)) == pytest.approx((3, 3, 3))
 
     def test_the_interval_is_the_same_every_time(self, cases: Cases) -> None:
         assert auroc_interval(*cases) == auroc_interval(*cases)
@@ -145,6 +276,7 @@ class TestGroups:
         assert (copied.n, copied.groups) == (320, 80)
         for name, interval in once.metrics.items():
             assert copied.metrics[name] == pytest.approx(interval, abs=1e-6), name
+            assert copied.bootstrap[name] == pytest.approx(once.bootstrap[name], abs=1e-6), name
 
     def test_the_same_copies_taken_for_independent_cases_would_narrow_every_interval(self, cases: Cases) -> None:
         positive, score = (np.repeat(values, 4) for values in cases[:2])
@@ -161,16 +293,20 @@ class TestWhatCannotBeComputed:
 
     def test_of_positives_alone_neither_specificity_nor_auroc_is_given(self) -> None:
         report = binary_report(np.ones(5, bool), np.linspace(0.3, 0.9, 5), alone(5), 0.5)
-        assert set(report.metrics) == {"accuracy", "precision", "recall", "f1"}
+        assert set(report.metrics) == {"accuracy", "precision", "recall", "f1", "average_precision", "brier", "ece"}
+        assert set(report.bootstrap) == set(report.metrics)
+        assert report.metrics["average_precision"] == pytest.approx((1, 1, 1))
 
     def test_of_negatives_alone_neither_recall_nor_f1_nor_auroc_is_given(self) -> None:
         report = binary_report(np.zeros(5, bool), np.linspace(0.3, 0.9, 5), alone(5), 0.5)
-        assert set(report.metrics) == {"accuracy", "precision", "specificity"}
+        assert set(report.metrics) == {"accuracy", "precision", "specificity", "brier", "ece"}
+        assert set(report.bootstrap) == set(report.metrics)
         assert report.metrics["precision"].value == 0.0
 
     def test_where_nothing_is_called_there_is_no_precision_and_f1_is_0(self) -> None:
         report = binary_report(np.array([True, False]), np.array([0.2, 0.1]), alone(2), 0.5)
         assert "precision" not in report.metrics
+        assert "precision" not in report.bootstrap
         assert report.metrics["f1"].value == 0.0
 
     @pytest.mark.parametrize("positive", [True, False])
