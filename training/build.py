@@ -48,9 +48,7 @@ def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model]) -> M
     BundleError
         If the bundle is over 60 MB or any golden vector is not reproduced; an old bundle stays as it was.
     """
-    paths = sorted(
-        {path for model in models for path in (model.golden, model.evaluation.predictions, *(v.file for v in model.variants))}
-    )
+    paths = sorted({path for model in models for path in model.files})
     files = [
         BundleFile(path=path, bytes=(parts_dir / path).stat().st_size, sha256=sha256_of(parts_dir / path)) for path in paths
     ]

@@ -1,8 +1,9 @@
-"""From a TensorFlow function to an ONNX graph that loads."""
+"""From fitted parameters to an ONNX graph that loads."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import onnx
 import tensorflow as tf
@@ -12,10 +13,38 @@ from scipy.special import softmax
 
 from cervix.bundle.manifest import TensorSpec
 from cervix.bundle.sessions import CPU_PROVIDER, open_session
-from training.fit import SlideParameters
+from training.novelty import Novelty
 
 OPSET = 18
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SlideParameters:
+    """Everything the exported slide graph holds.
+
+    Attributes
+    ----------
+    backbone : keras.Model
+        ``(N, 224, 224, 3)`` BGR minus means -> outputs of block 4 and of block 5, both ``(N, 14, 14, 512)``.
+    hidden_kernel, hidden_bias, logit_kernel, logit_bias
+        The head on raw pooled features; the standardisation it was trained with is folded in.
+    temperature : float
+        Calibration of the logits.
+    novelty : Novelty
+        Of the mean over the map of block 4, the ``texture (N, 512)``. Block 4 was not trained here, so tiles that were
+        trained on look no more familiar to it than others.
+    """
+
+    classes: list[str]
+    backbone: keras.Model
+    hidden_kernel: Floats
+    hidden_bias: Floats
+    logit_kernel: Floats
+    logit_bias: Floats
+    temperature: float
+    novelty: Novelty
 
 
 @dataclass(frozen=True)
@@ -29,7 +58,14 @@ class FeatureCorrection:
     shift: NDArray[np.float32]
 
 
-NO_CORRECTION = FeatureCorrection(np.ones(512, np.float32), np.zeros(512, np.float32))
+@dataclass(frozen=True)
+class Corrections:
+    """Those of both pooled features: the embedding (block 5) and the texture (block 4)."""
+
+    embedding: FeatureCorrection
+    texture: FeatureCorrection
+
+
 # A slope beyond this says that a channel is noise, not that it is scaled.
 SLOPE_LIMITS = (0.8, 1.2)
 
@@ -43,8 +79,19 @@ def fit_correction(quantised: NDArray[np.floating], reference: NDArray[np.floati
     return FeatureCorrection(slope.astype(np.float32), shift.astype(np.float32))
 
 
+def pooled_function(parameters: SlideParameters) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Raw tiles to their pooled features alone, ``embedding`` and ``texture``: what quantisation is corrected on."""
+
+    def serve(tiles: tf.Tensor) -> dict[str, tf.Tensor]:
+        activation, embedding, texture = _pooled(parameters, tiles)
+        del activation
+        return {"embedding": embedding, "texture": texture}
+
+    return serve
+
+
 def slide_function(
-    parameters: SlideParameters, correction: FeatureCorrection = NO_CORRECTION
+    parameters: SlideParameters, corrections: Corrections | None = None
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """The whole slide model as one function of raw tiles, with Grad-CAM in closed form.
 
@@ -53,19 +100,17 @@ def slide_function(
     positions of each window, 49 windows, each with g_ck / 49, where g_ck = d logit_c / d pooled_k. So the mean
     over 14 x 14 positions is g_ck / 196, and no gradient operator is needed in the graph.
     """
-    backbone = parameters.backbone
     classes = len(parameters.classes)
 
     def serve(tiles: tf.Tensor) -> dict[str, tf.Tensor]:
         # Constants are made while tracing: an eager tensor would be captured, and exported as an input.
         w1, b1 = tf.constant(parameters.hidden_kernel), tf.constant(parameters.hidden_bias)
         w2, b2 = tf.constant(parameters.logit_kernel), tf.constant(parameters.logit_bias)
-        whitening, centres = tf.constant(parameters.whitening), tf.constant(parameters.whitened_centres)
-        bgr = tf.cast(tiles, tf.float32)[..., ::-1] - tf.constant(IMAGENET_MEAN_BGR, tf.float32)
-        activation = backbone(bgr, training=False)
-        pooled = tf.reduce_mean(tf.nn.max_pool2d(activation, 2, 2, "VALID"), axis=(1, 2))
-        if correction is not NO_CORRECTION:
-            pooled = pooled * tf.constant(correction.scale) + tf.constant(correction.shift)
+        whitening, centres = tf.constant(parameters.novelty.whitening), tf.constant(parameters.novelty.whitened_centres)
+        activation, pooled, texture = _pooled(parameters, tiles)
+        if corrections is not None:
+            pooled = pooled * tf.constant(corrections.embedding.scale) + tf.constant(corrections.embedding.shift)
+            texture = texture * tf.constant(corrections.texture.scale) + tf.constant(corrections.texture.shift)
         hidden = tf.nn.relu(pooled @ w1 + b1)
         logits = hidden @ w2 + b2
         open_gates = tf.cast(hidden > 0, tf.float32)
@@ -73,7 +118,7 @@ def slide_function(
         pooled_gradient = through_gates @ tf.transpose(w1)
         flat = tf.reshape(activation, (-1, 196, 512))
         cam = tf.nn.relu(tf.matmul(pooled_gradient / 196.0, flat, transpose_b=True))
-        whitened = pooled @ whitening
+        whitened = texture @ whitening
         squared = tf.reduce_sum((whitened[:, None, :] - centres[None]) ** 2, axis=2)
         return {
             "probabilities": tf.nn.softmax(logits / np.float32(parameters.temperature)),
@@ -83,6 +128,14 @@ def slide_function(
         }
 
     return serve
+
+
+def _pooled(parameters: SlideParameters, tiles: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Block 5's map, its pooled mean, and the mean of block 4's map."""
+    bgr = tf.cast(tiles, tf.float32)[..., ::-1] - tf.constant(IMAGENET_MEAN_BGR, tf.float32)
+    block4, activation = parameters.backbone(bgr, training=False)
+    embedding = tf.reduce_mean(tf.nn.max_pool2d(activation, 2, 2, "VALID"), axis=(1, 2))
+    return activation, embedding, tf.reduce_mean(block4, axis=(1, 2))
 
 
 def to_onnx(

@@ -1,125 +1,214 @@
-"""Fit the slide model's head, calibration and novelty on frozen features."""
+"""Fit the slide model: a head on frozen features, then block 5 and the head together."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import LedoitWolf
 
-from training.calibrate import fit_temperature
-from training.models.vgg16 import head
+from training.activations import Activations
+from training.models.vgg16 import last_block, pooled, shipped_classifier
+from training.stages import Log
 
-Log = Callable[[str], None]
 Floats = NDArray[np.float32]
-FEATURE_BATCH_SIZE = 16
+PREDICT_BATCH = 32
 
 
 @dataclass(frozen=True)
-class SlideParameters:
-    """Everything the exported slide graph holds.
+class Trainable:
+    """Labelled tiles as the trainable part sees them.
 
     Attributes
     ----------
-    backbone : keras.Model
-        ``(N, 224, 224, 3)`` BGR minus means -> ``(N, 14, 14, 512)``.
-    hidden_kernel, hidden_bias, logit_kernel, logit_bias
-        The head on raw pooled features; the standardisation it was trained with is folded in.
-    temperature : float
-        Calibration of the logits.
-    whitening : (512, 512), whitened_centres : (classes, 512)
-        Mahalanobis distance to the nearest class centre under one shared covariance (Lee et al. 2018,
-        arXiv:1807.03888), Ledoit-Wolf shrunk, as a Euclidean distance of whitened features.
+    activations : block 4 outputs; ``varied`` in the order of ``train``
+    target : (n,) class index
+    groups : (n,)
+    train, validation : positions of the tiles of each split
     """
 
-    classes: list[str]
-    backbone: keras.Model
-    hidden_kernel: Floats
-    hidden_bias: Floats
-    logit_kernel: Floats
-    logit_bias: Floats
-    temperature: float
-    whitening: Floats
-    whitened_centres: Floats
+    activations: Activations
+    target: NDArray[np.int64]
+    groups: NDArray[np.str_]
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
 
 
-def pooled_features(backbone: keras.Model, pixels: NDArray[np.uint8], log: Log) -> Floats:
-    """Features of the last block after max-pool and global average: ``(n, 512)``."""
-    pool = keras.Sequential([backbone, keras.layers.MaxPooling2D(), keras.layers.GlobalAveragePooling2D()])
-    parts = []
-    for start in range(0, len(pixels), FEATURE_BATCH_SIZE):
-        batch = keras.applications.vgg16.preprocess_input(pixels[start : start + FEATURE_BATCH_SIZE].astype(np.float32))
-        parts.append(pool.predict_on_batch(batch))
-        done = start + len(batch)
-        if (start // FEATURE_BATCH_SIZE) % 20 == 0 or done == len(pixels):
-            log(f"features {done}/{len(pixels)}")
+@dataclass(frozen=True)
+class PooledFeatures:
+    """Embeddings ``(…, 512)`` by the frozen block 5: of every tile, and of each augmented copy of the training tiles."""
+
+    clean: Floats
+    varied: list[Floats]
+
+
+@dataclass(frozen=True)
+class HeadWeights:
+    """A dense head on standardised features, as fitted before fine-tuning."""
+
+    centre: Floats
+    spread: Floats
+    weights: list[Floats]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the search decides."""
+
+    optimizer: str
+    learning_rate: float
+    dropout: float
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """The best epoch of one run.
+
+    Attributes
+    ----------
+    model : keras.Model
+        Logits of block 4 outputs, with layers as ``shipped_classifier`` names them.
+    validation_loss : list of float
+        After each epoch; the weights are those of its minimum.
+    """
+
+    model: keras.Model
+    validation_loss: list[float]
+
+    @property
+    def best_epoch(self) -> int:
+        return int(np.argmin(self.validation_loss))
+
+
+def pool_activations(block5: keras.Model, activations: Activations, log: Log) -> PooledFeatures:
+    """Embeddings of everything cached, by a block 5 that is not trained yet."""
+    embedding = pooled(block5)
+    features = []
+    for part in (activations.clean, *activations.varied):
+        features.append(in_batches(embedding, part))
+        log(f"features of {len(part)} tiles")
+    return PooledFeatures(features[0], features[1:])
+
+
+def in_batches(model: keras.Model, block4: NDArray[np.floating]) -> Floats:
+    """Outputs of a model over cached activations, converted batch by batch."""
+    parts = [
+        model.predict_on_batch(block4[start : start + PREDICT_BATCH].astype(np.float32))
+        for start in range(0, len(block4), PREDICT_BATCH)
+    ]
     return np.concatenate(parts)
 
 
-def fit_slide_model(
-    backbone: keras.Model,
-    features: Floats,
-    labels: NDArray[np.str_],
-    assigned: NDArray[np.str_],
-    recipe: dict[str, Any],
-    log: Log,
-) -> SlideParameters:
-    """Train the head on the training split; stop, calibrate on the validation split. Test is never seen.
-
-    Parameters
-    ----------
-    features : (n, 512) pooled features
-    labels, assigned : (n,) class and split of each tile
-    """
+def fit_head(features: PooledFeatures, data: Trainable, recipe: Mapping[str, Any], dropout: float) -> HeadWeights:
+    """Fit the dense head on frozen features of the training tiles and their copies; stop by validation loss."""
     keras.utils.set_random_seed(recipe["seed"])
-    classes = list(recipe["data"]["classes"])
-    target = np.array([classes.index(label) for label in labels])
-    train, validation = assigned == "train", assigned == "validation"
-    centre, spread = features[train].mean(axis=0), features[train].std(axis=0)
-    # A channel that hardly varies in training must not blow up when it does elsewhere.
-    spread = np.maximum(spread, 0.1 * np.median(spread))
-    standardised = (features - centre) / spread
-
     settings = recipe["head"]
-    model = head(features.shape[1], settings["hidden"], settings["dropout"], len(classes))
+    classes = len(recipe["data"]["classes"])
+    centre, spread = standardisation(features.clean[data.train])
+    x = np.concatenate([features.clean[data.train], *features.varied])
+    y = np.tile(data.target[data.train], 1 + len(features.varied))
+    entry = keras.Input((features.clean.shape[1],))
+    hidden = keras.layers.Dense(settings["hidden"], activation="relu")(entry)
+    model = keras.Model(entry, keras.layers.Dense(classes)(keras.layers.Dropout(dropout)(hidden)))
     model.compile(
         keras.optimizers.AdamW(settings["learning_rate"], weight_decay=settings["weight_decay"]),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    stop = keras.callbacks.EarlyStopping(patience=settings["patience"], restore_best_weights=True)
-    history = model.fit(
-        standardised[train],
-        target[train],
-        validation_data=(standardised[validation], target[validation]),
+    model.fit(
+        (x - centre) / spread,
+        y,
+        validation_data=((features.clean[data.validation] - centre) / spread, data.target[data.validation]),
         batch_size=settings["batch_size"],
         epochs=settings["epochs"],
-        callbacks=[stop],
+        callbacks=[keras.callbacks.EarlyStopping(patience=settings["patience"], restore_best_weights=True)],
         verbose=0,
     )
-    log(f"head: best epoch {stop.best_epoch + 1}, validation loss {min(history.history['val_loss']):.4f}")
-    kernel, bias = model.get_layer("hidden").get_weights()
-    logit_kernel, logit_bias = model.get_layer("logits").get_weights()
-    temperature = fit_temperature(model.predict(standardised[validation], verbose=0), target[validation])
-    log(f"temperature {temperature:.3f}")
-    whitening, centres = fit_novelty(features[train], target[train], len(classes))
-    return SlideParameters(
-        classes=classes,
-        backbone=backbone,
-        hidden_kernel=(kernel / spread[:, None]).astype(np.float32),
-        hidden_bias=(bias - (centre / spread) @ kernel).astype(np.float32),
-        logit_kernel=logit_kernel,
-        logit_bias=logit_bias,
-        temperature=temperature,
-        whitening=whitening,
-        whitened_centres=centres,
+    return HeadWeights(centre, spread, model.get_weights())
+
+
+def standardisation(features: Floats) -> tuple[Floats, Floats]:
+    """Mean and spread per channel. A channel that hardly varies in training must not blow up when it does elsewhere."""
+    spread = features.std(axis=0)
+    return features.mean(axis=0), np.maximum(spread, 0.1 * np.median(spread))
+
+
+def fine_tune(
+    network: keras.Model,
+    start: HeadWeights,
+    data: Trainable,
+    settings: Settings,
+    recipe: Mapping[str, Any],
+    *,
+    epochs: int,
+    tiles_per_group: int,
+    seed: int,
+    log: Log,
+) -> FineTuned:
+    """Train block 5 and the head on cached block 4 outputs; keep the epoch with the lowest validation loss.
+
+    Each epoch draws ``tiles_per_group`` of the tiles and augmented copies of every source image, so that an image
+    with many copies weighs no more than another. The learning rate falls along half a cosine.
+    """
+    keras.utils.set_random_seed(seed)
+    classes = len(recipe["data"]["classes"])
+    model = shipped_classifier(
+        last_block(network), start.centre, start.spread, recipe["head"]["hidden"], settings.dropout, classes
     )
+    for name, weights in (("hidden", start.weights[:2]), ("logits", start.weights[2:])):
+        model.get_layer(name).set_weights(weights)
+    groups = np.unique(data.groups[data.train])
+    steps = max(1, len(groups) * tiles_per_group // settings.batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, decay_steps=steps * epochs)
+    smoothing = recipe["fine_tune"]["label_smoothing"]
+    model.compile(
+        keras.optimizers.Adam(rate)
+        if settings.optimizer == "adam"
+        else keras.optimizers.SGD(rate, momentum=recipe["fine_tune"]["momentum"], nesterov=True),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing),
+        jit_compile=True,
+    )
+    rng = np.random.default_rng(seed)
+    versions = (data.activations.clean[data.train], *data.activations.varied)
+    target = np.eye(classes, dtype=np.float32)[data.target[data.train]]
+    losses: list[float] = []
+    best: list[Floats] = []
+    for epoch in range(epochs):
+        position, version = draw_epoch(data.groups[data.train], len(versions), tiles_per_group, rng)
+        for step in range(steps):
+            batch = slice(step * settings.batch_size, (step + 1) * settings.batch_size)
+            x = np.stack([versions[v][p] for p, v in zip(position[batch], version[batch], strict=True)])
+            model.train_on_batch(x.astype(np.float32), target[position[batch]])
+        logits = in_batches(model, data.activations.clean[data.validation])
+        loss = log_loss(logits, data.target[data.validation])
+        losses.append(loss if np.isfinite(loss) else np.inf)  # a run that diverged is the worst, not an error
+        log(f"epoch {epoch + 1}/{epochs}: validation loss {losses[-1]:.4f}")
+        if epoch == int(np.argmin(losses)):
+            best = model.get_weights()
+        elif epoch - int(np.argmin(losses)) >= recipe["fine_tune"]["patience"]:
+            break
+    model.set_weights(best)
+    return FineTuned(model, losses)
 
 
-def fit_novelty(features: Floats, target: NDArray[np.integer], classes: int) -> tuple[Floats, Floats]:
-    """Whitening matrix and whitened class centres from training features."""
-    centres = np.stack([features[target == index].mean(axis=0) for index in range(classes)])
-    precision = LedoitWolf().fit(features - centres[target]).precision_
-    whitening = np.linalg.cholesky(precision)
-    return whitening.astype(np.float32), (centres @ whitening).astype(np.float32)
+def draw_epoch(
+    groups: NDArray[np.str_], versions: int, tiles_per_group: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Shuffled positions and versions of one epoch: ``tiles_per_group`` of every group, without repetition if it has enough."""
+    position, version = [], []
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        choices = len(members) * versions
+        drawn = rng.choice(choices, tiles_per_group, replace=tiles_per_group > choices)
+        position.append(members[drawn // versions])
+        version.append(drawn % versions)
+    order = rng.permutation(sum(map(len, position)))
+    return np.concatenate(position)[order], np.concatenate(version)[order]
+
+
+def log_loss(logits: Floats, target: NDArray[np.int64]) -> float:
+    """Mean negative log-likelihood of the true class."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    log_probability = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return float(-log_probability[np.arange(len(target)), target].mean())

@@ -45,3 +45,15 @@ def write_predictions(path: Path, frame: pd.DataFrame) -> None:
     """Write the held-out predictions as parquet, whole or not at all."""
     with replacing(path) as temporary:
         frame.to_parquet(temporary, index=False)
+
+
+def add_probabilities(frame: pd.DataFrame, prefix: str, classes: list[str], scores: Array) -> None:
+    """Add one column a class, ``<prefix><class>``, from scores ``(n, classes)``."""
+    for index, label in enumerate(classes):
+        frame[prefix + label] = scores[:, index]
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a small table as CSV, whole or not at all."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)

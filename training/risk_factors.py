@@ -42,9 +42,9 @@ from training.calibrate import fit_platt
 from training.data.splits import grouped_split
 from training.data.uci import RiskTable, load_risk_table
 from training.export import to_onnx
-from training.fit import Log
 from training.manifest_parts import counts_by_split, groups_by_split, write_bytes, write_golden, write_predictions
 from training.models.lstm import ImputeAndScale, risk_lstm
+from training.stages import Log
 
 Floats = NDArray[np.float32]
 OUTPUTS = ("risk", "logit", "known_share")

@@ -53,6 +53,8 @@ class VariantDifference(_Strict):
     mean_probability: float = Field(ge=0.0)
     agreement: Probability
     """Share of cases whose most probable class is that of fp32."""
+    auroc_difference: float = Field(ge=-1.0, le=1.0)
+    """AUROC of the variant minus that of fp32, of the binary task where it is lowest."""
 
 
 class Variant(_Strict):
@@ -162,6 +164,16 @@ class Baseline(_Strict):
     title: str
 
 
+class EvaluationTable(_Strict):
+    """A table that training made and that cannot be computed from the predictions: search trials, robustness."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z-]+$")]
+    title: str
+    file: RelativePath
+    """CSV with a header in words."""
+    note: str
+
+
 class Evaluation(_Strict):
     """Held-out predictions, from which every figure the app shows is computed."""
 
@@ -173,6 +185,7 @@ class Evaluation(_Strict):
     baselines: list[Baseline]
     published: list[PublishedFigure]
     notes: list[str]
+    tables: list[EvaluationTable] = []
 
 
 class Model(_Strict):
@@ -224,6 +237,21 @@ class Model(_Strict):
             raise ValueError("a model reads either tiles or patient features")
         return self
 
+    @property
+    def files(self) -> list[str]:
+        """Every file of the bundle that this model uses."""
+        return [
+            self.golden,
+            self.evaluation.predictions,
+            *(table.file for table in self.evaluation.tables),
+            *(variant.file for variant in self.variants),
+        ]
+
+    def with_table(self, table: EvaluationTable) -> "Model":
+        """The same entry with one more table, shown first."""
+        tables = [table, *self.evaluation.tables]
+        return self.model_copy(update={"evaluation": self.evaluation.model_copy(update={"tables": tables})})
+
     def threshold(self, task: str) -> float:
         """The decision limit of a derived task."""
         return next(threshold.value for threshold in self.thresholds if threshold.task == task)
@@ -253,12 +281,7 @@ class Manifest(_Strict):
         if len(set(listed)) != len(listed):
             raise ValueError("a file is listed twice")
         for model in self.models:
-            needed = {
-                model.golden,
-                model.evaluation.predictions,
-                *(variant.file for variant in model.variants),
-            }
-            if unlisted := needed - set(listed):
+            if unlisted := set(model.files) - set(listed):
                 raise ValueError(f"model {model.id!r} uses files that are not listed: {sorted(unlisted)}")
         ids = [model.id for model in self.models]
         if len(set(ids)) != len(ids):

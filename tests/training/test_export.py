@@ -17,16 +17,19 @@ import keras  # noqa: E402
 from training.export import (  # noqa: E402
     IMAGENET_MEAN_BGR,
     SLOPE_LIMITS,
+    Corrections,
     FeatureCorrection,
+    SlideParameters,
     declare_shapes,
     fit_correction,
     head_probabilities,
+    pooled_function,
     run_onnx,
     slide_function,
     to_onnx,
 )
-from training.fit import SlideParameters  # noqa: E402
-from training.models.vgg16 import LAST_CONVOLUTION  # noqa: E402
+from training.models.vgg16 import LAST_CONVOLUTION, LAST_FROZEN  # noqa: E402
+from training.novelty import Novelty  # noqa: E402
 
 CLASSES = ["benign", "scc", "ac"]
 HIDDEN = 32
@@ -54,14 +57,13 @@ def parameters() -> SlideParameters:
 
     return SlideParameters(
         classes=CLASSES,
-        backbone=keras.Model(full.input, full.get_layer(LAST_CONVOLUTION).output),
+        backbone=keras.Model(full.input, [full.get_layer(LAST_FROZEN).output, full.get_layer(LAST_CONVOLUTION).output]),
         hidden_kernel=normal(512, HIDDEN),
         hidden_bias=normal(HIDDEN, scale=0.1),
         logit_kernel=normal(HIDDEN, 3, scale=0.3),
         logit_bias=normal(3, scale=0.1),
         temperature=1.7,
-        whitening=normal(512, 512, scale=0.05),
-        whitened_centres=normal(3, 512, scale=0.05),
+        novelty=Novelty(whitening=normal(512, 512, scale=0.05), whitened_centres=normal(3, 512, scale=0.05)),
     )
 
 
@@ -86,7 +88,7 @@ def test_the_closed_form_grad_cam_is_that_of_automatic_differentiation(
 ) -> None:
     """Selvaraju et al. 2017: channel weights are the gradient's mean over the map; the map is their ReLU sum."""
     bgr = tiles[..., ::-1].astype(np.float32) - np.array(IMAGENET_MEAN_BGR, np.float32)
-    activation = tf.constant(parameters.backbone(bgr, training=False))
+    activation = tf.constant(parameters.backbone(bgr, training=False)[1])
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(activation)
         pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.MaxPooling2D()(activation))
@@ -107,10 +109,12 @@ def test_probabilities_are_the_softmax_of_the_logits_over_the_temperature(
     assert np.ptp(expected["probabilities"]) > 0.1
 
 
-def test_novelty_is_the_distance_to_the_nearest_whitened_centre(parameters: SlideParameters, expected: Outputs) -> None:
-    whitened = expected["embedding"] @ parameters.whitening
-    distances = [np.linalg.norm(whitened - centre, axis=1) for centre in parameters.whitened_centres]
-    np.testing.assert_allclose(expected["novelty"], np.min(distances, axis=0), rtol=1e-4)
+def test_novelty_is_the_distance_of_the_texture_to_the_nearest_whitened_centre(
+    parameters: SlideParameters, tiles: NDArray[np.uint8], expected: Outputs
+) -> None:
+    texture = pooled_function(parameters)(tf.constant(tiles))["texture"].numpy()
+    np.testing.assert_allclose(expected["novelty"], parameters.novelty.distances(texture), rtol=1e-4)
+    assert np.ptp(expected["novelty"]) > 1e-3
 
 
 def test_the_exported_graph_answers_as_tensorflow_does(
@@ -142,12 +146,16 @@ def test_a_tile_scores_the_same_in_any_batch(exported: onnx.ModelProto, tiles: N
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_a_correction_moves_the_features_along_its_straight_line(
+def test_a_correction_moves_both_features_along_their_straight_lines(
     parameters: SlideParameters, tiles: NDArray[np.uint8], expected: Outputs
 ) -> None:
     line = FeatureCorrection(np.linspace(0.8, 1.2, 512, dtype=np.float32), np.linspace(-1, 1, 512, dtype=np.float32))
-    corrected = slide_function(parameters, line)(tf.constant(tiles))["embedding"].numpy()
-    np.testing.assert_allclose(corrected, expected["embedding"] * line.scale + line.shift, atol=1e-5)
+    other = FeatureCorrection(line.scale[::-1].copy(), line.shift[::-1].copy())
+    corrected = slide_function(parameters, Corrections(embedding=line, texture=other))(tf.constant(tiles))
+    np.testing.assert_allclose(corrected["embedding"].numpy(), expected["embedding"] * line.scale + line.shift, atol=1e-5)
+    texture = pooled_function(parameters)(tf.constant(tiles))["texture"].numpy()
+    moved = parameters.novelty.distances(texture * other.scale + other.shift)
+    np.testing.assert_allclose(corrected["novelty"].numpy(), moved, rtol=1e-4)
 
 
 def test_the_correction_undoes_a_scaled_and_shifted_quantisation() -> None:

@@ -9,8 +9,17 @@ from cervix.errors import CervixError
 SPLITS = ("train", "validation", "test")
 
 
+# Embeddings of one picture saved twice are this alike or more; different source images at hand stay below 0.85.
+NEAR_DUPLICATE_COSINE = 0.9
+FOLDS = 10
+
+
 class LeakError(CervixError, ValueError):
-    """Raised when a group stands on two sides of a split."""
+    """Raised when a group, or nearly the same picture, stands on two sides of a split."""
+
+
+class GroupError(CervixError, ValueError):
+    """Raised when the groups of a data set cannot be split: one in two classes, or too few of a class."""
 
 
 def grouped_split(
@@ -31,18 +40,84 @@ def grouped_split(
 
     Raises
     ------
+    GroupError
+        If a group holds two classes, or a class has too few groups for every split to get one.
     LeakError
         If a group ends on two sides (it cannot, unless the fold generator is wrong; checked all the same).
     """
-    if sum(tenths) != 10 or min(tenths) < 1:
+    check_group_classes(labels, groups)
+    if sum(tenths) != FOLDS or min(tenths) < 1:
         raise ValueError(f"expected three positive tenths that sum to 10, found {tenths}")
-    folds = StratifiedGroupKFold(n_splits=10, shuffle=True, random_state=seed)
+    folds = StratifiedGroupKFold(n_splits=FOLDS, shuffle=True, random_state=seed)
     order = [split for split, count in zip(SPLITS, tenths, strict=True) for _ in range(count)]
     assigned = np.empty(len(labels), dtype="<U10")
     for split, (_, members) in zip(order, folds.split(labels, labels, groups), strict=True):
         assigned[members] = split
-    check_no_leak(assigned, groups)
+    check_groups(labels, assigned, groups)
     return assigned
+
+
+def check_group_classes(labels: NDArray[np.str_], groups: NDArray[np.str_]) -> None:
+    """Raise ``GroupError`` where a group has two classes or a class fewer than ten groups, one a fold."""
+    classes_of: dict[str, set[str]] = {}
+    for label, group in zip(labels, groups, strict=True):
+        classes_of.setdefault(str(group), set()).add(str(label))
+    if mixed := sorted(group for group, classes in classes_of.items() if len(classes) > 1):
+        raise GroupError(
+            "A group holds more than one class",
+            expected="every source image or patient in one class",
+            found=", ".join(f"{group} in {' and '.join(sorted(classes_of[group]))}" for group in mixed[:3]),
+            action="Correct the labels or the groups in the index.",
+        )
+    for label in np.unique(labels):
+        count = len(np.unique(groups[labels == label]))
+        if count < FOLDS:
+            raise GroupError(
+                f"Class {label} has too few groups to be split",
+                expected=f"at least {FOLDS} source images or patients",
+                found=str(count),
+                action="Add tiles of other source images or patients, or leave the class out of the recipe.",
+            )
+
+
+def check_groups(labels: NDArray[np.str_], assigned: NDArray[np.str_], groups: NDArray[np.str_]) -> None:
+    """Raise ``LeakError`` on a shared group, ``GroupError`` where a split got no group of a class."""
+    check_no_leak(assigned, groups)
+    for split in SPLITS:
+        if missing := sorted(set(labels) - set(labels[assigned == split])):
+            raise GroupError(f"The {split} split has no group of a class", expected="each class", found=f"no {missing[0]}")
+
+
+def check_no_near_duplicates(embeddings: NDArray[np.floating], assigned: NDArray[np.str_], paths: NDArray[np.str_]) -> float:
+    """Raise ``LeakError`` where two tiles of different splits are nearly the same picture.
+
+    Compares the cosine of embeddings standardised per channel. Finds copies, recompressed or mirrored ones too; a copy
+    turned by an odd angle or cut differently can stay below the limit, which is why groups come first.
+
+    Parameters
+    ----------
+    embeddings : (n, features)
+
+    Returns
+    -------
+    The largest cosine between tiles of different splits.
+    """
+    standard = (embeddings - embeddings.mean(axis=0)) / np.maximum(embeddings.std(axis=0), 1e-6)
+    standard = standard / np.maximum(np.linalg.norm(standard, axis=1, keepdims=True), 1e-6)
+    largest = -1.0
+    for split in SPLITS[1:]:
+        here, there = np.flatnonzero(assigned == split), np.flatnonzero(assigned != split)
+        cosine = standard[here] @ standard[there].T
+        largest = max(largest, float(cosine.max()))
+        row, column = np.unravel_index(int(cosine.argmax()), cosine.shape)
+        if largest >= NEAR_DUPLICATE_COSINE:
+            raise LeakError(
+                "Nearly the same picture stands on two sides of the split",
+                expected=f"cosine of embeddings below {NEAR_DUPLICATE_COSINE}",
+                found=f"{cosine[row, column]:.3f} between {paths[here[row]]} and {paths[there[column]]}",
+                action="Put both into one group of the index.",
+            )
+    return largest
 
 
 def check_no_leak(assigned: NDArray[np.str_], groups: NDArray[np.str_]) -> None:

@@ -37,6 +37,12 @@ class TileSet:
     paths: NDArray[np.str_]
     skipped: list[str]
 
+    def of(self, positions: NDArray[np.integer]) -> "TileSet":
+        """The tiles at these positions, in their order."""
+        return TileSet(
+            self.pixels[positions], self.labels[positions], self.groups[positions], self.paths[positions], self.skipped
+        )
+
 
 def load_tile_folder(folder: Path, classes: dict[str, str], size_px: int) -> TileSet:
     """Read the tiles whose label is one of ``classes`` (our name -> the folder's label).

@@ -1,0 +1,31 @@
+"""Real tiles and a recipe small enough for a test."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from training.cli import RECIPES_DIR
+
+
+def tile_folder(data_dir: Path, target: Path, groups_per_class: int) -> Path:
+    """One real tile of each of so many source images per class, with their index."""
+    source = data_dir / "tiles/lc25000_lung"
+    index = pd.read_csv(source / "index.csv", dtype=str).drop_duplicates("source_group")
+    index = index.groupby("label").head(groups_per_class)
+    for path in index["path"]:
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / path, target / path)
+    index.to_csv(target / "index.csv", index=False)
+    return target
+
+
+def recipe_with(name: str, target: Path, **values: object) -> Path:
+    """A copy of a recipe in which each ``key = …`` line named has another value."""
+    text = (RECIPES_DIR / f"{name}.toml").read_text(encoding="utf-8")
+    for key, value in values.items():
+        text, changed = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+        assert changed, f"{name} has no {key}"
+    target.write_text(text, encoding="utf-8")
+    return target

@@ -1,0 +1,111 @@
+"""What the exported model answers when scanner, stain, focus or scale differ."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.ndimage import rotate
+
+from cervix.bundle.manifest import DerivedTask
+from cervix.evaluation.comparison import percent
+from cervix.evaluation.heldout import task_scores
+from cervix.evaluation.metrics import wilson_interval
+from training.data.augment import Tile, blurred, recoloured, recompressed, rescaled, restained, turned
+from training.data.strange import NOT_HISTOLOGY, StrangeTiles
+from training.manifest_parts import add_probabilities
+
+Scorer = Callable[[NDArray[np.uint8]], dict[str, NDArray[np.float32]]]
+"""Tiles -> ``probabilities (n, classes)`` and ``novelty (n,)`` of the exported graph."""
+
+
+def _stained(tile: Tile, haematoxylin: float, eosin: float) -> Tile:
+    return restained(tile, np.array([haematoxylin, eosin, 1.0]), np.zeros(3))
+
+
+def _tilted(tile: Tile, degrees: float) -> Tile:
+    return np.asarray(rotate(tile, degrees, reshape=False, order=1, mode="reflect"), np.uint8)
+
+
+PERTURBATIONS: dict[str, Callable[[Tile], Tile]] = {
+    "as it is": lambda tile: tile,
+    "JPEG quality 50": partial(recompressed, quality=50),
+    "blur, sigma 1 px": partial(blurred, sigma_px=1.0),
+    "blur, sigma 2 px": partial(blurred, sigma_px=2.0),
+    "brightness × 0.8": partial(recoloured, brightness=0.8),
+    "brightness × 1.2": partial(recoloured, brightness=1.2),
+    "haematoxylin × 1.3, eosin × 0.7": partial(_stained, haematoxylin=1.3, eosin=0.7),
+    "haematoxylin × 0.7, eosin × 1.3": partial(_stained, haematoxylin=0.7, eosin=1.3),
+    "scale × 0.8": partial(rescaled, factor=0.8),
+    "scale × 1.25": partial(rescaled, factor=1.25),
+    "rotated by 90°": partial(turned, which=1),
+    "rotated by 30°": partial(_tilted, degrees=30.0),
+}
+
+
+def one_per_group(groups: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Position of the first tile of every group: independent cases."""
+    return np.sort(np.unique(groups, return_index=True)[1])
+
+
+def robustness_table(
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.str_],
+    groups: NDArray[np.str_],
+    score: Scorer,
+    classes: list[str],
+    tasks: list[DerivedTask],
+    thresholds: dict[str, float],
+    novelty_limit: float,
+) -> pd.DataFrame:
+    """One row a perturbation: accuracy of each task with interval, calls that changed, share flagged as novel.
+
+    Parameters
+    ----------
+    pixels, labels, groups : test tiles, best one per source image
+    """
+    rows, calls = [], None
+    for name, change in PERTURBATIONS.items():
+        found = score(np.stack([change(tile) for tile in pixels]))
+        frame = pd.DataFrame({"label": labels, "group": groups})
+        add_probabilities(frame, "p_", classes, found["probabilities"])
+        called = found["probabilities"].argmax(axis=1)
+        calls = called if calls is None else calls
+        row: dict[str, str] = {"change": name}
+        for task in tasks:
+            row[f"{task.title}: accuracy"] = percent(task_scores(frame, task).report(thresholds[task.id]).metrics["accuracy"])
+        row["class changed"] = f"{(called != calls).mean() * 100:.1f} %"
+        row["flagged as novel"] = f"{(found['novelty'] > novelty_limit).mean() * 100:.1f} %"
+        rows.append(row | {"n": f"{len(labels)} tiles, {len(np.unique(groups))} source images"})
+    return pd.DataFrame(rows)
+
+
+def novelty_table(tissue: NDArray[np.floating], groups: NDArray[np.str_], strange: StrangeTiles,
+                  novelty: NDArray[np.floating], limit: float) -> pd.DataFrame:  # fmt: skip
+    """Share flagged as novel: held-out tissue (should be low), then every kind of strange picture (should be high).
+
+    Parameters
+    ----------
+    tissue : (n,) novelty of the test tiles, of source images ``groups``
+    novelty : (m,) novelty of ``strange``
+    """
+    rows = []
+    for name, values, source in (
+        ("held-out H&E of the trained kind", tissue, groups),
+        ("not histology (pictures and patterns)", *_of_kind(NOT_HISTOLOGY, strange, novelty)),
+        *((f"… {kind}", *_of_kind((kind,), strange, novelty)) for kind in NOT_HISTOLOGY),
+        ("the pictures in the colours of H&E", *_of_kind(("tinted picture",), strange, novelty)),
+        ("tissue in another stain (DAB)", *_of_kind(("other stain",), strange, novelty)),
+    ):
+        flagged, size = int((values > limit).sum()), len(np.unique(source))
+        share = percent(wilson_interval(flagged, len(values), effective_n=size))
+        rows.append({"tiles": name, "flagged as novel": share, "n": f"{len(values)} tiles, {size} sources"})
+    return pd.DataFrame(rows)
+
+
+def _of_kind(
+    kinds: tuple[str, ...], strange: StrangeTiles, novelty: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.str_]]:
+    chosen = np.isin(strange.kind, kinds)
+    return novelty[chosen], strange.source[chosen]
