@@ -3,13 +3,10 @@
 import streamlit as st
 
 from cervix.errors import EvaluationError
-from cervix.evaluation.comparison import METRICS, comparison_table
+from cervix.evaluation.comparison import METRIC_TITLES, METRICS, comparison_table, figures_table
 from cervix.evaluation.figures import binary_counts, confusion_figure, roc_figure
-from cervix.evaluation.heldout import class_confusion, load_predictions, task_scores
-from pages.parts.frame import CLASS_TITLES, STILL_CHART, bundle_or_stop, show_metrics
-
-METRIC_TITLES = {"accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "specificity": "Specificity",
-                 "f1": "F1", "auroc": "AUROC"}  # fmt: skip
+from cervix.evaluation.heldout import class_confusion, group_errors, load_predictions, load_table, task_scores
+from pages.parts.frame import CLASS_TITLES, STILL_CHART, bundle_or_stop, sentence_case, show_metrics
 
 CANNOT_SEE_BEYOND = 0.9995
 
@@ -80,6 +77,14 @@ if len(model.classes) > 2:
         config=STILL_CHART,
     )
 
+st.subheader("Every figure")
+st.dataframe(figures_table(report).rename(columns=sentence_case), hide_index=True, key="performance_figures")
+st.caption(
+    f"n = {report.n:,} cases in {report.groups:,} independent groups. Bootstrap: 1,000 draws of whole groups. Wilson: at the "
+    "number of groups; it stays honest near 0 and 1, where a bootstrap is too narrow, and is the one shown above. Calibration "
+    "error: ten equal bins; small samples make it look worse than it is."
+)
+
 st.subheader("Beside simple rivals and the published figures")
 table = comparison_table(bundle, model, task).rename(
     columns={"source": "Source", "computed on": "Computed on", **METRIC_TITLES}
@@ -91,3 +96,24 @@ st.caption(
 )
 for note in model.evaluation.notes:
     st.info(note)
+
+if model.tiles:
+    st.subheader("Source images with a wrong tile")
+    wrong = group_errors(predictions, model.classes)
+    st.dataframe(
+        wrong.replace({"label": CLASS_TITLES, "called as": CLASS_TITLES}).rename(
+            columns={"group": "Source image", "label": "Truth", "cases": "Tiles", "wrong": "Wrong", "called as": "Called as"}
+        ),
+        hide_index=True,
+        key="performance_sources",
+    )
+    st.caption(f"{len(wrong)} of {predictions['group'].nunique()} held-out source images, all classes; the others have none.")
+for measured in model.evaluation.tables:
+    st.subheader(measured.title)
+    st.dataframe(
+        load_table(bundle, measured).rename(columns=sentence_case),
+        hide_index=True,
+        height="content",
+        key=f"performance_{model.id}_{measured.id}",
+    )
+    st.caption(measured.note)

@@ -7,6 +7,7 @@ import pandas as pd
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle, Model
 from cervix.evaluation.comparison import comparison_table
+from cervix.evaluation.heldout import load_table
 
 Block = str | pd.DataFrame
 """A line of Markdown, or a table that a page and a file draw each in its own way."""
@@ -59,6 +60,10 @@ def _model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
         yield comparison_table(bundle, model, task)
         yield ""
     yield from (*_bullets(model.evaluation.notes), "")
+    for table in model.evaluation.tables:
+        yield from (f"**{table.title}**", "")
+        yield load_table(bundle, table)
+        yield from ("", table.note, "")
     yield from ("### Thresholds, calibration, abstention", "")
     yield from _bullets(f"{item.task}: {item.value:.3g}. {_sentence(item.chosen_by)}" for item in model.thresholds)
     parameters = ", ".join(f"{name} {value:.3g}" for name, value in model.calibration.parameters.items())
@@ -68,17 +73,27 @@ def _model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
         yield from _bullets([f"Slide rule: {_sentence(model.slide_rule.chosen_by)}"])
     yield from ("", "### Variants", "")
     yield _frame(
-        ["variant", "runs on", "largest probability difference to fp32", "agreement with fp32", "n"],
+        [
+            "variant",
+            "runs on",
+            "probability difference to fp32: largest",
+            "mean",
+            "agreement with fp32",
+            "AUROC minus that of fp32",
+            "n",
+        ],
         (
             (
                 v.precision,
                 v.runs_on,
                 f"{v.difference.largest_probability:.3g}",
+                f"{v.difference.mean_probability:.2g}",
                 f"{v.difference.agreement:.2%}",
+                f"{v.difference.auroc_difference:+.4f}",
                 v.difference.n,
             )
             if v.difference
-            else (v.precision, v.runs_on, "reference", "reference", "–")
+            else (v.precision, v.runs_on, "reference", "–", "reference", "–", "–")
             for v in model.variants
         ),
     )

@@ -5,14 +5,43 @@ import pandas as pd
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.heldout import load_predictions, task_scores
-from cervix.evaluation.metrics import Interval
+from cervix.evaluation.metrics import BinaryReport, Interval
 
 METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auroc")
+METRIC_TITLES = {
+    "accuracy": "Accuracy",
+    "recall": "Sensitivity (recall)",
+    "specificity": "Specificity",
+    "precision": "Precision (PPV)",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+    "brier": "Brier score",
+    "ece": "Calibration error (ECE)",
+}
+LOWER_IS_BETTER = ("brier", "ece")
 
 
 def percent(interval: Interval) -> str:
     """``98.3 % (96.1–99.2)``."""
     return f"{interval.value * 100:.1f} % ({interval.low * 100:.1f}–{interval.high * 100:.1f})"
+
+
+def figures_table(report: BinaryReport) -> pd.DataFrame:
+    """One row a metric: value, bootstrap interval over groups and, of proportions, Wilson's at the number of groups."""
+    rows = []
+    for name, title in METRIC_TITLES.items():
+        if name in report.bootstrap:
+            figure, wide = report.bootstrap[name], report.metrics[name]
+            rows.append(
+                {
+                    "metric": f"{title}, lower is better" if name in LOWER_IS_BETTER else title,
+                    "value": f"{figure.value:.3f}",
+                    "95 % bootstrap": f"{figure.low:.3f}–{figure.high:.3f}",
+                    "95 % Wilson": f"{wide.low:.3f}–{wide.high:.3f}" if wide != figure else "–",
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.DataFrame:

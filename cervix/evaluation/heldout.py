@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle import Bundle, Model
-from cervix.bundle.manifest import DerivedTask
+from cervix.bundle.manifest import DerivedTask, EvaluationTable
 from cervix.errors import EvaluationError
 from cervix.evaluation.metrics import BinaryReport, Interval, auroc_interval, binary_report
 
@@ -74,3 +74,27 @@ def class_confusion(frame: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     predicted = frame[[f"p_{label}" for label in classes]].to_numpy().argmax(axis=1)
     counts = pd.crosstab(frame["label"], np.asarray(classes)[predicted])
     return counts.reindex(index=classes, columns=classes, fill_value=0)
+
+
+def group_errors(frame: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Every group with a wrongly classed case, worst first: ``group, label, cases, wrong, called as``."""
+    predicted = np.asarray(classes)[frame[[f"p_{label}" for label in classes]].to_numpy().argmax(axis=1)]
+    cases = frame.assign(called=predicted, wrong=predicted != frame["label"])
+    rows = [
+        {
+            "group": group,
+            "label": members["label"].iloc[0],
+            "cases": len(members),
+            "wrong": int(members["wrong"].sum()),
+            "called as": ", ".join(sorted(members.loc[members["wrong"], "called"].unique())),
+        }
+        for group, members in cases.groupby("group")
+        if members["wrong"].any()
+    ]
+    table = pd.DataFrame(rows, columns=["group", "label", "cases", "wrong", "called as"])
+    return table.sort_values(["wrong", "group"], ascending=[False, True], ignore_index=True)
+
+
+def load_table(bundle: Bundle, table: EvaluationTable) -> pd.DataFrame:
+    """A table that training put into the bundle, every cell as text."""
+    return pd.read_csv(bundle.root / table.file, dtype=str, keep_default_na=False)

@@ -63,3 +63,8 @@ def show_metrics(figures: dict[str, tuple[str, str]]) -> None:
     with st.container(horizontal=True, gap="medium"):
         for title, (value, detail) in figures.items():
             st.metric(title, value, delta=detail, delta_color="off", delta_arrow="off", width="content")
+
+
+def sentence_case(header: str) -> str:
+    """A column header as it stands in a table on a page: ``n`` stays, other words begin large."""
+    return header if len(header) == 1 else header[:1].upper() + header[1:]

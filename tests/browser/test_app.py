@@ -167,6 +167,7 @@ def test_the_real_uci_table_is_uploaded_scored_and_explained(page: Page, address
         ("slides", "Upload a slide or try the sample"),
         ("patients", "Upload a table or try the sample"),
         ("performance", "Beside simple rivals"),
+        ("performance", "The published recipe, reproduced"),
         ("model_card", "Held-out figures"),
     ],
 )

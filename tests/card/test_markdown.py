@@ -9,6 +9,7 @@ from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
 from cervix.card.markdown import model_card
 from cervix.evaluation.comparison import METRICS, comparison_table
+from cervix.evaluation.heldout import load_table
 
 WRITTEN_BY = re.compile(r"Card written by Cervix Workbench \S+")
 WITH_INTERVAL = re.compile(r"\d+\.\d % \(\d+\.\d–\d+\.\d\)")
@@ -73,6 +74,15 @@ def test_every_comparison_is_on_the_card(bundle: Bundle, card: str) -> None:
                 assert f"| {' | '.join(row)} |" in card
 
 
+def test_every_table_of_training_is_on_the_card_with_its_note(bundle: Bundle, card: str) -> None:
+    tables = [table for model in bundle.manifest.models for table in model.evaluation.tables]
+    assert {"reproduction", "reach", "robustness", "trials"} <= {table.id for table in tables}
+    for table in tables:
+        assert table.note in card
+        for row in load_table(bundle, table).itertuples(index=False):
+            assert f"| {' | '.join(row)} |" in card
+
+
 def test_every_file_is_listed_with_its_hash_and_size(bundle: Bundle, card: str) -> None:
     for file in bundle.manifest.files:
         assert f"| {file.path} | {file.bytes:,} | {file.sha256[:16]}… |" in card
@@ -83,9 +93,10 @@ def test_every_variant_says_how_far_it_is_from_the_reference(bundle: Bundle, sec
         for variant in model.variants:
             difference = variant.difference
             figures = (
-                f"{difference.largest_probability:.3g} | {difference.agreement:.2%} | {difference.n}"
+                f"{difference.largest_probability:.3g} | {difference.mean_probability:.2g} | {difference.agreement:.2%} | "
+                f"{difference.auroc_difference:+.4f} | {difference.n}"
                 if difference
-                else "reference | reference | –"
+                else "reference | – | reference | – | –"
             )
             assert f"| {variant.precision} | {variant.runs_on} | {figures} |" in sections[model.title]
 

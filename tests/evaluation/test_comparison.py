@@ -2,14 +2,15 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
-from cervix.evaluation.comparison import METRICS, comparison_table, percent
+from cervix.evaluation.comparison import LOWER_IS_BETTER, METRIC_TITLES, METRICS, comparison_table, figures_table, percent
 from cervix.evaluation.heldout import load_predictions, task_scores
-from cervix.evaluation.metrics import Interval
+from cervix.evaluation.metrics import BinaryReport, Interval, binary_report
 
 WITH_INTERVAL = re.compile(r"\d+\.\d % \(\d+\.\d–\d+\.\d\)")
 
@@ -83,3 +84,54 @@ def test_a_leaky_0_99_is_named_as_such_wherever_it_is_quoted(bundle: Bundle, mod
     quoted = [figure.source for figure in model.evaluation.published if figure.value >= 0.99]
     assert all("before the split" in source for source in quoted)
     assert bool(quoted) == (model_id == "risk-factors-with-tests")
+
+
+class TestFigures:
+    @pytest.fixture
+    def report(self) -> BinaryReport:
+        """60 cases in 20 groups."""
+        rng = np.random.default_rng(4)
+        positive = rng.random(60) < 0.4
+        score = np.clip(0.3 * positive + 0.7 * rng.random(60), 0, 1)
+        return binary_report(positive, score, rng.integers(0, 20, 60).astype(str), 0.5)
+
+    def test_every_metric_has_a_row_and_says_where_lower_is_better(self, report: BinaryReport) -> None:
+        metrics = figures_table(report)["metric"].tolist()
+        assert set(METRIC_TITLES) == set(report.metrics)
+        assert [name.removesuffix(", lower is better") for name in metrics] == list(METRIC_TITLES.values())
+        assert [name for name in metrics if name.endswith(", lower is better")] == [
+            f"{METRIC_TITLES[name]}, lower is better" for name in LOWER_IS_BETTER
+        ]
+
+    def test_value_and_bootstrap_interval_are_those_of_the_report(self, report: BinaryReport) -> None:
+        table = figures_table(report)
+        for (_, row), name in zip(table.iterrows(), METRIC_TITLES, strict=True):
+            figure = report.bootstrap[name]
+            assert row["value"] == f"{figure.value:.3f}"
+            assert row["95 % bootstrap"] == f"{figure.low:.3f}–{figure.high:.3f}"
+
+    def test_proportions_have_wilsons_interval_too_and_the_others_have_none(self, report: BinaryReport) -> None:
+        table = figures_table(report).set_index("metric")["95 % Wilson"]
+        proportions = {"accuracy", "recall", "specificity", "precision"}
+        for name in proportions:
+            wilson = report.metrics[name]
+            assert table[METRIC_TITLES[name]] == f"{wilson.low:.3f}–{wilson.high:.3f}"
+            assert (
+                table[METRIC_TITLES[name]] != figures_table(report).set_index("metric")["95 % bootstrap"][METRIC_TITLES[name]]
+            )
+        assert (table == "–").sum() == len(METRIC_TITLES) - len(proportions)
+
+    def test_a_figure_that_cannot_be_computed_has_no_row(self) -> None:
+        report = binary_report(np.zeros(3, bool), np.array([0.1, 0.2, 0.3]), np.array(["a", "b", "c"]), 0.5)
+        assert figures_table(report)["metric"].tolist() == [
+            "Accuracy",
+            "Specificity",
+            "Brier score, lower is better",
+            "Calibration error (ECE), lower is better",
+        ]
+
+    def test_a_perfect_proportion_keeps_the_wide_interval_beside_a_bootstrap_without_width(self) -> None:
+        report = binary_report(np.array([True, False]), np.array([0.9, 0.1]), np.array(["a", "b"]), 0.5)
+        accuracy = figures_table(report).set_index("metric").loc["Accuracy"]
+        assert accuracy["95 % bootstrap"] == "1.000–1.000"
+        assert accuracy["95 % Wilson"] == "0.342–1.000"

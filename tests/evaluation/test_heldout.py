@@ -2,15 +2,16 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cervix.bundle import Bundle
-from cervix.bundle.manifest import DerivedTask
+from cervix.bundle.manifest import DerivedTask, EvaluationTable
 from cervix.errors import EvaluationError
-from cervix.evaluation.heldout import class_confusion, load_predictions, task_scores
+from cervix.evaluation.heldout import class_confusion, group_errors, load_predictions, load_table, task_scores
 
 CANCEROUS = DerivedTask(id="cancerous", title="Cancerous", positive=["scc", "ac"], negative=["benign"])
 TYPE = DerivedTask(id="type", title="Type", positive=["scc"], negative=["ac"])
@@ -99,3 +100,53 @@ def test_predictions_that_lack_a_class_are_refused_by_name(bundle: Bundle, tmp_p
     load_predictions(bundle, model).drop(columns=["p_yes", "group"]).to_parquet(path)
     with pytest.raises(EvaluationError, match="found no group, p_yes"):
         load_predictions(dataclasses.replace(bundle, root=tmp_path), model)
+
+
+class TestGroupErrors:
+    CLASSES = ("benign", "scc", "ac")
+
+    @pytest.fixture
+    def cases(self) -> pd.DataFrame:
+        """Group -> true class -> the class that each of its cases is called."""
+        called = {
+            "right": ("scc", ["scc", "scc"]),
+            "once": ("scc", ["scc", "ac", "scc"]),
+            "also once": ("ac", ["scc"]),
+            "three ways": ("benign", ["scc", "ac", "scc", "benign"]),
+        }
+        rows = [(group, label, one) for group, (label, calls) in called.items() for one in calls]
+        frame = pd.DataFrame(rows, columns=["group", "label", "call"])
+        return frame.assign(**{f"p_{label}": np.where(frame["call"] == label, 0.6, 0.2) for label in self.CLASSES})
+
+    def test_groups_with_a_wrong_case_are_listed_worst_first_then_by_name(self, cases: pd.DataFrame) -> None:
+        found = group_errors(cases, list(self.CLASSES))
+        assert found.columns.tolist() == ["group", "label", "cases", "wrong", "called as"]
+        assert found.to_numpy().tolist() == [
+            ["three ways", "benign", 4, 3, "ac, scc"],
+            ["also once", "ac", 1, 1, "scc"],
+            ["once", "scc", 3, 1, "ac"],
+        ]
+
+    def test_the_order_and_the_index_of_the_cases_do_not_matter(self, cases: pd.DataFrame) -> None:
+        shuffled = cases.sample(frac=1, random_state=3)
+        assert shuffled.index.tolist() != cases.index.tolist()
+        pd.testing.assert_frame_equal(group_errors(shuffled, list(self.CLASSES)), group_errors(cases, list(self.CLASSES)))
+
+    def test_wrong_cases_are_those_off_the_diagonal_of_the_confusion(self, cases: pd.DataFrame) -> None:
+        counts = class_confusion(cases, list(self.CLASSES)).to_numpy()
+        assert group_errors(cases, list(self.CLASSES))["wrong"].sum() == counts.sum() - np.trace(counts) == 5
+
+    def test_where_every_case_is_right_the_table_is_empty_and_keeps_its_columns(self, cases: pd.DataFrame) -> None:
+        found = group_errors(cases[cases["group"] == "right"], list(self.CLASSES))
+        assert found.empty
+        assert found.columns.tolist() == ["group", "label", "cases", "wrong", "called as"]
+
+
+def test_a_table_of_the_bundle_is_read_cell_by_cell_as_text(tmp_path: Path) -> None:
+    text = "change,figure,n\n×  0.80,98.3 % (96.1–99.2),007\nNone,,NA\ntrue,–,1e5\n"
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/robustness.csv").write_text(text, encoding="utf-8")
+    table = EvaluationTable(id="robustness", title="Robustness", file="tables/robustness.csv", note="")
+    found = load_table(SimpleNamespace(root=tmp_path), table)
+    assert found.columns.tolist() == ["change", "figure", "n"]
+    assert found.to_numpy().tolist() == [["×  0.80", "98.3 % (96.1–99.2)", "007"], ["None", "", "NA"], ["true", "–", "1e5"]]

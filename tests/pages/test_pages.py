@@ -199,11 +199,32 @@ def test_performance_shows_every_model_with_intervals_rivals_and_published_figur
         app.selectbox(key="performance_model").set_value(model_id).run()
         assert not app.exception
         assert len(app.metric) == 6
-        table = app.dataframe[0].value
+        figures, table = (app.dataframe[index].value for index in range(2))
+        assert len(figures) == 9
+        assert figures["95 % bootstrap"].str.contains("–").all()
         assert table["Source"].iloc[0] == "This model"
         assert "Published" in set(table["Source"])
         assert table["AUROC"].iloc[0].count("–") == 1
         assert "held-out cases" in texts(app)
+
+
+def test_performance_shows_every_table_that_training_put_into_the_bundle() -> None:
+    app = open_page("performance.py")
+    titles = [item.value for item in app.subheader]
+    for title in (
+        "The published recipe, reproduced",
+        "What was aimed for",
+        "What is flagged as novel",
+        "The same tiles, changed",
+        "Is Grad-CAM about the model?",
+        "Search",
+        "The same recipe, run again",
+    ):
+        assert title in titles
+    reproduced = app.dataframe[titles.index("The published recipe, reproduced") - titles.index("Every figure")].value
+    assert reproduced["Source"].iloc[0].startswith("Published")
+    assert reproduced["Accuracy"].iloc[0] == "98.26 %"
+    assert reproduced["n"].iloc[0] == "–"
 
 
 def test_the_model_card_shows_limits_before_figures() -> None:
