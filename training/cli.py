@@ -1,7 +1,10 @@
-"""``python -m training slide | risk-factors | build``: from data to a proven bundle."""
+"""``python -m training data | slide | risk-factors | build``: from data to a proven bundle."""
 
 import argparse
+import errno
+import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -18,18 +21,34 @@ from training.build import assemble_bundle
 RECIPES_DIR = Path(__file__).parent / "recipes"
 BUILD_DIR = PROJECT_ROOT / "build"
 ENTRY_NAME = "model.json"
-RISK_RECIPE = "risk-factors"
+PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE = "paper", "shipped", "risk-factors"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 on success, 1 with one sentence on stderr where something is not as it must be."""
     options = _parser().parse_args(arguments)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         options.run(options, _stopwatch())
     except CervixError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"error: {_no_room(options.out)}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _no_room(out: Path) -> CervixError:
+    """What a full disk means for a run: nothing half-written counts, and nothing finished is lost."""
+    return CervixError(
+        f"No room is left to write under {out}",
+        expected="about 4 GB for both slide recipes",
+        found=f"{shutil.disk_usage(out).free / 1e9:.1f} GB free",
+        action="Make room and run the same command again: it goes on after the last finished stage.",
+    )
 
 
 def _stopwatch() -> Callable[[str], None]:
@@ -42,10 +61,25 @@ def _stopwatch() -> Callable[[str], None]:
 
 
 def _slide(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.slide import train_slide_model
+    if options.recipe == PAPER_RECIPE:
+        _paper(options, log)
+    else:
+        _shipped(options, log)
 
-    recipe = RECIPES_DIR / f"{options.recipe}.toml"
-    _save([train_slide_model(recipe, options.tiles, options.vgg16_weights, options.out, log)], options.out)
+
+def _shipped(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.slide import train_slide_model
+    from training.slide_entry import slide_entry
+
+    recipe = RECIPES_DIR / f"{SHIPPED_RECIPE}.toml"
+    figures = train_slide_model(recipe, options.tiles, options.vgg16_weights, options.out, log)
+    _save([slide_entry(figures)], options.out)
+
+
+def _paper(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.paper import train_paper
+
+    train_paper(RECIPES_DIR / f"{PAPER_RECIPE}.toml", options.tiles, options.vgg16_weights, options.out, log)
 
 
 def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> None:
@@ -54,14 +88,33 @@ def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> No
     _save(train_risk_factors(RECIPES_DIR / f"{RISK_RECIPE}.toml", options.table, options.out, log), options.out)
 
 
+def _tcga(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.data.gdc import fetch_slides
+
+    fetch_slides(options.project, options.out, limit=options.limit, smallest=options.smallest, log=log)
+
+
+def _cut_tiles(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.data.slide_tiles import cut_tiles
+
+    cut_tiles(options.slides, options.out, spacing_um_px=options.spacing, cap_per_slide=options.cap, log=log)
+
+
 def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    for part, train in (("slide", _slide), ("risk-factors", _risk_factors)):
-        if options.reuse and (options.out / part / ENTRY_NAME).is_file():
-            log(f"{part}: reusing {options.out / part}")
+    from training.paper import REPRODUCTION
+
+    for train, result in (
+        (_shipped, f"slide/{ENTRY_NAME}"),
+        (_paper, REPRODUCTION.file),
+        (_risk_factors, f"{RISK_RECIPE}/{ENTRY_NAME}"),
+    ):
+        if options.reuse and (options.out / result).is_file():
+            log(f"reusing {options.out / result}")
         else:
             train(options, log)
     entries = sorted(options.out.glob(f"*/{ENTRY_NAME}"), key=lambda path: (path.parent.name != "slide", path))
     models = [Model.model_validate_json(path.read_bytes()) for path in entries]
+    models[0] = models[0].with_table(REPRODUCTION)
     manifest = assemble_bundle(options.out, options.bundle, models)
     log(f"{manifest.name} {manifest.version} in {options.bundle}: {sum(f.bytes for f in manifest.files) / 1e6:.1f} MB")
 
@@ -75,12 +128,16 @@ def _parser() -> argparse.ArgumentParser:
     data = Path(os.environ.get("CERVIX_DATA", "data"))
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    recipes = sorted(path.stem for path in RECIPES_DIR.glob("*.toml") if path.stem != RISK_RECIPE)
-
     slide_data = argparse.ArgumentParser(add_help=False)
-    slide_data.add_argument("--recipe", choices=recipes, default="frozen-features")
+    slide_data.add_argument("--recipe", choices=[PAPER_RECIPE, SHIPPED_RECIPE], default=SHIPPED_RECIPE)
     slide_data.add_argument("--tiles", type=Path, default=data / "tiles/lc25000_lung", help="folder with index.csv")
-    slide_data.add_argument("--vgg16-weights", type=Path, help="Keras HDF5 file without the top; default: download")
+    weights = data / "weights/vgg16_imagenet_notop.h5"
+    slide_data.add_argument(
+        "--vgg16-weights",
+        type=Path,
+        default=weights if weights.is_file() else None,
+        help="Keras HDF5 file without the top; default: weights/ of the data folder, else a download by Keras",
+    )
     table_data = argparse.ArgumentParser(add_help=False)
     table_data.add_argument(
         "--table",
@@ -88,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         default=data / "tables/uci_risk_factors_cervical_cancer.csv",
         help="the UCI table",
     )
+    _add_data_commands(commands.add_parser("data", help="get slides and cut tiles", description="get slides and cut tiles"))
     out = argparse.ArgumentParser(add_help=False)
     out.add_argument("--out", type=Path, default=BUILD_DIR, help=f"where to write (default {BUILD_DIR.name}/)")
 
@@ -102,3 +160,21 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
             command.add_argument("--reuse", action="store_true", help="keep models already trained under --out")
     return parser
+
+
+def _add_data_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="SOURCE")
+    text = "download open-access diagnostic slides of a TCGA project from the Genomic Data Commons"
+    tcga = commands.add_parser("tcga", help=text, description=text)
+    tcga.add_argument("--project", default="TCGA-CESC")
+    tcga.add_argument("--out", type=Path, default=Path("data/tcga"), help="default data/tcga")
+    tcga.add_argument("--limit", type=int, help="so many slides, balanced over the classes; default: all")
+    tcga.add_argument("--smallest", action="store_true", help="the smallest files first")
+    tcga.set_defaults(run=_tcga)
+    text = "cut labelled tiles from whole slides"
+    tiles = commands.add_parser("tiles", help=text, description=text)
+    tiles.add_argument("--slides", type=Path, required=True, help="CSV with path, label, source_group")
+    tiles.add_argument("--out", type=Path, required=True)
+    tiles.add_argument("--spacing", type=float, default=0.5, help="micrometres per pixel (default 0.5)")
+    tiles.add_argument("--cap", type=int, default=200, help="tiles per slide at most (default 200)")
+    tiles.set_defaults(run=_cut_tiles)

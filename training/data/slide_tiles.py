@@ -1,0 +1,222 @@
+"""Labelled tiles from whole slides, cut by the code that the app scores with."""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from cervix.bundle.manifest import TileInput
+from cervix.errors import CervixError, SlideNotReadable, SlideNotSuitable
+from cervix.files import replacing
+from cervix.slides.grid import lay_grid
+from cervix.slides.quality import measure_quality
+from cervix.slides.reading import open_slide
+from cervix.slides.tissue import find_tissue
+from training.data.tiles import INDEX_COLUMNS
+
+FAILED_SHARE_LIMIT = 0.1
+RECORD_NAME = "slide.json"
+Log = Callable[[str], None]
+
+
+class SlideTilesError(CervixError, ValueError):
+    """Raised when a list of slides cannot be turned into labelled tiles."""
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """What decides which tiles a slide gives. A slide cut in another way before is cut again.
+
+    Attributes
+    ----------
+    spacing_um_px : float
+        Micrometres per pixel of the tiles.
+    cap_per_slide : int
+        So many tiles at most, spread over the tissue.
+    """
+
+    spacing_um_px: float
+    size_px: int
+    cap_per_slide: int
+
+
+@dataclass(frozen=True)
+class CutSlide:
+    """What one slide gave: positions of its tiles on level 0, or why it gave none."""
+
+    path: str
+    label: str
+    source_group: str
+    folder: str
+    cutting: Cutting
+    tiles: list[tuple[int, int]]
+    laid: int
+    rejected: dict[str, int]
+    problem: str
+
+
+@dataclass(frozen=True)
+class CutReport:
+    """The outcome of a run.
+
+    Attributes
+    ----------
+    index : path of the written ``index.csv``
+    slides : one row a slide
+    not_there : slides listed without a file (not downloaded yet)
+    """
+
+    index: Path
+    slides: list[CutSlide]
+    not_there: int
+
+
+def cut_tiles(
+    manifest_csv: Path,
+    out_dir: Path,
+    *,
+    spacing_um_px: float = 0.5,
+    size_px: int = 224,
+    cap_per_slide: int = 200,
+    log: Log,
+) -> CutReport:
+    """Cut tiles of every listed slide and write ``index.csv`` (tiles) and ``slides.csv`` (slides).
+
+    Tissue, grid and reading are those of the app, in its order, every prefix of which covers the tissue evenly: the cap
+    takes no corner. Blank, inked and blurred tiles are left out. A slide that was finished before with the same settings
+    is not cut again; one that was interrupted is cut from its beginning.
+
+    Parameters
+    ----------
+    manifest_csv : Path
+        With ``path`` (relative to its folder; empty where there is no file yet), ``label`` and ``source_group``.
+
+    Raises
+    ------
+    SlideTilesError
+        If the list is not fit: columns missing, a slide twice, a patient in two classes. At the end, if more than a
+        tenth of the slides gave nothing; what was cut stays.
+    """
+    listed = read_slide_list(manifest_csv)
+    there = listed[listed["path"] != ""]
+    log(f"{len(there)} slides to cut, {len(listed) - len(there)} listed without a file")
+    cutting = Cutting(spacing_um_px, size_px, cap_per_slide)
+    slides = []
+    for number, row in enumerate(there.itertuples(index=False), start=1):
+        slide = _cut_one(manifest_csv.parent, str(row.path), str(row.label), str(row.source_group), out_dir, cutting)
+        rejected = ", ".join(f"{count} {reason}" for reason, count in slide.rejected.items())
+        outcome = slide.problem or f"{len(slide.tiles)} tiles kept of {slide.laid} laid; left out: {rejected or 'none'}"
+        log(f"{number} of {len(there)}: {outcome}")
+        slides.append(slide)
+    report = CutReport(out_dir / "index.csv", slides, len(listed) - len(there))
+    _write_tables(report, out_dir)
+    failed = [slide for slide in slides if slide.problem]
+    if len(failed) > FAILED_SHARE_LIMIT * len(slides):
+        raise SlideTilesError(
+            "Too many slides gave no tiles",
+            expected="at most a tenth of them",
+            found=f"{len(failed)} of {len(slides)}, e.g. {failed[0].path}: {failed[0].problem}",
+            action=f"The others are in {report.index}.",
+        )
+    return report
+
+
+def read_slide_list(manifest_csv: Path) -> pd.DataFrame:
+    """The list of slides, checked before any work."""
+    if not manifest_csv.is_file():
+        raise SlideTilesError("No list of slides", expected=str(manifest_csv), found="no such file")
+    listed = pd.read_csv(manifest_csv, dtype=str, keep_default_na=False)
+    if missing := sorted(set(INDEX_COLUMNS) - set(listed.columns)):
+        raise SlideTilesError(
+            "The list of slides lacks columns", expected=", ".join(INDEX_COLUMNS), found=f"no {', '.join(missing)}"
+        )
+    paths = listed.loc[listed["path"] != "", "path"]
+    if paths.duplicated().any():
+        raise SlideTilesError("A slide is listed twice", expected="each path once", found=paths[paths.duplicated()].iloc[0])
+    labels = listed.groupby("source_group")["label"].nunique()
+    if (labels > 1).any():
+        raise SlideTilesError(
+            "A patient stands in two classes", expected="one label per source_group", found=str(labels[labels > 1].index[0])
+        )
+    return listed
+
+
+def _cut_one(root: Path, path: str, label: str, group: str, out_dir: Path, cutting: Cutting) -> CutSlide:
+    folder = f"{label}/{hashlib.sha256(path.encode()).hexdigest()[:12]}"
+    record = out_dir / folder / RECORD_NAME
+    if record.is_file() and (finished := _read_record(record)).cutting == cutting and finished.source_group == group:
+        return finished
+    shutil.rmtree(out_dir / folder, ignore_errors=True)
+    tiles: list[tuple[int, int]] = []
+    rejected: Counter[str] = Counter()
+    laid, problem = 0, ""
+    try:
+        slide = open_slide(root / path)
+        scale = TileInput(
+            size_px=cutting.size_px, spacing_um_px=cutting.spacing_um_px, spacing_source="as asked for", steps_in_graph=[]
+        )
+        grid = lay_grid(slide, find_tissue(slide), scale)
+        laid = len(grid)
+        for x, y in zip(grid.x_l0_px.tolist(), grid.y_l0_px.tolist(), strict=True):
+            if len(tiles) == cutting.cap_per_slide:
+                break
+            pixels = slide.read_tile(x, y, grid.level, grid.size_level_px, grid.size_px)
+            if flaw := str(measure_quality(pixels[None]).problems[0]):
+                rejected[flaw] += 1
+                continue
+            with replacing(out_dir / folder / _tile_name(x, y)) as temporary:
+                Image.fromarray(pixels).save(temporary)
+            tiles.append((x, y))
+        if not tiles:
+            problem = f"none of {laid} tiles is fit: {dict(rejected)}"
+    except (SlideNotReadable, SlideNotSuitable) as error:
+        problem = str(error)
+    cut = CutSlide(path, label, group, folder, cutting, tiles if not problem else [], laid, dict(rejected), problem)
+    with replacing(record) as temporary:
+        temporary.write_text(json.dumps(asdict(cut), indent=1), encoding="utf-8")
+    return cut
+
+
+def _tile_name(x_l0_px: int, y_l0_px: int) -> str:
+    """PNG: another round of JPEG would be one more difference to the pixels that the app scores."""
+    return f"{x_l0_px}_{y_l0_px}.png"
+
+
+def _read_record(record: Path) -> CutSlide:
+    stored = json.loads(record.read_text(encoding="utf-8"))
+    stored["cutting"] = Cutting(**stored["cutting"])
+    stored["tiles"] = [(x, y) for x, y in stored["tiles"]]
+    return CutSlide(**stored)
+
+
+def _write_tables(report: CutReport, out_dir: Path) -> None:
+    tiles = [
+        {
+            "path": f"{slide.folder}/{_tile_name(x, y)}",
+            "label": slide.label,
+            "source_group": slide.source_group,
+            "slide": slide.path,
+            "x_l0_px": x,
+            "y_l0_px": y,
+            "spacing_um_px": slide.cutting.spacing_um_px,
+        }
+        for slide in report.slides
+        for x, y in slide.tiles
+    ]
+    columns = [*INDEX_COLUMNS, "slide", "x_l0_px", "y_l0_px", "spacing_um_px"]
+    slides = [
+        {"slide": slide.path, "label": slide.label, "source_group": slide.source_group, "tiles laid": slide.laid}
+        | {"tiles kept": len(slide.tiles)}
+        | {reason: slide.rejected.get(reason, 0) for reason in ("blank", "pen", "blurred")}
+        | {"problem": slide.problem}
+        for slide in report.slides
+    ]
+    for path, table in ((report.index, pd.DataFrame(tiles, columns=columns)), (out_dir / "slides.csv", pd.DataFrame(slides))):
+        with replacing(path) as temporary:
+            table.to_csv(temporary, index=False)
