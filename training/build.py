@@ -24,8 +24,12 @@ from cervix.files import replacing, sha256_of
 from cervix.settings import PROJECT_ROOT
 
 BUNDLE_NAME = "cervix-demonstration"
-BUNDLE_VERSION = "0.1.0"
-CHANGELOG = ["0.1.0: first bundle. Slide model on frozen VGG16 features; risk-factor LSTM with and without other tests."]
+BUNDLE_VERSION = "0.2.0"
+CHANGELOG = [
+    "0.2.0: slide model with block 5 fine-tuned under stain augmentation and novelty measured on block 4; the published "
+    "recipe, search, robustness and Grad-CAM checks recorded. Larger validation split, same test source images.",
+    "0.1.0: first bundle. Slide model on frozen VGG16 features; risk-factor LSTM with and without other tests.",
+]
 SIZE_LIMIT_BYTES = 60_000_000
 CARD_NAME = "MODEL_CARD.md"
 RECORDED_PACKAGES = (

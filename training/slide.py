@@ -25,11 +25,13 @@ from training.fit import (
     fine_tune,
     fit_head,
     in_batches,
+    log_loss,
     pool_activations,
 )
 from training.manifest_parts import add_probabilities
 from training.models.vgg16 import LAST_CONVOLUTION, backbone, last_block, pooled, shipped_classifier, with_last_block
 from training.novelty import fit_novelty, texture
+from training.remedies import remedies_table
 from training.search import search
 from training.slide_entry import DERIVED_TASKS, THRESHOLDS, SlideFigures
 from training.slide_export import Fitted, Split, export_and_evaluate
@@ -102,24 +104,29 @@ def fit(network: keras.Model, tiles: TileSet, split: Split, recipe: Mapping[str,
             {**depends_on, "settings": vars(settings), "seed": seed},
             lambda seed=seed: _run_as_arrays(run(settings, start, "fine_tune", seed)),  # type: ignore[misc]
         )
-        tuned.append(_run_from_arrays(network, start, settings, recipe, finished))
+        model = _blank(network, start, settings, recipe)
+        model.set_weights([finished[f"w{index}"] for index in range(len(model.weights))])
+        tuned.append(FineTuned(model, finished["validation_loss"].tolist()))
+    tuned.append(averaged(tuned, _blank(network, start, settings, recipe), data))
     runs = runs_table(tuned, data, split, tiles, classes, recipe["seed"])
     log(runs.to_string(index=False))
     best = min(tuned, key=lambda one: min(one.validation_loss))
-    return _fitted(network, best, start, data, classes, features.clean, trials, runs, log)
+    return _fitted(network, best, start, data, tiles, split, classes, features.clean, trials, runs, log)
 
 
 def _fitted(
-    network: keras.Model, best: FineTuned, start: HeadWeights, data: Trainable, classes: list[str],
+    network: keras.Model, best: FineTuned, start: HeadWeights, data: Trainable,
+    tiles: TileSet, split: Split, classes: list[str],
     reference_features: NDArray[np.float32], trials: pd.DataFrame, runs: pd.DataFrame, log: Log,
 ) -> Fitted:  # fmt: skip
     block5 = keras.Model(best.model.input, best.model.get_layer(LAST_CONVOLUTION).output)
     embeddings = in_batches(pooled(block5), data.activations.clean)
     kernel, bias = best.model.get_layer("hidden").get_weights()
     logit_kernel, logit_bias = best.model.get_layer("logits").get_weights()
-    validation_logits = in_batches(best.model, data.activations.clean[data.validation])
-    temperature = fit_temperature(validation_logits, data.target[data.validation])
-    novelty = fit_novelty(texture(data.activations.clean[data.train]), data.target[data.train], len(classes))
+    logits = in_batches(best.model, data.activations.clean)
+    temperature = fit_temperature(logits[data.validation], data.target[data.validation])
+    textures = texture(data.activations.clean)
+    novelty = fit_novelty(textures[data.train], data.target[data.train], len(classes))
     log(f"temperature {temperature:.3f}")
     parameters = SlideParameters(
         classes=classes,
@@ -131,20 +138,38 @@ def _fitted(
         temperature=temperature,
         novelty=novelty,
     )
-    return Fitted(parameters, embeddings, texture(data.activations.clean), reference_features, trials, runs)
+    tries = remedies_table(logits, embeddings, textures, tiles.labels, tiles.groups, split.assigned, classes)
+    log(tries.to_string(index=False))
+    return Fitted(parameters, embeddings, textures, reference_features, trials, runs, tries)
+
+
+def averaged(tuned: list[FineTuned], blank: keras.Model, data: Trainable) -> FineTuned:
+    """The mean of the runs' weights as one more candidate (Wortsman et al. 2022, "Model soups", arXiv:2203.05482).
+
+    The runs start from the same weights, so their mean is a network of its own, at the cost of one.
+
+    Parameters
+    ----------
+    blank : a model of the same shape, which gets the mean
+    """
+    weights = zip(*(run.model.get_weights() for run in tuned), strict=True)
+    blank.set_weights([np.mean(values, axis=0) for values in weights])
+    logits = in_batches(blank, data.activations.clean[data.validation])
+    return FineTuned(blank, [log_loss(logits, data.target[data.validation])])
 
 
 def runs_table(
     tuned: list[FineTuned], data: Trainable, split: Split, tiles: TileSet, classes: list[str], seed: int
 ) -> pd.DataFrame:
-    """One row per equal run, so that its spread is in plain sight. The test columns choose nothing."""
+    """One row per equal run and one for their mean: the spread in plain sight. The test columns choose nothing."""
     best = int(np.argmin([min(run.validation_loss) for run in tuned]))
     rows = []
     for number, run in enumerate(tuned):
+        mean = number == len(tuned) - 1
         row: dict[str, object] = {
-            "run": number + 1,
-            "seed": seed + number,
-            "best epoch": run.best_epoch + 1,
+            "run": "mean of the weights" if mean else str(number + 1),
+            "seed": "–" if mean else str(seed + number),
+            "best epoch": "–" if mean else str(run.best_epoch + 1),
             "validation loss": round(min(run.validation_loss), 4),
         }
         frame = pd.DataFrame({"label": tiles.labels[split.test], "group": tiles.groups[split.test]})
@@ -167,12 +192,9 @@ def _run_as_arrays(run: FineTuned) -> Arrays:
     return {**weights, "validation_loss": np.array(run.validation_loss)}
 
 
-def _run_from_arrays(
-    network: keras.Model, start: HeadWeights, settings: Settings, recipe: Mapping[str, Any], finished: Arrays
-) -> FineTuned:
+def _blank(network: keras.Model, start: HeadWeights, settings: Settings, recipe: Mapping[str, Any]) -> keras.Model:
+    """A model of the shape of every run, its weights still to be set."""
     classes = len(recipe["data"]["classes"])
-    model = shipped_classifier(
+    return shipped_classifier(
         last_block(network), start.centre, start.spread, recipe["head"]["hidden"], settings.dropout, classes
     )
-    model.set_weights([finished[f"w{index}"] for index in range(len(model.weights))])
-    return FineTuned(model, finished["validation_loss"].tolist())

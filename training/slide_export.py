@@ -78,7 +78,7 @@ class Fitted:
         Mean of block 4, on which novelty is measured.
     reference_features : (n, 512)
         Embeddings by the ImageNet network.
-    trials, runs : tables of the search and of the equal runs
+    trials, runs, tries : tables of the search, of the equal runs and of remedies
     """
 
     parameters: SlideParameters
@@ -87,6 +87,7 @@ class Fitted:
     reference_features: NDArray[np.float32]
     trials: pd.DataFrame
     runs: pd.DataFrame
+    tries: pd.DataFrame
 
 
 def export_and_evaluate(
@@ -148,6 +149,7 @@ def export_and_evaluate(
         "reach": reach_table(predictions, flagged, accepted),
         "trials": readable_trials(fitted.trials),
         "runs": fitted.runs,
+        "tries": fitted.tries,
         "novelty": novelty_table(shipped["novelty"], test.groups, strange, strange_novelty, limit),
         "robustness": robustness_table(
             test.pixels[lone], test.labels[lone], test.groups[lone], score, classes, DERIVED_TASKS, THRESHOLDS, limit
