@@ -67,8 +67,10 @@ def test_the_cap_spreads_the_tiles_over_the_slide(slides: Path, tmp_path: Path) 
     cut(slides, tmp_path / "out")
     rows = index_of(tmp_path / "out").query("slide == 'a.svs'")
     slide = open_slide(slides / "a.svs")
-    assert np.ptp(rows["x_l0_px"]) > slide.width_l0_px / 2
-    assert np.ptp(rows["y_l0_px"]) > slide.height_l0_px / 2
+    grid = lay_grid(slide, find_tissue(slide), SCALE)
+    assert len(rows) == CAP < len(grid) / 3
+    assert np.ptp(rows["x_l0_px"]) > np.ptp(grid.x_l0_px) / 2
+    assert np.ptp(rows["y_l0_px"]) > np.ptp(grid.y_l0_px) / 2
 
 
 def test_another_spacing_gives_tiles_of_another_part_of_the_slide(slides: Path, tmp_path: Path) -> None:
