@@ -73,16 +73,17 @@ def test_the_cpu_gets_the_int8_variant(bundle: Bundle) -> None:
     assert bundle.session("slide").device_label == "CPU, int8"
 
 
-def test_shipped_variants_agree_with_fp32_on_at_least_99_of_100_test_tiles(bundle: Bundle) -> None:
+def test_shipped_variants_agree_with_fp32_on_at_least_995_of_1000_test_tiles_and_rank_as_well(bundle: Bundle) -> None:
     for variant in bundle.session("slide").model.variants:
         assert variant.difference is not None
-        assert variant.difference.agreement >= 0.99
+        assert variant.difference.agreement >= 0.995
+        assert variant.difference.auroc_difference >= -0.002
 
 
 def test_the_whole_bundle_is_at_most_60_megabytes_and_holds_no_pickle() -> None:
     files = [path for path in (PROJECT_ROOT / "bundle").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 60_000_000
-    assert {path.suffix for path in files} <= {".json", ".md", ".onnx", ".npz", ".parquet"}
+    assert {path.suffix for path in files} <= {".json", ".md", ".onnx", ".npz", ".parquet", ".csv"}
 
 
 def test_a_whole_copy_loads(copy: Path) -> None:
