@@ -9,10 +9,24 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from cervix.bundle.manifest import TileInput
+from cervix.slides.grid import lay_grid
 from cervix.slides.quality import measure_quality
+from cervix.slides.reading import open_slide
+from cervix.slides.tissue import find_tissue
 
 Tiles = NDArray[np.uint8]
-INKS = {"blue": (40, 60, 190), "green": (30, 140, 60), "black": (40, 40, 40)}
+# Colours of ink on bare glass.
+INKS = {
+    "blue": (40, 60, 190),
+    "pale blue": (60, 120, 190),
+    "dark blue": (37, 95, 160),
+    "green": (30, 140, 60),
+    "blue-green": (45, 115, 100),
+    "pale green": (100, 170, 120),
+    "black": (40, 40, 40),
+    "washed-out black": (60, 60, 65),
+}
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +35,16 @@ def tiles(data_dir: Path) -> Tiles:
     folder = data_dir / "tiles/lc25000_lung"
     paths = pd.read_csv(folder / "index.csv", dtype=str)["path"].iloc[::20]
     return np.stack([np.asarray(Image.open(folder / path).convert("RGB")) for path in paths])
+
+
+@pytest.fixture(scope="module")
+def slide_tiles(data_dir: Path) -> Tiles:
+    """All 50 tissue tiles of a real slide: skin, with keratin, melanin and a little ink on its margin."""
+    slide = open_slide(data_dir / "slides/CMU-1-Small-Region.svs")
+    scale = TileInput(size_px=224, spacing_um_px=0.5, spacing_source="test", steps_in_graph=[])
+    grid = lay_grid(slide, find_tissue(slide), scale)
+    corners = zip(grid.x_l0_px.tolist(), grid.y_l0_px.tolist(), strict=True)
+    return np.stack([slide.read_tile(x, y, grid.level, grid.size_level_px, grid.size_px) for x, y in corners])
 
 
 def share(tiles: Tiles, problem: str) -> float:
@@ -40,7 +64,7 @@ def test_blurred_tissue_is_named(tiles: Tiles) -> None:
 @pytest.mark.parametrize("ink", INKS.values(), ids=INKS)
 def test_a_marker_stroke_over_tissue_is_named(tiles: Tiles, ink: tuple[int, int, int]) -> None:
     """Ink is transparent: it multiplies what lies below."""
-    inked = tiles.copy()
+    inked = tiles[::2].copy()
     inked[:, :, 80:140] = (inked[:, :, 80:140] * (np.array(ink) / 255)).astype(np.uint8)
     assert share(inked, "pen") >= 0.9
 
@@ -60,3 +84,24 @@ def test_measures_have_one_value_a_tile(tiles: Tiles) -> None:
 
 def test_no_tiles_have_no_problems() -> None:
     assert len(measure_quality(np.empty((0, 224, 224, 3), np.uint8)).problems) == 0
+
+
+def test_a_contrasty_slide_with_keratin_and_dark_nuclei_is_not_inked(slide_tiles: Tiles) -> None:
+    assert share(slide_tiles, "") == 1.0
+
+
+@pytest.mark.parametrize("ink", INKS.values(), ids=INKS)
+def test_ink_on_a_contrasty_slide_is_named(slide_tiles: Tiles, ink: tuple[int, int, int]) -> None:
+    inked = slide_tiles[::2].copy()
+    inked[:, :, 80:140] = (inked[:, :, 80:140] * (np.array(ink) / 255)).astype(np.uint8)
+    assert share(inked, "pen") >= 0.9
+
+
+@pytest.mark.parametrize("density", [0.4, 0.8, 1.2])
+def test_dense_haematoxylin_is_not_ink(density: float) -> None:
+    """A sheet of nuclei with hardly any cytoplasm, in the colour of pure haematoxylin (Ruifrok and Johnston 2001)."""
+    rng = np.random.default_rng(0)
+    amount = density * (0.6 + 0.8 * gaussian_filter(rng.random((224, 224)), 4)[..., None] / 0.5)
+    colour = 255 * 10 ** (-amount * np.array([0.65, 0.70, 0.29]) / 0.70)
+    tile = np.clip(colour + rng.normal(0, 2, (224, 224, 3)), 0, 255).astype(np.uint8)
+    assert measure_quality(tile[None]).ink[0] < 0.01

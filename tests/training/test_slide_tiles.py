@@ -142,6 +142,10 @@ def test_a_slide_that_cannot_be_read_is_named_and_too_many_stop_the_run(slides: 
     [
         ([("a.svs", "scc", "p"), ("b.svs", "ac", "p")], "A patient stands in two classes: .* found p"),
         ([("a.svs", "scc", "p"), ("a.svs", "scc", "p")], "A slide is listed twice: .* found a.svs"),
+        ([("a.svs", "scc", "p"), ("./a.svs", "ac", "q")], "A slide is listed twice: .* found ./a.svs"),
+        ([("a.svs", "", "p")], "A slide has no label: .* none for a.svs"),
+        ([("a.svs", "scc", "")], "A slide has no source_group: .* none for a.svs"),
+        ([("a.svs", "../scc", "p")], "A label cannot name a folder: .* found ../scc"),
     ],
 )
 def test_a_list_that_contradicts_itself_is_refused_before_any_work(
@@ -156,4 +160,61 @@ def test_a_list_that_contradicts_itself_is_refused_before_any_work(
 def test_a_list_without_patients_is_refused(slides: Path, tmp_path: Path) -> None:
     pd.DataFrame({"path": ["a.svs"], "label": ["scc"]}).to_csv(slides / "manifest.csv", index=False)
     with pytest.raises(SlideTilesError, match="found no source_group"):
+        cut(slides, tmp_path / "out")
+
+
+def test_a_file_cut_short_is_tried_again_once_it_is_whole(slides: Path, tmp_path: Path) -> None:
+    whole = (slides / "a.svs").read_bytes()
+    (slides / "a.svs").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SlideTilesError, match="found 1 of 2"):
+        cut(slides, tmp_path / "out")
+    (slides / "a.svs").write_bytes(whole)
+    cut(slides, tmp_path / "out")
+    assert index_of(tmp_path / "out").groupby("slide").size().to_dict() == {"a.svs": CAP, "b.svs": CAP}
+
+
+def test_a_tile_that_was_deleted_comes_back(slides: Path, tmp_path: Path) -> None:
+    cut(slides, tmp_path / "out")
+    (tmp_path / "out" / index_of(tmp_path / "out")["path"][3]).unlink()
+    cut(slides, tmp_path / "out")
+    assert all((tmp_path / "out" / path).is_file() for path in index_of(tmp_path / "out")["path"])
+
+
+def test_while_another_cutting_is_under_way_no_old_index_says_otherwise(
+    slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut(slides, tmp_path / "out")
+
+    def power_cut(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Slide, "read_tile", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        cut(slides, tmp_path / "out", cap=3)
+    assert not (tmp_path / "out/index.csv").exists()
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence_and_no_half_tile(
+    slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(SlideTilesError, match="The tiles cannot be written: .* No space left"):
+        cut(slides, tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
+def test_tiles_that_were_not_cut_here_are_not_written_over(slides: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/index.csv").write_text("path,label,source_group\n")
+    with pytest.raises(SlideTilesError, match="holds tiles that were not cut here"):
+        cut(slides, tmp_path / "out")
+    assert (tmp_path / "out/index.csv").read_text() == "path,label,source_group\n"
+
+
+def test_a_list_without_a_single_file_is_said(slides: Path, tmp_path: Path) -> None:
+    write_list(slides, [("", "ac", "patient-3")])
+    with pytest.raises(SlideTilesError, match="no slide to cut: .* 1 rows without a file"):
         cut(slides, tmp_path / "out")
