@@ -111,7 +111,7 @@ if model.tiles:
 for measured in model.evaluation.tables:
     st.subheader(measured.title)
     st.dataframe(
-        load_table(bundle, measured).rename(columns=sentence_case),
+        load_table(bundle, measured).rename(columns=METRIC_TITLES).rename(columns=sentence_case),
         hide_index=True,
         height="content",
         key=f"performance_{model.id}_{measured.id}",
