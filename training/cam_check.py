@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
+from cervix.evaluation.comparison import decimal
 from cervix.evaluation.metrics import Interval, bootstrap_mean
 from training.robustness import Scorer
 
@@ -89,4 +90,4 @@ def cam_table(
 
 
 def _row(check: str, figure: Interval, wanted: str, n: str) -> dict[str, str]:
-    return {"check": check, "figure": f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})", "should be": wanted, "n": n}
+    return {"check": check, "figure": decimal(figure), "should be": wanted, "n": n}

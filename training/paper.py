@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle.manifest import EvaluationTable
+from cervix.evaluation.comparison import decimal, percent
 from cervix.evaluation.metrics import binary_report
 from training.activations import cached_activations
 from training.baselines import BASELINES, baseline_scores
@@ -168,11 +169,7 @@ def reproduction_table(
         for name in METRICS + FURTHER_METRICS:
             if name in report.bootstrap:
                 figure = report.bootstrap[name]
-                row[name] = (
-                    f"{figure.value * 100:.1f} % ({figure.low * 100:.1f}–{figure.high * 100:.1f})"
-                    if name in METRICS
-                    else f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
-                )
+                row[name] = percent(figure) if name in METRICS else decimal(figure)
         rows.append(row | {"n": f"{report.n} tiles, {report.groups} source images"})
     return pd.DataFrame(rows).fillna("–")
 

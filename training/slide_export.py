@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cervix.bundle.manifest import SlideRule, TensorSpec, Variant, VariantDifference
 from cervix.bundle.sessions import Arrays
 from cervix.errors import CervixError
-from cervix.evaluation.comparison import LOWER_IS_BETTER, METRIC_TITLES
+from cervix.evaluation.comparison import LOWER_IS_BETTER, METRIC_TITLES, decimal
 from cervix.evaluation.heldout import task_scores
 from cervix.evaluation.metrics import wilson_interval
 from cervix.slides.phantom import phantom_region
@@ -196,7 +196,7 @@ def reach_table(predictions: pd.DataFrame, flagged: float, accepted: float) -> p
                 {
                     "figure": f"{task.title}: {METRIC_TITLES[metric]}",
                     "aimed for": f"at most {goal}" if metric in LOWER_IS_BETTER else f"at least {goal}",
-                    "found": f"{figures[metric].value:.3f} ({figures[metric].low:.3f}–{figures[metric].high:.3f})",
+                    "found": decimal(figures[metric]),
                     "reached": "yes" if reached else "no",
                 }
             )

@@ -27,6 +27,11 @@ def percent(interval: Interval) -> str:
     return f"{interval.value * 100:.1f} % ({interval.low * 100:.1f}–{interval.high * 100:.1f})"
 
 
+def decimal(interval: Interval) -> str:
+    """``0.983 (0.961–0.992)``."""
+    return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
+
+
 def figures_table(report: BinaryReport) -> pd.DataFrame:
     """One row a metric: value, bootstrap interval over groups and, of proportions, Wilson's at the number of groups."""
     rows = []
