@@ -12,6 +12,12 @@ from scipy.special import log_softmax
 Floats = NDArray[np.floating]
 
 
+def log_loss(logits: Floats, class_index: NDArray[np.integer]) -> float:
+    """Mean negative log-likelihood of the true class, from logits ``(n, classes)``."""
+    log_probability = log_softmax(logits.astype(np.float64), axis=1)
+    return float(-log_probability[np.arange(len(class_index)), class_index].mean())
+
+
 def fit_temperature(logits: Floats, class_index: NDArray[np.integer]) -> float:
     """The temperature T > 0 that minimises the negative log-likelihood of ``softmax(logits / T)``.
 
@@ -22,8 +28,7 @@ def fit_temperature(logits: Floats, class_index: NDArray[np.integer]) -> float:
     """
 
     def loss(log_temperature: float) -> float:
-        log_probability = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return float(-log_probability[np.arange(len(class_index)), class_index].mean())
+        return log_loss(logits / np.exp(log_temperature), class_index)
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))
 

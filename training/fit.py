@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.activations import Activations
+from training.calibrate import log_loss
 from training.models.vgg16 import last_block, pooled, shipped_classifier
 from training.stages import Log
 
@@ -205,10 +206,3 @@ def draw_epoch(
         version.append(drawn % versions)
     order = rng.permutation(sum(map(len, position)))
     return np.concatenate(position)[order], np.concatenate(version)[order]
-
-
-def log_loss(logits: Floats, target: NDArray[np.int64]) -> float:
-    """Mean negative log-likelihood of the true class."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    log_probability = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return float(-log_probability[np.arange(len(target)), target].mean())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cervix.evaluation.heldout import task_scores
 from training.activations import cached_activations
-from training.calibrate import fit_temperature
+from training.calibrate import fit_temperature, log_loss
 from training.data.splits import SPLITS, check_no_near_duplicates, grouped_split
 from training.data.tiles import TileSet, load_tile_folder
 from training.export import SlideParameters
@@ -25,7 +25,6 @@ from training.fit import (
     fine_tune,
     fit_head,
     in_batches,
-    log_loss,
     pool_activations,
 )
 from training.manifest_parts import add_probabilities

@@ -8,7 +8,8 @@ pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the a
 
 from sklearn.metrics import log_loss as reference_log_loss  # noqa: E402
 
-from training.fit import draw_epoch, log_loss, standardisation  # noqa: E402
+from training.calibrate import log_loss  # noqa: E402
+from training.fit import draw_epoch, standardisation  # noqa: E402
 
 GROUPS = np.array(["a"] * 6 + ["b"] * 2 + ["c"])
 

@@ -5,7 +5,6 @@ import json
 import posixpath
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,11 +19,11 @@ from cervix.slides.quality import measure_quality
 from cervix.slides.reading import open_slide
 from cervix.slides.tissue import find_tissue
 from training.data.tiles import INDEX_COLUMNS
+from training.stages import Log
 
 FAILED_SHARE_LIMIT = 0.1
 RECORD_NAME = "slide.json"
 SLIDES_NAME = "slides.csv"
-Log = Callable[[str], None]
 
 
 class SlideTilesError(CervixError, ValueError):
