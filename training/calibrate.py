@@ -1,15 +1,17 @@
 """Calibration: turning scores into probabilities that can be read as frequencies.
 
-Guo et al. 2017, "On Calibration of Modern Neural Networks" (temperature); Platt 1999, "Probabilistic outputs
-for support vector machines" (logistic).
+Guo et al. 2017, "On Calibration of Modern Neural Networks" (temperature); Genest & Zidek 1986, "Combining Probability
+Distributions" (logarithmic opinion pool); Platt 1999, "Probabilistic outputs for support vector machines" (logistic).
 """
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 Floats = NDArray[np.floating]
+# Perfect logits would ask for an endless weight.
+LOG_WEIGHT_LIMITS = (-3.0, 3.0)
 
 
 def log_loss(logits: Floats, class_index: NDArray[np.integer]) -> float:
@@ -18,19 +20,26 @@ def log_loss(logits: Floats, class_index: NDArray[np.integer]) -> float:
     return float(-log_probability[np.arange(len(class_index)), class_index].mean())
 
 
-def fit_temperature(logits: Floats, class_index: NDArray[np.integer]) -> float:
-    """The temperature T > 0 that minimises the negative log-likelihood of ``softmax(logits / T)``.
+def fit_opinion_weights(logits: Floats, class_index: NDArray[np.integer]) -> NDArray[np.float64]:
+    """The weights w > 0 that minimise the negative log-likelihood of ``softmax(sum_k w_k * logits_k)``.
+
+    A logarithmic opinion pool of several classifiers. With one classifier its weight is one over the temperature.
 
     Parameters
     ----------
-    logits : (n, classes)
+    logits : (classifiers, n, classes)
     class_index : (n,) true class of each row
+
+    Returns
+    -------
+    (classifiers,)
     """
 
-    def loss(log_temperature: float) -> float:
-        return log_loss(logits / np.exp(log_temperature), class_index)
+    def loss(log_weights: Floats) -> float:
+        return log_loss(np.tensordot(np.exp(log_weights), logits, axes=1), class_index)
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))
+    bounds = [LOG_WEIGHT_LIMITS] * len(logits)
+    return np.asarray(np.exp(minimize(loss, np.zeros(len(logits)), bounds=bounds).x), np.float64)
 
 
 def fit_platt(logits: Floats, positive: NDArray[np.bool_]) -> tuple[float, float]:

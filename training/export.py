@@ -9,11 +9,11 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from cervix.bundle.manifest import TensorSpec
 from cervix.bundle.sessions import CPU_PROVIDER, open_session
 from training.novelty import Novelty
+from training.texture_path import LinearPath
 
 OPSET = 18
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -30,10 +30,12 @@ class SlideParameters:
         ``(N, 224, 224, 3)`` BGR minus means -> outputs of block 4 and of block 5, both ``(N, 14, 14, 512)``.
     hidden_kernel, hidden_bias, logit_kernel, logit_bias
         The head on raw pooled features; the standardisation it was trained with is folded in.
-    temperature : float
-        Calibration of the logits.
+    texture_path : LinearPath
+        Logits from the mean over the map of block 4, the ``texture (N, 512)``.
+    network_weight, texture_weight : float
+        Of the two paths' logits in the sum: calibration, in log odds.
     novelty : Novelty
-        Of the mean over the map of block 4, the ``texture (N, 512)``. Block 4 was not trained here, so tiles that were
+        Of the texture. Block 4 was not trained here, so tiles that were
         trained on look no more familiar to it than others.
     """
 
@@ -43,7 +45,9 @@ class SlideParameters:
     hidden_bias: Floats
     logit_kernel: Floats
     logit_bias: Floats
-    temperature: float
+    texture_path: LinearPath
+    network_weight: float
+    texture_weight: float
     novelty: Novelty
 
 
@@ -119,9 +123,11 @@ def slide_function(
         flat = tf.reshape(activation, (-1, 196, 512))
         cam = tf.nn.relu(tf.matmul(pooled_gradient / 196.0, flat, transpose_b=True))
         whitened = texture @ whitening
+        second = texture @ tf.constant(parameters.texture_path.kernel) + tf.constant(parameters.texture_path.bias)
+        pool = np.float32(parameters.network_weight) * logits + np.float32(parameters.texture_weight) * second
         squared = tf.reduce_sum((whitened[:, None, :] - centres[None]) ** 2, axis=2)
         return {
-            "probabilities": tf.nn.softmax(logits / np.float32(parameters.temperature)),
+            "probabilities": tf.nn.softmax(pool),
             "embedding": pooled,
             "novelty": tf.sqrt(tf.reduce_min(squared, axis=1)),
             "cam": tf.reshape(cam, (-1, classes, 14, 14)),
@@ -180,8 +186,13 @@ def run_onnx(
     return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(outputs)}
 
 
-def head_probabilities(parameters: SlideParameters, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The head alone on pooled features, in numpy: the same numbers as the graph without its convolutions."""
+def network_logits(parameters: SlideParameters, pooled: Floats) -> Floats:
+    """The head alone on pooled features ``(n, 512)``, in numpy: what the graph computes without its convolutions."""
     hidden = np.maximum(pooled @ parameters.hidden_kernel + parameters.hidden_bias, 0)
-    logits = hidden @ parameters.logit_kernel + parameters.logit_bias
-    return np.asarray(softmax(logits / parameters.temperature, axis=1), np.float32)
+    return np.asarray(hidden @ parameters.logit_kernel + parameters.logit_bias, np.float32)
+
+
+def pooled_logits(parameters: SlideParameters, pooled: Floats, texture: Floats) -> Floats:
+    """Both paths' logits in their weighted sum ``(n, classes)``; its softmax is the graph's ``probabilities``."""
+    network = parameters.network_weight * network_logits(parameters, pooled)
+    return np.asarray(network + parameters.texture_weight * parameters.texture_path.logits(texture), np.float32)

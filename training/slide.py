@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 
 from cervix.evaluation.heldout import task_scores
 from training.activations import cached_activations
-from training.calibrate import fit_temperature, log_loss
+from training.calibrate import fit_opinion_weights, log_loss
 from training.data.splits import SPLITS, check_no_near_duplicates, grouped_split
 from training.data.tiles import TileSet, load_tile_folder
-from training.export import SlideParameters
+from training.export import SlideParameters, network_logits, pooled_logits
 from training.fit import (
     FineTuned,
     HeadWeights,
@@ -35,6 +36,7 @@ from training.search import search
 from training.slide_entry import DERIVED_TASKS, THRESHOLDS, SlideFigures
 from training.slide_export import Fitted, Split, export_and_evaluate
 from training.stages import Arrays, Log, Stages, array_digest
+from training.texture_path import fit_linear_path
 
 
 def train_slide_model(recipe_path: Path, tiles_dir: Path, weights: Path | None, out_dir: Path, log: Log) -> SlideFigures:
@@ -122,22 +124,27 @@ def _fitted(
     embeddings = in_batches(pooled(block5), data.activations.clean)
     kernel, bias = best.model.get_layer("hidden").get_weights()
     logit_kernel, logit_bias = best.model.get_layer("logits").get_weights()
-    logits = in_batches(best.model, data.activations.clean)
-    temperature = fit_temperature(logits[data.validation], data.target[data.validation])
     textures = texture(data.activations.clean)
     novelty = fit_novelty(textures[data.train], data.target[data.train], len(classes))
-    log(f"temperature {temperature:.3f}")
-    parameters = SlideParameters(
+    unweighted = SlideParameters(
         classes=classes,
         backbone=with_last_block(network, block5),
         hidden_kernel=(kernel / start.spread[:, None]).astype(np.float32),
         hidden_bias=(bias - (start.centre / start.spread) @ kernel).astype(np.float32),
         logit_kernel=logit_kernel,
         logit_bias=logit_bias,
-        temperature=temperature,
+        texture_path=fit_linear_path(textures[data.train], data.target[data.train]),
+        network_weight=1.0,
+        texture_weight=1.0,
         novelty=novelty,
     )
-    tries = remedies_table(logits, embeddings, textures, tiles.labels, tiles.groups, split.assigned, classes)
+    network_alone = network_logits(unweighted, embeddings)
+    paths = np.stack([network_alone, unweighted.texture_path.logits(textures)])
+    weights = fit_opinion_weights(paths[:, data.validation], data.target[data.validation])
+    log(f"weights of block 5 and block 4: {weights.round(3)}")
+    parameters = replace(unweighted, network_weight=float(weights[0]), texture_weight=float(weights[1]))
+    shipped = pooled_logits(parameters, embeddings, textures)
+    tries = remedies_table(network_alone, shipped, embeddings, textures, tiles.labels, tiles.groups, split.assigned, classes)
     log(tries.to_string(index=False))
     return Fitted(parameters, embeddings, textures, reference_features, trials, runs, tries)
 

@@ -1,7 +1,7 @@
 """Export a fitted slide model, refuse a wrong variant, and evaluate what ships on the test tiles."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from cervix.bundle.manifest import SlideRule, TensorSpec, Variant, VariantDifference
 from cervix.bundle.sessions import Arrays
@@ -26,8 +27,8 @@ from training.export import (
     Corrections,
     SlideParameters,
     fit_correction,
-    head_probabilities,
     pooled_function,
+    pooled_logits,
     run_onnx,
     slide_function,
     to_onnx,
@@ -168,7 +169,8 @@ def export_and_evaluate(
         labels=tiles.labels,
         groups=tiles.groups,
         assigned=split.assigned,
-        temperature=parameters.temperature,
+        network_weight=parameters.network_weight,
+        texture_weight=parameters.texture_weight,
         novelty_limit=limit,
         accepted=accepted,
         flagged=flagged,
@@ -302,7 +304,8 @@ def fit_slide_rule(recipe: Mapping[str, Any], fitted: Fitted, tiles: TileSet, sp
     """The false-positive share that benign validation source images cannot rule out."""
     parameters = fitted.parameters
     groups, benign = tiles.groups[split.validation], tiles.labels[split.validation] == "benign"
-    probabilities = head_probabilities(parameters, fitted.embeddings[split.validation])
+    logits = pooled_logits(parameters, fitted.embeddings[split.validation], fitted.textures[split.validation])
+    probabilities = softmax(logits, axis=1)
     cancer_mass = 1.0 - probabilities[:, parameters.classes.index("benign")]
     called, all_benign = set(groups[benign & (cancer_mass >= THRESHOLDS["cancerous"])]), set(groups[benign])
     return SlideRule(
@@ -341,15 +344,13 @@ def randomised(parameters: SlideParameters, seed: int) -> SlideParameters:
     def shuffled(values: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(rng.permutation(values.ravel()).reshape(values.shape), np.float32)
 
-    return SlideParameters(
-        classes=parameters.classes,
+    return replace(
+        parameters,
         backbone=with_last_block(parameters.backbone, fresh),
         hidden_kernel=shuffled(parameters.hidden_kernel),
         hidden_bias=shuffled(parameters.hidden_bias),
         logit_kernel=shuffled(parameters.logit_kernel),
         logit_bias=shuffled(parameters.logit_bias),
-        temperature=parameters.temperature,
-        novelty=parameters.novelty,
     )
 
 

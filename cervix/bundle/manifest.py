@@ -73,7 +73,7 @@ class Variant(_Strict):
 class Calibration(_Strict):
     """How raw scores became probabilities. Applied inside the graph."""
 
-    method: Literal["temperature", "platt", "none"]
+    method: Literal["temperature", "opinion-pool", "platt", "none"]
     parameters: dict[str, float]
     fitted_on: str
 

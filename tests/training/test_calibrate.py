@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax, softmax
 
-from training.calibrate import fit_platt, fit_temperature
+from training.calibrate import fit_opinion_weights, fit_platt
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
@@ -13,24 +13,41 @@ def test_the_temperature_of_the_data_is_found(temperature: float) -> None:
     logits = rng.normal(scale=3, size=(20_000, 3))
     probabilities = softmax(logits / temperature, axis=1)
     drawn = (probabilities.cumsum(axis=1) < rng.random((len(logits), 1))).sum(axis=1)
-    assert fit_temperature(logits, drawn) == pytest.approx(temperature, rel=0.05)
+    assert fit_opinion_weights(logits[None], drawn) == pytest.approx([1 / temperature], rel=0.05)
 
 
-def test_no_other_temperature_explains_the_classes_better() -> None:
+def test_the_weights_of_two_classifiers_in_the_data_are_found() -> None:
+    rng = np.random.default_rng(5)
+    logits = rng.normal(scale=2, size=(2, 20_000, 3))
+    probabilities = softmax(0.4 * logits[0] + 1.2 * logits[1], axis=1)
+    drawn = (probabilities.cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1)
+    assert fit_opinion_weights(logits, drawn) == pytest.approx([0.4, 1.2], rel=0.05)
+
+
+def test_a_classifier_that_knows_nothing_gets_hardly_any_weight() -> None:
+    rng = np.random.default_rng(6)
+    true_class = rng.integers(0, 3, 5_000)
+    informed = 2.0 * np.eye(3)[true_class] + rng.normal(size=(5_000, 3))
+    weights = fit_opinion_weights(np.stack([informed, rng.normal(size=(5_000, 3))]), true_class)
+    assert weights[0] > 1
+    assert weights[1] < 0.1
+
+
+def test_no_other_weight_explains_the_classes_better() -> None:
     rng = np.random.default_rng(1)
     logits, true_class = rng.normal(scale=4, size=(300, 3)), rng.integers(0, 3, 300)
     true_class[:200] = logits[:200].argmax(axis=1)
-    best = fit_temperature(logits, true_class)
+    best = fit_opinion_weights(logits[None], true_class)[0]
 
-    def loss(temperature: float) -> float:
-        return float(-log_softmax(logits / temperature, axis=1)[np.arange(300), true_class].mean())
+    def loss(weight: float) -> float:
+        return float(-log_softmax(logits * weight, axis=1)[np.arange(300), true_class].mean())
 
     assert all(loss(best) <= loss(best * factor) for factor in (0.5, 0.9, 0.99, 1.01, 1.1, 2.0))
 
 
-def test_perfect_logits_get_a_positive_temperature_and_no_overflow() -> None:
+def test_perfect_logits_get_a_finite_weight() -> None:
     logits = np.eye(3)[[0, 1, 2] * 10] * 50
-    assert 0 < fit_temperature(logits, np.array([0, 1, 2] * 10)) < np.inf
+    assert 0 < fit_opinion_weights(logits[None], np.array([0, 1, 2] * 10))[0] < np.inf
 
 
 def test_the_slope_and_intercept_of_the_data_are_found() -> None:

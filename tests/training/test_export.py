@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from cervix.bundle.manifest import TensorSpec
 from cervix.bundle.sessions import CPU_PROVIDER, open_session
@@ -22,14 +23,16 @@ from training.export import (  # noqa: E402
     SlideParameters,
     declare_shapes,
     fit_correction,
-    head_probabilities,
+    network_logits,
     pooled_function,
+    pooled_logits,
     run_onnx,
     slide_function,
     to_onnx,
 )
 from training.models.vgg16 import LAST_CONVOLUTION, LAST_FROZEN  # noqa: E402
 from training.novelty import Novelty  # noqa: E402
+from training.texture_path import LinearPath  # noqa: E402
 
 CLASSES = ["benign", "scc", "ac"]
 HIDDEN = 32
@@ -62,7 +65,9 @@ def parameters() -> SlideParameters:
         hidden_bias=normal(HIDDEN, scale=0.1),
         logit_kernel=normal(HIDDEN, 3, scale=0.3),
         logit_bias=normal(3, scale=0.1),
-        temperature=1.7,
+        texture_path=LinearPath(normal(512, 3, scale=0.3), normal(3, scale=0.1)),
+        network_weight=0.6,
+        texture_weight=1.4,
         novelty=Novelty(whitening=normal(512, 512, scale=0.05), whitened_centres=normal(3, 512, scale=0.05)),
     )
 
@@ -102,10 +107,14 @@ def test_the_closed_form_grad_cam_is_that_of_automatic_differentiation(
     assert expected["cam"].max() > 100 * 1e-4  # the tolerance tells something
 
 
-def test_probabilities_are_the_softmax_of_the_logits_over_the_temperature(
-    parameters: SlideParameters, expected: Outputs
+def test_probabilities_are_the_softmax_of_both_paths_weighted_logits(
+    parameters: SlideParameters, tiles: NDArray[np.uint8], expected: Outputs
 ) -> None:
-    np.testing.assert_allclose(expected["probabilities"], head_probabilities(parameters, expected["embedding"]), atol=1e-5)
+    texture = pooled_function(parameters)(tf.constant(tiles))["texture"].numpy()
+    logits = pooled_logits(parameters, expected["embedding"], texture)
+    np.testing.assert_allclose(expected["probabilities"], softmax(logits, axis=1), atol=1e-5)
+    one_path = softmax(0.6 * network_logits(parameters, expected["embedding"]), axis=1)
+    assert np.abs(one_path - expected["probabilities"]).max() > 1e-3  # the second path is heard
     assert np.ptp(expected["probabilities"]) > 0.1
 
 
