@@ -136,3 +136,12 @@ def test_a_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.h5").write_bytes(b"not HDF5")
     with pytest.raises(WeightsMissing, match=r"weights\.h5"):
         backbone(tmp_path / "weights.h5")
+
+
+def test_a_download_that_fails_says_what_file_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(**_: object) -> None:
+        raise Exception("URL fetch failure on https://example.org/weights.h5: Name or service not known")  # as Keras does
+
+    monkeypatch.setattr("keras.applications.VGG16", offline)
+    with pytest.raises(WeightsMissing, match="--vgg16-weights"):
+        backbone(None)

@@ -37,7 +37,9 @@ def backbone(weights: Path | None) -> keras.Model:
         full = keras.applications.VGG16(weights=None if weights else "imagenet", include_top=False, input_shape=(224, 224, 3))
         if weights:
             full.load_weights(weights)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a failed download is a bare Exception of Keras
+        if type(error) is not Exception and not isinstance(error, OSError | ValueError):
+            raise
         raise WeightsMissing(
             "The ImageNet weights of VGG16 cannot be loaded",
             expected=str(weights) if weights else "a download by Keras",
