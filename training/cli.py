@@ -21,6 +21,7 @@ from training.build import assemble_bundle
 RECIPES_DIR = Path(__file__).parent / "recipes"
 BUILD_DIR = PROJECT_ROOT / "build"
 ENTRY_NAME = "model.json"
+COHORT_WOMEN, COHORT_SEED = 60_000, 20261122
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE = "paper", "shipped", "risk-factors"
 
 
@@ -100,6 +101,12 @@ def _cut_tiles(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     cut_tiles(options.slides, options.out, spacing_um_px=options.spacing, cap_per_slide=options.cap, log=log)
 
 
+def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.data.cohort import make_cohort
+
+    make_cohort(RECIPES_DIR / "cohort.toml", options.women, options.seed, options.out, log)
+
+
 def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.paper import REPRODUCTION
 
@@ -171,6 +178,12 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     tcga.add_argument("--limit", type=int, help="so many slides, balanced over the classes; default: all")
     tcga.add_argument("--smallest", action="store_true", help="the smallest files first")
     tcga.set_defaults(run=_tcga)
+    text = "simulate a screening cohort: visits as CSV, the truth beside them, a data sheet"
+    cohort = commands.add_parser("cohort", help=text, description=text)
+    cohort.add_argument("--women", type=int, default=COHORT_WOMEN, help=f"eligible women (default {COHORT_WOMEN:,})")
+    cohort.add_argument("--seed", type=int, default=COHORT_SEED, help=f"equal seeds give equal bytes (default {COHORT_SEED})")
+    cohort.add_argument("--out", type=Path, default=BUILD_DIR / "cohort", help="default build/cohort")
+    cohort.set_defaults(run=_cohort)
     text = "cut labelled tiles from whole slides"
     tiles = commands.add_parser("tiles", help=text, description=text)
     tiles.add_argument("--slides", type=Path, required=True, help="CSV with path, label, source_group")
