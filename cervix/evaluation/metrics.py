@@ -1,6 +1,7 @@
 """Metrics of binary decisions, each with a 95 % interval that respects groups."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -113,16 +114,16 @@ def binary_report(
         if among.any():
             hits, size = int((right & among).sum()), int(among.sum())
             wilson[name] = wilson_interval(hits, size, effective_n=len(np.unique(groups[among])))
-            bootstrap[name] = _percentile(hits / size, weights @ (right & among), weights @ among)
+            bootstrap[name] = _percentile(hits / size, _sums(weights, right & among), _sums(weights, among))
     if positive.any():
-        tp, fp, fn = (weights[:, cells[name]].sum(axis=1) for name in ("tp", "fp", "fn"))
+        tp, fp, fn = (_sums(weights, cells[name]) for name in ("tp", "fp", "fn"))
         f1 = 2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"])
         bootstrap["f1"] = _percentile(f1, 2 * tp, 2 * tp + fp + fn)
         if not positive.all():
             bootstrap["auroc"] = _auroc(positive, score, weights)
         bootstrap["average_precision"] = _average_precision(positive, score, weights)
     error = np.square(score - positive)
-    bootstrap["brier"] = _percentile(float(error.mean()), weights @ error, weights.sum(axis=1))
+    bootstrap["brier"] = _percentile(float(error.mean()), _sums(weights, error), weights.sum(axis=1))
     bootstrap["ece"] = _calibration_error(positive, score, weights)
     return BinaryReport(
         threshold=threshold,
@@ -148,15 +149,26 @@ def auroc_interval(positive: NDArray[np.bool_], score: NDArray[np.floating], gro
 def bootstrap_mean(values: NDArray[np.floating], groups: NDArray[np.str_]) -> Interval:
     """Mean of ``values (n,)`` with its bootstrap interval over groups."""
     weights = _group_weights(groups)
-    return _percentile(float(values.mean()), weights @ values, weights.sum(axis=1))
+    return _percentile(float(values.mean()), _sums(weights, values), weights.sum(axis=1))
 
 
 def _group_weights(groups: NDArray[np.str_]) -> NDArray[np.float32]:
     """How often each case is drawn in each replicate: ``(replicates, n)``."""
     unique, member_of = np.unique(groups, return_inverse=True)
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    draws = rng.multinomial(len(unique), np.full(len(unique), 1 / len(unique)), size=BOOTSTRAP_REPLICATES)
-    return draws.astype(np.float32)[:, member_of]
+    return _draws(len(unique), BOOTSTRAP_REPLICATES)[:, member_of].astype(np.float32)
+
+
+def _sums(weights: NDArray[np.float32], values: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Sum of ``values (n,)`` in each replicate; in the weights' own type, or numpy leaves its fast matrix product."""
+    return np.asarray(weights @ values.astype(np.float32))
+
+
+@lru_cache(maxsize=8)
+def _draws(count: int, replicates: int) -> NDArray[np.uint8]:
+    """How often each of ``count`` groups is drawn in each replicate: ``(replicates, count)``."""
+    drawn = np.random.default_rng(BOOTSTRAP_SEED).integers(count, size=(replicates, count))
+    counted = np.bincount((drawn + count * np.arange(replicates)[:, None]).ravel(), minlength=replicates * count)
+    return counted.reshape(replicates, count).astype(np.uint8)
 
 
 def _auroc(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]) -> Interval:
@@ -169,15 +181,17 @@ def _auroc(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: ND
 
 
 def _average_precision(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]) -> Interval:
-    """Sum over distinct thresholds of the gain in recall times precision, in every replicate."""
+    """Mean over the positives of the precision at their score, in every replicate; ties share one precision."""
     order = np.argsort(-score, kind="stable")
-    last_of_tie = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
-    drawn = weights[:, order]
-    found = np.cumsum(drawn * positive[order], axis=1)[:, last_of_tie]
-    called = np.cumsum(drawn, axis=1)[:, last_of_tie]
+    hit = np.flatnonzero(positive[order])
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    end_of_hit = ends[np.searchsorted(ends, hit)]
+    called = np.cumsum(weights[:, order], axis=1)[:, end_of_hit]
+    found_by_hit = np.cumsum(weights[:, order[hit]], axis=1)
+    found = found_by_hit[:, np.searchsorted(hit, end_of_hit, side="right") - 1]
     precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-    gained = (np.diff(found, axis=1, prepend=0.0) * precision).sum(axis=1)
-    return _percentile(float(average_precision_score(positive, score)), gained, found[:, -1])
+    gained = (weights[:, order[hit]] * precision).sum(axis=1)
+    return _percentile(float(average_precision_score(positive, score)), gained, found_by_hit[:, -1])
 
 
 def expected_calibration_error(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> float:

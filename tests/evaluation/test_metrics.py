@@ -199,10 +199,8 @@ class TestBootstrap:
         unique = np.unique(groups)
         rng = np.random.default_rng(BOOTSTRAP_SEED)
         return [
-            np.concatenate(
-                [np.repeat(np.flatnonzero(groups == group), times) for group, times in zip(unique, drawn, strict=True) if times]
-            )
-            for drawn in rng.multinomial(len(unique), [1 / len(unique)] * len(unique), size=REPLICATES)
+            np.concatenate([np.flatnonzero(groups == unique[number]) for number in drawn])
+            for drawn in rng.integers(len(unique), size=(REPLICATES, len(unique)))
         ]
 
     @pytest.mark.parametrize(
