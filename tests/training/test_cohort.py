@@ -42,9 +42,8 @@ def _agrees(hits: int, count: int, cited: float) -> bool:
 
 
 def test_there_are_as_many_women_as_asked_for_each_with_a_visit(cohort: Cohort) -> None:
-    assert len(cohort.latent) == WOMEN
-    assert cohort.latent["patient_id"].is_unique
-    assert set(cohort.visits["patient_id"]) == set(cohort.latent["patient_id"])
+    assert cohort.visits["patient_id"].nunique() == WOMEN
+    assert (cohort.visits[["patient_id", "visit_date"]] == cohort.latent[["patient_id", "visit_date"]]).all(axis=None)
 
 
 def test_equal_seeds_give_equal_bytes_and_other_seeds_others(tmp_path: Path) -> None:
@@ -103,8 +102,28 @@ def test_hpv_16_leads_in_high_grade_lesions(cohort: Cohort) -> None:
 
 def test_disease_is_as_rare_as_under_screening(cohort: Cohort) -> None:
     assert 0.004 < cohort.visits["latent_state"].isin([CIN2, CIN3]).mean() < 0.02
-    known = cohort.latent["observed_years"] >= 3
-    assert 0.005 < (cohort.latent.loc[known, "years_to_cin2"] <= 3).mean() < 0.03
+    index = cohort.latent.groupby("patient_id").tail(1)
+    assert 0.004 < (index.loc[index["observed_years"] >= 3, "years_to_cin2"] <= 3).mean() < 0.03
+
+
+def test_a_disease_that_is_to_come_is_nearer_at_the_next_visit_unless_treated(cohort: Cohort) -> None:
+    latent = cohort.latent
+    same = (latent["patient_id"] == latent["patient_id"].shift()).to_numpy()[1:]
+    waits = latent["years_to_cin2"].to_numpy()
+    years = pd.to_datetime(latent["visit_date"]).diff().dt.days.to_numpy()[1:] / 365.25
+    coming = same & np.isfinite(waits[:-1]) & (waits[:-1] > years)
+    untreated = (cohort.visits["treatment"] == "").to_numpy()[1:]
+    shorter = waits[1:] - (waits[:-1] - years)
+    assert (shorter[coming & untreated] <= 0.01).all()
+    assert coming.sum() > 100
+
+
+def test_who_was_treated_had_a_lesion_before_and_mostly_none_after(cohort: Cohort) -> None:
+    treated = (cohort.visits["treatment"] != "").to_numpy()
+    had = cohort.visits.loc[treated, "latent_state"] >= CIN2
+    has = cohort.latent.loc[treated, "state"].isin(["CIN2", "CIN3", "cancer"])
+    assert had.mean() > 0.8
+    assert has.mean() < 0.15
 
 
 def test_cin3_never_comes_before_cin2(cohort: Cohort) -> None:
@@ -139,7 +158,7 @@ def test_the_truth_is_not_in_the_visit_file(cohort: Cohort, tmp_path: Path) -> N
     header = (tmp_path / VISITS_FILE).read_text(encoding="utf-8").splitlines()[0]
     assert "latent" not in header
     assert "years_to" not in header
-    assert len(pd.read_csv(tmp_path / LATENT_FILE)) == WOMEN
+    assert len(pd.read_csv(tmp_path / LATENT_FILE)) == len(cohort.visits)
 
 
 def test_the_data_sheet_says_that_it_is_simulated_and_quotes_the_whole_recipe(cohort: Cohort, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ import pandas as pd
 
 from cervix.errors import CervixError
 from cervix.files import replacing
-from training.data.cohort_sheet import data_sheet
+from training.data.cohort_sheet import data_sheet, sheet_is_of
 from training.data.natural_history import simulate_course
-from training.data.screening import Histories, screen
+from training.data.screening import AFTER_PREFIX, STATES, Histories, screen
 from training.stages import Log
 
 VISITS_FILE, LATENT_FILE, SHEET_FILE = "visits.csv", "latent.csv", "DATASHEET.md"
@@ -25,10 +25,7 @@ CODE_COLUMNS = ("cytology", "hpv_result", "hpv_16", "hpv_18", "hpv_other_hr", "c
 FACTOR_COLUMNS = {"smoker": "smoker", "immunosuppressed": "immunosuppressed", "hpv_vaccinated": "vaccinated"}
 FACTOR_KNOWN_SHARE = 0.75
 LATENT_PREFIX = "latent_"
-LATENT_COLUMNS = (
-    "patient_id", "state_at_index", "infected_at_index", "glandular",
-    "years_to_cin2", "years_to_cin3", "observed_years",
-)  # fmt: skip
+LATENT_COLUMNS = ("state", "infected", "glandular", "years_to_cin2", "years_to_cin3", "observed_years")
 SMALLEST_POPULATION = 6_000
 # Eligible women per simulated person at the start, with room: a batch that falls short is followed by another.
 ELIGIBLE_PER_AGENT = 0.38
@@ -42,9 +39,9 @@ class Cohort:
     ----------
     visits : DataFrame
         The visit CSV: ``patient_id, visit_date, age`` and codes; one row a visit, ordered by woman and date. Beside
-        it the truth at each visit, ``latent_state`` and ``latent_biopsied``, which is not written.
+        it the truth at each visit, before treatment, ``latent_state`` and ``latent_biopsied``, which is not written.
     latent : DataFrame
-        One row a woman, by ``patient_id``; for evaluation, never an input.
+        The truth after each visit, in the same order; for outcomes and evaluation, never an input.
     """
 
     visits: pd.DataFrame
@@ -78,7 +75,7 @@ def simulate_cohort(women: int, seed: int, recipe: Mapping[str, Any], log: Log) 
             numbers = range(len(parts), max(planned, len(parts) + 1))
             for job in [pool.submit(_batch, agents, [seed, number], dict(recipe)) for number in numbers]:
                 parts.append(job.result())
-                found += len(parts[-1].latent)
+                found += len(parts[-1].women)
                 log(f"population of {agents:,}: {found:,} of {women:,} eligible women")
     return _joined(parts, women, seed)
 
@@ -91,30 +88,33 @@ def _batch(agents: int, seeds: list[int], recipe: dict[str, Any]) -> Histories:
 
 def _joined(parts: list[Histories], women: int, seed: int) -> Cohort:
     """The first ``women`` women of all parts in a drawn order, with pseudonyms and dates."""
-    for number, part in enumerate(parts):
-        for frame in (part.visits, part.latent):
-            frame["part"] = number
-    visits = pd.concat([part.visits for part in parts], ignore_index=True)
-    latent = pd.concat([part.latent for part in parts], ignore_index=True)
+    visits = pd.concat([part.visits.assign(part=number) for number, part in enumerate(parts)], ignore_index=True)
+    everyone = pd.concat([part.women.assign(part=number) for number, part in enumerate(parts)], ignore_index=True)
     rng = np.random.default_rng([seed, 1])
-    latent = latent.iloc[rng.permutation(len(latent))[:women]].reset_index(drop=True)
-    latent["patient_id"] = [f"S{number:06d}" for number in range(1, len(latent) + 1)]
+    chosen = everyone.iloc[rng.permutation(len(everyone))[:women]].reset_index(drop=True)
+    chosen["patient_id"] = [f"S{number:06d}" for number in range(1, len(chosen) + 1)]
+    factors = {}
     for column, source in FACTOR_COLUMNS.items():
-        known = rng.random(len(latent)) < FACTOR_KNOWN_SHARE
-        latent[column] = np.where(known, np.where(latent[source], "yes", "no"), "")
-    visits = visits.merge(latent[["part", "woman", "patient_id", *FACTOR_COLUMNS]], on=["part", "woman"])
-    visits = visits.sort_values(["patient_id", "time"], ignore_index=True)
+        known = rng.random(len(chosen)) < FACTOR_KNOWN_SHARE
+        factors[column] = np.where(known, np.where(chosen[source], "yes", "no"), "")
+    chosen = chosen[["part", "woman", "patient_id"]].assign(**factors)
+    visits = visits.merge(chosen, on=["part", "woman"]).sort_values(["patient_id", "time"], ignore_index=True)
     year = np.floor(visits["time"]).astype(int)
     days = np.floor((visits["time"] - year) * 365).astype("timedelta64[D]")
     visits["visit_date"] = (pd.to_datetime(year.astype(str) + "-01-01") + days).dt.strftime("%Y-%m-%d")
     visits["age"] = np.floor(visits["age"]).astype(int)
     for column in CODE_COLUMNS:
         visits[column] = visits[column].astype(object).where(visits[column].notna(), "")
-    for column in ("years_to_cin2", "years_to_cin3", "observed_years"):
-        latent[column] = latent[column].round(4)
     shown = ["patient_id", "visit_date", "age", *CODE_COLUMNS, *FACTOR_COLUMNS]
+    latent = visits[["patient_id", "visit_date", *(AFTER_PREFIX + name for name in LATENT_COLUMNS)]]
     states = visits[["state", "biopsied"]].add_prefix(LATENT_PREFIX)
-    return Cohort(visits[shown].join(states), latent[list(LATENT_COLUMNS)])
+    return Cohort(visits[shown].join(states), _readable(latent.rename(columns=lambda name: name.removeprefix(AFTER_PREFIX))))
+
+
+def _readable(latent: pd.DataFrame) -> pd.DataFrame:
+    yes_no = {name: np.where(latent[name], "yes", "no") for name in ("infected", "glandular")}
+    years = {name: latent[name].round(4) for name in ("years_to_cin2", "years_to_cin3", "observed_years")}
+    return latent.assign(state=np.array(STATES)[latent["state"]], **yes_no, **years)
 
 
 def write_cohort(cohort: Cohort, folder: Path, recipe_path: Path, seed: int) -> None:
@@ -130,10 +130,19 @@ def write_cohort(cohort: Cohort, folder: Path, recipe_path: Path, seed: int) -> 
             temporary.write_text(text, encoding="utf-8")
 
 
-def make_cohort(recipe_path: Path, women: int, seed: int, folder: Path, log: Log) -> Cohort:
-    """``python -m training data cohort``: simulate and write."""
+def make_cohort(recipe_path: Path, women: int, seed: int, folder: Path, log: Log, *, reuse: bool = False) -> None:
+    """``python -m training data cohort``: simulate and write.
+
+    Parameters
+    ----------
+    reuse : bool
+        Leave a cohort of the same recipe, size and seed as it is.
+    """
+    sheet = folder / SHEET_FILE
+    if reuse and sheet.is_file() and sheet_is_of(sheet.read_text(encoding="utf-8"), recipe_path, women, seed):
+        log(f"cohort in {folder}: simulated before")
+        return
     recipe = tomllib.loads(recipe_path.read_text(encoding="utf-8"))
     cohort = simulate_cohort(women, seed, recipe, log)
     write_cohort(cohort, folder, recipe_path, seed)
-    log(f"{len(cohort.latent):,} women, {len(cohort.visits):,} visits in {folder}")
-    return cohort
+    log(f"{women:,} women, {len(cohort.visits):,} visits in {folder}")

@@ -34,19 +34,19 @@ def data_sheet(visits: pd.DataFrame, latent: pd.DataFrame, recipe_path: Path, se
     Parameters
     ----------
     visits : with ``latent_state`` and ``latent_biopsied`` beside the columns of the CSV
-    latent : one row a woman
+    latent : the truth after each visit, in the same order
     """
     recipe = recipe_path.read_text(encoding="utf-8")
-    named = tomllib.loads(recipe)["name"]
+    named, women = tomllib.loads(recipe)["name"], visits["patient_id"].nunique()
     return "\n".join(
         [
             "# Simulated screening cohort: data sheet",
             "",
             "**Simulated. No woman stands behind any row.** Research and demonstration only.",
             "",
-            f"Recipe `{named}`, seed {seed}: {len(latent):,} women with {len(visits):,} visits, "
-            f"{len(visits) / len(latent):.1f} each. `visits.csv` is what a clinic would have; `latent.csv` is the truth, "
-            "for evaluation only.",
+            f"{_made_of(named, seed, women)} with {len(visits):,} visits, "
+            f"{len(visits) / women:.1f} each. `visits.csv` is what a clinic would have; `latent.csv` is the truth "
+            "after each visit, for outcomes and evaluation, never an input.",
             "",
             "## What came out",
             "",
@@ -74,6 +74,16 @@ def data_sheet(visits: pd.DataFrame, latent: pd.DataFrame, recipe_path: Path, se
     )
 
 
+def sheet_is_of(sheet: str, recipe_path: Path, women: int, seed: int) -> bool:
+    """Whether a data sheet describes a cohort of this recipe, size and seed. It is written last, so all files are there."""
+    recipe = recipe_path.read_text(encoding="utf-8")
+    return _made_of(tomllib.loads(recipe)["name"], seed, women) in sheet and recipe.rstrip() in sheet
+
+
+def _made_of(name: str, seed: int, women: int) -> str:
+    return f"Recipe `{name}`, seed {seed}: {women:,} women"
+
+
 def face_validity(visits: pd.DataFrame, latent: pd.DataFrame) -> pd.DataFrame:
     """Figures that a reader can hold against the literature, each with its 95 % Wilson interval."""
     state = visits["latent_state"]
@@ -94,10 +104,11 @@ def face_validity(visits: pd.DataFrame, latent: pd.DataFrame) -> pd.DataFrame:
         ("Visits with undiagnosed cancer", state == CANCER, state.notna()),
     ]
     figures = [(name, int((hit & among).sum()), int(among.sum())) for name, hit, among in rows]
+    index = latent.groupby("patient_id").tail(1)
     for years in (3, 5):
         for grade, column in (("CIN2+", "years_to_cin2"), ("CIN3+", "years_to_cin3")):
-            hit = latent[column] <= years
-            known = (latent["observed_years"] >= years) | (latent[column] <= latent["observed_years"])
+            hit = index[column] <= years
+            known = index["observed_years"] >= years
             figures.append((f"{grade} within {years} years of the index visit", int((hit & known).sum()), int(known.sum())))
     return pd.DataFrame(
         [

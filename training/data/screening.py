@@ -21,6 +21,7 @@ IMPRESSIONS = ("normal", "low-grade", "high-grade", "suspicious")
 REFERRED_AT_ONCE = ("ASC-H", "LSIL", "HSIL", "SCC", "AGC", "AGC-FN", "AIS", "ADC")
 HIGH_GRADE_HISTOLOGY = ("CIN2", "CIN3", "HSIL", "AIS", "SCC", "ADC")
 LARGEST_VISIT_COUNT = 60
+AFTER_PREFIX = "after_"
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,16 @@ class Histories:
     Attributes
     ----------
     visits : DataFrame
-        One row a visit, ordered by woman and time: ``woman, time`` (calendar year), ``age`` (years) and the columns of
-        the visit CSV, None where not done or not known.
-    latent : DataFrame
-        One row a woman: state at the index visit, years from it to CIN2+ and CIN3+ (``inf``: never), years observed.
+        One row a visit, ordered by woman and time: ``woman, time`` (calendar year), ``age`` (years), the columns of the
+        visit CSV, None where not done or not known, and ``state, biopsied`` at the visit. The truth after the visit and
+        its treatment: ``after_state, after_infected, after_glandular, after_years_to_cin2, after_years_to_cin3`` (``inf``:
+        never) and ``after_observed_years``, how long she was followed.
+    women : DataFrame
+        One row a woman: ``woman`` and her constant factors.
     """
 
     visits: pd.DataFrame
-    latent: pd.DataFrame
+    women: pd.DataFrame
 
 
 def screen(course: Course, recipe: Mapping[str, Any], rng: np.random.Generator) -> Histories:
@@ -72,6 +75,7 @@ class _Desk:
             name: infections[name].to_numpy(np.float64).copy() for name in ("infected", "cin1", "cin2", "cin3", "cancer")
         }
         self.end = infections["cleared"].to_numpy(np.float64).copy()
+        self.lesion_end = self.end.copy()
         self.symptoms = infections["symptoms"].to_numpy(np.float64)
         shares = np.array(recipe["histology"]["glandular_share"])
         self.glandular: Bools = rng.random(len(infections)) < shares[self.genotype]
@@ -143,9 +147,10 @@ class _Desk:
         who = position[self.woman[here]]
         at = time[who]
         active = (self.begin["infected"][here] <= at) & (self.end[here] > at)
-        reached = np.zeros(len(here), np.int64)
-        for grade, name in ((INFECTION, "infected"), (CIN1, "cin1"), (CIN2, "cin2"), (CIN3, "cin3"), (CANCER, "cancer")):
-            reached[active & (self.begin[name][here] <= at)] = grade
+        reached = np.where(active, INFECTION, NO_INFECTION)
+        lesion = active & (self.lesion_end[here] > at)
+        for grade, name in ((CIN1, "cin1"), (CIN2, "cin2"), (CIN3, "cin3"), (CANCER, "cancer")):
+            reached[lesion & (self.begin[name][here] <= at)] = grade
         state = np.zeros(len(due), np.int64)
         np.maximum.at(state, who, reached)
         infected = np.zeros((len(due), len(GENOTYPES)), bool)
@@ -250,8 +255,8 @@ class _Desk:
         active = (self.begin["infected"] <= at) & (self.end > at)
         persists = active & (self.rng.random(len(at)) < self.recipe["treatment"]["infection_persists"])
         self.end[active & ~persists] = at[active & ~persists]
-        for name in ("cin1", "cin2", "cin3", "cancer"):
-            self.begin[name][persists] = NEVER
+        # Where the virus persists, it makes no second lesion.
+        self.lesion_end[active] = at[active]
 
     def _plan_next(
         self,
@@ -284,31 +289,38 @@ def _eligible(desk: _Desk, visits: pd.DataFrame, recipe: Mapping[str, Any], rng:
     recent = last["time"] >= recipe["population"]["index_from"]
     kept = last.index[recent & ~untreated & (last["treatment"] != "hysterectomy")]
     index_time = last.loc[kept, "time"].to_numpy()
-    years = {}
-    moment = np.full(len(desk.women), np.nan)
-    moment[kept] = index_time
-    at = moment[desk.woman]
-    ends = np.minimum(desk.end, NEVER)
-    for outcome, name in (("cin2", "cin2"), ("cin3", "cin3")):
-        begins = np.minimum(desk.begin[name], desk.begin["cancer"])
-        counts = (begins < ends) & (ends > at) & np.isfinite(begins)
-        wait = np.full(len(desk.women), NEVER)
-        np.minimum.at(wait, desk.woman[counts], np.maximum(begins[counts] - at[counts], 0.0))
-        years[outcome] = wait[kept]
     lost = rng.exponential(1.0 / recipe["attendance"]["lost_per_year"], len(kept))
     ends_at = np.minimum(desk.women["exit"].to_numpy()[kept], recipe["population"]["stop"])
-    women = desk.women.iloc[kept]
-    state, infected, glandular = desk._state(kept.to_numpy(), index_time)
-    latent = pd.DataFrame(
-        {
-            "woman": kept,
-            "state_at_index": np.array(STATES)[state],
-            "infected_at_index": np.where(infected.any(axis=1), "yes", "no"),
-            "glandular": np.where(glandular, "yes", "no"),
-            "years_to_cin2": years["cin2"],
-            "years_to_cin3": years["cin3"],
-            "observed_years": np.minimum(lost, np.maximum(ends_at - index_time, 0.0)),
-            **{name: women[name].to_numpy() for name in ("smoker", "immunosuppressed", "vaccinated")},
-        }
-    )
-    return Histories(visits[visits["woman"].isin(kept)].reset_index(drop=True), latent)
+    followed_until = pd.Series(np.minimum(index_time + lost, np.maximum(ends_at, index_time)), index=kept)
+    visits = visits[visits["woman"].isin(kept)].reset_index(drop=True)
+    truth = _truth(desk, visits["woman"].to_numpy(), visits["time"].to_numpy())
+    truth["observed_years"] = followed_until[visits["woman"]].to_numpy() - visits["time"].to_numpy()
+    return Histories(visits.join(truth.add_prefix(AFTER_PREFIX)), desk.women.loc[kept].rename_axis("woman").reset_index())
+
+
+def _truth(desk: _Desk, woman: Ints, time: Floats) -> pd.DataFrame:
+    """What is true after each visit and its treatment; years to CIN2+ and CIN3+ are ``inf`` where they never come."""
+    number = pd.Series(woman).groupby(woman).cumcount().to_numpy()
+    columns = {
+        "state": np.zeros(len(woman), np.int64),
+        "infected": np.zeros(len(woman), bool),
+        "glandular": np.zeros(len(woman), bool),
+        "years_to_cin2": np.full(len(woman), NEVER),
+        "years_to_cin3": np.full(len(woman), NEVER),
+    }
+    for nth in range(number.max(initial=-1) + 1):
+        rows = np.flatnonzero(number == nth)
+        at = np.full(len(desk.women), np.nan)
+        at[woman[rows]] = time[rows]
+        state, infected, glandular = desk._state(woman[rows], time[rows])
+        columns["state"][rows] = state
+        columns["infected"][rows] = infected.any(axis=1)
+        columns["glandular"][rows] = glandular
+        moment = at[desk.woman]
+        for name in ("cin2", "cin3"):
+            begins = np.minimum(desk.begin[name], desk.begin["cancer"])
+            counts = (begins < desk.lesion_end) & (desk.lesion_end > moment) & np.isfinite(begins)
+            wait = np.full(len(desk.women), NEVER)
+            np.minimum.at(wait, desk.woman[counts], np.maximum(begins[counts] - moment[counts], 0.0))
+            columns[f"years_to_{name}"][rows] = wait[woman[rows]]
+    return pd.DataFrame(columns)
