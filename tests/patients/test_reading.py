@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from cervix.errors import PatientFileError
-from cervix.patients.reading import PROBLEMS_KEPT_PER_COLUMN, WHOLE_ROW, read_patients
+from cervix.patients.csv_text import PROBLEMS_KEPT_PER_COLUMN, WHOLE_ROW
+from cervix.patients.reading import read_patients
 from cervix.patients.sample import blank_table_csv, sample_table_csv
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID, RISK_FACTORS, recognise
 

@@ -1,0 +1,190 @@
+"""From the bytes of a CSV file to rows of text, whatever its encoding, delimiter and small damage."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cervix.errors import PatientFileError
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+NOT_KNOWN = {"", "?", "na", "n/a", "nan", "null", "none"}
+SHOWN_VALUE_LENGTH = 40
+WHOLE_ROW = "(whole row)"
+PROBLEMS_KEPT_PER_COLUMN = 1_000
+EXPECTED = "a CSV file with a header: the UCI risk-factor table, or one row a visit"
+
+
+@dataclass(frozen=True)
+class RowProblem:
+    """Why a row was left out. ``value`` can hold patient data: for the page, never for a log."""
+
+    row: int
+    column: str
+    value: str
+    accepted: str
+
+    def __str__(self) -> str:
+        return f"row {self.row}, column {self.column}: found {self.value!r}, accepted is {self.accepted}"
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A file's header and rows as text.
+
+    Attributes
+    ----------
+    header : list of str
+    rows : list of (first line in the file, counted from 1; cells)
+        Of the header's width.
+    problems : list of RowProblem
+        Rows that could not be cut into cells; of very many, the first thousand.
+    ragged : int
+        How many those are.
+    notices : list of str
+        What had to be assumed.
+    """
+
+    header: list[str]
+    rows: list[tuple[int, list[str]]]
+    problems: list[RowProblem]
+    ragged: int
+    notices: list[str]
+    delimiter: str
+
+
+def read_text_table(source: Path | bytes) -> TextTable:
+    """Read a CSV with comma, semicolon, tab or pipe; UTF-8, UTF-16 with a byte-order mark, otherwise Latin-1.
+
+    Raises
+    ------
+    PatientFileError
+        If the file cannot be opened, is empty or binary, or has a header alone. Its message holds no cell.
+    """
+    text, notices = _decode(_content(source))
+    delimiter = _delimiter(text, notices)
+    records = _records(text, delimiter)
+    _, first = next(records, (1, None))
+    header = _without_trailing_blanks(first or [])
+    rows, problems = _whole_rows(records, len(header))
+    if not rows and not problems:
+        raise PatientFileError("The table has a header and no patient", expected="at least one row", found="none")
+    return TextTable(header, rows, problems[:PROBLEMS_KEPT_PER_COLUMN], len(problems), notices, delimiter)
+
+
+def refuse_if_unusable(problems: list[RowProblem], left_out: int, kept: int, *, strict: bool) -> None:
+    """Raise ``PatientFileError`` where nothing is left to score, or anything was left out and reading is strict."""
+    if strict and problems:
+        raise PatientFileError(
+            "The table has rows that cannot be used",
+            expected="no problem in strict reading",
+            found=f"{left_out:,} bad rows, the first on line {problems[0].row}",
+        )
+    if not kept:
+        raise PatientFileError(
+            "No row of the table can be used",
+            expected=EXPECTED,
+            found=f"{left_out:,} bad rows, the first on line {problems[0].row} in column {problems[0].column}",
+        )
+
+
+def _content(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        content = source
+    else:
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise PatientFileError(
+                "The table cannot be opened", expected=EXPECTED, found=error.strerror or "no such file"
+            ) from error
+    if not content.strip():
+        raise PatientFileError("The file is empty", expected=EXPECTED, found=f"{len(content)} bytes")
+    return content
+
+
+def _decode(content: bytes) -> tuple[str, list[str]]:
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            try:
+                return content.decode(encoding), [f"Read as {encoding.removesuffix('-sig').upper()} (byte-order mark)."]
+            except UnicodeDecodeError as error:
+                raise PatientFileError(
+                    "The file breaks off inside a character", expected=encoding.upper(), found="truncated text"
+                ) from error
+    if b"\0" in content[:4096]:
+        raise PatientFileError(
+            "This is not a text file",
+            expected=EXPECTED,
+            found="binary content",
+            action="Export the sheet as CSV.",
+        )
+    try:
+        return content.decode("utf-8"), []
+    except UnicodeDecodeError:
+        return content.decode("latin-1"), ["Not UTF-8; read as Latin-1: check accents in the patient ids."]
+
+
+def _delimiter(text: str, notices: list[str]) -> str:
+    first_line = text.lstrip("\r\n").split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=first_line.count)
+    if first_line.count(delimiter) and delimiter != ",":
+        notices.append(f"Read as {DELIMITERS[delimiter]}-separated.")
+    return delimiter
+
+
+def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
+    """Yield (first line, cells) of every record that is not blank; None for cells whose quotes do not close.
+
+    An open quote would swallow the rows below it. Its row alone is given up: reading goes on with the next line. A
+    record over several lines that holds the delimiters of two rows is taken for one with an open quote.
+    """
+    csv.field_size_limit(max(len(text) + 1, csv.field_size_limit()))
+    lines = list(io.StringIO(text, newline=""))
+    start = width = 0
+    while start < len(lines):
+        first = start
+        reader = csv.reader((lines[index] for index in range(first, len(lines))), delimiter=delimiter, strict=True)
+        try:
+            for cells in reader:
+                end = first + reader.line_num
+                if end - start > 1 and width > 1 and _delimiters(lines[start:end], delimiter) >= 2 * (width - 1):
+                    raise csv.Error("a quoted cell ran into other rows")
+                width = width or len(cells)
+                if any(cell.strip() for cell in cells):
+                    yield start + 1, cells
+                start = end
+        except csv.Error:
+            yield start + 1, None
+            start += 1
+
+
+def _delimiters(lines: list[str], delimiter: str) -> int:
+    return sum(line.count(delimiter) for line in lines)
+
+
+def _without_trailing_blanks(header: list[str]) -> list[str]:
+    return header[: max((position + 1 for position, cell in enumerate(header) if cell.strip()), default=0)]
+
+
+def _whole_rows(
+    records: Iterator[tuple[int, list[str] | None]], width: int
+) -> tuple[list[tuple[int, list[str]]], list[RowProblem]]:
+    """Rows of the header's width, blank cells beyond it dropped; the others as problems."""
+    rows: list[tuple[int, list[str]]] = []
+    problems: list[RowProblem] = []
+    for line, cells in records:
+        if cells is None:
+            problems.append(RowProblem(line, WHOLE_ROW, "a quote out of place", "quotes in pairs around a cell"))
+        elif len(cells) < width or any(cell.strip() for cell in cells[width:]):
+            problems.append(RowProblem(line, WHOLE_ROW, f"{len(cells)} cells", f"{width} cells, as in the header"))
+        else:
+            rows.append((line, cells))
+    return rows, problems
+
+
+def shown(value: str) -> str:
+    """A cell as it may stand on a page: cut where it is long."""
+    return value if len(value) <= SHOWN_VALUE_LENGTH else f"{value[:SHOWN_VALUE_LENGTH]}…"
