@@ -1,0 +1,357 @@
+"""Read a visit table: every good visit in order of time, and for every bad one what is wrong and what is accepted."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cervix.errors import PatientFileError
+from cervix.patients.csv_text import (
+    NOT_KNOWN,
+    PROBLEMS_KEPT_PER_COLUMN,
+    RowProblem,
+    TextTable,
+    read_text_table,
+    refuse_if_unusable,
+    shown,
+)
+from cervix.patients.reading import PatientTable, patients_of
+from cervix.patients.sequences import MOST_VISITS, TIME_YEARS
+from cervix.patients.visit_vocabulary import (
+    AGE,
+    AGE_HIGH,
+    AGE_LOW,
+    CODE_COLUMNS,
+    GENOTYPES,
+    HIGH_RISK_GENOTYPES,
+    SLIDE,
+    VISIT_COLUMNS,
+    VISIT_DATE,
+    CodeColumn,
+    folded,
+    identifies,
+    looks_identifying,
+    visit_column,
+)
+from cervix.patients.vocabulary import PATIENT_ID, is_patient_id
+
+EXPECTED = "the visit table: patient_id, visit_date or age, and results such as cytology and hpv_result; one row a visit"
+EARLIEST_DATE = pd.Timestamp("1900-01-01")
+DAYS_A_YEAR = 365.25
+# Ages are whole years and dates are days: so far may they lie apart.
+AGE_TOLERANCE_YEARS = 2.0
+LONGEST_CELL = 200
+HPV_16, HPV_18, HPV_OTHER, HPV_ANY = "hpv_16", "hpv_18", "hpv_other_hr", "hpv_result"
+POSITIVE, NEGATIVE = "positive", "negative"
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class VisitTable:
+    """The readable visits of a file.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Index ``row``: first line of the record in the file. A woman's visits stand together and in order of time;
+        ``patient_id`` str, ``visit_date`` (NaT where not given), ``age`` float32 years, ``time_years`` since her first
+        visit, one categorical column a code (NaN: not done or not known), ``slide`` str or None.
+    problems, rows_left_out, notices
+        As those of ``PatientTable``.
+    """
+
+    frame: pd.DataFrame
+    problems: list[RowProblem]
+    rows_left_out: int
+    notices: list[str]
+
+
+def read_table(source: Path | bytes, *, strict: bool = False) -> PatientTable | VisitTable:
+    """Read a patient file of either format, told apart by its header.
+
+    Raises
+    ------
+    PatientFileError
+        If it is neither, or cannot be read as a whole.
+    """
+    table = read_text_table(source)
+    return visits_of(table, strict=strict) if is_visit_header(table.header) else patients_of(table, strict=strict)
+
+
+def read_visits(source: Path | bytes, *, strict: bool = False, today: date | None = None) -> VisitTable:
+    """Read a visit table.
+
+    Parameters
+    ----------
+    strict : bool
+        Refuse the whole file if any row has a problem.
+    today : date, optional
+        Later visits are problems; the day of the call by default.
+
+    Raises
+    ------
+    PatientFileError
+        If the file is no visit table or no visit can be used. Its message holds no cell.
+    """
+    return visits_of(read_text_table(source), strict=strict, today=today)
+
+
+def is_visit_header(header: list[str]) -> bool:
+    """Whether a header has a patient, a date or age, and at least one column of results that only visits have."""
+    names = {visit_column(cell) for cell in header}
+    results = names & {"cytology", HPV_ANY, HPV_16, "histology", "colposcopy", "via", "treatment", GENOTYPES}
+    when = VISIT_DATE in names or AGE in names
+    return any(is_patient_id(cell) for cell in header) and when and bool(results) and "Schiller" not in header
+
+
+def visits_of(table: TextTable, *, strict: bool = False, today: date | None = None) -> VisitTable:
+    """The same from rows of text."""
+    notices = list(table.notices)
+    columns = _match_header(table.header, notices)
+    cells = {name: np.array([row[at] for _, row in table.rows], dtype=object) for name, at in columns.items()}
+    _warn_of_identifiers(cells, notices)
+    problems = _Problems(np.array([line for line, _ in table.rows], np.int64))
+    frame = _parsed(cells, problems, today or date.today())
+    frame = frame[~problems.bad]
+    frame = _in_order(frame, notices)
+    frame = _merged_days(frame, problems, notices)
+    frame = _consistent_ages(frame, problems)
+    frame = _recent(frame, notices)
+    found = sorted(table.problems + problems.found, key=lambda problem: problem.row)
+    left_out = table.ragged + len(problems.rows)
+    refuse_if_unusable(found, left_out, len(frame), strict=strict)
+    return VisitTable(frame, found, left_out, notices)
+
+
+class _Problems:
+    """What is wrong, by row; of very many in a column the first thousand."""
+
+    def __init__(self, lines: NDArray[np.int64]) -> None:
+        self.lines = lines
+        self.bad = np.zeros(len(lines), bool)
+        self.found: list[RowProblem] = []
+        self.rows: set[int] = set()
+
+    def add(self, rows: Bools, column: str, values: NDArray[np.object_], accepted: str) -> None:
+        """Rows by their place in the file."""
+        self.bad |= rows
+        self.add_lines(self.lines[rows], column, values[rows], accepted)
+
+    def add_lines(self, lines: NDArray[np.int64], column: str, values: NDArray[np.object_], accepted: str) -> None:
+        """Rows by their line."""
+        self.rows.update(int(line) for line in lines)
+        self.found += [
+            RowProblem(int(line), column, shown(str(value)), accepted)
+            for line, value in zip(lines[:PROBLEMS_KEPT_PER_COLUMN], values, strict=False)
+        ]
+
+
+def _match_header(header: list[str], notices: list[str]) -> dict[str, int]:
+    columns: dict[str, int] = {}
+    unused: list[str] = []
+    personal: list[str] = []
+    for position, cell in enumerate(header):
+        name = PATIENT_ID if is_patient_id(cell) else visit_column(cell)
+        if name is None:
+            (personal if identifies(cell) else unused).append(shown(cell))
+        elif name in columns:
+            raise PatientFileError(
+                f"The header names {name} twice", expected="each column once", found=f"again as column {position + 1}"
+            )
+        else:
+            columns[name] = position
+    if PATIENT_ID not in columns or not ({VISIT_DATE, AGE} & columns.keys()) or not ({GENOTYPES, *VISIT_COLUMNS} & columns.keys()):
+        raise PatientFileError(
+            "The header is not that of a visit table",
+            expected=EXPECTED,
+            found=f"{', '.join(sorted(columns)) or 'none of its columns'} among {len(header)}",
+            action="Check the delimiter and the header, or start from the sample file.",
+        )
+    if personal:
+        notices.append(f"Not read, as they look like personal data: {', '.join(personal)}. Remove them from the file.")
+    if unused:
+        more = f" and {len(unused) - 10} more" if len(unused) > 10 else ""
+        notices.append(f"Columns not used: {', '.join(unused[:10])}{more}.")
+    return columns
+
+
+def _warn_of_identifiers(cells: dict[str, NDArray[np.object_]], notices: list[str]) -> None:
+    if any(looks_identifying(str(value)) for value in pd.unique(cells[PATIENT_ID])[:1000]):
+        notices.append("Patient ids look like personal numbers or addresses. Use pseudonyms.")
+
+
+def _parsed(cells: dict[str, NDArray[np.object_]], problems: _Problems, today: date) -> pd.DataFrame:
+    """Every cell as its type, each distinct one looked at once."""
+    rows = len(problems.lines)
+    empty = np.full(rows, "", object)
+    ids = pd.Series(cells[PATIENT_ID], dtype="str").str.strip()
+    problems.add((ids == "").to_numpy(), PATIENT_ID, cells[PATIENT_ID], "a pseudonym")
+    dates = _dates(cells.get(VISIT_DATE, empty), problems, today)
+    ages = _ages(cells.get(AGE, empty), problems)
+    neither = dates.isna().to_numpy() & np.isnan(ages) & ~problems.bad
+    problems.add(neither, VISIT_DATE, empty, "a date as 2024-05-31, or the age in years")
+    data: dict[str, object] = {PATIENT_ID: ids.to_numpy(object), VISIT_DATE: dates.to_numpy(), AGE: ages}
+    codes = {column.name: _codes(cells.get(column.name, empty), column, problems) for column in CODE_COLUMNS}
+    if GENOTYPES in cells:
+        _fold_genotypes(cells[GENOTYPES], codes, problems)
+    for column in CODE_COLUMNS:
+        data[column.name] = pd.Categorical.from_codes(codes[column.name], dtype=pd.CategoricalDtype(list(column.codes)))
+    data[SLIDE] = np.array([str(cell).strip() or None for cell in cells.get(SLIDE, empty)], object)
+    return pd.DataFrame(data, index=pd.Index(problems.lines, name="row"))
+
+
+def _distinct(cells: NDArray[np.object_]) -> tuple[NDArray[np.int64], pd.Series, Bools]:
+    """Which distinct text each cell holds, those texts, and which of them say something."""
+    member_of, unique = pd.factorize(cells)
+    texts = pd.Series(unique, dtype="str").str.slice(0, LONGEST_CELL).str.strip()
+    return member_of.astype(np.int64), texts, ~texts.str.lower().isin(NOT_KNOWN).to_numpy(bool)
+
+
+def _codes(cells: NDArray[np.object_], column: CodeColumn, problems: _Problems) -> NDArray[np.int64]:
+    """Position of each cell's code in ``column.codes``, -1 where not known."""
+    member_of, texts, known = _distinct(cells)
+    places = np.array(
+        [column.codes.index(column.spellings[key]) if (key := folded(text)) in column.spellings else -1 for text in texts],
+        np.int64,
+    )
+    if NEGATIVE in column.codes:  # a minus sign alone folds to nothing
+        places[(texts == "-").to_numpy(bool)] = column.codes.index(NEGATIVE)
+    # "None" is a treatment, though elsewhere it says nothing.
+    problems.add((known & (places < 0))[member_of], column.name, cells, column.accepted)
+    return places[member_of]
+
+
+def _dates(cells: NDArray[np.object_], problems: _Problems, today: date) -> pd.Series:
+    member_of, texts, known = _distinct(cells)
+    iso = texts.str.replace("/", "-", regex=False).where(texts.str.match(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ].*)?$"), "")
+    parsed = pd.to_datetime(iso.str.slice(0, 10).str.strip("T "), format="%Y-%m-%d", errors="coerce")
+    unreadable = known & parsed.isna().to_numpy()
+    problems.add(unreadable[member_of], VISIT_DATE, cells, "a date as 2024-05-31")
+    late = (parsed > pd.Timestamp(today)).to_numpy() | (parsed < EARLIEST_DATE).to_numpy()
+    problems.add(late[member_of], VISIT_DATE, cells, f"a day from {EARLIEST_DATE.year} to {today.isoformat()}")
+    return parsed.where(~late).iloc[member_of].reset_index(drop=True)
+
+
+def _ages(cells: NDArray[np.object_], problems: _Problems) -> NDArray[np.float32]:
+    member_of, texts, known = _distinct(cells)
+    values = pd.to_numeric(texts.where(texts.str.len() < LONGEST_CELL, ""), errors="coerce").to_numpy(np.float64)
+    bad = known & ~((values >= AGE_LOW) & (values <= AGE_HIGH))
+    problems.add(bad[member_of], AGE, cells, f"years from {AGE_LOW:g} to {AGE_HIGH:g}")
+    return np.where(known & ~bad, values, np.nan).astype(np.float32)[member_of]
+
+
+def _fold_genotypes(cells: NDArray[np.object_], codes: dict[str, NDArray[np.int64]], problems: _Problems) -> None:
+    """Spread a list such as ``16 31`` over HPV 16, HPV 18, other types and the overall result."""
+    member_of, texts, known = _distinct(cells)
+    listed = [set(text.replace("hpv", " ").replace("HPV", " ").replace("+", " ").replace(",", " ").replace(";", " ").split())
+              for text in texts]  # fmt: skip
+    none = np.array([types <= {NEGATIVE, "none", "neg"} and bool(types) for types in listed], bool)
+    right = np.array([bool(types) and types <= set(HIGH_RISK_GENOTYPES) for types in listed], bool)
+    problems.add(
+        (known & ~right & ~none)[member_of],
+        GENOTYPES,
+        cells,
+        f"high-risk types such as 16 31, of {' '.join(HIGH_RISK_GENOTYPES)}",
+    )
+    told = (right | none)[member_of]
+    positive, negative = (VISIT_COLUMNS[HPV_ANY].codes.index(code) for code in (POSITIVE, NEGATIVE))
+    for name, types in (
+        (HPV_16, {"16"}), (HPV_18, {"18"}), (HPV_OTHER, set(HIGH_RISK_GENOTYPES) - {"16", "18"}),
+        (HPV_ANY, set(HIGH_RISK_GENOTYPES)),
+    ):  # fmt: skip
+        found = np.array([bool(types & has) for has in listed], bool)[member_of]
+        place = np.where(found, positive, negative)
+        against = told & (codes[name] >= 0) & (codes[name] != place)
+        problems.add(against, GENOTYPES, cells, f"types that agree with {name}")
+        codes[name] = np.where(told & (codes[name] < 0), place, codes[name])
+
+
+def _in_order(frame: pd.DataFrame, notices: list[str]) -> pd.DataFrame:
+    """Women in the order of the file, each woman's visits in order of time; ``time_years`` filled in."""
+    woman, _ = pd.factorize(frame[PATIENT_ID])
+    groups = frame.groupby(woman)
+    dated = groups[VISIT_DATE].transform("count").to_numpy() == groups[VISIT_DATE].transform("size").to_numpy()
+    days = (frame[VISIT_DATE] - EARLIEST_DATE).dt.days.to_numpy(np.float64) / DAYS_A_YEAR
+    # A woman one of whose visits has no date is ordered by age, if that is known throughout.
+    aged = groups[AGE].transform("count").to_numpy() == groups[AGE].transform("size").to_numpy()
+    by_offset = _dates_from_ages(frame, woman, days)
+    moment = np.where(dated, days, np.where(aged, frame[AGE].to_numpy(np.float64), by_offset))
+    if (mixed := int((~dated & frame[VISIT_DATE].notna().to_numpy()).sum())) > 0:
+        notices.append(f"{mixed:,} visits of women some of whose visits have no date: ordered by age.")
+    order = np.lexsort((np.arange(len(frame)), moment, woman))
+    if (moved := int((order != np.lexsort((np.arange(len(frame)), woman))).sum())) > 0:
+        notices.append(f"{moved:,} visits were not in order of time; sorted.")
+    frame, moment, woman = frame.iloc[order], moment[order], woman[order]
+    first = np.append(True, woman[1:] != woman[:-1])[: len(woman)]
+    start = moment[np.maximum.accumulate(np.where(first, np.arange(len(woman)), 0))] if len(woman) else moment
+    return frame.assign(**{TIME_YEARS: moment - start})
+
+
+def _dates_from_ages(frame: pd.DataFrame, woman: NDArray[np.int64], days: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The age at each visit from its own cell, or from its date and her age at a visit that has both."""
+    age = frame[AGE].to_numpy(np.float64)
+    born = pd.Series(days - age).groupby(woman).transform("median").to_numpy()
+    return np.where(np.isnan(age), days - born, age)
+
+
+def _merged_days(frame: pd.DataFrame, problems: _Problems, notices: list[str]) -> pd.DataFrame:
+    """One visit a day: what two rows of one day say is joined; where they contradict each other, both are left out."""
+    day = frame[VISIT_DATE]
+    dated = day.notna().to_numpy()
+    same = frame.duplicated([PATIENT_ID, VISIT_DATE], keep=False).to_numpy() & dated
+    if not same.any():
+        return frame
+    twins = frame[same]
+    told = twins.groupby([PATIENT_ID, VISIT_DATE], sort=False, observed=True)
+    columns = [column.name for column in CODE_COLUMNS]
+    differs = told[columns].transform("nunique") > 1
+    against = differs.any(axis=1).to_numpy()
+    if against.any():
+        column = differs[against].idxmax(axis=1)
+        for name in column.unique():
+            rows = column.index[column == name]
+            problems.add_lines(
+                rows.to_numpy(np.int64), name, twins.loc[rows, name].astype(object).to_numpy(), "one result a day, or two dates"
+            )
+    joined = twins[~against].copy()
+    if len(joined):
+        kept = joined.groupby([PATIENT_ID, VISIT_DATE], sort=False, observed=True)
+        for name in [*columns, AGE, SLIDE]:
+            joined[name] = kept[name].transform("first").astype(joined[name].dtype)
+        joined = joined[~joined.duplicated([PATIENT_ID, VISIT_DATE])]
+        notices.append(
+            f"{int(same.sum() - against.sum() - len(joined)):,} rows repeated a visit's day and were joined with it."
+        )
+    whole = pd.concat([frame[~same], joined])
+    return whole.loc[frame.index[frame.index.isin(whole.index)]]
+
+
+def _consistent_ages(frame: pd.DataFrame, problems: _Problems) -> pd.DataFrame:
+    """Leave out visits at which the age falls, or rises by more than two years beside what the dates say."""
+    age = frame[AGE].to_numpy(np.float64)
+    known = ~np.isnan(age)
+    rows = frame[known]
+    woman = rows[PATIENT_ID].to_numpy(object)
+    aged = np.diff(age[known], prepend=np.nan)
+    passed = np.diff(rows[TIME_YEARS].to_numpy(np.float64), prepend=np.nan)
+    same = np.append(False, woman[1:] == woman[:-1])[: len(woman)]
+    falls = same & (aged < -0.01) & (passed >= 0)
+    jumps = same & (np.abs(aged - passed) > AGE_TOLERANCE_YEARS) & ~falls
+    lines = rows.index.to_numpy(np.int64)
+    values = rows[AGE].astype(object).to_numpy()
+    problems.add_lines(lines[falls], AGE, values[falls], "an age not below that of the visit before")
+    problems.add_lines(lines[jumps], AGE, values[jumps], "an age that fits the dates within two years")
+    return frame.loc[~frame.index.isin(rows.index[falls | jumps])]
+
+
+def _recent(frame: pd.DataFrame, notices: list[str]) -> pd.DataFrame:
+    from_last = frame.groupby(PATIENT_ID, sort=False).cumcount(ascending=False).to_numpy()
+    if (older := int((from_last >= MOST_VISITS).sum())) > 0:
+        notices.append(f"{older:,} visits before a woman's last {MOST_VISITS} are not read.")
+        frame = frame[from_last < MOST_VISITS]
+        first = frame.groupby(PATIENT_ID, sort=False)[TIME_YEARS].transform("first")
+        return frame.assign(**{TIME_YEARS: frame[TIME_YEARS] - first})
+    return frame
