@@ -4,10 +4,13 @@ Guo et al. 2017, "On Calibration of Modern Neural Networks" (temperature); Genes
 Distributions" (logarithmic opinion pool); Platt 1999, "Probabilistic outputs for support vector machines" (logistic).
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 
 Floats = NDArray[np.floating]
 # Perfect logits would ask for an endless weight.
@@ -59,3 +62,36 @@ def fit_platt(logits: Floats, positive: NDArray[np.bool_]) -> tuple[float, float
 
     slope, intercept = minimize(loss, x0=np.array([1.0, 0.0]), method="Nelder-Mead").x
     return float(slope), float(intercept)
+
+
+@dataclass(frozen=True)
+class CoursePlatt:
+    """Platt's line for courses of growing severity: one slope for all logits, an intercept more for each grade reached.
+
+    ``cin2`` is added to every course with CIN2+, ``cin3`` on top to every course with CIN3+.
+    """
+
+    slope: float
+    cin2: float
+    cin3: float
+
+    def shifts(self, classes: Sequence[str]) -> NDArray[np.float64]:
+        """What is added to each class's logit, ``(classes,)``."""
+        return np.array([self.cin2 * (name != "none") + self.cin3 * ("cin3" in name) for name in classes])
+
+
+def fit_course_platt(logits: Floats, possible: NDArray[np.bool_], classes: Sequence[str]) -> CoursePlatt:
+    """Minimise the negative log-likelihood of the courses that each woman may have taken.
+
+    Parameters
+    ----------
+    logits, possible : (n, classes)
+    """
+
+    def loss(parameters: Floats) -> float:
+        platt = CoursePlatt(*(float(value) for value in parameters))
+        shares = log_softmax(platt.slope * logits + platt.shifts(classes), axis=1)
+        return float(-logsumexp(np.where(possible, shares, -np.inf), axis=1).mean())
+
+    slope, cin2, cin3 = minimize(loss, np.array([1.0, 0.0, 0.0]), method="Nelder-Mead", options={"xatol": 1e-4}).x
+    return CoursePlatt(float(slope), float(cin2), float(cin3))

@@ -1,4 +1,4 @@
-"""``python -m training data | slide | risk-factors | build``: from data to a proven bundle."""
+"""``python -m training data | slide | risk-factors | history | build``: from data to a proven bundle."""
 
 import argparse
 import errno
@@ -21,8 +21,8 @@ from training.build import assemble_bundle
 RECIPES_DIR = Path(__file__).parent / "recipes"
 BUILD_DIR = PROJECT_ROOT / "build"
 ENTRY_NAME = "model.json"
-COHORT_WOMEN, COHORT_SEED = 60_000, 20261122
-PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE = "paper", "shipped", "risk-factors"
+COHORT_WOMEN, COHORT_SEED = 240_000, 20261122
+PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,6 +89,13 @@ def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> No
     _save(train_risk_factors(RECIPES_DIR / f"{RISK_RECIPE}.toml", options.table, options.out, log), options.out)
 
 
+def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.history import train_history
+
+    recipe, cohort = RECIPES_DIR / f"{HISTORY_RECIPE}.toml", RECIPES_DIR / "cohort.toml"
+    _save(train_history(recipe, cohort, options.women, options.seed, options.out, log), options.out)
+
+
 def _tcga(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.gdc import fetch_slides
 
@@ -114,6 +121,7 @@ def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
         (_shipped, f"slide/{ENTRY_NAME}"),
         (_paper, REPRODUCTION.file),
         (_risk_factors, f"{RISK_RECIPE}/{ENTRY_NAME}"),
+        (_history, f"{HISTORY_RECIPE}/{ENTRY_NAME}"),
     ):
         if options.reuse and (options.out / result).is_file():
             log(f"reusing {options.out / result}")
@@ -153,13 +161,16 @@ def _parser() -> argparse.ArgumentParser:
         help="the UCI table",
     )
     _add_data_commands(commands.add_parser("data", help="get slides and cut tiles", description="get slides and cut tiles"))
+    cohort = argparse.ArgumentParser(add_help=False)
+    _add_cohort_options(cohort)
     out = argparse.ArgumentParser(add_help=False)
     out.add_argument("--out", type=Path, default=BUILD_DIR, help=f"where to write (default {BUILD_DIR.name}/)")
 
     for name, parents, run, text in (
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
-        ("build", [slide_data, table_data, out], _build, "train everything and assemble a bundle"),
+        ("history", [cohort, out], _history, "train and export the LSTM on simulated screening histories"),
+        ("build", [slide_data, table_data, cohort, out], _build, "train everything and assemble a bundle"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)
         command.set_defaults(run=run)
@@ -167,6 +178,11 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
             command.add_argument("--reuse", action="store_true", help="keep models already trained under --out")
     return parser
+
+
+def _add_cohort_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--women", type=int, default=COHORT_WOMEN, help=f"eligible women (default {COHORT_WOMEN:,})")
+    parser.add_argument("--seed", type=int, default=COHORT_SEED, help=f"equal seeds give equal bytes (default {COHORT_SEED})")
 
 
 def _add_data_commands(parser: argparse.ArgumentParser) -> None:
@@ -180,8 +196,7 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     tcga.set_defaults(run=_tcga)
     text = "simulate a screening cohort: visits as CSV, the truth beside them, a data sheet"
     cohort = commands.add_parser("cohort", help=text, description=text)
-    cohort.add_argument("--women", type=int, default=COHORT_WOMEN, help=f"eligible women (default {COHORT_WOMEN:,})")
-    cohort.add_argument("--seed", type=int, default=COHORT_SEED, help=f"equal seeds give equal bytes (default {COHORT_SEED})")
+    _add_cohort_options(cohort)
     cohort.add_argument("--out", type=Path, default=BUILD_DIR / "cohort", help="default build/cohort")
     cohort.set_defaults(run=_cohort)
     text = "cut labelled tiles from whole slides"

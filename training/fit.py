@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import optuna
 from numpy.typing import NDArray
 
 from training.activations import Activations
@@ -61,6 +62,18 @@ class Settings:
     learning_rate: float
     dropout: float
     batch_size: int
+
+
+def suggest_settings(trial: optuna.Trial, ranges: Mapping[str, Any]) -> Settings:
+    """Settings of one trial; the learning rate's range is that of its optimiser."""
+    optimizer = trial.suggest_categorical("optimizer", ["adam", "sgd"])
+    low, high = ranges[f"{optimizer}_learning_rate"]
+    return Settings(
+        optimizer=optimizer,
+        learning_rate=trial.suggest_float(f"{optimizer}_learning_rate", low, high, log=True),
+        dropout=trial.suggest_float("dropout", *ranges["dropout"]),
+        batch_size=trial.suggest_categorical("batch_size", ranges["batch_sizes"]),
+    )
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,11 @@ def write_golden(path: Path, inputs: Mapping[str, Array], outputs: Mapping[str, 
     """Write golden vectors: ``input:<name>`` once, ``<precision>:<output>`` for every variant."""
     arrays = {f"input:{name}": values for name, values in inputs.items()}
     arrays |= {f"{precision}:{name}": values for precision, named in outputs.items() for name, values in named.items()}
+    write_arrays(path, arrays)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write named arrays as npz, whole or not at all."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_bytes(path, buffer.getvalue())

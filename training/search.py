@@ -1,25 +1,27 @@
 """A small search over optimiser, learning rate, dropout and batch size, with every trial kept."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import optuna
 import pandas as pd
 
-from training.fit import Settings
 from training.stages import Log, Stages
 
 STARTUP_TRIALS = 4
+Chosen = TypeVar("Chosen")
+Suggest = Callable[[optuna.Trial, Mapping[str, Any]], Chosen]
 
 
 def search(
-    try_out: Callable[[Settings], dict[str, float]],
+    try_out: Callable[[Chosen], dict[str, float]],
+    suggest: Suggest[Chosen],
     recipe: Mapping[str, Any],
     depends_on: Mapping[str, Any],
     stages: Stages,
     log: Log,
-) -> tuple[Settings, pd.DataFrame]:
+) -> tuple[Chosen, pd.DataFrame]:
     """Tree-structured Parzen search (Bergstra et al. 2011; Optuna) for the lowest ``validation_loss``.
 
     The sampler is seeded and sees the same results in the same order, so a run that was interrupted asks for the
@@ -28,6 +30,7 @@ def search(
     Parameters
     ----------
     try_out : settings -> figures of one trial, ``validation_loss`` among them
+    suggest : a trial and the ``[search]`` table of the recipe -> settings, a flat dataclass
 
     Returns
     -------
@@ -37,7 +40,8 @@ def search(
     ranges = recipe["search"]
     sampler = optuna.samplers.TPESampler(seed=recipe["seed"], n_startup_trials=STARTUP_TRIALS)
     study = optuna.create_study(direction="minimize", sampler=sampler)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    tried: list[Chosen] = []
     for number in range(1, ranges["trials"] + 1):
         trial = study.ask()
         settings = suggest(trial, ranges)
@@ -48,20 +52,9 @@ def search(
         )
         study.tell(trial, figures["validation_loss"] if np.isfinite(figures["validation_loss"]) else np.inf)
         log(f"trial {number}/{ranges['trials']}: {settings} -> validation loss {figures['validation_loss']:.4f}")
+        tried.append(settings)
         rows.append({"trial": number, **vars(settings), **figures})
     table = pd.DataFrame(rows)
     best = int(table["validation_loss"].fillna(np.inf).to_numpy().argmin())
     table["chosen"] = [index == best for index in range(len(table))]
-    return Settings(**{name: rows[best][name] for name in Settings.__dataclass_fields__}), table
-
-
-def suggest(trial: optuna.Trial, ranges: Mapping[str, Any]) -> Settings:
-    """Settings of one trial; the learning rate's range is that of its optimiser."""
-    optimizer = trial.suggest_categorical("optimizer", ["adam", "sgd"])
-    low, high = ranges[f"{optimizer}_learning_rate"]
-    return Settings(
-        optimizer=optimizer,
-        learning_rate=trial.suggest_float(f"{optimizer}_learning_rate", low, high, log=True),
-        dropout=trial.suggest_float("dropout", *ranges["dropout"]),
-        batch_size=trial.suggest_categorical("batch_size", ranges["batch_sizes"]),
-    )
+    return tried[best], table

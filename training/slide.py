@@ -27,6 +27,7 @@ from training.fit import (
     fit_head,
     in_batches,
     pool_activations,
+    suggest_settings,
 )
 from training.manifest_parts import add_probabilities
 from training.models.vgg16 import LAST_CONVOLUTION, backbone, last_block, pooled, shipped_classifier, with_last_block
@@ -94,7 +95,7 @@ def fit(network: keras.Model, tiles: TileSet, split: Split, recipe: Mapping[str,
         tuned = run(settings, fit_head(features, data, recipe, settings.dropout), "search", recipe["seed"])
         return {"best_epoch": tuned.best_epoch + 1, "validation_loss": min(tuned.validation_loss)}
 
-    settings, trials = search(try_out, recipe, {**depends_on, "search": recipe["search"]}, stages, log)
+    settings, trials = search(try_out, suggest_settings, recipe, {**depends_on, "search": recipe["search"]}, stages, log)
     log(f"chosen: {settings}")
     start = fit_head(features, data, recipe, settings.dropout)
     tuned: list[FineTuned] = []

@@ -70,12 +70,34 @@ class Variant(_Strict):
     """None for the reference itself."""
 
 
+Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
+"""A figure and the limits of its 95 % interval."""
+
+
+class CalibrationTest(_Strict):
+    """Whether probabilities may be read as frequencies, on cases that fitted nothing. See ``cervix.evaluation.calibration``."""
+
+    task: str
+    n: int = Field(gt=0)
+    events: int = Field(ge=0)
+    observed_expected: Triple
+    ece: Triple
+    p_value: Probability
+    rule: str
+    passed: bool
+
+
 class Calibration(_Strict):
     """How raw scores became probabilities. Applied inside the graph."""
 
     method: Literal["temperature", "opinion-pool", "platt", "none"]
     parameters: dict[str, float]
     fitted_on: str
+    tests: list[CalibrationTest] = []
+
+    def passed(self, task: str) -> bool:
+        """Whether the task's probabilities were tested and held; without, no guideline action may be shown."""
+        return any(test.task == task and test.passed for test in self.tests)
 
 
 class Threshold(_Strict):
@@ -126,10 +148,11 @@ class SlideRule(_Strict):
 
 
 class FeatureInput(_Strict):
-    """The ordered columns of a patient model. Names are those of ``cervix.patients.vocabulary``."""
+    """The ordered inputs of a patient model, by the names of ``cervix.patients.vocabulary`` or ``.sequences``."""
 
     names: list[str] = Field(min_length=1)
     visits: int = Field(gt=0)
+    """The most visits the model reads; of one, the table has one row a patient."""
     steps_in_graph: list[str]
 
 
@@ -178,7 +201,8 @@ class Evaluation(_Strict):
     """Held-out predictions, from which every figure the app shows is computed."""
 
     predictions: RelativePath
-    """Parquet: ``case, group, label, p_<class>…`` and, per baseline, ``<baseline>__p_<class>…``."""
+    """Parquet: ``case, group, label, p_<class>…`` and, per baseline, ``<baseline>__p_<class>…``, or ``<baseline>__<task>…``
+    for rivals fitted on a task itself."""
     precision: Precision
     """The variant that made the predictions."""
     split: str
@@ -213,6 +237,8 @@ class Model(_Strict):
     evaluation: Evaluation
     golden: RelativePath
     """npz: ``input:<name>`` once, ``<precision>:<output>`` for every variant."""
+    background: RelativePath | None = None
+    """npz by input name: simulated training cases that an attribution may be held against."""
     intended_use: list[str] = Field(min_length=1)
     limits: list[str] = Field(min_length=1)
     known_failures: list[str]
@@ -230,6 +256,8 @@ class Model(_Strict):
             raise ValueError(f"{sorted(unknown)} are not outputs of the graph; outputs are {sorted(outputs)}")
         if missing := {name for name in outputs for variant in self.variants if name not in variant.tolerance}:
             raise ValueError(f"no golden tolerance for outputs {sorted(missing)}")
+        if unknown := {test.task for test in self.calibration.tests} - tasks:
+            raise ValueError(f"calibration tests of unknown tasks {sorted(unknown)}")
         labels = {label for task in self.derived_tasks for label in task.positive + task.negative}
         if unknown := labels - set(self.classes):
             raise ValueError(f"derived tasks name unknown classes {sorted(unknown)}")
@@ -242,6 +270,7 @@ class Model(_Strict):
         """Every file of the bundle that this model uses."""
         return [
             self.golden,
+            *([self.background] if self.background else []),
             self.evaluation.predictions,
             *(table.file for table in self.evaluation.tables),
             *(variant.file for variant in self.variants),

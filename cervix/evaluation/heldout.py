@@ -55,17 +55,21 @@ def task_scores(frame: pd.DataFrame, task: DerivedTask, *, baseline: str = "") -
     Parameters
     ----------
     baseline : str
-        Id of a baseline whose columns to use instead of the model's own.
+        Id of a baseline whose columns to use instead of the model's own; its score of the task where it has one.
     """
     prefix = f"{baseline}__p_" if baseline else "p_"
     rows = frame[frame["label"].isin(task.positive + task.negative)]
+    positive = rows["label"].isin(task.positive).to_numpy(bool)
+    groups = rows["group"].to_numpy(dtype=str)
+    if (own := f"{baseline}__{task.id}") in rows:
+        return TaskScores(positive, rows[own].to_numpy(np.float64), groups)
     positive_mass = rows[[prefix + label for label in task.positive]].sum(axis=1).to_numpy(np.float64)
     negative_mass = rows[[prefix + label for label in task.negative]].sum(axis=1).to_numpy(np.float64)
     total = positive_mass + negative_mass
     return TaskScores(
-        positive=rows["label"].isin(task.positive).to_numpy(bool),
+        positive=positive,
         score=np.divide(positive_mass, total, out=np.full(len(rows), 0.5), where=total > 0),
-        groups=rows["group"].to_numpy(dtype=str),
+        groups=groups,
     )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +152,35 @@ def bootstrap_mean(values: NDArray[np.floating], groups: NDArray[np.str_]) -> In
     return _percentile(float(values.mean()), _sums(weights, values), weights.sum(axis=1))
 
 
+def bootstrap_ratio(numerator: NDArray[np.generic], denominator: NDArray[np.generic], groups: NDArray[np.str_]) -> Interval:
+    """Sum of one ``(n,)`` over the sum of another, with its bootstrap interval over groups."""
+    weights = _group_weights(groups)
+    value = float(numerator.sum() / denominator.sum())
+    return _percentile(value, _sums(weights, numerator), _sums(weights, denominator))
+
+
+def paired_difference(
+    metric: Literal["auroc", "average_precision"],
+    positive: NDArray[np.bool_],
+    score: NDArray[np.floating],
+    rival: NDArray[np.floating],
+    groups: NDArray[np.str_],
+) -> Interval:
+    """A score's figure minus a rival's on the same cases, with its interval over the same draws of groups.
+
+    Parameters
+    ----------
+    score, rival : (n,)
+    """
+    weights = _group_weights(groups)
+    replicates = _auroc_replicates if metric == "auroc" else _average_precision_replicates
+    whole = roc_auc_score if metric == "auroc" else average_precision_score
+    ours, theirs = (replicates(positive, scores, weights) for scores in (score, rival))
+    exists = np.isfinite(ours) & np.isfinite(theirs)
+    low, high = np.quantile((ours - theirs)[exists], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(float(whole(positive, score) - whole(positive, rival)), float(low), float(high))
+
+
 def _group_weights(groups: NDArray[np.str_]) -> NDArray[np.float32]:
     """How often each case is drawn in each replicate: ``(replicates, n)``."""
     unique, member_of = np.unique(groups, return_inverse=True)
@@ -172,15 +201,28 @@ def _draws(count: int, replicates: int) -> NDArray[np.uint8]:
 
 
 def _auroc(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]) -> Interval:
-    """Weighted Mann-Whitney statistic of every replicate in one matrix product."""
+    return _interval(float(roc_auc_score(positive, score)), _auroc_replicates(positive, score, weights))
+
+
+def _auroc_replicates(
+    positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Weighted Mann-Whitney statistic of every replicate in one matrix product; NaN without one of the classes."""
     above, below = score[positive], score[~positive]
     wins = (above[:, None] > below).astype(np.float32) + 0.5 * (above[:, None] == below).astype(np.float32)
     of_positive, of_negative = weights[:, positive], weights[:, ~positive]
     won = ((of_positive @ wins) * of_negative).sum(axis=1)
-    return _percentile(float(roc_auc_score(positive, score)), won, of_positive.sum(axis=1) * of_negative.sum(axis=1))
+    return _ratio(won, of_positive.sum(axis=1) * of_negative.sum(axis=1))
 
 
 def _average_precision(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]) -> Interval:
+    whole = float(average_precision_score(positive, score))
+    return _interval(whole, _average_precision_replicates(positive, score, weights))
+
+
+def _average_precision_replicates(
+    positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Mean over the positives of the precision at their score, in every replicate; ties share one precision."""
     order = np.argsort(-score, kind="stable")
     hit = np.flatnonzero(positive[order])
@@ -191,7 +233,7 @@ def _average_precision(positive: NDArray[np.bool_], score: NDArray[np.floating],
     found = found_by_hit[:, np.searchsorted(hit, end_of_hit, side="right") - 1]
     precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
     gained = (weights[:, order[hit]] * precision).sum(axis=1)
-    return _percentile(float(average_precision_score(positive, score)), gained, found_by_hit[:, -1])
+    return _ratio(gained, found_by_hit[:, -1])
 
 
 def expected_calibration_error(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
@@ -215,8 +257,17 @@ def _bins(score: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def _percentile(value: float, numerator: NDArray[np.floating], denominator: NDArray[np.floating]) -> Interval:
+    return _interval(value, _ratio(numerator, denominator))
+
+
+def _ratio(numerator: NDArray[np.floating], denominator: NDArray[np.floating]) -> NDArray[np.float32]:
+    """One over the other in each replicate; NaN where the figure does not exist."""
+    replicates = np.full(len(numerator), np.nan, np.float32)
+    np.divide(numerator, denominator, out=replicates, where=denominator > 0, casting="same_kind")
+    return replicates
+
+
+def _interval(value: float, replicates: NDArray[np.floating]) -> Interval:
     """Percentile interval over the replicates in which the figure exists."""
-    exists = denominator > 0
-    replicates = numerator[exists] / denominator[exists]
-    low, high = np.quantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.nanquantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(value, float(low), float(high))

@@ -163,7 +163,11 @@ def _match_header(header: list[str], notices: list[str]) -> dict[str, int]:
             )
         else:
             columns[name] = position
-    if PATIENT_ID not in columns or not ({VISIT_DATE, AGE} & columns.keys()) or not ({GENOTYPES, *VISIT_COLUMNS} & columns.keys()):
+    if (
+        PATIENT_ID not in columns
+        or not ({VISIT_DATE, AGE} & columns.keys())
+        or not ({GENOTYPES, *VISIT_COLUMNS} & columns.keys())
+    ):
         raise PatientFileError(
             "The header is not that of a visit table",
             expected=EXPECTED,

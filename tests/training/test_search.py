@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
-from training.fit import Settings  # noqa: E402
+from training.fit import Settings, suggest_settings  # noqa: E402
 from training.search import search  # noqa: E402
 from training.stages import Stages  # noqa: E402
 
@@ -51,7 +51,7 @@ class Recorder:
 
 
 def run(folder: Path, try_out: TryOut = bowl, **changed: Any) -> tuple[Settings, pd.DataFrame]:
-    return search(try_out, RECIPE | changed, {"pixels": "abc"}, Stages(folder, str), str)
+    return search(try_out, suggest_settings, RECIPE | changed, {"pixels": "abc"}, Stages(folder, str), str)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_a_finished_search_tries_nothing_out_again(found: tuple[Settings, pd.Dat
 def test_other_data_make_every_trial_again(tmp_path: Path) -> None:
     run(tmp_path)
     recorder = Recorder()
-    search(recorder, RECIPE, {"pixels": "other"}, Stages(tmp_path, str), str)
+    search(recorder, suggest_settings, RECIPE, {"pixels": "other"}, Stages(tmp_path, str), str)
     assert len(recorder.seen) == TRIALS
 
 
@@ -141,5 +141,5 @@ def test_a_trial_that_diverged_is_never_chosen(tmp_path: Path) -> None:
 
 def test_every_trial_is_reported_as_it_ends(tmp_path: Path) -> None:
     lines: list[str] = []
-    search(bowl, RECIPE, {}, Stages(tmp_path, str), lines.append)
+    search(bowl, suggest_settings, RECIPE, {}, Stages(tmp_path, str), lines.append)
     assert [line.split(":")[0] for line in lines] == [f"trial {number}/{TRIALS}" for number in range(1, TRIALS + 1)]

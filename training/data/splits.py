@@ -12,10 +12,15 @@ SPLITS = ("train", "validation", "test")
 # Embeddings of one picture saved twice are this alike or more; different source images at hand stay below 0.85.
 NEAR_DUPLICATE_COSINE = 0.9
 FOLDS = 10
+FEWEST_EVENTS = 50
 
 
 class LeakError(CervixError, ValueError):
     """Raised when a group, or nearly the same picture, stands on two sides of a split."""
+
+
+class EventError(CervixError, ValueError):
+    """Raised when outcomes are too few, or all alike, to learn from."""
 
 
 class GroupError(CervixError, ValueError):
@@ -78,6 +83,25 @@ def check_group_classes(labels: NDArray[np.str_], groups: NDArray[np.str_]) -> N
                 found=str(count),
                 action="Add tiles of other source images or patients, or leave the class out of the recipe.",
             )
+
+
+def require_events(positive: NDArray[np.bool_]) -> None:
+    """Raise ``EventError`` where a table has one outcome alone or fewer than 50 events."""
+    events = int(positive.sum())
+    if events in (0, len(positive)):
+        raise EventError(
+            "There is one outcome alone, so there is nothing to tell apart",
+            expected="cases with the event and cases without",
+            found=f"{events:,} events among {len(positive):,} cases",
+            action="Check the outcome column, or add cases.",
+        )
+    if events < FEWEST_EVENTS:
+        raise EventError(
+            "There are too few events to learn from",
+            expected=f"at least {FEWEST_EVENTS}",
+            found=f"{events:,} among {len(positive):,} cases",
+            action="Add cases with the event; a model fitted on fewer would mostly show chance.",
+        )
 
 
 def check_groups(labels: NDArray[np.str_], assigned: NDArray[np.str_], groups: NDArray[np.str_]) -> None:

@@ -1,0 +1,50 @@
+"""Whether probabilities may be read as frequencies: a test, not a picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from cervix.evaluation.metrics import Interval, binary_report, bootstrap_ratio
+
+
+@dataclass(frozen=True)
+class CalibrationFigures:
+    """How a set of probabilities stands to what happened.
+
+    Attributes
+    ----------
+    observed_expected : Interval
+        Events over the sum of the probabilities; 1 is calibrated in the large.
+    ece : Interval
+        Expected calibration error over ten equal bins.
+    spiegelhalter_z : float
+        Standard normal if every probability is right (Spiegelhalter 1986, Stat Med 5:421-433).
+    """
+
+    n: int
+    events: int
+    observed_expected: Interval
+    ece: Interval
+    spiegelhalter_z: float
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of Spiegelhalter's z."""
+        return float(2 * norm.sf(abs(self.spiegelhalter_z)))
+
+
+def calibration_figures(
+    positive: NDArray[np.bool_], score: NDArray[np.floating], groups: NDArray[np.str_]
+) -> CalibrationFigures:
+    """Calibration of probabilities ``(n,)`` against outcomes ``(n,)``, intervals by bootstrap over groups."""
+    spread = np.sum((1 - 2 * score) ** 2 * score * (1 - score))
+    z = float(np.sum((positive - score) * (1 - 2 * score)) / np.sqrt(spread)) if spread > 0 else 0.0
+    return CalibrationFigures(
+        n=len(positive),
+        events=int(positive.sum()),
+        observed_expected=bootstrap_ratio(positive, score, groups),
+        ece=binary_report(positive, score, groups, 0.5).bootstrap["ece"],
+        spiegelhalter_z=z,
+    )
