@@ -13,8 +13,9 @@ from cervix import RESEARCH_NOTICE
 from cervix.bundle import load_bundle, verify_bundle
 from cervix.errors import Cancelled, CervixError
 from cervix.files import replacing
-from cervix.patients.reading import read_patients
+from cervix.patients.history_scoring import score_visits
 from cervix.patients.scoring import score_patients
+from cervix.patients.visits import VisitTable, read_table
 from cervix.provenance import provenance_of
 from cervix.settings import get_settings
 from cervix.slides.reading import open_slide
@@ -22,6 +23,7 @@ from cervix.slides.scoring import ScoreProgress, score_slide
 
 EXIT_REFUSED = 1
 EXIT_CANCELLED = 130
+HISTORY_MODEL = "history"
 RISK_MODELS = ("risk-factors", "risk-factors-with-tests")
 
 
@@ -90,17 +92,27 @@ def _slide(options: argparse.Namespace) -> int:
 
 
 def _patients(options: argparse.Namespace) -> int:
-    table = read_patients(options.file, strict=options.strict)
+    table = read_table(options.file, strict=options.strict)
     for notice in table.notices:
         print(f"note: {notice}", file=sys.stderr)
     for problem in table.problems:
         print(f"left out: {problem}", file=sys.stderr)
     bundle = load_bundle(options.bundle, device=options.device)
-    with tqdm(total=len(table.frame), unit="patient", desc="scoring", disable=None) as bar:
-        scores = score_patients(table, bundle.session(options.model), on_progress=lambda done, _: bar.update(done - bar.n))
+    model = HISTORY_MODEL if isinstance(table, VisitTable) else options.model
+    session = bundle.session(model)
+    with tqdm(unit="patient", desc="scoring", disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        if isinstance(table, VisitTable):
+            scores = score_visits(table, session, on_progress=show)
+        else:
+            scores = score_patients(table, session, on_progress=show)
     with replacing(options.out) as temporary:
-        provenance_of(bundle, options.model).stamp(scores.reset_index()).to_csv(temporary, index=False)
-    print(f"{len(scores):,} patients scored with {options.model} of {bundle.label}; written to {options.out}")
+        provenance_of(bundle, model).stamp(scores.reset_index()).to_csv(temporary, index=False)
+    print(f"{len(scores):,} patients scored with {model} of {bundle.label}; written to {options.out}")
     print(RESEARCH_NOTICE)
     return 0
 
@@ -124,10 +136,12 @@ def _parser() -> argparse.ArgumentParser:
     slide.add_argument("--mpp", type=float, help="micrometres per pixel, where the file does not say")
     slide.set_defaults(run=_slide)
 
-    patients = commands.add_parser("patients", parents=[common], help="score a risk-factor table")
+    patients = commands.add_parser(
+        "patients", parents=[common], help="score a visit table or a risk-factor table, told apart by its header"
+    )
     patients.add_argument("file", type=Path)
     patients.add_argument("--out", type=Path, required=True, help="CSV to write")
-    patients.add_argument("--model", choices=RISK_MODELS, default=RISK_MODELS[0])
+    patients.add_argument("--model", choices=RISK_MODELS, default=RISK_MODELS[0], help="for risk factors")
     patients.add_argument("--strict", action="store_true", help="stop at the first bad row instead of leaving it out")
     patients.set_defaults(run=_patients)
     return parser

@@ -1,58 +1,58 @@
-"""Patients: read a table, rank by risk, ask why."""
+"""Patients: read a table of either format, rank by risk, ask why."""
 
 import streamlit as st
 
-from cervix.bundle import Bundle, Model
 from cervix.errors import PatientFileError
-from cervix.evaluation.heldout import load_predictions, task_scores
-from cervix.evaluation.metrics import Interval
-from cervix.patients.reading import PatientTable, read_patients
+from cervix.patients.reading import PatientTable
 from cervix.patients.sample import blank_table_csv, sample_table_csv
-from cervix.patients.scoring import BIOPSY_TASK, score_patients
-from cervix.provenance import provenance_of
-from pages.parts.frame import bundle_or_stop, show_metrics
-from pages.parts.patient_views import show_explanation, show_problems, show_work_list
+from cervix.patients.visit_sample import blank_visits_csv, sample_visits_csv
+from cervix.patients.visits import VisitTable, read_table
+from pages.parts.frame import bundle_or_stop
+from pages.parts.history_views import show_history_desk
+from pages.parts.patient_views import show_problems, show_risk_factor_desk
 
-MODELS = {"risk-factors": "Risk factors only", "risk-factors-with-tests": "With other tests"}
+SAMPLES = {"patients_sample_visits": sample_visits_csv, "patients_sample": sample_table_csv}
 
 
 @st.cache_data(max_entries=3, scope="session", show_spinner="Reading the table …")
-def read(content: bytes) -> PatientTable:
+def read(content: bytes) -> PatientTable | VisitTable:
     """The table, read once per content; forgotten with the session."""
-    return read_patients(content)
+    return read_table(content)
 
 
-@st.cache_data(show_spinner=False, hash_funcs={Bundle: lambda bundle: bundle.sha256, Model: lambda model: model.id})
-def held_out_auroc(bundle: Bundle, model: Model) -> Interval:
-    """How well the model ranks women it never saw."""
-    return task_scores(load_predictions(bundle, model), model.derived_tasks[0]).auroc()
+def take_sample(key: str) -> None:
+    """A generated table in place of an upload."""
+    st.session_state["patients_table"] = SAMPLES[key]().encode()
+    st.session_state["patients_generated"] = True
 
 
 st.title("Patients")
 bundle = bundle_or_stop()
-upload_side, sample_side = st.columns([3, 2], vertical_alignment="bottom")
-upload = upload_side.file_uploader(
-    "Risk-factor table (CSV, UCI format, one row a patient; pseudonymous ids only)", type=["csv", "tsv", "txt"],
+upload = st.file_uploader(
+    "Patient table (CSV, pseudonymous ids only): screening visits, one row a visit, or UCI risk factors, one row a patient",
+    type=["csv", "tsv", "txt"],
     key="patients_upload",
-)  # fmt: skip
+)
 if upload is not None and st.session_state.get("patients_upload_id") != upload.file_id:
     st.session_state["patients_upload_id"] = upload.file_id
     st.session_state["patients_table"] = upload.getvalue()
     st.session_state["patients_generated"] = False
 if upload is None and st.session_state.pop("patients_upload_id", None):
     st.session_state.pop("patients_table", None)
-with sample_side.container(horizontal=True):
-    if st.button("Try the sample table", icon=":material/science:", key="patients_sample"):
-        st.session_state["patients_table"] = sample_table_csv().encode()
-        st.session_state["patients_generated"] = True
-    st.download_button(
-        "Blank table", blank_table_csv().encode(), file_name="risk-factors-blank.csv", mime="text/csv",
-        icon=":material/download:", key="patients_blank",
-    )  # fmt: skip
-sample_side.caption("The sample is generated: it shows the format, not any real woman.")
+with st.container(horizontal=True):
+    for key, label in (("patients_sample_visits", "Try sample visits"), ("patients_sample", "Try sample risk factors")):
+        st.button(label, icon=":material/science:", key=key, on_click=take_sample, args=(key,))
+    for label, text, name in (
+        ("Blank visit table", blank_visits_csv(), "visits-blank.csv"),
+        ("Blank risk-factor table", blank_table_csv(), "risk-factors-blank.csv"),
+    ):
+        st.download_button(
+            label, text.encode(), file_name=name, mime="text/csv", icon=":material/download:", key=f"patients_{name}"
+        )
+st.caption("The samples are generated: they show the format, not any real woman.")
 
 if "patients_table" not in st.session_state:
-    st.info("Upload a table or try the sample. It is kept in memory for this session alone and not written to disk.")
+    st.info("Upload a table or try a sample. It is kept in memory for this session alone and not written to disk.")
     st.stop()
 if st.session_state["patients_generated"]:
     st.caption("Generated sample: not real patients.")
@@ -66,48 +66,7 @@ except PatientFileError as error:
 for notice in table.notices:
     st.info(notice)
 show_problems(table)
-
-chosen = st.segmented_control(
-    "What the model is told",
-    list(MODELS),
-    default="risk-factors",
-    format_func=MODELS.__getitem__,
-    key="patients_model",
-    help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
-)
-session = bundle.session(chosen or "risk-factors")
-bar = st.progress(0.0, "Scoring …")
-scores = score_patients(
-    table, session, on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,}")
-)
-bar.empty()
-
-show_metrics(
-    {
-        "Patients scored": (f"{len(scores):,}", "rows"),
-        "Flagged": (f"{int(scores['flagged'].sum()):,}", f"risk ≥ {session.model.threshold(BIOPSY_TASK):.1%}"),
-        "No answer": (f"{int(scores['abstained'].sum()):,}", "too little known"),
-        "Rows left out": (f"{table.rows_left_out:,}", "with problems"),
-    }
-)
-auroc = held_out_auroc(bundle, session.model)
-st.info(
-    f"**{session.model.title}: held-out AUROC {auroc.value:.2f}** "
-    f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}; 0.5 is chance). "
-    f"{' '.join(session.model.limits)} No guideline action is shown: the outcome is not CIN3+."
-)
-
-list_side, why_side = st.columns([2, 3])
-with list_side:
-    row = show_work_list(scores, f"{session.model.id}-{hash(content)}")
-with why_side:
-    show_explanation(table, scores, session, row)
-st.download_button(
-    "Download the scores (CSV)",
-    lambda: provenance_of(bundle, session.model.id).stamp(scores.reset_index()).to_csv(index=False).encode(),
-    file_name="patient-scores.csv",
-    mime="text/csv",
-    icon=":material/download:",
-    on_click="ignore",
-    key="patients_download",
-)
+if isinstance(table, VisitTable):
+    show_history_desk(table, bundle, str(hash(content)))
+else:
+    show_risk_factor_desk(table, bundle, str(hash(content)))

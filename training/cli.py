@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from training.build import assemble_bundle
 RECIPES_DIR = Path(__file__).parent / "recipes"
 BUILD_DIR = PROJECT_ROOT / "build"
 ENTRY_NAME = "model.json"
+HONEST, LEAKY = "honest", "leaky"
 COHORT_WOMEN, COHORT_SEED = 240_000, 20261122
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
+COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE = "cohort", "hybrid", "active-learning"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -84,16 +87,36 @@ def _paper(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 
 def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.leakage import LEAKAGE, leakage_table
+    from training.manifest_parts import write_table
     from training.risk_factors import train_risk_factors
 
+    if options.protocol == LEAKY:
+        recipe = tomllib.loads((RECIPES_DIR / f"{RISK_RECIPE}.toml").read_text(encoding="utf-8"))
+        write_table(options.out / RISK_RECIPE / LEAKAGE.file, leakage_table(options.table, recipe, log))
+        return
     _save(train_risk_factors(RECIPES_DIR / f"{RISK_RECIPE}.toml", options.table, options.out, log), options.out)
 
 
 def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.history import train_history
 
-    recipe, cohort = RECIPES_DIR / f"{HISTORY_RECIPE}.toml", RECIPES_DIR / "cohort.toml"
+    recipe, cohort = RECIPES_DIR / f"{HISTORY_RECIPE}.toml", RECIPES_DIR / f"{COHORT_RECIPE}.toml"
     _save(train_history(recipe, cohort, options.women, options.seed, options.out, log), options.out)
+
+
+def _hybrid(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.hybrid import train_hybrid
+
+    recipes = {name: RECIPES_DIR / f"{name}.toml" for name in (HYBRID_RECIPE, HISTORY_RECIPE, COHORT_RECIPE, SHIPPED_RECIPE)}
+    _save(train_hybrid(recipes, options.tiles, options.women, options.seed, options.out, log), options.out)
+
+
+def _active_learning(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.active_learning import run_active_learning
+
+    recipes = {name: RECIPES_DIR / f"{name}.toml" for name in (ACTIVE_RECIPE, HISTORY_RECIPE, COHORT_RECIPE)}
+    run_active_learning(recipes, options.women, options.seed, options.out, log)
 
 
 def _tcga(options: argparse.Namespace, log: Callable[[str], None]) -> None:
@@ -111,10 +134,11 @@ def _cut_tiles(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.cohort import make_cohort
 
-    make_cohort(RECIPES_DIR / "cohort.toml", options.women, options.seed, options.out, log)
+    make_cohort(RECIPES_DIR / f"{COHORT_RECIPE}.toml", options.women, options.seed, options.out, log)
 
 
 def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.active_learning import ACQUISITION_FILE, with_acquisition
     from training.paper import REPRODUCTION
 
     for train, result in (
@@ -122,6 +146,8 @@ def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
         (_paper, REPRODUCTION.file),
         (_risk_factors, f"{RISK_RECIPE}/{ENTRY_NAME}"),
         (_history, f"{HISTORY_RECIPE}/{ENTRY_NAME}"),
+        (_active_learning, ACQUISITION_FILE),
+        (_hybrid, f"{HYBRID_RECIPE}/{ENTRY_NAME}"),
     ):
         if options.reuse and (options.out / result).is_file():
             log(f"reusing {options.out / result}")
@@ -130,6 +156,7 @@ def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     entries = sorted(options.out.glob(f"*/{ENTRY_NAME}"), key=lambda path: (path.parent.name != "slide", path))
     models = [Model.model_validate_json(path.read_bytes()) for path in entries]
     models[0] = models[0].with_table(REPRODUCTION)
+    models = [with_acquisition(model, options.out) if model.id == HISTORY_RECIPE else model for model in models]
     manifest = assemble_bundle(options.out, options.bundle, models)
     log(f"{manifest.name} {manifest.version} in {options.bundle}: {sum(f.bytes for f in manifest.files) / 1e6:.1f} MB")
 
@@ -170,10 +197,14 @@ def _parser() -> argparse.ArgumentParser:
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
         ("history", [cohort, out], _history, "train and export the LSTM on simulated screening histories"),
+        ("active-learning", [cohort, out], _active_learning, "measure which women to label next"),
+        ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
         ("build", [slide_data, table_data, cohort, out], _build, "train everything and assemble a bundle"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)
-        command.set_defaults(run=run)
+        command.set_defaults(run=run, protocol=HONEST)
+        if name == RISK_RECIPE:
+            command.add_argument("--protocol", choices=[HONEST, LEAKY], help="leaky: only the table that shows how 0.99 arises")
         if name == "build":
             command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
             command.add_argument("--reuse", action="store_true", help="keep models already trained under --out")

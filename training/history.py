@@ -22,7 +22,7 @@ from training.history_export import HistoryParameters, export_history
 from training.history_fit import HistorySettings, fit_history, logits_of, untrained
 from training.history_rivals import rival_scores
 from training.search import search
-from training.stages import Log, Stages, array_digest
+from training.stages import Log, Stages
 
 Floats = NDArray[np.float64]
 COHORT_FOLDER = "cohort"
@@ -58,7 +58,7 @@ def train_history(
     data = cohort_data(recipe, cohort_recipe, women, seed, out_dir, log)
     fitted = fit_ensemble(data, recipe, out_dir, log)
     test = data.evaluated("test")
-    rivals = rival_scores(data, recipe["data"]["features"], recipe["seed"], test)
+    rivals = _rivals(data, recipe, test, Stages(out_dir / "stages", log))
     log("rivals fitted")
     parameters = HistoryParameters(fitted.members, fitted.platt, recipe["data"]["features"])
     exported = export_history(parameters, data, recipe, out_dir, log)
@@ -76,12 +76,18 @@ def cohort_data(
     return data
 
 
+def _rivals(data: HistoryData, recipe: Mapping[str, Any], women: NDArray[np.int64], stages: Stages) -> dict[str, Floats]:
+    """``rival_scores``, kept; by ``<rival>__<task>``, as the columns of the predictions are named."""
+    depends_on = {"data": data.digest(), "names": recipe["data"]["features"], "seed": recipe["seed"]}
+    return stages.arrays("rivals", depends_on, lambda: rival_scores(data, recipe["data"]["features"], recipe["seed"], women))
+
+
 def fit_ensemble(data: HistoryData, recipe: Mapping[str, Any], out_dir: Path, log: Log) -> FittedHistory:
     """Search, then fit the members on all training women, then calibrate their mean on women that fitted nothing."""
     stages = Stages(out_dir / "stages", log)
     names = recipe["data"]["features"]
     depends_on = {
-        "data": array_digest(data.histories.features, data.outcomes.possible, data.split),
+        "data": data.digest(),
         "names": names, "train": recipe["train"], "seed": recipe["seed"],
     }  # fmt: skip
     train = data.women("train")

@@ -13,6 +13,7 @@ from cervix.patients.visits import read_visits
 from training.data.cohort import LATENT_FILE, VISITS_FILE
 from training.data.screening import HIGH_GRADE_HISTOLOGY
 from training.data.splits import require_events
+from training.stages import array_digest
 
 HORIZONS = (3.0, 5.0)
 CLASSES = ("none", "cin2-5y", "cin2-3y", "cin2-3y-cin3-5y", "cin3-3y")
@@ -64,7 +65,7 @@ class HistoryData:
     ----------
     usable : (visits,) whether one may predict from there: no known disease left untreated, a cervix
     latent : DataFrame
-        The truth after each visit, in the order of the visits.
+        The truth at and after each visit, in the order of the visits, and the ``histology`` that was read.
     split : (women,)
     """
 
@@ -81,6 +82,10 @@ class HistoryData:
     def index_visits(self, women: NDArray[np.int64]) -> NDArray[np.int64]:
         """The row of each woman's last visit, where she is predicted for."""
         return np.asarray(self.histories.first[women] + self.histories.lengths[women] - 1, np.int64)
+
+    def digest(self) -> str:
+        """Of everything that a model learns from."""
+        return array_digest(self.histories.features, self.outcomes.possible, self.split)
 
     def evaluated(self, split: str) -> NDArray[np.int64]:
         """The women of a split who were followed for the longest horizon."""
@@ -107,6 +112,7 @@ def load_history_data(folder: Path, names: list[str], shares: dict[str, float], 
     visits = read_visits(folder / VISITS_FILE).frame
     histories = encode(visits, names)
     latent = pd.read_csv(folder / LATENT_FILE).iloc[visits.index - FIRST_LINE].reset_index(drop=True)
+    latent["histology"] = visits["histology"].astype(object).fillna("").to_numpy()
     outcomes = outcomes_of(*(latent[name].to_numpy() for name in ("years_to_cin2", "years_to_cin3", "observed_years")))
     untreated = visits["histology"].isin(HIGH_GRADE_HISTOLOGY) & visits["treatment"].isna()
     usable = ~(untreated | (visits["treatment"] == "hysterectomy")).to_numpy()

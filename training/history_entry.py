@@ -1,6 +1,6 @@
 """What the manifest says of the history model, and the tables beside its predictions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,8 +24,8 @@ from cervix.bundle.manifest import (
     Variant,
 )
 from cervix.evaluation.calibration import calibration_figures
-from cervix.evaluation.comparison import decimal
-from cervix.evaluation.metrics import binary_report, paired_difference
+from cervix.evaluation.comparison import decimal, signed
+from cervix.evaluation.metrics import binary_report, ranking_interval
 from cervix.patients.sequences import MOST_VISITS
 from training.history_data import CLASSES, MAIN_TASK, SPLITS, TASKS, HistoryData
 from training.history_export import MODEL_ID, TOLERANCE, ExportedHistory, test_probabilities
@@ -40,12 +40,12 @@ Floats = NDArray[np.float64]
 PUBLISHED = "Published LSTM on screening histories, another data set that is not available"
 SIMULATED = "Simulated women (HPVsim). The figures say how well a model learns the simulator, not how well it serves women."
 # Of these the calibration must hold before any guideline action may be shown.
-PAIRED: tuple[Literal["auroc"], Literal["average_precision"]] = ("auroc", "average_precision")
+RANKINGS: tuple[Literal["auroc"], Literal["average_precision"]] = ("auroc", "average_precision")
 TESTED_TASKS = (MAIN_TASK, "cin3-3y", "cin3-5y")
 
 
 def history_entry(
-    data: HistoryData, fitted: "FittedHistory", exported: ExportedHistory, rivals: Mapping[str, Mapping[str, Floats]],
+    data: HistoryData, fitted: "FittedHistory", exported: ExportedHistory, rivals: Mapping[str, Floats],
     recipe: Mapping[str, Any], out_dir: Path, log: Log,
 ) -> Model:  # fmt: skip
     """Write predictions and tables under ``out_dir/history``; return the manifest entry."""
@@ -55,9 +55,8 @@ def history_entry(
     groups = data.histories.patient_ids[women].astype(str)
     predictions = pd.DataFrame({"case": groups, "group": groups, "label": np.array(CLASSES)[label]})
     add_probabilities(predictions, "p_", list(CLASSES), probabilities.astype(np.float32))
-    for name, answers in rivals.items():
-        for task, scores in answers.items():
-            predictions[f"{name}__{task}"] = scores.astype(np.float32)
+    for name, scores in rivals.items():
+        predictions[name] = scores.astype(np.float32)
     write_predictions(out_dir / MODEL_ID / "predictions.parquet", predictions)
     comparison = comparison_figures(predictions, groups)
     tests = calibration_tests(predictions, groups, recipe["calibration"])
@@ -89,7 +88,7 @@ def comparison_figures(predictions: pd.DataFrame, groups: NDArray[np.str_]) -> p
         report = binary_report(positive, score, groups, 0.5).bootstrap
         gains = ["–", "–"]
         if score is not own:
-            gains = [_signed(paired_difference(name, positive, own, score, groups)) for name in PAIRED]
+            gains = [signed(ranking_interval(name, positive, own, groups, rival=score)) for name in RANKINGS]
         rows.append(
             {
                 "CIN2+ within 3 years": title,
@@ -135,11 +134,6 @@ def calibration_tests(
 
 def _task_score(predictions: pd.DataFrame, task: DerivedTask) -> Floats:
     return predictions[[f"p_{name}" for name in task.positive]].sum(axis=1).to_numpy(np.float64)
-
-
-def _signed(interval: Sequence[float]) -> str:
-    value, low, high = interval
-    return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _tests_table(tests: list[CalibrationTest]) -> pd.DataFrame:

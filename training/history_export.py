@@ -111,7 +111,7 @@ def export_history(
         If a probability of a test woman differs from Keras by more than 1e-5.
     """
     state = sum(member.get_layer("lstm").units for member in parameters.members)
-    inputs, outputs = _inputs(len(parameters.names)), _outputs(len(parameters.members), state)
+    inputs, outputs = history_inputs(len(parameters.names)), _outputs(len(parameters.members), state)
     function = history_function(parameters)
     onnx_bytes = to_onnx(function, inputs, outputs).SerializeToString()
     file, golden, background = (f"{MODEL_ID}/{name}" for name in ("fp32.onnx", "golden.npz", "background.npz"))
@@ -147,7 +147,8 @@ def test_probabilities(exported: ExportedHistory, data: HistoryData, women: NDAr
     return out
 
 
-def _inputs(features: int) -> list[TensorSpec]:
+def history_inputs(features: int) -> list[TensorSpec]:
+    """What a graph that reads visits takes."""
     return [
         TensorSpec(
             name="features", dtype="float32", shape=["N", "V", features], unit="as in the table, codes by grade",

@@ -101,8 +101,8 @@ def _counts(
     }
 
 
-def rival_scores(data: HistoryData, names: list[str], seed: int, women: NDArray[np.int64]) -> dict[str, dict[str, Floats]]:
-    """Rival -> task -> probability ``(n,)`` for these women.
+def rival_scores(data: HistoryData, names: list[str], seed: int, women: NDArray[np.int64]) -> dict[str, Floats]:
+    """``<rival>__<task>`` -> probability ``(n,)`` for these women.
 
     A rival may learn from the last visits alone or, as the LSTM does, from earlier visits too; that and its strength are
     chosen by the log loss of the validation women, once a task.
@@ -128,13 +128,14 @@ def rival_scores(data: HistoryData, names: list[str], seed: int, women: NDArray[
         BOOSTING: (tables[SUMMARY], _boosting_candidates(seed)),
         ORACLE: (tables[ORACLE], _logistic_candidates()),
     }
-    scores: dict[str, dict[str, Floats]] = {baseline.id: {} for baseline in RIVALS}
+    scores: dict[str, Floats] = {}
     for task in TASKS:
         outcome = data.outcomes.positive(task)
         truth = {name: outcome[rows] for name, rows in places.items()}
-        scores[ALWAYS_NO][task.id] = np.full(len(women), truth["index"].mean())
+        scores[f"{ALWAYS_NO}__{task.id}"] = np.full(len(women), truth["index"].mean())
         for name, (features, candidates) in kinds.items():
-            scores[name][task.id] = _best(features, truth, candidates).predict_proba(features["asked"])[:, 1]
+            best = _best(features, truth, candidates)
+            scores[f"{name}__{task.id}"] = best.predict_proba(features["asked"])[:, 1]
     return scores
 
 
@@ -148,9 +149,12 @@ def _latent_features(data: HistoryData, rows: NDArray[np.int64]) -> Floats:
 
 def _best(features: Mapping[str, Floats], truth: Mapping[str, NDArray[np.bool_]], candidates: list[Any]) -> Any:
     fitted = [clone(candidate).fit(features[rows], truth[rows]) for candidate in candidates for rows in ("index", "both")]
-    return min(
-        fitted, key=lambda model: log_loss(truth["validation"], model.predict_proba(features["validation"])[:, 1])
-    )  # fmt: skip
+
+    def validation_loss(model: Any) -> float:
+        score = model.predict_proba(features["validation"])[:, 1]
+        return float(log_loss(truth["validation"], score, labels=[False, True]))
+
+    return min(fitted, key=validation_loss)
 
 
 def _logistic_candidates() -> list[Pipeline]:
@@ -164,11 +168,15 @@ def _logistic_candidates() -> list[Pipeline]:
     ]
 
 
-def _boosting_candidates(seed: int) -> list[HistGradientBoostingClassifier]:
+def _boosting_candidates(seed: int) -> list[Pipeline]:
+    # No feature is negative, so -1 is "nothing to say": a column of which training knows nothing cannot be binned.
     return [
-        HistGradientBoostingClassifier(
-            learning_rate=rate, max_leaf_nodes=leaves, l2_regularization=penalty, max_iter=400, early_stopping=True,
-            validation_fraction=0.1, n_iter_no_change=15, random_state=seed,
+        make_pipeline(
+            SimpleImputer(strategy="constant", fill_value=-1.0, keep_empty_features=True),
+            HistGradientBoostingClassifier(
+                learning_rate=rate, max_leaf_nodes=leaves, l2_regularization=penalty, max_iter=400, early_stopping=True,
+                validation_fraction=0.1, n_iter_no_change=15, random_state=seed,
+            ),
         )
         for rate, leaves, penalty in ((0.05, 6, 1.0), (0.05, 16, 30.0))
     ]  # fmt: skip

@@ -197,6 +197,13 @@ class EvaluationTable(_Strict):
     note: str
 
 
+class Acquisition(_Strict):
+    """Which cases the label queue asks for first, and why."""
+
+    strategy: Literal["random", "entropy", "margin", "bald", "abnormal-first", "diverse"]
+    chosen_by: str
+
+
 class Evaluation(_Strict):
     """Held-out predictions, from which every figure the app shows is computed."""
 
@@ -239,6 +246,7 @@ class Model(_Strict):
     """npz: ``input:<name>`` once, ``<precision>:<output>`` for every variant."""
     background: RelativePath | None = None
     """npz by input name: simulated training cases that an attribution may be held against."""
+    acquisition: Acquisition | None = None
     intended_use: list[str] = Field(min_length=1)
     limits: list[str] = Field(min_length=1)
     known_failures: list[str]

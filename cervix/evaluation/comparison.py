@@ -32,6 +32,11 @@ def decimal(interval: Interval) -> str:
     return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
 
 
+def signed(interval: Interval) -> str:
+    """A difference: ``+0.012 (-0.003 to +0.027)``."""
+    return f"{interval.value:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
+
+
 def figures_table(report: BinaryReport) -> pd.DataFrame:
     """One row a metric: value, bootstrap interval over groups and, of proportions, Wilson's at the number of groups."""
     rows = []

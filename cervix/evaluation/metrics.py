@@ -159,26 +159,32 @@ def bootstrap_ratio(numerator: NDArray[np.generic], denominator: NDArray[np.gene
     return _percentile(value, _sums(weights, numerator), _sums(weights, denominator))
 
 
-def paired_difference(
+def ranking_interval(
     metric: Literal["auroc", "average_precision"],
     positive: NDArray[np.bool_],
-    score: NDArray[np.floating],
-    rival: NDArray[np.floating],
+    scores: NDArray[np.floating],
     groups: NDArray[np.str_],
+    *,
+    rival: NDArray[np.floating] | None = None,
 ) -> Interval:
-    """A score's figure minus a rival's on the same cases, with its interval over the same draws of groups.
+    """A figure of ranking, its mean over repeats, or its gain over a rival's on the same cases.
+
+    All repeats, and the rival, see the same draws of groups.
 
     Parameters
     ----------
-    score, rival : (n,)
+    scores, rival : (n,), or (repeats, n) of repeated cross-validation
     """
-    weights = _group_weights(groups)
     replicates = _auroc_replicates if metric == "auroc" else _average_precision_replicates
     whole = roc_auc_score if metric == "auroc" else average_precision_score
-    ours, theirs = (replicates(positive, scores, weights) for scores in (score, rival))
-    exists = np.isfinite(ours) & np.isfinite(theirs)
-    low, high = np.quantile((ours - theirs)[exists], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(float(whole(positive, score) - whole(positive, rival)), float(low), float(high))
+    weights = _group_weights(groups)
+    value, draws = 0.0, np.zeros(len(weights), np.float32)
+    for sign, given in ((1, scores), (-1, rival)):
+        if given is not None:
+            repeats = np.atleast_2d(given)
+            value += sign * float(np.mean([whole(positive, score) for score in repeats]))
+            draws += sign * np.mean([replicates(positive, score, weights) for score in repeats], axis=0)
+    return _interval(value, draws)
 
 
 def _group_weights(groups: NDArray[np.str_]) -> NDArray[np.float32]:

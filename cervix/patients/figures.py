@@ -1,6 +1,9 @@
-"""Plotly figures of one patient's explanation."""
+"""Plotly figures of one patient."""
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from cervix.patients.explanation import Explanation
 from cervix.patients.vocabulary import COLUMNS
@@ -44,3 +47,24 @@ def _value(feature: str, value: float) -> str:
     if COLUMNS[feature].kind == "yes-no":
         return "yes" if value else "no"
     return f"{value:g}"
+
+
+def trajectory_figure(moments: pd.Series, risk: NDArray[np.float32], title: str, threshold: float) -> go.Figure:
+    """Risk as it stood after each visit, over dates or ages, with the threshold.
+
+    Parameters
+    ----------
+    moments : (visits,) dates, or ages in years
+    risk : (visits,) in 0..1
+    """
+    figure = go.Figure(
+        go.Scatter(
+            x=moments, y=risk, mode="lines+markers", line={"color": LOWERS, "shape": "hv"}, marker={"size": 9},
+            hovertemplate="%{x}<br>%{y:.2%}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_hline(threshold, line={"dash": "dash", "color": RAISES}, annotation_text=f"threshold {threshold:.1%}")
+    figure.update_yaxes(title=title, tickformat=".1%", rangemode="tozero", automargin=True)
+    figure.update_xaxes(title=None if pd.api.types.is_datetime64_any_dtype(moments) else "Age (years)")
+    figure.update_layout(height=300, margin={"l": 10, "r": 10, "t": 20, "b": 10})
+    return figure

@@ -1,17 +1,86 @@
-"""The patient page's pieces: problems, work-list, explanation."""
+"""The patient page's pieces: problems, and for the risk-factor table its work-list and explanation."""
 
 import pandas as pd
 import streamlit as st
 
-from cervix.bundle import ModelSession
+from cervix.bundle import Bundle, Model, ModelSession
+from cervix.evaluation.heldout import load_predictions, task_scores
+from cervix.evaluation.metrics import Interval
 from cervix.patients.explanation import explain_patient
 from cervix.patients.figures import contribution_figure
 from cervix.patients.reading import PatientTable
+from cervix.patients.scoring import BIOPSY_TASK, score_patients
+from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
-from pages.parts.frame import STILL_CHART
+from cervix.provenance import provenance_of
+from pages.parts.frame import STILL_CHART, show_metrics
+
+MODELS = {"risk-factors": "Risk factors only", "risk-factors-with-tests": "With other tests"}
 
 
-def show_problems(table: PatientTable) -> None:
+@st.cache_data(show_spinner=False, hash_funcs={Bundle: lambda bundle: bundle.sha256, Model: lambda model: model.id})
+def held_out_auroc(bundle: Bundle, model: Model) -> Interval:
+    """How well the model ranks women it never saw, on its first question."""
+    return task_scores(load_predictions(bundle, model), model.derived_tasks[0]).auroc()
+
+
+def show_risk_factor_desk(table: PatientTable, bundle: Bundle, key: str) -> None:
+    """Scores of a risk-factor table: how far to trust them, who comes first, and why."""
+    chosen = st.segmented_control(
+        "What the model is told",
+        list(MODELS),
+        default="risk-factors",
+        format_func=MODELS.__getitem__,
+        key="patients_model",
+        help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
+    )
+    session = bundle.session(chosen or "risk-factors")
+    bar = st.progress(0.0, "Scoring …")
+    scores = score_patients(
+        table, session, on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,}")
+    )
+    bar.empty()
+    show_counts(scores, f"risk ≥ {session.model.threshold(BIOPSY_TASK):.1%}", table.rows_left_out)
+    auroc = held_out_auroc(bundle, session.model)
+    st.info(
+        f"**{session.model.title}: held-out AUROC {auroc.value:.2f}** "
+        f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}; 0.5 is chance). "
+        f"{' '.join(session.model.limits)} No guideline action is shown: the outcome is not CIN3+."
+    )
+    list_side, why_side = st.columns([2, 3])
+    with list_side:
+        row = show_work_list(scores, f"{session.model.id}-{key}")
+    with why_side:
+        show_explanation(table, scores, session, row)
+    download_scores(scores, bundle, session.model)
+
+
+def show_counts(scores: pd.DataFrame, limit: str, rows_left_out: int) -> None:
+    """How many were scored, flagged, not answered and left out."""
+    show_metrics(
+        {
+            "Patients scored": (f"{len(scores):,}", "in the table"),
+            "Flagged": (f"{int(scores['flagged'].sum()):,}", limit),
+            "No answer": (f"{int(scores['abstained'].sum()):,}", "too little known"),
+            "Rows left out": (f"{rows_left_out:,}", "with problems"),
+        }
+    )
+
+
+def download_scores(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
+    """The scores as CSV, with provenance in every row."""
+    st.download_button(
+        "Download the scores (CSV)",
+        lambda: provenance_of(bundle, model.id).stamp(scores.reset_index()).to_csv(index=False).encode(),
+        file_name="patient-scores.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key="patients_download",
+    )
+
+
+def show_problems(table: PatientTable | VisitTable) -> None:
     """Which rows were left out and what each cell may hold."""
     if not table.problems:
         return

@@ -41,7 +41,8 @@ class Cohort:
         The visit CSV: ``patient_id, visit_date, age`` and codes; one row a visit, ordered by woman and date. Beside
         it the truth at each visit, before treatment, ``latent_state`` and ``latent_biopsied``, which is not written.
     latent : DataFrame
-        The truth after each visit, in the same order; for outcomes and evaluation, never an input.
+        The truth after each visit, in the same order, and ``state_at_visit`` before its treatment; for outcomes and
+        evaluation, never an input.
     """
 
     visits: pd.DataFrame
@@ -106,15 +107,17 @@ def _joined(parts: list[Histories], women: int, seed: int) -> Cohort:
     for column in CODE_COLUMNS:
         visits[column] = visits[column].astype(object).where(visits[column].notna(), "")
     shown = ["patient_id", "visit_date", "age", *CODE_COLUMNS, *FACTOR_COLUMNS]
-    latent = visits[["patient_id", "visit_date", *(AFTER_PREFIX + name for name in LATENT_COLUMNS)]]
+    latent = visits[["patient_id", "visit_date", "state", "was_glandular", *(AFTER_PREFIX + name for name in LATENT_COLUMNS)]]
+    latent = latent.rename(columns={"state": "state_at_visit", "was_glandular": "glandular_at_visit"})
     states = visits[["state", "biopsied"]].add_prefix(LATENT_PREFIX)
     return Cohort(visits[shown].join(states), _readable(latent.rename(columns=lambda name: name.removeprefix(AFTER_PREFIX))))
 
 
 def _readable(latent: pd.DataFrame) -> pd.DataFrame:
-    yes_no = {name: np.where(latent[name], "yes", "no") for name in ("infected", "glandular")}
+    yes_no = {name: np.where(latent[name], "yes", "no") for name in ("infected", "glandular", "glandular_at_visit")}
+    states = {name: np.array(STATES)[latent[name]] for name in ("state_at_visit", "state")}
     years = {name: latent[name].round(4) for name in ("years_to_cin2", "years_to_cin3", "observed_years")}
-    return latent.assign(state=np.array(STATES)[latent["state"]], **yes_no, **years)
+    return latent.assign(**states, **yes_no, **years)
 
 
 def write_cohort(cohort: Cohort, folder: Path, recipe_path: Path, seed: int) -> None:

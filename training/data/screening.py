@@ -32,9 +32,9 @@ class Histories:
     ----------
     visits : DataFrame
         One row a visit, ordered by woman and time: ``woman, time`` (calendar year), ``age`` (years), the columns of the
-        visit CSV, None where not done or not known, and ``state, biopsied`` at the visit. The truth after the visit and
-        its treatment: ``after_state, after_infected, after_glandular, after_years_to_cin2, after_years_to_cin3`` (``inf``:
-        never) and ``after_observed_years``, how long she was followed.
+        visit CSV, None where not done or not known, and ``state, was_glandular, biopsied`` at the visit. The truth after
+        the visit and its treatment: ``after_state, after_infected, after_glandular, after_years_to_cin2,
+        after_years_to_cin3`` (``inf``: never) and ``after_observed_years``, how long she was followed.
     women : DataFrame
         One row a woman: ``woman`` and her constant factors.
     """
@@ -133,6 +133,7 @@ class _Desk:
         rows["histology"] = np.where(biopsied & ~lost[2], histology, none)
         rows["treatment"] = np.where(treatment == "", none, treatment)
         rows["state"] = state
+        rows["was_glandular"] = glandular
         rows["biopsied"] = biopsied
         self._plan_next(
             due, time, with_cytology & (cytology != "NILM") & (cytology != "UNSAT"), known_positive, seen, treatment, wants_hpv

@@ -58,7 +58,7 @@ class PrepareVisits(keras.layers.Layer):  # type: ignore[misc]  # untyped base c
         missing, never = ops.isnan(features), ops.isnan(gap_years)
         known = ops.where(missing, _constant(self.median), features)
         scaled = ops.clip((known - _constant(self.mean)) / _constant(self.spread), -3.0, 3.0)
-        gap = ops.log1p(ops.maximum(ops.where(never, 0.0, gap_years), 0.0))
+        gap = ops.log(1.0 + ops.maximum(ops.where(never, 0.0, gap_years), 0.0))  # Log1p has no ONNX operator
         gap = ops.where(never, 0.0, (gap - _constant(self.gap_mean)) / _constant(self.gap_spread))
         columns = ops.convert_to_tensor([column for column, _ in self.steps], "int32")
         reached = ops.take(known, columns, axis=-1) >= _constant([grade for _, grade in self.steps])

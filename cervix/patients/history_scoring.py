@@ -1,0 +1,97 @@
+"""Score a visit table with the history model: one answer a woman."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cervix.bundle import ModelSession
+from cervix.bundle.manifest import DerivedTask
+from cervix.patients.scoring import feature_names
+from cervix.patients.sequences import Histories, encode
+from cervix.patients.visit_vocabulary import AGE, VISIT_DATE
+from cervix.patients.visits import VisitTable
+from cervix.patients.vocabulary import PATIENT_ID
+
+BATCH_WOMEN = 4096
+OUTPUTS = ["probabilities", "member_risk", "results_known"]
+
+
+def histories_of(table: VisitTable, session: ModelSession) -> Histories:
+    """The table's histories as the model reads them."""
+    return encode(table.frame, feature_names(session))
+
+
+def score_visits(
+    table: VisitTable, session: ModelSession, *, on_progress: Callable[[int, int], None] | None = None
+) -> pd.DataFrame:
+    """Score every woman after her last visit. Pure.
+
+    Parameters
+    ----------
+    on_progress : callable, optional
+        Called with (women done, women in all) after each batch.
+
+    Returns
+    -------
+    DataFrame
+        Index ``row``: line of her last visit. ``patient_id, last_visit, age`` (of the last visit that has it), ``visits``;
+        ``risk_<task>`` of every question of the manifest, 0..1; ``lowest, highest`` of the ensemble's networks for the
+        first question; ``flagged`` at its threshold; ``results_known`` visits with a test result; ``abstained``. Where the
+        model abstains, the risks are NaN.
+    """
+    histories = histories_of(table, session)
+    women = len(histories)
+    answers = answer_histories(histories, session, on_progress=on_progress)
+    tasks = session.model.derived_tasks
+    abstained = answers["results_known"] < session.model.abstention_limit("results_known")
+    last = table.frame.iloc[histories.first + histories.lengths - 1]
+    ages = table.frame.groupby(np.repeat(np.arange(women), histories.lengths))[AGE].last()
+    scores = pd.DataFrame(
+        {
+            PATIENT_ID: histories.patient_ids,
+            "last_visit": last[VISIT_DATE].to_numpy(),
+            AGE: ages.to_numpy(),
+            "visits": histories.lengths,
+        },
+        index=last.index,
+    )
+    nowhere = np.float32(np.nan)
+    for task in tasks:
+        risk = task_risk(answers["probabilities"], session.model.classes, task)
+        scores[f"risk_{task.id}"] = np.where(abstained, nowhere, risk)
+    scores["lowest"] = np.where(abstained, nowhere, answers["member_risk"].min(axis=1))
+    scores["highest"] = np.where(abstained, nowhere, answers["member_risk"].max(axis=1))
+    first = tasks[0].id
+    scores["flagged"] = ~abstained & (scores[f"risk_{first}"].to_numpy() >= session.model.threshold(first))
+    scores["results_known"] = answers["results_known"]
+    scores["abstained"] = abstained
+    return scores
+
+
+def answer_histories(
+    histories: Histories, session: ModelSession, *, on_progress: Callable[[int, int], None] | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """The graph's answers for every woman, in batches of about equal length: ``probabilities, member_risk, results_known``."""
+    women = np.arange(len(histories))
+    answers: dict[str, NDArray[np.float32]] = {}
+    done = 0
+    for batch in histories.batches(BATCH_WOMEN, women):
+        for name, values in session.run(histories.padded(batch), OUTPUTS).items():
+            answers.setdefault(name, np.empty((len(women), *values.shape[1:]), np.float32))[batch] = values
+        done += len(batch)
+        if on_progress:
+            on_progress(done, len(women))
+    return answers
+
+
+def trajectory(histories: Histories, woman: int, session: ModelSession) -> NDArray[np.float32]:
+    """Risk of the first question as it stood after each of her visits, ``(visits,)``."""
+    arrays = histories.padded(np.array([woman]))
+    return np.asarray(session.run(arrays, ["trajectory"])["trajectory"][0], np.float32)
+
+
+def task_risk(probabilities: NDArray[np.float32], classes: list[str], task: DerivedTask) -> NDArray[np.float32]:
+    """Probability of a question's yes ``(n,)`` from those of the courses ``(n, classes)``."""
+    return np.asarray(probabilities[:, [classes.index(name) for name in task.positive]].sum(axis=1), np.float32)

@@ -1,0 +1,106 @@
+"""Which cases to label next: strategies that see predictions, never outcomes.
+
+Settles 2009 (entropy, margin); Houlsby et al. 2011, arXiv:1112.5745 and Gal et al. 2017, arXiv:1703.02910 (BALD by Monte
+Carlo dropout); Sener & Savarese 2018, arXiv:1708.00489 (k-centre).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PoolView:
+    """What a strategy may look at.
+
+    Attributes
+    ----------
+    probabilities : (n, classes)
+    passes : (t, n, classes) probabilities under dropout
+    state : (n, units) of the network, for distances
+    abnormal : (n,) whether her history holds an abnormal result
+    labelled, open : positions that have a label, and that may be asked for
+    """
+
+    probabilities: Floats
+    passes: Callable[[], Floats]
+    state: Floats
+    abnormal: NDArray[np.bool_]
+    labelled: Ints
+    open: Ints
+    candidates: int
+
+
+Strategy = Callable[[PoolView, int, np.random.Generator], Ints]
+
+
+def entropy(probabilities: Floats) -> Floats:
+    """Shannon entropy in nats of each row ``(…, classes)``."""
+    return np.asarray(-(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(axis=-1))
+
+
+def at_random(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
+    """Any."""
+    return np.asarray(rng.choice(view.open, count, replace=False), np.int64)
+
+
+def by_entropy(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
+    """The widest spread over the classes."""
+    return _highest(view, entropy(view.probabilities), count, rng)
+
+
+def by_margin(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
+    """The closest race between the two most probable classes."""
+    best = np.sort(view.probabilities, axis=1)
+    return _highest(view, best[:, -2] - best[:, -1], count, rng)
+
+
+def by_bald(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
+    """Where networks under dropout are each sure and disagree: entropy of the mean minus mean of the entropies."""
+    passes = view.passes()
+    return _highest(view, entropy(passes.mean(axis=0)) - entropy(passes).mean(axis=0), count, rng)
+
+
+def abnormal_first(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
+    """Women with an abnormal result, the uncertain ones first; then the others."""
+    return _highest(view, entropy(view.probabilities) + 10.0 * view.abnormal, count, rng)
+
+
+def diverse(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
+    """Of the most uncertain, greedily those farthest from all that are labelled or chosen already."""
+    candidates = _highest(view, entropy(view.probabilities), min(count * view.candidates, len(view.open)), rng)
+    state = view.state[candidates]
+    nearest = _distance(state, view.state[view.labelled]).min(axis=1)
+    chosen = []
+    for _ in range(count):
+        pick = int(nearest.argmax())
+        chosen.append(pick)
+        nearest = np.minimum(nearest, _distance(state, state[pick : pick + 1])[:, 0])
+        nearest[pick] = -1.0
+    return candidates[chosen]
+
+
+STRATEGIES: dict[str, tuple[str, Strategy]] = {
+    "random": ("Random", at_random),
+    "entropy": ("Entropy", by_entropy),
+    "margin": ("Margin", by_margin),
+    "bald": ("BALD, Monte Carlo dropout", by_bald),
+    "abnormal-first": ("Abnormal history first, then uncertain", abnormal_first),
+    "diverse": ("Uncertain and diverse (k-centre)", diverse),
+}
+
+
+def _highest(view: PoolView, score: Floats, count: int, rng: np.random.Generator) -> Ints:
+    """The open cases with the highest score, ties in drawn order."""
+    shuffled = rng.permutation(view.open)
+    return np.asarray(shuffled[np.argsort(-score[shuffled], kind="stable")[:count]], np.int64)
+
+
+def _distance(one: Floats, other: Floats) -> Floats:
+    squared = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2 * one @ other.T
+    return np.asarray(np.maximum(squared, 0.0))
