@@ -21,7 +21,7 @@ with slides:
     st.write("Upload a whole-slide image or take the sample. Tiles are scored live; click one to see why.")
 with patients:
     st.page_link("patients.py", label="**Score a patient table**", icon=":material/groups:")
-    st.write("Upload a risk-factor CSV or take the sample. Select a patient to see what drives her risk.")
+    st.write("Upload screening visits or risk factors, or take a sample. Select a woman to see how her risk came about.")
 with performance:
     st.page_link("performance.py", label="**Check the figures**", icon=":material/monitoring:")
     st.write("Confusion matrices and ROC curves from cases the models never saw, beside simple rivals and papers.")

@@ -1,14 +1,36 @@
 """Performance: held-out figures, computed from the bundle's predictions on the spot."""
 
+import pandas as pd
 import streamlit as st
 
+from cervix.bundle import Bundle, Model
 from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import METRIC_TITLES, METRICS, comparison_table, figures_table
 from cervix.evaluation.figures import binary_counts, confusion_figure, roc_figure
 from cervix.evaluation.heldout import class_confusion, group_errors, load_predictions, load_table, task_scores
+from cervix.evaluation.metrics import BinaryReport
 from pages.parts.frame import CLASS_TITLES, STILL_CHART, bundle_or_stop, sentence_case, show_metrics
 
 CANNOT_SEE_BEYOND = 0.9995
+# Of more, and rarer, classes the most probable one is nearly always the same: a matrix of them says nothing.
+MOST_CLASSES_SHOWN = 3
+ALWAYS_NO = "always-no"
+
+BY_BUNDLE = {Bundle: lambda bundle: bundle.sha256, Model: lambda model: model.id}
+
+
+@st.cache_data(show_spinner="Drawing 1,000 bootstrap samples …", hash_funcs=BY_BUNDLE)
+def held_out_report(bundle: Bundle, model: Model, task_id: str) -> BinaryReport:
+    """Every figure of one question, once per bundle."""
+    task = next(task for task in model.derived_tasks if task.id == task_id)
+    return task_scores(load_predictions(bundle, model), task).report(model.threshold(task_id))
+
+
+@st.cache_data(show_spinner="Comparing with simple rivals …", hash_funcs=BY_BUNDLE)
+def rivals(bundle: Bundle, model: Model, task_id: str) -> pd.DataFrame:
+    """The comparison table of one question, once per bundle."""
+    return comparison_table(bundle, model, next(task for task in model.derived_tasks if task.id == task_id))
+
 
 st.title("Performance")
 bundle = bundle_or_stop()
@@ -32,7 +54,7 @@ threshold = model.threshold(task.id)
 try:
     predictions = load_predictions(bundle, model)
     scores = task_scores(predictions, task)
-    report = scores.report(threshold)
+    report = held_out_report(bundle, model, task.id)
 except EvaluationError as error:
     st.error(str(error))
     st.stop()
@@ -42,20 +64,24 @@ st.caption(
     f"{report.groups:,} independent groups), {model.evaluation.split}; {model.evaluation.precision} variant. "
     f"Threshold {threshold:.3g}. Brackets and ranges are 95 % intervals."
 )
-show_metrics(
-    {
-        METRIC_TITLES[name]: (
-            f"{report.metrics[name].value:.3f}",
-            f"{report.metrics[name].low:.3f}–{report.metrics[name].high:.3f}",
-        )
+shown = {
+    METRIC_TITLES[name]: (
+        (f"{report.metrics[name].value:.3f}", f"{report.metrics[name].low:.3f}–{report.metrics[name].high:.3f}")
         if name in report.metrics
         else ("–", "no case to compute it on")
-        for name in METRICS
-    }
-)
+    )
+    for name in METRICS
+}
+if any(baseline.id == ALWAYS_NO for baseline in model.evaluation.baselines):
+    value, interval = shown[METRIC_TITLES["accuracy"]]
+    shown[METRIC_TITLES["accuracy"]] = (value, f"{interval}; always no {1 - report.positives / report.n:.3f}")
+show_metrics(shown)
 
-positive = " or ".join(CLASS_TITLES[label] for label in task.positive)
-negative = " or ".join(CLASS_TITLES[label] for label in task.negative)
+few_classes = len(model.classes) <= MOST_CLASSES_SHOWN
+positive, negative = (
+    " or ".join(CLASS_TITLES[label] for label in side) if few_classes else answer
+    for side, answer in ((task.positive, "Yes"), (task.negative, "No"))
+)
 confusion_side, roc_side = st.columns(2)
 with confusion_side:
     st.subheader("Confusion matrix")
@@ -69,7 +95,7 @@ with roc_side:
     st.plotly_chart(roc_figure(scores, report.metrics["auroc"], threshold), key="performance_roc", config=STILL_CHART)
     if report.metrics["auroc"].low > CANNOT_SEE_BEYOND:
         st.caption("A bootstrap cannot reach beyond its sample: an interval of 1.000–1.000 is no proof of perfection.")
-if len(model.classes) > 2:
+if 2 < len(model.classes) <= MOST_CLASSES_SHOWN:
     st.subheader("All classes")
     st.plotly_chart(
         confusion_figure(class_confusion(predictions, model.classes), CLASS_TITLES),
@@ -86,9 +112,7 @@ st.caption(
 )
 
 st.subheader("Beside simple rivals and the published figures")
-table = comparison_table(bundle, model, task).rename(
-    columns={"source": "Source", "computed on": "Computed on", **METRIC_TITLES}
-)
+table = rivals(bundle, model, task.id).rename(columns={"source": "Source", "computed on": "Computed on", **METRIC_TITLES})
 st.dataframe(table, hide_index=True, key="performance_table")
 st.caption(
     "Rivals are called at 0.5, the model at its own threshold: AUROC compares them fairly. Published figures come "

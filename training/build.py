@@ -24,8 +24,10 @@ from cervix.files import replacing, sha256_of
 from cervix.settings import PROJECT_ROOT
 
 BUNDLE_NAME = "cervix-demonstration"
-BUNDLE_VERSION = "0.2.0"
+BUNDLE_VERSION = "0.3.0"
 CHANGELOG = [
+    "0.3.0: history model on simulated screening histories and hybrid on made-up pairs, both new. A linear path from block 4 "
+    "joins the slide model. Risk-factor models: repeated cross-validation, and the steps by which 0.99 arises.",
     "0.2.0: slide model with block 5 fine-tuned under stain augmentation and novelty measured on block 4; the published "
     "recipe, search, robustness and Grad-CAM checks recorded. Larger validation split, same test source images.",
     "0.1.0: first bundle. Slide model on frozen VGG16 features; risk-factor LSTM with and without other tests.",
@@ -41,6 +43,8 @@ RECORDED_PACKAGES = (
     "scikit-learn",
     "numpy",
     "pandas",
+    "hpvsim",
+    "starsim",
 )
 
 

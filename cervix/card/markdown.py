@@ -6,6 +6,7 @@ import pandas as pd
 
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import CalibrationTest
 from cervix.evaluation.comparison import comparison_table
 from cervix.evaluation.heldout import load_table
 
@@ -68,9 +69,12 @@ def _model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield from _bullets(f"{item.task}: {item.value:.3g}. {_sentence(item.chosen_by)}" for item in model.thresholds)
     parameters = ", ".join(f"{name} {value:.3g}" for name, value in model.calibration.parameters.items())
     yield from _bullets([f"Calibration: {model.calibration.method} ({parameters}), fitted on {model.calibration.fitted_on}."])
+    yield from _bullets(_calibration_test(test) for test in model.calibration.tests)
     yield from _bullets(f"Abstains on {item.output} {item.limit:.3g}: {item.chosen_by}." for item in model.abstention)
     if model.slide_rule:
         yield from _bullets([f"Slide rule: {_sentence(model.slide_rule.chosen_by)}"])
+    if model.acquisition:
+        yield from _bullets([f"Label queue: {model.acquisition.strategy} first, {model.acquisition.chosen_by}."])
     yield from ("", "### Variants", "")
     yield _frame(
         [
@@ -112,7 +116,7 @@ def _model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
                         *(f"{data.counts[split].get(label, 0):,}" for label in classes),
                         f"{data.groups[split]:,}",
                     )
-                    for split in ("train", "validation", "test")
+                    for split in ("train", "validation", "calibration", "test")
                     if split in data.counts
                 ),
             )
@@ -127,6 +131,16 @@ def _model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
         yield from _bullets([f"{len(model.features.names)} features: {', '.join(model.features.names)}."])
         yield from _bullets(f"In the graph: {step}" for step in model.features.steps_in_graph)
     yield ""
+
+
+def _calibration_test(test: CalibrationTest) -> str:
+    value, low, high = test.observed_expected
+    verdict = "passed" if test.passed else "not passed, so no guideline action may be shown"
+    return (
+        f"Calibration test of {test.task}: {verdict}. Observed over expected {value:.2f} ({low:.2f}–{high:.2f}), calibration "
+        f"error {test.ece[0]:.4f}, Spiegelhalter's p {test.p_value:.3f}; {test.n:,} cases, {test.events} events. "
+        f"Rule: {test.rule}."
+    )
 
 
 def _sentence(text: str) -> str:

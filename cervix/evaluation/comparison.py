@@ -7,7 +7,7 @@ from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.heldout import load_predictions, task_scores
 from cervix.evaluation.metrics import BinaryReport, Interval
 
-METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auroc")
+METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auroc", "average_precision")
 METRIC_TITLES = {
     "accuracy": "Accuracy",
     "recall": "Sensitivity (recall)",

@@ -13,7 +13,11 @@ from cervix.settings import get_settings
 from cervix.slides.decision import CLASS_TITLES as SLIDE_CLASS_TITLES
 
 STILL_CHART = {"displayModeBar": False}
-CLASS_TITLES = {**SLIDE_CLASS_TITLES, "no": "Negative", "yes": "Positive"}
+CLASS_TITLES = {
+    **SLIDE_CLASS_TITLES,
+    "no": "Negative", "yes": "Positive",
+    "squamous": "Squamous CIN2+", "glandular": "Glandular CIN2+",
+}  # fmt: skip
 
 
 @st.cache_resource(show_spinner="Checking the bundle: hashes, signatures, golden vectors …")

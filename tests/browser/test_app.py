@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from cervix.patients.visit_sample import sample_visits_csv
 from tests.browser.chromium import CHROMIUM, LAUNCH_OPTIONS
 from tests.browser.server import free_port, running_app
 
@@ -159,13 +160,28 @@ def test_the_real_uci_table_is_uploaded_scored_and_explained(page: Page, address
     assert NOTICE in table[1]
 
 
+def test_a_visit_file_is_uploaded_scored_and_downloaded(page: Page, address: str, tmp_path: Path) -> None:
+    visits = tmp_path / "visits.csv"
+    visits.write_text(sample_visits_csv(), encoding="utf-8")
+    page.goto(f"{address}/patients")
+    page.locator("input[type=file]").set_input_files(visits)
+    page.get_by_text("risk after each visit").wait_for()
+    expect(page.get_by_test_id("stMetric").filter(has_text="Patients scored")).to_contain_text("40")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the scores (CSV)").click()
+    table = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert len(table) == 41
+    assert "risk_cin3-5y" in table[0]
+    assert NOTICE in table[1]
+
+
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 @pytest.mark.parametrize(
     ("path", "landmark"),
     [
         ("", "golden replays passed"),
         ("slides", "Upload a slide or try the sample"),
-        ("patients", "Upload a table or try the sample"),
+        ("patients", "Upload a table or try a sample"),
         ("performance", "Beside simple rivals"),
         ("performance", "The published recipe, reproduced"),
         ("model_card", "Held-out figures"),

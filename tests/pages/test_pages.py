@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from cervix import RESEARCH_NOTICE
 from cervix.patients.sample import sample_table_csv
+from cervix.patients.visit_sample import sample_visits_csv
 from cervix.settings import PROJECT_ROOT
 from cervix.slides.phantom import phantom_region
 
@@ -65,7 +66,7 @@ def test_overview_says_what_is_loaded_and_where_it_runs() -> None:
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Bundle"].endswith("verified")
     assert shown["Scoring runs on"] == "CPU"
-    assert shown["Models"] == "3"
+    assert shown["Models"] == "5"
 
 
 def test_the_sample_table_is_scored_and_explained() -> None:
@@ -76,6 +77,32 @@ def test_the_sample_table_is_scored_and_explained() -> None:
     assert {metric.label: metric.value for metric in app.metric}["Patients scored"] == "60"
     assert "exactly additive" in texts(app)
     assert len(app.dataframe[0].value) == 60
+
+
+def test_sample_visits_are_scored_and_ranked_and_a_womans_risk_is_followed() -> None:
+    app = open_page("patients.py")
+    app.button(key="patients_sample_visits").click().run()
+    assert not app.exception
+    assert "not real patients" in texts(app)
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert (shown["Patients scored"], shown["No answer"]) == ("40", "1")
+    ranked = app.dataframe[0].value
+    risk = ranked["CIN2+ in 3 years"].dropna()
+    assert list(risk) == sorted(risk, reverse=True)
+    assert ranked["Flag"].iloc[-1] == "no answer"
+    assert "risk after each visit" in texts(app)
+    assert "simulated women" in texts(app)
+
+
+def test_a_visit_table_with_bad_rows_lists_them_and_scores_the_rest() -> None:
+    lines = sample_visits_csv(5).splitlines()
+    lines[2] = lines[2].replace("NILM", "PAP IV")
+    app = open_page("patients.py")
+    app.file_uploader(key="patients_upload").upload("visits.csv", "\n".join(lines).encode(), "text/csv").run()
+    assert not app.exception
+    problem = app.dataframe[0].value.iloc[0]
+    assert (problem["Row"], problem["Column"], problem["Found"]) == (3, "cytology", "PAP IV")
+    assert {metric.label: metric.value for metric in app.metric}["Patients scored"] == "5"
 
 
 def test_an_uploaded_table_lists_its_problems_and_keeps_the_good_rows() -> None:
