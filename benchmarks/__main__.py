@@ -1,4 +1,4 @@
-"""``python -m benchmarks slide | memory | start | patients``: a table of medians, each beside its reference."""
+"""``python -m benchmarks slide | memory | start | patients | histories | figures``: a table of medians, each beside its reference."""
 
 import argparse
 import statistics
@@ -15,10 +15,13 @@ import pandas as pd
 import psutil
 
 from cervix.bundle import load_bundle
+from cervix.evaluation.heldout import load_predictions, task_scores
 from cervix.patients.explanation import explain_patient
+from cervix.patients.history_scoring import answer_histories, histories_of
 from cervix.patients.reading import read_patients
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.scoring import score_patients
+from cervix.patients.visits import read_visits
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.grid import lay_grid
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
@@ -30,12 +33,14 @@ MEMORY_LIMIT_MB = 800
 START_LIMIT_S = 6.0
 RATIO_WANTED = 0.90
 BIG_SLIDE_PX = 10_000
+HISTORIES_LIMIT_S = 3.0
 
 
 def main() -> None:
     """Run one benchmark and print its table."""
     programs: dict[str, Callable[[int], pd.DataFrame]] = {
         "slide": slide, "memory": memory, "start": start, "patients": patients,
+        "histories": histories, "figures": figures,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=list(programs))
@@ -141,6 +146,57 @@ def start(runs: int) -> pd.DataFrame:
     return pd.DataFrame(
         {"runs": [runs], "first usable page, s": [round(statistics.median(seconds), 2)], "wanted": [f"<= {START_LIMIT_S}"]}
     )
+
+
+def histories(runs: int) -> pd.DataFrame:
+    """100,000 women with 5 visits each: seconds to read, encode and score, each beside what is wanted of it."""
+    women, visits = 100_000, 5
+    rng = np.random.default_rng(0)
+    rows = women * visits
+    frame = pd.DataFrame(
+        {
+            "patient_id": np.repeat([f"W{number}" for number in range(women)], visits),
+            "visit_date": pd.to_datetime("2010-01-01") + pd.to_timedelta(np.tile(np.arange(visits) * 800, women), "D"),
+            "age": np.tile(np.arange(visits) * 2, women) + np.repeat(rng.integers(25, 60, women), visits),
+            "cytology": rng.choice(["NILM", "ASC-US", "LSIL", "HSIL", ""], rows, p=[0.88, 0.05, 0.03, 0.01, 0.03]),
+            "hpv_result": rng.choice(["negative", "positive", ""], rows, p=[0.35, 0.05, 0.6]),
+        }
+    )
+    content = frame.to_csv(index=False).encode()
+    session = load_bundle(get_settings().bundle_dir, device="cpu").session("history")
+    taken: dict[str, list[float]] = {"read": [], "encode": [], "score": []}
+    for _ in range(runs):
+        started = time.perf_counter()
+        table = read_visits(content)
+        taken["read"].append(time.perf_counter() - started)
+        started = time.perf_counter()
+        encoded = histories_of(table, session)
+        taken["encode"].append(time.perf_counter() - started)
+        started = time.perf_counter()
+        answer_histories(encoded, session)
+        taken["score"].append(time.perf_counter() - started)
+    wanted = {"read": "–", "encode": "–", "score": f"at most {HISTORIES_LIMIT_S:g}"}
+    return pd.DataFrame(
+        [
+            {"step": step, "women": f"{women:,} with {visits} visits", "median_s": round(statistics.median(times), 2),
+             "wanted_s": wanted[step]}
+            for step, times in taken.items()
+        ]
+    )  # fmt: skip
+
+
+def figures(runs: int) -> pd.DataFrame:
+    """Every figure of the history model's first question with its bootstrap intervals, first time and again."""
+    bundle = load_bundle(get_settings().bundle_dir, device="cpu")
+    model = bundle.manifest.model("history")
+    task = model.derived_tasks[0]
+    times = []
+    for _ in range(runs + 1):
+        started = time.perf_counter()
+        report = task_scores(load_predictions(bundle, model), task).report(model.threshold(task.id))
+        times.append(time.perf_counter() - started)
+    again = round(statistics.median(times[1:]), 2)
+    return pd.DataFrame([{"held-out women": report.n, "first_s": round(times[0], 2), "again_median_s": again}])
 
 
 def patients(runs: int) -> pd.DataFrame:

@@ -2,7 +2,23 @@
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
+
+
+@keras.saving.register_keras_serializable("cervix")
+class Standardise(keras.layers.Layer):  # type: ignore[misc]  # untyped base class
+    """Minus the training mean, over the training spread ``(N, features)``.
+
+    Constants are made while tracing: what Keras' own layer holds would be exported as an input of the graph.
+    """
+
+    def __init__(self, mean: list[float], spread: list[float], **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.mean, self.spread = mean, spread
+
+    def call(self, values):  # type: ignore[no-untyped-def]
+        return (values - ops.convert_to_tensor(self.mean, "float32")) / ops.convert_to_tensor(self.spread, "float32")
 
 
 def dense_part(inputs: NDArray[np.float32], classes: int, hidden: int, dropout: float, weight_decay: float) -> keras.Model:
@@ -13,9 +29,7 @@ def dense_part(inputs: NDArray[np.float32], classes: int, hidden: int, dropout: 
     inputs : (n, features) training rows; means and spreads are theirs
     """
     spread = inputs.std(axis=0)
-    standardise = keras.layers.Normalization(
-        mean=inputs.mean(axis=0), variance=np.square(np.where(spread > 0, spread, 1.0)), name="standardise"
-    )
+    standardise = Standardise(inputs.mean(axis=0).tolist(), np.where(spread > 0, spread, 1.0).tolist())
     regulariser = keras.regularizers.L2(weight_decay)
     raw = keras.Input((inputs.shape[1],))
     x = keras.layers.Dense(hidden, activation="relu", kernel_regularizer=regulariser)(standardise(raw))
