@@ -1,4 +1,4 @@
-"""``python -m benchmarks slide | memory | start | patients | histories | figures``: a table of medians, each beside its reference."""
+"""``python -m benchmarks WHAT``: a table of medians of speed or memory, each beside its reference or what is wanted."""
 
 import argparse
 import statistics

@@ -16,7 +16,12 @@ Block = str | pd.DataFrame
 
 def model_card(bundle: Bundle) -> str:
     """The card of the whole bundle as Markdown."""
-    return "\n".join(block if isinstance(block, str) else _markdown_table(block) for block in card_blocks(bundle))
+    return card_text(card_blocks(bundle))
+
+
+def card_text(blocks: Iterable[Block]) -> str:
+    """The lines of a card as one Markdown text."""
+    return "\n".join(block if isinstance(block, str) else _markdown_table(block) for block in blocks)
 
 
 def card_blocks(bundle: Bundle) -> Iterator[Block]:

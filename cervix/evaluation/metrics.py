@@ -1,5 +1,6 @@
 """Metrics of binary decisions, each with a 95 % interval that respects groups."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -15,6 +16,8 @@ CONFIDENCE = 0.95
 BOOTSTRAP_REPLICATES = 1000
 BOOTSTRAP_SEED = 0
 CALIBRATION_BINS = 10
+Ranking = Literal["auroc", "average_precision"]
+WHOLE: dict[Ranking, Callable[..., float]] = {"auroc": roc_auc_score, "average_precision": average_precision_score}
 
 
 class Interval(NamedTuple):
@@ -104,7 +107,8 @@ def binary_report(
     counts = {name: int(mask.sum()) for name, mask in cells.items()}
     wilson: dict[str, Interval] = {}
     bootstrap: dict[str, Interval] = {}
-    weights = _group_weights(groups)
+    unique, member_of = np.unique(groups, return_inverse=True)
+    weights = _group_weights(member_of)
     for name, right, among in (
         ("accuracy", positive == called, np.ones_like(positive)),
         ("precision", positive, called),
@@ -113,15 +117,16 @@ def binary_report(
     ):
         if among.any():
             hits, size = int((right & among).sum()), int(among.sum())
-            wilson[name] = wilson_interval(hits, size, effective_n=len(np.unique(groups[among])))
+            wilson[name] = wilson_interval(hits, size, effective_n=len(np.unique(member_of[among])))
             bootstrap[name] = _percentile(hits / size, _sums(weights, right & among), _sums(weights, among))
     if positive.any():
         tp, fp, fn = (_sums(weights, cells[name]) for name in ("tp", "fp", "fn"))
         f1 = 2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"])
         bootstrap["f1"] = _percentile(f1, 2 * tp, 2 * tp + fp + fn)
-        if not positive.all():
-            bootstrap["auroc"] = _auroc(positive, score, weights)
-        bootstrap["average_precision"] = _average_precision(positive, score, weights)
+        replicates = _ranking_replicates(positive, score, weights)
+        for metric, whole in WHOLE.items():
+            if metric != "auroc" or not positive.all():
+                bootstrap[metric] = _interval(float(whole(positive, score)), replicates[metric])
     error = np.square(score - positive)
     bootstrap["brier"] = _percentile(float(error.mean()), _sums(weights, error), weights.sum(axis=1))
     bootstrap["ece"] = _calibration_error(positive, score, weights)
@@ -129,7 +134,7 @@ def binary_report(
         threshold=threshold,
         n=len(positive),
         positives=int(positive.sum()),
-        groups=len(np.unique(groups)),
+        groups=len(unique),
         true_positive=counts["tp"],
         false_positive=counts["fp"],
         false_negative=counts["fn"],
@@ -143,7 +148,7 @@ def auroc_interval(positive: NDArray[np.bool_], score: NDArray[np.floating], gro
     """Area under the ROC curve with its bootstrap interval over groups; needs both classes."""
     if positive.all() or not positive.any():
         raise EvaluationError("AUROC needs both classes", expected="cases with and without", found="only one of them")
-    return _auroc(positive, score, _group_weights(groups))
+    return ranking_interval("auroc", positive, score, groups)
 
 
 def bootstrap_mean(values: NDArray[np.floating], groups: NDArray[np.str_]) -> Interval:
@@ -160,7 +165,7 @@ def bootstrap_ratio(numerator: NDArray[np.generic], denominator: NDArray[np.gene
 
 
 def ranking_interval(
-    metric: Literal["auroc", "average_precision"],
+    metric: Ranking,
     positive: NDArray[np.bool_],
     scores: NDArray[np.floating],
     groups: NDArray[np.str_],
@@ -175,19 +180,18 @@ def ranking_interval(
     ----------
     scores, rival : (n,), or (repeats, n) of repeated cross-validation
     """
-    replicates = _auroc_replicates if metric == "auroc" else _average_precision_replicates
-    whole = roc_auc_score if metric == "auroc" else average_precision_score
+    whole = WHOLE[metric]
     weights = _group_weights(groups)
     value, draws = 0.0, np.zeros(len(weights), np.float32)
     for sign, given in ((1, scores), (-1, rival)):
         if given is not None:
             repeats = np.atleast_2d(given)
             value += sign * float(np.mean([whole(positive, score) for score in repeats]))
-            draws += sign * np.mean([replicates(positive, score, weights) for score in repeats], axis=0)
+            draws += sign * np.mean([_ranking_replicates(positive, score, weights)[metric] for score in repeats], axis=0)
     return _interval(value, draws)
 
 
-def _group_weights(groups: NDArray[np.str_]) -> NDArray[np.float32]:
+def _group_weights(groups: NDArray[np.generic]) -> NDArray[np.float32]:
     """How often each case is drawn in each replicate: ``(replicates, n)``."""
     unique, member_of = np.unique(groups, return_inverse=True)
     return _draws(len(unique), BOOTSTRAP_REPLICATES)[:, member_of].astype(np.float32)
@@ -206,40 +210,37 @@ def _draws(count: int, replicates: int) -> NDArray[np.uint8]:
     return counted.reshape(replicates, count).astype(np.uint8)
 
 
-def _auroc(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]) -> Interval:
-    return _interval(float(roc_auc_score(positive, score)), _auroc_replicates(positive, score, weights))
-
-
-def _auroc_replicates(
+def _ranking_replicates(
     positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Weighted Mann-Whitney statistic of every replicate in one matrix product; NaN without one of the classes."""
-    above, below = score[positive], score[~positive]
-    wins = (above[:, None] > below).astype(np.float32) + 0.5 * (above[:, None] == below).astype(np.float32)
-    of_positive, of_negative = weights[:, positive], weights[:, ~positive]
-    won = ((of_positive @ wins) * of_negative).sum(axis=1)
-    return _ratio(won, of_positive.sum(axis=1) * of_negative.sum(axis=1))
+) -> dict[Ranking, NDArray[np.float32]]:
+    """AUROC and average precision of every replicate; NaN where a replicate lacks a class.
 
-
-def _average_precision(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]) -> Interval:
-    whole = float(average_precision_score(positive, score))
-    return _interval(whole, _average_precision_replicates(positive, score, weights))
-
-
-def _average_precision_replicates(
-    positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Mean over the positives of the precision at their score, in every replicate; ties share one precision."""
+    Cases are cut, by falling score, into runs that end where a positive's tie begins or ends: what is drawn within a run
+    is all that either figure needs. AUROC is the weighted Mann-Whitney statistic, ties count half; average precision the
+    mean over the positives of the precision at their score, ties sharing one.
+    """
     order = np.argsort(-score, kind="stable")
-    hit = np.flatnonzero(positive[order])
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
-    end_of_hit = ends[np.searchsorted(ends, hit)]
-    called = np.cumsum(weights[:, order], axis=1)[:, end_of_hit]
-    found_by_hit = np.cumsum(weights[:, order[hit]], axis=1)
-    found = found_by_hit[:, np.searchsorted(hit, end_of_hit, side="right") - 1]
-    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-    gained = (weights[:, order[hit]] * precision).sum(axis=1)
-    return _ratio(gained, found_by_hit[:, -1])
+    falling = score[order]
+    begins = np.flatnonzero(np.append(True, np.diff(falling) != 0))
+    ends = np.append(begins[1:], len(score))
+    tie = np.unique(np.searchsorted(begins, np.flatnonzero(positive[order]), side="right") - 1)
+    cuts = np.unique(np.append(begins[tie], ends[tie][ends[tie] < len(score)]))
+    cuts = np.append(0, cuts[cuts > 0])
+    drawn = weights[:, order]
+    above_positive = drawn * positive[order]
+    called = np.add.reduceat(drawn, cuts, axis=1)
+    found = np.add.reduceat(above_positive, cuts, axis=1)
+    run = np.searchsorted(cuts, begins[tie], side="right") - 1
+    called_until, found_until = np.cumsum(called, axis=1), np.cumsum(found, axis=1)
+    missed_until = called_until - found_until
+    of_tie, beside = found[:, run], called[:, run] - found[:, run]
+    positives, negatives = found_until[:, -1], missed_until[:, -1]
+    won = of_tie * (negatives[:, None] - missed_until[:, run] + 0.5 * beside)
+    precision = np.divide(found_until[:, run], called_until[:, run], out=np.zeros_like(of_tie), where=called_until[:, run] > 0)
+    return {
+        "auroc": _ratio(won.sum(axis=1), positives * negatives),
+        "average_precision": _ratio((of_tie * precision).sum(axis=1), positives),
+    }
 
 
 def expected_calibration_error(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
