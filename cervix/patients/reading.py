@@ -96,7 +96,7 @@ def _match_header(header: list[str], notices: list[str]) -> dict[int, str]:
             "The header is not that of the risk-factor table",
             expected=EXPECTED,
             found=f"{len(RISK_FACTORS) - len(missing)} of {len(RISK_FACTORS)} known columns among {len(header)}",
-            action="Check the delimiter and the header, or start from the sample file.",
+            action="Check the delimiter and the header, or start from a sample: this table, or one row a visit.",
         )
     if missing:
         notices.append(f"Columns missing, taken as not known: {', '.join(missing)}.")

@@ -36,7 +36,7 @@ from cervix.patients.visit_vocabulary import (
     looks_identifying,
     visit_column,
 )
-from cervix.patients.vocabulary import PATIENT_ID, is_patient_id
+from cervix.patients.vocabulary import PATIENT_ID, is_patient_id, recognise
 
 EXPECTED = "the visit table: patient_id, visit_date or age, and results such as cytology and hpv_result; one row a visit"
 EARLIEST_DATE = pd.Timestamp("1900-01-01")
@@ -100,11 +100,8 @@ def read_visits(source: Path | bytes, *, strict: bool = False, today: date | Non
 
 
 def is_visit_header(header: list[str]) -> bool:
-    """Whether a header has a patient, a date or age, and at least one column of results that only visits have."""
-    names = {visit_column(cell) for cell in header}
-    results = names & {"cytology", HPV_ANY, HPV_16, "histology", "colposcopy", "via", "treatment", GENOTYPES}
-    when = VISIT_DATE in names or AGE in names
-    return any(is_patient_id(cell) for cell in header) and when and bool(results) and "Schiller" not in header
+    """Whether a header has more columns of the visit table than of the risk-factor table."""
+    return sum(visit_column(cell) is not None for cell in header) > sum(recognise(cell) is not None for cell in header)
 
 
 def visits_of(table: TextTable, *, strict: bool = False, today: date | None = None) -> VisitTable:

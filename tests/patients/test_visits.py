@@ -214,6 +214,13 @@ class TestHeader:
         assert isinstance(read_table(sample_visits_csv().encode()), VisitTable)
         assert isinstance(read_table(sample_table_csv().encode()), PatientTable)
 
+    def test_a_visit_table_without_its_date_is_told_what_a_visit_table_needs(self) -> None:
+        with pytest.raises(PatientFileError, match="visit_date or age"):
+            read_table(b"patient_id,cytology,hpv_result\nA,NILM,negative\n")
+
+    def test_a_risk_factor_table_is_one_though_some_of_its_headers_occur_in_both(self) -> None:
+        assert isinstance(read_table(b"patient_id," + sample_table_csv(1).encode().partition(b",")[2]), PatientTable)
+
 
 class TestSample:
     def test_the_sample_has_no_problem_and_says_the_same_every_time(self) -> None:
