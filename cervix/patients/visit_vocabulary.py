@@ -34,8 +34,8 @@ class CodeColumn:
 
 
 def folded(text: str) -> str:
-    """A header or cell without the case, spaces, hyphens and underscores in which spellings differ."""
-    return re.sub(r"[\s_\-/()]+", "", text.strip().casefold())
+    """A header or cell without the case, spaces and joints in which spellings differ; a sign alone stays a sign."""
+    return re.sub(r"(?<=\w)[\s_\-/()]+(?=\w)|[\s_()]+", "", text.strip().casefold())
 
 
 def _column(name: str, label: str, codes: Iterable[str], **spellings: str) -> CodeColumn:
@@ -49,7 +49,7 @@ def _column(name: str, label: str, codes: Iterable[str], **spellings: str) -> Co
 def _result(name: str, label: str, *more: str) -> CodeColumn:
     return _column(
         name, label, ("positive", "negative", *more),
-        positive="pos,+,1,detected,reactive", negative="neg,0,not detected,nicht nachweisbar",
+        positive="pos,+,1,detected,reactive", negative="neg,-,0,not detected",
     )  # fmt: skip
 
 

@@ -218,8 +218,6 @@ def _codes(cells: NDArray[np.object_], column: CodeColumn, problems: _Problems) 
         [column.codes.index(column.spellings[key]) if (key := folded(text)) in column.spellings else -1 for text in texts],
         np.int64,
     )
-    if NEGATIVE in column.codes:  # a minus sign alone folds to nothing
-        places[(texts == "-").to_numpy(bool)] = column.codes.index(NEGATIVE)
     # "None" is a treatment, though elsewhere it says nothing.
     problems.add((known & (places < 0))[member_of], column.name, cells, column.accepted)
     return places[member_of]

@@ -7,20 +7,9 @@ import pytest
 from cervix.bundle import Bundle, ModelSession
 from cervix.patients.explanation import explain_patient
 from cervix.patients.figures import BARS_SHOWN, contribution_figure
-from cervix.patients.reading import PatientTable, read_patients
-from cervix.patients.sample import sample_table_csv
+from cervix.patients.reading import PatientTable
 from cervix.patients.scoring import feature_names, score_patients
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
-
-
-@pytest.fixture(params=["risk-factors", "risk-factors-with-tests"])
-def session(request: pytest.FixtureRequest, bundle: Bundle) -> ModelSession:
-    return bundle.session(request.param)
-
-
-@pytest.fixture(scope="module")
-def sample() -> PatientTable:
-    return read_patients(sample_table_csv().encode(), strict=True)
 
 
 def only(row: pd.Series, *known: str) -> pd.Series:

@@ -17,16 +17,6 @@ FACTORS = [column.name for column in RISK_FACTORS]
 TESTS = [column.name for column in OTHER_TESTS]
 
 
-@pytest.fixture(params=["risk-factors", "risk-factors-with-tests"])
-def session(request: pytest.FixtureRequest, bundle: Bundle) -> ModelSession:
-    return bundle.session(request.param)
-
-
-@pytest.fixture(scope="module")
-def sample() -> PatientTable:
-    return read_patients(sample_table_csv().encode(), strict=True)
-
-
 def patients(**changes: float) -> PatientTable:
     """The first patient of the sample, every input known and 0 except her age, with changes."""
     frame = read_patients(sample_table_csv(1).encode()).frame

@@ -161,6 +161,10 @@ class TestCodes:
     def test_signs_of_results(self, written: str, code: str) -> None:
         assert read(f"A,2020-01-01,30,,{written},,").frame["hpv_result"].iat[0] == code
 
+    @pytest.mark.parametrize("value", ["+/-", "+-", "?+", "positive?", "--"])
+    def test_a_doubtful_result_is_no_result(self, value: str) -> None:
+        assert problem_of(f"A,2020-01-01,30,,{value},,")[1:3] == ("hpv_result", value)
+
     def test_empty_is_not_negative(self) -> None:
         frame = read("A,2020-01-01,30,,,,", "A,2021-01-01,31,,negative,,").frame
         assert pd.isna(frame["hpv_result"].iat[0])
