@@ -54,7 +54,7 @@ def replace_file(root: Path, name: str, content: bytes) -> None:
 
 
 def test_the_committed_bundle_proves_itself_on_the_provider_that_really_runs(bundle: Bundle) -> None:
-    assert set(bundle.sessions) == {"slide", "risk-factors", "risk-factors-with-tests"}
+    assert set(bundle.sessions) == {"slide", "history", "hybrid", "risk-factors", "risk-factors-with-tests"}
     assert all(check.passed for check in bundle.checks)
     for session in bundle.sessions.values():
         assert session.provider == session.session.get_providers()[0] == CPU_PROVIDER
@@ -63,7 +63,8 @@ def test_the_committed_bundle_proves_itself_on_the_provider_that_really_runs(bun
 def test_every_variant_replays_its_golden_vectors_not_only_the_one_that_would_run() -> None:
     checks = verify_bundle(PROJECT_ROOT / "bundle", device="cpu")
     assert {(check.model_id, check.variant.precision) for check in checks} == {
-        ("slide", "fp16"), ("slide", "int8"), ("risk-factors", "fp32"), ("risk-factors-with-tests", "fp32"),
+        ("slide", "fp16"), ("slide", "int8"), ("history", "fp32"), ("hybrid", "fp32"),
+        ("risk-factors", "fp32"), ("risk-factors-with-tests", "fp32"),
     }  # fmt: skip
     assert all(check.passed for check in checks)
 

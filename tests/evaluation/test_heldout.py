@@ -73,7 +73,7 @@ def test_a_class_without_a_case_still_has_its_row_and_column(predictions: pd.Dat
     assert counts.to_numpy().sum() == 1
 
 
-@pytest.mark.parametrize("model_id", ["slide", "risk-factors", "risk-factors-with-tests"])
+@pytest.mark.parametrize("model_id", ["slide", "hybrid", "risk-factors", "risk-factors-with-tests"])
 def test_the_held_out_predictions_of_the_bundle_are_probabilities(bundle: Bundle, model_id: str) -> None:
     model = bundle.session(model_id).model
     frame = load_predictions(bundle, model)
@@ -83,6 +83,15 @@ def test_the_held_out_predictions_of_the_bundle_are_probabilities(bundle: Bundle
     assert frame["case"].is_unique
     assert len(frame) == sum(model.training_data[0].counts["test"].values())
     assert frame["group"].nunique() == model.training_data[0].groups["test"]
+
+
+def test_the_history_model_is_evaluated_on_test_women_followed_to_the_end(bundle: Bundle) -> None:
+    model = bundle.session("history").model
+    frame = load_predictions(bundle, model)
+    women = sum(model.training_data[0].counts["test"].values())
+    assert frame["case"].is_unique
+    assert 0.9 * women < len(frame) < women
+    assert set(frame["label"]) <= set(model.classes)
 
 
 def test_every_baseline_that_the_manifest_names_has_predictions(bundle: Bundle) -> None:

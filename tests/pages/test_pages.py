@@ -222,15 +222,16 @@ def test_the_patient_page_says_how_well_its_model_ranks_before_it_ranks() -> Non
 
 def test_performance_shows_every_model_with_intervals_rivals_and_published_figures() -> None:
     app = open_page("performance.py")
-    for model_id in ("slide", "risk-factors", "risk-factors-with-tests"):
+    for model_id in ("slide", "history", "hybrid", "risk-factors", "risk-factors-with-tests"):
         app.selectbox(key="performance_model").set_value(model_id).run()
         assert not app.exception
-        assert len(app.metric) == 6
+        assert len(app.metric) == 7
         figures, table = (app.dataframe[index].value for index in range(2))
         assert len(figures) == 9
         assert figures["95 % bootstrap"].str.contains("–").all()
         assert table["Source"].iloc[0] == "This model"
-        assert "Published" in set(table["Source"])
+        assert ("Published" in set(table["Source"])) == (model_id != "hybrid")
+        assert ("always no" in app.metric[0].delta) == (model_id != "slide")
         assert table["AUROC"].iloc[0].count("–") == 1
         assert "held-out cases" in texts(app)
 
