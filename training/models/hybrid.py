@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 @keras.saving.register_keras_serializable("cervix")
 class Standardise(keras.layers.Layer):  # type: ignore[misc]  # untyped base class
-    """Minus the training mean, over the training spread ``(N, features)``.
+    """Minus the training mean, over the training spread ``(N, features)``, cut at three spreads.
 
-    Constants are made while tracing: what Keras' own layer holds would be exported as an input of the graph.
+    A channel that hardly fires in training would otherwise dwarf all others on a tile where it does. Constants are made while tracing: what Keras' own layer holds would be exported as an input of the graph.
     """
 
     def __init__(self, mean: list[float], spread: list[float], **kwargs: object) -> None:
@@ -18,7 +18,8 @@ class Standardise(keras.layers.Layer):  # type: ignore[misc]  # untyped base cla
         self.mean, self.spread = mean, spread
 
     def call(self, values):  # type: ignore[no-untyped-def]
-        return (values - ops.convert_to_tensor(self.mean, "float32")) / ops.convert_to_tensor(self.spread, "float32")
+        mean, spread = (ops.convert_to_tensor(constant, "float32") for constant in (self.mean, self.spread))
+        return ops.clip((values - mean) / spread, -3.0, 3.0)
 
 
 def dense_part(inputs: NDArray[np.float32], classes: int, hidden: int, dropout: float, weight_decay: float) -> keras.Model:
