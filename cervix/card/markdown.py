@@ -54,7 +54,7 @@ def _model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield from ("### Limits", "", *_bullets(model.limits), "")
     yield from ("### Known failures", "", *_bullets(model.known_failures), "")
     yield from ("### Intended use", "", *_bullets(model.intended_use), "")
-    yield from (f"Task: {model.task}.", "", f"Outcome: {model.outcome}.", "")
+    yield from (f"Task: {_sentence(model.task)}", "", f"Outcome: {_sentence(model.outcome)}", "")
     yield from (
         "### Held-out figures",
         "",

@@ -23,9 +23,9 @@ RISK = "risk-factors/fp32.onnx"
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the committed bundle without the large slide model, to damage."""
+    """A copy of the committed bundle with the risk-factor models alone, to damage."""
     root = tmp_path / "bundle"
-    shutil.copytree(PROJECT_ROOT / "bundle", root, ignore=shutil.ignore_patterns("slide"))
+    shutil.copytree(PROJECT_ROOT / "bundle", root, ignore=shutil.ignore_patterns("slide", "history", "hybrid", "paper"))
     edit_manifest(root, _only_risk_models)
     return root
 
@@ -38,8 +38,8 @@ def edit_manifest(root: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def _only_risk_models(manifest: dict[str, Any]) -> None:
-    manifest["models"] = [model for model in manifest["models"] if model["id"] != "slide"]
-    manifest["files"] = [file for file in manifest["files"] if not file["path"].startswith("slide/")]
+    manifest["models"] = [model for model in manifest["models"] if model["id"].startswith("risk-factors")]
+    manifest["files"] = [file for file in manifest["files"] if file["path"].startswith("risk-factors")]
 
 
 def replace_file(root: Path, name: str, content: bytes) -> None:
