@@ -223,5 +223,5 @@ def test_asking_for_a_gpu_where_there_is_none_says_cpu() -> None:
 
 
 def test_a_model_that_the_bundle_does_not_have_is_named(bundle: Bundle) -> None:
-    with pytest.raises(BundleError, match="'hybrid'"):
-        bundle.session("hybrid")
+    with pytest.raises(BundleError, match="'genomics'"):
+        bundle.session("genomics")

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 class Standardise(keras.layers.Layer):  # type: ignore[misc]  # untyped base class
     """Minus the training mean, over the training spread ``(N, features)``, cut at three spreads.
 
-    A channel that hardly fires in training would otherwise dwarf all others on a tile where it does. Constants are made while tracing: what Keras' own layer holds would be exported as an input of the graph.
+    A channel that hardly fires in training would otherwise dwarf all others on a tile where it does. Constants are made
+    while tracing: what Keras' own layer holds would be exported as an input of the graph.
     """
 
     def __init__(self, mean: list[float], spread: list[float], **kwargs: object) -> None:
