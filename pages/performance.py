@@ -1,36 +1,17 @@
 """Performance: held-out figures, computed from the bundle's predictions on the spot."""
 
-import pandas as pd
 import streamlit as st
 
-from cervix.bundle import Bundle, Model
 from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import METRIC_TITLES, METRICS, comparison_table, figures_table
 from cervix.evaluation.figures import binary_counts, confusion_figure, roc_figure
-from cervix.evaluation.heldout import class_confusion, group_errors, load_predictions, load_table, task_scores
-from cervix.evaluation.metrics import BinaryReport
+from cervix.evaluation.heldout import HeldOut, class_confusion, group_errors, load_predictions, load_table, task_scores
 from pages.parts.frame import CLASS_TITLES, STILL_CHART, bundle_or_stop, sentence_case, show_metrics
 
 CANNOT_SEE_BEYOND = 0.9995
 # Of more, and rarer, classes the most probable one is nearly always the same: a matrix of them says nothing.
 MOST_CLASSES_SHOWN = 3
 ALWAYS_NO = "always-no"
-
-BY_BUNDLE = {Bundle: lambda bundle: bundle.sha256, Model: lambda model: model.id}
-
-
-@st.cache_data(show_spinner="Drawing 1,000 bootstrap samples …", hash_funcs=BY_BUNDLE)
-def held_out_report(bundle: Bundle, model: Model, task_id: str) -> BinaryReport:
-    """Every figure of one question, once per bundle."""
-    task = next(task for task in model.derived_tasks if task.id == task_id)
-    return task_scores(load_predictions(bundle, model), task).report(model.threshold(task_id))
-
-
-@st.cache_data(show_spinner="Comparing with simple rivals …", hash_funcs=BY_BUNDLE)
-def rivals(bundle: Bundle, model: Model, task_id: str) -> pd.DataFrame:
-    """The comparison table of one question, once per bundle."""
-    return comparison_table(bundle, model, next(task for task in model.derived_tasks if task.id == task_id))
-
 
 st.title("Performance")
 bundle = bundle_or_stop()
@@ -54,7 +35,8 @@ threshold = model.threshold(task.id)
 try:
     predictions = load_predictions(bundle, model)
     scores = task_scores(predictions, task)
-    report = held_out_report(bundle, model, task.id)
+    with st.spinner("Drawing 1,000 bootstrap samples …"):
+        report = HeldOut(bundle, model, task, threshold).report()
 except EvaluationError as error:
     st.error(str(error))
     st.stop()
@@ -112,7 +94,10 @@ st.caption(
 )
 
 st.subheader("Beside simple rivals and the published figures")
-table = rivals(bundle, model, task.id).rename(columns={"source": "Source", "computed on": "Computed on", **METRIC_TITLES})
+with st.spinner("Comparing with simple rivals …"):
+    table = comparison_table(bundle, model, task).rename(
+        columns={"source": "Source", "computed on": "Computed on", **METRIC_TITLES}
+    )
 st.dataframe(table, hide_index=True, key="performance_table")
 st.caption(
     "Rivals are called at 0.5, the model at its own threshold: AUROC compares them fairly. Published figures come "

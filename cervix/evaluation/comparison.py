@@ -4,7 +4,7 @@ import pandas as pd
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
-from cervix.evaluation.heldout import load_predictions, task_scores
+from cervix.evaluation.heldout import HeldOut
 from cervix.evaluation.metrics import BinaryReport, Interval
 
 METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auroc", "average_precision")
@@ -59,18 +59,10 @@ def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.Data
 
     Baselines are called at 0.5; the model at its own threshold.
     """
-    frame = load_predictions(bundle, model)
-    rows = [
-        _row(
-            "This model",
-            f"{model.evaluation.split}, {model.evaluation.precision}",
-            frame,
-            task,
-            "",
-            model.threshold(task.id),
-        )
-    ]
-    rows += [_row(baseline.title, "same cases", frame, task, baseline.id, 0.5) for baseline in model.evaluation.baselines]
+    own = HeldOut(bundle, model, task, model.threshold(task.id))
+    rows = [_row("This model", f"{model.evaluation.split}, {model.evaluation.precision}", own.report())]
+    for baseline in model.evaluation.baselines:
+        rows.append(_row(baseline.title, "same cases", HeldOut(bundle, model, task, 0.5, baseline.id).report()))
     published: dict[str, dict[str, str]] = {}
     for figure in model.evaluation.published:
         if figure.task == task.id:
@@ -84,8 +76,7 @@ def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def _row(title: str, where: str, frame: pd.DataFrame, task: DerivedTask, baseline: str, threshold: float) -> dict[str, str]:
-    report = task_scores(frame, task, baseline=baseline).report(threshold)
+def _row(title: str, where: str, report: BinaryReport) -> dict[str, str]:
     size = f"{report.n:,} ({report.groups:,} groups)" if report.groups < report.n else f"{report.n:,}"
     figures = {metric: percent(report.metrics[metric]) if metric in report.metrics else "–" for metric in METRICS}
     return {"source": title} | figures | {"n": size, "computed on": where}

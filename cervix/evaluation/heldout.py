@@ -1,6 +1,7 @@
 """Held-out predictions of a bundle, asked as binary questions."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,45 @@ def task_scores(frame: pd.DataFrame, task: DerivedTask, *, baseline: str = "") -
         score=np.divide(positive_mass, total, out=np.full(len(rows), 0.5), where=total > 0),
         groups=groups,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """One question to a bundle's held-out predictions; equal if bundle, model, question, baseline and threshold are.
+
+    Attributes
+    ----------
+    baseline : str
+        Id of a baseline; empty for the model itself.
+    """
+
+    bundle: Bundle
+    model: Model
+    task: DerivedTask
+    threshold: float
+    baseline: str = ""
+
+    @property
+    def _asked(self) -> tuple[str, str, str, str, float, str]:
+        return (
+            str(self.bundle.root), self.bundle.sha256, self.model.id, self.task.id, self.threshold, self.baseline
+        )  # fmt: skip
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HeldOut) and self._asked == other._asked
+
+    def __hash__(self) -> int:
+        return hash(self._asked)
+
+    def report(self) -> BinaryReport:
+        """Every figure, computed once per process: a thousand draws of fifty thousand women take a second."""
+        return _report(self)
+
+
+@lru_cache(maxsize=256)
+def _report(asked: HeldOut) -> BinaryReport:
+    frame = load_predictions(asked.bundle, asked.model)
+    return task_scores(frame, asked.task, baseline=asked.baseline).report(asked.threshold)
 
 
 def class_confusion(frame: pd.DataFrame, classes: list[str]) -> pd.DataFrame:

@@ -223,13 +223,14 @@ def _ranking_replicates(
     falling = score[order]
     begins = np.flatnonzero(np.append(True, np.diff(falling) != 0))
     ends = np.append(begins[1:], len(score))
-    tie = np.unique(np.searchsorted(begins, np.flatnonzero(positive[order]), side="right") - 1)
+    hits = np.flatnonzero(positive[order])
+    tie = np.unique(np.searchsorted(begins, hits, side="right") - 1)
     cuts = np.unique(np.append(begins[tie], ends[tie][ends[tie] < len(score)]))
     cuts = np.append(0, cuts[cuts > 0])
-    drawn = weights[:, order]
-    above_positive = drawn * positive[order]
-    called = np.add.reduceat(drawn, cuts, axis=1)
-    found = np.add.reduceat(above_positive, cuts, axis=1)
+    called = np.add.reduceat(weights[:, order], cuts, axis=1)
+    with_hit, first_hit = np.unique(np.searchsorted(cuts, hits, side="right") - 1, return_index=True)
+    found = np.zeros_like(called)
+    found[:, with_hit] = np.add.reduceat(weights[:, order[hits]], first_hit, axis=1)
     run = np.searchsorted(cuts, begins[tie], side="right") - 1
     called_until, found_until = np.cumsum(called, axis=1), np.cumsum(found, axis=1)
     missed_until = called_until - found_until

@@ -27,7 +27,7 @@ from training.data.screening import CIN2, CIN3  # noqa: E402
 
 RECIPE_PATH = RECIPES_DIR / "cohort.toml"
 RECIPE = tomllib.loads(RECIPE_PATH.read_text(encoding="utf-8"))
-WOMEN, SEED = 6_000, 7
+WOMEN, SEED = 4_000, 7
 # Of the tests of face validity, so few may fail by chance.
 CHANCE = 1e-4
 
