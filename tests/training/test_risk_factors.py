@@ -206,7 +206,9 @@ def test_no_golden_row_is_a_row_of_the_table(table: RiskTable, model: Model, tra
     assert not [row for row in golden if row.tobytes() in real]
 
 
-def test_the_entry_survives_the_manifest_and_says_what_a_reader_must_know(model: Model) -> None:
+def test_the_entry_survives_the_manifest_and_says_what_a_reader_must_know(
+    model: Model, trained: tuple[list[Model], Path]
+) -> None:
     assert Model.model_validate(json.loads(model.model_dump_json())) == model
     assert 0 < model.threshold(BIOPSY_TASK) < 1
     assert {figure.value for figure in model.evaluation.published if "another data set" in figure.source} == {0.945, 0.937}
@@ -215,8 +217,11 @@ def test_the_entry_survives_the_manifest_and_says_what_a_reader_must_know(model:
     assert "10.24432/C5Z310" in source.citation
     assert sum(sum(counts.values()) for counts in source.counts.values()) == 835
     text = " ".join([*model.limits, *model.evaluation.notes])
-    for needed in ("single time step", "Prior diagnoses", "cross-validation", "835 rows (54 positive)"):
+    for needed in ("single time step", "Prior diagnoses", "cross-validation", "54 positive biopsies"):
         assert needed in text
+    tables = {table.id: pd.read_csv(trained[1] / table.file) for table in model.evaluation.tables}
+    assert tables["cross-validation"]["n"].str.startswith("835 rows, 54 positive").all()
+    assert (tables["leakage"]["leaked"] == "LEAKED").sum() == 3
 
 
 def test_the_leaky_figure_stands_beside_the_model_that_invites_it_alone(trained: tuple[list[Model], Path]) -> None:
