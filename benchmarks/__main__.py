@@ -170,7 +170,7 @@ def histories(runs: int) -> pd.DataFrame:
         table = read_visits(content)
         taken["read"].append(time.perf_counter() - started)
         started = time.perf_counter()
-        encoded = histories_of(table, session)
+        encoded = histories_of(table.frame, session)
         taken["encode"].append(time.perf_counter() - started)
         started = time.perf_counter()
         answer_histories(encoded, session)

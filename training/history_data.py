@@ -81,7 +81,7 @@ class HistoryData:
 
     def index_visits(self, women: NDArray[np.int64]) -> NDArray[np.int64]:
         """The row of each woman's last visit, where she is predicted for."""
-        return np.asarray(self.histories.first[women] + self.histories.lengths[women] - 1, np.int64)
+        return self.histories.last[women]
 
     def digest(self) -> str:
         """Of everything that a model learns from."""

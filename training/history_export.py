@@ -119,20 +119,20 @@ def export_history(
     women = data.women("test")[:ONNX_BATCH]
     arrays = data.histories.padded(women)
     keras_answer = function(**{name: tf.constant(values) for name, values in arrays.items()})["probabilities"].numpy()
-    difference = float(np.abs(run_history(onnx_bytes, arrays)["probabilities"] - keras_answer).max())
+    difference = float(np.abs(run_graph(onnx_bytes, arrays)["probabilities"] - keras_answer).max())
     log(f"history: {len(onnx_bytes) / 1e3:.0f} kB, largest difference to Keras {difference:.1e}")
     if difference > LARGEST_DIFFERENCE_TO_KERAS:
         raise ExportDiffers(f"largest difference to Keras {difference:.2e}, allowed {LARGEST_DIFFERENCE_TO_KERAS:.0e}")
     sample = encode(read_visits(sample_visits_csv(GOLDEN_WOMEN).encode()).frame, parameters.names)
     vectors = sample.padded(np.arange(len(sample)))
-    write_golden(out_dir / golden, vectors, {"fp32": run_history(onnx_bytes, vectors)})
+    write_golden(out_dir / golden, vectors, {"fp32": run_graph(onnx_bytes, vectors)})
     chosen = np.random.default_rng(recipe["seed"]).choice(data.women("train"), recipe["background"]["women"], replace=False)
     write_arrays(out_dir / background, data.histories.padded(chosen))
     return ExportedHistory(onnx_bytes, inputs, outputs, file, golden, background, difference)
 
 
-def run_history(onnx_bytes: bytes, arrays: Arrays) -> Arrays:
-    """All outputs of an exported history graph, by name."""
+def run_graph(onnx_bytes: bytes, arrays: Arrays) -> Arrays:
+    """All outputs of an exported graph, by name."""
     session = open_session(onnx_bytes, CPU_PROVIDER)
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, arrays), strict=True))

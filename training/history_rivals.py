@@ -39,7 +39,7 @@ EARLIER_VISITS = 200_000
 
 def last_visit_features(histories: Histories) -> Floats:
     """Values of each woman's last visit and when each feature was last measured before it: ``(women, 2F)``."""
-    last = histories.first + histories.lengths - 1
+    last = histories.last
     return np.concatenate([histories.features[last], histories.gap_years[last]], axis=1).astype(np.float64)
 
 

@@ -27,7 +27,6 @@ from cervix.bundle.manifest import (
     TrainingData,
     Variant,
 )
-from cervix.bundle.sessions import CPU_PROVIDER, open_session
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import binary_report, ranking_interval
 from cervix.patients.sequences import MOST_VISITS
@@ -36,7 +35,7 @@ from training.export import to_onnx
 from training.history import FittedHistory, cohort_data, fit_ensemble
 from training.history_data import SPLITS
 from training.history_entry import RANKINGS
-from training.history_export import history_inputs
+from training.history_export import history_inputs, run_graph
 from training.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
 from training.models.hybrid import dense_part
 from training.pairs import CLASSES, Pairs, embedded_tiles, make_pairs
@@ -177,10 +176,8 @@ def hybrid_function(ensemble: FittedHistory, fitted: Fitted) -> Callable[..., di
 
 def run_hybrid(onnx_bytes: bytes, pairs: Pairs, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
     """All outputs of the exported graph for these pairs."""
-    session = open_session(onnx_bytes, CPU_PROVIDER)
-    names = [output.name for output in session.get_outputs()]
     arrays = {**pairs.histories.padded(rows), "embedding": pairs.embedding[rows]}
-    return dict(zip(names, session.run(names, arrays), strict=True))
+    return {name: np.asarray(values, np.float32) for name, values in run_graph(onnx_bytes, arrays).items()}
 
 
 def _evaluate(

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from cervix.errors import PatientFileError
 
@@ -72,6 +73,19 @@ def read_text_table(source: Path | bytes) -> TextTable:
     if not rows and not problems:
         raise PatientFileError("The table has a header and no patient", expected="at least one row", found="none")
     return TextTable(header, rows, problems[:PROBLEMS_KEPT_PER_COLUMN], len(problems), notices, delimiter)
+
+
+def refuse_twice(name: str, position: int) -> NoReturn:
+    """Raise ``PatientFileError`` for a header that names a column again at ``position``, counted from 0."""
+    raise PatientFileError(
+        f"The header names {name} twice", expected="each column once", found=f"again as column {position + 1}"
+    )
+
+
+def not_used(columns: list[str]) -> str:
+    """The notice that names columns which are not read; of many, the first ten."""
+    more = f" and {len(columns) - 10} more" if len(columns) > 10 else ""
+    return f"Columns not used: {', '.join(columns[:10])}{more}."
 
 
 def refuse_if_unusable(problems: list[RowProblem], left_out: int, kept: int, *, strict: bool) -> None:

@@ -18,9 +18,9 @@ BATCH_WOMEN = 4096
 OUTPUTS = ["probabilities", "member_risk", "results_known"]
 
 
-def histories_of(table: VisitTable, session: ModelSession) -> Histories:
-    """The table's histories as the model reads them."""
-    return encode(table.frame, feature_names(session))
+def histories_of(visits: pd.DataFrame, session: ModelSession) -> Histories:
+    """Visits, all or some rows of ``VisitTable.frame``, as the model reads them."""
+    return encode(visits, feature_names(session))
 
 
 def score_visits(
@@ -41,12 +41,12 @@ def score_visits(
         first question; ``flagged`` at its threshold; ``results_known`` visits with a test result; ``abstained``. Where the
         model abstains, the risks are NaN.
     """
-    histories = histories_of(table, session)
+    histories = histories_of(table.frame, session)
     women = len(histories)
     answers = answer_histories(histories, session, on_progress=on_progress)
     tasks = session.model.derived_tasks
     abstained = answers["results_known"] < session.model.abstention_limit("results_known")
-    last = table.frame.iloc[histories.first + histories.lengths - 1]
+    last = table.frame.iloc[histories.last]
     ages = table.frame.groupby(np.repeat(np.arange(women), histories.lengths))[AGE].last()
     scores = pd.DataFrame(
         {

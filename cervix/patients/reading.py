@@ -12,8 +12,10 @@ from cervix.patients.csv_text import (
     PROBLEMS_KEPT_PER_COLUMN,
     RowProblem,
     TextTable,
+    not_used,
     read_text_table,
     refuse_if_unusable,
+    refuse_twice,
     shown,
 )
 from cervix.patients.vocabulary import COLUMNS, OTHER_TESTS, PATIENT_ID, RISK_FACTORS, is_patient_id, recognise
@@ -85,9 +87,7 @@ def _match_header(header: list[str], notices: list[str]) -> dict[int, str]:
         if name is None:
             unused.append(shown(cell))
         elif name in columns.values():
-            raise PatientFileError(
-                f"The header names {name} twice", expected="each column once", found=f"again as column {position + 1}"
-            )
+            refuse_twice(name, position)
         else:
             columns[position] = name
     missing = [column.name for column in RISK_FACTORS if column.name not in columns.values()]
@@ -104,8 +104,7 @@ def _match_header(header: list[str], notices: list[str]) -> dict[int, str]:
     if tests:
         notices.append(f"Columns of other tests missing, taken as not known: {', '.join(tests)}.")
     if unused:
-        more = f" and {len(unused) - 10} more" if len(unused) > 10 else ""
-        notices.append(f"Columns not used: {', '.join(unused[:10])}{more}.")
+        notices.append(not_used(unused))
     return columns
 
 

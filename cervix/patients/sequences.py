@@ -100,6 +100,11 @@ class Histories:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def last(self) -> NDArray[np.int64]:
+        """Position of each woman's last row ``(women,)``."""
+        return np.asarray(self.first + self.lengths - 1, np.int64)
+
     def prefixes(self, rows: NDArray[np.integer]) -> "Histories":
         """The histories up to each of these rows, as if the visit there had been the last; the arrays are shared."""
         woman = np.searchsorted(self.first, rows, side="right") - 1

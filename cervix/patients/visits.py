@@ -14,8 +14,10 @@ from cervix.patients.csv_text import (
     PROBLEMS_KEPT_PER_COLUMN,
     RowProblem,
     TextTable,
+    not_used,
     read_text_table,
     refuse_if_unusable,
+    refuse_twice,
     shown,
 )
 from cervix.patients.reading import PatientTable, patients_of
@@ -155,9 +157,7 @@ def _match_header(header: list[str], notices: list[str]) -> dict[str, int]:
         if name is None:
             (personal if identifies(cell) else unused).append(shown(cell))
         elif name in columns:
-            raise PatientFileError(
-                f"The header names {name} twice", expected="each column once", found=f"again as column {position + 1}"
-            )
+            refuse_twice(name, position)
         else:
             columns[name] = position
     if (
@@ -174,8 +174,7 @@ def _match_header(header: list[str], notices: list[str]) -> dict[str, int]:
     if personal:
         notices.append(f"Not read, as they look like personal data: {', '.join(personal)}. Remove them from the file.")
     if unused:
-        more = f" and {len(unused) - 10} more" if len(unused) > 10 else ""
-        notices.append(f"Columns not used: {', '.join(unused[:10])}{more}.")
+        notices.append(not_used(unused))
     return columns
 
 
@@ -274,10 +273,8 @@ def _in_order(frame: pd.DataFrame, notices: list[str]) -> pd.DataFrame:
     groups = frame.groupby(woman)
     dated = groups[VISIT_DATE].transform("count").to_numpy() == groups[VISIT_DATE].transform("size").to_numpy()
     days = (frame[VISIT_DATE] - EARLIEST_DATE).dt.days.to_numpy(np.float64) / DAYS_A_YEAR
-    # A woman one of whose visits has no date is ordered by age, if that is known throughout.
-    aged = groups[AGE].transform("count").to_numpy() == groups[AGE].transform("size").to_numpy()
-    by_offset = _dates_from_ages(frame, woman, days)
-    moment = np.where(dated, days, np.where(aged, frame[AGE].to_numpy(np.float64), by_offset))
+    # A woman one of whose visits has no date is ordered by age.
+    moment = np.where(dated, days, _ages_or_from_dates(frame, woman, days))
     if (mixed := int((~dated & frame[VISIT_DATE].notna().to_numpy()).sum())) > 0:
         notices.append(f"{mixed:,} visits of women some of whose visits have no date: ordered by age.")
     order = np.lexsort((np.arange(len(frame)), moment, woman))
@@ -289,7 +286,7 @@ def _in_order(frame: pd.DataFrame, notices: list[str]) -> pd.DataFrame:
     return frame.assign(**{TIME_YEARS: moment - start})
 
 
-def _dates_from_ages(frame: pd.DataFrame, woman: NDArray[np.int64], days: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ages_or_from_dates(frame: pd.DataFrame, woman: NDArray[np.int64], days: NDArray[np.float64]) -> NDArray[np.float64]:
     """The age at each visit from its own cell, or from its date and her age at a visit that has both."""
     age = frame[AGE].to_numpy(np.float64)
     born = pd.Series(days - age).groupby(woman).transform("median").to_numpy()

@@ -10,7 +10,7 @@ from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_DATE
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
 from pages.parts.frame import STILL_CHART
-from pages.parts.patient_views import download_scores, held_out_auroc, show_counts
+from pages.parts.patient_views import download_scores, flag_words, held_out_auroc, show_counts
 
 MODEL_ID = "history"
 MAIN, LATER = "risk_cin2-3y", "risk_cin3-5y"
@@ -62,10 +62,7 @@ def _show_work_list(scores: pd.DataFrame, key: str) -> int:
                 for low, high in zip(ranked["lowest"], ranked["highest"], strict=True)
             ],
             "CIN3+ in 5 years": ranked[LATER].to_numpy() * 100,
-            "Flag": [
-                "no answer" if none else "above" if above else ""
-                for none, above in zip(ranked["abstained"], ranked["flagged"], strict=True)
-            ],
+            "Flag": flag_words(ranked),
             "Last visit": dates.dt.date.to_numpy(),
             "Age": ranked[AGE].to_numpy(),
             "Visits": ranked["visits"].to_numpy(),
@@ -91,17 +88,16 @@ def _show_work_list(scores: pd.DataFrame, key: str) -> int:
 
 
 def _show_woman(table: VisitTable, scores: pd.DataFrame, session: ModelSession, position: int) -> None:
-    histories = histories_of(table, session)
-    first, length = int(histories.first[position]), int(histories.lengths[position])
-    visits = table.frame.iloc[first : first + length]
-    st.markdown(f"**{histories.patient_ids[position]}: risk after each visit**")
+    patient = scores[PATIENT_ID].iat[position]
+    visits = table.frame[table.frame[PATIENT_ID] == patient]
+    st.markdown(f"**{patient}: risk after each visit**")
     if scores["abstained"].iat[position]:
         st.warning("No answer: without a single test result the model would only know her age.")
     else:
         task = session.model.derived_tasks[0]
         dates = visits[VISIT_DATE] if visits[VISIT_DATE].notna().all() else visits[AGE]
         figure = trajectory_figure(
-            dates, trajectory(histories, position, session), task.title, session.model.threshold(task.id)
+            dates, trajectory(histories_of(visits, session), 0, session), task.title, session.model.threshold(task.id)
         )
         st.plotly_chart(figure, key="patients_trajectory", config=STILL_CHART)
         st.caption(

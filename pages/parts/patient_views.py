@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.bundle import Bundle, Model, ModelSession
-from cervix.evaluation.heldout import load_predictions, task_scores
+from cervix.evaluation.heldout import HeldOut
 from cervix.evaluation.metrics import Interval
 from cervix.patients.explanation import explain_patient
 from cervix.patients.figures import contribution_figure
@@ -18,10 +18,10 @@ from pages.parts.frame import STILL_CHART, show_metrics
 MODELS = {"risk-factors": "Risk factors only", "risk-factors-with-tests": "With other tests"}
 
 
-@st.cache_data(show_spinner=False, hash_funcs={Bundle: lambda bundle: bundle.sha256, Model: lambda model: model.id})
 def held_out_auroc(bundle: Bundle, model: Model) -> Interval:
     """How well the model ranks women it never saw, on its first question."""
-    return task_scores(load_predictions(bundle, model), model.derived_tasks[0]).auroc()
+    task = model.derived_tasks[0]
+    return HeldOut(bundle, model, task, model.threshold(task.id)).report().metrics["auroc"]
 
 
 def show_risk_factor_desk(table: PatientTable, bundle: Bundle, key: str) -> None:
@@ -101,6 +101,14 @@ def show_problems(table: PatientTable | VisitTable) -> None:
         )
 
 
+def flag_words(scores: pd.DataFrame) -> list[str]:
+    """For a work-list: no answer, above the threshold, or nothing."""
+    return [
+        "no answer" if none else "above" if above else ""
+        for none, above in zip(scores["abstained"], scores["flagged"], strict=True)
+    ]
+
+
 def show_work_list(scores: pd.DataFrame, key: str) -> int:
     """The patients by risk, those without an answer last. Returns the row (line of the file) of the one chosen."""
     ranked = scores.sort_values("risk", ascending=False, na_position="last")
@@ -108,9 +116,7 @@ def show_work_list(scores: pd.DataFrame, key: str) -> int:
     if PATIENT_ID in ranked:
         shown.insert(1, "Patient", ranked[PATIENT_ID].to_numpy())
     shown["Risk"] = ranked["risk"].to_numpy() * 100
-    shown["Flag"] = [
-        "no answer" if a else "above" if f else "" for a, f in zip(ranked["abstained"], ranked["flagged"], strict=True)
-    ]
+    shown["Flag"] = flag_words(ranked)
     shown["Known"] = ranked["known_share"].to_numpy() * 100
     event = st.dataframe(
         shown,

@@ -72,7 +72,7 @@ def test_results_move_the_risk_the_way_a_gynaecologist_expects(session: ModelSes
 
 
 def test_the_trajectory_ends_at_the_score(sample: VisitTable, session: ModelSession, scores: pd.DataFrame) -> None:
-    histories = histories_of(sample, session)
+    histories = histories_of(sample.frame, session)
     for woman in range(len(histories)):
         path = trajectory(histories, woman, session)
         assert len(path) == histories.lengths[woman]
