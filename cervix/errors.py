@@ -49,6 +49,14 @@ class EvaluationError(CervixError, ValueError):
     """Raised when a figure cannot be computed from the predictions given."""
 
 
+class DeviceLost(CervixError, RuntimeError):
+    """Raised when a device that had been running a model fails to run it."""
+
+
+class UploadRefused(CervixError, ValueError):
+    """Raised when an upload is too large, of the wrong kind, or not what it claimed to be."""
+
+
 class SampleUnavailable(CervixError, OSError):
     """Raised when a sample cannot be fetched from any of its sources."""
 

@@ -2,10 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from queue import SimpleQueue
+from threading import Condition, Event, Lock, Thread
 from typing import Generic, Literal, TypeVar
 
 from cervix.errors import Cancelled, CervixError
@@ -16,6 +18,46 @@ Progress = TypeVar("Progress")
 Result = TypeVar("Result")
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 FINISHED_JOBS_KEPT = 50
+JOBS_AT_ONCE = 24
+
+
+class FairTurns:
+    """One device for many: whoever waits is served in turn, owner by owner, one batch at a time.
+
+    Somebody with ten slides gets the share of somebody with one. Running batches one after the other loses nothing:
+    each already uses every core, or the whole GPU.
+    """
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._waiting: dict[str, deque[object]] = {}
+        self._served: dict[str, int] = {}
+        self._turns = 0
+        self._busy = False
+
+    @contextmanager
+    def turn(self, owner: str) -> Iterator[None]:
+        """Wait for this owner's turn, and hold the device while the block runs."""
+        ticket = object()
+        with self._changed:
+            self._waiting.setdefault(owner, deque()).append(ticket)
+            self._changed.wait_for(lambda: not self._busy and self._next() is ticket)
+            self._waiting[owner].popleft()
+            if not self._waiting[owner]:
+                del self._waiting[owner]
+            self._turns += 1
+            self._served[owner] = self._turns
+            self._busy = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+
+    def _next(self) -> object:
+        """The first ticket of the owner who was served longest ago."""
+        return self._waiting[min(self._waiting, key=lambda owner: self._served.get(owner, 0))][0]
 
 
 @dataclass
@@ -29,6 +71,7 @@ class Job(Generic[Progress, Result]):
     error: str = ""
     """One sentence for people; empty unless ``failed``."""
     cancel_requested: Event = field(default_factory=Event)
+    pause_requested: Event = field(default_factory=Event)
     created: float = field(default_factory=time.monotonic)
     lock: Lock = field(default_factory=Lock)
     """Held to leave the state ``waiting``, so that a job is either started or cancelled."""
@@ -36,6 +79,10 @@ class Job(Generic[Progress, Result]):
     @property
     def active(self) -> bool:
         return self.state in ("waiting", "running")
+
+    @property
+    def paused(self) -> bool:
+        return self.active and self.pause_requested.is_set()
 
     def cancel(self) -> None:
         """Stop at once while waiting; ask the worker to stop after the batch in hand while running."""
@@ -46,17 +93,23 @@ class Job(Generic[Progress, Result]):
 
 
 class JobBoard(Generic[Progress, Result]):
-    """Runs jobs one after the other: a second slide waits rather than halving the speed of the first."""
+    """Runs jobs side by side, up to ``at_once``; the rest wait in the order they came.
 
-    def __init__(self) -> None:
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="job")
+    Workers are daemon threads: a server that is told to stop stops, and what its jobs keep on disk lets them go on.
+    """
+
+    def __init__(self, at_once: int = JOBS_AT_ONCE) -> None:
+        self._at_once = at_once
+        self._workers = 0
+        self._queue: SimpleQueue[tuple[Job[Progress, Result], Callable[[Job[Progress, Result]], Result]]] = SimpleQueue()
         self._jobs: dict[str, Job[Progress, Result]] = {}
         self._lock = Lock()
 
-    def submit(self, key: str, work: Callable[[Callable[[Progress], None], Event], Result]) -> Job[Progress, Result]:
-        """Start ``work(report, cancel)``, or return the job of that key if it is still active.
+    def submit(self, key: str, work: "Callable[[Job[Progress, Result]], Result]") -> Job[Progress, Result]:
+        """Start ``work(job)``, or return the job of that key if it is still active.
 
-        ``work`` calls ``report`` with its progress and stops with ``Cancelled`` once ``cancel`` is set.
+        ``work`` writes ``job.progress``, holds while ``job.pause_requested`` is set, stops with ``Cancelled`` once
+        ``job.cancel_requested`` is set, and returns the result.
         """
         with self._lock:
             running = self._jobs.get(key)
@@ -68,7 +121,10 @@ class JobBoard(Generic[Progress, Result]):
             finished = [other for other in self._jobs.values() if not other.active]
             for old in finished[:-FINISHED_JOBS_KEPT]:
                 del self._jobs[old.key]
-        self._worker.submit(self._run, job, work)
+            if self._workers < self._at_once:
+                self._workers += 1
+                Thread(target=self._work, name="job", daemon=True).start()
+        self._queue.put((job, work))
         return job
 
     def get(self, key: str) -> Job[Progress, Result] | None:
@@ -76,21 +132,27 @@ class JobBoard(Generic[Progress, Result]):
         with self._lock:
             return self._jobs.get(key)
 
+    def active_jobs(self) -> list[Job[Progress, Result]]:
+        """The jobs that wait or run."""
+        with self._lock:
+            return [job for job in self._jobs.values() if job.active]
+
     def ahead_of(self, job: Job[Progress, Result]) -> int:
         """How many active jobs were submitted before this one."""
         with self._lock:
             return sum(other.active and other.created < job.created for other in self._jobs.values())
 
-    def _run(self, job: Job[Progress, Result], work: Callable[[Callable[[Progress], None], Event], Result]) -> None:
-        def report(progress: Progress) -> None:
-            job.progress = progress
+    def _work(self) -> None:
+        while True:
+            self._run(*self._queue.get())
 
+    def _run(self, job: Job[Progress, Result], work: "Callable[[Job[Progress, Result]], Result]") -> None:
         with job.lock:
             if job.state != "waiting":
                 return
             job.state = "running"
         try:
-            job.result = work(report, job.cancel_requested)
+            job.result = work(job)
             job.state = "done"
         except Cancelled:
             job.state = "cancelled"

@@ -1,12 +1,13 @@
 """Settings, read once from the environment (prefix ``CERVIX_``)."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,6 +25,16 @@ class Settings(BaseSettings):
     """Never try the network: the sample slide is then the generated phantom."""
     sample_slide_url: str = "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/CMU-1-Small-Region.svs"
     sample_timeout_s: float = 15.0
+    inbox: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Folders on the server whose slides can be opened without an upload, separated as in ``PATH``."""
+    upload_limit_gb: float = 16.0
+    uploads_keep_hours: float = 24.0
+    """Uploaded slides are deleted after this long unless they are marked to be kept."""
+
+    @field_validator("inbox", mode="before")
+    @classmethod
+    def _split_folders(cls, value: object) -> object:
+        return tuple(Path(part).expanduser() for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
 
     @property
     def uploads_dir(self) -> Path:
@@ -32,6 +43,10 @@ class Settings(BaseSettings):
     @property
     def results_dir(self) -> Path:
         return self.home / "results"
+
+    @property
+    def shelf_dir(self) -> Path:
+        return self.home / "recent"
 
     @property
     def samples_dir(self) -> Path:

@@ -70,6 +70,18 @@ class Bundle:
             )
         return self.sessions[model_id]
 
+    def on_cpu(self) -> "Bundle":
+        """The same bundle, proved again on the CPU; ``BundleError`` where its folder has changed since."""
+        again = load_bundle(self.root, device="cpu")
+        if again.sha256 != self.sha256:
+            raise BundleError(
+                "The bundle was replaced while it was in use",
+                expected=self.short_hash,
+                found=again.short_hash,
+                action="Start again with the new one.",
+            )
+        return again
+
 
 def load_bundle(root: Path, *, device: Device = "auto") -> Bundle:
     """Verify a bundle and open one session per model on the best device that really runs.

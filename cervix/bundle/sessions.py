@@ -8,14 +8,18 @@ from typing import Literal
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeException
 
 from cervix.bundle.manifest import Model, Variant
+from cervix.errors import DeviceLost
 
 Device = Literal["auto", "cpu", "cuda"]
 Arrays = dict[str, NDArray[np.generic]]
 
 CPU_PROVIDER = "CPUExecutionProvider"
 CUDA_PROVIDER = "CUDAExecutionProvider"
+# What ONNX Runtime raises when a kernel or its device fails, as opposed to a wrong input.
+RUNTIME_FAILURES = (EPFail, Fail, RuntimeException)
 # Peak memory of the int8 VGG16 grows with the batch (254 MB at 8, 622 MB at 32) and its speed does not.
 CPU_BATCH_SIZE = 8
 CUDA_BATCH_SIZE = 64
@@ -48,9 +52,18 @@ class ModelSession:
         return f"{self.provider.removesuffix('ExecutionProvider')}, {self.variant.precision}"
 
     def run(self, inputs: Arrays, outputs: list[str] | None = None) -> Arrays:
-        """Run the graph once and return its outputs by name (all of them by default)."""
+        """Run the graph once and return its outputs by name (all of them by default).
+
+        Raises ``DeviceLost`` where a GPU that had been running the model fails: out of memory, reset, unplugged.
+        """
         names = outputs or [spec.name for spec in self.model.outputs]
-        return dict(zip(names, self.session.run(names, inputs), strict=True))
+        try:
+            values = self.session.run(names, inputs)
+        except RUNTIME_FAILURES as error:
+            if self.provider == CPU_PROVIDER:
+                raise
+            raise DeviceLost(f"The {self.device_label} session failed", found=str(error).splitlines()[0][:200]) from error
+        return dict(zip(names, values, strict=True))
 
 
 def nvidia_device_present() -> bool:

@@ -3,8 +3,11 @@
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from scipy.spatial import cKDTree
+from skimage.measure import points_in_poly
 
 from cervix.bundle.manifest import Model
 from cervix.evaluation.metrics import Interval, wilson_interval
@@ -102,3 +105,64 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
         cancerous_share=share,
         class_tiles=class_tiles,
     )
+
+
+def decide_tiles(tiles: pd.DataFrame, model: Model) -> SlideAnswer:
+    """``decide`` on some rows of a tile table: a region of a slide answers by the rule of the whole."""
+    probabilities = tiles[[f"p_{label}" for label in model.classes]].to_numpy()
+    return decide(probabilities, tiles["novelty"].to_numpy(), model)
+
+
+def class_areas_mm2(tiles: pd.DataFrame, model: Model, spacing_um_px: float) -> dict[str, float]:
+    """Tissue area by most probable class of the accepted tiles, and of the novel ones under ``"novel"``.
+
+    A tile counts with the share of it that is tissue.
+    """
+    edge_mm = tiles["size_l0_px"] * spacing_um_px / 1000.0
+    area = (edge_mm**2 * tiles["tissue_fraction"]).to_numpy()
+    novel = tiles["novelty"].to_numpy() > model.abstention_limit("novelty")
+    top = tiles[[f"p_{label}" for label in model.classes]].to_numpy().argmax(axis=1)
+    areas = {label: float(area[~novel & (top == index)].sum()) for index, label in enumerate(model.classes)}
+    return {**areas, "novel": float(area[novel].sum())}
+
+
+def hot_spots(tiles: pd.DataFrame, model: Model, *, count: int = 20) -> list[tuple[int, int]]:
+    """Level-0 centres of the places where carcinoma is most probable, at least two tiles apart, the strongest first.
+
+    A place is called by the mean over a tile and its scored neighbours, so that a single stray tile ranks behind a
+    region. Novel tiles, and places no more likely than the tile threshold, are none.
+    """
+    task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
+    known = tiles[tiles["novelty"] <= model.abstention_limit("novelty")]
+    if known.empty:
+        return []
+    size = int(known["size_l0_px"].iloc[0])
+    cancer = known[[f"p_{label}" for label in task.positive]].sum(axis=1).to_numpy(np.float64)
+    centres = known[["x_l0_px", "y_l0_px"]].to_numpy(np.int64) + size // 2
+    tree = cKDTree(centres)
+    strength = np.array([cancer[near].mean() for near in tree.query_ball_point(centres, 1.5 * size)])
+    chosen: list[tuple[int, int]] = []
+    free = cancer >= model.threshold(CANCEROUS_TASK)
+    for index in np.argsort(-strength, kind="stable"):
+        if free[index]:
+            chosen.append((int(centres[index, 0]), int(centres[index, 1])))
+            free[tree.query_ball_point(centres[index], 2.5 * size)] = False
+            if len(chosen) == count:
+                break
+    return chosen
+
+
+def tiles_within(tiles: pd.DataFrame, region_l0_px: list[tuple[float, float]]) -> pd.DataFrame:
+    """The tiles whose centre lies in a polygon given by its level-0 corners."""
+    half = tiles["size_l0_px"].to_numpy() / 2
+    centres = np.column_stack([tiles["x_l0_px"].to_numpy() + half, tiles["y_l0_px"].to_numpy() + half])
+    inside: NDArray[np.bool_] = points_in_poly(centres, np.asarray(region_l0_px, np.float64))
+    return tiles.loc[inside]
+
+
+def tile_at(tiles: pd.DataFrame, x_l0_px: float, y_l0_px: float) -> tuple[int, int] | None:
+    """Corner of the scored tile that holds a point; None where nothing was scored."""
+    size = int(tiles["size_l0_px"].iloc[0])
+    corner = int(x_l0_px // size * size), int(y_l0_px // size * size)
+    there = (tiles["x_l0_px"] == corner[0]) & (tiles["y_l0_px"] == corner[1])
+    return corner if bool(there.any()) else None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cervix.slides.reading import Slide
+from cervix.slides.rows import CAM_STEPS, Rows
 
 MAP_TILE_PX = 256
 JPEG_QUALITY = 85
@@ -23,6 +24,7 @@ OVERZOOM = 3
 # Probability in eleven steps from clear to the class's colour; opacity carries the value, so that it reads
 # without telling colours apart.
 OPACITY_RANGE = (40, 215)
+CAM_SCALE_QUANTILE = 0.99
 # Okabe & Ito 2008: distinguishable with every common colour-vision deficiency.
 CLASS_COLOURS = {"benign": "#0072B2", "scc": "#D55E00", "ac": "#CC79A7"}
 NOVELTY_COLOUR = "#000000"
@@ -96,43 +98,91 @@ def render_slide_tile(slide: Slide, z: int, x: int, y: int) -> bytes | None:
 
 @dataclass(frozen=True)
 class HeatLayer:
-    """Scores as one RGBA pixel a grid cell.
+    """Scores as one value a cell, drawn in one colour.
 
     Attributes
     ----------
-    cells : Image
-        RGBA, one pixel a grid cell; clear where nothing was scored.
-    size_l0_px : int
+    opacity : (rows, columns) uint8
+        0 where nothing was scored or nothing is to be shown.
+    colour : (r, g, b)
+    cell_l0_px : float
         Edge of a cell on level 0.
+    version : str
+        Changes with the values, so that a browser asks again.
     """
 
-    cells: Image.Image
-    size_l0_px: int
+    opacity: NDArray[np.uint8]
+    colour: tuple[int, int, int]
+    cell_l0_px: float
+    version: str = ""
 
     def render_tile(self, world: WorldMap, z: int, x: int, y: int) -> bytes:
-        """A map tile of the layer as PNG, cells with sharp edges."""
+        """A map tile of the layer as PNG: cells with sharp edges, or their mean where many share a pixel."""
         left, top, edge = world.region(z, x, y)
-        step = edge / MAP_TILE_PX / self.size_l0_px
-        tile = self.cells.transform(
+        step = edge / MAP_TILE_PX / self.cell_l0_px
+        factor = max(1, int(step))
+        column, row = int(left // self.cell_l0_px), int(top // self.cell_l0_px)
+        count = int(np.ceil(edge / self.cell_l0_px)) + factor + 1
+        rows, columns = self.opacity.shape
+        part = np.zeros((count, count), np.uint8)
+        y0, y1, x0, x1 = max(row, 0), min(row + count, rows), max(column, 0), min(column + count, columns)
+        if y0 < y1 and x0 < x1:
+            part[y0 - row : y1 - row, x0 - column : x1 - column] = self.opacity[y0:y1, x0:x1]
+        cells = Image.fromarray(part)
+        if factor > 1:
+            cells = cells.reduce(factor)
+        scale = step / factor
+        offset = (left / self.cell_l0_px - column) / factor, (top / self.cell_l0_px - row) / factor
+        alpha = cells.transform(
             (MAP_TILE_PX, MAP_TILE_PX),
             Image.Transform.AFFINE,
-            (step, 0, left / self.size_l0_px, 0, step, top / self.size_l0_px),
+            (scale, 0, offset[0], 0, scale, offset[1]),
             Image.Resampling.NEAREST,
         )
+        tile = Image.new("RGBA", (MAP_TILE_PX, MAP_TILE_PX), self.colour)
+        tile.putalpha(alpha)
         buffer = io.BytesIO()
         tile.save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
 
 
-def heat_layer(tiles: pd.DataFrame, value: NDArray[np.floating], colour: str) -> HeatLayer:
-    """Colour the scored cells by a value in 0..1 (``(n,)``, one a row of ``tiles``)."""
+def rgb_of(colour: str) -> tuple[int, int, int]:
+    """``#rrggbb`` as three numbers."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return red, green, blue
+
+
+def value_grid(tiles: pd.DataFrame, value: NDArray[np.floating]) -> NDArray[np.float32]:
+    """A value of each tile (``(n,)``) in the place of its tile: ``(rows, columns)`` float32, NaN where nothing was scored."""
     size = int(tiles["size_l0_px"].iloc[0])
     column = tiles["x_l0_px"].to_numpy() // size
     row = tiles["y_l0_px"].to_numpy() // size
-    cells = np.zeros((int(row.max()) + 1, int(column.max()) + 1, 4), np.uint8)
+    grid = np.full((int(row.max()) + 1, int(column.max()) + 1), np.nan, np.float32)
+    grid[row, column] = value
+    return grid
+
+
+def heat_layer(tiles: pd.DataFrame, value: NDArray[np.floating], colour: str, version: str = "") -> HeatLayer:
+    """Colour the scored cells by a value in 0..1 (``(n,)``, one a row of ``tiles``)."""
     low, high = OPACITY_RANGE
-    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    cells[row, column, :3] = (red, green, blue)
-    steps = np.round(np.clip(value, 0.0, 1.0) * 10) / 10
-    cells[row, column, 3] = np.where(steps > 0, low + steps * (high - low), 0).astype(np.uint8)
-    return HeatLayer(Image.fromarray(cells), size)
+    steps = np.round(np.clip(np.nan_to_num(value_grid(tiles, value)), 0.0, 1.0) * 10) / 10
+    opacity = np.where(steps > 0, low + steps * (high - low), 0).astype(np.uint8)
+    return HeatLayer(opacity, rgb_of(colour), float(tiles["size_l0_px"].iloc[0]), version)
+
+
+def cam_mosaic(tiles: pd.DataFrame, rows: Rows, class_index: int, colour: str, version: str = "") -> HeatLayer:
+    """Grad-CAM of one class over the whole slide, each tile's map in its place, on one scale for all tiles.
+
+    The scale ends at the 99th percentile of the tiles' own maxima, so that one extreme tile does not hide the rest.
+    """
+    size = int(tiles["size_l0_px"].iloc[0])
+    column = tiles["x_l0_px"].to_numpy() // size
+    row = tiles["y_l0_px"].to_numpy() // size
+    cam, peak = rows["cam"][:, class_index], rows["cam_peak"][:, class_index]
+    cells = cam.shape[1]
+    top = max(float(np.quantile(peak, CAM_SCALE_QUANTILE)), np.finfo(np.float32).tiny)
+    share = np.clip(peak / top, 0.0, 1.0) * (OPACITY_RANGE[1] / CAM_STEPS)
+    mosaic = np.zeros((int(row.max()) + 1, cells, int(column.max()) + 1, cells), np.uint8)
+    for index in range(len(rows)):
+        mosaic[row[index], :, column[index], :] = cam[index] * share[index]
+    return HeatLayer(mosaic.reshape(mosaic.shape[0] * cells, -1), rgb_of(colour), size / cells, version)

@@ -3,16 +3,21 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from cervix.bundle import ModelSession
+from cervix.bundle import Model, ModelSession
+from cervix.slides.decision import CANCEROUS_TASK
 from cervix.slides.reading import Slide
-from cervix.slides.scoring import SlideSummary
+from cervix.slides.scoring import SlideScore, SlideSummary
 
 # Cividis is monotone in lightness and reads the same with red-green deficiency (Nuñez et al. 2018). Anchors at
 # 0, 1/4, 1/2, 3/4 and 1.
 CIVIDIS = np.array([[0, 34, 78], [63, 78, 109], [124, 123, 120], [185, 172, 112], [254, 232, 56]], np.float64)
+
+
+GALLERY_TILE_PX = 160
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,51 @@ def explain_tile(slide: Slide, summary: SlideSummary, x_l0_px: int, y_l0_px: int
         novelty=float(out["novelty"][0]),
         cam={label: out["cam"][0, index] for index, label in enumerate(session.model.classes)},
     )
+
+
+def cancer_probability(tiles: pd.DataFrame, model: Model) -> NDArray[np.float64]:
+    """Probability that a tile is cancerous, of each row of a tile table: ``(n,)``."""
+    task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
+    return np.asarray(tiles[[f"p_{label}" for label in task.positive]].sum(axis=1), np.float64)
+
+
+@dataclass(frozen=True)
+class GalleryTile:
+    """A tile worth looking at, with its pixels.
+
+    Attributes
+    ----------
+    row : its place in ``SlideScore.tiles``
+    probability : of the class it is shown for
+    """
+
+    row: int
+    pixels: NDArray[np.uint8]
+    probability: float
+
+
+def gallery(
+    slide: Slide, score: SlideScore, model: Model, label: str, *, count: int = 6
+) -> tuple[list[GalleryTile], list[GalleryTile]]:
+    """The tiles of one class the model is most certain and most doubtful of, among those it knows.
+
+    A tile belongs to its most probable class; the doubtful ones are those whose two best classes lie closest together.
+    Raises ``SlideNotReadable`` where the file is gone or damaged.
+    """
+    tiles = score.tiles
+    probability = tiles[[f"p_{name}" for name in model.classes]].to_numpy()
+    known = tiles["novelty"].to_numpy() <= model.abstention_limit("novelty")
+    of_class = np.flatnonzero(known & (probability.argmax(axis=1) == model.classes.index(label)))
+    ranked = np.sort(probability[of_class], axis=1)
+    by_margin = of_class[np.argsort(ranked[:, -1] - ranked[:, -2], kind="stable")]
+    certain, doubtful = by_margin[::-1][:count], by_margin[: min(count, len(by_margin) // 2)]
+
+    def looked_at(index: int) -> GalleryTile:
+        x, y = int(tiles["x_l0_px"].iloc[index]), int(tiles["y_l0_px"].iloc[index])
+        pixels = slide.read_tile(x, y, score.summary.level, score.summary.size_level_px, GALLERY_TILE_PX)
+        return GalleryTile(index, pixels, float(probability[index, model.classes.index(label)]))
+
+    return [looked_at(int(index)) for index in certain], [looked_at(int(index)) for index in doubtful]
 
 
 def overlay_cam(pixels: NDArray[np.uint8], cam: NDArray[np.floating], opacity: float) -> NDArray[np.uint8]:

@@ -1,6 +1,8 @@
 """Open a whole-slide image or a plain picture, and read it in level-0 coordinates."""
 
 import warnings
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
-from cervix.files import sha256_of
+from cervix.slides.identity import identity_of
 
-READABLE = "a whole-slide image (SVS, NDPI, SCN, BIF, tiled TIFF) or an RGB PNG, JPEG or TIFF"
+READABLE = "a whole-slide image (SVS, NDPI, SCN, BIF, CZI, MRXS, DICOM, tiled TIFF) or an RGB PNG, JPEG or TIFF"
 PLAIN_FORMATS = ("PNG", "JPEG", "TIFF")
 PLAIN_SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "TIFF": (".tif", ".tiff")}
 # Microscope scanners lie between 0.1 (100x oil) and 8 µm/px (1.25x); 352.8 is what 72 dpi, a default, says.
@@ -23,19 +25,37 @@ PLAUSIBLE_SPACING_UM_PX = (0.05, 10.0)
 SPACING_TIMES_MAGNIFICATION = 10.0
 MAX_PLAIN_PIXELS = 80_000_000
 STRIP_ROWS = 1024
+HANDLES_OPEN_AT_MOST = 32
 
 
 class SlideFile:
-    """An OpenSlide handle that is replaced after a failed read.
+    """An OpenSlide handle, shared by every session that looks at the slide.
 
-    OpenSlide keeps a handle in error for good after one failure; the slide is shared by every session that looks at
-    it, and a single damaged tile must not end them all.
+    It is replaced after a failed read: OpenSlide keeps a handle in error for good, and a single damaged tile must not
+    end them all. Handles used longest ago are let go and opened again when they are needed.
     """
 
     def __init__(self, open_handle: Callable[[], openslide.AbstractSlide]) -> None:
         self._open = open_handle
         self._lock = Lock()
-        self.handle = open_handle()
+        self._handle: openslide.AbstractSlide | None = open_handle()
+        _handles.used(self)
+
+    @property
+    def handle(self) -> openslide.AbstractSlide:
+        """The handle, opened if it is not."""
+        with self._lock:
+            handle = self._handle
+            if handle is None:
+                handle = self._handle = self._open()
+        _handles.used(self)
+        return handle
+
+    def let_go(self, handle: openslide.AbstractSlide | None = None) -> None:
+        """Forget the handle (or only this one); reads under way end on it, then it closes itself."""
+        with self._lock:
+            if handle is None or self._handle is handle:
+                self._handle = None
 
     def read_region(self, corner_l0_px: tuple[int, int], level: int, size_px: tuple[int, int]) -> Image.Image:
         """As ``openslide.OpenSlide.read_region``."""
@@ -43,10 +63,30 @@ class SlideFile:
         try:
             return handle.read_region(corner_l0_px, level, size_px)
         except openslide.OpenSlideError:
-            with self._lock:
-                if self.handle is handle:
-                    self.handle = self._open()
+            self.let_go(handle)
             raise
+
+
+class _OpenHandles:
+    """Which files are open, in the order of their last use; only so many at once."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._files: OrderedDict[int, weakref.ref[SlideFile]] = OrderedDict()
+        self._lock = Lock()
+
+    def used(self, file: SlideFile) -> None:
+        with self._lock:
+            self._files[id(file)] = weakref.ref(file)
+            self._files.move_to_end(id(file))
+            surplus = [self._files.popitem(last=False)[1] for _ in range(len(self._files) - self._limit)]
+        for reference in surplus:
+            oldest = reference()
+            if oldest is not None:
+                oldest.let_go()
+
+
+_handles = _OpenHandles(HANDLES_OPEN_AT_MOST)
 
 
 @dataclass(frozen=True)
@@ -56,7 +96,7 @@ class Slide:
     Attributes
     ----------
     sha256 : str
-        Hash of the file: the slide's identity everywhere (names can hold patient data).
+        Hash of the file, or of the set of files: the slide's identity everywhere (names can hold patient data).
     level_downsamples : tuple of float
         Level-0 pixels per pixel of each pyramid level, rising from 1.
     spacing_um_px : float or None
@@ -115,6 +155,12 @@ class Slide:
         try:
             region = self.file.read_region((x_l0_px, y_l0_px), level, (width_px, height_px))
         except (openslide.OpenSlideError, OSError) as error:
+            if not self.path.is_file():
+                raise SlideNotReadable(
+                    "The slide file is no longer where it was",
+                    found="no file",
+                    action="It was moved or deleted; add it again.",
+                ) from error
             raise SlideNotReadable(
                 f"The slide opened but cannot be read at x {x_l0_px}, y {y_l0_px}",
                 found=str(error),
@@ -166,7 +212,7 @@ def on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
-def open_slide(path: Path, *, spacing_um_px: float | None = None) -> Slide:
+def open_slide(path: Path, *, spacing_um_px: float | None = None, sha256: str | None = None) -> Slide:
     """Open a slide or picture and state what is known of its scale.
 
     Parameters
@@ -174,6 +220,8 @@ def open_slide(path: Path, *, spacing_um_px: float | None = None) -> Slide:
     path : Path
     spacing_um_px : float, optional
         Micrometres per pixel as the user states it; wins over the file.
+    sha256 : str, optional
+        The slide's hash where it is known, as after an upload; a gigabyte is not read twice.
 
     Raises
     ------
@@ -206,7 +254,7 @@ def open_slide(path: Path, *, spacing_um_px: float | None = None) -> Slide:
     power = handle.properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
     slide = Slide(
         path=path,
-        sha256=sha256_of(path),
+        sha256=sha256 or identity_of(path),
         file=file,
         width_l0_px=width,
         height_l0_px=height,

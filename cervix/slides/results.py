@@ -1,17 +1,50 @@
-"""Scores on disk: ``results/<slide sha>/<bundle sha>/``, each file whole or not there."""
+"""Scores on disk, finished or half done: ``results/<slide sha>/<bundle sha>/``.
 
+``rows.bin`` grows by a batch at a time while a slide is scored, ``order.json`` says what was ordered; a finished score
+adds ``tiles.parquet`` and then ``summary.json``, each whole or not there. A crash loses at most the batch in hand.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cervix.bundle import Bundle
 from cervix.files import replacing
 from cervix.slides.reading import Slide
-from cervix.slides.scoring import SlideScore, SlideSummary
+from cervix.slides.rows import Rows, read_rows, row_dtype
+from cervix.slides.scoring import SlidePlan, SlideScore, SlideSummary
 
 TILES_NAME = "tiles.parquet"
 SUMMARY_NAME = "summary.json"
+ROWS_NAME = "rows.bin"
+ORDER_NAME = "order.json"
+
+
+class ScoreOrder(BaseModel):
+    """A score that was asked for: what a server started again needs to go on with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    slide_sha256: str
+    spacing_um_px: float
+    spacing_source: str
+    everywhere: bool
+    precision: str
+    tiles: int
+    state: Literal["running", "stopped"] = "running"
+    """``stopped`` scores, by a person or by a fault, wait until they are asked for again."""
+
+    def same_work(self, other: "ScoreOrder") -> bool:
+        """Whether rows made for one order are good for the other."""
+        fixed = {"path", "state", "spacing_source"}
+        return self.model_dump(exclude=fixed) == other.model_dump(exclude=fixed)
 
 
 def result_dir(results_dir: Path, slide_sha256: str, bundle_sha256: str) -> Path:
@@ -19,9 +52,83 @@ def result_dir(results_dir: Path, slide_sha256: str, bundle_sha256: str) -> Path
     return results_dir / slide_sha256 / bundle_sha256
 
 
+def order_of(slide: Slide, bundle: Bundle, plan: SlidePlan) -> ScoreOrder:
+    """The order to score this slide by this plan."""
+    return ScoreOrder(
+        path=slide.path,
+        slide_sha256=slide.sha256,
+        spacing_um_px=slide.known_spacing_um_px,
+        spacing_source=slide.spacing_source,
+        everywhere=plan.everywhere,
+        precision=bundle.session("slide").variant.precision,
+        tiles=len(plan.grid),
+    )
+
+
+class RowJournal:
+    """The rows of one score as they come, in a file that is only ever appended to."""
+
+    def __init__(self, folder: Path, order: ScoreOrder, bundle: Bundle) -> None:
+        self.folder = folder
+        self.order = order
+        self._dtype = row_dtype(bundle.session("slide").model)
+
+    @property
+    def finished(self) -> Rows:
+        """The rows an interrupted run of the same order left; none where the order was another."""
+        before = read_order(self.folder)
+        same = before is not None and before.same_work(self.order)
+        return read_rows(self.folder / ROWS_NAME, self._dtype, self.order.tiles) if same else np.empty(0, self._dtype)
+
+    @contextmanager
+    def appending(self, finished: Rows) -> Iterator[Callable[[Rows], None]]:
+        """Give a function that keeps rows behind ``finished``; a row cut short by a crash is overwritten."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for stale in (SUMMARY_NAME, TILES_NAME):
+            (self.folder / stale).unlink(missing_ok=True)
+        write_order(self.folder, self.order)
+        path = self.folder / ROWS_NAME
+        path.touch()
+        os.truncate(path, len(finished) * self._dtype.itemsize)
+        with path.open("ab", buffering=0) as stream:
+            yield lambda rows: _append_whole(stream.fileno(), rows.tobytes())
+
+
+def _append_whole(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def read_order(folder: Path) -> ScoreOrder | None:
+    """What was ordered in a result folder; None where nothing is or it cannot be read."""
+    try:
+        return ScoreOrder.model_validate_json((folder / ORDER_NAME).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def write_order(folder: Path, order: ScoreOrder) -> None:
+    """Write what is ordered, whole or not at all."""
+    with replacing(folder / ORDER_NAME) as temporary:
+        temporary.write_text(order.model_dump_json(), encoding="utf-8")
+
+
+def unfinished_orders(results_dir: Path, bundle: Bundle) -> list[ScoreOrder]:
+    """The scores by this bundle that were running when the server ended."""
+    orders = []
+    for folder in sorted(results_dir.glob(f"*/{bundle.sha256}")):
+        order = read_order(folder)
+        if order is not None and order.state == "running" and not (folder / SUMMARY_NAME).is_file():
+            orders.append(order)
+    return orders
+
+
 def save_score(results_dir: Path, score: SlideScore) -> Path:
-    """Write tiles, then the summary that makes them count. Returns the folder."""
+    """Write rows and tiles, then the summary that makes them count. Returns the folder."""
     folder = result_dir(results_dir, score.summary.slide_sha256, score.summary.provenance.bundle_sha256)
+    with replacing(folder / ROWS_NAME) as temporary:
+        score.rows.tofile(temporary)
     with replacing(folder / TILES_NAME) as temporary:
         score.tiles.to_parquet(temporary, index=False)
     with replacing(folder / SUMMARY_NAME) as temporary:
@@ -29,7 +136,7 @@ def save_score(results_dir: Path, score: SlideScore) -> Path:
     return folder
 
 
-def load_score(results_dir: Path, slide: Slide, bundle: Bundle) -> SlideScore | None:
+def load_score(results_dir: Path, slide: Slide, bundle: Bundle, *, everywhere: bool = False) -> SlideScore | None:
     """The stored score of this slide at this scale by this bundle and variant; None where there is none.
 
     A result written by another version of the app, or at another scale, is none.
@@ -40,5 +147,12 @@ def load_score(results_dir: Path, slide: Slide, bundle: Bundle) -> SlideScore | 
         tiles = pd.read_parquet(folder / TILES_NAME)
     except (FileNotFoundError, ValidationError):
         return None
-    same = summary.spacing_um_px == slide.spacing_um_px and summary.precision == bundle.session("slide").variant.precision
-    return SlideScore(tiles, summary) if same else None
+    session = bundle.session("slide")
+    rows = read_rows(folder / ROWS_NAME, row_dtype(session.model), len(tiles))
+    same = (
+        summary.spacing_um_px == slide.spacing_um_px
+        and summary.precision == session.variant.precision
+        and summary.everywhere == everywhere
+        and len(rows) == len(tiles)
+    )
+    return SlideScore(tiles, summary, rows) if same else None

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from threading import Event
 
@@ -12,17 +13,20 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from cervix.bundle import Bundle
-from cervix.errors import Cancelled
+from cervix.bundle import Bundle, ModelSession
+from cervix.bundle.sessions import CPU_PROVIDER
+from cervix.errors import Cancelled, DeviceLost
 from cervix.provenance import Provenance, provenance_of
 from cervix.slides.decision import SlideAnswer, decide
 from cervix.slides.grid import TileGrid, lay_grid
 from cervix.slides.reading import Slide
-from cervix.slides.tissue import find_tissue
+from cervix.slides.rows import ROW_OUTPUTS, Rows, row_dtype, rows_of
+from cervix.slides.tissue import TissueMask, find_tissue, whole_area
 
 READER_THREADS = 2
 BATCHES_AHEAD = 4
 PROGRESS_EVERY_S = 0.5
+PAUSE_POLL_S = 0.1
 
 
 class Timings(BaseModel):
@@ -31,10 +35,15 @@ class Timings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     tissue_s: float
+    """Finding tissue and laying the grid; 0 where that had been done before the score began."""
     read_s: float
     infer_s: float
+    post_s: float
+    """Keeping rows, running the decision, building tables."""
     total_s: float
     tiles_per_s: float
+    resumed_tiles: int = 0
+    """Tiles that an earlier, interrupted run had scored; the speed is of the rest."""
 
 
 class SlideSummary(BaseModel):
@@ -54,6 +63,8 @@ class SlideSummary(BaseModel):
     level: int
     size_level_px: int
     tissue_area_mm2: float
+    everywhere: bool
+    """Scored without regard to tissue, because the user asked for it."""
     notices: list[str]
     timings: Timings
     precision: str
@@ -69,10 +80,13 @@ class SlideScore:
     tiles : DataFrame
         One row a tile: ``x_l0_px, y_l0_px, size_l0_px, tissue_fraction, p_<class>…, novelty``.
     summary : SlideSummary
+    rows : (n,) structured array
+        The same tiles as the model answered, with their Grad-CAM (``cervix.slides.rows``).
     """
 
     tiles: pd.DataFrame
     summary: SlideSummary
+    rows: Rows
 
     def export_table(self) -> pd.DataFrame:
         """The tile table with its provenance in every row."""
@@ -85,37 +99,89 @@ class ScoreProgress:
 
     done: int
     total: int
+    resumed: int
     elapsed_s: float
+    """Since this run began, pauses left out."""
+    read_s: float
+    infer_s: float
+    post_s: float
     tiles: pd.DataFrame
     answer: SlideAnswer
 
     @property
     def tiles_per_s(self) -> float:
-        return self.done / self.elapsed_s if self.elapsed_s > 0 else 0.0
+        return (self.done - self.resumed) / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     @property
     def eta_s(self) -> float:
         return (self.total - self.done) / self.tiles_per_s if self.tiles_per_s else float("inf")
 
 
+@dataclass(frozen=True)
+class SlidePlan:
+    """What scoring will do, known before it starts."""
+
+    tissue: TissueMask
+    grid: TileGrid
+    everywhere: bool
+    seconds: float
+    """What making the plan took."""
+
+
+def plan_slide(slide: Slide, bundle: Bundle, *, everywhere: bool = False) -> SlidePlan:
+    """Find tissue and lay the grid of the bundle's slide model over it.
+
+    Parameters
+    ----------
+    everywhere : bool
+        Take the whole scanned area for tissue: for a slide on which none was found, knowingly.
+
+    Raises
+    ------
+    SlideScaleUnknown, SlideNotSuitable, SlideNotReadable
+    """
+    tiles = bundle.session("slide").model.tiles
+    if tiles is None:
+        raise ValueError("the slide model declares no tiles")
+    started = time.perf_counter()
+    tissue = whole_area(slide) if everywhere else find_tissue(slide)
+    grid = lay_grid(slide, tissue, tiles)
+    return SlidePlan(tissue, grid, everywhere, time.perf_counter() - started)
+
+
 def score_slide(
     slide: Slide,
     bundle: Bundle,
     *,
+    plan: SlidePlan | None = None,
+    finished: Rows | None = None,
+    keep: Callable[[Rows], None] | None = None,
     on_progress: Callable[[ScoreProgress], None] | None = None,
     cancel: Event | None = None,
+    pause: Event | None = None,
+    turn: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> SlideScore:
     """Score every tissue tile of a slide with the bundle's slide model. Pure: no files, no global state.
+
+    A GPU that fails on the way is replaced by the CPU for the tiles that remain, and the summary says so.
 
     Parameters
     ----------
     slide : Slide
         With a known spacing.
     bundle : Bundle
+    plan : SlidePlan, optional
+        Made by ``plan_slide`` for this slide and bundle; made here where it is missing.
+    finished : (k,) structured array, optional
+        Rows of the first ``k`` tiles from an interrupted run; scoring goes on behind them.
+    keep : callable, optional
+        Called with the rows of each batch as soon as they are known.
     on_progress : callable, optional
         Called from this thread about twice a second, and after the last tile.
-    cancel : threading.Event, optional
-        Set it from another thread to stop after the batch in hand.
+    cancel, pause : threading.Event, optional
+        Set them from another thread to stop, or to hold, after the batch in hand.
+    turn : callable, optional
+        Gives a context in which this score may use the device; others use it in between.
 
     Raises
     ------
@@ -123,41 +189,50 @@ def score_slide(
     Cancelled
         When ``cancel`` was set.
     """
-    session = bundle.session("slide")
-    model = session.model
-    if model.tiles is None:
-        raise ValueError("the slide model declares no tiles")
     started = time.perf_counter()
-    tissue = find_tissue(slide)
-    grid = lay_grid(slide, tissue, model.tiles)
-    tissue_s = time.perf_counter() - started
-
-    probabilities = np.empty((len(grid), len(model.classes)), np.float32)
-    novelty = np.empty(len(grid), np.float32)
-    read_s = infer_s = 0.0
+    planned_before = plan is not None
+    plan = plan or plan_slide(slide, bundle)
+    grid, session = plan.grid, bundle.session("slide")
+    model = session.model
+    rows = np.empty(len(grid), row_dtype(model))
+    resumed = done = 0 if finished is None else min(len(finished), len(grid))
+    if finished is not None:
+        rows[:done] = finished[:done]
+    notices = list(slide.notices)
+    read_s = infer_s = post_s = held_s = 0.0
     scoring_started = last_report = time.perf_counter()
-    for first, batch, seconds in _read_batches(slide, grid, session.batch_size, cancel):
-        read_s += seconds
-        count = min(session.batch_size, len(grid) - first)
-        before = time.perf_counter()
-        out = session.run({"tiles": batch}, ["probabilities", "novelty"])
-        now = time.perf_counter()
-        infer_s += now - before
-        done = first + count
-        probabilities[first:done] = out["probabilities"][:count]
-        novelty[first:done] = out["novelty"][:count]
-        if on_progress and (now - last_report >= PROGRESS_EVERY_S or done == len(grid)):
-            last_report = now
-            on_progress(
-                ScoreProgress(
-                    done,
-                    len(grid),
-                    now - scoring_started,
-                    _tile_table(grid, model.classes, probabilities[:done], novelty[:done]),
-                    decide(probabilities[:done], novelty[:done], model),
-                )
-            )
-    scoring_s = time.perf_counter() - scoring_started
+
+    def report(now: float) -> None:
+        if on_progress:
+            tiles = _tile_table(grid, model.classes, rows[:done])
+            answer = decide(rows["probabilities"][:done], rows["novelty"][:done], model)
+            elapsed_s = now - scoring_started - held_s
+            on_progress(ScoreProgress(done, len(grid), resumed, elapsed_s, read_s, infer_s, post_s, tiles, answer))
+
+    while done < len(grid):
+        try:
+            for first, batch, seconds in _read_batches(slide, grid, session.batch_size, done, cancel):
+                read_s += seconds
+                held_s += _hold(pause, cancel)
+                count = min(session.batch_size, len(grid) - first)
+                with turn():
+                    before = time.perf_counter()
+                    out = session.run({"tiles": batch}, ROW_OUTPUTS)
+                    now = time.perf_counter()
+                infer_s += now - before
+                rows[first : first + count] = rows_of(out, count, rows.dtype)
+                done = first + count
+                if keep:
+                    keep(rows[first:done])
+                if now - last_report >= PROGRESS_EVERY_S or done == len(grid):
+                    last_report = now
+                    report(now)
+                post_s += time.perf_counter() - now
+        except DeviceLost as lost:
+            session = _replacement(bundle, lost)
+            notices.append(f"{lost} The {len(grid) - done:,} tiles that remained were scored on {session.device_label}.")
+    scoring_s = time.perf_counter() - scoring_started - held_s
+    probabilities, novelty = rows["probabilities"], rows["novelty"]
     summary = SlideSummary(
         answer=decide(probabilities, novelty, model),
         slide_sha256=slide.sha256,
@@ -170,25 +245,43 @@ def score_slide(
         size_l0_px=grid.size_l0_px,
         level=grid.level,
         size_level_px=grid.size_level_px,
-        tissue_area_mm2=tissue.area_mm2(slide.known_spacing_um_px),
-        notices=slide.notices,
+        tissue_area_mm2=plan.tissue.area_mm2(slide.known_spacing_um_px),
+        everywhere=plan.everywhere,
+        notices=notices,
         timings=Timings(
-            tissue_s=tissue_s,
+            tissue_s=0.0 if planned_before else plan.seconds,
             read_s=read_s,
             infer_s=infer_s,
-            total_s=time.perf_counter() - started,
-            tiles_per_s=len(grid) / scoring_s,
+            post_s=post_s,
+            total_s=time.perf_counter() - started - held_s,
+            tiles_per_s=(len(grid) - resumed) / scoring_s if scoring_s > 0 else 0.0,
+            resumed_tiles=resumed,
         ),
-        precision=session.variant.precision,
+        precision=bundle.session("slide").variant.precision,
         provenance=provenance_of(bundle, "slide"),
     )
-    return SlideScore(_tile_table(grid, model.classes, probabilities, novelty), summary)
+    return SlideScore(_tile_table(grid, model.classes, rows), summary, rows)
 
 
-def _tile_table(
-    grid: TileGrid, classes: list[str], probabilities: NDArray[np.float32], novelty: NDArray[np.float32]
-) -> pd.DataFrame:
-    count = len(novelty)
+def _replacement(bundle: Bundle, lost: DeviceLost) -> ModelSession:
+    """The same model on the CPU, proved again; a CPU that fails has no replacement."""
+    if bundle.session("slide").provider == CPU_PROVIDER:
+        raise lost
+    return bundle.on_cpu().session("slide")
+
+
+def _hold(pause: Event | None, cancel: Event | None) -> float:
+    """Wait while paused; the seconds waited."""
+    before = time.perf_counter()
+    while pause is not None and pause.is_set():
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("Scoring was stopped")
+        time.sleep(PAUSE_POLL_S)
+    return time.perf_counter() - before
+
+
+def _tile_table(grid: TileGrid, classes: list[str], rows: Rows) -> pd.DataFrame:
+    count = len(rows)
     table = pd.DataFrame(
         {
             "x_l0_px": grid.x_l0_px[:count],
@@ -198,15 +291,15 @@ def _tile_table(
         }
     )
     for index, label in enumerate(classes):
-        table[f"p_{label}"] = probabilities[:, index]
-    table["novelty"] = novelty
+        table[f"p_{label}"] = rows["probabilities"][:, index]
+    table["novelty"] = rows["novelty"]
     return table
 
 
 def _read_batches(
-    slide: Slide, grid: TileGrid, batch_size: int, cancel: Event | None
+    slide: Slide, grid: TileGrid, batch_size: int, start: int, cancel: Event | None
 ) -> Iterator[tuple[int, NDArray[np.uint8], float]]:
-    """Yield ``(first index, (batch, size, size, 3) uint8, seconds spent reading)`` in grid order.
+    """Yield ``(first index, (batch, size, size, 3) uint8, seconds spent reading)`` in grid order from ``start``.
 
     At most ``BATCHES_AHEAD`` batches are in memory. The last one is padded to the constant shape.
     """
@@ -219,7 +312,7 @@ def _read_batches(
             batch[offset] = slide.read_tile(x, y, grid.level, grid.size_level_px, grid.size_px)
         return batch, time.perf_counter() - before
 
-    starts = iter(range(0, len(grid), batch_size))
+    starts = iter(range(start, len(grid), batch_size))
     queue: deque[tuple[int, Future[tuple[NDArray[np.uint8], float]]]] = deque()
     with ThreadPoolExecutor(READER_THREADS, thread_name_prefix="slide-reader") as readers:
         try:

@@ -77,6 +77,12 @@ def find_tissue(slide: Slide) -> TissueMask:
     return TissueMask(mask, scale, threshold)
 
 
+def whole_area(slide: Slide) -> TissueMask:
+    """A mask that takes the whole scanned area for tissue: for scoring knowingly where none was found."""
+    scale = max(1.0, max(slide.width_l0_px, slide.height_l0_px) / MASK_LONGEST_PX)
+    return TissueMask(np.ones((round(slide.height_l0_px / scale), round(slide.width_l0_px / scale)), np.bool_), scale, 0.0)
+
+
 def outline(slide: Slide, tissue: TissueMask) -> Image.Image:
     """An overview of the slide with the border of its tissue drawn on it."""
     overview, scale = slide.overview(max(slide.width_l0_px, slide.height_l0_px) / OUTLINE_PX)

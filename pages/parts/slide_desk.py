@@ -1,124 +1,194 @@
-"""The slide page's resources: open slides, the job board, addresses of map tiles."""
+"""The slide page's resources: the scoring desk, open slides, uploads, addresses of map tiles."""
 
 import hashlib
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
-from threading import Event
 from urllib.parse import urlsplit
 
-import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from cervix.bundle import Bundle
-from cervix.bundle.manifest import TileInput
-from cervix.files import replacing
-from cervix.jobs import JobBoard
+from cervix.bundle import Bundle, Model
+from cervix.errors import CervixError
+from cervix.intake.shelf import card_of, remember, save_thumbnail, thumbnail_path
 from cervix.settings import get_settings
-from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, heat_layer
-from cervix.slides.grid import lay_grid
+from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, HeatLayer, cam_mosaic, heat_layer
+from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
+from cervix.slides.exports import write_export
+from cervix.slides.gate import GateReport, inspect_slide
+from cervix.slides.identity import files_of
 from cervix.slides.reading import Slide, open_slide
-from cervix.slides.results import load_score, save_score
-from cervix.slides.scoring import ScoreProgress, SlideScore, score_slide
-from cervix.slides.tissue import find_tissue, outline
-from cervix.web import SLIDE_LAYER, tokens
+from cervix.slides.report import write_report
+from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide
+from cervix.slides.tissue import outline
+from cervix.web import UploadGrant, ViewedSlide, slide_tokens, upload_store, upload_tokens
+from cervix.web.tiles import SLIDE_LAYER
 
-logger = logging.getLogger(__name__)
+SWEEP_EVERY_S = 600
+CAM_PREFIX = "cam-"
+NOVELTY_LAYER = "novelty"
+MAP_THUMBNAIL_PX = 240
 
-SlideJobs = JobBoard[ScoreProgress, SlideScore]
+by_hash = {Slide: lambda slide: (slide.sha256, slide.spacing_um_px)}
+by_bundle = {**by_hash, Bundle: lambda bundle: bundle.sha256}
+by_score = {**by_bundle, SlideScore: lambda score: score.summary.model_dump_json()}
 
 
 @st.cache_resource
-def job_board() -> SlideJobs:
-    """The one board of this server: jobs outlive pages and sessions."""
-    return JobBoard()
+def _desk(home: Path) -> ScoringDesk:  # noqa: ARG001 - part of the key
+    return ScoringDesk(get_settings().results_dir, upload_store().sha256_at)
+
+
+def desk() -> ScoringDesk:
+    """The one desk of this server: scores outlive pages and sessions."""
+    return _desk(get_settings().home)
+
+
+def owner() -> str:
+    """Who this session is at the desk: sessions take turns at the device."""
+    return str(st.session_state.setdefault("owner", f"session-{id(st.session_state)}"))
 
 
 @st.cache_resource(max_entries=20, show_spinner="Opening the slide …")
+def _opened(path: Path, changed: tuple[int, float]) -> Slide:  # noqa: ARG001 - part of the key
+    return open_slide(path, sha256=upload_store().sha256_at(path))
+
+
 def opened(path: Path) -> Slide:
-    """A slide's handle, shared by every session that looks at it."""
-    return open_slide(path)
+    """A slide's handle, shared by every session that looks at it; opened again when its file has changed."""
+    try:
+        stats = [file.stat() for file in files_of(path)]
+    except OSError:
+        return open_slide(path)
+    return _opened(path, (sum(stat.st_size for stat in stats), max(stat.st_mtime for stat in stats)))
 
 
-def store_upload(name: str, content: memoryview) -> Path:
-    """Keep an upload under its hash; its name, which can hold a patient's, is not stored."""
-    path = get_settings().uploads_dir / f"{hashlib.sha256(content).hexdigest()}{Path(name).suffix.lower()}"
-    if not path.is_file():
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
-    return path
+@st.cache_data(max_entries=20, show_spinner="Finding tissue …", hash_funcs=by_bundle)
+def slide_plan(slide: Slide, bundle: Bundle, everywhere: bool) -> SlidePlan:
+    """Tissue and grid; raises where there is nothing to score."""
+    return plan_slide(slide, bundle, everywhere=everywhere)
 
 
-@dataclass(frozen=True)
-class TissuePlan:
-    """What scoring will do, known before it starts."""
-
-    outlined: Image.Image
-    area_mm2: float
-    tiles: int
+@st.cache_data(max_entries=20, show_spinner="Looking at some tiles …", hash_funcs=by_hash)
+def gate_report(slide: Slide, _plan: SlidePlan, everywhere: bool) -> GateReport:  # noqa: ARG001 - part of the key
+    """The quality gate, once a slide."""
+    return inspect_slide(slide, _plan)
 
 
-@st.cache_data(max_entries=20, show_spinner="Finding tissue …", hash_funcs={Slide: lambda slide: slide.sha256})
-def tissue_plan(slide: Slide, spacing_um_px: float, _tile_input: TileInput) -> TissuePlan:
-    """Tissue outline, area and number of tiles; raises where there is nothing to score."""
-    tissue = find_tissue(slide)
-    grid = lay_grid(slide, tissue, _tile_input)
-    return TissuePlan(outline(slide, tissue), tissue.area_mm2(spacing_um_px), len(grid))
+@st.cache_data(max_entries=20, show_spinner=False, hash_funcs=by_hash)
+def outlined(slide: Slide, _plan: SlidePlan, everywhere: bool) -> Image.Image:  # noqa: ARG001 - part of the key
+    """The overview with the tissue's border; the slide is put on the shelf of recent ones."""
+    picture = outline(slide, _plan.tissue)
+    remember(get_settings().shelf_dir, slide, picture)
+    return picture
 
 
-def job_key(slide: Slide, bundle: Bundle) -> str:
-    """One job per slide, scale and bundle, whoever asks."""
-    return f"{slide.sha256}-{bundle.sha256}-{slide.spacing_um_px}"
+@st.cache_resource(hash_funcs=by_bundle, show_spinner=False)
+def device_speed(bundle: Bundle) -> float:
+    """Tiles a second of the bare session here, measured once."""
+    return measured_tiles_per_s(bundle)
 
 
-def start_scoring(slide: Slide, bundle: Bundle) -> None:
-    """Score in the background; the finished result is kept on disk."""
-    results = get_settings().results_dir
+def remembered_spacing(slide: Slide) -> float | None:
+    """The scale a user gave for this slide before."""
+    card = card_of(get_settings().shelf_dir, slide.sha256)
+    return card.spacing_um_px if card is not None and card.spacing_source == "user" else None
 
-    def work(report: Callable[[ScoreProgress], None], cancel: Event) -> SlideScore:
-        score = load_score(results, slide, bundle) or score_slide(slide, bundle, on_progress=report, cancel=cancel)
+
+@st.cache_data(ttl=SWEEP_EVERY_S, show_spinner=False)
+def sweep_uploads(home: Path) -> int:  # noqa: ARG001 - part of the key
+    """Delete uploads whose time is over; at most every ten minutes."""
+    return upload_store().sweep(get_settings().uploads_keep_hours * 3600, desk().slides_in_use())
+
+
+def _granted(name: str, tokens, make):  # type: ignore[no-untyped-def]
+    """This session's token under a name; a new one where it has expired."""
+    granted: dict[str, str] = st.session_state.setdefault("tokens", {})
+    if name not in granted or tokens.find(granted[name]) is None:
+        granted[name] = tokens.grant(make())
+    return granted[name]
+
+
+def upload_url() -> str:
+    """Where this session may put files."""
+    return f"/slides/upload/{_granted('upload', upload_tokens, UploadGrant)}"
+
+
+def uploaded_slides(upload: str) -> list[Path]:
+    """What this session has uploaded under an id; nothing that anybody else has."""
+    grant = upload_tokens.find(st.session_state.get("tokens", {}).get("upload", ""))
+    return grant.finished.get(upload, []) if grant is not None else []
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def inbox_thumbnail(path: Path, size: int, changed: float) -> str | None:
+    """A small overview of a slide in an inbox, kept on disk; None where it cannot be read."""
+    key = hashlib.sha256(f"{path}|{size}|{changed}".encode()).hexdigest()
+    kept = thumbnail_path(get_settings().shelf_dir / "inbox", key)
+    if not kept.is_file():
         try:
-            save_score(results, score)
-        except OSError as error:
-            logger.warning("a finished score could not be kept on disk: %s", error.strerror)
-        return score
-
-    job_board().submit(job_key(slide, bundle), work)
-
-
-def finished_score(slide: Slide, bundle: Bundle) -> SlideScore | None:
-    """The score of this slide, from this session's job or from disk."""
-    job = job_board().get(job_key(slide, bundle))
-    if job is not None and job.result is not None:
-        return job.result
-    return load_score(get_settings().results_dir, slide, bundle)
+            slide = open_slide(path, sha256=key)
+            save_thumbnail(kept, slide.overview(max(slide.width_l0_px, slide.height_l0_px) / MAP_THUMBNAIL_PX)[0])
+        except CervixError:
+            return None
+    return str(kept)
 
 
-@st.cache_data(max_entries=5, show_spinner=False, hash_funcs={SlideScore: lambda score: score.summary.model_dump_json()})
-def tile_table_csv(score: SlideScore) -> bytes:
-    """The tile table with its provenance, made once a score."""
-    return score.export_table().to_csv(index=False).encode()
+@st.cache_data(max_entries=20, show_spinner=False, hash_funcs=by_hash)
+def overview(slide: Slide) -> Image.Image:
+    """A small overview for the viewer's inset."""
+    small = slide.overview(max(slide.width_l0_px, slide.height_l0_px) / MAP_THUMBNAIL_PX)[0]
+    small.thumbnail((MAP_THUMBNAIL_PX, MAP_THUMBNAIL_PX))
+    return small
 
 
-def viewer_token(slide: Slide) -> str:
-    """This session's token for the slide's map tiles."""
-    granted: dict[str, str] = st.session_state.setdefault("viewer_tokens", {})
-    if slide.sha256 not in granted or tokens.find(granted[slide.sha256]) is None:
-        granted[slide.sha256] = tokens.grant(slide)
-    return granted[slide.sha256]
-
-
-def map_urls(slide: Slide, tiles: pd.DataFrame | None, layer: str | None, limit: float) -> tuple[str, str | None]:
-    """Addresses of the slide's map tiles and, for a chosen layer, of its heat tiles."""
-    token = viewer_token(slide)
+def map_base(slide: Slide) -> str:
+    """Absolute address of this session's map tiles of a slide, without layer and place."""
+    token = _granted(f"slide-{slide.sha256}", slide_tokens, lambda: ViewedSlide(slide))
     parts = urlsplit(str(st.context.url or "http://localhost:8501"))
-    base = f"{parts.scheme}://{parts.netloc}/slides/{token}"
-    slide_url = f"{base}/{SLIDE_LAYER}/{{z}}/{{x}}/{{y}}"
-    if layer is None or tiles is None:
-        return slide_url, None
-    value = (tiles["novelty"] > limit).astype(float) if layer == "novelty" else tiles[f"p_{layer}"]
-    colour = NOVELTY_COLOUR if layer == "novelty" else CLASS_COLOURS[layer]
-    tokens.set_layers(token, {layer: heat_layer(tiles, value.to_numpy(), colour)})
-    return slide_url, f"{base}/{layer}/{{z}}/{{x}}/{{y}}?tiles={len(tiles)}"
+    return f"{parts.scheme}://{parts.netloc}/slides/{token}"
+
+
+def slide_url(slide: Slide) -> str:
+    """Address of the slide's own map tiles."""
+    return f"{map_base(slide)}/{SLIDE_LAYER}/{{z}}/{{x}}/{{y}}"
+
+
+def offer_layers(slide: Slide, layers: dict[str, HeatLayer]) -> dict[str, str]:
+    """Put score layers behind this session's token; returns their addresses by name."""
+    base = map_base(slide)
+    viewed = slide_tokens.find(base.rsplit("/", 1)[1])
+    if viewed is not None:
+        viewed.layers = layers
+    return {name: f"{base}/{name}/{{z}}/{{x}}/{{y}}?v={layer.version}" for name, layer in layers.items()}
+
+
+def live_layers(tiles, model: Model) -> dict[str, HeatLayer]:  # type: ignore[no-untyped-def]
+    """Probability of each class and novelty, of the tiles scored so far."""
+    version, limit = f"live-{len(tiles)}", model.abstention_limit("novelty")
+    values = {label: (tiles[f"p_{label}"], CLASS_COLOURS[label]) for label in model.classes}
+    values[NOVELTY_LAYER] = ((tiles["novelty"] > limit).astype(float), NOVELTY_COLOUR)
+    return {name: heat_layer(tiles, value.to_numpy(), colour, version) for name, (value, colour) in values.items()}
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=by_score)
+def final_layers(score: SlideScore, _model: Model) -> dict[str, HeatLayer]:
+    """The layers of a finished score, and the mosaic of its Grad-CAM for each class."""
+    layers = live_layers(score.tiles, _model)
+    for index, label in enumerate(_model.classes):
+        version = score.summary.provenance.created
+        layers[CAM_PREFIX + label] = cam_mosaic(score.tiles, score.rows, index, CLASS_COLOURS[label], version)
+    return layers
+
+
+@st.cache_data(max_entries=12, show_spinner="Preparing the file …", hash_funcs=by_score)
+def export_bytes(kind: str, score: SlideScore, _slide: Slide, bundle: Bundle) -> bytes:
+    """One export as a file's content, made once a score."""
+    session = bundle.session("slide")
+    with tempfile.TemporaryDirectory() as folder:
+        if kind == "report":
+            path = Path(folder) / "report.pdf"
+            write_report(score, _slide, session, path)
+        else:
+            path = write_export(kind, score, session.model, Path(folder), "slide")
+        return path.read_bytes()

@@ -1,51 +1,106 @@
-"""The slide page's pieces: running score, answer, viewer, one tile."""
+"""The slide page's pieces: running score, answer, viewer, one tile, gallery, exports."""
+
+import base64
+import io
 
 import streamlit as st
+from PIL import Image
 
-from cervix.bundle import Bundle, Model, ModelSession
+from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
+from cervix.slides.decision import SlideAnswer, class_areas_mm2, decide_tiles, hot_spots, tile_at, tiles_within
 from cervix.slides.deepzoom import WorldMap
-from cervix.slides.explanation import explain_tile
-from cervix.slides.figures import viewer_figure
+from cervix.slides.desk import SlideJob
+from cervix.slides.explanation import cancer_probability, explain_tile, gallery
+from cervix.slides.figures import probability_histogram, viewer_figure
 from cervix.slides.reading import Slide
-from cervix.slides.scoring import SlideScore
-from pages.parts.frame import CLASS_TITLES, show_metrics
-from pages.parts.slide_desk import job_board, map_urls
+from cervix.slides.scoring import ScoreProgress, SlideScore
+from pages.parts.components import viewer
+from pages.parts.frame import CLASS_TITLES, STILL_CHART, show_metrics
+from pages.parts.slide_desk import (
+    CAM_PREFIX,
+    NOVELTY_LAYER,
+    desk,
+    export_bytes,
+    final_layers,
+    live_layers,
+    offer_layers,
+    overview,
+    slide_url,
+)
 
 POLL_EVERY_S = 1.0
 RANKED_TILES = 50
-LAYERS = {"scc": "Squamous-cell", "ac": "Adenocarcinoma", "benign": "Benign", "novelty": "Novel", "none": "None"}
+FIRST_ANSWER_TILES = 64
+EXPORTS = {
+    "csv": ("Tile table (CSV)", "text/csv", "csv"),
+    "parquet": ("Tile table (Parquet)", "application/vnd.apache.parquet", "parquet"),
+    "geojson": ("QuPath objects (GeoJSON)", "application/geo+json", "geojson"),
+    "heatmap": ("Heatmap (OME-TIFF)", "image/tiff", "ome.tif"),
+    "report": ("Case report (PDF)", "application/pdf", "pdf"),
+}
 
 
 @st.fragment(run_every=POLL_EVERY_S)
-def show_progress(slide: Slide, bundle: Bundle, key: str) -> None:
+def show_progress(slide: Slide, bundle: Bundle, job: SlideJob) -> None:
     """The running score, polled; the whole page runs again when it ends."""
-    job = job_board().get(key)
-    if job is None or not job.active:
+    if not job.active:
         st.rerun()
-    bar, stop = st.columns([5, 1], vertical_alignment="center")
+    progress = job.progress
+    bar, hold, stop = st.columns([6, 1.2, 1], vertical_alignment="center")
+    paused = job.pause_requested.is_set()
+    if hold.button(
+        "Go on" if paused else "Pause",
+        icon=f":material/{'play_arrow' if paused else 'pause'}:",
+        key="slide_pause",
+        width="stretch",
+    ):
+        (job.pause_requested.clear if paused else job.pause_requested.set)()
+        st.rerun(scope="fragment")
     if stop.button("Stop", icon=":material/stop:", key="slide_stop", width="stretch"):
         job.cancel()
-    progress = job.progress
+    model = bundle.session("slide").model
     if progress is None:
-        ahead = job_board().ahead_of(job)
-        bar.progress(0.0, f"Waiting for {ahead} slide(s) before this one" if ahead else "Finding tissue …")
+        ahead = desk().ahead_of(job)
+        bar.progress(0.0, f"Starting, with {ahead} other slides" if ahead else "Reading the first tiles …")
+        show_map(slide, model, {}, live=True)
         return
-    bar.progress(
-        progress.done / progress.total,
-        f"{progress.done:,} of {progress.total:,} tiles · {progress.tiles_per_s:.1f} tiles/s · "
-        f"about {progress.eta_s:.0f} s left",
-    )
-    st.caption(f"So far, over the whole slide: **{progress.answer.headline}.** {progress.answer.reason}")
-    show_viewer(slide, bundle.session("slide").model, progress.tiles, live=True)
+    bar.progress(progress.done / progress.total, _progress_line(progress, paused=paused))
+    st.caption(_split_line(progress))
+    first = "" if progress.done >= min(FIRST_ANSWER_TILES, progress.total) else " (few tiles yet)"
+    st.info(f"**So far, over the whole slide{first}: {progress.answer.headline}.** {_answer_line(progress.answer)}")
+    show_map(slide, model, offer_layers(slide, live_layers(progress.tiles, model)), live=True)
+
+
+def _progress_line(progress: ScoreProgress, *, paused: bool) -> str:
+    done = f"{progress.done:,} of {progress.total:,} tiles"
+    if paused:
+        return f"{done} · paused"
+    return f"{done} · {progress.tiles_per_s:.1f} tiles/s · about {progress.eta_s:.0f} s left"
+
+
+def _split_line(progress: ScoreProgress) -> str:
+    new = max(1, progress.done - progress.resumed)
+    parts = {"read": progress.read_s, "infer": progress.infer_s, "post": progress.post_s}
+    split = " · ".join(f"{name} {1000 * seconds / new:.0f} ms" for name, seconds in parts.items())
+    resumed = f" · {progress.resumed:,} tiles from before" if progress.resumed else ""
+    return f"A tile takes: {split}{resumed}"
+
+
+def _answer_line(answer: SlideAnswer) -> str:
+    share = answer.cancerous_share
+    interval = f" Cancerous tiles {share.value:.0%} ({share.low:.0%}–{share.high:.0%})." if share else ""
+    return f"{answer.reason}{interval}"
 
 
 def show_answer(score: SlideScore, model: Model) -> None:
     """The decision, its rule in words, and what it rests on. An abstention is as loud as a finding."""
     answer, timings = score.summary.answer, score.summary.timings
-    show = {"cancer": st.error, "no-cancer": st.info, "undecided": st.warning, "abstained": st.warning}[answer.verdict]
-    show(f"### {answer.headline}\n{answer.reason}")
+    _show_verdict(answer)
+    for notice in score.summary.notices:
+        st.info(notice)
     share = answer.cancerous_share
+    resumed = f", {timings.resumed_tiles:,} tiles from before" if timings.resumed_tiles else ""
     show_metrics(
         {
             "Cancerous tiles": (f"{share.value:.0%}", f"{share.low:.0%}–{share.high:.0%}, n = {answer.accepted_tiles:,}")
@@ -55,10 +110,14 @@ def show_answer(score: SlideScore, model: Model) -> None:
                 f"{answer.novel_tiles / answer.tiles:.0%}",
                 f"{answer.novel_tiles:,} of {answer.tiles:,}, left out",
             ),
-            "Speed": (f"{timings.tiles_per_s:.1f} tiles/s", f"read {timings.read_s:.1f} s, infer {timings.infer_s:.1f} s"),
+            "Speed": (
+                f"{timings.tiles_per_s:.1f} tiles/s",
+                f"read {timings.read_s:.1f} s, infer {timings.infer_s:.1f} s, post {timings.post_s:.1f} s{resumed}",
+            ),
             "Scored on": (score.summary.provenance.provider, score.summary.provenance.created[:10]),
         }
     )
+    _show_areas(class_areas_mm2(score.tiles, model, score.summary.spacing_um_px))
     with st.expander("The rule that made this answer"):
         st.write(answer.rule)
         if model.slide_rule:
@@ -67,52 +126,136 @@ def show_answer(score: SlideScore, model: Model) -> None:
         st.caption(f"Most probable class of the accepted tiles: {counts}.")
 
 
-def show_viewer(slide: Slide, model: Model, tiles, *, live: bool = False) -> tuple[int, int] | None:  # type: ignore[no-untyped-def]
-    """The deep-zoom map. Returns the level-0 corner of the tile in view, chosen by click or by rank."""
-    layer = None
-    if tiles is not None:
-        picked = st.segmented_control(
-            "Heat layer",
-            list(LAYERS),
-            default="scc",
-            format_func=LAYERS.__getitem__,
-            key="slide_layer_live" if live else "slide_layer",
-        )
-        layer = None if picked in (None, "none") else picked
-    limit = model.abstention_limit("novelty")
-    slide_url, heat_url = map_urls(slide, tiles, layer, limit)
-    corner = None if live or tiles is None else st.session_state.get("slide_tile", {}).get(slide.sha256)
-    figure = viewer_figure(WorldMap(slide.width_l0_px, slide.height_l0_px), slide_url, tiles, heat_url=heat_url)
-    clickable = tiles is not None and not live
-    event = st.plotly_chart(
-        figure,
-        key="slide_map_live" if live else f"slide_map_{clickable}",
-        config={"scrollZoom": True, "displaylogo": False, "modeBarButtonsToRemove": ["toImage"]},
-        on_select="rerun" if clickable else "ignore",
-        selection_mode="points",
+def _show_verdict(answer: SlideAnswer) -> None:
+    show = {"cancer": st.error, "no-cancer": st.info, "undecided": st.warning, "abstained": st.warning}[answer.verdict]
+    show(f"### {answer.headline}\n{answer.reason}")
+
+
+def _show_areas(areas: dict[str, float]) -> None:
+    named = {**CLASS_TITLES, "novel": "Novel, not answered"}
+    st.caption(
+        "Tissue area by most probable class: " + " · ".join(f"{named[key]} {area:.2f} mm²" for key, area in areas.items())
     )
-    if not clickable:
-        return None
-    points = [point for point in event.selection.points if point.get("curve_number", 0) == 0]
-    if points:
-        row = tiles.iloc[points[0]["point_index"]]
-        clicked = int(row["x_l0_px"]), int(row["y_l0_px"])
-        # The map keeps its selection; only a new click may take the place of a tile picked by rank since.
-        if clicked != st.session_state.setdefault("slide_click", {}).get(slide.sha256):
-            st.session_state["slide_click"][slide.sha256] = clicked
-            st.session_state.setdefault("slide_tile", {})[slide.sha256] = clicked
-            corner = clicked
-    return corner
 
 
-def show_tile(slide: Slide, score: SlideScore, session: ModelSession, chosen: tuple[int, int] | None) -> None:
+def show_map(
+    slide: Slide,
+    model: Model,
+    urls: dict[str, str],
+    *,
+    live: bool = False,
+    spots: list[tuple[int, int]] | None = None,
+    chosen: tuple[int, int, int] | None = None,
+    region: list[tuple[float, float]] | None = None,
+    key: str = "slide_map",
+):  # type: ignore[no-untyped-def]
+    """The deep-zoom map with its instruments. Returns what was clicked or drawn in this run."""
+    world = WorldMap(slide.width_l0_px, slide.height_l0_px)
+    selectable = spots is not None
+    titles = {label: f"P({CLASS_TITLES[label]})" for label in model.classes} | {NOVELTY_LAYER: "Novel tiles"}
+    titles |= {CAM_PREFIX + label: f"Grad-CAM: {CLASS_TITLES[label]}" for label in model.classes}
+    shown = [name for name in titles if name in urls]
+    first = next((label for label in model.classes if label != "benign"), None)
+    instruments = viewer(
+        key=f"{key}_instruments_{live}",
+        data={
+            "slide": slide.sha256,
+            "map_key": key,
+            "world_px": world.world_px,
+            "origin": list(world.origin_px),
+            "width": slide.width_l0_px,
+            "height": slide.height_l0_px,
+            "spacing": slide.spacing_um_px,
+            "overview": _data_url(overview(slide)),
+            "layers": [{"id": name, "title": titles[name], "url": urls[name]} for name in shown],
+            "layer": first if first in shown else "none",
+            "spots": spots,
+            "tile": chosen,
+            "region": region,
+            "selectable": selectable,
+        },
+        on_tile_change=lambda: None,
+        on_region_change=lambda: None,
+        on_spot_change=lambda: None,
+    )
+    with st.container(key=key):
+        st.plotly_chart(
+            viewer_figure(world, slide_url(slide)),
+            key=f"{key}_chart",
+            config={"scrollZoom": True, "displaylogo": False, "displayModeBar": False},
+        )
+    return instruments
+
+
+def _data_url(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+@st.fragment
+def explore(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
+    """Map, one tile and a region: a click runs this part of the page alone."""
+    model = bundle.session("slide").model
+    chosen = st.session_state.setdefault("slide_tile", {})
+    regions = st.session_state.setdefault("slide_region", {})
+    spots = _spots(score, model)
+    map_side, tile_side = st.columns([3, 2])
+    with map_side:
+        corner, region = chosen.get(slide.sha256), regions.get(slide.sha256)
+        edge = score.summary.size_l0_px
+        done = show_map(
+            slide, model, offer_layers(slide, final_layers(score, model)), spots=spots, region=region,
+            chosen=(*corner, edge) if corner else None,
+        )  # fmt: skip
+    clicked = done.tile and tile_at(score.tiles, *done.tile)
+    if done.spot is not None:
+        clicked = tile_at(score.tiles, *spots[int(done.spot)])
+    if clicked and clicked != corner:
+        chosen[slide.sha256] = clicked
+        st.rerun(scope="fragment")
+    if done.region is not None:
+        regions[slide.sha256] = [(float(x), float(y)) for x, y in done.region]
+        st.rerun(scope="fragment")
+    with tile_side:
+        if region:
+            _show_region(score, model, region)
+        _show_tile(slide, score, bundle, corner)
+
+
+def _spots(score: SlideScore, model: Model) -> list[tuple[int, int]]:
+    kept: dict[str, list[tuple[int, int]]] = st.session_state.setdefault("slide_spots", {})
+    key = f"{score.summary.slide_sha256}-{score.summary.provenance.created}"
+    if key not in kept:
+        kept[key] = hot_spots(score.tiles, model)
+    return kept[key]
+
+
+def _show_region(score: SlideScore, model: Model, region: list[tuple[float, float]]) -> None:
+    """The answer within a drawn region, by the rule of the whole slide."""
+    inside = tiles_within(score.tiles, region)
+    with st.container(border=True, key="slide_region_answer"):
+        st.markdown(f"**Within the region drawn: {len(inside):,} tiles**")
+        if inside.empty:
+            st.caption("No scored tile has its centre in it. Draw it around some tissue.")
+            return
+        answer = decide_tiles(inside, model)
+        _show_verdict(answer)
+        st.caption(_answer_line(answer))
+        _show_areas(class_areas_mm2(inside, model, score.summary.spacing_um_px))
+        st.caption("A region chosen after looking at the scores says more than chance would: it is no second opinion.")
+
+
+def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[int, int] | None) -> None:
     """One tile at full resolution with its probabilities and Grad-CAM."""
+    session = bundle.session("slide")
     st.markdown("**One tile, explained**")
-    ranked = score.tiles.assign(cancer=1.0 - score.tiles["p_benign"]).sort_values("cancer", ascending=False).head(RANKED_TILES)
-    corners = [(int(x), int(y)) for x, y in zip(ranked["x_l0_px"], ranked["y_l0_px"], strict=True)]
+    cancer = cancer_probability(score.tiles, session.model)
+    order = cancer.argsort()[::-1][:RANKED_TILES]
+    corners = [(int(x), int(y)) for x, y in score.tiles[["x_l0_px", "y_l0_px"]].to_numpy()[order]]
     labels = {
-        corner: f"{rank}. carcinoma {cancer:.0%} at x {corner[0]:,}, y {corner[1]:,}"
-        for rank, (corner, cancer) in enumerate(zip(corners, ranked["cancer"], strict=True), start=1)
+        corner: f"{rank}. carcinoma {cancer[row]:.0%} at x {corner[0]:,}, y {corner[1]:,}"
+        for rank, (corner, row) in enumerate(zip(corners, order, strict=True), start=1)
     }
     if chosen is not None and chosen not in labels:
         labels = {chosen: f"clicked: x {chosen[0]:,}, y {chosen[1]:,}"} | labels
@@ -154,3 +297,53 @@ def show_tile(slide: Slide, score: SlideScore, session: ModelSession, chosen: tu
     limit = session.model.abstention_limit("novelty")
     known = "unlike the training tiles, left out of the answer" if explained.novelty > limit else "within what the model knows"
     st.caption(f"Novelty {explained.novelty:.1f} (limit {limit:.1f}): {known}. Bright is where the score comes from.")
+
+
+@st.fragment
+def show_gallery(slide: Slide, score: SlideScore, model: Model) -> None:
+    """The most certain and the most doubtful tiles of a class."""
+    st.subheader("Most certain and most doubtful")
+    label = st.segmented_control(
+        "Class",
+        model.classes,
+        default=model.classes[-1],
+        format_func=CLASS_TITLES.__getitem__,
+        key="slide_gallery",
+        required=True,
+    )
+    try:
+        certain, doubtful = gallery(slide, score, model, label)
+    except CervixError as error:
+        st.error(str(error))
+        return
+    if not certain:
+        st.info(f"No tile the model knows looks most like {CLASS_TITLES[label].lower()}.")
+        return
+    for title, tiles in (("Most certain", certain), ("Most doubtful", doubtful)):
+        if tiles:
+            st.markdown(f"**{title}**")
+            with st.container(horizontal=True):
+                for tile in tiles:
+                    st.image(tile.pixels, caption=f"{tile.probability:.0%}", width=140)
+
+
+def show_all_tiles(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
+    """The distribution of the scores, and every form in which they can be taken away."""
+    st.subheader("All tiles")
+    st.plotly_chart(probability_histogram(score.tiles), key="slide_histogram", config=STILL_CHART)
+    stem = f"slide-{slide.sha256[:12]}"
+    with st.container(horizontal=True):
+        for kind, (label, mime, suffix) in EXPORTS.items():
+            st.download_button(
+                label,
+                lambda kind=kind: export_bytes(kind, score, slide, bundle),
+                file_name=f"{stem}.{suffix}",
+                mime=mime,
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"slide_download_{kind}",
+            )
+    st.caption(
+        "Each carries the bundle's hash and the research notice. The GeoJSON opens in QuPath by dropping it onto the slide; "
+        "the heatmap has one pixel a tile and one channel a class."
+    )

@@ -1,0 +1,145 @@
+"""A scored slide for other programs: QuPath, image viewers, tables."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tifffile import TiffWriter
+
+from cervix.bundle.manifest import Model
+from cervix.errors import SlideNotSuitable
+from cervix.files import replacing
+from cervix.slides.decision import CLASS_TITLES
+from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, rgb_of, value_grid
+from cervix.slides.scoring import SlideScore
+
+NOVEL_TITLE = "Novel (not answered)"
+HEATMAP_TILE_PX = 256
+PYRAMID_ENDS_PX = 256
+
+
+def write_table(score: SlideScore, path: Path) -> None:
+    """The tile table with its provenance in every row; CSV or parquet by the suffix of ``path``."""
+    table = score.export_table()
+    with replacing(path) as temporary:
+        if path.suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, index=False)
+
+
+def write_geojson(score: SlideScore, model: Model, path: Path) -> None:
+    """Tiles as QuPath objects: GeoJSON in level-0 pixels, each with a class, its colour and its measurements.
+
+    QuPath 0.4 and later open it by dragging it onto the slide. The top-level member ``provenance`` is ours; readers of
+    GeoJSON pass over members they do not know (RFC 7946, 6.1).
+    """
+    limit = model.abstention_limit("novelty")
+    probability = score.tiles[[f"p_{label}" for label in model.classes]].to_numpy(float)
+    novelty = score.tiles["novelty"].to_numpy(float)
+    top = probability.argmax(axis=1)
+    novel = novelty > limit
+    classes = {
+        label: _qupath_class(CLASS_TITLES.get(label, label), CLASS_COLOURS.get(label, "#767676")) for label in model.classes
+    }
+    unknown = _qupath_class(NOVEL_TITLE, NOVELTY_COLOUR)
+    features = []
+    corners = score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int).tolist()
+    for index, (x, y, size) in enumerate(corners):
+        ring = [[x, y], [x + size, y], [x + size, y + size], [x, y + size], [x, y]]
+        measured = {
+            f"P({CLASS_TITLES.get(label, label)})": round(float(probability[index, column]), 6)
+            for column, label in enumerate(model.classes)
+        }
+        features.append(
+            {
+                "type": "Feature",
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+                "properties": {
+                    "objectType": "tile",
+                    "classification": unknown if novel[index] else classes[model.classes[top[index]]],
+                    "measurements": measured | {"Novelty": round(float(novelty[index]), 4)},
+                },
+            }
+        )
+    document = {"type": "FeatureCollection", "provenance": _facts(score), "features": features}
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        json.dump(document, stream, separators=(",", ":"))
+
+
+def _qupath_class(name: str, colour: str) -> dict[str, object]:
+    return {"name": name, "color": list(rgb_of(colour))}
+
+
+def _facts(score: SlideScore) -> dict[str, object]:
+    summary = score.summary
+    return {
+        **asdict(summary.provenance),
+        "slide_sha256": summary.slide_sha256,
+        "answer": summary.answer.headline,
+        "spacing_um_px": summary.spacing_um_px,
+    }
+
+
+def write_heatmap(score: SlideScore, model: Model, path: Path) -> None:
+    """Probabilities and novelty as a pyramidal OME-TIFF that lies over the slide.
+
+    One pixel a tile, 32-bit float, one channel a class and one for novelty; NaN where nothing was scored. The physical
+    pixel size is that of a tile, so that viewers which know it place the map over the slide.
+    """
+    labels = [*(f"p_{label}" for label in model.classes), "novelty"]
+    planes = np.stack([value_grid(score.tiles, score.tiles[label].to_numpy(np.float32)) for label in labels])
+    summary = score.summary
+    edge_um = summary.size_l0_px * summary.spacing_um_px
+    levels = [planes]
+    while max(levels[-1].shape[1:]) > PYRAMID_ENDS_PX:
+        levels.append(_halved(levels[-1]))
+    metadata = {
+        "axes": "CYX",
+        "PhysicalSizeX": edge_um,
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": edge_um,
+        "PhysicalSizeYUnit": "µm",
+        "Channel": {"Name": [*(CLASS_TITLES.get(label, label) for label in model.classes), "Novelty"]},
+        "Description": json.dumps(_facts(score), ensure_ascii=False),
+    }
+    write = partial(TiffWriter.write, tile=(HEATMAP_TILE_PX, HEATMAP_TILE_PX), compression="zlib", photometric="minisblack")
+    with replacing(path) as temporary, TiffWriter(temporary, ome=True) as writer:
+        write(writer, levels[0], subifds=len(levels) - 1, metadata=metadata)
+        for level in levels[1:]:
+            write(writer, level, subfiletype=1, metadata=None)
+
+
+def _halved(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of 2 x 2 pixels, NaN only where all four are."""
+    channels, height, width = planes.shape
+    padded = np.full((channels, height + height % 2, width + width % 2), np.nan, np.float32)
+    padded[:, :height, :width] = planes
+    blocks = padded.reshape(channels, padded.shape[1] // 2, 2, padded.shape[2] // 2, 2)
+    known = ~np.isnan(blocks)
+    count = known.sum(axis=(2, 4))
+    total = np.where(known, blocks, 0.0).sum(axis=(2, 4))
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan), np.float32)
+
+
+EXPORTS: dict[str, tuple[str, Callable[[SlideScore, Model, Path], None]]] = {
+    "csv": ("tiles.csv", lambda score, _, path: write_table(score, path)),
+    "parquet": ("tiles.parquet", lambda score, _, path: write_table(score, path)),
+    "geojson": ("qupath.geojson", write_geojson),
+    "heatmap": ("heatmap.ome.tif", write_heatmap),
+}
+"""What can be written without the slide at hand: kind -> (end of the file's name, writer)."""
+
+
+def write_export(kind: str, score: SlideScore, model: Model, folder: Path, stem: str) -> Path:
+    """Write one of ``EXPORTS`` and return its path; ``SlideNotSuitable`` for a kind there is not."""
+    if kind not in EXPORTS:
+        raise SlideNotSuitable("There is no such export", expected=", ".join(EXPORTS), found=kind)
+    ending, write = EXPORTS[kind]
+    path = folder / f"{stem}-{ending}"
+    write(score, model, path)
+    return path

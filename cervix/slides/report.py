@@ -1,0 +1,136 @@
+"""The case report of a scored slide as PDF: answer, map, the tiles that speak loudest, provenance."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cervix.bundle import ModelSession
+from cervix.files import replacing
+from cervix.pdf import fact_table, gap, picture, side_by_side, text, together, write_pdf
+from cervix.slides.decision import CLASS_TITLES, class_areas_mm2
+from cervix.slides.deepzoom import CLASS_COLOURS, rgb_of, value_grid
+from cervix.slides.explanation import cancer_probability, explain_tile
+from cervix.slides.reading import Slide, image_array
+from cervix.slides.scoring import SlideScore
+
+MAP_PX = 900
+MAP_MM = 84
+MAP_HEIGHT_MM = 90
+TILES_SHOWN = 6
+TILE_MM = 26
+
+
+def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: Path) -> None:
+    """Write the report. Label and macro images are never read, so none can be in it.
+
+    Raises ``SlideNotReadable`` where the slide's file is gone or damaged.
+    """
+    summary, model = score.summary, session.model
+    overview, _ = slide.overview(max(slide.width_l0_px, slide.height_l0_px) / MAP_PX)
+    limit = model.abstention_limit("novelty")
+    areas = class_areas_mm2(score.tiles, model, summary.spacing_um_px)
+    answer, origin = summary.answer, summary.provenance
+    share = answer.cancerous_share
+    story = [
+        text(answer.headline, "strong"),
+        text(answer.reason),
+        gap(2),
+        side_by_side(
+            [picture(overview, MAP_MM, MAP_HEIGHT_MM), text("Overview", "small")],
+            [
+                picture(_heat_over(overview, slide, score, model.classes, limit), MAP_MM, MAP_HEIGHT_MM),
+                text("Most probable class of each tile, black where novel. Stronger is more certain.", "small"),
+                text(" · ".join(f"{CLASS_TITLES[label]}: {_colour_name(label)}" for label in model.classes), "small"),
+            ],
+        ),
+        text("Figures", "heading"),
+        fact_table(
+            [
+                ("Tiles scored", f"{answer.tiles:,}; {answer.novel_tiles:,} novel and left out"),
+                (
+                    "Cancerous tiles",
+                    f"{answer.cancerous_tiles:,} of {answer.accepted_tiles:,} accepted: {share.value:.1%} "
+                    f"(95 % interval {share.low:.1%}–{share.high:.1%})"
+                    if share
+                    else "no accepted tile",
+                ),
+                *((f"Area, {CLASS_TITLES[label]}", f"{areas[label]:.2f} mm²") for label in model.classes),
+                ("Area, novel", f"{areas['novel']:.2f} mm²"),
+                ("Tissue", f"{summary.tissue_area_mm2:.2f} mm²"),
+            ]
+        ),
+        text("The rule", "heading"),
+        text(answer.rule, "small"),
+        text("Tiles most like carcinoma, with Grad-CAM", "heading"),
+        *_loudest_tiles(score, slide, session),
+        together(
+            text("Provenance", "heading"),
+            fact_table(
+                [
+                    ("Slide, SHA-256", summary.slide_sha256),
+                    ("Size and scale", f"{summary.width_l0_px:,} × {summary.height_l0_px:,} px, "
+                     f"{summary.spacing_um_px:g} µm per pixel, stated by the {summary.spacing_source}"),
+                    ("Bundle", origin.bundle),
+                    ("Bundle, SHA-256", origin.bundle_sha256),
+                    ("Scored on", f"{origin.provider}, {origin.created}, Cervix Workbench {origin.app_version}"),
+                    *(("Note", notice) for notice in summary.notices),
+                    *(("Intended use", use) for use in model.intended_use),
+                ]
+            ),
+        ),
+    ]  # fmt: skip
+    with replacing(path) as temporary:
+        write_pdf(
+            temporary,
+            "Slide report",
+            story,
+            footer=f"{origin.bundle} ({origin.bundle_sha256[:10]}) · slide {summary.slide_sha256[:12]} · {origin.created}",
+        )
+
+
+def _colour_name(label: str) -> str:
+    names = {"#0072B2": "blue", "#D55E00": "orange", "#CC79A7": "pink"}
+    return names.get(CLASS_COLOURS.get(label, ""), "grey")
+
+
+def _heat_over(overview: Image.Image, slide: Slide, score: SlideScore, classes: list[str], limit: float) -> Image.Image:
+    """The overview with each tile in the colour of its most probable class."""
+    probability = score.tiles[[f"p_{label}" for label in classes]].to_numpy()
+    top, novel = probability.argmax(axis=1), score.tiles["novelty"].to_numpy() > limit
+    grid = value_grid(score.tiles, np.arange(len(score.tiles), dtype=np.float32))
+    cells = np.zeros((*grid.shape, 4), np.uint8)
+    scored = ~np.isnan(grid)
+    index = grid[scored].astype(int)
+    colours = np.array([rgb_of(CLASS_COLOURS.get(label, "#767676")) for label in classes], np.uint8)
+    cells[scored, :3] = np.where(novel[index, None], 0, colours[top[index]])
+    cells[scored, 3] = np.where(novel[index], 110, 60 + 130 * probability.max(axis=1)[index])
+    size = int(score.tiles["size_l0_px"].iloc[0])
+    shape = (
+        round(grid.shape[1] * size * overview.width / slide.width_l0_px),
+        round(grid.shape[0] * size * overview.height / slide.height_l0_px),
+    )
+    layer = Image.fromarray(cells).resize((max(1, shape[0]), max(1, shape[1])), Image.Resampling.NEAREST)
+    canvas = Image.fromarray(image_array(overview)).convert("RGBA")
+    canvas.alpha_composite(layer.crop((0, 0, *canvas.size)))
+    return canvas.convert("RGB")
+
+
+def _loudest_tiles(score: SlideScore, slide: Slide, session: ModelSession) -> list[object]:
+    """The tiles with the highest probability of carcinoma that the model knows; each beside its Grad-CAM."""
+    limit = session.model.abstention_limit("novelty")
+    known = score.tiles[score.tiles["novelty"] <= limit]
+    chosen = known.iloc[cancer_probability(known, session.model).argsort()[::-1][:TILES_SHOWN]]
+    if chosen.empty:
+        return [text("Every tile is novel, so none is shown: the model's view of them means nothing.")]
+    cells = []
+    for _, tile in chosen.iterrows():
+        explained = explain_tile(slide, score.summary, int(tile["x_l0_px"]), int(tile["y_l0_px"]), session)
+        best = max(explained.probabilities, key=explained.probabilities.__getitem__)
+        pair = Image.fromarray(np.hstack([explained.pixels, explained.overlay(best)]))
+        words = (
+            f"{CLASS_TITLES[best]} {explained.probabilities[best]:.0%} at x {tile['x_l0_px']:,.0f}, y {tile['y_l0_px']:,.0f}"
+        )
+        cells.append([picture(pair, 2 * TILE_MM), text(words, "small")])
+    rows = [cells[start : start + 3] for start in range(0, len(cells), 3)]
+    return [side_by_side(*row, *([[]] * (3 - len(row)))) for row in rows]

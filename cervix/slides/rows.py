@@ -1,0 +1,53 @@
+"""What the model said of each tile, as fixed-size rows: an array in memory and an append-only file on disk.
+
+Tiles are scored in the grid's fixed order, so the number of whole rows in the file says exactly where to go on after a
+crash. A row is a few hundred bytes; its Grad-CAM is kept in 256 steps of its own maximum, which a screen cannot tell
+from the float map.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cervix.bundle.manifest import Model
+from cervix.bundle.sessions import Arrays
+
+ROW_OUTPUTS = ["probabilities", "novelty", "cam"]
+CAM_STEPS = 255
+
+Rows = NDArray[np.void]
+
+
+def row_dtype(model: Model) -> np.dtype[np.void]:
+    """One tile: ``probabilities (classes,)``, ``novelty``, ``cam_peak (classes,)`` float32, ``cam (classes, h, w)`` uint8."""
+    cam = next(spec for spec in model.outputs if spec.name == "cam")
+    classes, height, width = (int(size) for size in cam.shape[1:])
+    return np.dtype(
+        [
+            ("probabilities", "<f4", (classes,)),
+            ("novelty", "<f4"),
+            ("cam_peak", "<f4", (classes,)),
+            ("cam", "u1", (classes, height, width)),
+        ]
+    )
+
+
+def rows_of(out: Arrays, count: int, dtype: np.dtype[np.void]) -> Rows:
+    """The first ``count`` tiles of a batch that the model answered (the rest is padding): ``(count,)``."""
+    rows = np.empty(count, dtype)
+    rows["probabilities"] = out["probabilities"][:count]
+    rows["novelty"] = out["novelty"][:count]
+    cam = np.asarray(out["cam"][:count], np.float32)
+    peak = cam.max(axis=(2, 3))
+    rows["cam_peak"] = peak
+    rows["cam"] = np.round(cam / np.maximum(peak, np.finfo(np.float32).tiny)[..., None, None] * CAM_STEPS)
+    return rows
+
+
+def read_rows(path: Path, dtype: np.dtype[np.void], at_most: int) -> Rows:
+    """The whole rows of a file; a last row cut short by a crash is left out, a missing file has none."""
+    if not path.is_file():
+        return np.empty(0, dtype)
+    count = min(path.stat().st_size // dtype.itemsize, at_most)
+    return np.fromfile(path, dtype, count=count)

@@ -1,0 +1,95 @@
+"""Map tiles of slides and of their score layers."""
+
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore, Lock
+
+from cachetools import LRUCache
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from cervix.errors import CervixError
+from cervix.slides.deepzoom import OVERZOOM, HeatLayer, WorldMap, render_slide_tile
+from cervix.slides.reading import Slide
+from cervix.web.tokens import TokenRegistry
+
+SLIDE_LAYER = "slide"
+TILE_CACHE_BYTES = 128 << 20
+# The address of a tile names everything its pixels depend on: a slide by its token, a layer by its version.
+KEPT_BY_THE_BROWSER = "private, max-age=3600"
+
+
+@dataclass
+class ViewedSlide:
+    """A slide somebody is looking at, with its score layers by name."""
+
+    slide: Slide
+    layers: dict[str, HeatLayer] = field(default_factory=dict)
+
+
+class TileCache:
+    """JPEG tiles that were drawn lately, for every session together."""
+
+    def __init__(self, limit_bytes: int = TILE_CACHE_BYTES) -> None:
+        self._tiles: LRUCache[tuple[str, int, int, int], bytes] = LRUCache(limit_bytes, getsizeof=len)
+        self._lock = Lock()
+
+    def find(self, slide: Slide, z: int, x: int, y: int) -> bytes | None:
+        with self._lock:
+            return self._tiles.get((slide.sha256, z, x, y))
+
+    def keep(self, slide: Slide, z: int, x: int, y: int, jpeg: bytes) -> None:
+        with self._lock:
+            self._tiles[slide.sha256, z, x, y] = jpeg
+
+
+slide_tokens: TokenRegistry[ViewedSlide] = TokenRegistry()
+drawn = TileCache()
+# A slide without a pyramid costs up to 100 MB a tile at low zoom; a browser asks for many at once.
+rendering = BoundedSemaphore(4)
+
+
+async def map_tile(request: Request) -> Response:
+    """``GET /slides/{token}/{layer}/{z}/{x}/{y}``: JPEG of the slide or PNG of a score layer, with an ETag."""
+    place = request.path_params
+    viewed = slide_tokens.find(place["token"])
+    if viewed is None:
+        return Response(status_code=404)
+    z, x, y = place["z"], place["x"], place["y"]
+    world = WorldMap(viewed.slide.width_l0_px, viewed.slide.height_l0_px)
+    if not (0 <= z <= world.max_zoom + OVERZOOM and x < 2**z and y < 2**z):
+        return Response(status_code=404)
+    heat = None
+    if place["layer"] != SLIDE_LAYER:
+        heat = viewed.layers.get(place["layer"])
+        if heat is None:
+            return Response(status_code=404)
+    version = heat.version if heat else viewed.slide.sha256[:16]
+    etag = f'"{place["layer"]}-{version}-{z}-{x}-{y}"'
+    headers = {"Cache-Control": KEPT_BY_THE_BROWSER, "ETag": etag}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    if heat:
+        png = await run_in_threadpool(heat.render_tile, world, z, x, y)
+        return Response(png, media_type="image/png", headers=headers)
+    jpeg = drawn.find(viewed.slide, z, x, y)
+    if jpeg is None:
+        try:
+            jpeg = await run_in_threadpool(_draw, viewed.slide, z, x, y)
+        except CervixError as error:
+            return Response(str(error), status_code=422, media_type="text/plain")
+    if jpeg is None:
+        return Response(status_code=204)
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+def _draw(slide: Slide, z: int, x: int, y: int) -> bytes | None:
+    with rendering:
+        jpeg = render_slide_tile(slide, z, x, y)
+    if jpeg is not None:
+        drawn.keep(slide, z, x, y, jpeg)
+    return jpeg
+
+
+tile_routes: list[BaseRoute] = [Route("/slides/{token}/{layer}/{z:int}/{x:int}/{y:int}", map_tile)]

@@ -1,0 +1,50 @@
+"""A second slide beside the first."""
+
+import streamlit as st
+
+from cervix.bundle import Bundle
+from cervix.errors import CervixError
+from cervix.intake.shelf import recent
+from cervix.settings import get_settings
+from cervix.slides.reading import Slide
+from pages.parts.slide_desk import desk, final_layers, offer_layers, opened
+from pages.parts.slide_views import show_map
+
+CHOICES_AT_MOST = 24
+
+
+@st.fragment
+def show_beside(slide: Slide, bundle: Bundle) -> None:
+    """Two maps next to each other, each with its own heat layer: this slide, and one seen before."""
+    if not st.toggle("Look at a second slide beside this one", key="slide_beside"):
+        return
+    others = {card.sha256: card for card in recent(get_settings().shelf_dir, CHOICES_AT_MOST) if card.sha256 != slide.sha256}
+    if not others:
+        st.info("No other slide has been opened here yet. Open one, then come back to this one.")
+        return
+    picked = st.selectbox(
+        "Second slide",
+        list(others),
+        format_func=lambda sha: (
+            f"{others[sha].width_l0_px:,} × {others[sha].height_l0_px:,} px · {sha[:8]}… · {others[sha].seen[:10]}"
+        ),
+        key="slide_second",
+    )
+    try:
+        second = opened(others[picked].path)
+    except CervixError as error:
+        st.error(str(error))
+        return
+    if second.spacing_um_px is None and others[picked].spacing_um_px is not None:
+        second = second.with_spacing(others[picked].spacing_um_px)
+    for side, shown, key in zip(st.columns(2), (slide, second), ("slide_left", "slide_right"), strict=True):
+        with side:
+            _show_one(shown, bundle, key)
+
+
+def _show_one(slide: Slide, bundle: Bundle, key: str) -> None:
+    model = bundle.session("slide").model
+    score = desk().score(slide, bundle) if slide.spacing_um_px is not None else None
+    st.caption(f"{slide.sha256[:8]}… · {score.summary.answer.headline if score else 'not scored yet'}")
+    urls = offer_layers(slide, final_layers(score, model)) if score else {}
+    show_map(slide, model, urls, key=key)

@@ -1,0 +1,167 @@
+"""Where a slide comes from: an upload, a folder on the server, one seen before, the sample."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import streamlit as st
+
+from cervix.errors import CervixError
+from cervix.intake.inbox import list_inbox
+from cervix.intake.shelf import recent, thumbnail_path
+from cervix.samples import sample_slide
+from cervix.settings import get_settings
+from cervix.web import upload_store
+from pages.parts.components import uploader
+from pages.parts.slide_desk import inbox_thumbnail, sweep_uploads, upload_url, uploaded_slides
+
+PICTURE_TYPES = ["png", "jpg", "jpeg", "tif", "tiff"]
+CARDS_A_PAGE = 8
+CARDS_A_ROW = 4
+RECENT_AT_MOST = 24
+ORDERS = {"newest": "Newest first", "name": "By name", "largest": "Largest first"}
+
+
+def show_intake() -> None:
+    """The ways in; a slide that is chosen is left in the session's state."""
+    settings = get_settings()
+    sweep_uploads(settings.home)
+    ways = ["Upload", *(["Server folders"] if settings.inbox else []), "Recent slides"]
+    way = st.segmented_control("Where is the slide?", ways, default="Upload", key="slide_way", label_visibility="collapsed")
+    if way == "Server folders":
+        _show_inbox(settings.inbox)
+    elif way == "Recent slides":
+        _show_recent(settings.shelf_dir)
+    else:
+        _show_upload(settings.upload_limit_gb, settings.uploads_keep_hours)
+
+
+def choose(path: Path, *, name: str = "", credit: str = "") -> None:
+    """Make a slide the one this session looks at. Its name stays in the session."""
+    st.session_state["slide_path"] = path
+    st.session_state["slide_name"] = name
+    st.session_state["slide_credit"] = credit
+
+
+def _show_upload(limit_gb: float, keep_hours: float) -> None:
+    upload_side, sample_side = st.columns([3, 2], gap="medium")
+    with upload_side:
+        result = uploader(
+            key="slide_uploader",
+            data={
+                "url": upload_url(),
+                "limit_bytes": int(limit_gb * 1e9),
+                "hint": f"SVS, TIFF, NDPI, SCN, BIF, CZI, MRXS, DICOM · up to {limit_gb:g} GB · deleted after {keep_hours:g} h",
+            },
+            on_done_change=lambda: None,
+        )
+        if result.done:
+            slides = uploaded_slides(str(result.done["upload"]))
+            if slides:
+                choose(slides[0], name=str(result.done["name"]))
+                if len(slides) > 1:
+                    st.toast(f"{len(slides)} slides arrived; the others are under Recent slides once they were opened.")
+    with sample_side:
+        if st.button("Try the sample slide", icon=":material/science:", key="slide_sample"):
+            with st.spinner("Fetching the sample slide …"):
+                sample = sample_slide(get_settings())
+            choose(sample.path, name=sample.path.name, credit=sample.credit)
+            if sample.kind == "phantom":
+                st.toast("The sample slide could not be fetched; this is a generated phantom.")
+        st.caption("An H&E slide of 2,220 × 2,967 px, fetched once; without a network, a generated phantom.")
+        with st.expander("A single picture (PNG, JPEG, small TIFF)"):
+            _take_picture()
+
+
+def _take_picture() -> None:
+    picture = st.file_uploader("RGB picture, up to 200 MB", type=PICTURE_TYPES, key="slide_upload")
+    if picture is None or st.session_state.get("slide_upload_id") == picture.file_id:
+        return
+    st.session_state["slide_upload_id"] = picture.file_id
+    try:
+        choose(upload_store().store_picture(picture.name, picture.getbuffer()), name=picture.name)
+    except OSError as error:
+        st.error(f"The upload could not be kept on the server: {error.strerror}. Free some space and upload it again.")
+
+
+def _show_inbox(folders: tuple[Path, ...]) -> None:
+    words, ordering = st.columns([3, 1], vertical_alignment="bottom")
+    search = words.text_input("Search", placeholder="part of a name", key="inbox_search")
+    order = ordering.selectbox("Sort", list(ORDERS), format_func=ORDERS.__getitem__, key="inbox_order")
+    entries = list_inbox(folders, search=search, order=order)
+    if not entries:
+        found = "has no such slide" if search else "is empty"
+        st.info(f"The inbox {found}. Slides put into {', '.join(map(str, folders))} appear here.")
+        return
+    pages = -(-len(entries) // CARDS_A_PAGE)
+    page = st.number_input(f"Page of {pages}", 1, pages, 1, key="inbox_page", width=140) if pages > 1 else 1
+    shown = entries[(page - 1) * CARDS_A_PAGE : page * CARDS_A_PAGE]
+    st.caption(f"{len(entries):,} slides")
+    with st.spinner("Drawing thumbnails …"):
+        cards = [
+            (
+                entry.path,
+                inbox_thumbnail(entry.path, entry.bytes, entry.modified),
+                entry.name,
+                f"{_size(entry.bytes)} · {datetime.fromtimestamp(entry.modified, UTC):%Y-%m-%d}",
+            )
+            for entry in shown
+        ]
+    _show_cards("inbox", cards)
+
+
+def _show_recent(shelf: Path) -> None:
+    seen = recent(shelf, RECENT_AT_MOST)
+    if not seen:
+        st.info("No slide has been opened here yet.")
+        return
+    cards = [
+        (
+            card.path,
+            str(thumbnail_path(shelf, card.sha256)),
+            f"{card.width_l0_px:,} × {card.height_l0_px:,} px",
+            f"{card.vendor} · {card.sha256[:8]}… · {card.seen[:16].replace('T', ' ')} UTC",
+        )
+        for card in seen
+    ]
+    _show_cards("recent", cards)
+
+
+def _show_cards(kind: str, cards: list[tuple[Path, str | None, str, str]]) -> None:
+    """Slides as a grid: picture, what it is, a button to open it. Names are shown as they are, never as markup."""
+    for start in range(0, len(cards), CARDS_A_ROW):
+        columns = st.columns(CARDS_A_ROW)
+        for place, (path, thumbnail, title, detail) in enumerate(cards[start : start + CARDS_A_ROW]):
+            with columns[place].container(border=True):
+                if thumbnail and Path(thumbnail).is_file():
+                    st.image(thumbnail, width="stretch")
+                else:
+                    st.caption("This file cannot be read as a slide.")
+                st.text(title)
+                st.caption(detail)
+                if st.button("Open", key=f"{kind}_open_{start + place}", disabled=thumbnail is None, width="stretch"):
+                    choose(path, name=title if kind == "inbox" else "")
+                    st.rerun()
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def show_upload_fate(sha256: str) -> None:
+    """For an uploaded slide: keep it beyond its time, or delete it now."""
+    store = upload_store()
+    path = st.session_state["slide_path"]
+    if store.sha256_at(path) != sha256:
+        return
+    keep, delete = st.columns([3, 1], vertical_alignment="center")
+    kept = keep.toggle("Keep this upload on the server", value=store.is_kept(sha256), key=f"slide_keep_{sha256}")
+    if kept != store.is_kept(sha256):
+        store.keep(sha256, kept)
+    if delete.button("Delete it now", icon=":material/delete:", key="slide_delete"):
+        try:
+            store.delete(sha256)
+        except CervixError as error:
+            st.error(str(error))
+        for name in ("slide_path", "slide_name", "slide_credit"):
+            st.session_state.pop(name, None)
+        st.rerun()
