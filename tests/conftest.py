@@ -1,12 +1,16 @@
-"""Fixtures shared by every test: the data folder, the committed bundle, a home of its own."""
+"""Fixtures shared by every test: the data folder, the committed bundle, a home of its own, small generated slides."""
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cervix.bundle import Bundle, load_bundle
 from cervix.settings import PROJECT_ROOT, get_settings
+from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 
 DATA_VARIABLE = "CERVIX_DATA"
 
@@ -35,3 +39,39 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     get_settings.cache_clear()
     yield tmp_path / "home"
     get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def phantom_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiled pyramid of 1400 x 1100 px at 0.5 µm per pixel."""
+    path = tmp_path_factory.mktemp("phantom") / "phantom.tiff"
+    write_pyramid(path, phantom_region(1400, 1100, seed=11), PHANTOM_SPACING_UM_PX)
+    return path
+
+
+@pytest.fixture(scope="session")
+def unscaled_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same kind of slide without a physical scale."""
+    path = tmp_path_factory.mktemp("unscaled") / "unscaled.tiff"
+    write_pyramid(path, phantom_region(900, 700, seed=12), None)
+    return path
+
+
+@pytest.fixture(scope="session")
+def glass_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide with nothing on it but sensor noise."""
+    path = tmp_path_factory.mktemp("glass") / "glass.tiff"
+    noise = np.random.default_rng(0).normal(242, 1.5, size=(800, 900, 1))
+    write_pyramid(path, np.repeat(noise, 3, axis=2).astype(np.uint8), 0.5)
+    return path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 200 kB."""
+    folder = tmp_path / "small-disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)], capture_output=True).returncode != 0:
+        pytest.skip("mounting a small disk needs the rights of root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,23 +1,24 @@
-"""Jobs run one after the other, can be watched and stopped, and fail in words."""
+"""Jobs run side by side up to a limit, can be watched, held and stopped, and fail in words; owners take turns."""
 
 import logging
 import time
 from collections.abc import Callable, Iterator
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
 from cervix.errors import Cancelled, PatientFileError
-from cervix.jobs import FINISHED_JOBS_KEPT, Job, JobBoard
+from cervix.jobs import FINISHED_JOBS_KEPT, FairTurns, Job, JobBoard
 
 PATIENCE_SECONDS = 10.0
 
-Report = Callable[[int], None]
+Work = Callable[[Job[int, str]], str]
 
 
 @pytest.fixture
 def board() -> JobBoard[int, str]:
-    return JobBoard()
+    """A board that runs one job at a time."""
+    return JobBoard(1)
 
 
 @pytest.fixture
@@ -40,28 +41,28 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-def behind(gate: Event) -> Callable[[Report, Event], str]:
+def behind(gate: Event) -> Work:
     """Work that reports 1 and then waits for the gate or for being stopped."""
 
-    def work(report: Report, cancel: Event) -> str:
-        report(1)
+    def work(job: Job[int, str]) -> str:
+        job.progress = 1
         while not gate.wait(0.002):
-            if cancel.is_set():
+            if job.cancel_requested.is_set():
                 raise Cancelled("Stopped")
         return "through"
 
     return work
 
 
-def failing(error: Exception) -> Callable[[Report, Event], str]:
-    def work(_report: Report, _cancel: Event) -> str:
+def failing(error: Exception) -> Work:
+    def work(_job: Job[int, str]) -> str:
         raise error
 
     return work
 
 
-def answering(result: str) -> Callable[[Report, Event], str]:
-    return lambda _report, _cancel: result
+def answering(result: str) -> Work:
+    return lambda _job: result
 
 
 def test_a_job_runs_reports_and_ends_with_its_result(board: JobBoard[int, str], gate: Event) -> None:
@@ -131,7 +132,7 @@ def test_a_failure_does_not_stop_the_next_job(board: JobBoard[int, str], caplog:
 def test_a_job_stopped_before_its_turn_never_runs(board: JobBoard[int, str], gate: Event) -> None:
     board.submit("first", behind(gate))
     ran: list[str] = []
-    second = board.submit("second", lambda _report, _cancel: ran.append("ran") or "")
+    second = board.submit("second", lambda _job: ran.append("ran") or "")
     second.cancel()
     gate.set()
     assert finished(second).state == "cancelled"
@@ -191,3 +192,63 @@ def test_a_waiting_job_is_cancelled_at_once_and_delays_nobody(board: JobBoard[in
     gate.set()
     assert finished(third).result == "later"
     assert second.result is None
+
+
+def test_a_board_with_places_runs_jobs_side_by_side(gate: Event) -> None:
+    board: JobBoard[int, str] = JobBoard(2)
+    first, second = board.submit("first", behind(gate)), board.submit("second", behind(gate))
+    third = board.submit("third", answering("later"))
+    eventually(lambda: first.state == second.state == "running")
+    assert third.state == "waiting"
+    gate.set()
+    assert finished(third).result == "later"
+
+
+def test_owners_take_turns_however_much_one_of_them_wants() -> None:
+    turns, served, gate = FairTurns(), [], Event()
+
+    def ask(owner: str) -> None:
+        with turns.turn(owner):
+            served.append(owner)
+
+    def block() -> None:
+        with turns.turn("first"):
+            gate.wait(PATIENCE_SECONDS)
+
+    threads = [Thread(target=block)]
+    threads[0].start()
+    for owner in ["greedy"] * 6 + ["modest"] * 2:
+        threads.append(Thread(target=ask, args=(owner,)))
+        threads[-1].start()
+    eventually(lambda: sum(map(len, turns._waiting.values())) == 8)
+    gate.set()
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+    assert served[:4] in (["greedy", "modest"] * 2, ["modest", "greedy"] * 2)
+    assert served[4:] == ["greedy"] * 4
+
+
+def test_a_turn_that_fails_is_given_on() -> None:
+    turns = FairTurns()
+    with pytest.raises(ZeroDivisionError), turns.turn("one"):
+        _ = 1 / 0
+    with turns.turn("two"):
+        pass
+
+
+def test_an_owner_who_asks_again_and_again_does_not_pass_one_who_waits() -> None:
+    turns, served = FairTurns(), []
+
+    def work(owner: str, batches: int) -> None:
+        for _ in range(batches):
+            with turns.turn(owner):
+                served.append(owner)
+                time.sleep(0.005)
+
+    threads = [Thread(target=work, args=(owner, 20)) for owner in ("a", "b", "c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+    middle = served[6:48]
+    assert max(middle.count(owner) for owner in "abc") - min(middle.count(owner) for owner in "abc") <= 2

@@ -49,15 +49,15 @@ class GateReport:
     @property
     def wrong_stain(self) -> str:
         """Why this does not look like H&E; empty where it does."""
-        if self.blue_to_green > BLUE_TO_GREEN_AT_MOST:
-            return (
-                "The stain does not look like H&E: blue light is absorbed nearly as much as green, as by brown (DAB), "
-                f"black or grey stains (ratio {self.blue_to_green:.2f}, H&E at most {BLUE_TO_GREEN_AT_MOST})."
-            )
         if self.red_to_green > RED_TO_GREEN_AT_MOST:
             return (
                 "The stain does not look like H&E: red light is absorbed more than green, as by blue stains "
                 f"(ratio {self.red_to_green:.2f}, H&E at most {RED_TO_GREEN_AT_MOST})."
+            )
+        if self.blue_to_green > BLUE_TO_GREEN_AT_MOST:
+            return (
+                "The stain does not look like H&E: blue light is absorbed nearly as much as green, as by brown (DAB), "
+                f"black or grey stains (ratio {self.blue_to_green:.2f}, H&E at most {BLUE_TO_GREEN_AT_MOST})."
             )
         return ""
 

@@ -32,16 +32,14 @@ class View {
     on(".previous", () => this.goToSpot(-1));
     on(".draw", () => this.startDrawing(!this.drawing));
     on(".clear", () => this.report("region", []));
-    root.querySelector(".layer").onchange = (event) => { this.layer = event.target.value; this.showHeat(); };
+    root.querySelector(".layer").onchange = (event) => { this.picked = event.target.value; this.showHeat(); };
     root.querySelector(".opacity").oninput = (event) => { this.opacity = Number(event.target.value); this.showHeat(); };
   }
 
   update(data, report) {
-    const before = this.data;
+    if (this.data?.slide !== data.slide) { this.picked = undefined; this.spot = -1; }
     this.data = data;
     this.report = report;
-    if (!before || before.slide !== data.slide) this.layer = undefined;
-    this.layer ??= data.layer;
     this.opacity ??= 0.6;
     this.fillControls();
     this.timer ??= setInterval(() => this.attach(), FIND_EVERY_MS);
@@ -67,6 +65,8 @@ class View {
     this.root.querySelector(".clear").hidden = !this.data.region?.length;
     this.root.querySelector(".keys").style.display = this.data.selectable ? "" : "none";
   }
+
+  get layer() { return this.picked ?? this.data.layer; }
 
   spotText() { return this.spot >= 0 ? `${this.spot + 1} of ${this.data.spots.length}` : ""; }
 
@@ -107,7 +107,7 @@ class View {
     const { width, height } = this.data;
     const factor = INSET_PX / Math.max(width, height);
     this.inset.style.cssText = `position:absolute;right:10px;top:10px;width:${width * factor}px;height:${height * factor}px;` +
-      "border:1px solid #5B6B73;background:#fff center/100% 100%;pointer-events:auto;cursor:pointer";
+      "border:1px solid #5B6B73;background:#fff center/100% 100%;overflow:hidden;pointer-events:auto;cursor:pointer";
     this.inset.style.backgroundImage = `url("${this.data.overview}")`;
     this.frameInInset = document.createElement("div");
     this.frameInInset.style.cssText = "position:absolute;border:2px solid #D55E00;box-sizing:border-box;min-width:4px;min-height:4px";
@@ -176,6 +176,7 @@ class View {
 
   draw() {
     const { map, data } = this;
+    if (!map) return;
     places.set(data.slide, { center: map.getCenter(), zoom: map.getZoom() });
     const per = this.pixelsPerScreenPixel;
     const box = map.getContainer().getBoundingClientRect();

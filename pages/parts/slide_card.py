@@ -9,7 +9,17 @@ from cervix.slides.gate import GateReport
 from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlidePlan
 from pages.parts.frame import show_metrics
-from pages.parts.slide_desk import desk, device_speed, gate_report, opened, outlined, owner, remembered_spacing, slide_plan
+from pages.parts.slide_desk import (
+    desk,
+    device_speed,
+    gate_report,
+    opened,
+    outlined,
+    owner,
+    put_on_shelf,
+    remembered_spacing,
+    slide_plan,
+)
 from pages.parts.slide_intake import show_upload_fate
 
 
@@ -55,14 +65,16 @@ def show_card(slide: Slide, bundle: Bundle, plan: SlidePlan) -> SlideJob | None:
     tiles = bundle.session("slide").model.tiles
     with st.container(border=True):
         picture, facts = st.columns([1, 5])
-        picture.image(outlined(slide, plan, plan.everywhere), caption="Tissue found (outlined)", width=150)
+        outline = outlined(slide, plan, plan.everywhere)
+        put_on_shelf(slide, outline)
+        picture.image(outline, caption="Tissue found (outlined)", width=150)
         with facts:
             power = f"{slide.magnification:g}× objective" if slide.magnification else "objective not stated"
             show_metrics(
                 {
                     "Size": (
                         f"{slide.width_l0_px:,} × {slide.height_l0_px:,}",
-                        f"pixels, {len(slide.level_downsamples)} levels",
+                        f"pixels, pyramid of {len(slide.level_downsamples)}",
                     ),
                     "Scale": (f"{slide.spacing_um_px:g} µm/px", f"stated by the {slide.spacing_source}; {power}"),
                     "Tissue": (

@@ -77,10 +77,16 @@ def gate_report(slide: Slide, _plan: SlidePlan, everywhere: bool) -> GateReport:
 
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs=by_hash)
 def outlined(slide: Slide, _plan: SlidePlan, everywhere: bool) -> Image.Image:  # noqa: ARG001 - part of the key
-    """The overview with the tissue's border; the slide is put on the shelf of recent ones."""
-    picture = outline(slide, _plan.tissue)
-    remember(get_settings().shelf_dir, slide, picture)
-    return picture
+    """The overview with the tissue's border."""
+    return outline(slide, _plan.tissue)
+
+
+def put_on_shelf(slide: Slide, picture: Image.Image) -> None:
+    """Remember a slide among the recent ones, once each time this session turns to it."""
+    now = (slide.sha256, slide.spacing_um_px)
+    if st.session_state.get("slide_shelved") != now:
+        remember(get_settings().shelf_dir, slide, picture)
+        st.session_state["slide_shelved"] = now
 
 
 @st.cache_resource(hash_funcs=by_bundle, show_spinner=False)

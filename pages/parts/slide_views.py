@@ -155,7 +155,7 @@ def show_map(
     titles = {label: f"P({CLASS_TITLES[label]})" for label in model.classes} | {NOVELTY_LAYER: "Novel tiles"}
     titles |= {CAM_PREFIX + label: f"Grad-CAM: {CLASS_TITLES[label]}" for label in model.classes}
     shown = [name for name in titles if name in urls]
-    first = next((label for label in model.classes if label != "benign"), None)
+    first = next(label for label in model.classes if label != "benign")
     instruments = viewer(
         key=f"{key}_instruments_{live}",
         data={
@@ -168,7 +168,7 @@ def show_map(
             "spacing": slide.spacing_um_px,
             "overview": _data_url(overview(slide)),
             "layers": [{"id": name, "title": titles[name], "url": urls[name]} for name in shown],
-            "layer": first if first in shown else "none",
+            "layer": first,
             "spots": spots,
             "tile": chosen,
             "region": region,

@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 from cervix import RESEARCH_NOTICE
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.visit_sample import sample_visits_csv
-from cervix.settings import PROJECT_ROOT
-from cervix.slides.phantom import phantom_region
+from cervix.settings import PROJECT_ROOT, get_settings
+from cervix.slides.phantom import phantom_region, write_pyramid
 
 PAGES = ["overview.py", "slides.py", "patients.py", "performance.py", "model_card.py"]
 TIMEOUT_S = 60
@@ -23,6 +23,14 @@ TIMEOUT_S = 60
 def open_page(name: str) -> AppTest:
     app = AppTest.from_file(str(PROJECT_ROOT / "pages/navigation.py"), default_timeout=TIMEOUT_S).run()
     return app if name == "overview.py" else app.switch_page(name).run()
+
+
+def look_at(path: Path) -> AppTest:
+    """The slide page with a slide already brought in."""
+    app = open_page("slides.py")
+    app.session_state["slide_path"] = path
+    app.session_state["slide_name"] = app.session_state["slide_credit"] = ""
+    return app.run()
 
 
 def texts(app: AppTest) -> str:
@@ -52,8 +60,6 @@ def test_a_damaged_bundle_is_named_on_every_page_and_nothing_is_scored(
     content[100] ^= 1
     (tmp_path / "bundle/risk-factors/fp32.onnx").write_bytes(content)
     monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(tmp_path / "bundle"))
-    from cervix.settings import get_settings
-
     get_settings.cache_clear()
     app = open_page(name)
     assert not app.exception
@@ -149,18 +155,14 @@ def test_a_table_that_cannot_be_read_is_one_sentence(content: bytes, sentence: s
     ],
 )
 def test_a_slide_that_cannot_be_scored_is_one_sentence(data_dir: Path, name: str, sentence: str) -> None:
-    app = open_page("slides.py")
-    content = (data_dir / "slides" / name).read_bytes()
-    app.file_uploader(key="slide_upload").upload(Path(name).name, content).run()
+    app = look_at(data_dir / "slides" / name)
     assert not app.exception
     assert sentence in app.error[0].value
     assert "\n" not in app.error[0].value
 
 
 def test_a_slide_without_scale_asks_for_it_and_goes_on(data_dir: Path) -> None:
-    app = open_page("slides.py")
-    content = (data_dir / "slides/broken/png_renamed.svs").read_bytes()
-    app.file_uploader(key="slide_upload").upload("picture.svs", content).run()
+    app = look_at(data_dir / "slides/broken/png_renamed.svs")
     assert "does not state its scale" in texts(app)
     app.number_input[0].set_value(0.5).run()
     assert not app.exception
@@ -199,6 +201,73 @@ def test_the_scale_given_for_one_slide_is_not_used_for_the_next() -> None:
     app.file_uploader(key="slide_upload").upload("second.png", picture(2), "image/png").run()
     assert "does not state its scale" in texts(app)
     assert app.number_input[0].value is None
+
+
+def test_the_scale_given_for_a_slide_is_remembered_for_it() -> None:
+    app = open_page("slides.py")
+    app.file_uploader(key="slide_upload").upload("first.png", picture(1), "image/png").run()
+    app.number_input[0].set_value(0.25).run()
+    again = open_page("slides.py")
+    again.file_uploader(key="slide_upload").upload("first.png", picture(1), "image/png").run()
+    assert again.number_input[0].value == 0.25
+    assert again.button(key="slide_score")
+
+
+def test_glass_alone_is_said_and_can_be_scored_knowingly(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(242, 1.5, size=(800, 900, 1))
+    write_pyramid(tmp_path / "glass.tiff", np.repeat(noise, 3, axis=2).astype(np.uint8), 0.5)
+    app = look_at(tmp_path / "glass.tiff")
+    assert "No tissue was found" in texts(app)
+    assert not [button for button in app.button if button.key == "slide_score"]
+    app.checkbox[0].check().run()
+    assert not app.exception
+    assert {metric.label: metric.value for metric in app.metric}["Tiles"] == "12"
+    assert "empty: bubbles, folds or gaps" in texts(app)
+    assert not app.button(key="slide_score").disabled
+
+
+def test_a_stain_that_is_not_he_is_said_and_can_be_scored_knowingly(tmp_path: Path) -> None:
+    pixels = phantom_region(700, 700, seed=5)
+    brown = pixels[..., [0, 2, 1]]  # what absorbed green now absorbs blue
+    write_pyramid(tmp_path / "brown.tiff", np.ascontiguousarray(brown), 0.5)
+    app = look_at(tmp_path / "brown.tiff")
+    assert "does not look like H&E" in texts(app)
+    assert app.button(key="slide_score").disabled
+    app.checkbox[0].check().run()
+    assert not app.button(key="slide_score").disabled
+
+
+def test_the_inbox_is_searched_and_a_slide_opened_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox = tmp_path / "inbox"
+    (inbox / "ward 7").mkdir(parents=True)
+    write_pyramid(inbox / "ward 7/cone.tiff", phantom_region(600, 500, seed=3), 0.5)
+    (inbox / "broken <b>.svs").write_bytes(b"no slide")
+    monkeypatch.setenv("CERVIX_INBOX", str(inbox))
+    get_settings.cache_clear()
+    app = open_page("slides.py")
+    app.segmented_control(key="slide_way").set_value("Server folders").run()
+    assert sorted(text.value for text in app.text) == ["broken <b>.svs", "ward 7/cone.tiff"]
+    assert "cannot be read as a slide" in texts(app)
+    app.text_input(key="inbox_search").set_value("cone").run()
+    assert [text.value for text in app.text] == ["ward 7/cone.tiff"]
+    app.button(key="inbox_open_0").click().run()
+    assert not app.exception
+    assert {metric.label: metric.value for metric in app.metric}["Size"] == "600 × 500"
+    app.segmented_control(key="slide_way").set_value("Recent slides").run()
+    assert "600 × 500 px" in [text.value for text in app.text]
+
+
+def test_an_upload_can_be_kept_and_deleted() -> None:
+    app = open_page("slides.py")
+    app.file_uploader(key="slide_upload").upload("first.png", picture(1), "image/png").run()
+    app.number_input[0].set_value(0.5).run()
+    stored = app.session_state["slide_path"]
+    keep = next(toggle for toggle in app.toggle if toggle.label.startswith("Keep"))
+    keep.set_value(True).run()
+    assert (stored.parent / "keep").is_file()
+    app.button(key="slide_delete").click().run()
+    assert not stored.exists()
+    assert "Upload a slide or try the sample" in texts(app)
 
 
 def test_a_table_without_the_other_tests_gets_no_answer_from_the_model_that_needs_them() -> None:

@@ -1,0 +1,257 @@
+"""Background scores: kept batch by batch, resumed after a kill, shared fairly, never lost silently."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cervix.bundle import Bundle
+from cervix.bundle.sessions import CUDA_PROVIDER, Arrays
+from cervix.errors import DeviceLost
+from cervix.settings import PROJECT_ROOT
+from cervix.slides.desk import ScoringDesk, SlideJob, measured_tiles_per_s
+from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.reading import Slide, open_slide
+from cervix.slides.results import ROWS_NAME, read_order, result_dir, unfinished_orders
+from cervix.slides.rows import read_rows, row_dtype
+from cervix.slides.scoring import SlideScore, plan_slide, score_slide
+
+PATIENCE_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def slide(phantom_slide: Path) -> Slide:
+    return open_slide(phantom_slide)
+
+
+@pytest.fixture(scope="module")
+def whole(slide: Slide, bundle: Bundle) -> SlideScore:
+    """The score of an undisturbed run."""
+    return score_slide(slide, bundle)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def ended(job: SlideJob | None) -> SlideJob:
+    assert job is not None
+    until(lambda: not job.active)
+    return job
+
+
+def same_scores(first: SlideScore, second: SlideScore) -> bool:
+    return bool(np.allclose(first.rows["probabilities"], second.rows["probabilities"], atol=1e-4))
+
+
+def test_a_score_is_made_kept_and_found_by_another_desk(
+    slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path
+) -> None:
+    desk = ScoringDesk(tmp_path)
+    job = ended(desk.start(slide, bundle, plan_slide(slide, bundle), "me"))
+    assert job.state == "done"
+    found = ScoringDesk(tmp_path).score(slide, bundle)
+    assert found is not None
+    assert same_scores(found, whole)
+    assert found.summary.timings.infer_s > 0
+    assert not unfinished_orders(tmp_path, bundle)
+
+
+def test_a_stopped_score_waits_and_goes_on_behind_its_last_batch(
+    slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path
+) -> None:
+    desk, plan = ScoringDesk(tmp_path), plan_slide(slide, bundle)
+    job = desk.start(slide, bundle, plan, "me")
+    until(lambda: desk.tiles_kept(slide, bundle, plan) >= 8)
+    job.cancel()
+    assert ended(job).state == "cancelled"
+    kept = desk.tiles_kept(slide, bundle, plan)
+    assert not unfinished_orders(tmp_path, bundle), "nobody asked for it any more"
+    again = ended(desk.start(slide, bundle, plan, "me"))
+    assert again.result is not None
+    assert again.result.summary.timings.resumed_tiles == kept
+    assert same_scores(again.result, whole)
+
+
+def test_a_paused_score_holds_still_and_goes_on(slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path) -> None:
+    desk, plan = ScoringDesk(tmp_path), plan_slide(slide, bundle)
+    job = desk.start(slide, bundle, plan, "me")
+    until(lambda: desk.tiles_kept(slide, bundle, plan) >= 8)
+    job.pause_requested.set()
+    time.sleep(1.5)
+    held = desk.tiles_kept(slide, bundle, plan)
+    time.sleep(1.5)
+    assert desk.tiles_kept(slide, bundle, plan) == held < len(plan.grid)
+    assert job.paused
+    job.pause_requested.clear()
+    assert ended(job).state == "done"
+    assert job.result is not None
+    assert job.result.summary.timings.total_s < whole.summary.timings.total_s + 1.5
+
+
+SCORE_IN_A_SERVER = """
+import sys, time
+from pathlib import Path
+from cervix.bundle import load_bundle
+from cervix.settings import PROJECT_ROOT
+from cervix.slides.desk import ScoringDesk
+from cervix.slides.reading import open_slide
+from cervix.slides.scoring import plan_slide
+slide, bundle = open_slide(Path(sys.argv[1])), load_bundle(PROJECT_ROOT / "bundle", device="cpu")
+ScoringDesk(Path(sys.argv[2])).start(slide, bundle, plan_slide(slide, bundle), "me")
+time.sleep(600)
+"""
+
+
+def test_a_killed_server_loses_no_finished_batch(
+    slide: Slide, bundle: Bundle, whole: SlideScore, phantom_slide: Path, tmp_path: Path
+) -> None:
+    rows = result_dir(tmp_path, slide.sha256, bundle.sha256) / ROWS_NAME
+    dtype = row_dtype(bundle.session("slide").model)
+    server = subprocess.Popen([sys.executable, "-c", SCORE_IN_A_SERVER, str(phantom_slide), str(tmp_path)], cwd=PROJECT_ROOT)
+    until(lambda: rows.is_file() and rows.stat().st_size >= 8 * dtype.itemsize)
+    os.kill(server.pid, signal.SIGKILL)
+    server.wait()
+    finished = len(read_rows(rows, dtype, 10_000))
+    assert 8 <= finished < len(whole.tiles)
+
+    desk = ScoringDesk(tmp_path)
+    assert desk.resume(bundle) == 1
+    assert desk.resume(bundle) == 0, "once a process"
+    job = ended(desk.job(slide, bundle))
+    assert job.result is not None
+    assert job.result.summary.timings.resumed_tiles == finished
+    assert same_scores(job.result, whole)
+
+
+def test_a_row_cut_short_by_a_crash_is_scored_again(slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path) -> None:
+    desk, plan = ScoringDesk(tmp_path), plan_slide(slide, bundle)
+    job = desk.start(slide, bundle, plan, "me")
+    until(lambda: desk.tiles_kept(slide, bundle, plan) >= 8)
+    job.cancel()
+    ended(job)
+    rows = result_dir(tmp_path, slide.sha256, bundle.sha256) / ROWS_NAME
+    kept = desk.tiles_kept(slide, bundle, plan)
+    rows.write_bytes(rows.read_bytes()[:-10])
+    assert desk.tiles_kept(slide, bundle, plan) == kept - 1
+    again = ended(desk.start(slide, bundle, plan, "me"))
+    assert again.result is not None
+    assert same_scores(again.result, whole)
+
+
+def test_rows_of_another_scale_are_not_gone_on_with(slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
+    desk, plan = ScoringDesk(tmp_path), plan_slide(slide, bundle)
+    job = desk.start(slide, bundle, plan, "me")
+    until(lambda: desk.tiles_kept(slide, bundle, plan) >= 8)
+    job.cancel()
+    ended(job)
+    other = slide.with_spacing(0.25)
+    assert desk.tiles_kept(other, bundle, plan_slide(other, bundle)) == 0
+
+
+def test_a_slide_that_is_gone_when_the_server_comes_back_is_said_and_not_tried_for_ever(bundle: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "gone.tiff"
+    write_pyramid(path, phantom_region(900, 700, seed=31), 0.5)
+    slide = open_slide(path)
+    desk = ScoringDesk(tmp_path / "results")
+    job = desk.start(slide, bundle, plan_slide(slide, bundle), "me")
+    job.pause_requested.set()
+    folder = result_dir(tmp_path / "results", slide.sha256, bundle.sha256)
+    until(lambda: read_order(folder) is not None)
+    path.unlink()
+    later = ScoringDesk(tmp_path / "results")
+    assert later.resume(bundle) == 1
+    failed = ended(later.job(slide, bundle))
+    assert failed.state == "failed"
+    assert "no such slide file" in failed.error
+    assert ScoringDesk(tmp_path / "results").resume(bundle) == 0
+    job.cancel()
+
+
+def test_a_slide_removed_while_it_is_read_ends_in_one_sentence(bundle: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "slide.tiff"
+    write_pyramid(path, phantom_region(1400, 1100, seed=32), 0.5)
+    slide = open_slide(path)
+    plan = plan_slide(slide, bundle)
+    path.unlink()
+    slide.file.let_go()
+    job = ended(ScoringDesk(tmp_path / "results").start(slide, bundle, plan, "me"))
+    assert job.state == "failed"
+    assert "no longer where it was" in job.error
+
+
+def test_a_full_disk_costs_the_copy_on_disk_and_not_the_score(
+    slide: Slide, bundle: Bundle, whole: SlideScore, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (small_disk / "filler").write_bytes(bytes(196_000 - 4096))
+    job = ended(ScoringDesk(small_disk).start(slide, bundle, plan_slide(slide, bundle), "me"))
+    assert job.result is not None
+    assert same_scores(job.result, whole)
+    assert "kept on disk" in caplog.text
+
+
+def test_sessions_take_turns_so_that_a_second_slide_is_not_starved(bundle: Bundle, tmp_path: Path) -> None:
+    slides = []
+    for seed in (41, 42, 43):
+        write_pyramid(tmp_path / f"{seed}.tiff", phantom_region(1100, 1100, seed=seed), 0.5)
+        slides.append(open_slide(tmp_path / f"{seed}.tiff"))
+    desk = ScoringDesk(tmp_path / "results")
+    jobs = [
+        desk.start(slide, bundle, plan_slide(slide, bundle), owner)
+        for slide, owner in zip(slides, ("greedy", "greedy", "modest"), strict=True)
+    ]
+    ended(jobs[2])
+    assert any(job.active for job in jobs[:2]), "the modest one came last and was not served last"
+    assert all(ended(job).state == "done" for job in jobs)
+
+
+class LostAfter:
+    """An ONNX session on a GPU that fails after some batches."""
+
+    def __init__(self, session: object, batches: int) -> None:
+        self.session, self.left = session, batches
+
+    def run(self, names: list[str], inputs: Arrays) -> list[object]:
+        from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeException("CUDA error 719: unspecified launch failure")
+        return self.session.run(names, inputs)  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_gpu_lost_on_the_way_is_replaced_by_the_cpu_and_said(slide: Slide, bundle: Bundle, whole: SlideScore) -> None:
+    real = bundle.session("slide")
+    lost = dataclasses.replace(real, session=LostAfter(real.session, 1), provider=CUDA_PROVIDER)
+    gpu = dataclasses.replace(bundle, sessions={**bundle.sessions, "slide": lost})
+    with pytest.raises(DeviceLost):
+        dataclasses.replace(real, session=LostAfter(real.session, 0), provider=CUDA_PROVIDER).run(
+            {"tiles": np.zeros((8, 224, 224, 3), np.uint8)}
+        )
+    small = dataclasses.replace(gpu, sessions={**gpu.sessions, "slide": _with_batch(lost)})
+    score = score_slide(slide, small)
+    assert same_scores(score, whole)
+    notice = score.summary.notices[-1]
+    assert "session failed" in notice
+    assert "scored on CPU, int8" in notice
+
+
+def _with_batch(session: object) -> object:
+    class Small(type(session)):  # type: ignore[misc]
+        batch_size = 8
+
+    return Small(**{field.name: getattr(session, field.name) for field in dataclasses.fields(session)})  # type: ignore[arg-type]
+
+
+def test_the_speed_of_the_device_is_measured(bundle: Bundle) -> None:
+    assert 0.1 < measured_tiles_per_s(bundle) < 100_000
