@@ -2,18 +2,15 @@
 
 import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread
 
 import numpy as np
 import pandas as pd
-import psutil
 
+from benchmarks import slides
 from cervix.bundle import load_bundle
 from cervix.evaluation.heldout import load_predictions, task_scores
 from cervix.patients.explanation import explain_patient
@@ -22,105 +19,24 @@ from cervix.patients.reading import read_patients
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.scoring import score_patients
 from cervix.patients.visits import read_visits
-from cervix.settings import PROJECT_ROOT, get_settings
-from cervix.slides.grid import lay_grid
-from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
-from cervix.slides.reading import open_slide
-from cervix.slides.scoring import score_slide
-from cervix.slides.tissue import find_tissue
+from cervix.settings import get_settings
 
-MEMORY_LIMIT_MB = 800
 START_LIMIT_S = 6.0
-RATIO_WANTED = 0.90
-BIG_SLIDE_PX = 10_000
 HISTORIES_LIMIT_S = 3.0
 
 
 def main() -> None:
     """Run one benchmark and print its table."""
     programs: dict[str, Callable[[int], pd.DataFrame]] = {
-        "slide": slide, "memory": memory, "start": start, "patients": patients,
-        "histories": histories, "figures": figures,
+        "slide": slides.slide, "first-answer": slides.first_answer, "deepzoom": slides.deepzoom, "upload": slides.upload,
+        "memory": slides.memory, "gpu": slides.gpu, "start": start, "patients": patients, "histories": histories,
+        "figures": figures,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=list(programs))
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     print(programs[options.what](options.runs).to_string(index=False))
-
-
-def slide(runs: int) -> pd.DataFrame:
-    """Tiles/s from file to answer, beside the bare session on the same tiles already decoded, in turn."""
-    bundle = load_bundle(get_settings().bundle_dir, device="cpu")
-    session = bundle.session("slide")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "slide.tiff"
-        write_pyramid(path, phantom_region(4000, 3000, seed=3), PHANTOM_SPACING_UM_PX)
-        opened = open_slide(path)
-        grid = lay_grid(opened, find_tissue(opened), session.model.tiles)
-        corners = zip(grid.x_l0_px.tolist(), grid.y_l0_px.tolist(), strict=True)
-        decoded = np.stack([opened.read_tile(x, y, grid.level, grid.size_level_px, grid.size_px) for x, y in corners])
-        raw, whole = [], []
-        for _ in range(runs):
-            before = time.perf_counter()
-            for first in range(0, len(decoded), session.batch_size):
-                batch = decoded[first : first + session.batch_size]
-                session.run({"tiles": batch}, ["probabilities", "novelty"])
-            raw.append(len(decoded) / (time.perf_counter() - before))
-            timings = score_slide(opened, bundle).summary.timings
-            whole.append(len(grid) / timings.total_s)
-    ratio = statistics.median(end / bare for end, bare in zip(whole, raw, strict=True))
-    return pd.DataFrame(
-        {
-            "tiles": [len(grid)],
-            "device": [session.device_label],
-            "end to end, tiles/s": [round(statistics.median(whole), 2)],
-            "raw session, tiles/s": [round(statistics.median(raw), 2)],
-            "ratio": [round(ratio, 3)],
-            "wanted": [f">= {RATIO_WANTED:.2f}"],
-        }
-    )
-
-
-def memory(runs: int) -> pd.DataFrame:
-    """Peak resident memory of the command-line scorer on a 10,000 x 10,000 slide."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "big.tiff"
-        quarter = phantom_region(BIG_SLIDE_PX // 4, BIG_SLIDE_PX // 4, seed=5, tissue_share=0.3)
-        write_pyramid(path, np.tile(quarter, (4, 4, 1)), PHANTOM_SPACING_UM_PX)
-        peaks = []
-        for _ in range(runs):
-            command = [sys.executable, "-m", "cervix", "slide", str(path), "--out", folder, "--device", "cpu"]
-            process = subprocess.Popen(command, cwd=PROJECT_ROOT)
-            peaks.append(_peak_rss_mb(process))
-    return pd.DataFrame(
-        {
-            "slide": [f"{BIG_SLIDE_PX} px square"],
-            "peak, MB": [round(statistics.median(peaks))],
-            "wanted": [f"<= {MEMORY_LIMIT_MB}"],
-        }
-    )
-
-
-def _peak_rss_mb(process: "subprocess.Popen[bytes]") -> float:
-    watched, peak, ended = psutil.Process(process.pid), 0.0, Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not ended.wait(0.05):
-            try:
-                peak = max(peak, watched.memory_info().rss / 1e6)
-            except psutil.NoSuchProcess:
-                return
-
-    watcher = Thread(target=watch)
-    watcher.start()
-    code = process.wait()
-    ended.set()
-    watcher.join()
-    if code != 0:
-        raise SystemExit(f"the scorer ended with {code}")
-    return peak
 
 
 def start(runs: int) -> pd.DataFrame:

@@ -18,12 +18,15 @@ from cervix.patients.scoring import score_patients
 from cervix.patients.visits import VisitTable, read_table
 from cervix.provenance import provenance_of
 from cervix.settings import get_settings
+from cervix.slides.exports import EXPORTS, write_export
 from cervix.slides.reading import open_slide
+from cervix.slides.report import write_report
 from cervix.slides.scoring import ScoreProgress, score_slide
 
 EXIT_REFUSED = 1
 EXIT_CANCELLED = 130
 HISTORY_MODEL = "history"
+REPORT = "report"
 RISK_MODELS = ("risk-factors", "risk-factors-with-tests")
 
 
@@ -77,8 +80,12 @@ def _slide(options: argparse.Namespace) -> int:
 
         score = score_slide(slide, bundle, on_progress=show, cancel=stop)
     stem = options.file.stem
-    with replacing(options.out / f"{stem}-tiles.csv") as temporary:
-        score.export_table().to_csv(temporary, index=False)
+    session = bundle.session("slide")
+    for kind in options.export:
+        if kind == REPORT:
+            write_report(score, slide, session, options.out / f"{stem}-report.pdf")
+        else:
+            write_export(kind, score, session.model, options.out, stem)
     with replacing(options.out / f"{stem}-summary.json") as temporary:
         temporary.write_text(score.summary.model_dump_json(indent=2), encoding="utf-8")
     answer, timings = score.summary.answer, score.summary.timings
@@ -133,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     slide = commands.add_parser("slide", parents=[common], help="score a whole-slide image or picture")
     slide.add_argument("file", type=Path)
     slide.add_argument("--out", type=Path, required=True, help="folder for the tile table and the summary")
+    slide.add_argument(
+        "--export", nargs="+", choices=[*EXPORTS, REPORT], default=["csv"], help="what to write beside the summary"
+    )
     slide.add_argument("--mpp", type=float, help="micrometres per pixel, where the file does not say")
     slide.set_defaults(run=_slide)
 

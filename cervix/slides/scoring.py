@@ -1,5 +1,6 @@
 """Score a slide: readers, a bounded queue, one session at a constant batch shape."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ from cervix.slides.reading import Slide
 from cervix.slides.rows import ROW_OUTPUTS, Rows, row_dtype, rows_of
 from cervix.slides.tissue import TissueMask, find_tissue, whole_area
 
-READER_THREADS = 2
+# A CPU spends its time in the model; a GPU waits for whoever decodes, so every core reads, up to a point.
+READER_THREADS = max(2, min(8, os.cpu_count() or 2))
 BATCHES_AHEAD = 4
 PROGRESS_EVERY_S = 0.5
 PAUSE_POLL_S = 0.1

@@ -19,7 +19,7 @@ MASK_LONGEST_PX = 4096
 SATURATION_LIMITS = (0.06, 0.25)
 BLACK_BELOW = 30
 SPECK_UM = 50.0
-OUTLINE_PX = 640
+OVERVIEW_PX = 640
 OUTLINE_RGB = (0, 114, 178)
 
 
@@ -33,11 +33,14 @@ class TissueMask:
     l0_px_per_mask_px : float
     saturation_threshold : float
         In 0..1, as used.
+    overview : Image
+        The slide as it was looked at, at most ``OVERVIEW_PX`` wide or high: a slide without a pyramid is read once.
     """
 
     mask: NDArray[np.bool_]
     l0_px_per_mask_px: float
     saturation_threshold: float
+    overview: Image.Image
 
     def area_mm2(self, spacing_um_px: float) -> float:
         """Tissue area in square millimetres."""
@@ -74,22 +77,25 @@ def find_tissue(slide: Slide) -> TissueMask:
     speck_px = int((SPECK_UM / (spacing * scale)) ** 2)
     if speck_px > 1:
         mask = remove_small_objects(mask, max_size=speck_px)
-    return TissueMask(mask, scale, threshold)
+    overview.thumbnail((OVERVIEW_PX, OVERVIEW_PX))
+    return TissueMask(mask, scale, threshold, overview)
 
 
 def whole_area(slide: Slide) -> TissueMask:
     """A mask that takes the whole scanned area for tissue: for scoring knowingly where none was found."""
-    scale = max(1.0, max(slide.width_l0_px, slide.height_l0_px) / MASK_LONGEST_PX)
-    return TissueMask(np.ones((round(slide.height_l0_px / scale), round(slide.width_l0_px / scale)), np.bool_), scale, 0.0)
+    longest = max(slide.width_l0_px, slide.height_l0_px)
+    scale = max(1.0, longest / MASK_LONGEST_PX)
+    mask = np.ones((round(slide.height_l0_px / scale), round(slide.width_l0_px / scale)), np.bool_)
+    overview, _ = slide.overview(longest / OVERVIEW_PX)
+    overview.thumbnail((OVERVIEW_PX, OVERVIEW_PX))
+    return TissueMask(mask, scale, 0.0, overview)
 
 
-def outline(slide: Slide, tissue: TissueMask) -> Image.Image:
-    """An overview of the slide with the border of its tissue drawn on it."""
-    overview, scale = slide.overview(max(slide.width_l0_px, slide.height_l0_px) / OUTLINE_PX)
-    rows = np.minimum((np.arange(overview.height) * scale / tissue.l0_px_per_mask_px).astype(int), tissue.mask.shape[0] - 1)
-    columns = np.minimum((np.arange(overview.width) * scale / tissue.l0_px_per_mask_px).astype(int), tissue.mask.shape[1] - 1)
-    inside = tissue.mask[np.ix_(rows, columns)]
+def outline(tissue: TissueMask) -> Image.Image:
+    """The overview of a slide with the border of its tissue drawn on it."""
+    size = tissue.overview.size
+    inside = np.asarray(Image.fromarray(tissue.mask).resize(size, Image.Resampling.NEAREST), np.bool_)
     border = binary_dilation(inside, iterations=2) & ~inside
-    pixels = image_array(overview).copy()
+    pixels = image_array(tissue.overview).copy()
     pixels[border] = OUTLINE_RGB
     return Image.fromarray(pixels)

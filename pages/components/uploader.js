@@ -80,6 +80,7 @@ export default function (component) {
     const { file, path } = run.files[number];
     for (let tries = 0; ; tries++) {
       try {
+        run.speeds = [];
         const head = await fetch(address(run, number), { method: "HEAD" });
         if (!head.ok) throw refusal("This page's permission to upload has expired. Reload the page and choose the file again.", true);
         const offset = Number(head.headers.get("Upload-Offset"));

@@ -1,5 +1,6 @@
 """The slide page's resources: the scoring desk, open slides, uploads, addresses of map tiles."""
 
+import base64
 import hashlib
 import tempfile
 from pathlib import Path
@@ -27,7 +28,7 @@ from cervix.web.tiles import SLIDE_LAYER
 SWEEP_EVERY_S = 600
 CAM_PREFIX = "cam-"
 NOVELTY_LAYER = "novelty"
-MAP_THUMBNAIL_PX = 240
+INBOX_THUMBNAIL_PX = 240
 
 by_hash = {Slide: lambda slide: (slide.sha256, slide.spacing_um_px)}
 by_bundle = {**by_hash, Bundle: lambda bundle: bundle.sha256}
@@ -76,9 +77,9 @@ def gate_report(slide: Slide, _plan: SlidePlan, everywhere: bool) -> GateReport:
 
 
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs=by_hash)
-def outlined(slide: Slide, _plan: SlidePlan, everywhere: bool) -> Image.Image:  # noqa: ARG001 - part of the key
+def outlined(slide: Slide, _plan: SlidePlan, everywhere: bool) -> Image.Image:  # noqa: ARG001 - the key
     """The overview with the tissue's border."""
-    return outline(slide, _plan.tissue)
+    return outline(_plan.tissue)
 
 
 def put_on_shelf(slide: Slide, picture: Image.Image) -> None:
@@ -134,18 +135,18 @@ def inbox_thumbnail(path: Path, size: int, changed: float) -> str | None:
     if not kept.is_file():
         try:
             slide = open_slide(path, sha256=key)
-            save_thumbnail(kept, slide.overview(max(slide.width_l0_px, slide.height_l0_px) / MAP_THUMBNAIL_PX)[0])
+            save_thumbnail(kept, slide.overview(max(slide.width_l0_px, slide.height_l0_px) / INBOX_THUMBNAIL_PX)[0])
         except CervixError:
             return None
     return str(kept)
 
 
-@st.cache_data(max_entries=20, show_spinner=False, hash_funcs=by_hash)
-def overview(slide: Slide) -> Image.Image:
-    """A small overview for the viewer's inset."""
-    small = slide.overview(max(slide.width_l0_px, slide.height_l0_px) / MAP_THUMBNAIL_PX)[0]
-    small.thumbnail((MAP_THUMBNAIL_PX, MAP_THUMBNAIL_PX))
-    return small
+def inset_picture(slide: Slide) -> str:
+    """The thumbnail on the shelf as a data address, for the viewer's overview; every slide shown has one."""
+    return (
+        "data:image/jpeg;base64,"
+        + base64.b64encode(thumbnail_path(get_settings().shelf_dir, slide.sha256).read_bytes()).decode()
+    )
 
 
 def map_base(slide: Slide) -> str:

@@ -138,7 +138,7 @@ def _show_cards(kind: str, cards: list[tuple[Path, str | None, str, str]]) -> No
                     st.caption("This file cannot be read as a slide.")
                 st.text(title)
                 st.caption(detail)
-                if st.button("Open", key=f"{kind}_open_{start + place}", disabled=thumbnail is None, width="stretch"):
+                if st.button("Open slide", key=f"{kind}_open_{start + place}", disabled=thumbnail is None, width="stretch"):
                     choose(path, name=title if kind == "inbox" else "")
                     st.rerun()
 

@@ -1,10 +1,6 @@
 """The slide page's pieces: running score, answer, viewer, one tile, gallery, exports."""
 
-import base64
-import io
-
 import streamlit as st
-from PIL import Image
 
 from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
@@ -23,9 +19,9 @@ from pages.parts.slide_desk import (
     desk,
     export_bytes,
     final_layers,
+    inset_picture,
     live_layers,
     offer_layers,
-    overview,
     slide_url,
 )
 
@@ -166,7 +162,7 @@ def show_map(
             "width": slide.width_l0_px,
             "height": slide.height_l0_px,
             "spacing": slide.spacing_um_px,
-            "overview": _data_url(overview(slide)),
+            "overview": inset_picture(slide),
             "layers": [{"id": name, "title": titles[name], "url": urls[name]} for name in shown],
             "layer": first,
             "spots": spots,
@@ -185,12 +181,6 @@ def show_map(
             config={"scrollZoom": True, "displaylogo": False, "displayModeBar": False},
         )
     return instruments
-
-
-def _data_url(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 @st.fragment

@@ -26,6 +26,13 @@ def free_port() -> int:
 @contextmanager
 def running_app(home: Path, port: int, **environment: str) -> Iterator[str]:
     """Start ``streamlit run streamlit_app.py``, yield its address, stop it. Its log is ``home/app.log``."""
+    with running_server(home, port, **environment):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def running_server(home: Path, port: int, **environment: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """The same, for tests that do something to the process itself."""
     home.mkdir(parents=True, exist_ok=True)
     variables = {**os.environ, "CERVIX_HOME": str(home), "CERVIX_OFFLINE": "1", "CERVIX_DEVICE": "cpu", **environment}
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py",
@@ -33,9 +40,8 @@ def running_app(home: Path, port: int, **environment: str) -> Iterator[str]:
     with (home / "app.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT)
     try:
-        address = f"http://127.0.0.1:{port}"
-        _wait_until_healthy(address, process)
-        yield address
+        _wait_until_healthy(f"http://127.0.0.1:{port}", process)
+        yield process
     finally:
         process.terminate()
         try:

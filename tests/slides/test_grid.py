@@ -32,7 +32,7 @@ def test_glass_holds_no_tissue_and_the_sentence_says_so(glass_slide: Path) -> No
 
 def test_the_outline_marks_the_border_of_tissue(phantom_slide: Path) -> None:
     slide = open_slide(phantom_slide)
-    drawn = np.asarray(outline(slide, find_tissue(slide)))
+    drawn = np.asarray(outline(find_tissue(slide)))
     assert (drawn == (0, 114, 178)).all(axis=2).sum() > 500
 
 

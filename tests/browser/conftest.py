@@ -1,0 +1,24 @@
+"""One Chromium for all browser tests, a fresh page for each."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.chromium import LAUNCH_OPTIONS, WAIT_MS, WIDTHS
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(**LAUNCH_OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    opened = browser.new_page(viewport={"width": WIDTHS["desktop"], "height": 1000})
+    opened.set_default_timeout(WAIT_MS)
+    yield opened
+    opened.close()

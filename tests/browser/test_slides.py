@@ -1,0 +1,287 @@
+"""The slide desk through a real Chromium: streamed uploads, live scores, the map and its instruments, exports."""
+
+import json
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pypdf
+import pytest
+import tifffile
+from playwright.sync_api import Page, expect
+
+from cervix.slides.phantom import phantom_region
+from tests.browser.chromium import WAIT_MS, needs_browser
+from tests.browser.line import Line, line_to
+from tests.browser.server import free_port, running_app, running_server
+
+pytestmark = needs_browser
+NOTICE = "Research and demonstration only. Not a medical device."
+MAP_ZOOM = "document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getZoom()"
+MAP_CENTER = "JSON.stringify(document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getCenter())"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("slides-home")
+
+
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[str]:
+    with running_app(home, free_port()) as started:
+        yield f"{started}/slides"
+
+
+def upload(page: Page, *paths: Path) -> None:
+    page.locator("input.pick-files").set_input_files([str(path) for path in paths])
+
+
+def canvas_middle(page: Page) -> tuple[float, float]:
+    canvas = page.locator(".maplibregl-canvas").first
+    canvas.wait_for()
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)
+    box = canvas.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def scored(page: Page, address: str, data_dir: Path) -> None:
+    """The page with the real slide scored, by this test or an earlier one."""
+    page.goto(address)
+    upload(page, data_dir / "slides/CMU-1-Small-Region.svs")
+    start = page.get_by_role("button", name="Score this slide")
+    start.or_(page.get_by_text("One tile, explained")).first.wait_for()
+    if start.is_visible():
+        start.click()
+    page.get_by_text("One tile, explained").wait_for()
+    page.locator(".cervix-scale-bar").wait_for()
+
+
+def test_a_real_slide_is_streamed_scored_live_and_explained_by_a_click(
+    page: Page, address: str, home: Path, data_dir: Path
+) -> None:
+    page.goto(address)
+    upload(page, data_dir / "slides/CMU-1-Small-Region.svs")
+    expect(page.get_by_text("2,220 × 2,967", exact=True)).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("20× objective", exact=False)).to_be_visible()
+    page.get_by_role("button", name="Score this slide").click()
+    page.get_by_text("So far, over the whole slide").wait_for()
+    expect(page.get_by_text(re.compile(r"A tile takes: read \d+ ms · infer \d+ ms · post \d+ ms"))).to_be_visible()
+    page.wait_for_function("performance.getEntriesByType('resource').some(entry => /scc.*v=live/.test(entry.name))")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_text("· paused").wait_for()
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text("100% of 50 tiles are unlike anything the model was trained on").wait_for()
+    page.get_by_text("Novel, not answered 0.49 mm²", exact=False).wait_for()
+
+    x, y = canvas_middle(page)
+    page.mouse.click(x, y)
+    page.get_by_text("Grad-CAM opacity").wait_for()
+    expect(page.get_by_text("Novelty", exact=False).last).to_be_visible()
+    picker = page.get_by_label("Click a tile on the map, or pick one by rank")
+    clicked = picker.input_value()
+    assert "x 896, y 1,344" in clicked
+    picker.click()
+    page.get_by_role("option", name="1. carcinoma", exact=False).first.click()
+    expect(picker).to_have_value(re.compile(r"^1\. carcinoma"))
+    assert not [path for path in home.rglob("*") if "CMU" in path.name], "the name is not kept"
+
+
+def test_the_map_zooms_beyond_full_resolution_by_mouse_and_keyboard_and_keeps_its_place(
+    page: Page, address: str, data_dir: Path
+) -> None:
+    enlarged: list[int] = []
+    page.on(
+        "response",
+        lambda answer: enlarged.append(answer.status) if re.search(r"/slide/(6|7|8)/", answer.url) else None,
+    )
+    scored(page, address, data_dir)
+    x, y = canvas_middle(page)
+    page.mouse.move(x, y)
+    start = page.evaluate(MAP_ZOOM)
+    for _ in range(10):
+        page.mouse.wheel(0, -300)
+        page.wait_for_timeout(200)
+    page.wait_for_timeout(1200)
+    near = page.evaluate(MAP_ZOOM)
+    assert near > start + 2
+    assert 200 in enlarged
+    expect(page.locator(".scale")).to_contain_text("×")
+    expect(page.locator(".cervix-scale-bar")).to_contain_text("µm")
+
+    page.mouse.click(x + 3, y)
+    page.get_by_text("Grad-CAM opacity").wait_for()
+    page.wait_for_timeout(800)
+    assert page.evaluate(MAP_ZOOM) == near
+    page.locator(".maplibregl-map").focus()
+    before = page.evaluate(MAP_CENTER)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(300)
+    assert page.evaluate(MAP_CENTER) != before
+    with page.expect_response(lambda answer: "/cam-ac/" in answer.url):
+        page.locator("select.layer").select_option(label="Grad-CAM: Adenocarcinoma")
+    assert page.evaluate(MAP_ZOOM) == near, "another layer does not move the map"
+    page.locator(".maplibregl-map").focus()
+    page.keyboard.press("0")
+    page.wait_for_timeout(300)
+    assert page.evaluate(MAP_ZOOM) < near
+
+
+def test_a_region_drawn_on_the_map_is_answered_and_cleared(page: Page, address: str, data_dir: Path) -> None:
+    scored(page, address, data_dir)
+    x, y = canvas_middle(page)
+    page.get_by_role("button", name="Draw region").click()
+    page.mouse.move(x - 90, y - 120)
+    page.mouse.down()
+    for to in [(x + 90, y - 120), (x + 90, y + 120), (x - 90, y + 120), (x - 90, y - 120)]:
+        page.mouse.move(*to, steps=8)
+    page.mouse.up()
+    page.get_by_text("Within the region drawn:").wait_for()
+    shown = page.locator(".st-key-slide_region_answer").inner_text()
+    inside = int(re.search(r"drawn: (\d+) tiles", shown).group(1))  # type: ignore[union-attr]
+    assert 5 < inside < 50
+    page.get_by_role("button", name="Clear region").click()
+    expect(page.get_by_text("Within the region drawn:")).to_have_count(0)
+
+
+def test_every_export_is_downloaded_and_opens(page: Page, address: str, data_dir: Path, tmp_path: Path) -> None:
+    scored(page, address, data_dir)
+
+    def download(label: str) -> Path:
+        with page.expect_download() as got:
+            page.get_by_role("button", name=label).click()
+        path = tmp_path / got.value.suggested_filename
+        got.value.save_as(path)
+        return path
+
+    table = pd.read_csv(download("Tile table (CSV)"))
+    assert (len(table), set(table["notice"])) == (50, {NOTICE})
+    assert len(pd.read_parquet(download("Tile table (Parquet)"))) == 50
+    objects = json.loads(download("QuPath objects (GeoJSON)").read_text(encoding="utf-8"))
+    assert (len(objects["features"]), objects["provenance"]["notice"]) == (50, NOTICE)
+    with tifffile.TiffFile(download("Heatmap (OME-TIFF)")) as heatmap:
+        assert heatmap.asarray().shape[0] == 4
+        assert NOTICE in str(heatmap.ome_metadata)
+    report = pypdf.PdfReader(download("Case report (PDF)"))
+    assert NOTICE in report.pages[0].extract_text()
+    assert "No answer: not tissue the model knows" in report.pages[0].extract_text()
+
+
+@pytest.fixture(scope="module")
+def slide_of_315_mb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("large") / "large.tiff"
+    pixels = np.tile(phantom_region(2500, 2500, seed=9, tissue_share=0.2), (4, 4, 1))
+    tifffile.imwrite(
+        path,
+        pixels,
+        tile=(512, 512),
+        photometric="rgb",
+        resolution=(20_000, 20_000),
+        resolutionunit="CENTIMETER",
+        metadata=None,
+    )
+    assert path.stat().st_size > 314_000_000
+    return path
+
+
+@pytest.fixture
+def line(address: str) -> Iterator[Line]:
+    with line_to(int(address.rsplit(":", 1)[1].split("/")[0])) as line:
+        yield line
+
+
+def test_300_mb_are_streamed_with_progress_though_the_connection_drops_half_way(
+    page: Page, line: Line, slide_of_315_mb: Path
+) -> None:
+    line.cut_after, line.bytes_per_s = 150_000_000, 60_000_000
+    offsets: list[int] = []
+    page.on("request", lambda sent: offsets.append(int(sent.headers["upload-offset"])) if sent.method == "PUT" else None)
+    page.goto(f"http://127.0.0.1:{line.port}/slides")
+    page.get_by_text("Drop a slide here").wait_for()
+    upload(page, slide_of_315_mb)
+    figures = page.locator(".figures")
+    expect(figures).to_contain_text(re.compile(r"MB of 315 MB · \d+ MB/s · \d+ s left"), timeout=WAIT_MS)
+    expect(page.get_by_text("10,000 × 10,000", exact=True)).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_role("button", name="Score this slide")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_test_id("stText").get_by_text("large.tiff")).to_be_visible()
+    assert line.cuts == 1
+    assert offsets[0] == 0
+    assert offsets[-1] > 100_000_000, "what had arrived was not sent again"
+
+
+def test_an_upload_can_be_cancelled_and_a_wrong_file_is_one_sentence(
+    page: Page, line: Line, slide_of_315_mb: Path, data_dir: Path, home: Path
+) -> None:
+    line.bytes_per_s = 20_000_000
+    page.goto(f"http://127.0.0.1:{line.port}/slides")
+    page.get_by_text("Drop a slide here").wait_for()
+    upload(page, slide_of_315_mb)
+    page.get_by_text("s left").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Drop a slide here").wait_for()
+    page.wait_for_timeout(1000)
+    assert not list((home / "uploads/.parts").glob("*/*.part"))
+    upload(page, data_dir / "tables/uci_risk_factors_cervical_cancer.csv")
+    expect(page.locator(".problem")).to_contain_text("This kind of file is not a slide")
+    upload(page, data_dir / "slides/broken/text_renamed.svs")
+    page.get_by_text("This is not a slide that can be read").wait_for()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_scoring_can_be_stopped_and_goes_on_where_it_was(page: Page, address: str) -> None:
+    page.goto(address)
+    page.get_by_role("button", name="Try the sample slide").click()
+    page.get_by_text("Generated phantom: nobody's tissue").wait_for()
+    page.get_by_role("button", name="Score this slide").click()
+    page.get_by_text("tiles/s", exact=False).first.wait_for()
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
+    page.get_by_text("Scoring was stopped.").wait_for()
+    expect(page.get_by_role("button", name=re.compile(r"Go on from tile \d+"))).to_be_visible()
+
+
+def test_a_killed_server_goes_on_with_what_it_was_scoring(page: Page, tmp_path: Path, phantom_slide: Path) -> None:
+    inbox, port = tmp_path / "inbox", free_port()
+    inbox.mkdir()
+    shutil.copy(phantom_slide, inbox / "slide.tiff")
+    with running_server(tmp_path / "home", port, CERVIX_INBOX=str(inbox)) as server:
+        page.goto(f"http://127.0.0.1:{port}/slides")
+        page.get_by_text("Server folders").click()
+        page.get_by_role("button", name="Open slide").click()
+        page.get_by_role("button", name="Score this slide").click()
+        page.get_by_text("So far, over the whole slide").wait_for()
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+    (rows,) = (tmp_path / "home/results").rglob("rows.bin")
+    kept = rows.stat().st_size
+    assert kept > 0
+    assert not list((tmp_path / "home/results").rglob("summary.json"))
+    with running_app(tmp_path / "home", port, CERVIX_INBOX=str(inbox)) as started:
+        page.goto(f"{started}/slides")
+        page.get_by_text("go on now", exact=False).wait_for()
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while not (found := list((tmp_path / "home/results").rglob("summary.json"))):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    timings = json.loads(found[0].read_text(encoding="utf-8"))["timings"]
+    assert timings["resumed_tiles"] > 0
+
+
+def test_two_slides_stand_side_by_side(page: Page, address: str, data_dir: Path) -> None:
+    scored(page, address, data_dir)
+    page.get_by_text("Look at a second slide beside this one").click()
+    page.get_by_label("Second slide").wait_for()
+    expect(page.locator(".maplibregl-canvas")).to_have_count(3, timeout=WAIT_MS)
+    expect(page.locator(".cervix-scale-bar")).to_have_count(3, timeout=WAIT_MS)
+
+
+def test_nothing_of_a_slide_reaches_the_log(home: Path, address: str) -> None:  # noqa: ARG001 - the app must have run
+    log = (home / "app.log").read_text(encoding="utf-8", errors="replace")
+    assert "Traceback" not in log
+    assert "CMU-1" not in log
+    assert "large.tiff" not in log
