@@ -2,6 +2,6 @@
 
 import streamlit as st
 
-from cervix.web import routes
+from cervix.web import answering_at_once, routes
 
-app = st.App("pages/navigation.py", routes=routes)
+app = st.App("pages/navigation.py", routes=routes, lifespan=answering_at_once)

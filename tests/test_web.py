@@ -1,6 +1,8 @@
 """Routes beside the pages: tiles only with a live token, and only inside the slide's world."""
 
+import asyncio
 import io
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from starlette.testclient import TestClient
 from cervix.slides.deepzoom import WorldMap, heat_layer
 from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.reading import Slide, open_slide
-from cervix.web import ViewedSlide, routes, slide_tokens
+from cervix.web import ViewedSlide, answering_at_once, routes, slide_tokens
 from cervix.web import tokens as token_module
 from cervix.web.tokens import TokenRegistry
 
@@ -31,8 +33,9 @@ def client() -> TestClient:
 
 
 def middle(slide: Slide) -> str:
-    zoom = WorldMap(slide.width_l0_px, slide.height_l0_px).max_zoom
-    return f"{zoom}/{2 ** (zoom - 1)}/{2 ** (zoom - 1)}"
+    world = WorldMap(slide.width_l0_px, slide.height_l0_px)
+    left, top = world.origin_px
+    return f"{world.max_zoom}/{(left + slide.width_l0_px // 2) // 256}/{(top + slide.height_l0_px // 2) // 256}"
 
 
 def test_health_answers_with_the_version(client: TestClient) -> None:
@@ -72,10 +75,12 @@ def test_a_score_layer_is_served_beside_the_slide(client: TestClient, slide: Sli
     assert client.get(f"/slides/{token}/scc/{middle(slide)}").status_code == 404
     tiles = pd.DataFrame({"x_l0_px": [224, 448], "y_l0_px": [224, 224], "size_l0_px": 224})
     viewed.layers = {"scc": heat_layer(tiles, np.array([1.0, 1.0]), "#D55E00")}
-    answer = client.get(f"/slides/{token}/scc/{middle(slide)}")
+    world = WorldMap(slide.width_l0_px, slide.height_l0_px)
+    x, y = (origin + 300 for origin in world.origin_px)
+    answer = client.get(f"/slides/{token}/scc/{world.max_zoom}/{x // 256}/{y // 256}")
     assert answer.headers["content-type"] == "image/png"
     with Image.open(io.BytesIO(answer.content)) as tile:
-        assert tile.getpixel((100, 20)) == (0xD5, 0x5E, 0x00, 215)
+        assert tile.getpixel((x % 256, y % 256)) == (0xD5, 0x5E, 0x00, 215)
 
 
 @pytest.mark.parametrize("place", ["99/0/0", "1/5/0", "0/0/9"])
@@ -123,3 +128,14 @@ def test_a_drawn_tile_is_kept_for_every_session(client: TestClient, slide: Slide
     first = client.get(f"/slides/{slide_tokens.grant(ViewedSlide(slide))}/slide/{middle(slide)}").content
     monkeypatch.setattr("cervix.web.tiles.render_slide_tile", lambda *_: pytest.fail("drawn twice"))
     assert client.get(f"/slides/{slide_tokens.grant(ViewedSlide(slide))}/slide/{middle(slide)}").content == first
+
+
+def test_connections_accepted_after_the_start_answer_at_once() -> None:
+    async def start() -> None:
+        async with answering_at_once(None):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        asyncio.run(start())
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

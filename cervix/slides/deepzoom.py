@@ -21,6 +21,7 @@ MAP_TILE_PX = 256
 JPEG_QUALITY = 85
 # Enlarged tiles beyond one map pixel a slide pixel: 8 times, enough to look at single nuclei.
 OVERZOOM = 3
+ALIGNED_ZOOMS = 5
 # Probability in eleven steps from clear to the class's colour; opacity carries the value, so that it reads
 # without telling colours apart.
 OPACITY_RANGE = (40, 215)
@@ -47,9 +48,15 @@ class WorldMap:
         return int(MAP_TILE_PX * 2**self.max_zoom)
 
     @property
-    def origin_px(self) -> tuple[float, float]:
-        """World pixel of the slide's upper left corner."""
-        return (self.world_px - self.width_l0_px) / 2, (self.world_px - self.height_l0_px) / 2
+    def origin_px(self) -> tuple[int, int]:
+        """World pixel of the slide's upper left corner: about the middle, on a border of map tiles.
+
+        Scanners write tiles of 256 px as maps do. With both on one grid, over five zooms, a map tile needs one of the
+        slide's tiles and not parts of four.
+        """
+        step = MAP_TILE_PX * 2 ** max(0, min(ALIGNED_ZOOMS - 1, self.max_zoom - 3))
+        across, down = ((self.world_px - edge) // 2 // step * step for edge in (self.width_l0_px, self.height_l0_px))
+        return across, down
 
     def lon_lat(
         self, x_l0_px: NDArray[np.floating] | float, y_l0_px: NDArray[np.floating] | float

@@ -9,10 +9,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from cervix import __version__
+from cervix.web.sockets import answering_at_once
 from cervix.web.tiles import ViewedSlide, slide_tokens, tile_routes
 from cervix.web.uploads import UploadGrant, upload_routes, upload_store, upload_tokens
 
-__all__ = ["UploadGrant", "ViewedSlide", "routes", "slide_tokens", "upload_store", "upload_tokens"]
+__all__ = ["UploadGrant", "ViewedSlide", "answering_at_once", "routes", "slide_tokens", "upload_store", "upload_tokens"]
 
 
 async def health(_: Request) -> JSONResponse:

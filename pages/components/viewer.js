@@ -84,6 +84,10 @@ class View {
     frame.setAttribute("aria-label", "Slide: arrows move, plus and minus zoom");
     frame.onkeydown = (event) => this.key(event);
     map.on("move", () => this.draw());
+    map.on("error", ({ error }) => {
+      const sentence = { 404: "This view has expired: reload the page.", 422: "The slide's file cannot be read any more." }[error?.status];
+      if (sentence) this.root.querySelector(".problem").textContent = sentence;
+    });
     map.on("click", (event) => {
       if (this.data.selectable && !this.drawing && this.map === map) this.report("tile", this.toSlide(event.lngLat));
     });

@@ -56,10 +56,10 @@ def _show_upload(limit_gb: float, keep_hours: float) -> None:
         )
         if result.done:
             slides = uploaded_slides(str(result.done["upload"]))
+            st.session_state["slide_batch"] = slides
             if slides:
-                choose(slides[0], name=str(result.done["name"]))
-                if len(slides) > 1:
-                    st.toast(f"{len(slides)} slides arrived; the others are under Recent slides once they were opened.")
+                choose(slides[0], name=str(result.done["name"]) if len(slides) == 1 else "")
+        _choose_of_batch(st.session_state.get("slide_batch", []))
     with sample_side:
         if st.button("Try the sample slide", icon=":material/science:", key="slide_sample"):
             with st.spinner("Fetching the sample slide …"):
@@ -70,6 +70,21 @@ def _show_upload(limit_gb: float, keep_hours: float) -> None:
         st.caption("An H&E slide of 2,220 × 2,967 px, fetched once; without a network, a generated phantom.")
         with st.expander("A single picture (PNG, JPEG, small TIFF)"):
             _take_picture()
+
+
+def _choose_of_batch(slides: list[Path]) -> None:
+    """Which slide of an upload of several to look at."""
+    if len(slides) < 2:
+        return
+    st.segmented_control(
+        f"{len(slides)} slides arrived; look at",
+        range(len(slides)),
+        default=0,
+        format_func=lambda index: f"Slide {index + 1}",
+        key="slide_of_batch",
+        required=True,
+        on_change=lambda: choose(slides[st.session_state["slide_of_batch"]]),
+    )
 
 
 def _take_picture() -> None:

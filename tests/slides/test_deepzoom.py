@@ -99,3 +99,14 @@ def test_heat_cells_lie_over_their_tiles_and_nowhere_else() -> None:
     assert strong > weak > 0
     assert alpha_at(226, 450) == alpha_at(446, 670) == strong
     assert alpha_at(222, 450) == alpha_at(336, 674) == alpha_at(10, 10) == alpha_at(1100, 880) == 0
+
+
+@pytest.mark.parametrize("size", [(60_000, 40_000), (2_220, 2_967), (300, 260), (100_000, 9_000)])
+def test_the_slide_lies_on_the_grid_of_map_tiles_in_the_middle_half_of_the_world(size: tuple[int, int]) -> None:
+    world = WorldMap(*size)
+    for origin, edge in zip(world.origin_px, size, strict=True):
+        assert origin % MAP_TILE_PX == 0
+        assert world.world_px / 8 <= origin
+        assert origin + edge <= world.world_px * 7 / 8
+    if max(size) > 20_000:
+        assert all(origin % (MAP_TILE_PX * 16) == 0 for origin in world.origin_px)

@@ -1,0 +1,165 @@
+"""Why her: a woman's risk shared out over her visits, and a visit's share over what was found at it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cervix.bundle import ModelSession
+from cervix.patients.history_scoring import histories_of, task_risk
+from cervix.patients.sequences import AGE, FEATURE_BY_NAME
+from cervix.patients.shapley import (
+    EXACT_PLAYERS,
+    Bools,
+    Floats,
+    all_coalitions,
+    coalition_weights,
+    exact_values,
+    shapley_values,
+)
+from cervix.patients.visit_vocabulary import VISIT_COLUMNS
+
+BATCH_COALITIONS = 4096
+# Coalitions of other visits times those within a visit: 2**15 sequences of 12 visits take about a second.
+INSIDE_COALITIONS_AT_MOST = 1 << 15
+SEED = 0
+
+
+@dataclass(frozen=True)
+class HistoryExplanation:
+    """A woman's risk taken apart by visit.
+
+    Attributes
+    ----------
+    reference_risk : float
+        The model's answer when only her ages and dates are known.
+    risk : float
+        Her score: ``reference_risk`` plus the sum of the contributions.
+    contributions : (visits,) float64
+        In the order of her visits; 0 where nothing was found out at a visit.
+    exact : bool
+        Over all coalitions of visits, or by permutations.
+    """
+
+    reference_risk: float
+    risk: float
+    contributions: Floats
+    exact: bool
+
+
+class _History:
+    """One woman's arrays, and the risk of the model when some of her results are hidden.
+
+    A hidden result is one that was not measured: the time since each feature was last measured is counted anew. Her ages
+    and the dates of her visits are always known.
+    """
+
+    def __init__(self, visits: pd.DataFrame, session: ModelSession, task_id: str) -> None:
+        histories = histories_of(visits, session)
+        self.features = histories.features
+        self.time = visits["time_years"].to_numpy(np.float64)
+        names = session.model.features.names if session.model.features else []
+        self.columns = [FEATURE_BY_NAME[name].column for name in names]
+        self.always = np.array([column == AGE for column in self.columns])
+        self.session = session
+        self.task = next(task for task in session.model.derived_tasks if task.id == task_id)
+
+    def told_at(self, visit: int) -> list[str]:
+        """Columns with a result at a visit, in the model's order, each once."""
+        known = ~np.isnan(self.features[visit]) & ~self.always
+        return list(dict.fromkeys(column for column, told in zip(self.columns, known, strict=True) if told))
+
+    @property
+    def telling(self) -> list[int]:
+        """Visits at which anything was found out."""
+        return [visit for visit in range(len(self.features)) if self.told_at(visit)]
+
+    def risk(self, shown: Bools) -> Floats:
+        """Risk ``(m,)`` with only the results in ``shown (m, visits, features)`` known."""
+        return np.concatenate(
+            [self._risk(shown[start : start + BATCH_COALITIONS]) for start in range(0, len(shown), BATCH_COALITIONS)]
+        )
+
+    def _risk(self, shown: Bools) -> Floats:
+        visits = len(self.features)
+        features = np.where(shown | self.always, self.features, np.float32(np.nan))
+        place = np.where(np.isnan(features), -1, np.arange(visits)[:, None])
+        before = np.full_like(place, -1)
+        before[:, 1:] = np.maximum.accumulate(place, axis=1)[:, :-1]
+        gap = np.where(before >= 0, self.time[:, None] - self.time[np.maximum(before, 0)], np.nan)
+        arrays = {
+            "features": features,
+            "gap_years": gap.astype(np.float32),
+            "lengths": np.full(len(shown), visits, np.int32),
+        }
+        out = self.session.run(arrays, ["probabilities"])["probabilities"]
+        return np.asarray(task_risk(np.asarray(out, np.float32), self.session.model.classes, self.task), np.float64)
+
+
+def explain_history(visits: pd.DataFrame, session: ModelSession, task_id: str) -> HistoryExplanation:
+    """Shapley values of a woman's visits for one question of the model.
+
+    Parameters
+    ----------
+    visits : DataFrame
+        Her rows of ``VisitTable.frame``.
+    task_id : str
+        One of the manifest's derived tasks.
+    """
+    history = _History(visits, session, task_id)
+    telling = history.telling
+
+    def risk_of(coalitions: Bools) -> Floats:
+        shown = np.zeros((len(coalitions), *history.features.shape), bool)
+        shown[:, telling] = coalitions[:, :, None]
+        return history.risk(shown)
+
+    values, reference, risk = shapley_values(risk_of, len(telling))
+    contributions = np.zeros(len(visits))
+    contributions[telling] = values
+    return HistoryExplanation(reference, risk, contributions, len(telling) <= EXACT_PLAYERS)
+
+
+def explain_visit(visits: pd.DataFrame, session: ModelSession, task_id: str, visit: int) -> pd.DataFrame:
+    """One visit's share, shared out over what was found at it (Owen 1977: Shapley among visits, then within one).
+
+    Returns
+    -------
+    DataFrame
+        One row a result: ``column, label, found, contribution``, largest first. The contributions add up to the visit's
+        own in ``explain_history`` where that is exact; with too many coalitions those of other visits are sampled.
+    """
+    history = _History(visits, session, task_id)
+    told = history.told_at(visit)
+    others = [other for other in history.telling if other != visit]
+    around, weights = _coalitions_around(len(others), INSIDE_COALITIONS_AT_MOST >> len(told))
+    inside = all_coalitions(len(told))
+    shown = np.zeros((len(inside), len(around), *history.features.shape), bool)
+    shown[:, :, others] = around[None, :, :, None]
+    for index, column in enumerate(told):
+        for feature, name in enumerate(history.columns):
+            if name == column:
+                shown[:, :, visit, feature] = inside[:, None, index]
+    risks = history.risk(shown.reshape(-1, *history.features.shape)).reshape(len(inside), len(around))
+    values = exact_values(risks, len(told)) @ weights
+    table = pd.DataFrame(
+        {
+            "column": told,
+            "label": [VISIT_COLUMNS[column].label for column in told],
+            "found": [str(visits[column].iat[visit]) for column in told],
+            "contribution": values,
+        }
+    )
+    return table.sort_values("contribution", key=abs, ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _coalitions_around(players: int, at_most: int) -> tuple[Bools, NDArray[np.float64]]:
+    """Coalitions of the other visits and their weights, which add up to one; sampled where there are too many."""
+    if 1 << players <= at_most:
+        coalitions = all_coalitions(players)
+        return coalitions, coalition_weights(players + 1)[coalitions.sum(axis=1)]
+    rng = np.random.default_rng(SEED)
+    sizes = rng.integers(0, players + 1, at_most)
+    order = rng.random((at_most, players)).argsort(axis=1)
+    return order < sizes[:, None], np.full(at_most, 1.0 / at_most)
