@@ -1,6 +1,6 @@
 """Held-out predictions of a bundle, asked as binary questions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask, EvaluationTable
 from cervix.errors import EvaluationError
-from cervix.evaluation.metrics import BinaryReport, Interval, auroc_interval, binary_report
+from cervix.evaluation.metrics import BinaryReport, Interval, auroc_interval, binary_report, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,21 @@ class HeldOut:
     def __hash__(self) -> int:
         return hash(self._asked)
 
+    def operating_point(self) -> tuple[Interval, Interval]:
+        """Sensitivity and specificity at the threshold with Wilson 95 % intervals: quick enough for a slider."""
+        scores = _scores(self.bundle_and_question)
+        called = scores.score >= self.threshold
+        positives, negatives = int(scores.positive.sum()), int((~scores.positive).sum())
+        return (
+            wilson_interval(int((called & scores.positive).sum()), positives),
+            wilson_interval(int((~called & ~scores.positive).sum()), negatives),
+        )
+
+    @property
+    def bundle_and_question(self) -> "HeldOut":
+        """The same question without a threshold, under which its scores are kept."""
+        return replace(self, threshold=0.0)
+
     def report(self) -> BinaryReport:
         """Every figure, computed once per process: a thousand draws of fifty thousand women take a second."""
         return _report(self)
@@ -109,8 +124,12 @@ class HeldOut:
 
 @lru_cache(maxsize=256)
 def _report(asked: HeldOut) -> BinaryReport:
-    frame = load_predictions(asked.bundle, asked.model)
-    return task_scores(frame, asked.task, baseline=asked.baseline).report(asked.threshold)
+    return _scores(asked.bundle_and_question).report(asked.threshold)
+
+
+@lru_cache(maxsize=16)
+def _scores(asked: HeldOut) -> TaskScores:
+    return task_scores(load_predictions(asked.bundle, asked.model), asked.task, baseline=asked.baseline)
 
 
 def class_confusion(frame: pd.DataFrame, classes: list[str]) -> pd.DataFrame:

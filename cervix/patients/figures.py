@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
+from plotly.subplots import make_subplots
 
 from cervix.patients.explanation import Explanation
+from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 from cervix.patients.vocabulary import COLUMNS
 
 RAISES, LOWERS = "#D55E00", "#0072B2"
@@ -49,22 +51,112 @@ def _value(feature: str, value: float) -> str:
     return f"{value:g}"
 
 
-def trajectory_figure(moments: pd.Series, risk: NDArray[np.float32], title: str, threshold: float) -> go.Figure:
-    """Risk as it stood after each visit, over dates or ages, with the threshold.
+LANES = ("cytology", "hpv_result", "colposcopy", "histology", "treatment")
+SEVERITY_MARKS = (("circle-open", LOWERS), ("diamond", "#E69F00"), ("square", RAISES))
+SEVERITY_TITLES = ("normal or negative", "low-grade", "high-grade or positive")
+LOW_GRADE = {"ASC-US", "LSIL", "AGC", "CIN1", "low-grade", "ablation"}
+NORMAL = {"NILM", "UNSAT", "negative", "invalid", "normal", "inadequate", "benign", "none"}
+
+
+def course_figure(
+    visits: pd.DataFrame,
+    risk: NDArray[np.float32],
+    band: tuple[NDArray[np.float32], NDArray[np.float32]],
+    title: str,
+    threshold: float,
+) -> go.Figure:
+    """What was found at each visit, in lanes, above the risk as it stood after each with the networks' band.
 
     Parameters
     ----------
-    moments : (visits,) dates, or ages in years
-    risk : (visits,) in 0..1
+    visits : DataFrame
+        One woman's rows of ``VisitTable.frame``.
+    risk, band : (visits,) in 0..1
+        The ensemble's answer; the lowest and the highest of its networks.
     """
-    figure = go.Figure(
+    dated = visits[VISIT_DATE].notna().all()
+    moments = visits[VISIT_DATE] if dated else visits[AGE]
+    told = [name for name in LANES if visits[name].notna().any()]
+    figure = make_subplots(
+        rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.12 * max(1, len(told)), 0.55]
+    )
+    for severity, (symbol, colour) in enumerate(SEVERITY_MARKS):
+        at, lanes, codes = _marks(visits, moments, told, severity)
+        figure.add_trace(
+            go.Scatter(
+                x=at, y=lanes, text=codes, mode="markers+text", textposition="top center", cliponaxis=False,
+                marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
+                name=SEVERITY_TITLES[severity], hovertemplate="%{y}: %{text}<br>%{x}<extra></extra>",
+            ),
+            row=1, col=1,
+        )  # fmt: skip
+    low, high = band
+    edge = {"shape": "hv", "width": 0}
+    figure.add_trace(go.Scatter(x=moments, y=low, line=edge, mode="lines", showlegend=False, hoverinfo="skip"), row=2, col=1)
+    figure.add_trace(
+        go.Scatter(
+            x=moments, y=high, line=edge, mode="lines", fill="tonexty", fillcolor="rgba(0,114,178,0.15)",
+            name="lowest to highest network", hoverinfo="skip",
+        ),
+        row=2, col=1,
+    )  # fmt: skip
+    figure.add_trace(
         go.Scatter(
             x=moments, y=risk, mode="lines+markers", line={"color": LOWERS, "shape": "hv"}, marker={"size": 9},
-            hovertemplate="%{x}<br>%{y:.2%}<extra></extra>",
-        )
+            name=title, hovertemplate="%{x}<br>%{y:.2%}<extra></extra>",
+        ),
+        row=2, col=1,
     )  # fmt: skip
-    figure.add_hline(threshold, line={"dash": "dash", "color": RAISES}, annotation_text=f"threshold {threshold:.1%}")
-    figure.update_yaxes(title=title, tickformat=".1%", rangemode="tozero", automargin=True)
-    figure.update_xaxes(title=None if pd.api.types.is_datetime64_any_dtype(moments) else "Age (years)")
-    figure.update_layout(height=300, margin={"l": 10, "r": 10, "t": 20, "b": 10})
+    figure.add_hline(
+        threshold, line={"dash": "dash", "color": RAISES}, annotation_text=f"threshold {threshold:.1%}", row=2, col=1
+    )
+    labels = [VISIT_COLUMNS[name].label for name in told]
+    figure.update_yaxes(categoryorder="array", categoryarray=labels[::-1], automargin=True, row=1, col=1)
+    figure.update_yaxes(range=[-0.5, len(told) - 0.2], row=1, col=1)
+    figure.update_yaxes(title="Risk", tickformat=".1%", rangemode="tozero", automargin=True, row=2, col=1)
+    figure.update_xaxes(title=None if dated else "Age (years)", row=2, col=1)
+    figure.update_layout(
+        height=230 + 46 * len(told), margin={"l": 10, "r": 10, "t": 30, "b": 10},
+        legend={"orientation": "h", "y": -0.12, "font": {"size": 11}},
+    )  # fmt: skip
+    return figure
+
+
+def _marks(
+    visits: pd.DataFrame, moments: pd.Series, lanes: list[str], severity: int
+) -> tuple[list[object], list[str], list[str]]:
+    found = [
+        (moment, VISIT_COLUMNS[name].label, str(code))
+        for name in lanes
+        for moment, code in zip(moments, visits[name], strict=True)
+        if isinstance(code, str) and _severity(code) == severity
+    ]
+    return [item[0] for item in found], [item[1] for item in found], [item[2] for item in found]
+
+
+def _severity(code: str) -> int:
+    return 0 if code in NORMAL else 1 if code in LOW_GRADE else 2
+
+
+def waterfall_figure(reference: float, labels: list[str], contributions: NDArray[np.float64], risk: float) -> go.Figure:
+    """From the risk with nothing known, step by step, to the risk given."""
+    figure = go.Figure(
+        go.Waterfall(
+            orientation="h",
+            measure=["absolute", *["relative"] * len(labels), "total"],
+            y=["Ages and dates alone", *labels, "Her risk"],
+            x=[reference, *contributions, 0.0],
+            text=[f"{reference:.2%}", *(f"{amount * 100:+.2f}" for amount in contributions), f"{risk:.2%}"],
+            textposition="outside",
+            increasing={"marker": {"color": RAISES}},
+            decreasing={"marker": {"color": LOWERS}},
+            totals={"marker": {"color": "#5B6B73"}},
+            connector={"line": {"color": "#C5D3D6"}},
+            cliponaxis=False,
+            hovertemplate="%{y}<br>%{x:+.4f}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(title="Risk (percentage points on the bars)", tickformat=".1%", rangemode="tozero")
+    figure.update_layout(height=110 + 30 * len(labels), margin={"l": 10, "r": 40, "t": 10, "b": 10}, showlegend=False)
     return figure

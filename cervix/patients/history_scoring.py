@@ -92,6 +92,14 @@ def trajectory(histories: Histories, woman: int, session: ModelSession) -> NDArr
     return np.asarray(session.run(arrays, ["trajectory"])["trajectory"][0], np.float32)
 
 
+def member_band(histories: Histories, woman: int, session: ModelSession) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lowest and highest answer of the ensemble's networks as they stood after each of her visits, ``(visits,)`` each."""
+    rows = histories.first[woman] + np.arange(histories.lengths[woman])
+    prefixes = histories.prefixes(rows)
+    members = session.run(prefixes.padded(np.arange(len(rows))), ["member_risk"])["member_risk"]
+    return np.asarray(members.min(axis=1), np.float32), np.asarray(members.max(axis=1), np.float32)
+
+
 def task_risk(probabilities: NDArray[np.float32], classes: list[str], task: DerivedTask) -> NDArray[np.float32]:
     """Probability of a question's yes ``(n,)`` from those of the courses ``(n, classes)``."""
     return np.asarray(probabilities[:, [classes.index(name) for name in task.positive]].sum(axis=1), np.float32)

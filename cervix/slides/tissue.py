@@ -21,6 +21,9 @@ BLACK_BELOW = 30
 SPECK_UM = 50.0
 OVERVIEW_PX = 640
 OUTLINE_RGB = (0, 114, 178)
+# Saturation in 0..255 of a pixel, by its brightest channel and by how much darker its darkest one is.
+_brightest, _spread = np.mgrid[0:256, 0:256]
+SATURATION_OF = np.round(255.0 * np.minimum(_spread, _brightest) / np.maximum(_brightest, 1)).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,19 @@ def find_tissue(slide: Slide) -> TissueMask:
     longest = max(slide.width_l0_px, slide.height_l0_px)
     overview, scale = slide.overview(max(MASK_SPACING_UM_PX / spacing, longest / MASK_LONGEST_PX))
     pixels = image_array(overview)
-    brightest = pixels.max(axis=2).astype(np.float32)
-    saturation = (brightest - pixels.min(axis=2)) / np.maximum(brightest, 1.0)
+    brightest = pixels.max(axis=2)
+    # In 255 steps, as the picture itself: a gigapixel slide has an overview of 16 megapixels, and floats would cost 64 MB each.
+    saturation = SATURATION_OF[brightest, brightest - pixels.min(axis=2)]
     saturation = median_filter(saturation, size=3)
-    threshold = float(np.clip(threshold_otsu(saturation), *SATURATION_LIMITS)) if np.ptp(saturation) > 0 else 1.0
-    mask = (saturation > threshold) & (brightest > BLACK_BELOW)
+    threshold = float(np.clip(threshold_otsu(saturation) / 255.0, *SATURATION_LIMITS)) if np.ptp(saturation) > 0 else 1.0
+    mask = (saturation > threshold * 255.0) & (brightest > BLACK_BELOW)
     speck_px = int((SPECK_UM / (spacing * scale)) ** 2)
     if speck_px > 1:
         mask = remove_small_objects(mask, max_size=speck_px)
-    overview.thumbnail((OVERVIEW_PX, OVERVIEW_PX))
-    return TissueMask(mask, scale, threshold, overview)
+    # A small slide is looked at in more detail than its tissue needs.
+    picture = overview if max(overview.size) >= OVERVIEW_PX else slide.overview(longest / OVERVIEW_PX)[0]
+    picture.thumbnail((OVERVIEW_PX, OVERVIEW_PX))
+    return TissueMask(mask, scale, threshold, picture)
 
 
 def whole_area(slide: Slide) -> TissueMask:

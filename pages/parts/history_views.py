@@ -3,16 +3,19 @@
 import pandas as pd
 import streamlit as st
 
-from cervix.bundle import Bundle, Model, ModelSession
-from cervix.patients.figures import trajectory_figure
-from cervix.patients.history_scoring import histories_of, score_visits, trajectory
-from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_DATE
+from cervix.bundle import Bundle, Model
+from cervix.evaluation.heldout import HeldOut
+from cervix.patients.fhir import fhir_json
+from cervix.patients.history_scoring import score_visits
+from cervix.patients.visit_vocabulary import AGE
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
-from pages.parts.frame import STILL_CHART
+from cervix.provenance import provenance_of
+from pages.parts.history_woman import show_woman
 from pages.parts.patient_views import download_scores, flag_words, held_out_auroc, show_counts
 
 MODEL_ID = "history"
+FLAG_AT_MOST = 20.0
 MAIN, LATER = "risk_cin2-3y", "risk_cin3-5y"
 
 
@@ -30,12 +33,22 @@ def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
     task = session.model.derived_tasks[0]
     show_counts(scores, f"{task.title}: ≥ {session.model.threshold(task.id):.1%}", table.rows_left_out)
     _show_trust(bundle, session.model)
-    list_side, woman_side = st.columns([3, 2])
-    with list_side:
-        position = _show_work_list(scores, key)
-    with woman_side:
-        _show_woman(table, scores, session, position)
-    download_scores(scores, bundle, session.model)
+    scores = _flag_from(scores, bundle, session.model)
+    position = _show_work_list(scores, key)
+    patient = scores[PATIENT_ID].iat[position]
+    show_woman(table.frame[table.frame[PATIENT_ID] == patient], scores.iloc[position], bundle, session)
+    st.subheader("The whole list")
+    with st.container(horizontal=True):
+        download_scores(scores, bundle, session.model)
+        st.download_button(
+            "Download the scores (FHIR R5)",
+            lambda: fhir_json(scores, session.model, provenance_of(bundle, session.model.id)).encode(),
+            file_name="patient-risks.fhir.json",
+            mime="application/fhir+json",
+            icon=":material/download:",
+            on_click="ignore",
+            key="patients_fhir",
+        )
 
 
 def _show_trust(bundle: Bundle, model: Model) -> None:
@@ -44,8 +57,27 @@ def _show_trust(bundle: Bundle, model: Model) -> None:
     st.info(
         f"**{model.title}: held-out AUROC {auroc.value:.2f} for {task.title}** "
         f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}, simulated). {' '.join(model.limits)} "
-        "No guideline action is shown: the model learnt from simulated women."
+        "Select a woman in the list to see her course, why, and what would change it."
     )
+
+
+def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFrame:
+    """Whom a threshold would flag, and what it does to women the model never saw; the manifest's is the start."""
+    task = model.derived_tasks[0]
+    usual = model.threshold(task.id)
+    percent = st.slider(
+        f"Flag women from this risk of {task.title} on (%)", 0.0, FLAG_AT_MOST, round(100 * usual, 2), 0.05,
+        key="patients_threshold", help=f"{usual:.2%} is the bundle's own threshold",
+    )  # fmt: skip
+    threshold = percent / 100
+    flagged = ~scores["abstained"] & (scores[MAIN] >= threshold)
+    sensitivity, specificity = HeldOut(bundle, model, task, threshold).operating_point()
+    st.caption(
+        f"**{int(flagged.sum()):,} of {int((~scores['abstained']).sum()):,} women would be recalled.** On held-out simulated "
+        f"women this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with the "
+        f"outcome and leaves alone {specificity.value:.1%} ({specificity.low:.1%}–{specificity.high:.1%}) of those without."
+    )
+    return scores.assign(flagged=flagged)
 
 
 def _show_work_list(scores: pd.DataFrame, key: str) -> int:
@@ -85,31 +117,3 @@ def _show_work_list(scores: pd.DataFrame, key: str) -> int:
     )
     picked = event.selection.rows
     return int(order[picked[0] if picked and picked[0] < len(order) else 0])
-
-
-def _show_woman(table: VisitTable, scores: pd.DataFrame, session: ModelSession, position: int) -> None:
-    patient = scores[PATIENT_ID].iat[position]
-    visits = table.frame[table.frame[PATIENT_ID] == patient]
-    st.markdown(f"**{patient}: risk after each visit**")
-    if scores["abstained"].iat[position]:
-        st.warning("No answer: without a single test result the model would only know her age.")
-    else:
-        task = session.model.derived_tasks[0]
-        dates = visits[VISIT_DATE] if visits[VISIT_DATE].notna().all() else visits[AGE]
-        figure = trajectory_figure(
-            dates, trajectory(histories_of(visits, session), 0, session), task.title, session.model.threshold(task.id)
-        )
-        st.plotly_chart(figure, key="patients_trajectory", config=STILL_CHART)
-        st.caption(
-            "What the model would have said at each visit, from that visit and those before. Select another row in the list."
-        )
-    told = [column for column in CODE_COLUMNS if visits[column.name].notna().any()]
-    lines = pd.DataFrame({"Visit": visits[VISIT_DATE].dt.date, "Age": visits[AGE]})
-    for column in told:
-        lines[column.label] = visits[column.name].astype(object).where(visits[column.name].notna(), "")
-    st.dataframe(
-        lines.iloc[::-1],
-        hide_index=True,
-        column_config={"Age": st.column_config.NumberColumn(format="%d")},
-        key="patients_visits",
-    )

@@ -64,7 +64,7 @@ def opened(path: Path) -> Slide:
     return _opened(path, (sum(stat.st_size for stat in stats), max(stat.st_mtime for stat in stats)))
 
 
-@st.cache_data(max_entries=20, show_spinner="Finding tissue …", hash_funcs=by_bundle)
+@st.cache_resource(max_entries=8, show_spinner="Finding tissue …", hash_funcs=by_bundle)
 def slide_plan(slide: Slide, bundle: Bundle, everywhere: bool) -> SlidePlan:
     """Tissue and grid; raises where there is nothing to score."""
     return plan_slide(slide, bundle, everywhere=everywhere)

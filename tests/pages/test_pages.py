@@ -1,6 +1,7 @@
 """Every page runs without an exception, with data, without data and with a broken bundle."""
 
 import io
+import re
 import shutil
 from pathlib import Path
 
@@ -96,8 +97,40 @@ def test_sample_visits_are_scored_and_ranked_and_a_womans_risk_is_followed() -> 
     risk = ranked["CIN2+ in 3 years"].dropna()
     assert list(risk) == sorted(risk, reverse=True)
     assert ranked["Flag"].iloc[-1] == "no answer"
-    assert "risk after each visit" in texts(app)
+    assert "What the model would have said at each visit" in texts(app)
+    assert "they add up to her risk exactly" in texts(app)
+    assert "At these risks the ladder says" in texts(app)
     assert "simulated women" in texts(app)
+
+
+def test_the_threshold_says_who_would_be_recalled_and_what_it_costs() -> None:
+    app = open_page("patients.py")
+    app.button(key="patients_sample_visits").click().run()
+    app.slider(key="patients_threshold").set_value(0.0).run()
+    assert "39 of 39 women would be recalled" in texts(app)
+    assert "finds 100%" in texts(app)
+    app.slider(key="patients_threshold").set_value(20.0).run()
+    assert not app.exception
+    recalled = re.search(r"\*\*(\d+) of 39 women", texts(app))
+    assert recalled is not None
+    assert int(recalled.group(1)) < 20
+
+
+def test_a_visit_that_has_not_taken_place_moves_the_risk_and_is_reset() -> None:
+    app = open_page("patients.py")
+    app.button(key="patients_sample_visits").click().run()
+
+    def imagined() -> list[str]:
+        return [metric.value for metric in app.metric if "hypothetical" in metric.label]
+
+    usual = imagined()
+    assert len(usual) == 4
+    app.selectbox(key="what_if_cytology").set_value("HSIL").run()
+    raised = imagined()
+    assert raised != usual
+    assert "Hypothetical" in texts(app)
+    app.button(key="what_if_reset").click().run()
+    assert imagined() == usual
 
 
 def test_a_visit_table_with_bad_rows_lists_them_and_scores_the_rest() -> None:

@@ -1,0 +1,105 @@
+"""One woman's page as PDF: her risks, what was found when, why, and provenance."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cervix.bundle import ModelSession
+from cervix.files import replacing
+from cervix.patients.history_explanation import HistoryExplanation
+from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_DATE
+from cervix.patients.vocabulary import PATIENT_ID
+from cervix.pdf import fact_table, text, write_pdf
+from cervix.provenance import Provenance
+
+WORTH_SAYING = 5e-5
+
+
+def visit_title(visits: pd.DataFrame, position: int) -> str:
+    """A visit by its day, or by her age where it has none."""
+    day = visits[VISIT_DATE].dt.strftime("%Y-%m-%d").iat[position]
+    return day if isinstance(day, str) else f"age {visits[AGE].iat[position]:.0f}"
+
+
+def visit_words(visits: pd.DataFrame, position: int) -> str:
+    """What was found at a visit, in words; empty where nothing was."""
+    row = visits.iloc[position]
+    return ", ".join(f"{column.label} {row[column.name]}" for column in CODE_COLUMNS if pd.notna(row[column.name]))
+
+
+def summary_sentence(visits: pd.DataFrame, explained: HistoryExplanation, title: str) -> str:
+    """The explanation in one sentence."""
+    start = f"{title}: {explained.risk:.1%}, from {explained.reference_risk:.1%} for her ages and dates alone."
+    order = abs(explained.contributions).argsort()[::-1]
+    parts = [
+        f"the visit of {visit_title(visits, index)} ({visit_words(visits, index)}) "
+        f"{'adds' if share > 0 else 'takes away'} {abs(share) * 100:.2f} points"
+        for index in order[:2]
+        if abs(share := explained.contributions[index]) >= WORTH_SAYING
+    ]
+    return f"{start} Most of all, {'; '.join(parts)}." if parts else start
+
+
+def write_patient_report(
+    visits: pd.DataFrame,
+    scores: pd.Series,
+    explained: HistoryExplanation | None,
+    session: ModelSession,
+    origin: Provenance,
+    ladder: str,
+    path: Path,
+) -> None:
+    """Write the report of one woman.
+
+    Parameters
+    ----------
+    scores : Series
+        Her row of ``score_visits``.
+    explained : HistoryExplanation, optional
+        Of the first question; None where the model abstains.
+    ladder : str
+        The guideline action with its caveat, or why none is shown.
+    """
+    model = session.model
+    tasks = model.derived_tasks
+    if explained is None:
+        risks = [("Answer", "None: without a single test result the model would only know her age.")]
+    else:
+        risks = [(task.title, f"{scores[f'risk_{task.id}']:.2%}") for task in tasks]
+        risks.append((f"{tasks[0].title}, by single networks", f"{scores['lowest']:.2%} to {scores['highest']:.2%}"))
+    story = [
+        text(f"Pseudonym {scores[PATIENT_ID]}", "strong"),
+        text("Risk after the last visit", "heading"),
+        fact_table(risks),
+        text(ladder, "small"),
+        text("Visits", "heading"),
+        fact_table([(visit_title(visits, index), visit_words(visits, index) or "no result") for index in range(len(visits))]),
+    ]
+    if explained is not None:
+        shares = [
+            (visit_title(visits, index), f"{explained.contributions[index] * 100:+.2f} points")
+            for index in range(len(visits))
+            if explained.contributions[index]
+        ]
+        story += [
+            text("Why (Shapley values of visits)", "heading"),
+            text(summary_sentence(visits, explained, tasks[0].title)),
+            fact_table(
+                [("Ages and dates alone", f"{explained.reference_risk:.2%}"), *shares, ("Risk", f"{explained.risk:.2%}")]
+            ),
+        ]
+    story += [
+        text("Provenance and limits", "heading"),
+        fact_table(
+            [
+                ("Model", model.title),
+                ("Bundle", f"{origin.bundle}, SHA-256 {origin.bundle_sha256}"),
+                ("Scored on", f"{origin.provider}, {origin.created}, Cervix Workbench {origin.app_version}"),
+                *(("Limit", limit) for limit in model.limits),
+            ]
+        ),
+    ]
+    with replacing(path) as temporary:
+        write_pdf(
+            temporary, "Patient report", story, footer=f"{origin.bundle} ({origin.bundle_sha256[:10]}) · {origin.created}"
+        )

@@ -1,0 +1,50 @@
+"""A visit that has not taken place: what the model would say after it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from cervix.errors import PatientFileError
+from cervix.patients.sequences import TIME_YEARS
+from cervix.patients.visit_vocabulary import AGE, SLIDE, VISIT_COLUMNS, VISIT_DATE
+from cervix.patients.visits import DAYS_A_YEAR
+
+LATEST_YEARS = 10.0
+
+
+def with_next_visit(visits: pd.DataFrame, years_later: float, results: Mapping[str, str]) -> pd.DataFrame:
+    """A woman's visits with a hypothetical one behind them.
+
+    Parameters
+    ----------
+    visits : DataFrame
+        Her rows of ``VisitTable.frame``.
+    years_later : float
+        After her last visit, above 0 and at most ``LATEST_YEARS``.
+    results : mapping
+        Column of the visit table -> code; a column that is not named was not examined.
+
+    Raises
+    ------
+    PatientFileError
+        If the time or a code is not one that a visit can have.
+    """
+    if not 0 < years_later <= LATEST_YEARS:
+        raise PatientFileError(
+            "The next visit lies at no possible time", expected=f"above 0 to {LATEST_YEARS:g} years", found=f"{years_later:g}"
+        )
+    for name, code in results.items():
+        if name not in VISIT_COLUMNS or code not in VISIT_COLUMNS[name].codes:
+            accepted = VISIT_COLUMNS[name].accepted if name in VISIT_COLUMNS else ", ".join(VISIT_COLUMNS)
+            raise PatientFileError("The next visit has a result there is not", expected=accepted, found=f"{name} {code}")
+    last = visits.iloc[[-1]].copy()
+    last.index = last.index + 1
+    for column in VISIT_COLUMNS.values():
+        codes = [results.get(column.name, None)]
+        last[column.name] = pd.Categorical(codes, categories=visits[column.name].cat.categories)
+    last[VISIT_DATE] = last[VISIT_DATE] + pd.to_timedelta(round(years_later * DAYS_A_YEAR), unit="D")
+    last[AGE] = (last[AGE] + years_later).astype(np.float32)
+    last[TIME_YEARS] = last[TIME_YEARS] + years_later
+    last[SLIDE] = None
+    return pd.concat([visits, last])

@@ -1,0 +1,192 @@
+"""One woman of a visit table: her course, why her risk is what it is, what would change it, what to take away."""
+
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from cervix.bundle import Bundle, ModelSession
+from cervix.errors import PatientFileError
+from cervix.patients.fhir import fhir_json
+from cervix.patients.figures import course_figure, waterfall_figure
+from cervix.patients.guideline import FIVE_YEAR_TASK, IMMEDIATE_TASK, SOURCE, rung_of, why_no_ladder
+from cervix.patients.history_explanation import HistoryExplanation, explain_history, explain_visit
+from cervix.patients.history_scoring import histories_of, member_band, score_visits, trajectory
+from cervix.patients.report import summary_sentence, visit_title, visit_words, write_patient_report
+from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_COLUMNS, VISIT_DATE
+from cervix.patients.visits import VisitTable
+from cervix.patients.vocabulary import PATIENT_ID
+from cervix.patients.what_if import LATEST_YEARS, with_next_visit
+from cervix.provenance import provenance_of
+from pages.parts.frame import STILL_CHART
+
+WHAT_IF_COLUMNS = ("cytology", "hpv_result", "colposcopy", "histology", "treatment")
+NOT_DONE = "not done"
+DEFAULT_YEARS = 3.0
+
+
+@st.fragment
+def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session: ModelSession) -> None:
+    """Everything about one woman.
+
+    Parameters
+    ----------
+    visits : her rows of ``VisitTable.frame``
+    scores : her row of ``score_visits``
+    """
+    st.subheader(str(scores[PATIENT_ID]))
+    if scores["abstained"]:
+        st.warning("No answer: without a single test result the model would only know her age.")
+        _show_visits(visits)
+        return
+    course, why, what_if, take_away = st.tabs(["Course", "Why her", "What if", "Guideline and export"])
+    with course:
+        _show_course(visits, session)
+        _show_visits(visits)
+    with why:
+        _show_why(visits, session)
+    with what_if:
+        _show_what_if(visits, scores, session)
+    with take_away:
+        _show_ladder(visits, scores, session)
+        _show_exports(visits, scores, bundle, session)
+
+
+def _show_course(visits: pd.DataFrame, session: ModelSession) -> None:
+    task = session.model.derived_tasks[0]
+    histories = histories_of(visits, session)
+    figure = course_figure(
+        visits,
+        trajectory(histories, 0, session),
+        member_band(histories, 0, session),
+        task.title,
+        session.model.threshold(task.id),
+    )
+    st.plotly_chart(figure, key="patients_trajectory", config=STILL_CHART)
+    st.caption("What the model would have said at each visit, from that visit and those before.")
+
+
+def _show_visits(visits: pd.DataFrame) -> None:
+    told = [column for column in CODE_COLUMNS if visits[column.name].notna().any()]
+    lines = pd.DataFrame({"Visit": visits[VISIT_DATE].dt.date, "Age": visits[AGE]})
+    for column in told:
+        lines[column.label] = visits[column.name].astype(object).where(visits[column.name].notna(), "")
+    st.dataframe(
+        lines.iloc[::-1],
+        hide_index=True,
+        column_config={"Age": st.column_config.NumberColumn(format="%d")},
+        key="patients_visits",
+    )
+
+
+@st.cache_data(max_entries=200, scope="session", show_spinner="Taking the score apart …", hash_funcs={ModelSession: id})
+def explained_history(visits: pd.DataFrame, session: ModelSession) -> HistoryExplanation:
+    """Shapley values of her visits, once a woman and session."""
+    return explain_history(visits, session, session.model.derived_tasks[0].id)
+
+
+def _show_why(visits: pd.DataFrame, session: ModelSession) -> None:
+    task = session.model.derived_tasks[0]
+    explained = explained_history(visits, session)
+    telling = [index for index in range(len(visits)) if explained.contributions[index]]
+    labels = [f"{visit_title(visits, index)}: {visit_words(visits, index)}" for index in telling]
+    short = [label if len(label) <= 48 else f"{label[:47]}…" for label in labels]
+    st.write(summary_sentence(visits, explained, task.title))
+    figure = waterfall_figure(explained.reference_risk, short, explained.contributions[telling], explained.risk)
+    st.plotly_chart(figure, key="patients_waterfall", config=STILL_CHART)
+    how = "over all combinations of visits" if explained.exact else "by permutations, as there are many visits"
+    st.caption(f"Shapley values {how}; they add up to her risk exactly. What the model uses, not a cause.")
+    if not telling:
+        return
+    picked = st.selectbox(
+        "Inside one visit", telling, index=len(telling) - 1, format_func=dict(zip(telling, labels, strict=True)).__getitem__,
+        key="patients_inside",
+    )  # fmt: skip
+    with st.spinner("Taking the visit apart …"):
+        inside = explain_visit(visits, session, task.id, picked)
+    words = " · ".join(
+        f"{row.label} {row.found} {row.contribution * 100:+.2f} points" for row in inside.itertuples(index=False)
+    )
+    st.write(f"{words}. Together {inside['contribution'].sum() * 100:+.2f}.")
+
+
+def _show_what_if(visits: pd.DataFrame, scores: pd.Series, session: ModelSession) -> None:
+    st.info("**Hypothetical.** A visit that has not taken place; nothing here is kept or exported.", icon=":material/help:")
+    if st.button("Reset", icon=":material/restart_alt:", key="what_if_reset"):
+        for name in ("what_if_years", *(f"what_if_{name}" for name in WHAT_IF_COLUMNS)):
+            st.session_state.pop(name, None)
+    years = st.slider("Years after the last visit", 0.25, LATEST_YEARS, DEFAULT_YEARS, 0.25, key="what_if_years")
+    results = {}
+    with st.container(horizontal=True):
+        for name in WHAT_IF_COLUMNS:
+            column = VISIT_COLUMNS[name]
+            code = st.selectbox(column.label, [NOT_DONE, *column.codes], key=f"what_if_{name}", width=170)
+            if code != NOT_DONE:
+                results[name] = code
+    try:
+        imagined = with_next_visit(visits, years, results)
+    except PatientFileError as error:
+        st.error(str(error))
+        return
+    after = score_visits(VisitTable(imagined, [], 0, []), session).iloc[0]
+    with st.container(horizontal=True):
+        for task in session.model.derived_tasks:
+            now, then = float(scores[f"risk_{task.id}"]), float(after[f"risk_{task.id}"])
+            st.metric(
+                f"{task.title}, hypothetical",
+                f"{then:.2%}",
+                f"{(then - now) * 100:+.2f} points",
+                delta_color="inverse",
+                width="content",
+            )
+    st.caption("Beside her risk after the last visit that did take place.")
+
+
+def _ladder_words(visits: pd.DataFrame, scores: pd.Series, session: ModelSession) -> str:
+    reason = why_no_ladder(session.model)
+    if reason:
+        return reason
+    pregnant = visits["pregnant"].dropna()
+    rung = rung_of(
+        float(scores[f"risk_{IMMEDIATE_TASK}"]),
+        float(scores[f"risk_{FIVE_YEAR_TASK}"]),
+        age=float(scores[AGE]) if pd.notna(scores[AGE]) else None,
+        pregnant=None if pregnant.empty else bool(pregnant.iat[-1] == "yes"),
+    )
+    return (
+        f"At these risks the ladder says: {rung.action}. Not an advice: the model learnt from simulated women, and its risk of "
+        f"CIN3+ within 3 years stands in for the immediate risk the ladder asks for. {SOURCE}."
+    )
+
+
+def _show_ladder(visits: pd.DataFrame, scores: pd.Series, session: ModelSession) -> None:
+    st.markdown("**Guideline ladder**")
+    words = _ladder_words(visits, scores, session)
+    (st.info if why_no_ladder(session.model) else st.warning)(words)
+
+
+def _show_exports(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session: ModelSession) -> None:
+    origin = provenance_of(bundle, session.model.id)
+
+    def report() -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "patient.pdf"
+            explained = explained_history(visits, session)
+            write_patient_report(visits, scores, explained, session, origin, _ladder_words(visits, scores, session), path)
+            return path.read_bytes()
+
+    with st.container(horizontal=True):
+        st.download_button(
+            "Her page (PDF)", report, file_name="patient-report.pdf", mime="application/pdf",
+            icon=":material/download:", on_click="ignore", key="patient_pdf",
+        )  # fmt: skip
+        st.download_button(
+            "Her risk (FHIR R5)",
+            lambda: fhir_json(scores.to_frame().T, session.model, origin).encode(),
+            file_name="patient-risk.fhir.json",
+            mime="application/fhir+json",
+            icon=":material/download:",
+            on_click="ignore",
+            key="patient_fhir",
+        )

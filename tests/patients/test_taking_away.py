@@ -1,0 +1,106 @@
+"""What leaves the patient page: FHIR, PDF, and visits that never took place staying where they are."""
+
+from pathlib import Path
+
+import pandas as pd
+import pypdf
+import pytest
+from fhir.resources.bundle import Bundle as FhirBundle
+
+from cervix import RESEARCH_NOTICE
+from cervix.bundle import Bundle
+from cervix.errors import PatientFileError
+from cervix.patients.fhir import fhir_json
+from cervix.patients.history_explanation import explain_history
+from cervix.patients.history_scoring import score_visits
+from cervix.patients.reading import read_patients
+from cervix.patients.report import summary_sentence, write_patient_report
+from cervix.patients.sample import sample_table_csv
+from cervix.patients.scoring import score_patients
+from cervix.patients.visit_sample import sample_visits_csv
+from cervix.patients.visits import VisitTable, read_visits
+from cervix.patients.vocabulary import PATIENT_ID
+from cervix.patients.what_if import with_next_visit
+from cervix.provenance import provenance_of
+
+
+@pytest.fixture(scope="module")
+def table() -> VisitTable:
+    return read_visits(sample_visits_csv().encode())
+
+
+@pytest.fixture(scope="module")
+def scores(table: VisitTable, bundle: Bundle) -> pd.DataFrame:
+    return score_visits(table, bundle.session("history"))
+
+
+def test_fhir_is_valid_and_carries_risks_horizons_and_the_notice(scores: pd.DataFrame, bundle: Bundle) -> None:
+    model = bundle.session("history").model
+    found = FhirBundle.model_validate_json(fhir_json(scores, model, provenance_of(bundle, "history")))
+    assert len(found.entry) == len(scores)
+    for entry, (_, row) in zip(found.entry, scores.iterrows(), strict=True):
+        resource = entry.resource
+        assert resource.status == "preliminary"
+        assert resource.subject.identifier.value == row[PATIENT_ID]
+        assert any(note.text == RESEARCH_NOTICE for note in resource.note)
+        if row["abstained"]:
+            assert resource.prediction is None
+            assert "abstains" in resource.note[0].text
+            continue
+        by_title = {item.outcome.text: item for item in resource.prediction}
+        cin3 = by_title["CIN3+ within 5 years"]
+        assert float(cin3.probabilityDecimal) == pytest.approx(row["risk_cin3-5y"], abs=1e-6)
+        assert float(cin3.whenRange.high.value) == 5
+        assert cin3.outcome.coding[0].code == "20365006"
+
+
+def test_risk_factor_scores_are_fhir_too(bundle: Bundle) -> None:
+    session = bundle.session("risk-factors")
+    scores = score_patients(read_patients(sample_table_csv(5).encode()), session)
+    found = FhirBundle.model_validate_json(fhir_json(scores, session.model, provenance_of(bundle, "risk-factors")))
+    assert len(found.entry) == 5
+
+
+def test_the_report_says_risk_why_and_whence_and_shows_markup_as_text(bundle: Bundle, tmp_path: Path) -> None:
+    rows = ["<b>w</b>,2015-01-01,30,NILM,negative", "<b>w</b>,2021-01-01,36,HSIL,positive"]
+    visits = read_visits("\n".join(["patient_id,visit_date,age,cytology,hpv_result", *rows]).encode())
+    session = bundle.session("history")
+    row = score_visits(visits, session).iloc[0]
+    explained = explain_history(visits.frame, session, "cin2-3y")
+    write_patient_report(
+        visits.frame, row, explained, session, provenance_of(bundle, "history"), "No ladder.", tmp_path / "report.pdf"
+    )
+    text = "\n".join(page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages)
+    assert "<b>w</b>" in text
+    assert f"{row['risk_cin2-3y']:.2%}" in text
+    assert "2021-01-01" in text
+    assert bundle.sha256 in text
+    assert RESEARCH_NOTICE in text
+
+
+def test_the_summary_names_the_visit_that_weighs_most(bundle: Bundle) -> None:
+    rows = ["w,2015-01-01,30,NILM,negative", "w,2021-01-01,36,HSIL,positive"]
+    visits = read_visits("\n".join(["patient_id,visit_date,age,cytology,hpv_result", *rows]).encode()).frame
+    explained = explain_history(visits, bundle.session("history"), "cin2-3y")
+    sentence = summary_sentence(visits, explained, "CIN2+ within 3 years")
+    assert "the visit of 2021-01-01 (Cytology HSIL, HPV test positive) adds" in sentence
+
+
+def test_an_imagined_visit_is_scored_and_the_real_ones_stay_as_they_are(table: VisitTable, bundle: Bundle) -> None:
+    visits = table.frame[table.frame[PATIENT_ID] == table.frame[PATIENT_ID].iat[0]]
+    before = visits.copy()
+    session = bundle.session("history")
+
+    def risk(results: dict[str, str]) -> float:
+        imagined = with_next_visit(visits, 3.0, results)
+        assert len(imagined) == len(visits) + 1
+        return float(score_visits(VisitTable(imagined, [], 0, []), session)["risk_cin2-3y"].iat[0])
+
+    assert risk({"cytology": "HSIL", "hpv_result": "positive"}) > risk({"cytology": "NILM", "hpv_result": "negative"})
+    pd.testing.assert_frame_equal(visits, before)
+
+
+@pytest.mark.parametrize(("years", "results"), [(0.0, {}), (11.0, {}), (3.0, {"cytology": "PAP IV"}), (3.0, {"mood": "good"})])
+def test_a_visit_that_cannot_be_is_refused(table: VisitTable, years: float, results: dict[str, str]) -> None:
+    with pytest.raises(PatientFileError, match="The next visit"):
+        with_next_visit(table.frame.iloc[:1], years, results)
