@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from cervix.slides.deepzoom import WorldMap
 from cervix.slides.reading import open_slide
-from cervix.web import UploadGrant, ViewedSlide, answering_at_once, routes, slide_tokens, upload_tokens
+from cervix.web import UploadGrant, answering_at_once, open_view, routes, upload_tokens
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     told = {"port": listener.getsockname()[1], "upload": upload_tokens.grant(UploadGrant())}
     if slide is not None:
         world = WorldMap(slide.width_l0_px, slide.height_l0_px)
-        told |= {"slide": slide_tokens.grant(ViewedSlide(slide)), "max_zoom": world.max_zoom, "side": slide.width_l0_px}
+        told |= {"slide": open_view(slide), "max_zoom": world.max_zoom, "side": slide.width_l0_px}
     print(json.dumps(told), flush=True)
     uvicorn.Server(uvicorn.Config(Starlette(routes=routes, lifespan=answering_at_once), log_level="warning")).run(
         sockets=[listener]

@@ -1,7 +1,10 @@
 """ONNX Runtime sessions, and the truth about which provider runs them."""
 
+import ctypes
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +21,8 @@ Arrays = dict[str, NDArray[np.generic]]
 
 CPU_PROVIDER = "CPUExecutionProvider"
 CUDA_PROVIDER = "CUDAExecutionProvider"
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # malloc.h of glibc
+RETURNED_AT_ONCE_BYTES = 4 << 20
 # What ONNX Runtime raises when a kernel or its device fails, as opposed to a wrong input.
 RUNTIME_FAILURES = (EPFail, Fail, RuntimeException)
 # Peak memory of the int8 VGG16 grows with the batch (254 MB at 8, 622 MB at 32) and its speed does not.
@@ -66,6 +71,19 @@ class ModelSession:
         return dict(zip(names, values, strict=True))
 
 
+@lru_cache(maxsize=1)
+def share_memory_between_threads() -> None:
+    """Let glibc give large blocks back at once and keep two heaps, not eight a core.
+
+    A server scores in one thread and draws in others, and each heap keeps what its thread once needed: with one slide being
+    scored 1,030 MB against 630 MB. Does nothing without glibc.
+    """
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_ARENA_MAX, 2)
+        libc.mallopt(M_MMAP_THRESHOLD, RETURNED_AT_ONCE_BYTES)
+
+
 def nvidia_device_present() -> bool:
     """Whether trying CUDA is worth it.
 
@@ -83,6 +101,7 @@ def open_session(onnx_bytes: bytes, provider: str) -> ort.InferenceSession:
     Opening from verified bytes rather than a path means that what was hashed is what runs, and that external
     data has no folder to come from.
     """
+    share_memory_between_threads()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0

@@ -76,7 +76,10 @@ def find_tissue(slide: Slide) -> TissueMask:
     # In 255 steps, as the picture itself: a gigapixel slide has an overview of 16 megapixels, and floats would cost 64 MB each.
     saturation = SATURATION_OF[brightest, brightest - pixels.min(axis=2)]
     saturation = median_filter(saturation, size=3)
-    threshold = float(np.clip(threshold_otsu(saturation) / 255.0, *SATURATION_LIMITS)) if np.ptp(saturation) > 0 else 1.0
+    counts = np.array(Image.fromarray(saturation).histogram())
+    varied = np.count_nonzero(counts) > 1
+    otsu = threshold_otsu(hist=(counts, np.arange(256))) / 255.0 if varied else 1.0
+    threshold = float(np.clip(otsu, *SATURATION_LIMITS)) if varied else 1.0
     mask = (saturation > threshold * 255.0) & (brightest > BLACK_BELOW)
     speck_px = int((SPECK_UM / (spacing * scale)) ** 2)
     if speck_px > 1:

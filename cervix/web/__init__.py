@@ -10,10 +10,19 @@ from starlette.routing import BaseRoute, Route
 
 from cervix import __version__
 from cervix.web.sockets import answering_at_once
-from cervix.web.tiles import ViewedSlide, slide_tokens, tile_routes
+from cervix.web.tiles import ViewedSlide, open_view, slide_tokens, tile_routes
 from cervix.web.uploads import UploadGrant, upload_routes, upload_store, upload_tokens
 
-__all__ = ["UploadGrant", "ViewedSlide", "answering_at_once", "routes", "slide_tokens", "upload_store", "upload_tokens"]
+__all__ = [
+    "UploadGrant",
+    "ViewedSlide",
+    "answering_at_once",
+    "open_view",
+    "routes",
+    "slide_tokens",
+    "upload_store",
+    "upload_tokens",
+]
 
 
 async def health(_: Request) -> JSONResponse:

@@ -1,7 +1,7 @@
 """Map tiles of slides and of their score layers."""
 
 from dataclasses import dataclass, field
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore, Lock, Thread
 
 from cachetools import LRUCache
 from starlette.concurrency import run_in_threadpool
@@ -10,12 +10,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cervix.errors import CervixError
-from cervix.slides.deepzoom import OVERZOOM, HeatLayer, WorldMap, render_slide_tile
+from cervix.slides.deepzoom import MAP_TILE_PX, OVERZOOM, HeatLayer, WorldMap, render_slide_tile
 from cervix.slides.reading import Slide
 from cervix.web.tokens import TokenRegistry
 
 SLIDE_LAYER = "slide"
 TILE_CACHE_BYTES = 128 << 20
+DRAWN_AHEAD_AT_MOST = 64
 # The address of a tile names everything its pixels depend on: a slide by its token, a layer by its version.
 KEPT_BY_THE_BROWSER = "private, max-age=3600"
 
@@ -48,6 +49,32 @@ slide_tokens: TokenRegistry[ViewedSlide] = TokenRegistry()
 drawn = TileCache()
 # A slide without a pyramid costs up to 100 MB a tile at low zoom; a browser asks for many at once.
 rendering = BoundedSemaphore(4)
+
+
+def open_view(slide: Slide) -> str:
+    """A token for a slide somebody turns to; the tiles of the whole slide from afar are drawn ahead, in the background."""
+    Thread(target=_draw_ahead, args=(slide,), name="draw-ahead", daemon=True).start()
+    return slide_tokens.grant(ViewedSlide(slide))
+
+
+def _draw_ahead(slide: Slide) -> None:
+    """Draw what is dearest and asked for first: zooms coarser than the slide's own coarsest level."""
+    world = WorldMap(slide.width_l0_px, slide.height_l0_px)
+    left, top = world.origin_px
+    places = []
+    for z in range(world.max_zoom + 1):
+        edge = MAP_TILE_PX * 2 ** (world.max_zoom - z)
+        if edge / MAP_TILE_PX <= 2 * slide.level_downsamples[-1]:
+            break
+        columns = range(left // edge, (left + slide.width_l0_px - 1) // edge + 1)
+        rows = range(top // edge, (top + slide.height_l0_px - 1) // edge + 1)
+        places += [(z, x, y) for x in columns for y in rows]
+    for z, x, y in places[:DRAWN_AHEAD_AT_MOST]:
+        if drawn.find(slide, z, x, y) is None:
+            try:
+                _draw(slide, z, x, y)
+            except CervixError:
+                return  # whoever asks for the tile is told
 
 
 async def map_tile(request: Request) -> Response:

@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -22,8 +24,9 @@ from cervix.slides.reading import Slide, open_slide
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide
 from cervix.slides.tissue import outline
-from cervix.web import UploadGrant, ViewedSlide, slide_tokens, upload_store, upload_tokens
+from cervix.web import UploadGrant, open_view, slide_tokens, upload_store, upload_tokens
 from cervix.web.tiles import SLIDE_LAYER
+from cervix.web.tokens import TokenRegistry
 
 SWEEP_EVERY_S = 600
 CAM_PREFIX = "cam-"
@@ -108,17 +111,17 @@ def sweep_uploads(home: Path) -> int:  # noqa: ARG001 - part of the key
     return upload_store().sweep(get_settings().uploads_keep_hours * 3600, desk().slides_in_use())
 
 
-def _granted(name: str, tokens, make):  # type: ignore[no-untyped-def]
+def _granted(name: str, tokens: TokenRegistry[Any], grant: Callable[[], str]) -> str:
     """This session's token under a name; a new one where it has expired."""
     granted: dict[str, str] = st.session_state.setdefault("tokens", {})
     if name not in granted or tokens.find(granted[name]) is None:
-        granted[name] = tokens.grant(make())
+        granted[name] = grant()
     return granted[name]
 
 
 def upload_url() -> str:
     """Where this session may put files."""
-    return f"/slides/upload/{_granted('upload', upload_tokens, UploadGrant)}"
+    return f"/slides/upload/{_granted('upload', upload_tokens, lambda: upload_tokens.grant(UploadGrant()))}"
 
 
 def uploaded_slides(upload: str) -> list[Path]:
@@ -151,7 +154,7 @@ def inset_picture(slide: Slide) -> str:
 
 def map_base(slide: Slide) -> str:
     """Absolute address of this session's map tiles of a slide, without layer and place."""
-    token = _granted(f"slide-{slide.sha256}", slide_tokens, lambda: ViewedSlide(slide))
+    token = _granted(f"slide-{slide.sha256}", slide_tokens, lambda: open_view(slide))
     parts = urlsplit(str(st.context.url or "http://localhost:8501"))
     return f"{parts.scheme}://{parts.netloc}/slides/{token}"
 
