@@ -74,7 +74,8 @@ class View {
   attach() {
     const chart = document.querySelector(`.st-key-${this.data.map_key} .js-plotly-plot`);
     const map = chart?._fullLayout?.map?._subplot?.map;
-    if (!map || map === this.map || !map.isStyleLoaded()) return;
+    if (map && map === this.map) return this.keepHeatOnTop();
+    if (!map?.isStyleLoaded()) return;
     this.map = map;
     const frame = map.getContainer();
     this.overlay?.remove();
@@ -176,6 +177,14 @@ class View {
     }
     map.setLayoutProperty(HEAT, "visibility", "visible");
     map.setPaintProperty(HEAT, "raster-opacity", this.opacity);
+  }
+
+  // Plotly may add the slide's own layer after ours, and would then hide it.
+  keepHeatOnTop() {
+    if (!this.data.layers.some(({ id }) => id === this.layer)) return;
+    const order = this.map.getStyle().layers;
+    if (!this.map.getLayer(HEAT)) this.showHeat();
+    else if (order[order.length - 1].id !== HEAT) this.map.moveLayer(HEAT);
   }
 
   draw() {

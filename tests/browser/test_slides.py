@@ -23,6 +23,7 @@ from tests.browser.server import free_port, running_app, running_server
 pytestmark = needs_browser
 NOTICE = "Research and demonstration only. Not a medical device."
 MAP_ZOOM = "document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getZoom()"
+MAP_LAYERS = "document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getStyle().layers"
 MAP_CENTER = "JSON.stringify(document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getCenter())"
 
 
@@ -81,6 +82,7 @@ def test_a_real_slide_is_streamed_scored_live_and_explained_by_a_click(
     page.get_by_text("Novel, not answered 0.49 mm²", exact=False).wait_for()
 
     x, y = canvas_middle(page)
+    page.wait_for_function(f"{MAP_LAYERS}.at(-1).id === 'cervix-heat'")
     page.mouse.click(x, y)
     page.get_by_text("Grad-CAM opacity").wait_for()
     expect(page.get_by_text("Novelty", exact=False).last).to_be_visible()
