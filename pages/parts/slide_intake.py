@@ -5,7 +5,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from cervix.errors import CervixError
 from cervix.intake.inbox import list_inbox
 from cervix.intake.shelf import recent, thumbnail_path
 from cervix.samples import sample_slide
@@ -173,10 +172,7 @@ def show_upload_fate(sha256: str) -> None:
     if kept != store.is_kept(sha256):
         store.keep(sha256, kept)
     if delete.button("Delete it now", icon=":material/delete:", key="slide_delete"):
-        try:
-            store.delete(sha256)
-        except CervixError as error:
-            st.error(str(error))
+        store.delete(sha256)
         for name in ("slide_path", "slide_name", "slide_credit"):
             st.session_state.pop(name, None)
         st.rerun()

@@ -44,7 +44,7 @@ def show_progress(slide: Slide, bundle: Bundle, job: SlideJob) -> None:
         st.rerun()
     progress = job.progress
     bar, hold, stop = st.columns([6, 1.2, 1], vertical_alignment="center")
-    paused = job.pause_requested.is_set()
+    paused = job.paused
     if hold.button(
         "Go on" if paused else "Pause",
         icon=f":material/{'play_arrow' if paused else 'pause'}:",

@@ -21,7 +21,7 @@ from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.reading import Slide, open_slide
 from cervix.slides.results import ROWS_NAME, read_order, result_dir, unfinished_orders
 from cervix.slides.rows import read_rows, row_dtype
-from cervix.slides.scoring import SlideScore, plan_slide, score_slide
+from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide, score_slide
 
 PATIENCE_S = 120.0
 
@@ -50,6 +50,16 @@ def ended(job: SlideJob | None) -> SlideJob:
     return job
 
 
+def stopped_half_way(desk: ScoringDesk, slide: Slide, bundle: Bundle) -> tuple[SlidePlan, int]:
+    """A score that somebody stopped after its first batch: its plan, and how many tiles it left."""
+    plan = plan_slide(slide, bundle)
+    job = desk.start(slide, bundle, plan, "me")
+    until(lambda: desk.tiles_kept(slide, bundle, plan) >= 8)
+    job.cancel()
+    assert ended(job).state == "cancelled"
+    return plan, desk.tiles_kept(slide, bundle, plan)
+
+
 def same_scores(first: SlideScore, second: SlideScore) -> bool:
     return bool(np.allclose(first.rows["probabilities"], second.rows["probabilities"], atol=1e-4))
 
@@ -70,12 +80,8 @@ def test_a_score_is_made_kept_and_found_by_another_desk(
 def test_a_stopped_score_waits_and_goes_on_behind_its_last_batch(
     slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path
 ) -> None:
-    desk, plan = ScoringDesk(tmp_path), plan_slide(slide, bundle)
-    job = desk.start(slide, bundle, plan, "me")
-    until(lambda: desk.tiles_kept(slide, bundle, plan) >= 8)
-    job.cancel()
-    assert ended(job).state == "cancelled"
-    kept = desk.tiles_kept(slide, bundle, plan)
+    desk = ScoringDesk(tmp_path)
+    plan, kept = stopped_half_way(desk, slide, bundle)
     assert not unfinished_orders(tmp_path, bundle), "nobody asked for it any more"
     again = ended(desk.start(slide, bundle, plan, "me"))
     assert again.result is not None
@@ -135,13 +141,9 @@ def test_a_killed_server_loses_no_finished_batch(
 
 
 def test_a_row_cut_short_by_a_crash_is_scored_again(slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path) -> None:
-    desk, plan = ScoringDesk(tmp_path), plan_slide(slide, bundle)
-    job = desk.start(slide, bundle, plan, "me")
-    until(lambda: desk.tiles_kept(slide, bundle, plan) >= 8)
-    job.cancel()
-    ended(job)
+    desk = ScoringDesk(tmp_path)
+    plan, kept = stopped_half_way(desk, slide, bundle)
     rows = result_dir(tmp_path, slide.sha256, bundle.sha256) / ROWS_NAME
-    kept = desk.tiles_kept(slide, bundle, plan)
     rows.write_bytes(rows.read_bytes()[:-10])
     assert desk.tiles_kept(slide, bundle, plan) == kept - 1
     again = ended(desk.start(slide, bundle, plan, "me"))
@@ -150,11 +152,8 @@ def test_a_row_cut_short_by_a_crash_is_scored_again(slide: Slide, bundle: Bundle
 
 
 def test_rows_of_another_scale_are_not_gone_on_with(slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
-    desk, plan = ScoringDesk(tmp_path), plan_slide(slide, bundle)
-    job = desk.start(slide, bundle, plan, "me")
-    until(lambda: desk.tiles_kept(slide, bundle, plan) >= 8)
-    job.cancel()
-    ended(job)
+    desk = ScoringDesk(tmp_path)
+    stopped_half_way(desk, slide, bundle)
     other = slide.with_spacing(0.25)
     assert desk.tiles_kept(other, bundle, plan_slide(other, bundle)) == 0
 
