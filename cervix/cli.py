@@ -12,7 +12,7 @@ from tqdm import tqdm
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import load_bundle, verify_bundle
 from cervix.errors import Cancelled, CervixError
-from cervix.files import replacing
+from cervix.files import inert, replacing
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.scoring import score_patients
 from cervix.patients.visits import VisitTable, read_table
@@ -118,7 +118,7 @@ def _patients(options: argparse.Namespace) -> int:
         else:
             scores = score_patients(table, session, on_progress=show)
     with replacing(options.out) as temporary:
-        provenance_of(bundle, model).stamp(scores.reset_index()).to_csv(temporary, index=False)
+        inert(provenance_of(bundle, model).stamp(scores.reset_index())).to_csv(temporary, index=False)
     print(f"{len(scores):,} patients scored with {model} of {bundle.label}; written to {options.out}")
     print(RESEARCH_NOTICE)
     return 0

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 HASH_BLOCK_BYTES = 1 << 20
 READABLE_BY_ALL = 0o644
 
@@ -36,3 +39,18 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def inert(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with no text that a spreadsheet would run as a formula: such a cell gets an apostrophe before it.
+
+    OWASP, CSV Injection: text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return.
+    """
+    safe = table.copy()
+    for name in table.select_dtypes(include=["object", "str"]).columns:
+        safe[name] = table[name].map(_inert_cell)
+    return safe
+
+
+def _inert_cell(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell

@@ -7,17 +7,19 @@ from cervix.patients.reading import PatientTable
 from cervix.patients.sample import blank_table_csv, sample_table_csv
 from cervix.patients.visit_sample import blank_visits_csv, sample_visits_csv
 from cervix.patients.visits import VisitTable, read_table
+from pages.parts.column_choice import offer_columns, with_chosen_columns
 from pages.parts.frame import bundle_or_stop
 from pages.parts.history_views import show_history_desk
 from pages.parts.patient_views import show_problems, show_risk_factor_desk
 
+PREVIEW_ROWS = 10
 SAMPLES = {"patients_sample_visits": sample_visits_csv, "patients_sample": sample_table_csv}
 
 
 @st.cache_data(max_entries=3, scope="session", show_spinner="Reading the table …")
-def read(content: bytes) -> PatientTable | VisitTable:
+def read(content: bytes, strict: bool) -> PatientTable | VisitTable:
     """The table, read once per content; forgotten with the session."""
-    return read_table(content)
+    return read_table(content, strict=strict)
 
 
 def take_sample(key: str) -> None:
@@ -57,11 +59,13 @@ if "patients_table" not in st.session_state:
 if st.session_state["patients_generated"]:
     st.caption("Generated sample: not real patients.")
 
-content = st.session_state["patients_table"]
+strict = st.toggle("Stop at the first bad row instead of leaving bad rows out", key="patients_strict")
+content = with_chosen_columns(st.session_state["patients_table"])
 try:
-    table = read(content)
+    table = read(content, strict)
 except PatientFileError as error:
     st.error(str(error), icon=":material/table_view:")
+    offer_columns(content)
     st.stop()
 for notice in table.notices:
     st.info(notice)
@@ -70,3 +74,5 @@ if isinstance(table, VisitTable):
     show_history_desk(table, bundle, str(hash(content)))
 else:
     show_risk_factor_desk(table, bundle, str(hash(content)))
+with st.expander("The first rows as they were read"):
+    st.dataframe(table.frame.head(PREVIEW_ROWS), key="patients_preview")

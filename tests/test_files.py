@@ -4,9 +4,10 @@ import hashlib
 import stat
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from cervix.files import HASH_BLOCK_BYTES, replacing, sha256_of
+from cervix.files import HASH_BLOCK_BYTES, inert, replacing, sha256_of
 
 
 def write_half_and_fail(path: Path) -> None:
@@ -65,3 +66,11 @@ def test_the_hash_is_that_of_the_whole_content(tmp_path: Path, size: int) -> Non
     content = bytes(index % 251 for index in range(size))
     (tmp_path / "file").write_bytes(content)
     assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_text_that_a_spreadsheet_would_run_is_made_inert_and_numbers_stay() -> None:
+    table = pd.DataFrame({"id": ["=HYPERLINK(1)", "+1", "@a", "-x", "\tt", "W-1", None], "risk": [-0.5, 1, 2, 3, 4, 5, 6]})
+    safe = inert(table)
+    assert list(safe["id"][:6]) == ["'=HYPERLINK(1)", "'+1", "'@a", "'-x", "'\tt", "W-1"]
+    assert safe["id"].isna().iloc[6]
+    assert safe["risk"].equals(table["risk"])

@@ -6,6 +6,7 @@ import streamlit as st
 from cervix.bundle import Bundle, Model, ModelSession
 from cervix.evaluation.heldout import HeldOut
 from cervix.evaluation.metrics import Interval
+from cervix.files import inert
 from cervix.patients.explanation import explain_patient
 from cervix.patients.figures import contribution_figure
 from cervix.patients.reading import PatientTable
@@ -71,7 +72,7 @@ def download_scores(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
     """The scores as CSV, with provenance in every row."""
     st.download_button(
         "Download the scores (CSV)",
-        lambda: provenance_of(bundle, model.id).stamp(scores.reset_index()).to_csv(index=False).encode(),
+        lambda: inert(provenance_of(bundle, model.id).stamp(scores.reset_index())).to_csv(index=False).encode(),
         file_name="patient-scores.csv",
         mime="text/csv",
         icon=":material/download:",

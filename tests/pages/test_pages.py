@@ -103,6 +103,29 @@ def test_sample_visits_are_scored_and_ranked_and_a_womans_risk_is_followed() -> 
     assert "simulated women" in texts(app)
 
 
+def test_columns_under_other_names_are_chosen_by_hand_and_remembered() -> None:
+    content = b"Kennung;Besuch am;Alter;Abstrich\nw1;2015-01-01;30;NILM\nw2;2019-05-05;41;HSIL\n"
+    app = open_page("patients.py")
+    app.file_uploader(key="patients_upload").upload("table.csv", content, "text/csv").run()
+    for name, cell in (("patient_id", "Kennung"), ("visit_date", "Besuch am"), ("age", "Alter"), ("cytology", "Abstrich")):
+        app.selectbox(key=f"patients_column_{name}").set_value(cell)
+    app.button(key="patients_columns_apply").click().run()
+    assert not app.exception
+    assert {metric.label: metric.value for metric in app.metric}["Patients scored"] == "2"
+    app.file_uploader(key="patients_upload").upload("again.csv", content + b"w3;2020-01-01;50;LSIL\n", "text/csv").run()
+    assert {metric.label: metric.value for metric in app.metric}["Patients scored"] == "3"
+
+
+def test_bad_rows_are_left_out_or_stop_the_reading_as_one_chooses() -> None:
+    lines = sample_visits_csv(5).splitlines()
+    lines[2] = lines[2].replace("NILM", "PAP IV")
+    app = open_page("patients.py")
+    app.file_uploader(key="patients_upload").upload("visits.csv", "\n".join(lines).encode(), "text/csv").run()
+    assert {metric.label: metric.value for metric in app.metric}["Patients scored"] == "5"
+    app.toggle(key="patients_strict").set_value(True).run()
+    assert "rows that cannot be used" in app.error[0].value
+
+
 def test_the_threshold_says_who_would_be_recalled_and_what_it_costs() -> None:
     app = open_page("patients.py")
     app.button(key="patients_sample_visits").click().run()
