@@ -168,11 +168,11 @@ def _show_ladder(visits: pd.DataFrame, scores: pd.Series, session: ModelSession)
 
 def _show_exports(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session: ModelSession) -> None:
     origin = provenance_of(bundle, session.model.id)
+    explained = explained_history(visits, session)
 
     def report() -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "patient.pdf"
-            explained = explained_history(visits, session)
             write_patient_report(visits, scores, explained, session, origin, _ladder_words(visits, scores, session), path)
             return path.read_bytes()
 
