@@ -1,4 +1,7 @@
-"""One Chromium for all browser tests, a fresh page for each."""
+"""One Chromium a module, a fresh page a test.
+
+Not one for the session: Playwright keeps an event loop running in the main thread while it lives, and other tests need it.
+"""
 
 from collections.abc import Iterator
 
@@ -8,7 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.chromium import LAUNCH_OPTIONS, WAIT_MS, WIDTHS
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(**LAUNCH_OPTIONS)
