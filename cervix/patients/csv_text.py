@@ -2,10 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from cervix.errors import PatientFileError
 
@@ -15,17 +16,28 @@ NOT_KNOWN = {"", "?", "na", "n/a", "nan", "null", "none"}
 SHOWN_VALUE_LENGTH = 40
 WHOLE_ROW = "(whole row)"
 PROBLEMS_KEPT_PER_COLUMN = 1_000
+RECORDS_A_BLOCK = 5_000
 EXPECTED = "a CSV file with a header: the UCI risk-factor table, or one row a visit"
+
+
+class OnProgress(Protocol):
+    """Told how many lines of a file are read."""
+
+    def __call__(self, done: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True)
 class RowProblem:
-    """Why a row was left out. ``value`` can hold patient data: for the page, never for a log."""
+    """Why a row was left out. ``value`` can hold patient data: for the page, never for a log.
+
+    ``meant`` is what a misspelt code surely stands for; empty where that is not sure.
+    """
 
     row: int
     column: str
     value: str
     accepted: str
+    meant: str = ""
 
     def __str__(self) -> str:
         return f"row {self.row}, column {self.column}: found {self.value!r}, accepted is {self.accepted}"
@@ -38,8 +50,10 @@ class TextTable:
     Attributes
     ----------
     header : list of str
-    rows : list of (first line in the file, counted from 1; cells)
-        Of the header's width.
+    lines : list of int
+        First line of each row in the file, counted from 1.
+    columns : list of list of str
+        One a header cell, each with a cell a row.
     problems : list of RowProblem
         Rows that could not be cut into cells; of very many, the first thousand.
     ragged : int
@@ -49,15 +63,21 @@ class TextTable:
     """
 
     header: list[str]
-    rows: list[tuple[int, list[str]]]
+    lines: list[int]
+    columns: list[list[str]]
     problems: list[RowProblem]
     ragged: int
     notices: list[str]
     delimiter: str
 
 
-def read_text_table(source: Path | bytes) -> TextTable:
+def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = None) -> TextTable:
     """Read a CSV with comma, semicolon, tab or pipe; UTF-8, UTF-16 with a byte-order mark, otherwise Latin-1.
+
+    Parameters
+    ----------
+    on_progress : callable, optional
+        Called every few thousand records with (lines read, lines in all).
 
     Raises
     ------
@@ -66,13 +86,14 @@ def read_text_table(source: Path | bytes) -> TextTable:
     """
     text, notices = _decode(_content(source))
     delimiter = _delimiter(text, notices)
-    records = _records(text, delimiter)
+    lines = list(io.StringIO(text, newline=""))
+    records = _records(lines, delimiter)
     _, first = next(records, (1, None))
     header = _without_trailing_blanks(first or [])
-    rows, problems = _whole_rows(records, len(header))
-    if not rows and not problems:
+    rows, problems = _whole_rows(records, len(header), partial(on_progress, total=len(lines)) if on_progress else None)
+    if not rows.lines and not problems:
         raise PatientFileError("The table has a header and no patient", expected="at least one row", found="none")
-    return TextTable(header, rows, problems[:PROBLEMS_KEPT_PER_COLUMN], len(problems), notices, delimiter)
+    return TextTable(header, rows.lines, rows.columns, problems[:PROBLEMS_KEPT_PER_COLUMN], len(problems), notices, delimiter)
 
 
 def refuse_twice(name: str, position: int) -> NoReturn:
@@ -84,7 +105,7 @@ def refuse_twice(name: str, position: int) -> NoReturn:
 
 def not_used(columns: list[str]) -> str:
     """The notice that names columns which are not read; of many, the first ten."""
-    more = f" and {len(columns) - 10} more" if len(columns) > 10 else ""
+    more = f" and {len(columns) - 10:,} more" if len(columns) > 10 else ""
     return f"Columns not used: {', '.join(columns[:10])}{more}."
 
 
@@ -149,14 +170,18 @@ def _delimiter(text: str, notices: list[str]) -> str:
     return delimiter
 
 
-def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
+def _records(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
     """Yield (first line, cells) of every record that is not blank; None for cells whose quotes do not close.
 
     An open quote would swallow the rows below it. Its row alone is given up: reading goes on with the next line. A
     record over several lines that holds the delimiters of two rows is taken for one with an open quote.
     """
-    csv.field_size_limit(max(len(text) + 1, csv.field_size_limit()))
-    lines = list(io.StringIO(text, newline=""))
+    csv.field_size_limit(max(sum(map(len, lines)) + 1, csv.field_size_limit()))
+    if not any('"' in line for line in lines):
+        for number, cells in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
+            if "".join(cells).strip():
+                yield number, cells
+        return
     start = width = 0
     while start < len(lines):
         first = start
@@ -167,7 +192,7 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | None]
                 if end - start > 1 and width > 1 and _delimiters(lines[start:end], delimiter) >= 2 * (width - 1):
                     raise csv.Error("a quoted cell ran into other rows")
                 width = width or len(cells)
-                if any(cell.strip() for cell in cells):
+                if "".join(cells).strip():
                     yield start + 1, cells
                 start = end
         except csv.Error:
@@ -183,20 +208,57 @@ def _without_trailing_blanks(header: list[str]) -> list[str]:
     return header[: max((position + 1 for position, cell in enumerate(header) if cell.strip()), default=0)]
 
 
+class _Rows:
+    """Rows as they come, kept by column: half a million lists of cells would keep the garbage collector busy."""
+
+    def __init__(self, width: int) -> None:
+        self.lines: list[int] = []
+        self.columns: list[list[str]] = [[] for _ in range(width)]
+        self._block: list[list[str]] = []
+
+    def add(self, line: int, cells: list[str]) -> None:
+        self.lines.append(line)
+        self._block.append(cells)
+        if len(self._block) == RECORDS_A_BLOCK:
+            self.flush()
+
+    def flush(self) -> None:
+        # A row may have blank cells beyond the header's width: zip ends with the columns.
+        for column, cells in zip(self.columns, zip(*self._block, strict=False), strict=False):
+            column.extend(cells)
+        self._block.clear()
+
+
 def _whole_rows(
-    records: Iterator[tuple[int, list[str] | None]], width: int
-) -> tuple[list[tuple[int, list[str]]], list[RowProblem]]:
+    records: Iterator[tuple[int, list[str] | None]], width: int, on_progress: Callable[[int], None] | None
+) -> tuple[_Rows, list[RowProblem]]:
     """Rows of the header's width, blank cells beyond it dropped; the others as problems."""
-    rows: list[tuple[int, list[str]]] = []
+    rows = _Rows(width)
     problems: list[RowProblem] = []
     for line, cells in records:
+        if on_progress and line % RECORDS_A_BLOCK == 0:
+            on_progress(line)
         if cells is None:
             problems.append(RowProblem(line, WHOLE_ROW, "a quote out of place", "quotes in pairs around a cell"))
-        elif len(cells) < width or any(cell.strip() for cell in cells[width:]):
+        elif len(cells) != width and (len(cells) < width or any(cell.strip() for cell in cells[width:])):
             problems.append(RowProblem(line, WHOLE_ROW, f"{len(cells)} cells", f"{width} cells, as in the header"))
         else:
-            rows.append((line, cells))
+            rows.add(line, cells)
+    rows.flush()
     return rows, problems
+
+
+def written_text_table(header: Sequence[str], lines: Sequence[int], columns: Sequence[Sequence[str]]) -> bytes:
+    """Columns of text as a CSV in UTF-8. Rows keep their lines as far as records are one line each."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    written = 1
+    for line, *cells in zip(lines, *columns, strict=True):
+        text.write("\n" * (line - written - 1))
+        writer.writerow(cells)
+        written = line
+    return text.getvalue().encode()
 
 
 def shown(value: str) -> str:

@@ -1,11 +1,9 @@
 """A header that nobody foresaw: a person says which column is which."""
 
-import csv
-import io
 from collections.abc import Mapping
 
 from cervix.errors import PatientFileError
-from cervix.patients.csv_text import read_text_table
+from cervix.patients.csv_text import read_text_table, written_text_table
 from cervix.patients.visit_vocabulary import AGE, SLIDE, VISIT_COLUMNS, VISIT_DATE, identifies, visit_column
 from cervix.patients.vocabulary import PATIENT_ID, is_patient_id
 
@@ -35,7 +33,7 @@ def choosable(header: list[str]) -> list[str]:
 def renamed(content: bytes, mapping: Mapping[str, str]) -> bytes:
     """The table as a visit table: the columns of a mapping (ours -> the file's) under our names, all others left out.
 
-    Lines keep their numbers as far as records are one line each, so that problems name the right row.
+    Lines keep their numbers (``written_text_table``), so that problems name the right row.
 
     Raises
     ------
@@ -50,11 +48,4 @@ def renamed(content: bytes, mapping: Mapping[str, str]) -> bytes:
         places[name] = table.header.index(cell)
     if len(set(places.values())) < len(places):
         raise PatientFileError("A column of the file was chosen twice", expected="each column once")
-    lines = dict(table.rows)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(places)
-    for line in range(2, max(lines, default=1) + 1):
-        cells = lines.get(line)
-        writer.writerow([cells[place] for place in places.values()]) if cells else text.write("\n")
-    return text.getvalue().encode()
+    return written_text_table(list(places), table.lines, [table.columns[place] for place in places.values()])

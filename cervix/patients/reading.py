@@ -18,10 +18,12 @@ from cervix.patients.csv_text import (
     refuse_twice,
     shown,
 )
+from cervix.patients.schema import id_schema, number_schema, parsed_numbers, unfit
+from cervix.patients.spelling import meant_number
 from cervix.patients.vocabulary import COLUMNS, OTHER_TESTS, PATIENT_ID, RISK_FACTORS, is_patient_id, recognise
 
 EXPECTED = "the UCI risk-factor table: a header such as Age, Number of sexual partners, … and one row a patient"
-LONGEST_CELL = 1_000
+LONGEST_CELL = 200
 DECIMAL_COMMA = r"[+-]?\d+,\d+"
 
 
@@ -70,9 +72,10 @@ def patients_of(table: TextTable, *, strict: bool = False) -> PatientTable:
     """The same from rows of text."""
     notices = list(table.notices)
     columns = _match_header(table.header, notices)
-    frame, cell_problems = _numbers(table.rows, columns, notices, decimal_comma=table.delimiter != ",")
-    problems = sorted(table.problems + cell_problems, key=lambda problem: problem.row)
-    left_out = table.ragged + len(table.rows) - len(frame)
+    frame, cell_problems = _numbers(table, columns, notices)
+    frame, twins = _one_row_a_patient(frame, notices)
+    problems = sorted(table.problems + cell_problems + twins, key=lambda problem: problem.row)
+    left_out = table.ragged + len(table.lines) - len(frame)
     refuse_if_unusable(problems, left_out, len(frame), strict=strict)
     return PatientTable(frame, problems, left_out, notices)
 
@@ -108,44 +111,57 @@ def _match_header(header: list[str], notices: list[str]) -> dict[int, str]:
     return columns
 
 
-def _numbers(
-    rows: list[tuple[int, list[str]]], columns: dict[int, str], notices: list[str], *, decimal_comma: bool
-) -> tuple[pd.DataFrame, list[RowProblem]]:
+def _numbers(table: TextTable, columns: dict[int, str], notices: list[str]) -> tuple[pd.DataFrame, list[RowProblem]]:
     """Cells as numbers within their plausible range, column by column, each distinct cell parsed once."""
-    lines = np.array([line for line, _ in rows], np.int64)
-    good = np.ones(len(rows), bool)
+    lines = np.array(table.lines, np.int64)
+    good = np.ones(len(lines), bool)
     problems: list[RowProblem] = []
     data: dict[str, object] = {}
+    decimal_comma = table.delimiter != ","
     commas = False
     for position, name in columns.items():
-        cells = np.array([cells[position] for _, cells in rows], dtype=object)
+        cells = np.array(table.columns[position], dtype=object)
         if name == PATIENT_ID:
-            data[name] = np.array([cell.strip() for cell in cells], dtype=object)
-            continue
-        column = COLUMNS[name]
+            cells = np.array([cell.strip() for cell in cells], dtype=object)
         member_of, unique = pd.factorize(cells)
-        texts = pd.Series(unique, dtype="str").str.strip()
-        known = ~texts.str.lower().isin(NOT_KNOWN).to_numpy(bool)
-        # A cell longer than any number is not parsed: a 10 MB cell costs nothing.
-        numbers = texts.where(texts.str.len() <= LONGEST_CELL, "")
-        if decimal_comma:
-            commas |= bool(numbers.str.fullmatch(DECIMAL_COMMA).any())
-            numbers = numbers.str.replace(",", ".", regex=False)
-        values = pd.to_numeric(numbers, errors="coerce").to_numpy(np.float64)
-        bad = known & ~(np.isfinite(values) & (values >= column.low) & (values <= column.high))
-        if column.kind == "yes-no":
-            bad |= known & ~np.isin(values, (0.0, 1.0))
-        bad_rows = np.flatnonzero(bad[member_of])
-        problems += [
-            RowProblem(int(lines[row]), name, shown(str(texts.iat[member_of[row]])), column.accepted)
-            for row in bad_rows[:PROBLEMS_KEPT_PER_COLUMN]
-        ]
-        good[bad_rows] = False
-        data[name] = np.where(known & ~bad, values, np.nan).astype(np.float32)[member_of]
+        found = pd.Series(unique, dtype="str").str.slice(0, LONGEST_CELL).str.strip()
+        texts, known = found, ~found.str.lower().isin(NOT_KNOWN).to_numpy(bool)
+        if decimal_comma and name != PATIENT_ID:
+            commas |= bool(texts.str.fullmatch(DECIMAL_COMMA).any())
+            texts = texts.str.replace(",", ".", regex=False)
+        column = COLUMNS.get(name)
+        schema = number_schema(column) if column else id_schema()
+        for bad, accepted in unfit(schema, texts, known):
+            bad_rows = np.flatnonzero(bad[member_of])
+            good[bad_rows] = False
+            problems += [
+                RowProblem(int(lines[row]), name, shown(text), accepted, meant_number(text, column) if column else "")
+                for row in bad_rows[:PROBLEMS_KEPT_PER_COLUMN]
+                for text in [str(found.iat[member_of[row]])]
+            ]
+        values = parsed_numbers(texts).where(known).to_numpy(np.float32)
+        data[name] = values[member_of] if column else cells
     if commas:
         notices.append("Decimal commas read as decimal points.")
     for name in COLUMNS:
-        data.setdefault(name, np.full(len(rows), np.nan, np.float32))
+        data.setdefault(name, np.full(len(lines), np.nan, np.float32))
     order = [PATIENT_ID] * (PATIENT_ID in data) + list(COLUMNS)
     frame = pd.DataFrame({name: data[name] for name in order}, index=pd.Index(lines, name="row"))
     return frame[good], problems
+
+
+def _one_row_a_patient(frame: pd.DataFrame, notices: list[str]) -> tuple[pd.DataFrame, list[RowProblem]]:
+    """A patient's repeated row once; where her rows differ, none of them."""
+    if PATIENT_ID not in frame:
+        return frame, []
+    named = frame[PATIENT_ID] != ""
+    repeated = named & frame.duplicated()
+    if repeated.any():
+        notices.append(f"{int(repeated.sum()):,} rows repeat an earlier row of the same patient and are left out.")
+        frame = frame[~repeated]
+    twins = (frame[PATIENT_ID] != "") & frame.duplicated(PATIENT_ID, keep=False)
+    problems = [
+        RowProblem(int(row), PATIENT_ID, shown(str(patient)), "one row a patient; this one has several that differ")
+        for row, patient in zip(frame.index[twins][:PROBLEMS_KEPT_PER_COLUMN], frame.loc[twins, PATIENT_ID], strict=False)
+    ]
+    return frame[~twins], problems

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 from numpy.typing import NDArray
 
 from cervix.errors import PatientFileError
 from cervix.patients.csv_text import (
     NOT_KNOWN,
     PROBLEMS_KEPT_PER_COLUMN,
+    OnProgress,
     RowProblem,
     TextTable,
     not_used,
@@ -21,11 +23,23 @@ from cervix.patients.csv_text import (
     shown,
 )
 from cervix.patients.reading import PatientTable, patients_of
+from cervix.patients.schema import (
+    EARLIEST_DATE,
+    NONE_FOUND,
+    age_schema,
+    code_schema,
+    date_schema,
+    genotype_schema,
+    id_schema,
+    listed_types,
+    parsed_dates,
+    parsed_numbers,
+    unfit,
+)
 from cervix.patients.sequences import MOST_VISITS, TIME_YEARS
+from cervix.patients.spelling import meant_code
 from cervix.patients.visit_vocabulary import (
     AGE,
-    AGE_HIGH,
-    AGE_LOW,
     CODE_COLUMNS,
     GENOTYPES,
     HIGH_RISK_GENOTYPES,
@@ -41,7 +55,6 @@ from cervix.patients.visit_vocabulary import (
 from cervix.patients.vocabulary import PATIENT_ID, is_patient_id, recognise
 
 EXPECTED = "the visit table: patient_id, visit_date or age, and results such as cytology and hpv_result; one row a visit"
-EARLIEST_DATE = pd.Timestamp("1900-01-01")
 DAYS_A_YEAR = 365.25
 # Ages are whole years and dates are days: so far may they lie apart.
 AGE_TOLERANCE_YEARS = 2.0
@@ -71,15 +84,22 @@ class VisitTable:
     notices: list[str]
 
 
-def read_table(source: Path | bytes, *, strict: bool = False) -> PatientTable | VisitTable:
+def read_table(
+    source: Path | bytes, *, strict: bool = False, on_progress: OnProgress | None = None
+) -> PatientTable | VisitTable:
     """Read a patient file of either format, told apart by its header.
+
+    Parameters
+    ----------
+    on_progress : callable, optional
+        As that of ``read_text_table``, which takes most of the time.
 
     Raises
     ------
     PatientFileError
         If it is neither, or cannot be read as a whole.
     """
-    table = read_text_table(source)
+    table = read_text_table(source, on_progress=on_progress)
     return visits_of(table, strict=strict) if is_visit_header(table.header) else patients_of(table, strict=strict)
 
 
@@ -110,9 +130,9 @@ def visits_of(table: TextTable, *, strict: bool = False, today: date | None = No
     """The same from rows of text."""
     notices = list(table.notices)
     columns = _match_header(table.header, notices)
-    cells = {name: np.array([row[at] for _, row in table.rows], dtype=object) for name, at in columns.items()}
+    cells = {name: np.array(table.columns[at], dtype=object) for name, at in columns.items()}
     _warn_of_identifiers(cells, notices)
-    problems = _Problems(np.array([line for line, _ in table.rows], np.int64))
+    problems = _Problems(np.array(table.lines, np.int64))
     frame = _parsed(cells, problems, today or date.today())
     frame = frame[~problems.bad]
     frame = _in_order(frame, notices)
@@ -134,18 +154,41 @@ class _Problems:
         self.found: list[RowProblem] = []
         self.rows: set[int] = set()
 
-    def add(self, rows: Bools, column: str, values: NDArray[np.object_], accepted: str) -> None:
+    def add(
+        self, rows: Bools, column: str, values: NDArray[np.object_], accepted: str, code_column: CodeColumn | None = None
+    ) -> None:
         """Rows by their place in the file."""
         self.bad |= rows
-        self.add_lines(self.lines[rows], column, values[rows], accepted)
+        self.add_lines(self.lines[rows], column, values[rows], accepted, code_column)
 
-    def add_lines(self, lines: NDArray[np.int64], column: str, values: NDArray[np.object_], accepted: str) -> None:
-        """Rows by their line."""
+    def add_lines(
+        self,
+        lines: NDArray[np.int64],
+        column: str,
+        values: NDArray[np.object_],
+        accepted: str,
+        code_column: CodeColumn | None = None,
+    ) -> None:
+        """Rows by their line; with the column of codes, what a misspelt one means."""
         self.rows.update(int(line) for line in lines)
+        kept = [str(value) for value in values[:PROBLEMS_KEPT_PER_COLUMN]]
+        meant = {text: meant_code(text[:LONGEST_CELL], code_column) for text in set(kept)} if code_column else {}
         self.found += [
-            RowProblem(int(line), column, shown(str(value)), accepted)
-            for line, value in zip(lines[:PROBLEMS_KEPT_PER_COLUMN], values, strict=False)
+            RowProblem(int(line), column, shown(text), accepted, meant.get(text, ""))
+            for line, text in zip(lines[:PROBLEMS_KEPT_PER_COLUMN], kept, strict=True)
         ]
+
+    def judge(
+        self,
+        schema: pa.SeriesSchema,
+        column: str,
+        cells: NDArray[np.object_],
+        distinct: "_Distinct",
+        code_column: CodeColumn | None = None,
+    ) -> None:
+        """Add the rows whose cells a schema does not accept."""
+        for bad, accepted in unfit(schema, distinct.texts, distinct.told):
+            self.add(bad[distinct.member_of], column, cells, accepted, code_column)
 
 
 def _match_header(header: list[str], notices: list[str]) -> dict[str, int]:
@@ -188,7 +231,9 @@ def _parsed(cells: dict[str, NDArray[np.object_]], problems: _Problems, today: d
     rows = len(problems.lines)
     empty = np.full(rows, "", object)
     ids = pd.Series(cells[PATIENT_ID], dtype="str").str.strip()
-    problems.add((ids == "").to_numpy(), PATIENT_ID, cells[PATIENT_ID], "a pseudonym")
+    member_of, unique = pd.factorize(ids)
+    distinct = _Distinct(member_of.astype(np.int64), pd.Series(unique, dtype="str"), np.ones(len(unique), bool))
+    problems.judge(id_schema(), PATIENT_ID, cells[PATIENT_ID], distinct)
     dates = _dates(cells.get(VISIT_DATE, empty), problems, today)
     ages = _ages(cells.get(AGE, empty), problems)
     neither = dates.isna().to_numpy() & np.isnan(ages) & ~problems.bad
@@ -199,68 +244,63 @@ def _parsed(cells: dict[str, NDArray[np.object_]], problems: _Problems, today: d
         _fold_genotypes(cells[GENOTYPES], codes, problems)
     for column in CODE_COLUMNS:
         data[column.name] = pd.Categorical.from_codes(codes[column.name], dtype=pd.CategoricalDtype(list(column.codes)))
-    data[SLIDE] = np.array([str(cell).strip() or None for cell in cells.get(SLIDE, empty)], object)
+    data[SLIDE] = np.array([str(cell).strip()[:LONGEST_CELL] or None for cell in cells.get(SLIDE, empty)], object)
     return pd.DataFrame(data, index=pd.Index(problems.lines, name="row"))
 
 
-def _distinct(cells: NDArray[np.object_]) -> tuple[NDArray[np.int64], pd.Series, Bools]:
-    """Which distinct text each cell holds, those texts, and which of them say something."""
+@dataclass(frozen=True)
+class _Distinct:
+    """A column's distinct texts ``(m,)``, which one each cell holds ``(n,)``, and which of them say something ``(m,)``."""
+
+    member_of: NDArray[np.int64]
+    texts: pd.Series
+    told: Bools
+
+
+def _distinct(cells: NDArray[np.object_]) -> _Distinct:
     member_of, unique = pd.factorize(cells)
     texts = pd.Series(unique, dtype="str").str.slice(0, LONGEST_CELL).str.strip()
-    return member_of.astype(np.int64), texts, ~texts.str.lower().isin(NOT_KNOWN).to_numpy(bool)
+    return _Distinct(member_of.astype(np.int64), texts, ~texts.str.lower().isin(NOT_KNOWN).to_numpy(bool))
 
 
 def _codes(cells: NDArray[np.object_], column: CodeColumn, problems: _Problems) -> NDArray[np.int64]:
     """Position of each cell's code in ``column.codes``, -1 where not known."""
-    member_of, texts, known = _distinct(cells)
-    places = np.array(
-        [column.codes.index(column.spellings[key]) if (key := folded(text)) in column.spellings else -1 for text in texts],
-        np.int64,
-    )
+    distinct = _distinct(cells)
+    problems.judge(code_schema(column), column.name, cells, distinct, column)
     # "None" is a treatment, though elsewhere it says nothing.
-    problems.add((known & (places < 0))[member_of], column.name, cells, column.accepted)
-    return places[member_of]
+    places = [
+        column.codes.index(column.spellings[key]) if (key := folded(text)) in column.spellings else -1
+        for text in distinct.texts
+    ]
+    return np.array(places, np.int64)[distinct.member_of]
 
 
 def _dates(cells: NDArray[np.object_], problems: _Problems, today: date) -> pd.Series:
-    member_of, texts, known = _distinct(cells)
-    iso = texts.str.replace("/", "-", regex=False).where(texts.str.match(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ].*)?$"), "")
-    parsed = pd.to_datetime(iso.str.slice(0, 10).str.strip("T "), format="%Y-%m-%d", errors="coerce")
-    unreadable = known & parsed.isna().to_numpy()
-    problems.add(unreadable[member_of], VISIT_DATE, cells, "a date as 2024-05-31")
-    late = (parsed > pd.Timestamp(today)).to_numpy() | (parsed < EARLIEST_DATE).to_numpy()
-    problems.add(late[member_of], VISIT_DATE, cells, f"a day from {EARLIEST_DATE.year} to {today.isoformat()}")
-    return parsed.where(~late).iloc[member_of].reset_index(drop=True)
+    distinct = _distinct(cells)
+    problems.judge(date_schema(today), VISIT_DATE, cells, distinct)
+    return parsed_dates(distinct.texts).iloc[distinct.member_of].reset_index(drop=True)
 
 
 def _ages(cells: NDArray[np.object_], problems: _Problems) -> NDArray[np.float32]:
-    member_of, texts, known = _distinct(cells)
-    values = pd.to_numeric(texts.where(texts.str.len() < LONGEST_CELL, ""), errors="coerce").to_numpy(np.float64)
-    bad = known & ~((values >= AGE_LOW) & (values <= AGE_HIGH))
-    problems.add(bad[member_of], AGE, cells, f"years from {AGE_LOW:g} to {AGE_HIGH:g}")
-    return np.where(known & ~bad, values, np.nan).astype(np.float32)[member_of]
+    distinct = _distinct(cells)
+    problems.judge(age_schema(), AGE, cells, distinct)
+    return parsed_numbers(distinct.texts).to_numpy(np.float32)[distinct.member_of]
 
 
 def _fold_genotypes(cells: NDArray[np.object_], codes: dict[str, NDArray[np.int64]], problems: _Problems) -> None:
     """Spread a list such as ``16 31`` over HPV 16, HPV 18, other types and the overall result."""
-    member_of, texts, known = _distinct(cells)
-    listed = [set(text.replace("hpv", " ").replace("HPV", " ").replace("+", " ").replace(",", " ").replace(";", " ").split())
-              for text in texts]  # fmt: skip
-    none = np.array([types <= {NEGATIVE, "none", "neg"} and bool(types) for types in listed], bool)
+    distinct = _distinct(cells)
+    problems.judge(genotype_schema(), GENOTYPES, cells, distinct)
+    listed = [listed_types(text) for text in distinct.texts]
+    none = np.array([types <= NONE_FOUND and bool(types) for types in listed], bool)
     right = np.array([bool(types) and types <= set(HIGH_RISK_GENOTYPES) for types in listed], bool)
-    problems.add(
-        (known & ~right & ~none)[member_of],
-        GENOTYPES,
-        cells,
-        f"high-risk types such as 16 31, of {' '.join(HIGH_RISK_GENOTYPES)}",
-    )
-    told = (right | none)[member_of]
+    told = (right | none)[distinct.member_of]
     positive, negative = (VISIT_COLUMNS[HPV_ANY].codes.index(code) for code in (POSITIVE, NEGATIVE))
     for name, types in (
         (HPV_16, {"16"}), (HPV_18, {"18"}), (HPV_OTHER, set(HIGH_RISK_GENOTYPES) - {"16", "18"}),
         (HPV_ANY, set(HIGH_RISK_GENOTYPES)),
     ):  # fmt: skip
-        found = np.array([bool(types & has) for has in listed], bool)[member_of]
+        found = np.array([bool(types & has) for has in listed], bool)[distinct.member_of]
         place = np.where(found, positive, negative)
         against = told & (codes[name] >= 0) & (codes[name] != place)
         problems.add(against, GENOTYPES, cells, f"types that agree with {name}")

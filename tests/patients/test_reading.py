@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cervix.errors import PatientFileError
-from cervix.patients.csv_text import PROBLEMS_KEPT_PER_COLUMN, WHOLE_ROW
+from cervix.patients.csv_text import PROBLEMS_KEPT_PER_COLUMN, WHOLE_ROW, read_text_table
 from cervix.patients.reading import read_patients
 from cervix.patients.sample import blank_table_csv, sample_table_csv
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID, RISK_FACTORS, recognise
@@ -290,7 +290,7 @@ def test_one_row_is_enough() -> None:
 
 def test_two_hundred_thousand_rows_are_read_and_none_is_lost() -> None:
     header, *rows = sample_table_csv(1_000).splitlines()
-    read = read_patients("\n".join([header, *rows * 200]).encode())
+    read = read_patients("\n".join([header, *(f"{copy}-{row}" for copy in range(200) for row in rows)]).encode())
     assert (len(read.frame), read.problems) == (200_000, [])
 
 
@@ -301,3 +301,22 @@ def test_the_generated_sample_reads_cleanly_and_is_the_same_every_time() -> None
     assert read.notices == []
     assert 0 < int(read.frame["Smokes"].isna().sum()) < 60
     assert not (read.frame["Smokes (years)"] > read.frame["Age"]).any()
+
+
+def test_a_row_that_is_repeated_counts_once_and_rows_that_differ_for_one_pseudonym_are_left_out() -> None:
+    header, first, second, third = sample_table_csv(3).splitlines()
+    conflicting = third.replace(third.split(",")[1], "77", 1)
+    read = read_patients("\n".join([header, first, second, first, third, conflicting]).encode())
+    assert list(read.frame.index) == [2, 3]
+    assert any("repeat an earlier row" in notice for notice in read.notices)
+    assert [(problem.row, problem.column, problem.accepted) for problem in read.problems] == [
+        (row, "patient_id", "one row a patient; this one has several that differ") for row in (5, 6)
+    ]
+
+
+def test_progress_is_told_while_a_long_file_is_read() -> None:
+    header, *rows = sample_table_csv(1_000).splitlines()
+    told: list[tuple[int, int]] = []
+    content = "\n".join([header, *(f"{copy}-{row}" for copy in range(12) for row in rows)]).encode()
+    read_text_table(content, on_progress=lambda done, total: told.append((done, total)))
+    assert told == [(5_000, 12_001), (10_000, 12_001)]

@@ -251,3 +251,42 @@ def test_many_women_are_read_as_one_by_one() -> None:
         alone = read(*(row for row in rows if row.startswith(f"{woman},"))).frame
         assert list(alone["time_years"]) == list(members["time_years"])
         assert list(alone["cytology"].astype(object).fillna("")) == list(members["cytology"].astype(object).fillna(""))
+
+
+class TestStrangeFiles:
+    def test_formulas_and_markup_are_text_and_a_pseudonym_may_be_one(self) -> None:
+        table = read(
+            '"=HYPERLINK(""http://x"")",2020-01-01,30,NILM,,,', "<script>alert(1)</script>,2020-01-01,30,<b>HSIL</b>,,,"
+        )
+        assert list(table.frame["patient_id"]) == ['=HYPERLINK("http://x")']
+        assert [(problem.column, problem.value) for problem in table.problems] == [("cytology", "<b>HSIL</b>")]
+
+    def test_a_cell_of_ten_megabytes_is_a_problem_of_its_row_and_shown_cut(self) -> None:
+        table = read(
+            f"A,2020-01-01,30,{'x' * 10_000_000},,,", f"{'y' * 10_000_000},2020-01-01,30,,,,", "B,2020-01-01,30,NILM,,,"
+        )
+        assert [(problem.row, problem.column, len(problem.value)) for problem in table.problems] == [
+            (2, "cytology", 41),
+            (3, "patient_id", 41),
+        ]
+        assert list(table.frame["patient_id"]) == ["B"]
+
+    def test_a_hundred_thousand_columns_are_read_and_the_unknown_named_in_short(self) -> None:
+        more = 100_000
+        header = "patient_id,visit_date,cytology," + ",".join(f"c{number}" for number in range(more))
+        table = read("A,2020-01-01,HSIL" + "," * more, header=header)
+        assert list(table.frame["cytology"]) == ["HSIL"]
+        assert table.notices == [f"Columns not used: {', '.join(f'c{number}' for number in range(10))} and 99,990 more."]
+
+    def test_rows_of_the_other_format_in_one_file_are_left_out_each_with_its_width(self) -> None:
+        other = sample_table_csv(3).splitlines()
+        table = read("A,2020-01-01,30,NILM,,,", *other)
+        assert list(table.frame["patient_id"]) == ["A"]
+        assert [problem.row for problem in table.problems] == [3, 4, 5, 6]
+        assert all(problem.accepted == "7 cells, as in the header" for problem in table.problems)
+
+    def test_one_pseudonym_for_two_women_of_other_ages_is_said(self) -> None:
+        table = read("A,2020-01-01,30,NILM,,,", "A,2021-01-01,62,NILM,,,")
+        assert [(problem.row, problem.accepted) for problem in table.problems] == [
+            (3, "an age that fits the dates within two years")
+        ]
