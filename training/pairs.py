@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle.sessions import CPU_BATCH_SIZE, CPU_PROVIDER, open_session
+from cervix.patients.joint import HIDDEN_AT_VISIT
 from cervix.patients.sequences import Histories
 from training.data.splits import grouped_split
 from training.data.tiles import load_tile_folder
@@ -18,8 +19,6 @@ from training.stages import Log, Stages, array_digest
 
 CLASSES = ("benign", "squamous", "glandular")
 """Truth at the biopsy: less than CIN2; CIN2 or worse, squamous; the same, glandular."""
-# What comes with or after the slide is not told to the history.
-HIDDEN_AT_VISIT = ("histology", "treatment")
 TILE_SPLIT_OF = {"train": "train", "validation": "validation", "calibration": "validation", "test": "test"}
 LESIONS = ("CIN2", "CIN3", "cancer")
 

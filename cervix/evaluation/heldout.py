@@ -112,6 +112,19 @@ class HeldOut:
             wilson_interval(int((~called & ~scores.positive).sum()), negatives),
         )
 
+    def share_among_alike(self, risks: NDArray[np.floating], bins: int) -> list[Interval]:
+        """How many held-out cases with a score of the same quantile had the outcome, for each risk: Wilson 95 % intervals.
+
+        Not an interval of the one risk: it says what came of cases the model scored alike.
+        """
+        scores = _scores(self.bundle_and_question)
+        edges = np.quantile(scores.score, np.linspace(0, 1, bins + 1)[1:-1])
+        bin_of = np.searchsorted(edges, scores.score, side="right")
+        shares = [
+            wilson_interval(int(scores.positive[bin_of == index].sum()), int((bin_of == index).sum())) for index in range(bins)
+        ]
+        return [shares[index] for index in np.searchsorted(edges, risks, side="right")]
+
     @property
     def bundle_and_question(self) -> "HeldOut":
         """The same question without a threshold, under which its scores are kept."""

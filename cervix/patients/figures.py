@@ -8,7 +8,6 @@ from plotly.subplots import make_subplots
 
 from cervix.patients.explanation import Explanation
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
-from cervix.patients.vocabulary import COLUMNS
 
 RAISES, LOWERS = "#D55E00", "#0072B2"
 BARS_SHOWN = 12
@@ -16,16 +15,7 @@ BARS_SHOWN = 12
 
 def contribution_figure(explanation: Explanation) -> go.Figure:
     """The largest contributions to one risk as bars: right raises it, left lowers it; the rest in one bar."""
-    table = explanation.contributions
-    labels = [
-        f"{label} = {_value(name, value)}"
-        for name, label, value in zip(table["feature"], table["label"], table["value"], strict=True)
-    ]
-    amounts = [float(amount) for amount in table["contribution"]]
-    if len(amounts) > BARS_SHOWN:
-        rest = sum(amounts[BARS_SHOWN - 1 :])
-        labels = [*labels[: BARS_SHOWN - 1], f"{len(amounts) - BARS_SHOWN + 1} other inputs together"]
-        amounts = [*amounts[: BARS_SHOWN - 1], rest]
+    labels, amounts = zip(*explanation.steps(BARS_SHOWN), strict=True) if len(explanation.contributions) else ((), ())
     figure = go.Figure(
         go.Bar(
             x=amounts,
@@ -43,12 +33,6 @@ def contribution_figure(explanation: Explanation) -> go.Figure:
     figure.update_xaxes(title="Change in risk (percentage points on the bars)", range=[-reach, reach], tickformat=".1%")
     figure.update_layout(height=90 + 28 * len(amounts), margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure
-
-
-def _value(feature: str, value: float) -> str:
-    if COLUMNS[feature].kind == "yes-no":
-        return "yes" if value else "no"
-    return f"{value:g}"
 
 
 LANES = ("cytology", "hpv_result", "colposcopy", "histology", "treatment")
@@ -138,13 +122,15 @@ def _severity(code: str) -> int:
     return 0 if code in NORMAL else 1 if code in LOW_GRADE else 2
 
 
-def waterfall_figure(reference: float, labels: list[str], contributions: NDArray[np.float64], risk: float) -> go.Figure:
-    """From the risk with nothing known, step by step, to the risk given."""
+def waterfall_figure(
+    reference: float, labels: list[str], contributions: NDArray[np.float64], risk: float, *, start: str
+) -> go.Figure:
+    """From the risk of ``start``, with nothing else known, step by step to the risk given."""
     figure = go.Figure(
         go.Waterfall(
             orientation="h",
             measure=["absolute", *["relative"] * len(labels), "total"],
-            y=["Ages and dates alone", *labels, "Her risk"],
+            y=[start, *labels, "Her risk"],
             x=[reference, *contributions, 0.0],
             text=[f"{reference:.2%}", *(f"{amount * 100:+.2f}" for amount in contributions), f"{risk:.2%}"],
             textposition="outside",

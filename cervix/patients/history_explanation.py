@@ -154,6 +154,23 @@ def explain_visit(visits: pd.DataFrame, session: ModelSession, task_id: str, vis
     return table.sort_values("contribution", key=abs, ascending=False, kind="stable").reset_index(drop=True)
 
 
+def explain_results(visits: pd.DataFrame, session: ModelSession, task_id: str) -> pd.Series:
+    """Shapley values of the kinds of result, each over all visits at which it is known: exact, by column of the table.
+
+    They add up to the same difference as those of ``explain_history``, shared out another way.
+    """
+    history = _History(visits, session, task_id)
+    told = list(dict.fromkeys(column for visit in history.telling for column in history.told_at(visit)))
+
+    def risk_of(coalitions: Bools) -> Floats:
+        shown = np.zeros((len(coalitions), *history.features.shape), bool)
+        for index, column in enumerate(told):
+            shown[:, :, [name == column for name in history.columns]] = coalitions[:, index, None, None]
+        return history.risk(shown)
+
+    return pd.Series(shapley_values(risk_of, len(told))[0], index=told, dtype=np.float64)
+
+
 def _coalitions_around(players: int, at_most: int) -> tuple[Bools, NDArray[np.float64]]:
     """Coalitions of the other visits and their weights, which add up to one; sampled where there are too many."""
     if 1 << players <= at_most:

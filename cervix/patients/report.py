@@ -1,14 +1,17 @@
-"""One woman's page as PDF: her risks, what was found when, why, and provenance."""
+"""One patient's page as PDF: her risks, what was found when, why, and provenance."""
 
 from pathlib import Path
 
 import pandas as pd
+from reportlab.platypus import Flowable
 
-from cervix.bundle import ModelSession
+from cervix.bundle import Model, ModelSession
+from cervix.evaluation.metrics import Interval
 from cervix.files import replacing
+from cervix.patients.explanation import Explanation, value_words
 from cervix.patients.history_explanation import HistoryExplanation
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_DATE
-from cervix.patients.vocabulary import PATIENT_ID
+from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.pdf import fact_table, text, write_pdf
 from cervix.provenance import Provenance
 
@@ -88,6 +91,60 @@ def write_patient_report(
                 [("Ages and dates alone", f"{explained.reference_risk:.2%}"), *shares, ("Risk", f"{explained.risk:.2%}")]
             ),
         ]
+    _write(path, story, model, origin)
+
+
+def write_factor_report(
+    row: pd.Series,
+    explained: Explanation | None,
+    alike: Interval,
+    session: ModelSession,
+    origin: Provenance,
+    path: Path,
+) -> None:
+    """Write the report of one patient of the risk-factor table.
+
+    Parameters
+    ----------
+    row : Series
+        Her row of ``PatientTable.frame``.
+    explained : Explanation, optional
+        None where the model abstains.
+    alike : Interval
+        Share of held-out patients of like risk who had the outcome.
+    """
+    model = session.model
+    title = model.derived_tasks[0].title
+    if explained is None:
+        risks = [("Answer", "None: too little is known of this patient.")]
+    else:
+        risks = [
+            (title, f"{explained.risk:.2%}"),
+            ("Of held-out patients of like risk", f"{alike.value:.1%} ({alike.low:.1%} to {alike.high:.1%})"),
+        ]
+    known = [
+        (column.label, value_words(column.name, float(row[column.name])))
+        for column in COLUMNS.values()
+        if pd.notna(row[column.name])
+    ]
+    story = [
+        text(f"Row {row.name}" + (f", pseudonym {row[PATIENT_ID]}" if row.get(PATIENT_ID) else ""), "strong"),
+        text("Risk", "heading"),
+        fact_table(risks),
+        text("What is known", "heading"),
+        fact_table(known),
+    ]
+    if explained is not None:
+        shares = [(label, f"{amount * 100:+.2f} points") for label, amount in explained.steps()]
+        story += [
+            text("Why (Shapley values of inputs)", "heading"),
+            fact_table([("Nothing known", f"{explained.reference_risk:.2%}"), *shares, ("Risk", f"{explained.risk:.2%}")]),
+        ]
+    _write(path, story, model, origin)
+
+
+def _write(path: Path, story: list[Flowable], model: Model, origin: Provenance) -> None:
+    """Put provenance and limits behind a patient's story and write it."""
     story += [
         text("Provenance and limits", "heading"),
         fact_table(

@@ -1,7 +1,9 @@
 """What every page shares: the bundle, the research notice, the provenance line."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import streamlit as st
 
@@ -12,6 +14,7 @@ from cervix.errors import BundleError
 from cervix.settings import get_settings
 from cervix.slides.decision import CLASS_TITLES as SLIDE_CLASS_TITLES
 
+Made = TypeVar("Made")
 STILL_CHART = {"displayModeBar": False}
 CLASS_TITLES = {
     **SLIDE_CLASS_TITLES,
@@ -67,6 +70,18 @@ def show_metrics(figures: dict[str, tuple[str, str]]) -> None:
     with st.container(horizontal=True, gap="medium"):
         for title, (value, detail) in figures.items():
             st.metric(title, value, delta=detail, delta_color="off", delta_arrow="off", width="content")
+
+
+def kept(name: str, key: object, make: Callable[[], Made]) -> Made:
+    """What this session made last under a name, made anew when its key changes: shared, not copied, and not to be changed.
+
+    ``st.cache_data`` would copy a table of half a million rows at every click.
+    """
+    held = st.session_state.get(name)
+    if held is None or held[0] != key:
+        held = st.session_state[name] = (key, make())
+    made: Made = held[1]
+    return made
 
 
 def sentence_case(header: str) -> str:

@@ -1,22 +1,41 @@
 """The patient page for a visit table: work-list, and one woman's risk after each of her visits."""
 
+from functools import partial
+
+import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
-from cervix.bundle import Bundle, Model
+from cervix.bundle import Bundle, Model, ModelSession
 from cervix.evaluation.heldout import HeldOut
+from cervix.patients.cohort import explain_histories
+from cervix.patients.courses import courses, step_words
 from cervix.patients.fhir import fhir_json
-from cervix.patients.history_scoring import score_visits
+from cervix.patients.history_scoring import histories_of, score_visits
+from cervix.patients.sequences import Histories
 from cervix.patients.visit_vocabulary import AGE
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.provenance import provenance_of
+from pages.parts.cohort_view import show_cohort
+from pages.parts.frame import kept
 from pages.parts.history_woman import show_woman
 from pages.parts.patient_views import download_scores, flag_words, held_out_auroc, show_counts
+from pages.parts.work_list import show_work_list
 
 MODEL_ID = "history"
 FLAG_AT_MOST = 20.0
+COURSE_CUT = 0.05
 MAIN, LATER = "risk_cin2-3y", "risk_cin3-5y"
+ORDERS = {
+    "Highest risk first": (MAIN, False),
+    "Lowest risk first": (MAIN, True),
+    "Highest CIN3+ risk first": (LATER, False),
+    "Last visit longest ago": ("last_visit", True),
+    "Most visits first": ("visits", False),
+    "Pseudonym": (PATIENT_ID, True),
+}
 
 
 def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
@@ -25,18 +44,22 @@ def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
         st.error("This is a visit table, and the bundle has no model for screening histories.", icon=":material/table_view:")
         return
     session = bundle.session(MODEL_ID)
-    bar = st.progress(0.0, "Scoring …")
-    scores = score_visits(
-        table, session, on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,} women")
-    )
-    bar.empty()
+    histories, scores = kept("patients_scores", (key, bundle.sha256), partial(_scored, table, session))
     task = session.model.derived_tasks[0]
     show_counts(scores, f"{task.title}: ≥ {session.model.threshold(task.id):.1%}", table.rows_left_out)
     _show_trust(bundle, session.model)
     scores = _flag_from(scores, bundle, session.model)
-    position = _show_work_list(scores, key)
-    patient = scores[PATIENT_ID].iat[position]
-    show_woman(table.frame[table.frame[PATIENT_ID] == patient], scores.iloc[position], bundle, session)
+    position = show_work_list(
+        scores, ORDERS, partial(_listed, scores, table.frame, histories, session), _columns(session.model), f"history_{key}"
+    )
+    if position is not None:
+        show_woman(_visits_of(position, table.frame, histories), scores.iloc[position], bundle, session)
+    answered = ~scores["abstained"].to_numpy(bool)
+    show_cohort(
+        lambda tell: explain_histories(table.frame, histories, answered, session, on_progress=tell),
+        f"{key}-{bundle.sha256}",
+        "the kinds of result, each over all of a woman's visits; her ages and dates are always known",
+    )
     st.subheader("The whole list")
     with st.container(horizontal=True):
         download_scores(scores, bundle, session.model)
@@ -49,6 +72,20 @@ def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
             on_click="ignore",
             key="patients_fhir",
         )
+
+
+def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.DataFrame]:
+    bar = st.progress(0.0, "Scoring …")
+    scores = score_visits(
+        table, session, on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,} women")
+    )
+    bar.empty()
+    return histories_of(table.frame, session), scores
+
+
+def _visits_of(position: int, visits: pd.DataFrame, histories: Histories) -> pd.DataFrame:
+    first = int(histories.first[position])
+    return visits.iloc[first : first + int(histories.lengths[position])]
 
 
 def _show_trust(bundle: Bundle, model: Model) -> None:
@@ -80,12 +117,13 @@ def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFra
     return scores.assign(flagged=flagged)
 
 
-def _show_work_list(scores: pd.DataFrame, key: str) -> int:
-    """The women by risk, those without an answer last. Returns the position in ``scores`` of the one chosen."""
-    order = scores[MAIN].reset_index(drop=True).sort_values(ascending=False, na_position="last", kind="stable").index
-    ranked = scores.iloc[order]
-    dates = pd.to_datetime(ranked["last_visit"])
-    shown = pd.DataFrame(
+def _listed(
+    scores: pd.DataFrame, visits: pd.DataFrame, histories: Histories, session: ModelSession, positions: NDArray[np.int64]
+) -> pd.DataFrame:
+    """The rows of the work-list."""
+    ranked = scores.iloc[positions]
+    followed = courses(histories, positions, session)
+    return pd.DataFrame(
         {
             "Patient": ranked[PATIENT_ID].to_numpy(),
             "CIN2+ in 3 years": ranked[MAIN].to_numpy() * 100,
@@ -93,27 +131,33 @@ def _show_work_list(scores: pd.DataFrame, key: str) -> int:
                 "–" if pd.isna(low) else f"{low * 100:.1f}–{high * 100:.1f} %"
                 for low, high in zip(ranked["lowest"], ranked["highest"], strict=True)
             ],
-            "CIN3+ in 5 years": ranked[LATER].to_numpy() * 100,
             "Flag": flag_words(ranked),
-            "Last visit": dates.dt.date.to_numpy(),
+            "Course": [np.minimum(course.risk, COURSE_CUT) * 100 for course in followed],
+            "What moved it most": [
+                "" if abstained else step_words(course, _visits_of(position, visits, histories))
+                for abstained, course, position in zip(ranked["abstained"], followed, positions, strict=True)
+            ],
+            "CIN3+ in 5 years": ranked[LATER].to_numpy() * 100,
+            "Last visit": pd.to_datetime(ranked["last_visit"]).dt.date.to_numpy(),
             "Age": ranked[AGE].to_numpy(),
             "Visits": ranked["visits"].to_numpy(),
         }
     )
-    most = max(float(shown["CIN2+ in 3 years"].max(skipna=True) or 0), 1.0)
-    event = st.dataframe(
-        shown,
-        hide_index=True,
-        height=480,
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config={
-            "CIN2+ in 3 years": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=most),
-            "CIN3+ in 5 years": st.column_config.NumberColumn(format="%.1f %%"),
-            "Networks": st.column_config.TextColumn(help="Lowest and highest answer of the networks of the ensemble"),
-            "Age": st.column_config.NumberColumn(format="%d", help="At the last visit at which it is known"),
-        },
-        key=f"patients_history_{key}",
-    )
-    picked = event.selection.rows
-    return int(order[picked[0] if picked and picked[0] < len(order) else 0])
+
+
+def _columns(model: Model) -> dict[str, object]:
+    most = 100.0
+    return {
+        "CIN2+ in 3 years": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=most),
+        "CIN3+ in 5 years": st.column_config.NumberColumn(format="%.1f %%"),
+        "Networks": st.column_config.TextColumn(help="Lowest and highest answer of the networks of the ensemble"),
+        "Course": st.column_config.LineChartColumn(
+            help=f"{model.derived_tasks[0].title} after each visit, 0 to {COURSE_CUT:.0%}; higher risks are cut there",
+            y_min=0,
+            y_max=COURSE_CUT * 100,
+        ),
+        "What moved it most": st.column_config.TextColumn(
+            help="The visit after which her risk lay farthest from where it was before", width="large"
+        ),
+        "Age": st.column_config.NumberColumn(format="%d", help="At the last visit at which it is known"),
+    }

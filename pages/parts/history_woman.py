@@ -20,7 +20,10 @@ from cervix.patients.vocabulary import PATIENT_ID
 from cervix.patients.what_if import LATEST_YEARS, with_next_visit
 from cervix.provenance import provenance_of
 from pages.parts.frame import STILL_CHART
+from pages.parts.history_slide import show_slide_beside
 
+VIEWS = ("Course", "Why her", "What if", "With a slide", "Guideline and export")
+REFERENCE = "Ages and dates alone"
 WHAT_IF_COLUMNS = ("cytology", "hpv_result", "colposcopy", "histology", "treatment")
 NOT_DONE = "not done"
 DEFAULT_YEARS = 3.0
@@ -40,17 +43,26 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
         st.warning("No answer: without a single test result the model would only know her age.")
         _show_visits(visits)
         return
-    course, why, what_if, take_away = st.tabs(["Course", "Why her", "What if", "Guideline and export"])
+    # Only the open tab is made: a choice in the list is answered at once.
+    tabs = st.tabs(VIEWS, key="patients_view", on_change="rerun")
+    course, why, what_if, beside, take_away = tabs
     with course:
-        _show_course(visits, session)
-        _show_visits(visits)
+        if course.open:
+            _show_course(visits, session)
+            _show_visits(visits)
     with why:
-        _show_why(visits, session)
+        if why.open:
+            _show_why(visits, session)
     with what_if:
-        _show_what_if(visits, scores, session)
+        if what_if.open:
+            _show_what_if(visits, scores, session)
+    with beside:
+        if beside.open:
+            show_slide_beside(visits, bundle)
     with take_away:
-        _show_ladder(visits, scores, session)
-        _show_exports(visits, scores, bundle, session)
+        if take_away.open:
+            _show_ladder(visits, scores, session)
+            _show_exports(visits, scores, bundle, session)
 
 
 def _show_course(visits: pd.DataFrame, session: ModelSession) -> None:
@@ -93,7 +105,9 @@ def _show_why(visits: pd.DataFrame, session: ModelSession) -> None:
     labels = [f"{visit_title(visits, index)}: {visit_words(visits, index)}" for index in telling]
     short = [label if len(label) <= 48 else f"{label[:47]}…" for label in labels]
     st.write(summary_sentence(visits, explained, task.title))
-    figure = waterfall_figure(explained.reference_risk, short, explained.contributions[telling], explained.risk)
+    figure = waterfall_figure(
+        explained.reference_risk, short, explained.contributions[telling], explained.risk, start="Ages and dates alone"
+    )
     st.plotly_chart(figure, key="patients_waterfall", config=STILL_CHART)
     how = "over all combinations of visits" if explained.exact else "by permutations, as there are many visits"
     st.caption(f"Shapley values {how}; they add up to her risk exactly. What the model uses, not a cause.")
@@ -168,11 +182,12 @@ def _show_ladder(visits: pd.DataFrame, scores: pd.Series, session: ModelSession)
 
 def _show_exports(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session: ModelSession) -> None:
     origin = provenance_of(bundle, session.model.id)
-    explained = explained_history(visits, session)
 
     def report() -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "patient.pdf"
+            # Not from the session's cache, which a download does not have.
+            explained = explain_history(visits, session, session.model.derived_tasks[0].id)
             write_patient_report(visits, scores, explained, session, origin, _ladder_words(visits, scores, session), path)
             return path.read_bytes()
 

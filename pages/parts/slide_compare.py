@@ -7,7 +7,7 @@ from cervix.errors import CervixError
 from cervix.intake.shelf import recent
 from cervix.settings import get_settings
 from cervix.slides.reading import Slide
-from pages.parts.slide_desk import desk, final_layers, offer_layers, opened
+from pages.parts.slide_desk import desk, final_layers, offer_layers, reopened, slide_words
 from pages.parts.slide_views import show_map
 
 CHOICES_AT_MOST = 24
@@ -25,18 +25,14 @@ def show_beside(slide: Slide, bundle: Bundle) -> None:
     picked = st.selectbox(
         "Second slide",
         list(others),
-        format_func=lambda sha: (
-            f"{others[sha].width_l0_px:,} × {others[sha].height_l0_px:,} px · {sha[:8]}… · {others[sha].seen[:10]}"
-        ),
+        format_func=lambda sha: slide_words(others[sha]),
         key="slide_second",
     )
     try:
-        second = opened(others[picked].path)
+        second = reopened(others[picked])
     except CervixError as error:
         st.error(str(error))
         return
-    if second.spacing_um_px is None and others[picked].spacing_um_px is not None:
-        second = second.with_spacing(others[picked].spacing_um_px)
     for side, shown, key in zip(st.columns(2), (slide, second), ("slide_left", "slide_right"), strict=True):
         with side:
             _show_one(shown, bundle, key)

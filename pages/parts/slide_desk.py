@@ -13,7 +13,7 @@ from PIL import Image
 
 from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
-from cervix.intake.shelf import card_of, remember, save_thumbnail, thumbnail_path
+from cervix.intake.shelf import SeenSlide, card_of, remember, save_thumbnail, thumbnail_path
 from cervix.settings import get_settings
 from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, HeatLayer, cam_mosaic, heat_layer
 from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
@@ -65,6 +65,18 @@ def opened(path: Path) -> Slide:
     except OSError:
         return open_slide(path)
     return _opened(path, (sum(stat.st_size for stat in stats), max(stat.st_mtime for stat in stats)))
+
+
+def reopened(card: SeenSlide) -> Slide:
+    """A slide of the shelf with the scale it was seen at."""
+    slide = opened(card.path)
+    given = slide.spacing_um_px is None and card.spacing_um_px is not None
+    return slide.with_spacing(card.spacing_um_px) if given and card.spacing_um_px else slide
+
+
+def slide_words(card: SeenSlide) -> str:
+    """A slide of the shelf in a list; its name is not kept."""
+    return f"{card.width_l0_px:,} × {card.height_l0_px:,} px · {card.sha256[:8]}… · {card.seen[:10]}"
 
 
 @st.cache_resource(max_entries=8, show_spinner="Finding tissue …", hash_funcs=by_bundle)

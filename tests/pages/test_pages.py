@@ -34,6 +34,17 @@ def look_at(path: Path) -> AppTest:
     return app.run()
 
 
+def turn_to(app: AppTest, tabs: str, view: str) -> None:
+    """Open one of the tabs of a patient's page."""
+    app.session_state[tabs] = view
+    app.run()
+    assert not app.exception
+
+
+def hypothetical(app: AppTest) -> list[str]:
+    return [metric.value for metric in app.metric if "hypothetical" in metric.label]
+
+
 def texts(app: AppTest) -> str:
     blocks = [*app.markdown, *app.warning, *app.error, *app.info, *app.caption, *app.success]
     return "\n".join(str(block.value) for block in blocks)
@@ -82,8 +93,78 @@ def test_the_sample_table_is_scored_and_explained() -> None:
     assert not app.exception
     assert "not real patients" in texts(app)
     assert {metric.label: metric.value for metric in app.metric}["Patients scored"] == "60"
+    ranked = app.dataframe[0].value
+    assert len(ranked) == 60
+    assert list(ranked["Biopsy positive"].dropna()) == sorted(ranked["Biopsy positive"].dropna(), reverse=True)
+    assert ranked["What weighs most"].iloc[0].startswith("+")
+    turn_to(app, "patients_view_factors", "Why her")
     assert "exactly additive" in texts(app)
-    assert len(app.dataframe[0].value) == 60
+
+
+def test_a_factor_is_changed_and_the_hypothetical_risk_moves_and_is_reset() -> None:
+    app = open_page("patients.py")
+    app.button(key="patients_sample").click().run()
+    turn_to(app, "patients_view_factors", "What if")
+    assert "Hypothetical" in texts(app)
+    app.multiselect(key="factor_chosen").set_value(["Dx:CIN", "Age"]).run()
+    before = hypothetical(app)
+    app.selectbox(key="factor_Dx:CIN").set_value("yes").run()
+    assert not app.exception
+    assert hypothetical(app) != before
+    app.button(key="factor_reset").click().run()
+    assert hypothetical(app) == []
+
+
+def test_a_misspelt_code_is_put_right_with_one_click_and_taken_back_with_another() -> None:
+    content = sample_visits_csv(5).replace("NILM", "NLIM", 1).encode()
+    app = open_page("patients.py")
+    app.file_uploader(key="patients_upload").upload("visits.csv", content, "text/csv").run()
+    assert app.dataframe[0].value["Meant"].tolist() == ["NILM"]
+    assert {metric.label: metric.value for metric in app.metric}["Rows left out"] == "1"
+    app.button(key="patients_correct").click().run()
+    assert not app.exception
+    assert {metric.label: metric.value for metric in app.metric}["Rows left out"] == "0"
+    assert "corrected copy of your file" in texts(app)
+    app.button(key="patients_uncorrected").click().run()
+    assert {metric.label: metric.value for metric in app.metric}["Rows left out"] == "1"
+
+
+def test_the_work_list_is_searched_narrowed_and_put_in_another_order() -> None:
+    app = open_page("patients.py")
+    app.button(key="patients_sample_visits").click().run()
+    app.text_input(key="patients_find").set_value("-01").run()
+    found = app.dataframe[0].value
+    assert set(found["Patient"]) == {f"SAMPLE-0{number}" for number in range(10, 20)}
+    order = next(box for box in app.selectbox if box.label == "Order")
+    order.set_value("Pseudonym").run()
+    assert app.dataframe[0].value["Patient"].tolist() == sorted(found["Patient"])
+    app.segmented_control(key="patients_whom").set_value("No answer").run()
+    assert app.dataframe[0].value["Patient"].tolist() == ["SAMPLE-012"]
+    app.text_input(key="patients_find").set_value("nobody").run()
+    assert not app.exception
+    assert "Nobody fits" in texts(app)
+
+
+@pytest.mark.parametrize("sample", ["patients_sample", "patients_sample_visits"])
+def test_the_list_is_explained_on_request_and_kept_until_the_table_changes(sample: str) -> None:
+    app = open_page("patients.py")
+    app.button(key=sample).click().run()
+    assert not [box for box in app.selectbox if box.key == "cohort_input"]
+    app.button(key="cohort_explain").click().run()
+    assert not app.exception
+    assert "patients with an answer" in texts(app)
+    assert app.selectbox(key="cohort_input").options
+    app.run()
+    assert not [button for button in app.button if button.key == "cohort_explain"]
+
+
+def test_without_a_scored_slide_the_joint_view_says_what_to_do() -> None:
+    app = open_page("patients.py")
+    app.button(key="patients_sample_visits").click().run()
+    turn_to(app, "patients_view", "With a slide")
+    assert not app.exception
+    assert "pairs this model learnt from are made up" in texts(app)
+    assert "No slide has been scored here yet" in texts(app)
 
 
 def test_sample_visits_are_scored_and_ranked_and_a_womans_risk_is_followed() -> None:
@@ -98,7 +179,9 @@ def test_sample_visits_are_scored_and_ranked_and_a_womans_risk_is_followed() -> 
     assert list(risk) == sorted(risk, reverse=True)
     assert ranked["Flag"].iloc[-1] == "no answer"
     assert "What the model would have said at each visit" in texts(app)
+    turn_to(app, "patients_view", "Why her")
     assert "they add up to her risk exactly" in texts(app)
+    turn_to(app, "patients_view", "Guideline and export")
     assert "At these risks the ladder says" in texts(app)
     assert "simulated women" in texts(app)
 
@@ -142,18 +225,15 @@ def test_the_threshold_says_who_would_be_recalled_and_what_it_costs() -> None:
 def test_a_visit_that_has_not_taken_place_moves_the_risk_and_is_reset() -> None:
     app = open_page("patients.py")
     app.button(key="patients_sample_visits").click().run()
-
-    def imagined() -> list[str]:
-        return [metric.value for metric in app.metric if "hypothetical" in metric.label]
-
-    usual = imagined()
+    turn_to(app, "patients_view", "What if")
+    usual = hypothetical(app)
     assert len(usual) == 4
     app.selectbox(key="what_if_cytology").set_value("HSIL").run()
-    raised = imagined()
+    raised = hypothetical(app)
     assert raised != usual
     assert "Hypothetical" in texts(app)
     app.button(key="what_if_reset").click().run()
-    assert imagined() == usual
+    assert hypothetical(app) == usual
 
 
 def test_a_visit_table_with_bad_rows_lists_them_and_scores_the_rest() -> None:

@@ -1,0 +1,71 @@
+"""How each woman's risk came about, visit by visit, for a list of many: her course, and the step that moved it most."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cervix.bundle import ModelSession
+from cervix.patients.history_scoring import task_risk
+from cervix.patients.report import visit_title
+from cervix.patients.sequences import AGE, Histories
+from cervix.patients.visit_vocabulary import VISIT_COLUMNS
+
+Floats = NDArray[np.float32]
+TESTS = ("cytology", "hpv_result", "colposcopy", "via", "histology", "treatment")
+
+
+@dataclass(frozen=True)
+class Course:
+    """One woman's risk of the first question.
+
+    Attributes
+    ----------
+    risk : (visits,) in 0..1
+        As it stood after each of her visits.
+    step : int
+        The visit after which it lay farthest from where it was before it.
+    change : float
+        That distance, signed. Before her first visit stands the risk with nothing known but her age then.
+    """
+
+    risk: Floats
+    step: int
+    change: float
+
+
+def courses(histories: Histories, women: NDArray[np.integer], session: ModelSession) -> list[Course]:
+    """The courses of these women, in their order: two runs of the graph for all of them."""
+    if not len(women):
+        return []
+    arrays = histories.padded(women)
+    risks = session.run(arrays, ["trajectory"])["trajectory"]
+    names = session.model.features.names if session.model.features else []
+    first = arrays["features"][:, :1].copy()
+    first[..., [name != AGE for name in names]] = np.nan
+    nothing = session.run(
+        {"features": first, "gap_years": np.full_like(first, np.nan), "lengths": np.ones(len(women), np.int32)},
+        ["probabilities"],
+    )["probabilities"]
+    reference = task_risk(np.asarray(nothing, np.float32), session.model.classes, session.model.derived_tasks[0])
+    found = []
+    for position, length in enumerate(histories.lengths[women]):
+        risk = np.asarray(risks[position, :length], np.float32)
+        steps = np.diff(risk, prepend=reference[position])
+        step = int(np.abs(steps).argmax())
+        found.append(Course(risk, step, float(steps[step])))
+    return found
+
+
+def step_words(course: Course, visits: pd.DataFrame) -> str:
+    """A course's largest step in words: by how many points the risk moved, on what, when.
+
+    Parameters
+    ----------
+    visits : DataFrame
+        Her rows of ``VisitTable.frame``.
+    """
+    row = visits.iloc[course.step]
+    found = ", ".join(f"{VISIT_COLUMNS[name].label} {row[name]}" for name in TESTS if pd.notna(row[name])) or "no result"
+    return f"{course.change * 100:+.1f} points: {found} ({visit_title(visits, course.step)})"

@@ -1,0 +1,71 @@
+"""History and slide together: what each says alone and what the hybrid says of both."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cervix.bundle import ModelSession
+from cervix.patients.history_scoring import histories_of, task_risk
+
+# What comes with or after the slide is not told to the history, in training and here.
+HIDDEN_AT_VISIT = ("histology", "treatment")
+OUTPUTS = {"joint": "probabilities", "history": "history_probabilities", "slide": "slide_probabilities"}
+
+
+@dataclass(frozen=True)
+class JointRisk:
+    """Risk of a lesion at the biopsy by what is read, 0..1.
+
+    Attributes
+    ----------
+    joint, history, slide : float
+        From both, from the history alone, from the slide alone: means over the tiles that were read.
+    lowest, highest : float
+        Of the joint risk, by single tiles.
+    tiles : int
+    """
+
+    joint: float
+    history: float
+    slide: float
+    lowest: float
+    highest: float
+    tiles: int
+
+
+def joint_risk(visits: pd.DataFrame, embeddings: NDArray[np.float32], session: ModelSession) -> JointRisk:
+    """Score one woman's history beside each of a slide's tiles with the hybrid, for its first question.
+
+    Parameters
+    ----------
+    visits : DataFrame
+        Her rows of ``VisitTable.frame`` up to the visit the slide was taken at.
+    embeddings : (n, 512)
+        Of single tiles, as the model learnt: a mean of them would be like no tile.
+
+    Raises
+    ------
+    ValueError
+        If there is no tile.
+    """
+    if not len(embeddings):
+        raise ValueError("no tile to read")
+    last = np.arange(len(visits)) == len(visits) - 1
+    told = visits.assign(**{name: visits[name].mask(last) for name in HIDDEN_AT_VISIT})
+    histories = histories_of(told, session)
+    arrays = histories.padded(np.zeros(len(embeddings), np.int64)) | {"embedding": embeddings}
+    out = session.run(arrays, list(OUTPUTS.values()))
+    task = session.model.derived_tasks[0]
+    risk = {
+        name: task_risk(np.asarray(out[output], np.float32), session.model.classes, task) for name, output in OUTPUTS.items()
+    }
+    return JointRisk(
+        joint=float(risk["joint"].mean()),
+        history=float(risk["history"].mean()),
+        slide=float(risk["slide"].mean()),
+        lowest=float(risk["joint"].min()),
+        highest=float(risk["joint"].max()),
+        tiles=len(embeddings),
+    )

@@ -1,0 +1,32 @@
+"""A scored slide's most telling tiles as the embeddings that another model reads."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cervix.bundle import ModelSession
+from cervix.slides.explanation import cancer_probability
+from cervix.slides.reading import Slide
+from cervix.slides.scoring import SlideScore
+
+TILES_READ = 12
+
+
+def telling_embeddings(slide: Slide, score: SlideScore, session: ModelSession) -> NDArray[np.float32]:
+    """Embeddings ``(n, 512)`` of the tiles most probably cancerous among those the model knows, at most ``TILES_READ``.
+
+    Raises ``SlideNotReadable`` where the file is gone or damaged.
+    """
+    tiles = session.model.tiles
+    if tiles is None:
+        raise ValueError("the slide model declares no tiles")
+    known = np.flatnonzero(score.tiles["novelty"].to_numpy() <= session.model.abstention_limit("novelty"))
+    if not len(known):
+        return np.empty((0, 0), np.float32)
+    ranked = known[np.argsort(-cancer_probability(score.tiles, session.model)[known], kind="stable")][:TILES_READ]
+    pixels = np.stack(
+        [
+            slide.read_tile(int(x), int(y), score.summary.level, score.summary.size_level_px, tiles.size_px)
+            for x, y in score.tiles.iloc[ranked][["x_l0_px", "y_l0_px"]].itertuples(index=False)
+        ]
+    )
+    return np.asarray(session.run({"tiles": pixels}, ["embedding"])["embedding"], np.float32)

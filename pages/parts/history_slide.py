@@ -1,0 +1,107 @@
+"""A scored slide beside one woman's history: what the image, the history and both together say."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from cervix.bundle import Bundle
+from cervix.errors import CervixError
+from cervix.intake.shelf import SeenSlide, recent, thumbnail_path
+from cervix.patients.joint import joint_risk
+from cervix.patients.visit_vocabulary import SLIDE
+from cervix.settings import get_settings
+from cervix.slides.embedding import telling_embeddings
+from cervix.slides.results import SUMMARY_NAME, result_dir
+from pages.parts.slide_desk import desk, reopened, slide_words
+
+MODEL_ID = "hybrid"
+CHOICES_AT_MOST = 50
+NONE = ""
+
+
+def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
+    """Attach a scored slide to a woman's visit and show the three risks side by side."""
+    if MODEL_ID not in {model.id for model in bundle.manifest.models}:
+        st.info("The bundle has no model that reads a history and a slide together.")
+        return
+    session = bundle.session(MODEL_ID)
+    task = session.model.derived_tasks[0]
+    st.warning(f"**The pairs this model learnt from are made up.** {' '.join(session.model.limits)}", icon=":material/science:")
+    scored = _scored_slides(bundle)
+    if not scored:
+        st.info("No slide has been scored here yet. Score one on the page Slides, then come back.")
+        return
+    named, visit = _named_slide(visits, scored)
+    choices = [NONE, *scored]
+    picked = st.selectbox(
+        "Slide of her biopsy", choices, index=choices.index(named) if named else 0,
+        format_func=lambda sha: slide_words(scored[sha]) if sha else "none attached", key=f"joint_slide_{visits.index[0]}",
+        help="A visit whose column “slide” holds the SHA-256 of a scored slide, or the name of a file in an inbox, has it "
+        "attached already.",
+    )  # fmt: skip
+    if picked == NONE:
+        st.caption("Attach a scored slide to see image, history and joint risk side by side.")
+        return
+    until = visits.iloc[: visit + 1] if picked == named else visits
+    try:
+        headline, embeddings = _embedded(scored[picked], bundle)
+    except CervixError as error:
+        st.error(str(error), icon=":material/broken_image:")
+        return
+    if not len(embeddings):
+        st.warning("No answer: the model knows none of this slide's tiles.")
+        return
+    risk = joint_risk(until, embeddings, session)
+    picture, answer = st.columns([1, 3])
+    thumbnail = thumbnail_path(get_settings().shelf_dir, picked)
+    if thumbnail.is_file():
+        picture.image(str(thumbnail), width="stretch")
+    picture.caption(f"The slide model alone: {headline}")
+    with answer.container(horizontal=True):
+        st.metric(f"{task.title}: slide alone", f"{risk.slide:.1%}", width="content")
+        st.metric("History alone", f"{risk.history:.1%}", width="content")
+        st.metric("Both together", f"{risk.joint:.1%}", width="content")
+    answer.caption(
+        f"Joint risk by single tiles {risk.lowest:.1%} to {risk.highest:.1%}: means over the {risk.tiles} known tiles most "
+        f"probably cancerous. History up to visit {len(until)} of {len(visits)}; its own histology and treatment are hidden, "
+        "as they come after the slide."
+    )
+
+
+@st.cache_data(ttl=10, show_spinner=False, hash_funcs={Bundle: lambda bundle: bundle.sha256})
+def _scored_slides(bundle: Bundle) -> dict[str, SeenSlide]:
+    """The slides of the shelf that this bundle has scored, by hash."""
+    settings = get_settings()
+    return {
+        card.sha256: card
+        for card in recent(settings.shelf_dir, CHOICES_AT_MOST)
+        if (result_dir(settings.results_dir, card.sha256, bundle.sha256) / SUMMARY_NAME).is_file()
+    }
+
+
+def _named_slide(visits: pd.DataFrame, scored: dict[str, SeenSlide]) -> tuple[str, int]:
+    """The latest scored slide that a visit names, and that visit's place; empty where none does."""
+    for place in range(len(visits) - 1, -1, -1):
+        name = visits[SLIDE].iat[place]
+        if not isinstance(name, str):
+            continue
+        for sha, card in scored.items():
+            if name.lower() == sha or Path(name).name == card.path.name:
+                return sha, place
+    return NONE, 0
+
+
+@st.cache_data(
+    max_entries=20, show_spinner="Reading the slide's most telling tiles …",
+    hash_funcs={Bundle: lambda bundle: bundle.sha256, SeenSlide: lambda card: card.model_dump_json()},
+)  # fmt: skip
+def _embedded(card: SeenSlide, bundle: Bundle) -> tuple[str, NDArray[np.float32]]:
+    """What the slide model says of a scored slide, and the embeddings of its most telling tiles."""
+    slide = reopened(card)
+    score = desk().score(slide, bundle) or desk().score(slide, bundle, everywhere=True)
+    if score is None:
+        raise CervixError("The score of this slide cannot be read", action="Score it again on the page Slides.")
+    return score.summary.answer.headline, telling_embeddings(slide, score, bundle.session("slide"))

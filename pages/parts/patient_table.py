@@ -1,0 +1,134 @@
+"""From an upload to a table that can be scored: progress, problems by row, and a copy with the spellings put right."""
+
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from cervix.errors import PatientFileError
+from cervix.files import inert
+from cervix.patients.corrected import CorrectedCopy, corrected_copy
+from cervix.patients.reading import PatientTable
+from cervix.patients.visits import VisitTable, read_table
+from pages.parts.column_choice import offer_columns, with_chosen_columns
+from pages.parts.frame import kept
+
+PREVIEW_ROWS = 10
+CONTENT, ORIGINAL = "patients_table", "patients_original"
+
+
+def take_table(content: bytes, *, generated: bool) -> None:
+    """Make this the session's table."""
+    st.session_state[CONTENT] = content
+    st.session_state["patients_generated"] = generated
+    st.session_state.pop(ORIGINAL, None)
+
+
+def forget_table() -> None:
+    """Empty the session's desk."""
+    for name in (CONTENT, ORIGINAL, "patients_read", "patients_scores", "patients_cohort"):
+        st.session_state.pop(name, None)
+
+
+def read_or_stop() -> tuple[PatientTable | VisitTable, str]:
+    """The session's table and a key for what is made from it; stops the page where it cannot be read."""
+    strict = st.toggle("Stop at the first bad row instead of leaving bad rows out", key="patients_strict")
+    content = with_chosen_columns(st.session_state[CONTENT])
+    key = f"{hash(content)}-{strict}"
+    try:
+        table = kept("patients_read", key, partial(_read, content, strict=strict))
+    except PatientFileError as error:
+        st.error(str(error), icon=":material/table_view:")
+        _offer_corrected(content, strict=strict)
+        offer_columns(content)
+        st.stop()
+    for notice in table.notices:
+        st.info(notice)
+    _show_problems(table)
+    if any(problem.meant for problem in table.problems) or ORIGINAL in st.session_state:
+        _offer_corrected(content, strict=strict)
+    return table, key
+
+
+def _read(content: bytes, *, strict: bool) -> PatientTable | VisitTable:
+    bar = st.progress(0.0, "Reading the table …")
+    try:
+        return read_table(
+            content,
+            strict=strict,
+            on_progress=lambda done, total: bar.progress(done / total, f"Read {done:,} of {total:,} lines …"),
+        )
+    finally:
+        bar.empty()
+
+
+def show_preview(table: PatientTable | VisitTable) -> None:
+    """What became of the first rows."""
+    with st.expander("The first rows as they were read"):
+        st.dataframe(table.frame.head(PREVIEW_ROWS), key="patients_preview")
+
+
+def _show_problems(table: PatientTable | VisitTable) -> None:
+    """Which rows were left out and what each cell may hold."""
+    if not table.problems:
+        return
+    st.warning(f"{table.rows_left_out:,} rows were left out because of the cells listed here; all others are scored.")
+    with st.expander("Problems by row and column", expanded=True):
+        lines = pd.DataFrame(
+            {
+                "Row": [problem.row for problem in table.problems],
+                "Column": [problem.column for problem in table.problems],
+                "Found": [problem.value for problem in table.problems],
+                "Meant": [problem.meant for problem in table.problems],
+                "Accepted": [problem.accepted for problem in table.problems],
+            }
+        )
+        st.dataframe(
+            lines if lines["Meant"].any() else lines.drop(columns="Meant"),
+            hide_index=True,
+            height=min(38 + 35 * len(table.problems), 300),
+            key="patients_problems",
+        )
+        st.download_button(
+            "Download the problems (CSV)", lambda: inert(lines).to_csv(index=False).encode(), file_name="problems.csv",
+            mime="text/csv", icon=":material/download:", on_click="ignore", key="patients_problems_csv",
+        )  # fmt: skip
+
+
+def _offer_corrected(content: bytes, *, strict: bool) -> None:
+    """Put surely meant spellings right, here and as a file; and go back to the file as it came."""
+    if ORIGINAL in st.session_state:
+        st.success("This is the corrected copy of your file.", icon=":material/spellcheck:")
+        if st.button("Back to the file as it came", icon=":material/undo:", key="patients_uncorrected"):
+            take_table(st.session_state[ORIGINAL], generated=st.session_state["patients_generated"])
+            st.rerun()
+        return
+    try:
+        copy = kept("patients_corrected", (hash(content), strict), partial(corrected_copy, content))
+    except PatientFileError:
+        return  # what is wrong with it was said
+    if not copy.corrections:
+        return
+    said = [f"{one.column}: “{one.found[:40]}” → {one.put} ({one.cells:,}×)" for one in copy.corrections[:PREVIEW_ROWS]]
+    more = len(copy.corrections) - len(said)
+    with st.container(border=True):
+        st.markdown("**Spellings that can only mean one thing**")
+        st.text("\n".join(said) + (f"\nand {more:,} more" if more else ""))
+        with st.container(horizontal=True):
+            if st.button("Correct and read again", type="primary", icon=":material/spellcheck:", key="patients_correct"):
+                take_corrected(content, copy)
+                st.rerun()
+            st.download_button(
+                "Download the corrected copy (CSV)", copy.content, file_name="patients-corrected.csv", mime="text/csv",
+                icon=":material/download:", on_click="ignore", key="patients_corrected_csv",
+            )  # fmt: skip
+        if copy.dropped_columns:
+            st.caption(f"{len(copy.dropped_columns)} columns that look like personal data are not in the copy.")
+        if copy.lost_rows:
+            st.caption(f"{copy.lost_rows:,} rows that cannot be cut into cells are not in the copy.")
+
+
+def take_corrected(content: bytes, copy: CorrectedCopy) -> None:
+    """Read the corrected copy in place of the file."""
+    st.session_state[ORIGINAL] = content
+    st.session_state[CONTENT] = copy.content

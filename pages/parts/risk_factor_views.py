@@ -1,0 +1,143 @@
+"""The patient page for the risk-factor table: work-list and the list as files."""
+
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+from numpy import int64
+from numpy.typing import NDArray
+
+from cervix.bundle import Bundle, Model, ModelSession
+from cervix.evaluation.heldout import HeldOut
+from cervix.patients.cohort import explain_factors
+from cervix.patients.explanation import leading_factors
+from cervix.patients.fhir import fhir_json
+from cervix.patients.reading import PatientTable
+from cervix.patients.scoring import BIOPSY_TASK, score_patients
+from cervix.patients.vocabulary import PATIENT_ID
+from cervix.provenance import provenance_of
+from pages.parts.cohort_view import show_cohort
+from pages.parts.frame import kept
+from pages.parts.patient_views import download_scores, flag_words, held_out_auroc, show_counts
+from pages.parts.risk_factor_patient import ALIKE_BINS, show_patient
+from pages.parts.work_list import show_work_list
+
+MODELS = {"risk-factors": "Risk factors only", "risk-factors-with-tests": "With other tests"}
+ROW = "row"
+ORDERS = {
+    "Highest risk first": ("risk", False),
+    "Lowest risk first": ("risk", True),
+    "Least known first": ("known_share", True),
+    "As in the file": (ROW, True),
+}
+
+
+def show_risk_factor_desk(table: PatientTable, bundle: Bundle, key: str) -> None:
+    """Scores of a risk-factor table: how far to trust them, who comes first, and why."""
+    chosen = st.segmented_control(
+        "What the model is told",
+        list(MODELS),
+        default="risk-factors",
+        format_func=MODELS.__getitem__,
+        key="patients_model",
+        required=True,
+        help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
+    )
+    session = bundle.session(chosen or "risk-factors")
+    model = session.model
+    key = f"{key}-{bundle.sha256}-{model.id}"
+    scores = kept("patients_scores", key, partial(_scored, table, session))
+    show_counts(scores, f"risk ≥ {model.threshold(BIOPSY_TASK):.1%}", table.rows_left_out)
+    auroc = held_out_auroc(bundle, model)
+    st.info(
+        f"**{model.title}: held-out AUROC {auroc.value:.2f}** "
+        f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}; 0.5 is chance). "
+        f"{' '.join(model.limits)} No guideline action is shown: the outcome is not CIN3+."
+    )
+    scores = _flag_from(scores, bundle, model)
+    position = show_work_list(
+        scores.reset_index(names=ROW), ORDERS, partial(_listed, table, scores, session, bundle), COLUMN_CONFIG, key
+    )
+    if position is not None:
+        show_patient(table.frame.iloc[position], scores.iloc[position], bundle, session)
+    answered = ~scores["abstained"].to_numpy(bool)
+    show_cohort(
+        lambda tell: explain_factors(table.frame, answered, session, on_progress=tell), key,
+        "every known input, beside nothing known",
+    )  # fmt: skip
+    st.subheader("The whole list")
+    with st.container(horizontal=True):
+        download_scores(scores, bundle, model)
+        st.download_button(
+            "Download the scores (FHIR R5)",
+            lambda: fhir_json(scores, model, provenance_of(bundle, model.id)).encode(),
+            file_name="patient-risks.fhir.json",
+            mime="application/fhir+json",
+            icon=":material/download:",
+            on_click="ignore",
+            key="patients_fhir",
+        )
+
+
+COLUMN_CONFIG = {
+    "Row": st.column_config.NumberColumn(help="Line in the file, the header being line 1", format="%d"),
+    "Biopsy positive": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
+    "Seen at like risk": st.column_config.TextColumn(
+        help="95 % interval of the share of held-out patients in the same quarter of risk whose biopsy was positive"
+    ),
+    "Known": st.column_config.NumberColumn(format="%.0f %%", help="Share of the inputs that are known"),
+    "What weighs most": st.column_config.TextColumn(
+        help="The input whose hiding alone moves the risk most. No time course: the table has one row a patient.", width="large"
+    ),
+}
+
+
+def _scored(table: PatientTable, session: ModelSession) -> pd.DataFrame:
+    bar = st.progress(0.0, "Scoring …")
+    scores = score_patients(
+        table, session, on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,}")
+    )
+    bar.empty()
+    return scores
+
+
+def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFrame:
+    """Whom a threshold would flag, and what it does to patients the model never saw."""
+    task = model.derived_tasks[0]
+    usual = model.threshold(task.id)
+    percent = st.slider(
+        "Flag patients from this risk on (%)", 0.0, 50.0, round(100 * usual, 1), 0.1,
+        key=f"patients_threshold_{model.id}", help=f"{usual:.1%} is the bundle's own threshold",
+    )  # fmt: skip
+    threshold = percent / 100
+    flagged = ~scores["abstained"] & (scores["risk"] >= threshold)
+    sensitivity, specificity = HeldOut(bundle, model, task, threshold).operating_point()
+    st.caption(
+        f"**{int(flagged.sum()):,} of {int((~scores['abstained']).sum()):,} patients would be recalled.** Of held-out patients "
+        f"this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with a positive "
+        f"biopsy and leaves alone {specificity.value:.0%} ({specificity.low:.0%}–{specificity.high:.0%}) of those without."
+    )
+    return scores.assign(flagged=flagged)
+
+
+def _listed(
+    table: PatientTable, scores: pd.DataFrame, session: ModelSession, bundle: Bundle, positions: NDArray[int64]
+) -> pd.DataFrame:
+    ranked = scores.iloc[positions]
+    leading = leading_factors(table.frame.iloc[positions], session)
+    task = session.model.derived_tasks[0]
+    alike = HeldOut(bundle, session.model, task, 0.0).share_among_alike(ranked["risk"].to_numpy(), ALIKE_BINS)
+    shown = pd.DataFrame({"Row": ranked.index})
+    if PATIENT_ID in ranked:
+        shown["Patient"] = ranked[PATIENT_ID].to_numpy()
+    shown["Biopsy positive"] = ranked["risk"].to_numpy() * 100
+    shown["Seen at like risk"] = [
+        "–" if none else f"{share.low:.0%}–{share.high:.0%}" for none, share in zip(ranked["abstained"], alike, strict=True)
+    ]
+    shown["Flag"] = flag_words(ranked)
+    shown["What weighs most"] = [
+        "" if none else f"{one.change * 100:+.1f} points: {one.label} {one.found}"
+        for none, one in zip(ranked["abstained"], leading.itertuples(index=False), strict=True)
+    ]
+    shown["Known"] = ranked["known_share"].to_numpy() * 100
+    return shown
