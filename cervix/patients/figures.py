@@ -1,5 +1,8 @@
 """Plotly figures of one patient."""
 
+import textwrap
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -11,28 +14,44 @@ from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 
 RAISES, LOWERS = "#D55E00", "#0072B2"
 BARS_SHOWN = 12
+ROW_NAME_WIDTH = 24
 
 
 def contribution_figure(explanation: Explanation) -> go.Figure:
     """The largest contributions to one risk as bars: right raises it, left lowers it; the rest in one bar."""
-    labels, amounts = zip(*explanation.steps(BARS_SHOWN), strict=True) if len(explanation.contributions) else ((), ())
+    steps = explanation.steps(BARS_SHOWN)
+    labels, amounts = [label for label, _ in steps], [amount for _, amount in steps]
     figure = go.Figure(
         go.Bar(
             x=amounts,
-            y=labels,
+            y=list(range(len(labels))),
             orientation="h",
             marker_color=[RAISES if amount > 0 else LOWERS for amount in amounts],
             text=[f"{amount * 100:+.2f}" for amount in amounts],
             textposition="outside",
             cliponaxis=False,
-            hovertemplate="%{y}<br>%{x:+.4f} in risk<extra></extra>",
+            customdata=labels,
+            hovertemplate="%{customdata}<br>%{x:+.4f} in risk<extra></extra>",
         )
     )
     reach = max((abs(amount) for amount in amounts), default=0.01) * 1.35 or 0.01
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(title="Change in risk (percentage points on the bars)", range=[-reach, reach], tickformat=".1%")
-    figure.update_layout(height=90 + 28 * len(amounts), margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    _name_rows(figure, labels)
+    figure.update_xaxes(title="Change in risk (points on the bars)", range=[-reach, reach], tickformat="+.1%", nticks=5)
+    figure.update_layout(height=110 + 38 * len(amounts), margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure
+
+
+def _name_rows(figure: go.Figure, rows: Sequence[str]) -> None:
+    """Name rows 0, 1, … from above, each on at most two short lines, so that a phone has room for the bars."""
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))), ticktext=["<br>".join(_two_lines(row)) for row in rows],
+        autorange="reversed", automargin=True, tickfont={"size": 11},
+    )  # fmt: skip
+
+
+def _two_lines(row: str) -> list[str]:
+    lines = textwrap.wrap(row, ROW_NAME_WIDTH, break_on_hyphens=False)
+    return lines if len(lines) <= 2 else [lines[0], f"{lines[1][: ROW_NAME_WIDTH - 2]} …"]
 
 
 LANES = ("cytology", "hpv_result", "colposcopy", "histology", "treatment")
@@ -126,11 +145,12 @@ def waterfall_figure(
     reference: float, labels: list[str], contributions: NDArray[np.float64], risk: float, *, start: str
 ) -> go.Figure:
     """From the risk of ``start``, with nothing else known, step by step to the risk given."""
+    rows = [start, *labels, "Her risk"]
     figure = go.Figure(
         go.Waterfall(
             orientation="h",
             measure=["absolute", *["relative"] * len(labels), "total"],
-            y=[start, *labels, "Her risk"],
+            y=list(range(len(rows))),
             x=[reference, *contributions, 0.0],
             text=[f"{reference:.2%}", *(f"{amount * 100:+.2f}" for amount in contributions), f"{risk:.2%}"],
             textposition="outside",
@@ -139,10 +159,11 @@ def waterfall_figure(
             totals={"marker": {"color": "#5B6B73"}},
             connector={"line": {"color": "#C5D3D6"}},
             cliponaxis=False,
-            hovertemplate="%{y}<br>%{x:+.4f}<extra></extra>",
+            customdata=rows,
+            hovertemplate="%{customdata}<br>%{x:+.4f}<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(title="Risk (percentage points on the bars)", tickformat=".1%", rangemode="tozero")
-    figure.update_layout(height=110 + 30 * len(labels), margin={"l": 10, "r": 40, "t": 10, "b": 10}, showlegend=False)
+    _name_rows(figure, rows)
+    figure.update_xaxes(title="Risk (points on the bars)", tickformat=".0%", rangemode="tozero", nticks=5, tickangle=0)
+    figure.update_layout(height=130 + 38 * len(labels), margin={"l": 10, "r": 40, "t": 10, "b": 10}, showlegend=False)
     return figure

@@ -103,10 +103,9 @@ def _show_why(visits: pd.DataFrame, session: ModelSession) -> None:
     explained = explained_history(visits, session)
     telling = [index for index in range(len(visits)) if explained.contributions[index]]
     labels = [f"{visit_title(visits, index)}: {visit_words(visits, index)}" for index in telling]
-    short = [label if len(label) <= 48 else f"{label[:47]}…" for label in labels]
     st.write(summary_sentence(visits, explained, task.title))
     figure = waterfall_figure(
-        explained.reference_risk, short, explained.contributions[telling], explained.risk, start="Ages and dates alone"
+        explained.reference_risk, labels, explained.contributions[telling], explained.risk, start=REFERENCE
     )
     st.plotly_chart(figure, key="patients_waterfall", config=STILL_CHART)
     how = "over all combinations of visits" if explained.exact else "by permutations, as there are many visits"
