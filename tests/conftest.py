@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from cervix.bundle import Bundle, load_bundle
 from cervix.settings import PROJECT_ROOT, get_settings
@@ -63,6 +65,22 @@ def glass_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("glass") / "glass.tiff"
     noise = np.random.default_rng(0).normal(242, 1.5, size=(800, 900, 1))
     write_pyramid(path, np.repeat(noise, 3, axis=2).astype(np.uint8), 0.5)
+    return path
+
+
+@pytest.fixture(scope="session")
+def carcinoma_slide(data_dir: Path, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide of 4 x 4 real squamous-cell carcinoma tiles (lung) that the slide model never saw."""
+    folder = data_dir / "tiles/lc25000_lung"
+    index = pd.read_csv(folder / "index.csv")
+    held_out = pd.read_parquet(bundle.root / "slide/predictions.parquet")
+    paths = index[index["path"].isin(held_out["case"]) & (index["label"] == "lung_scc")]["path"].iloc[::4].head(16)
+    canvas = Image.new("RGB", (4 * 224, 4 * 224))
+    for place, name in enumerate(paths):
+        with Image.open(folder / name) as tile:
+            canvas.paste(tile, (place % 4 * 224, place // 4 * 224))
+    path = tmp_path_factory.mktemp("carcinoma") / "carcinoma.tiff"
+    write_pyramid(path, np.asarray(canvas), 0.5)
     return path
 
 

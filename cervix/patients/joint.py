@@ -11,6 +11,7 @@ from cervix.patients.history_scoring import histories_of, task_risk
 
 # What comes with or after the slide is not told to the history, in training and here.
 HIDDEN_AT_VISIT = ("histology", "treatment")
+EMBEDDING_SIZE = 512
 OUTPUTS = {"joint": "probabilities", "history": "history_probabilities", "slide": "slide_probabilities"}
 
 
@@ -21,9 +22,10 @@ class JointRisk:
     Attributes
     ----------
     joint, history, slide : float
-        From both, from the history alone, from the slide alone: means over the tiles that were read.
+        From both, from the history alone, from the slide alone: means over the tiles that were read. Without a tile only
+        the history says anything, and the others are NaN.
     lowest, highest : float
-        Of the joint risk, by single tiles.
+        Of the joint risk, by single tiles; NaN without one.
     tiles : int
     """
 
@@ -43,15 +45,11 @@ def joint_risk(visits: pd.DataFrame, embeddings: NDArray[np.float32], session: M
     visits : DataFrame
         Her rows of ``VisitTable.frame`` up to the visit the slide was taken at.
     embeddings : (n, 512)
-        Of single tiles, as the model learnt: a mean of them would be like no tile.
-
-    Raises
-    ------
-    ValueError
-        If there is no tile.
+        Of single tiles, as the model learnt: a mean of them would be like no tile. May be none.
     """
-    if not len(embeddings):
-        raise ValueError("no tile to read")
+    tiles = len(embeddings)
+    if not tiles:
+        embeddings = np.zeros((1, EMBEDDING_SIZE), np.float32)  # the history's own answer does not look at it
     last = np.arange(len(visits)) == len(visits) - 1
     told = visits.assign(**{name: visits[name].mask(last) for name in HIDDEN_AT_VISIT})
     histories = histories_of(told, session)
@@ -61,11 +59,13 @@ def joint_risk(visits: pd.DataFrame, embeddings: NDArray[np.float32], session: M
     risk = {
         name: task_risk(np.asarray(out[output], np.float32), session.model.classes, task) for name, output in OUTPUTS.items()
     }
+    if not tiles:
+        risk["joint"] = risk["slide"] = np.array([np.nan], np.float32)
     return JointRisk(
         joint=float(risk["joint"].mean()),
         history=float(risk["history"].mean()),
         slide=float(risk["slide"].mean()),
         lowest=float(risk["joint"].min()),
         highest=float(risk["joint"].max()),
-        tiles=len(embeddings),
+        tiles=tiles,
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cervix.bundle import Bundle
 from cervix.errors import CervixError
 from cervix.intake.shelf import SeenSlide, recent, thumbnail_path
-from cervix.patients.joint import joint_risk
+from cervix.patients.joint import JointRisk, joint_risk
 from cervix.patients.visit_vocabulary import SLIDE
 from cervix.settings import get_settings
 from cervix.slides.embedding import telling_embeddings
@@ -51,24 +51,29 @@ def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
     except CervixError as error:
         st.error(str(error), icon=":material/broken_image:")
         return
-    if not len(embeddings):
-        st.warning("No answer: the model knows none of this slide's tiles.")
-        return
-    risk = joint_risk(until, embeddings, session)
+    _show_side_by_side(joint_risk(until, embeddings, session), task.title, picked, headline)
+    told = (
+        f"History up to visit {len(until)} of {len(visits)}; its own histology and treatment are hidden, as they come after it."
+    )
+    st.caption(told)
+
+
+def _show_side_by_side(risk: JointRisk, title: str, sha256: str, headline: str) -> None:
     picture, answer = st.columns([1, 3])
-    thumbnail = thumbnail_path(get_settings().shelf_dir, picked)
+    thumbnail = thumbnail_path(get_settings().shelf_dir, sha256)
     if thumbnail.is_file():
         picture.image(str(thumbnail), width="stretch")
     picture.caption(f"The slide model alone: {headline}")
     with answer.container(horizontal=True):
-        st.metric(f"{task.title}: slide alone", f"{risk.slide:.1%}", width="content")
-        st.metric("History alone", f"{risk.history:.1%}", width="content")
-        st.metric("Both together", f"{risk.joint:.1%}", width="content")
-    answer.caption(
-        f"Joint risk by single tiles {risk.lowest:.1%} to {risk.highest:.1%}: means over the {risk.tiles} known tiles most "
-        f"probably cancerous. History up to visit {len(until)} of {len(visits)}; its own histology and treatment are hidden, "
-        "as they come after the slide."
-    )
+        for by, value in (("slide alone", risk.slide), ("history alone", risk.history), ("both together", risk.joint)):
+            st.metric(f"{title}: {by}", f"{value:.1%}" if risk.tiles or by == "history alone" else "no answer", width="content")
+    if risk.tiles:
+        answer.caption(
+            f"Joint risk by single tiles {risk.lowest:.1%} to {risk.highest:.1%}: means over the {risk.tiles} known tiles most "
+            "probably cancerous."
+        )
+    else:
+        answer.warning("The model knows none of this slide's tiles, so the image says nothing and nor do both together.")
 
 
 @st.cache_data(ttl=10, show_spinner=False, hash_funcs={Bundle: lambda bundle: bundle.sha256})

@@ -10,11 +10,13 @@ from fhir.resources.bundle import Bundle as FhirBundle
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
 from cervix.errors import PatientFileError
+from cervix.evaluation.metrics import Interval
+from cervix.patients.explanation import explain_patient
 from cervix.patients.fhir import fhir_json
 from cervix.patients.history_explanation import explain_history
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.reading import read_patients
-from cervix.patients.report import summary_sentence, write_patient_report
+from cervix.patients.report import summary_sentence, write_factor_report, write_patient_report
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.scoring import score_patients
 from cervix.patients.visit_sample import sample_visits_csv
@@ -104,3 +106,22 @@ def test_an_imagined_visit_is_scored_and_the_real_ones_stay_as_they_are(table: V
 def test_a_visit_that_cannot_be_is_refused(table: VisitTable, years: float, results: dict[str, str]) -> None:
     with pytest.raises(PatientFileError, match="The next visit"):
         with_next_visit(table.frame.iloc[:1], years, results)
+
+
+def test_the_report_of_a_risk_factor_patient_carries_what_is_known_why_and_the_limits(bundle: Bundle, tmp_path: Path) -> None:
+    session = bundle.session("risk-factors")
+    row = read_patients(sample_table_csv(5).encode()).frame.iloc[0]
+    explained = explain_patient(row, session)
+    path = tmp_path / "patient.pdf"
+    alike = Interval(0.25, 0.1, 0.4)
+    write_factor_report(row, explained, alike, session, provenance_of(bundle, "risk-factors"), path)
+    text = "\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
+    for said in (
+        RESEARCH_NOTICE, f"{explained.risk:.2%}", "25.0% (10.0% to 40.0%)", "Why (Shapley values of inputs)",
+        bundle.sha256[:10], session.model.limits[0][:30],
+    ):  # fmt: skip
+        assert said in text
+    write_factor_report(row, None, alike, session, provenance_of(bundle, "risk-factors"), path)
+    text = pypdf.PdfReader(path).pages[0].extract_text()
+    assert "too little is known" in text
+    assert "Why" not in text

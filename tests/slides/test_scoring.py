@@ -47,19 +47,8 @@ def test_the_real_slide_scores_and_an_unknown_tissue_is_not_answered(data_dir: P
     assert summary.provenance.provider == "CPU, int8"
 
 
-def test_real_carcinoma_tiles_pasted_into_a_slide_are_called(data_dir: Path, bundle: Bundle, tmp_path: Path) -> None:
-    import pandas as pd
-    from PIL import Image
-
-    index = pd.read_csv(data_dir / "tiles/lc25000_lung/index.csv")
-    held_out = pd.read_parquet(bundle.root / "slide/predictions.parquet")
-    paths = index[index["path"].isin(held_out["case"]) & (index["label"] == "lung_scc")]["path"].iloc[::4].head(16)
-    canvas = Image.new("RGB", (4 * 224, 4 * 224))
-    for place, path in enumerate(paths):
-        with Image.open(data_dir / "tiles/lc25000_lung" / path) as tile:
-            canvas.paste(tile, (place % 4 * 224, place // 4 * 224))
-    canvas.save(tmp_path / "scc.png")
-    answer = score_slide(open_slide(tmp_path / "scc.png", spacing_um_px=0.5), bundle).summary.answer
+def test_real_carcinoma_tiles_pasted_into_a_slide_are_called(carcinoma_slide: Path, bundle: Bundle) -> None:
+    answer = score_slide(open_slide(carcinoma_slide), bundle).summary.answer
     assert (answer.verdict, answer.headline) == ("cancer", "Squamous-cell carcinoma")
     assert answer.cancerous_share is not None
     assert answer.cancerous_share.low > 0.161
