@@ -6,9 +6,11 @@ Not one for the session: Playwright keeps an event loop running in the main thre
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.chromium import LAUNCH_OPTIONS, WAIT_MS, WIDTHS
+
+expect.set_options(timeout=WAIT_MS / 3)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,185 @@
+"""A gynaecologist's path through a real Chromium: a list with a misspelling in, an explained risk and its papers out."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pypdf
+import pytest
+from fhir.resources.bundle import Bundle as FhirBundle
+from playwright.sync_api import Locator, Page, expect
+
+from cervix import RESEARCH_NOTICE
+from cervix.patients.visit_sample import sample_visits_csv
+from tests.browser.chromium import WAIT_MS, needs_browser
+from tests.browser.server import free_port, running_app
+
+pytestmark = needs_browser
+# A row of the list and its header, and the middle of the column of boxes, in CSS px.
+ROW_PX, BOXES_PX = 35, 20
+SCROLLED_MS = 500
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def address(home: Path, carcinoma_slide: Path) -> Iterator[str]:
+    with running_app(home, free_port(), CERVIX_INBOX=str(carcinoma_slide.parent)) as started:
+        yield started
+
+
+def download(page: Page, label: str) -> Path:
+    with page.expect_download() as got:
+        page.get_by_role("button", name=label).click()
+    return Path(got.value.path())
+
+
+def metric(page: Page, label: str) -> Locator:
+    return page.get_by_test_id("stMetric").filter(has_text=label).first
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Pick from a list; a list that opens while the page still scrolls is closed again."""
+    box = page.get_by_role("combobox", name=label)
+    box.scroll_into_view_if_needed()
+    page.wait_for_timeout(SCROLLED_MS)
+    box.click()
+    page.get_by_role("option", name=option).first.click()
+
+
+def open_row(page: Page, row: int) -> None:
+    """Tick a row of the work-list, counted from 0; the table is a canvas and has no other handle."""
+    table = page.locator("[class*=st-key-patients_list_]").get_by_test_id("stDataFrame")
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": BOXES_PX, "y": (row + 1.5) * ROW_PX})
+
+
+def chosen_woman(page: Page) -> str:
+    heading = page.get_by_role("heading", name=re.compile(r"^SAMPLE-"))
+    heading.wait_for()
+    return heading.inner_text()
+
+
+def open_visits(page: Page, address: str, path: Path) -> None:
+    page.goto(f"{address}/patients")
+    page.locator("input[type=file]").set_input_files(path)
+    page.get_by_text("What the model would have said at each visit").wait_for()
+
+
+@pytest.fixture
+def visits(tmp_path: Path) -> Path:
+    path = tmp_path / "visits.csv"
+    path.write_text(sample_visits_csv(), encoding="utf-8")
+    return path
+
+
+def test_a_misspelt_code_is_found_corrected_and_its_row_scored(page: Page, address: str, tmp_path: Path) -> None:
+    path = tmp_path / "misspelt.csv"
+    path.write_text(sample_visits_csv().replace("NILM", "NLIM", 2), encoding="utf-8")
+    open_visits(page, address, path)
+    expect(page.get_by_text("2 rows were left out")).to_be_visible()
+    expect(page.get_by_text("NLIM” → NILM (2×)", exact=False)).to_be_visible()
+    copy = download(page, "Download the corrected copy (CSV)").read_text(encoding="utf-8")
+    assert copy.count("NILM") == sample_visits_csv().count("NILM")
+    page.get_by_role("button", name="Correct and read again").click()
+    expect(page.get_by_text("This is the corrected copy of your file.")).to_be_visible()
+    expect(page.get_by_text("rows were left out")).to_have_count(0)
+    expect(metric(page, "Rows left out")).to_contain_text("0")
+
+
+def test_a_list_is_ordered_a_woman_opened_explained_and_imagined(page: Page, address: str, visits: Path) -> None:
+    open_visits(page, address, visits)
+    expect(metric(page, "Patients scored")).to_contain_text("40")
+    expect(page.get_by_text("women would be recalled", exact=False)).to_be_visible()
+    highest = chosen_woman(page)
+    open_row(page, 2)
+    expect(page.get_by_role("heading", name=highest)).to_have_count(0)
+    third = chosen_woman(page)
+    choose(page, "Order", "Most visits first")
+    expect(page.get_by_role("heading", name=third)).to_have_count(0)
+
+    page.get_by_role("tab", name="Why her").click()
+    page.get_by_text("they add up to her risk exactly", exact=False).wait_for()
+    expect(page.get_by_text("for her ages and dates alone", exact=False)).to_be_visible()
+    page.get_by_role("tab", name="What if").click()
+    before = metric(page, "hypothetical").text_content() or ""
+    choose(page, "Cytology", "HSIL")
+    expect(metric(page, "hypothetical")).not_to_have_text(before)
+    page.get_by_role("button", name="Reset").click()
+    expect(metric(page, "hypothetical")).to_have_text(before)
+
+
+def test_the_whole_list_is_explained_on_request(page: Page, address: str, visits: Path) -> None:
+    open_visits(page, address, visits)
+    page.get_by_role("button", name="Explain the list").click()
+    page.get_by_text("How one input acts").wait_for()
+    expect(page.get_by_text("n = 39 of 39 patients", exact=False)).to_be_visible()
+    assert page.locator(".st-key-cohort_swarm .scatterlayer .trace").count() > 3
+
+
+def test_scores_report_and_fhir_of_visits_are_taken_away(page: Page, address: str, visits: Path) -> None:
+    open_visits(page, address, visits)
+    table = download(page, "Download the scores (CSV)").read_text(encoding="utf-8").splitlines()
+    assert len(table) == 41
+    assert "risk_cin3-5y" in table[0]
+    assert RESEARCH_NOTICE in table[1]
+    whole = FhirBundle.model_validate_json(download(page, "Download the scores (FHIR R5)").read_bytes())
+    assert len(whole.entry) == 40
+    page.get_by_role("tab", name="Guideline and export").click()
+    expect(page.get_by_text("At these risks the ladder says", exact=False)).to_be_visible()
+    one = FhirBundle.model_validate_json(download(page, "Her risk (FHIR R5)").read_bytes())
+    assert [entry.resource.subject.identifier.value for entry in one.entry] == [chosen_woman(page)]
+    report = pypdf.PdfReader(download(page, "Her page (PDF)")).pages[0].extract_text()
+    assert RESEARCH_NOTICE in report
+    assert "Why (Shapley values of visits)" in report
+
+
+def test_the_real_uci_table_has_a_factor_sheet_and_papers(page: Page, address: str, data_dir: Path) -> None:
+    page.goto(f"{address}/patients")
+    page.locator("input[type=file]").set_input_files(data_dir / "tables/uci_risk_factors_cervical_cancer.csv")
+    page.get_by_role("tab", name="Factor sheet").wait_for()
+    expect(metric(page, "Patients scored")).to_contain_text("858")
+    page.get_by_role("tab", name="Why her").click()
+    page.get_by_text("exactly additive to her risk").wait_for()
+    page.get_by_role("tab", name="What if").click()
+    choose(page, "Factors to change", "Age (years)")
+    page.keyboard.press("Escape")
+    expect(metric(page, "Biopsy positive, hypothetical")).to_be_visible()
+
+    table = download(page, "Download the scores (CSV)").read_text(encoding="utf-8").splitlines()
+    assert len(table) == 859
+    assert RESEARCH_NOTICE in table[1]
+    whole = FhirBundle.model_validate_json(download(page, "Download the scores (FHIR R5)").read_bytes())
+    assert len(whole.entry) == 858
+    page.get_by_role("tab", name="Export").click()
+    report = pypdf.PdfReader(download(page, "Her page (PDF)")).pages[0].extract_text()
+    assert RESEARCH_NOTICE in report
+    one = FhirBundle.model_validate_json(download(page, "Her risk (FHIR R5)").read_bytes())
+    assert len(one.entry) == 1
+
+
+def test_a_scored_slide_stands_beside_a_history(page: Page, address: str, visits: Path) -> None:
+    page.goto(f"{address}/slides")
+    page.get_by_text("Server folders").click()
+    page.get_by_role("button", name="Open slide").first.click()
+    page.get_by_role("button", name="Score this slide").click()
+    page.get_by_text("One tile, explained").wait_for(timeout=2 * WAIT_MS)
+    open_visits(page, address, visits)
+    page.get_by_role("tab", name="With a slide").click()
+    expect(page.get_by_text("made up", exact=False).first).to_be_visible()
+    choose(page, "Slide of her biopsy", "896 × 896 px")
+    for by in ("slide alone", "history alone", "both together"):
+        expect(metric(page, by)).to_contain_text("%")
+    expect(page.get_by_text("Joint risk by single tiles", exact=False)).to_be_visible()
+
+
+def test_no_pseudonym_or_file_name_reaches_the_log(home: Path, address: str) -> None:  # noqa: ARG001 - the app must have run
+    log = (home / "app.log").read_text(encoding="utf-8", errors="replace")
+    assert "Traceback" not in log
+    assert "uci_risk_factors" not in log
+    assert "misspelt" not in log
+    pseudonym = sample_visits_csv().splitlines()[1].split(",")[0]
+    assert pseudonym not in log
