@@ -204,7 +204,7 @@ def upload(runs: int) -> pd.DataFrame:
             headers = {"Upload-Offset": "0", "Upload-Length": str(UPLOAD_BYTES), "Upload-Name": "slide.svs",
                        "Content-Length": str(UPLOAD_BYTES)}  # fmt: skip
             start_mb = psutil.Process(process.pid).memory_info().rss / 1e6
-            with _watching(process.pid) as peak:
+            with watching(process.pid) as peak:
                 before = time.perf_counter()
                 whole, rest = divmod(UPLOAD_BYTES, len(block))
                 body = (block if part < whole else block[:rest] for part in range(whole + 1))
@@ -225,7 +225,7 @@ def upload(runs: int) -> pd.DataFrame:
 
 
 @contextmanager
-def _watching(pid: int) -> Iterator[Callable[[], float]]:
+def watching(pid: int) -> Iterator[Callable[[], float]]:
     """Watch a process; gives a function that tells its peak resident memory in MB."""
     watched, highest, ended = psutil.Process(pid), 0.0, Event()
 
@@ -267,7 +267,7 @@ def memory(runs: int) -> pd.DataFrame:
 def _command_line_peak_mb(path: Path, folder: Path) -> float:
     command = [sys.executable, "-m", "cervix", "slide", str(path), "--out", str(folder), "--device", "cpu"]
     process = subprocess.Popen(command, cwd=PROJECT_ROOT)
-    with _watching(process.pid) as peak:
+    with watching(process.pid) as peak:
         code = process.wait()
     if code != 0:
         raise SystemExit(f"the scorer ended with {code}")
@@ -281,7 +281,7 @@ def _server_peak_mb(inbox: Path, home: Path) -> float:
     from tests.browser.server import free_port, running_server
 
     port = free_port()
-    with running_server(home, port, CERVIX_INBOX=str(inbox)) as server, _watching(server.pid) as peak, sync_playwright() as web:
+    with running_server(home, port, CERVIX_INBOX=str(inbox)) as server, watching(server.pid) as peak, sync_playwright() as web:
         page = web.chromium.launch(**LAUNCH_OPTIONS).new_page()
         page.set_default_timeout(900_000)
         page.goto(f"http://127.0.0.1:{port}/slides")

@@ -205,9 +205,11 @@ def _sums(weights: NDArray[np.float32], values: NDArray[np.generic]) -> NDArray[
 @lru_cache(maxsize=8)
 def _draws(count: int, replicates: int) -> NDArray[np.uint8]:
     """How often each of ``count`` groups is drawn in each replicate: ``(replicates, count)``."""
-    drawn = np.random.default_rng(BOOTSTRAP_SEED).integers(count, size=(replicates, count))
-    counted = np.bincount((drawn + count * np.arange(replicates)[:, None]).ravel(), minlength=replicates * count)
-    return counted.reshape(replicates, count).astype(np.uint8)
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    drawn = np.empty((replicates, count), np.uint8)
+    for replicate in drawn:  # one at a time: all at once, fifty thousand groups would not fit the cache, nor a gigabyte
+        replicate[:] = np.bincount(rng.integers(count, size=count), minlength=count)
+    return drawn
 
 
 def _ranking_replicates(

@@ -1,6 +1,5 @@
 """What the model goes by in many patients: one Shapley value a patient and input."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
+from cervix.patients.csv_text import OnProgress
 from cervix.patients.explanation import explain_patient, value_words
 from cervix.patients.history_explanation import explain_results
 from cervix.patients.sequences import Histories
@@ -16,7 +16,6 @@ from cervix.patients.vocabulary import COLUMNS
 
 SEED = 0
 MOST_PATIENTS = 200
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """How each woman's risk came about, visit by visit, for a list of many: her course, and the step that moved it most."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
 from cervix.patients.history_scoring import task_risk
-from cervix.patients.report import visit_title
+from cervix.patients.report import visit_titles
 from cervix.patients.sequences import AGE, Histories
 from cervix.patients.visit_vocabulary import VISIT_COLUMNS
 
@@ -58,14 +59,20 @@ def courses(histories: Histories, women: NDArray[np.integer], session: ModelSess
     return found
 
 
-def step_words(course: Course, visits: pd.DataFrame) -> str:
-    """A course's largest step in words: by how many points the risk moved, on what, when.
+def steps_in_words(followed: Sequence[Course], visits: pd.DataFrame) -> list[str]:
+    """The largest step of each course in words: by how many points the risk moved, on what, when.
 
     Parameters
     ----------
-    visits : DataFrame
-        Her rows of ``VisitTable.frame``.
+    visits : DataFrame (courses,)
+        The rows of ``VisitTable.frame`` at which the steps were made, in the order of the courses.
     """
-    row = visits.iloc[course.step]
-    found = ", ".join(f"{VISIT_COLUMNS[name].label} {row[name]}" for name in TESTS if pd.notna(row[name])) or "no result"
-    return f"{course.change * 100:+.1f} points: {found} ({visit_title(visits, course.step)})"
+    found = [""] * len(visits)
+    for name in TESTS:
+        codes = visits[name].astype(object).to_numpy()
+        for row in np.flatnonzero(visits[name].notna().to_numpy()):
+            found[row] += f"{', ' if found[row] else ''}{VISIT_COLUMNS[name].label} {codes[row]}"
+    return [
+        f"{course.change * 100:+.1f} points: {words or 'no result'} ({title})"
+        for course, words, title in zip(followed, found, visit_titles(visits), strict=True)
+    ]

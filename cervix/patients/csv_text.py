@@ -2,11 +2,11 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from cervix.errors import PatientFileError
 
@@ -16,14 +16,14 @@ NOT_KNOWN = {"", "?", "na", "n/a", "nan", "null", "none"}
 SHOWN_VALUE_LENGTH = 40
 WHOLE_ROW = "(whole row)"
 PROBLEMS_KEPT_PER_COLUMN = 1_000
-RECORDS_A_BLOCK = 5_000
+# Fewer lists at once than wake the garbage collector, which would walk every cell read so far, again and again.
+RECORDS_A_BLOCK = 250
+BLOCKS_A_REPORT = 20
 EXPECTED = "a CSV file with a header: the UCI risk-factor table, or one row a visit"
 
 
-class OnProgress(Protocol):
-    """Told how many lines of a file are read."""
-
-    def __call__(self, done: int, total: int) -> None: ...
+OnProgress = Callable[[int, int], None]
+"""Told how many are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,9 @@ def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = No
     text, notices = _decode(_content(source))
     delimiter = _delimiter(text, notices)
     lines = list(io.StringIO(text, newline=""))
-    records = _records(lines, delimiter)
-    _, first = next(records, (1, None))
-    header = _without_trailing_blanks(first or [])
-    rows, problems = _whole_rows(records, len(header), partial(on_progress, total=len(lines)) if on_progress else None)
+    records = _records(text, lines, delimiter)
+    header = _without_trailing_blanks(next((cells or [] for _, cells in records if cells is None or _told(cells)), []))
+    rows, problems = _whole_rows(records, len(header), (lambda done: on_progress(done, len(lines))) if on_progress else None)
     if not rows.lines and not problems:
         raise PatientFileError("The table has a header and no patient", expected="at least one row", found="none")
     return TextTable(header, rows.lines, rows.columns, problems[:PROBLEMS_KEPT_PER_COLUMN], len(problems), notices, delimiter)
@@ -170,18 +169,19 @@ def _delimiter(text: str, notices: list[str]) -> str:
     return delimiter
 
 
-def _records(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
-    """Yield (first line, cells) of every record that is not blank; None for cells whose quotes do not close.
+def _records(text: str, lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
+    """Yield (first line, cells) of every record; None for cells whose quotes do not close.
 
     An open quote would swallow the rows below it. Its row alone is given up: reading goes on with the next line. A
     record over several lines that holds the delimiters of two rows is taken for one with an open quote.
     """
-    csv.field_size_limit(max(sum(map(len, lines)) + 1, csv.field_size_limit()))
-    if not any('"' in line for line in lines):
-        for number, cells in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
-            if "".join(cells).strip():
-                yield number, cells
-        return
+    csv.field_size_limit(max(len(text) + 1, csv.field_size_limit()))
+    if '"' not in text:
+        return enumerate(csv.reader(lines, delimiter=delimiter), start=1)
+    return _quoted_records(lines, delimiter)
+
+
+def _quoted_records(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
     start = width = 0
     while start < len(lines):
         first = start
@@ -192,8 +192,7 @@ def _records(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] 
                 if end - start > 1 and width > 1 and _delimiters(lines[start:end], delimiter) >= 2 * (width - 1):
                     raise csv.Error("a quoted cell ran into other rows")
                 width = width or len(cells)
-                if "".join(cells).strip():
-                    yield start + 1, cells
+                yield start + 1, cells
                 start = end
         except csv.Error:
             yield start + 1, None
@@ -208,44 +207,51 @@ def _without_trailing_blanks(header: list[str]) -> list[str]:
     return header[: max((position + 1 for position, cell in enumerate(header) if cell.strip()), default=0)]
 
 
+def _told(cells: list[str]) -> bool:
+    """Whether a record holds anything but blanks."""
+    return bool("".join(cells).strip())
+
+
+@dataclass
 class _Rows:
-    """Rows as they come, kept by column: half a million lists of cells would keep the garbage collector busy."""
+    """Rows kept by column."""
 
-    def __init__(self, width: int) -> None:
-        self.lines: list[int] = []
-        self.columns: list[list[str]] = [[] for _ in range(width)]
-        self._block: list[list[str]] = []
+    lines: list[int]
+    columns: list[list[str]]
 
-    def add(self, line: int, cells: list[str]) -> None:
-        self.lines.append(line)
-        self._block.append(cells)
-        if len(self._block) == RECORDS_A_BLOCK:
-            self.flush()
-
-    def flush(self) -> None:
+    def extend(self, lines: Iterable[int], records: Iterable[list[str]]) -> None:
+        self.lines.extend(lines)
         # A row may have blank cells beyond the header's width: zip ends with the columns.
-        for column, cells in zip(self.columns, zip(*self._block, strict=False), strict=False):
+        for column, cells in zip(self.columns, zip(*records, strict=False), strict=False):
             column.extend(cells)
-        self._block.clear()
 
 
 def _whole_rows(
     records: Iterator[tuple[int, list[str] | None]], width: int, on_progress: Callable[[int], None] | None
 ) -> tuple[_Rows, list[RowProblem]]:
-    """Rows of the header's width, blank cells beyond it dropped; the others as problems."""
-    rows = _Rows(width)
+    """Rows of the header's width, blank cells beyond it dropped; the others, if not blank, as problems."""
+    rows = _Rows([], [[] for _ in range(width)])
     problems: list[RowProblem] = []
-    for line, cells in records:
-        if on_progress and line % RECORDS_A_BLOCK == 0:
-            on_progress(line)
-        if cells is None:
-            problems.append(RowProblem(line, WHOLE_ROW, "a quote out of place", "quotes in pairs around a cell"))
-        elif len(cells) != width and (len(cells) < width or any(cell.strip() for cell in cells[width:])):
-            problems.append(RowProblem(line, WHOLE_ROW, f"{len(cells)} cells", f"{width} cells, as in the header"))
-        else:
-            rows.add(line, cells)
-    rows.flush()
+    blocks = iter(lambda: list(islice(records, RECORDS_A_BLOCK)), [])
+    for number, block in enumerate(blocks, start=1):
+        if on_progress and number % BLOCKS_A_REPORT == 0:
+            on_progress(block[-1][0])
+        if not all(cells and len(cells) == width and cells[0] for _, cells in block):
+            block = [record for record in block if _judged_whole(record, width, problems)]
+        if block:
+            rows.extend(*zip(*block, strict=True))
     return rows, problems
+
+
+def _judged_whole(record: tuple[int, list[str] | None], width: int, problems: list[RowProblem]) -> bool:
+    line, cells = record
+    if cells is None:
+        problems.append(RowProblem(line, WHOLE_ROW, "a quote out of place", "quotes in pairs around a cell"))
+    elif len(cells) == width or (len(cells) > width and not _told(cells[width:])):
+        return _told(cells)
+    elif _told(cells):
+        problems.append(RowProblem(line, WHOLE_ROW, f"{len(cells)} cells", f"{width} cells, as in the header"))
+    return False
 
 
 def written_text_table(header: Sequence[str], lines: Sequence[int], columns: Sequence[Sequence[str]]) -> bytes:

@@ -24,12 +24,18 @@ def histories_of(visits: pd.DataFrame, session: ModelSession) -> Histories:
 
 
 def score_visits(
-    table: VisitTable, session: ModelSession, *, on_progress: Callable[[int, int], None] | None = None
+    table: VisitTable,
+    session: ModelSession,
+    *,
+    histories: Histories | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Score every woman after her last visit. Pure.
 
     Parameters
     ----------
+    histories : Histories, optional
+        ``histories_of(table.frame, session)``, where it was made already.
     on_progress : callable, optional
         Called with (women done, women in all) after each batch.
 
@@ -41,7 +47,7 @@ def score_visits(
         first question; ``flagged`` at its threshold; ``results_known`` visits with a test result; ``abstained``. Where the
         model abstains, the risks are NaN.
     """
-    histories = histories_of(table.frame, session)
+    histories = histories_of(table.frame, session) if histories is None else histories
     women = len(histories)
     answers = answer_histories(histories, session, on_progress=on_progress)
     tasks = session.model.derived_tasks

@@ -18,10 +18,12 @@ from cervix.provenance import Provenance
 WORTH_SAYING = 5e-5
 
 
-def visit_title(visits: pd.DataFrame, position: int) -> str:
-    """A visit by its day, or by her age where it has none."""
-    day = visits[VISIT_DATE].dt.strftime("%Y-%m-%d").iat[position]
-    return day if isinstance(day, str) else f"age {visits[AGE].iat[position]:.0f}"
+def visit_titles(visits: pd.DataFrame) -> list[str]:
+    """Each visit by its day, or by her age where it has none."""
+    days = visits[VISIT_DATE].dt.strftime("%Y-%m-%d")
+    return [
+        f"age {age:.0f}" if pd.isna(day) else str(day) for day, age in zip(days.to_numpy(), visits[AGE].to_numpy(), strict=True)
+    ]
 
 
 def visit_words(visits: pd.DataFrame, position: int) -> str:
@@ -34,8 +36,9 @@ def summary_sentence(visits: pd.DataFrame, explained: HistoryExplanation, title:
     """The explanation in one sentence."""
     start = f"{title}: {explained.risk:.1%}, from {explained.reference_risk:.1%} for her ages and dates alone."
     order = abs(explained.contributions).argsort()[::-1]
+    titles = visit_titles(visits)
     parts = [
-        f"the visit of {visit_title(visits, index)} ({visit_words(visits, index)}) "
+        f"the visit of {titles[index]} ({visit_words(visits, index)}) "
         f"{'adds' if share > 0 else 'takes away'} {abs(share) * 100:.2f} points"
         for index in order[:2]
         if abs(share := explained.contributions[index]) >= WORTH_SAYING
@@ -76,13 +79,13 @@ def write_patient_report(
         fact_table(risks),
         text(ladder, "small"),
         text("Visits", "heading"),
-        fact_table([(visit_title(visits, index), visit_words(visits, index) or "no result") for index in range(len(visits))]),
+        fact_table([(title, visit_words(visits, index) or "no result") for index, title in enumerate(visit_titles(visits))]),
     ]
     if explained is not None:
         shares = [
-            (visit_title(visits, index), f"{explained.contributions[index] * 100:+.2f} points")
-            for index in range(len(visits))
-            if explained.contributions[index]
+            (title, f"{share * 100:+.2f} points")
+            for title, share in zip(visit_titles(visits), explained.contributions, strict=True)
+            if share
         ]
         story += [
             text("Why (Shapley values of visits)", "heading"),

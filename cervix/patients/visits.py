@@ -239,12 +239,15 @@ def _parsed(cells: dict[str, NDArray[np.object_]], problems: _Problems, today: d
     neither = dates.isna().to_numpy() & np.isnan(ages) & ~problems.bad
     problems.add(neither, VISIT_DATE, empty, "a date as 2024-05-31, or the age in years")
     data: dict[str, object] = {PATIENT_ID: ids.to_numpy(object), VISIT_DATE: dates.to_numpy(), AGE: ages}
-    codes = {column.name: _codes(cells.get(column.name, empty), column, problems) for column in CODE_COLUMNS}
+    codes = {
+        column.name: _codes(cells[column.name], column, problems) if column.name in cells else np.full(rows, -1, np.int64)
+        for column in CODE_COLUMNS
+    }
     if GENOTYPES in cells:
         _fold_genotypes(cells[GENOTYPES], codes, problems)
     for column in CODE_COLUMNS:
         data[column.name] = pd.Categorical.from_codes(codes[column.name], dtype=pd.CategoricalDtype(list(column.codes)))
-    data[SLIDE] = np.array([str(cell).strip()[:LONGEST_CELL] or None for cell in cells.get(SLIDE, empty)], object)
+    data[SLIDE] = [str(cell).strip()[:LONGEST_CELL] or None for cell in cells[SLIDE]] if SLIDE in cells else None
     return pd.DataFrame(data, index=pd.Index(problems.lines, name="row"))
 
 

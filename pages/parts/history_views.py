@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cervix.bundle import Bundle, Model, ModelSession
 from cervix.evaluation.heldout import HeldOut
 from cervix.patients.cohort import explain_histories
-from cervix.patients.courses import courses, step_words
+from cervix.patients.courses import courses, steps_in_words
 from cervix.patients.fhir import fhir_json
 from cervix.patients.history_scoring import histories_of, score_visits
 from cervix.patients.sequences import Histories
@@ -50,7 +50,11 @@ def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
     _show_trust(bundle, session.model)
     scores = _flag_from(scores, bundle, session.model)
     position = show_work_list(
-        scores, ORDERS, partial(_listed, scores, table.frame, histories, session), _columns(session.model), f"history_{key}"
+        scores,
+        ORDERS,
+        partial(_listed, scores, table.frame, histories, session),
+        _columns(session.model),
+        f"history_{key}_{bundle.sha256}",
     )
     if position is not None:
         show_woman(_visits_of(position, table.frame, histories), scores.iloc[position], bundle, session)
@@ -76,11 +80,13 @@ def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
 
 def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.DataFrame]:
     bar = st.progress(0.0, "Scoring …")
+    histories = histories_of(table.frame, session)
     scores = score_visits(
-        table, session, on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,} women")
-    )
+        table, session, histories=histories,
+        on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,} women"),
+    )  # fmt: skip
     bar.empty()
-    return histories_of(table.frame, session), scores
+    return histories, scores
 
 
 def _visits_of(position: int, visits: pd.DataFrame, histories: Histories) -> pd.DataFrame:
@@ -123,6 +129,7 @@ def _listed(
     """The rows of the work-list."""
     ranked = scores.iloc[positions]
     followed = courses(histories, positions, session)
+    moved = steps_in_words(followed, visits.iloc[histories.first[positions] + [course.step for course in followed]])
     return pd.DataFrame(
         {
             "Patient": ranked[PATIENT_ID].to_numpy(),
@@ -134,8 +141,7 @@ def _listed(
             "Flag": flag_words(ranked),
             "Course": [np.minimum(course.risk, COURSE_CUT) * 100 for course in followed],
             "What moved it most": [
-                "" if abstained else step_words(course, _visits_of(position, visits, histories))
-                for abstained, course, position in zip(ranked["abstained"], followed, positions, strict=True)
+                "" if abstained else words for abstained, words in zip(ranked["abstained"], moved, strict=True)
             ],
             "CIN3+ in 5 years": ranked[LATER].to_numpy() * 100,
             "Last visit": pd.to_datetime(ranked["last_visit"]).dt.date.to_numpy(),

@@ -13,7 +13,7 @@ from cervix.patients.figures import course_figure, waterfall_figure
 from cervix.patients.guideline import FIVE_YEAR_TASK, IMMEDIATE_TASK, SOURCE, rung_of, why_no_ladder
 from cervix.patients.history_explanation import HistoryExplanation, explain_history, explain_visit
 from cervix.patients.history_scoring import histories_of, member_band, score_visits, trajectory
-from cervix.patients.report import summary_sentence, visit_title, visit_words, write_patient_report
+from cervix.patients.report import summary_sentence, visit_titles, visit_words, write_patient_report
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_COLUMNS, VISIT_DATE
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
@@ -102,7 +102,8 @@ def _show_why(visits: pd.DataFrame, session: ModelSession) -> None:
     task = session.model.derived_tasks[0]
     explained = explained_history(visits, session)
     telling = [index for index in range(len(visits)) if explained.contributions[index]]
-    labels = [f"{visit_title(visits, index)}: {visit_words(visits, index)}" for index in telling]
+    titles = visit_titles(visits)
+    labels = [f"{titles[index]}: {visit_words(visits, index)}" for index in telling]
     st.write(summary_sentence(visits, explained, task.title))
     figure = waterfall_figure(
         explained.reference_risk, labels, explained.contributions[telling], explained.risk, start=REFERENCE

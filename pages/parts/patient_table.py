@@ -26,7 +26,15 @@ def take_table(content: bytes, *, generated: bool) -> None:
 
 def forget_table() -> None:
     """Empty the session's desk."""
-    for name in (CONTENT, ORIGINAL, "patients_read", "patients_scores", "patients_cohort"):
+    for name in (
+        CONTENT,
+        ORIGINAL,
+        "patients_read",
+        "patients_scores",
+        "patients_ranked",
+        "patients_listed",
+        "patients_cohort",
+    ):
         st.session_state.pop(name, None)
 
 

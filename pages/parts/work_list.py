@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from cervix.patients.vocabulary import PATIENT_ID
+from pages.parts.frame import kept
 
 ROWS_SHOWN = 500
 EVERYONE, ABOVE, UNANSWERED = "Everyone", "Above the threshold", "No answer"
@@ -32,6 +34,8 @@ def show_work_list(
         Title of an order -> column of ``scores`` and whether its smallest value comes first.
     table_of : callable
         From positions in ``scores`` to the rows as they are shown: called for at most ``ROWS_SHOWN``.
+    key : str
+        Of the table and the model that scored it.
     """
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = ""
@@ -41,17 +45,16 @@ def show_work_list(
         by = st.selectbox("Order", list(orders), key=f"patients_order_{'-'.join(orders)}", width=230)
     column, ascending = orders[by]
     wanted = _wanted(scores, text, whom)
-    ranked = scores[column].reset_index(drop=True)[wanted].sort_values(
-        ascending=ascending, na_position="last", kind="stable"
-    )  # fmt: skip
-    positions = ranked.index.to_numpy(np.int64)[:ROWS_SHOWN]
+    ranked = kept("patients_ranked", (key, by), partial(_ranked, scores[column], ascending=ascending))
+    positions = ranked[wanted[ranked]][:ROWS_SHOWN]
     if not len(positions):
         st.info("Nobody fits. Empty the search or show everyone.")
         return None
     # The rows' place is what a selection names: another list must not inherit it.
     listed = hashlib.blake2b(positions.tobytes(), digest_size=8).hexdigest()
+    flags = scores["flagged"].to_numpy(bool)[positions].tobytes()
     event = st.dataframe(
-        table_of(positions),
+        kept("patients_listed", (key, listed, flags), partial(table_of, positions)),
         hide_index=True,
         height=min(38 + 35 * len(positions), SHOWN_HEIGHT),
         on_select="rerun",
@@ -64,6 +67,12 @@ def show_work_list(
         st.caption(f"The first {len(positions):,} of {int(wanted.sum()):,} in this order; narrow the list to see others.")
     picked = event.selection.rows
     return int(positions[picked[0] if picked and picked[0] < len(positions) else 0])
+
+
+def _ranked(column: pd.Series, *, ascending: bool) -> NDArray[np.int64]:
+    """Every position, in the order of a column; those without a value last."""
+    order = column.reset_index(drop=True).sort_values(ascending=ascending, na_position="last", kind="stable")
+    return order.index.to_numpy(np.int64)
 
 
 def _wanted(scores: pd.DataFrame, text: str, whom: str | None) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cervix.bundle import Bundle, ModelSession
-from cervix.patients.courses import courses, step_words
+from cervix.patients.courses import courses, steps_in_words
 from cervix.patients.history_scoring import histories_of, trajectory
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
@@ -33,7 +33,7 @@ def test_the_step_is_the_visit_that_moved_the_risk_most_and_is_said_in_words(ses
     [course] = courses(histories_of(frame, session), np.array([0]), session)
     assert course.step == 2
     assert course.change == pytest.approx(float(course.risk[2] - course.risk[1]), abs=1e-6)
-    words = step_words(course, frame)
+    [words] = steps_in_words([course], frame.iloc[[course.step]])
     assert words.startswith("+")
     assert "HSIL" in words
     assert "2021-01-01" in words
