@@ -49,15 +49,11 @@ def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
     show_counts(scores, f"{task.title}: ≥ {session.model.threshold(task.id):.1%}", table.rows_left_out)
     _show_trust(bundle, session.model)
     scores = _flag_from(scores, bundle, session.model)
-    position = show_work_list(
-        scores,
-        ORDERS,
-        partial(_listed, scores, table.frame, histories, session),
-        _columns(session.model),
+    show_work_list(
+        scores, ORDERS, partial(_listed, scores, table.frame, histories, session), _columns(session.model),
         f"history_{key}_{bundle.sha256}",
-    )
-    if position is not None:
-        show_woman(_visits_of(position, table.frame, histories), scores.iloc[position], bundle, session)
+        lambda at: show_woman(_visits_of(at, table.frame, histories), scores.iloc[at], bundle, session),
+    )  # fmt: skip
     answered = ~scores["abstained"].to_numpy(bool)
     show_cohort(
         lambda tell: explain_histories(table.frame, histories, answered, session, on_progress=tell),

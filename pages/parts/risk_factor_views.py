@@ -55,11 +55,10 @@ def show_risk_factor_desk(table: PatientTable, bundle: Bundle, key: str) -> None
         f"{' '.join(model.limits)} No guideline action is shown: the outcome is not CIN3+."
     )
     scores = _flag_from(scores, bundle, model)
-    position = show_work_list(
-        scores.reset_index(names=ROW), ORDERS, partial(_listed, table, scores, session, bundle), COLUMN_CONFIG, key
-    )
-    if position is not None:
-        show_patient(table.frame.iloc[position], scores.iloc[position], bundle, session)
+    show_work_list(
+        scores.reset_index(names=ROW), ORDERS, partial(_listed, table, scores, session, bundle), COLUMN_CONFIG, key,
+        lambda at: show_patient(table.frame.iloc[at], scores.iloc[at], bundle, session),
+    )  # fmt: skip
     answered = ~scores["abstained"].to_numpy(bool)
     show_cohort(
         lambda tell: explain_factors(table.frame, answered, session, on_progress=tell), key,

@@ -17,14 +17,16 @@ EVERYONE, ABOVE, UNANSWERED = "Everyone", "Above the threshold", "No answer"
 SHOWN_HEIGHT = 480
 
 
+@st.fragment
 def show_work_list(
     scores: pd.DataFrame,
     orders: Mapping[str, tuple[str, bool]],
     table_of: Callable[[NDArray[np.int64]], pd.DataFrame],
     column_config: Mapping[str, object],
     key: str,
-) -> int | None:
-    """Show the list and return the position in ``scores`` of the patient chosen, the first unless another is.
+    show_one: Callable[[int], None],
+) -> None:
+    """Show the list, and under it the patient chosen, the first unless another is.
 
     Parameters
     ----------
@@ -36,6 +38,8 @@ def show_work_list(
         From positions in ``scores`` to the rows as they are shown: called for at most ``ROWS_SHOWN``.
     key : str
         Of the table and the model that scored it.
+    show_one : callable
+        Draws the patient at a position in ``scores``.
     """
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = ""
@@ -49,7 +53,7 @@ def show_work_list(
     positions = ranked[wanted[ranked]][:ROWS_SHOWN]
     if not len(positions):
         st.info("Nobody fits. Empty the search or show everyone.")
-        return None
+        return
     # The rows' place is what a selection names: another list must not inherit it.
     listed = hashlib.blake2b(positions.tobytes(), digest_size=8).hexdigest()
     flags = scores["flagged"].to_numpy(bool)[positions].tobytes()
@@ -66,7 +70,7 @@ def show_work_list(
     if more:
         st.caption(f"The first {len(positions):,} of {int(wanted.sum()):,} in this order; narrow the list to see others.")
     picked = event.selection.rows
-    return int(positions[picked[0] if picked and picked[0] < len(positions) else 0])
+    show_one(int(positions[picked[0] if picked and picked[0] < len(positions) else 0]))
 
 
 def _ranked(column: pd.Series, *, ascending: bool) -> NDArray[np.int64]:
