@@ -55,7 +55,7 @@ def importance_figure(cohort: CohortExplanation) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(title="Mean change in risk, either way (points on the bars)", tickformat=".1%", rangemode="tozero")
+    figure.update_xaxes(title="Mean size of the change (points)", tickformat=".1%", rangemode="tozero")
     figure.update_layout(height=110 + 34 * len(importance), margin={"l": 10, "r": 40, "t": 10, "b": 10})
     return figure
 

@@ -21,6 +21,7 @@ from cervix.patients.what_if import LATEST_YEARS, with_next_visit
 from cervix.provenance import provenance_of
 from pages.parts.frame import STILL_CHART
 from pages.parts.history_slide import show_slide_beside
+from pages.parts.patient_views import show_hypothetical
 
 VIEWS = ("Course", "Why her", "What if", "With a slide", "Guideline and export")
 REFERENCE = "Ages and dates alone"
@@ -146,14 +147,7 @@ def _show_what_if(visits: pd.DataFrame, scores: pd.Series, session: ModelSession
     after = score_visits(VisitTable(imagined, [], 0, []), session).iloc[0]
     with st.container(horizontal=True):
         for task in session.model.derived_tasks:
-            now, then = float(scores[f"risk_{task.id}"]), float(after[f"risk_{task.id}"])
-            st.metric(
-                f"{task.title}, hypothetical",
-                f"{then:.2%}",
-                f"{(then - now) * 100:+.2f} points",
-                delta_color="inverse",
-                width="content",
-            )
+            show_hypothetical(task.title, float(after[f"risk_{task.id}"]), float(scores[f"risk_{task.id}"]))
     st.caption("Beside her risk after the last visit that did take place.")
 
 

@@ -48,3 +48,12 @@ def download_scores(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
         on_click="ignore",
         key="patients_download",
     )
+
+
+def show_hypothetical(title: str, then: float, now: float | None) -> None:
+    """A risk that was imagined, and by how many points it lies from the real one, where there is one."""
+    moved = None if now is None else round((then - now) * 100, 2)
+    st.metric(
+        f"{title}, hypothetical", f"{then:.2%}", None if moved is None else f"{moved:+.2f} points" if moved else "unchanged",
+        delta_color="inverse" if moved else "off", delta_arrow="auto" if moved else "off", width="content",
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from cervix.patients.scoring import feature_array, feature_names
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.provenance import provenance_of
 from pages.parts.frame import STILL_CHART
+from pages.parts.patient_views import show_hypothetical
 
 VIEWS = ("Factor sheet", "Why her", "What if", "Export")
 GROUP_TITLES = {
@@ -119,11 +120,7 @@ def _show_what_if(row: pd.Series, scores: pd.Series, session: ModelSession) -> N
     if float(out["known_share"][0]) < session.model.abstention_limit("known_share"):
         st.warning("No answer: too little would be known.")
         return
-    then, now = float(out["risk"][0]), float(scores["risk"])
-    st.metric(
-        "Biopsy positive, hypothetical", f"{then:.2%}",
-        None if scores["abstained"] else f"{(then - now) * 100:+.2f} points", delta_color="inverse", width="content",
-    )  # fmt: skip
+    show_hypothetical("Biopsy positive", float(out["risk"][0]), None if scores["abstained"] else float(scores["risk"]))
     st.caption("Beside her risk as the table has her. The model was not taught what changing a factor does to a woman.")
 
 
@@ -137,6 +134,7 @@ def _changed(name: str, value: float) -> float:
         return answers[picked]
     number = st.number_input(
         column.label, column.low, column.high, None if np.isnan(value) else value, 1.0,
+        format="%g",
         key=f"factor_{name}", width=220, placeholder=NOT_KNOWN,
     )  # fmt: skip
     return np.nan if number is None else float(number)
