@@ -11,13 +11,11 @@ from cervix.bundle import Bundle, Model, ModelSession
 from cervix.evaluation.heldout import HeldOut
 from cervix.patients.cohort import explain_histories
 from cervix.patients.courses import courses, steps_in_words
-from cervix.patients.fhir import fhir_json
 from cervix.patients.history_scoring import histories_of, score_visits
 from cervix.patients.sequences import Histories
 from cervix.patients.visit_vocabulary import AGE
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
-from cervix.provenance import provenance_of
 from pages.parts.cohort_view import show_cohort
 from pages.parts.frame import kept
 from pages.parts.history_woman import show_woman
@@ -60,18 +58,7 @@ def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
         f"{key}-{bundle.sha256}",
         "the kinds of result, each over all of a woman's visits; her ages and dates are always known",
     )
-    st.subheader("The whole list")
-    with st.container(horizontal=True):
-        download_scores(scores, bundle, session.model)
-        st.download_button(
-            "Download the scores (FHIR R5)",
-            lambda: fhir_json(scores, session.model, provenance_of(bundle, session.model.id)).encode(),
-            file_name="patient-risks.fhir.json",
-            mime="application/fhir+json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="patients_fhir",
-        )
+    download_scores(scores, bundle, session.model)
 
 
 def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.DataFrame]:

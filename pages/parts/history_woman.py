@@ -1,6 +1,5 @@
 """One woman of a visit table: her course, why her risk is what it is, what would change it, what to take away."""
 
-import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +7,6 @@ import streamlit as st
 
 from cervix.bundle import Bundle, ModelSession
 from cervix.errors import PatientFileError
-from cervix.patients.fhir import fhir_json
 from cervix.patients.figures import course_figure, waterfall_figure
 from cervix.patients.guideline import FIVE_YEAR_TASK, IMMEDIATE_TASK, SOURCE, rung_of, why_no_ladder
 from cervix.patients.history_explanation import HistoryExplanation, explain_history, explain_visit
@@ -21,7 +19,7 @@ from cervix.patients.what_if import LATEST_YEARS, with_next_visit
 from cervix.provenance import provenance_of
 from pages.parts.frame import STILL_CHART
 from pages.parts.history_slide import show_slide_beside
-from pages.parts.patient_views import show_hypothetical
+from pages.parts.patient_views import download_one, show_hypothetical
 
 VIEWS = ("Course", "Why her", "What if", "With a slide", "Guideline and export")
 REFERENCE = "Ages and dates alone"
@@ -177,25 +175,9 @@ def _show_ladder(visits: pd.DataFrame, scores: pd.Series, session: ModelSession)
 def _show_exports(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session: ModelSession) -> None:
     origin = provenance_of(bundle, session.model.id)
 
-    def report() -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "patient.pdf"
-            # Not from the session's cache, which a download does not have.
-            explained = explain_history(visits, session, session.model.derived_tasks[0].id)
-            write_patient_report(visits, scores, explained, session, origin, _ladder_words(visits, scores, session), path)
-            return path.read_bytes()
+    def write_report(path: Path) -> None:
+        # Not from the session's cache, which a download does not have.
+        explained = explain_history(visits, session, session.model.derived_tasks[0].id)
+        write_patient_report(visits, scores, explained, session, origin, _ladder_words(visits, scores, session), path)
 
-    with st.container(horizontal=True):
-        st.download_button(
-            "Her page (PDF)", report, file_name="patient-report.pdf", mime="application/pdf",
-            icon=":material/download:", on_click="ignore", key="patient_pdf",
-        )  # fmt: skip
-        st.download_button(
-            "Her risk (FHIR R5)",
-            lambda: fhir_json(scores.to_frame().T, session.model, origin).encode(),
-            file_name="patient-risk.fhir.json",
-            mime="application/fhir+json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="patient_fhir",
-        )
+    download_one(scores, session.model, origin, write_report)

@@ -1,5 +1,9 @@
 """What the desks of both formats show alike: how far to trust a model, counts, flags, the scores as a file."""
 
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
@@ -7,7 +11,8 @@ from cervix.bundle import Bundle, Model
 from cervix.evaluation.heldout import HeldOut
 from cervix.evaluation.metrics import Interval
 from cervix.files import inert
-from cervix.provenance import provenance_of
+from cervix.patients.fhir import fhir_json
+from cervix.provenance import Provenance, provenance_of
 from pages.parts.frame import show_metrics
 
 
@@ -38,16 +43,52 @@ def flag_words(scores: pd.DataFrame) -> list[str]:
 
 
 def download_scores(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
-    """The scores as CSV, with provenance in every row."""
-    st.download_button(
-        "Download the scores (CSV)",
-        lambda: inert(provenance_of(bundle, model.id).stamp(scores.reset_index())).to_csv(index=False).encode(),
-        file_name="patient-scores.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key="patients_download",
-    )
+    """The whole list as CSV and FHIR, with provenance in every row and resource."""
+    st.subheader("The whole list")
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download the scores (CSV)",
+            lambda: inert(provenance_of(bundle, model.id).stamp(scores.reset_index())).to_csv(index=False).encode(),
+            file_name="patient-scores.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="patients_download",
+        )
+        st.download_button(
+            "Download the scores (FHIR R5)",
+            lambda: fhir_json(scores, model, provenance_of(bundle, model.id)).encode(),
+            file_name="patient-risks.fhir.json",
+            mime="application/fhir+json",
+            icon=":material/download:",
+            on_click="ignore",
+            key="patients_fhir",
+        )
+
+
+def download_one(scores: pd.Series, model: Model, origin: Provenance, write_report: Callable[[Path], None]) -> None:
+    """One patient's page as PDF and her risk as FHIR."""
+
+    def report() -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "patient.pdf"
+            write_report(path)
+            return path.read_bytes()
+
+    with st.container(horizontal=True):
+        st.download_button(
+            "Her page (PDF)", report, file_name="patient-report.pdf", mime="application/pdf",
+            icon=":material/download:", on_click="ignore", key="patient_pdf",
+        )  # fmt: skip
+        st.download_button(
+            "Her risk (FHIR R5)",
+            lambda: fhir_json(scores.to_frame().T, model, origin).encode(),
+            file_name="patient-risk.fhir.json",
+            mime="application/fhir+json",
+            icon=":material/download:",
+            on_click="ignore",
+            key="patient_fhir",
+        )
 
 
 def show_hypothetical(title: str, then: float, now: float | None) -> None:

@@ -1,6 +1,5 @@
 """One patient of the risk-factor table: what is known of her, why her risk, what would change it, what to take away."""
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,13 @@ import streamlit as st
 from cervix.bundle import Bundle, ModelSession
 from cervix.evaluation.heldout import HeldOut
 from cervix.patients.explanation import explain_patient, value_words
-from cervix.patients.fhir import fhir_json
 from cervix.patients.figures import contribution_figure, waterfall_figure
 from cervix.patients.report import write_factor_report
 from cervix.patients.scoring import feature_array, feature_names
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.provenance import provenance_of
 from pages.parts.frame import STILL_CHART
-from pages.parts.patient_views import show_hypothetical
+from pages.parts.patient_views import download_one, show_hypothetical
 
 VIEWS = ("Factor sheet", "Why her", "What if", "Export")
 GROUP_TITLES = {
@@ -146,25 +144,9 @@ def _show_exports(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Mo
         np.array([scores["risk"]]), ALIKE_BINS
     )[0]
 
-    def report() -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "patient.pdf"
-            explained = None if scores["abstained"] else explain_patient(row, session)
-            write_factor_report(row, explained, alike, session, origin, path)
-            return path.read_bytes()
+    def write_report(path: Path) -> None:
+        explained = None if scores["abstained"] else explain_patient(row, session)
+        write_factor_report(row, explained, alike, session, origin, path)
 
-    with st.container(horizontal=True):
-        st.download_button(
-            "Her page (PDF)", report, file_name="patient-report.pdf", mime="application/pdf",
-            icon=":material/download:", on_click="ignore", key="patient_pdf",
-        )  # fmt: skip
-        st.download_button(
-            "Her risk (FHIR R5)",
-            lambda: fhir_json(scores.to_frame().T, session.model, origin).encode(),
-            file_name="patient-risk.fhir.json",
-            mime="application/fhir+json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="patient_fhir",
-        )
+    download_one(scores, session.model, origin, write_report)
     st.caption("No guideline action is part of them: the outcome is not CIN3+.")

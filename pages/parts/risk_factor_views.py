@@ -11,11 +11,9 @@ from cervix.bundle import Bundle, Model, ModelSession
 from cervix.evaluation.heldout import HeldOut
 from cervix.patients.cohort import explain_factors
 from cervix.patients.explanation import leading_factors
-from cervix.patients.fhir import fhir_json
 from cervix.patients.reading import PatientTable
 from cervix.patients.scoring import BIOPSY_TASK, score_patients
 from cervix.patients.vocabulary import PATIENT_ID
-from cervix.provenance import provenance_of
 from pages.parts.cohort_view import show_cohort
 from pages.parts.frame import kept
 from pages.parts.patient_views import download_scores, flag_words, held_out_auroc, show_counts
@@ -64,18 +62,7 @@ def show_risk_factor_desk(table: PatientTable, bundle: Bundle, key: str) -> None
         lambda tell: explain_factors(table.frame, answered, session, on_progress=tell), key,
         "every known input, beside nothing known",
     )  # fmt: skip
-    st.subheader("The whole list")
-    with st.container(horizontal=True):
-        download_scores(scores, bundle, model)
-        st.download_button(
-            "Download the scores (FHIR R5)",
-            lambda: fhir_json(scores, model, provenance_of(bundle, model.id)).encode(),
-            file_name="patient-risks.fhir.json",
-            mime="application/fhir+json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="patients_fhir",
-        )
+    download_scores(scores, bundle, model)
 
 
 COLUMN_CONFIG = {
