@@ -11,7 +11,8 @@ import pandas as pd
 
 from benchmarks import patients, slides
 from cervix.bundle import load_bundle
-from cervix.evaluation.heldout import load_predictions, task_scores
+from cervix.evaluation.heldout import load_predictions
+from cervix.evaluation.questions import task_scores
 from cervix.settings import get_settings
 
 START_LIMIT_S = 6.0

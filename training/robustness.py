@@ -10,8 +10,8 @@ from scipy.ndimage import rotate
 
 from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.comparison import percent
-from cervix.evaluation.heldout import task_scores
 from cervix.evaluation.metrics import wilson_interval
+from cervix.evaluation.questions import task_scores
 from training.data.augment import Tile, blurred, recoloured, recompressed, rescaled, restained, turned
 from training.data.strange import NOT_HISTOLOGY, StrangeTiles
 from training.manifest_parts import add_probabilities

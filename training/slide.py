@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cervix.evaluation.heldout import task_scores
+from cervix.evaluation.questions import task_scores
 from training.activations import cached_activations
 from training.calibrate import fit_opinion_weights, log_loss
 from training.data.splits import SPLITS, check_no_near_duplicates, grouped_split

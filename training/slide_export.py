@@ -16,8 +16,8 @@ from cervix.bundle.manifest import SlideRule, TensorSpec, Variant, VariantDiffer
 from cervix.bundle.sessions import Arrays
 from cervix.errors import CervixError
 from cervix.evaluation.comparison import LOWER_IS_BETTER, METRIC_TITLES, decimal
-from cervix.evaluation.heldout import task_scores
 from cervix.evaluation.metrics import wilson_interval
+from cervix.evaluation.questions import task_scores
 from cervix.slides.phantom import phantom_region
 from training.baselines import baseline_scores
 from training.cam_check import cam_table

@@ -204,12 +204,21 @@ class Acquisition(_Strict):
     chosen_by: str
 
 
+class Subgroup(_Strict):
+    """A way to divide the held-out cases, by a column of the predictions."""
+
+    column: Annotated[str, Field(pattern=r"^by_[a-z_]+$")]
+    title: str
+    values: list[str] = Field(min_length=1)
+    """In the order to show them."""
+
+
 class Evaluation(_Strict):
     """Held-out predictions, from which every figure the app shows is computed."""
 
     predictions: RelativePath
     """Parquet: ``case, group, label, p_<class>…`` and, per baseline, ``<baseline>__p_<class>…``, or ``<baseline>__<task>…``
-    for rivals fitted on a task itself."""
+    for rivals fitted on a task itself; ``by_<name>``, the subgroup of each case."""
     precision: Precision
     """The variant that made the predictions."""
     split: str
@@ -217,6 +226,7 @@ class Evaluation(_Strict):
     published: list[PublishedFigure]
     notes: list[str]
     tables: list[EvaluationTable] = []
+    subgroups: list[Subgroup] = []
 
 
 class Model(_Strict):

@@ -4,7 +4,7 @@ import pandas as pd
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
-from cervix.evaluation.heldout import HeldOut
+from cervix.evaluation.heldout import held_out
 from cervix.evaluation.metrics import BinaryReport, Interval
 
 METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auroc", "average_precision")
@@ -13,7 +13,10 @@ METRIC_TITLES = {
     "recall": "Sensitivity (recall)",
     "specificity": "Specificity",
     "precision": "Precision (PPV)",
+    "negative_predictive_value": "Negative predictive value",
     "f1": "F1",
+    "positive_likelihood_ratio": "Likelihood ratio of a call (LR+)",
+    "negative_likelihood_ratio": "Likelihood ratio of no call (LR−)",
     "auroc": "AUROC",
     "average_precision": "Average precision",
     "brier": "Brier score",
@@ -30,6 +33,12 @@ def percent(interval: Interval) -> str:
 def decimal(interval: Interval) -> str:
     """``0.983 (0.961–0.992)``."""
     return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
+
+
+def parsed_decimal(text: str) -> Interval:
+    """What ``decimal`` wrote."""
+    value, low, high = (float(part) for part in text.rstrip(")").replace(" (", "–").split("–"))
+    return Interval(value, low, high)
 
 
 def signed(interval: Interval) -> str:
@@ -59,10 +68,10 @@ def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.Data
 
     Baselines are called at 0.5; the model at its own threshold.
     """
-    own = HeldOut(bundle, model, task, model.threshold(task.id))
+    own = held_out(bundle, model, task, model.threshold(task.id))
     rows = [_row("This model", f"{model.evaluation.split}, {model.evaluation.precision}", own.report())]
     for baseline in model.evaluation.baselines:
-        rows.append(_row(baseline.title, "same cases", HeldOut(bundle, model, task, 0.5, baseline.id).report()))
+        rows.append(_row(baseline.title, "same cases", held_out(bundle, model, task, 0.5, baseline.id).report()))
     published: dict[str, dict[str, str]] = {}
     for figure in model.evaluation.published:
         if figure.task == task.id:

@@ -5,27 +5,33 @@ import textwrap
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from sklearn.metrics import roc_curve
 
-from cervix.evaluation.heldout import TaskScores
-from cervix.evaluation.metrics import Interval
+from cervix.evaluation.comparison import parsed_decimal
+from cervix.evaluation.metrics import Cells
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#767676"
 FIGURE_HEIGHT = 380
 LABEL_WIDTH = 16
+PROTOCOL_WIDTH = 30
 
 
 def confusion_figure(counts: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
-    """Confusion matrix with counts and row rates; truth in rows, call in columns."""
-    rates = counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0)
-    values, shares = counts.to_numpy(int), rates.to_numpy(float)
+    """Confusion matrix with counts, shares of the row and of the column; truth in rows, call in columns."""
+    values = counts.to_numpy(float)
+    of_row, of_column = (
+        np.divide(values, total, out=np.full_like(values, np.nan), where=total > 0)
+        for total in (values.sum(axis=1, keepdims=True), values.sum(axis=0, keepdims=True))
+    )
     text = [
-        [f"<b>{int(values[i, j]):,}</b><br>{float(shares[i, j]):.1%}" for j in range(counts.shape[1])]
+        [
+            f"<b>{int(values[i, j]):,}</b><br>{_share(of_row[i, j])} of row<br>{_share(of_column[i, j])} of column"
+            for j in range(counts.shape[1])
+        ]
         for i in range(counts.shape[0])
     ]
     figure = go.Figure(
         go.Heatmap(
-            z=shares,
+            z=of_row,
             x=[_wrapped(titles.get(str(label), str(label))) for label in counts.columns],
             y=[_wrapped(titles.get(str(label), str(label))) for label in counts.index],
             text=text,
@@ -45,63 +51,55 @@ def confusion_figure(counts: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
     return figure
 
 
-def _wrapped(title: str) -> str:
-    """A title over several lines, so that the axis leaves room for the matrix on a phone."""
-    return "<br>".join(textwrap.wrap(title, LABEL_WIDTH, break_on_hyphens=False))
+def _share(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.1%}"
 
 
-def roc_figure(scores: TaskScores, auroc: Interval, threshold: float) -> go.Figure:
-    """ROC curve with its area and interval, and the working point of the threshold."""
-    false_positive, true_positive, _ = roc_curve(scores.positive, scores.score)
-    called = scores.score >= threshold
-    at = (
-        (called & ~scores.positive).sum() / (~scores.positive).sum(),
-        (called & scores.positive).sum() / scores.positive.sum(),
-    )
-    figure = go.Figure(
-        [
-            go.Scatter(
-                x=false_positive, y=true_positive, mode="lines", line={"color": BLUE, "width": 3}, name="This model",
-                hovertemplate="1 − specificity %{x:.3f}<br>sensitivity %{y:.3f}<extra></extra>",
-            ),
-            go.Scatter(
-                x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name="Chance", hoverinfo="skip"
-            ),
-            go.Scatter(
-                x=[at[0]], y=[at[1]], mode="markers", marker={"color": VERMILLION, "size": 12, "symbol": "diamond"},
-                name=f"At threshold {threshold:.2f}",
-                hovertemplate="1 − specificity %{x:.3f}<br>sensitivity %{y:.3f}<extra></extra>",
-            ),
-        ]
-    )  # fmt: skip
-    figure.update_layout(
-        title={
-            "text": f"AUROC {auroc.value:.3f} (95 % interval {auroc.low:.3f}–{auroc.high:.3f})",
-            "font": {"size": 15},
-        },
-        xaxis={"title": "1 − specificity", "range": [-0.02, 1.02]},
-        yaxis={"title": "Sensitivity", "range": [-0.02, 1.02]},
-        legend={
-            "x": 0.98,
-            "y": 0.05,
-            "xanchor": "right",
-            "yanchor": "bottom",
-            "bgcolor": "rgba(255,255,255,0.8)",
-        },
-        height=FIGURE_HEIGHT,
-        margin={"l": 10, "r": 10, "t": 50, "b": 10},
-    )
-    return figure
+def _wrapped(title: str, width: int = LABEL_WIDTH) -> str:
+    """A title over several lines, so that the axis leaves room for the figure on a phone."""
+    return "<br>".join(textwrap.wrap(title, width, break_on_hyphens=False))
 
 
-def binary_counts(scores: TaskScores, threshold: float, positive: str, negative: str) -> pd.DataFrame:
+def decision_counts(counts: Cells, positive: str, negative: str) -> pd.DataFrame:
     """Two-by-two counts, truth in rows and call in columns."""
-    called = scores.score >= threshold
     return pd.DataFrame(
-        [
-            [int((~scores.positive & ~called).sum()), int((~scores.positive & called).sum())],
-            [int((scores.positive & ~called).sum()), int((scores.positive & called).sum())],
-        ],
+        [[counts.true_negative, counts.false_positive], [counts.false_negative, counts.true_positive]],
         index=[negative, positive],
         columns=[negative, positive],
     )
+
+
+def leakage_figure(table: pd.DataFrame) -> go.Figure:
+    """AUROC of each protocol with its interval, the honest apart from the leaky by colour and by sign.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Training's table of protocols, as text: ``protocol, leaked, AUROC`` among its columns.
+    """
+    figure = go.Figure()
+    for name, leaked, colour, symbol in (("honest", False, BLUE, "circle"), ("leaky", True, VERMILLION, "x")):
+        rows = table[(table["leaked"] != "no") == leaked]
+        values = [parsed_decimal(text) for text in rows["AUROC"]]
+        figure.add_scatter(
+            x=[value.value for value in values],
+            y=[_wrapped(protocol, PROTOCOL_WIDTH) for protocol in rows["protocol"]],
+            error_x={
+                "symmetric": False,
+                "array": [value.high - value.value for value in values],
+                "arrayminus": [value.value - value.low for value in values],
+            },
+            mode="markers",
+            marker={"color": colour, "symbol": symbol, "size": 11},
+            name=name,
+            hovertemplate="%{y}<br>AUROC %{x:.3f}<extra></extra>",
+        )
+    order = [_wrapped(protocol, PROTOCOL_WIDTH) for protocol in table["protocol"]]
+    figure.update_yaxes(categoryorder="array", categoryarray=order[::-1])
+    figure.update_xaxes(title="AUROC", range=[0.45, 1.02])
+    figure.update_layout(
+        height=90 + 56 * len(table),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    )
+    return figure

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ BOOTSTRAP_REPLICATES = 1000
 BOOTSTRAP_SEED = 0
 CALIBRATION_BINS = 10
 Ranking = Literal["auroc", "average_precision"]
+Counts = Any
+"""One count, or an array of counts: what a figure of a decision is computed from."""
 WHOLE: dict[Ranking, Callable[..., float]] = {"auroc": roc_auc_score, "average_precision": average_precision_score}
 
 
@@ -47,6 +49,73 @@ def wilson_interval(successes: float, n: float, *, effective_n: float | None = N
     return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
 
 
+class Cells(NamedTuple):
+    """The four cells of a decision: numbers, or one array a cell, such as a replicate's or a threshold's."""
+
+    true_positive: Counts
+    false_positive: Counts
+    false_negative: Counts
+    true_negative: Counts
+
+
+class IndependentGroups(NamedTuple):
+    """Groups with at least one such case: what a proportion's width may count as independent."""
+
+    all: int
+    positive: int
+    negative: int
+    called: int
+    spared: int
+
+
+def call_fractions(cells: Cells) -> dict[str, tuple[Counts, Counts]]:
+    """Each figure of a decision as numerator and denominator, so that a replicate of it is a ratio of sums.
+
+    Likelihood ratios as Altman and Bland 2004 (BMJ 329:168-169).
+    """
+    tp, fp, fn, tn = cells
+    return {
+        "accuracy": (tp + tn, tp + fp + fn + tn),
+        "precision": (tp, tp + fp),
+        "recall": (tp, tp + fn),
+        "specificity": (tn, tn + fp),
+        "negative_predictive_value": (tn, tn + fn),
+        "f1": (2 * tp, (tp + fn > 0) * (2 * tp + fp + fn)),
+        "positive_likelihood_ratio": (tp * (fp + tn), fp * (tp + fn)),
+        "negative_likelihood_ratio": (fn * (fp + tn), tn * (tp + fn)),
+    }
+
+
+def call_figures(
+    counts: Cells, replicates: Cells, groups: IndependentGroups
+) -> tuple[dict[str, Interval], dict[str, Interval]]:
+    """Every figure of a decision, twice: as ``BinaryReport.metrics`` and as ``.bootstrap`` have it.
+
+    A figure whose denominator is empty is absent.
+
+    Parameters
+    ----------
+    counts : Cells of int
+    replicates : Cells of (replicates,)
+    """
+    independent = {
+        "accuracy": groups.all,
+        "precision": groups.called,
+        "recall": groups.positive,
+        "specificity": groups.negative,
+        "negative_predictive_value": groups.spared,
+    }
+    drawn = call_fractions(replicates)
+    metrics: dict[str, Interval] = {}
+    bootstrap: dict[str, Interval] = {}
+    for name, (numerator, denominator) in call_fractions(counts).items():
+        if denominator > 0:
+            bootstrap[name] = metrics[name] = percentile_interval(numerator / denominator, *drawn[name])
+            if name in independent:
+                metrics[name] = wilson_interval(numerator, denominator, effective_n=independent[name])
+    return metrics, bootstrap
+
+
 @dataclass(frozen=True)
 class BinaryReport:
     """Counts and metrics of one binary task at one threshold.
@@ -56,9 +125,8 @@ class BinaryReport:
     n, positives, groups : int
     true_positive, false_positive, false_negative, true_negative : int
     metrics : name -> Interval
-        ``accuracy, precision, recall, specificity, f1, auroc, average_precision, brier, ece``, proportions with Wilson's
-        interval at the number of groups, the others with a bootstrap interval. A metric with an empty denominator is
-        absent.
+        Those of ``call_fractions`` and ``auroc, average_precision, brier, ece``, proportions with Wilson's interval at the
+        number of groups, the others with a bootstrap interval. A metric with an empty denominator is absent.
     bootstrap : name -> Interval
         The same figures, all with bootstrap intervals over groups.
     """
@@ -98,48 +166,32 @@ def binary_report(
     if len(positive) == 0:
         raise EvaluationError("There is nothing to evaluate", expected="at least one labelled case", found="none")
     called = score >= threshold
-    cells = {
-        "tp": positive & called,
-        "fp": ~positive & called,
-        "fn": positive & ~called,
-        "tn": ~positive & ~called,
-    }
-    counts = {name: int(mask.sum()) for name, mask in cells.items()}
-    wilson: dict[str, Interval] = {}
-    bootstrap: dict[str, Interval] = {}
+    masks = Cells(positive & called, ~positive & called, positive & ~called, ~positive & ~called)
+    counts = Cells(*(int(mask.sum()) for mask in masks))
     unique, member_of = np.unique(groups, return_inverse=True)
     weights = _group_weights(member_of)
-    for name, right, among in (
-        ("accuracy", positive == called, np.ones_like(positive)),
-        ("precision", positive, called),
-        ("recall", called, positive),
-        ("specificity", ~called, ~positive),
-    ):
-        if among.any():
-            hits, size = int((right & among).sum()), int(among.sum())
-            wilson[name] = wilson_interval(hits, size, effective_n=len(np.unique(member_of[among])))
-            bootstrap[name] = _percentile(hits / size, _sums(weights, right & among), _sums(weights, among))
+    among = IndependentGroups(
+        len(unique), *(len(np.unique(member_of[mask])) for mask in (positive, ~positive, called, ~called))
+    )
+    metrics, bootstrap = call_figures(counts, Cells(*(_sums(weights, mask) for mask in masks)), among)
     if positive.any():
-        tp, fp, fn = (_sums(weights, cells[name]) for name in ("tp", "fp", "fn"))
-        f1 = 2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"])
-        bootstrap["f1"] = _percentile(f1, 2 * tp, 2 * tp + fp + fn)
         replicates = _ranking_replicates(positive, score, weights)
         for metric, whole in WHOLE.items():
             if metric != "auroc" or not positive.all():
                 bootstrap[metric] = _interval(float(whole(positive, score)), replicates[metric])
     error = np.square(score - positive)
-    bootstrap["brier"] = _percentile(float(error.mean()), _sums(weights, error), weights.sum(axis=1))
+    bootstrap["brier"] = percentile_interval(float(error.mean()), _sums(weights, error), weights.sum(axis=1))
     bootstrap["ece"] = _calibration_error(positive, score, weights)
     return BinaryReport(
         threshold=threshold,
         n=len(positive),
         positives=int(positive.sum()),
         groups=len(unique),
-        true_positive=counts["tp"],
-        false_positive=counts["fp"],
-        false_negative=counts["fn"],
-        true_negative=counts["tn"],
-        metrics=bootstrap | wilson,
+        true_positive=counts.true_positive,
+        false_positive=counts.false_positive,
+        false_negative=counts.false_negative,
+        true_negative=counts.true_negative,
+        metrics=bootstrap | metrics,
         bootstrap=bootstrap,
     )
 
@@ -154,14 +206,14 @@ def auroc_interval(positive: NDArray[np.bool_], score: NDArray[np.floating], gro
 def bootstrap_mean(values: NDArray[np.floating], groups: NDArray[np.str_]) -> Interval:
     """Mean of ``values (n,)`` with its bootstrap interval over groups."""
     weights = _group_weights(groups)
-    return _percentile(float(values.mean()), _sums(weights, values), weights.sum(axis=1))
+    return percentile_interval(float(values.mean()), _sums(weights, values), weights.sum(axis=1))
 
 
 def bootstrap_ratio(numerator: NDArray[np.generic], denominator: NDArray[np.generic], groups: NDArray[np.str_]) -> Interval:
     """Sum of one ``(n,)`` over the sum of another, with its bootstrap interval over groups."""
     weights = _group_weights(groups)
     value = float(numerator.sum() / denominator.sum())
-    return _percentile(value, _sums(weights, numerator), _sums(weights, denominator))
+    return percentile_interval(value, _sums(weights, numerator), _sums(weights, denominator))
 
 
 def ranking_interval(
@@ -194,7 +246,7 @@ def ranking_interval(
 def _group_weights(groups: NDArray[np.generic]) -> NDArray[np.float32]:
     """How often each case is drawn in each replicate: ``(replicates, n)``."""
     unique, member_of = np.unique(groups, return_inverse=True)
-    return _draws(len(unique), BOOTSTRAP_REPLICATES)[:, member_of].astype(np.float32)
+    return group_draws(len(unique))[:, member_of].astype(np.float32)
 
 
 def _sums(weights: NDArray[np.float32], values: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -202,9 +254,13 @@ def _sums(weights: NDArray[np.float32], values: NDArray[np.generic]) -> NDArray[
     return np.asarray(weights @ values.astype(np.float32))
 
 
+def group_draws(count: int) -> NDArray[np.uint8]:
+    """How often each of ``count`` groups is drawn in each replicate: ``(replicates, count)``, the same for every figure."""
+    return _draws(count, BOOTSTRAP_REPLICATES)
+
+
 @lru_cache(maxsize=8)
 def _draws(count: int, replicates: int) -> NDArray[np.uint8]:
-    """How often each of ``count`` groups is drawn in each replicate: ``(replicates, count)``."""
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     drawn = np.empty((replicates, count), np.uint8)
     for replicate in drawn:  # one at a time: all at once, fifty thousand groups would not fit the cache, nor a gigabyte
@@ -257,7 +313,7 @@ def expected_calibration_error(positive: NDArray[np.bool_], score: NDArray[np.fl
 
 def _calibration_error(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]) -> Interval:
     gap = (weights * (positive - score).astype(np.float32)) @ _bins(score).T
-    return _percentile(expected_calibration_error(positive, score), np.abs(gap).sum(axis=1), weights.sum(axis=1))
+    return percentile_interval(expected_calibration_error(positive, score), np.abs(gap).sum(axis=1), weights.sum(axis=1))
 
 
 def _bins(score: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -266,7 +322,8 @@ def _bins(score: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(bin_of[None] == np.arange(CALIBRATION_BINS)[:, None], np.float32)
 
 
-def _percentile(value: float, numerator: NDArray[np.floating], denominator: NDArray[np.floating]) -> Interval:
+def percentile_interval(value: float, numerator: NDArray[np.floating], denominator: NDArray[np.floating]) -> Interval:
+    """A ratio with its percentile interval over the replicates ``(replicates,)`` in which it exists."""
     return _interval(value, _ratio(numerator, denominator))
 
 

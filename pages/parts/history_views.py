@@ -8,7 +8,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from cervix.bundle import Bundle, Model, ModelSession
-from cervix.evaluation.heldout import HeldOut
+from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_histories
 from cervix.patients.courses import courses, steps_in_words
 from cervix.patients.history_scoring import histories_of, score_visits
@@ -97,7 +97,7 @@ def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFra
     )  # fmt: skip
     threshold = percent / 100
     flagged = ~scores["abstained"] & (scores[MAIN] >= threshold)
-    sensitivity, specificity = HeldOut(bundle, model, task, threshold).operating_point()
+    sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()
     st.caption(
         f"**{int(flagged.sum()):,} of {int((~scores['abstained']).sum()):,} women would be recalled.** On held-out simulated "
         f"women this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with the "

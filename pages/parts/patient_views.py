@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.bundle import Bundle, Model
-from cervix.evaluation.heldout import HeldOut
+from cervix.evaluation.heldout import held_out
 from cervix.evaluation.metrics import Interval
 from cervix.files import inert
 from cervix.patients.fhir import fhir_json
@@ -19,7 +19,7 @@ from pages.parts.frame import show_metrics
 def held_out_auroc(bundle: Bundle, model: Model) -> Interval:
     """How well the model ranks women it never saw, on its first question."""
     task = model.derived_tasks[0]
-    return HeldOut(bundle, model, task, model.threshold(task.id)).report().metrics["auroc"]
+    return held_out(bundle, model, task, model.threshold(task.id)).report().metrics["auroc"]
 
 
 def show_counts(scores: pd.DataFrame, limit: str, rows_left_out: int) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.bundle import Bundle, ModelSession
-from cervix.evaluation.heldout import HeldOut
+from cervix.evaluation.heldout import held_out
 from cervix.patients.explanation import explain_patient, value_words
 from cervix.patients.figures import contribution_figure, waterfall_figure
 from cervix.patients.report import write_factor_report
@@ -140,7 +140,7 @@ def _changed(name: str, value: float) -> float:
 
 def _show_exports(row: pd.Series, scores: pd.Series, bundle: Bundle, session: ModelSession) -> None:
     origin = provenance_of(bundle, session.model.id)
-    alike = HeldOut(bundle, session.model, session.model.derived_tasks[0], 0.0).share_among_alike(
+    alike = held_out(bundle, session.model, session.model.derived_tasks[0], 0.0).share_among_alike(
         np.array([scores["risk"]]), ALIKE_BINS
     )[0]
 

@@ -8,7 +8,7 @@ from numpy import int64
 from numpy.typing import NDArray
 
 from cervix.bundle import Bundle, Model, ModelSession
-from cervix.evaluation.heldout import HeldOut
+from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_factors
 from cervix.patients.explanation import leading_factors
 from cervix.patients.reading import PatientTable
@@ -97,7 +97,7 @@ def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFra
     )  # fmt: skip
     threshold = percent / 100
     flagged = ~scores["abstained"] & (scores["risk"] >= threshold)
-    sensitivity, specificity = HeldOut(bundle, model, task, threshold).operating_point()
+    sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()
     st.caption(
         f"**{int(flagged.sum()):,} of {int((~scores['abstained']).sum()):,} patients would be recalled.** Of held-out patients "
         f"this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with a positive "
@@ -112,7 +112,7 @@ def _listed(
     ranked = scores.iloc[positions]
     leading = leading_factors(table.frame.iloc[positions], session)
     task = session.model.derived_tasks[0]
-    alike = HeldOut(bundle, session.model, task, 0.0).share_among_alike(ranked["risk"].to_numpy(), ALIKE_BINS)
+    alike = held_out(bundle, session.model, task, 0.0).share_among_alike(ranked["risk"].to_numpy(), ALIKE_BINS)
     shown = pd.DataFrame({"Row": ranked.index})
     if PATIENT_ID in ranked:
         shown["Patient"] = ranked[PATIENT_ID].to_numpy()

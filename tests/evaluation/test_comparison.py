@@ -9,8 +9,9 @@ import pytest
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.comparison import LOWER_IS_BETTER, METRIC_TITLES, METRICS, comparison_table, figures_table, percent
-from cervix.evaluation.heldout import load_predictions, task_scores
+from cervix.evaluation.heldout import load_predictions
 from cervix.evaluation.metrics import BinaryReport, Interval, binary_report
+from cervix.evaluation.questions import task_scores
 
 WITH_INTERVAL = re.compile(r"\d+\.\d % \(\d+\.\d–\d+\.\d\)")
 
@@ -112,7 +113,7 @@ class TestFigures:
 
     def test_proportions_have_wilsons_interval_too_and_the_others_have_none(self, report: BinaryReport) -> None:
         table = figures_table(report).set_index("metric")["95 % Wilson"]
-        proportions = {"accuracy", "recall", "specificity", "precision"}
+        proportions = {"accuracy", "recall", "specificity", "precision", "negative_predictive_value"}
         for name in proportions:
             wilson = report.metrics[name]
             assert table[METRIC_TITLES[name]] == f"{wilson.low:.3f}–{wilson.high:.3f}"
@@ -126,6 +127,7 @@ class TestFigures:
         assert figures_table(report)["metric"].tolist() == [
             "Accuracy",
             "Specificity",
+            "Negative predictive value",
             "Brier score, lower is better",
             "Calibration error (ECE), lower is better",
         ]

@@ -11,7 +11,9 @@ import pytest
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import DerivedTask, EvaluationTable
 from cervix.errors import EvaluationError
-from cervix.evaluation.heldout import HeldOut, class_confusion, group_errors, load_predictions, load_table, task_scores
+from cervix.evaluation.heldout import held_out, load_predictions, load_table
+from cervix.evaluation.mistakes import class_confusion, group_errors
+from cervix.evaluation.questions import task_scores
 
 CANCEROUS = DerivedTask(id="cancerous", title="Cancerous", positive=["scc", "ac"], negative=["benign"])
 TYPE = DerivedTask(id="type", title="Type", positive=["scc"], negative=["ac"])
@@ -77,7 +79,7 @@ def test_the_share_among_alike_is_counted_within_the_quantile_of_each_risk(bundl
     model = bundle.session("risk-factors").model
     task = model.derived_tasks[0]
     scores = task_scores(load_predictions(bundle, model), task)
-    lower, upper = HeldOut(bundle, model, task, 0.0).share_among_alike(np.array([0.0, 1.0]), 2)
+    lower, upper = held_out(bundle, model, task, 0.0).share_among_alike(np.array([0.0, 1.0]), 2)
     above = scores.score >= np.median(scores.score)
     assert upper.value == pytest.approx(scores.positive[above].mean())
     assert lower.value == pytest.approx(scores.positive[~above].mean())

@@ -10,6 +10,7 @@ from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
     brier_score_loss,
+    class_likelihood_ratios,
     f1_score,
     precision_score,
     recall_score,
@@ -30,7 +31,7 @@ from cervix.evaluation.metrics import (
 
 Cases = tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.str_]]
 THRESHOLD = 0.4
-PROPORTIONS = ("accuracy", "precision", "recall", "specificity")
+PROPORTIONS = ("accuracy", "precision", "recall", "specificity", "negative_predictive_value")
 REPLICATES = 200
 
 
@@ -98,7 +99,15 @@ class TestValues:
                 "precision": precision_score(positive, called),
                 "recall": recall_score(positive, called),
                 "specificity": recall_score(~positive, ~called),
+                "negative_predictive_value": precision_score(~positive, ~called),
                 "f1": f1_score(positive, called),
+                **dict(
+                    zip(
+                        ("positive_likelihood_ratio", "negative_likelihood_ratio"),
+                        class_likelihood_ratios(positive, called),
+                        strict=True,
+                    )
+                ),
                 "auroc": roc_auc_score(positive, score),
                 "average_precision": average_precision_score(positive, score),
                 "brier": brier_score_loss(positive, score),
@@ -106,6 +115,33 @@ class TestValues:
             }
         )
         assert len(np.unique(groups)) < len(groups)
+
+    def test_the_worked_examples_of_the_libraries_come_out(self) -> None:
+        """scikit-learn's documentation of brier_score_loss, average_precision_score and class_likelihood_ratios."""
+        brier = binary_report(np.array([0, 1, 1, 0], bool), np.array([0.1, 0.9, 0.8, 0.3]), alone(4), 0.5)
+        assert brier.metrics["brier"].value == pytest.approx(0.0375)
+        ranked = binary_report(np.array([0, 0, 1, 1], bool), np.array([0.1, 0.4, 0.35, 0.8]), alone(4), 0.5)
+        assert round(ranked.metrics["average_precision"].value, 2) == 0.83
+        assert ranked.metrics["auroc"].value == 0.75
+        called = binary_report(np.array([0, 1, 0, 1, 0], bool), np.array([1.0, 1, 0, 0, 0]), alone(5), 0.5)
+        ratios = [called.metrics[f"{side}_likelihood_ratio"].value for side in ("positive", "negative")]
+        assert ratios == pytest.approx([1.5, 0.75])
+
+    def test_a_two_by_two_table_gives_the_figures_of_epi_tests(self) -> None:
+        """epiR's manual, epi.tests: 670 and 202 tested positive, 74 and 640 negative, with and without the disease."""
+        positive = np.repeat([True, False, True, False], [670, 202, 74, 640])
+        score = np.repeat([1.0, 1.0, 0.0, 0.0], [670, 202, 74, 640])
+        found = binary_report(positive, score, alone(len(score)), 0.5).metrics
+        for name, value, low, high, tolerance in (
+            ("recall", 0.90, 0.88, 0.92, 0.006),
+            ("specificity", 0.76, 0.73, 0.79, 0.006),
+            ("precision", 0.77, 0.74, 0.80, 0.006),
+            ("negative_predictive_value", 0.90, 0.87, 0.92, 0.006),
+            # epiR's intervals of ratios are those of Simel 1991 on a log scale; ours are of the bootstrap.
+            ("positive_likelihood_ratio", 3.75, 3.32, 4.24, 0.08),
+            ("negative_likelihood_ratio", 0.13, 0.11, 0.16, 0.006),
+        ):
+            assert tuple(found[name]) == pytest.approx((value, low, high), abs=tolerance), name
 
     def test_the_counts_add_up(self, cases: Cases) -> None:
         positive, score, groups = cases
@@ -128,7 +164,8 @@ class TestValues:
     def test_every_interval_holds_its_value(self, cases: Cases) -> None:
         report = binary_report(*cases, THRESHOLD)
         for name, interval in [*report.metrics.items(), *report.bootstrap.items()]:
-            assert 0 <= interval.low < interval.value < interval.high <= 1, name
+            assert 0 <= interval.low < interval.value < interval.high, name
+            assert interval.high <= 1 or "ratio" in name, name
 
     def test_proportions_have_wilsons_interval_and_the_others_that_of_the_bootstrap(self, cases: Cases) -> None:
         positive, score, groups = cases
@@ -291,13 +328,15 @@ class TestWhatCannotBeComputed:
 
     def test_of_positives_alone_neither_specificity_nor_auroc_is_given(self) -> None:
         report = binary_report(np.ones(5, bool), np.linspace(0.3, 0.9, 5), alone(5), 0.5)
-        assert set(report.metrics) == {"accuracy", "precision", "recall", "f1", "average_precision", "brier", "ece"}
+        assert set(report.metrics) == {
+            "accuracy", "precision", "recall", "negative_predictive_value", "f1", "average_precision", "brier", "ece"
+        }  # fmt: skip
         assert set(report.bootstrap) == set(report.metrics)
         assert report.metrics["average_precision"] == pytest.approx((1, 1, 1))
 
     def test_of_negatives_alone_neither_recall_nor_f1_nor_auroc_is_given(self) -> None:
         report = binary_report(np.zeros(5, bool), np.linspace(0.3, 0.9, 5), alone(5), 0.5)
-        assert set(report.metrics) == {"accuracy", "precision", "specificity", "brier", "ece"}
+        assert set(report.metrics) == {"accuracy", "precision", "specificity", "negative_predictive_value", "brier", "ece"}
         assert set(report.bootstrap) == set(report.metrics)
         assert report.metrics["precision"].value == 0.0
 
