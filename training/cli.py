@@ -140,6 +140,7 @@ def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.active_learning import ACQUISITION_FILE, with_acquisition
     from training.paper import REPRODUCTION
+    from training.subgroups import with_subgroups
 
     for train, result in (
         (_shipped, f"slide/{ENTRY_NAME}"),
@@ -157,6 +158,7 @@ def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     models = [Model.model_validate_json(path.read_bytes()) for path in entries]
     models[0] = models[0].with_table(REPRODUCTION)
     models = [with_acquisition(model, options.out) if model.id == HISTORY_RECIPE else model for model in models]
+    models = [with_subgroups(model, options.out, options.table) for model in models]
     manifest = assemble_bundle(options.out, options.bundle, models)
     log(f"{manifest.name} {manifest.version} in {options.bundle}: {sum(f.bytes for f in manifest.files) / 1e6:.1f} MB")
 

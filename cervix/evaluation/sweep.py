@@ -163,14 +163,16 @@ def sweep(positive: NDArray[np.bool_], score: Floats, groups: NDArray[np.str_], 
     highest, lowest = np.full(len(unique), -1), np.full(len(unique), count + 1)
     np.maximum.at(highest, member_of, bin_of)
     np.minimum.at(lowest, member_of, bin_of)
-    with_side = [len(np.unique(member_of[mask])) for mask in (positive, ~positive)]
+    with_positive, with_negative = (len(np.unique(member_of[mask])) for mask in (positive, ~positive))
+    places = np.arange(count)[:, None]
+    groups_called, groups_spared = (highest > places).sum(axis=1), (lowest <= places).sum(axis=1)
     return Sweep(
         thresholds=thresholds,
         true_positive=true_positive[1:],
         false_positive=false_positive[1:],
         groups=[
-            IndependentGroups(len(unique), *with_side, int((highest > place).sum()), int((lowest <= place).sum()))
-            for place in range(count)
+            IndependentGroups(len(unique), with_positive, with_negative, int(called), int(spared))
+            for called, spared in zip(groups_called, groups_spared, strict=True)
         ],
         true_positive_draws=hits[1:],
         false_positive_draws=alarms[1:],
