@@ -1,17 +1,32 @@
-"""Performance: held-out figures, computed from the bundle's predictions on the spot."""
+"""Performance: every figure computed on the spot, from held-out predictions or from cases somebody brings."""
+
+from functools import partial
 
 import streamlit as st
+from PIL import Image
 
 from cervix.errors import EvaluationError
-from cervix.evaluation.comparison import METRIC_TITLES, METRICS, comparison_table, figures_table
-from cervix.evaluation.figures import binary_counts, confusion_figure, roc_figure
-from cervix.evaluation.heldout import HeldOut, class_confusion, group_errors, load_predictions, load_table, task_scores
-from pages.parts.frame import CLASS_TITLES, STILL_CHART, bundle_or_stop, sentence_case, show_metrics
+from cervix.evaluation.heldout import held_out_cases
+from cervix.evaluation.labelled_tiles import picture_of
+from cervix.evaluation.questions import Question
+from cervix.evaluation.subgroups import subgroup_values
+from cervix.settings import get_settings
+from pages.parts.frame import CLASS_TITLES, bundle_or_stop
+from pages.parts.own_cases import own_cases, show_drift, show_own
+from pages.parts.performance_tables import (
+    show_classes,
+    show_mistakes,
+    show_rivals,
+    show_subgroups,
+    show_training_tables,
+)
+from pages.parts.performance_views import Sides, show_at_threshold, show_ranking
 
-CANNOT_SEE_BEYOND = 0.9995
 # Of more, and rarer, classes the most probable one is nearly always the same: a matrix of them says nothing.
 MOST_CLASSES_SHOWN = 3
-ALWAYS_NO = "always-no"
+HELD_OUT, OWN = "Held-out cases of the bundle", "Labelled cases of my own"
+EVERYONE = "All cases"
+NO_PICTURES = "The tiles may not be shipped. Where their folder is named (CERVIX_TILES_DIR), the pictures are shown here."
 
 st.title("Performance")
 bundle = bundle_or_stop()
@@ -32,97 +47,69 @@ task = tasks[
     )
 ]
 threshold = model.threshold(task.id)
+few_classes = len(model.classes) <= MOST_CLASSES_SHOWN
+sides = Sides(
+    *(
+        " or ".join(CLASS_TITLES[label] for label in side) if few_classes else answer
+        for side, answer in ((task.positive, "Yes"), (task.negative, "No"))
+    )
+)
+may_bring = model.tiles is not None or model.id != "hybrid"
+which = st.segmented_control(
+    "Cases", [HELD_OUT, OWN] if may_bring else [HELD_OUT], default=HELD_OUT, key="performance_cases", required=True
+)
+
+picture, why_none = None, ""
 try:
-    predictions = load_predictions(bundle, model)
-    scores = task_scores(predictions, task)
+    tested = held_out_cases(bundle, model)
+    cases = tested
+    if which == OWN:
+        brought = own_cases(bundle, model)
+        if brought is None:
+            st.stop()
+        labelled, content = brought
+        cases = labelled.cases
+        show_own(bundle, model, labelled)
+        if model.tiles:
+            picture = partial(picture_of, content)
+    else:
+        choices = {EVERYONE: ("", "")} | {
+            f"{subgroup.title}: {value}": (subgroup.column, value)
+            for subgroup in model.evaluation.subgroups
+            for value in subgroup_values(cases, subgroup)
+        }
+        among = st.selectbox("Among", list(choices), key=f"performance_among_{model.id}")
+        if among != EVERYONE:
+            cases = cases.among(*choices[among])
+        tiles_dir = get_settings().tiles_dir
+        if model.tiles and tiles_dir:
+            picture = lambda case: Image.open(tiles_dir / case)  # noqa: E731
+        elif model.tiles:
+            why_none = NO_PICTURES
+    question = Question(cases, task, threshold)
     with st.spinner("Drawing 1,000 bootstrap samples …"):
-        report = HeldOut(bundle, model, task, threshold).report()
+        report = question.report()
 except EvaluationError as error:
     st.error(str(error))
     st.stop()
 
+where = f"{model.evaluation.split}; {model.evaluation.precision} variant" if which == HELD_OUT else "brought by you"
 st.caption(
-    f"Computed now from `{model.evaluation.predictions}`: {report.n:,} held-out cases ({report.positives:,} positive, "
-    f"{report.groups:,} independent groups), {model.evaluation.split}; {model.evaluation.precision} variant. "
-    f"Threshold {threshold:.3g}. Brackets and ranges are 95 % intervals."
+    f"Computed now from `{cases.source}`: {report.n:,} cases ({report.positives:,} positive, {report.groups:,} independent "
+    f"groups), {where}. The model's own threshold is {threshold:.3g}. Brackets and ranges are 95 % intervals."
 )
-shown = {
-    METRIC_TITLES[name]: (
-        (f"{report.metrics[name].value:.3f}", f"{report.metrics[name].low:.3f}–{report.metrics[name].high:.3f}")
-        if name in report.metrics
-        else ("–", "no case to compute it on")
-    )
-    for name in METRICS
-}
-if any(baseline.id == ALWAYS_NO for baseline in model.evaluation.baselines):
-    value, interval = shown[METRIC_TITLES["accuracy"]]
-    shown[METRIC_TITLES["accuracy"]] = (value, f"{interval}; always no {1 - report.positives / report.n:.3f}")
-show_metrics(shown)
-
-few_classes = len(model.classes) <= MOST_CLASSES_SHOWN
-positive, negative = (
-    " or ".join(CLASS_TITLES[label] for label in side) if few_classes else answer
-    for side, answer in ((task.positive, "Yes"), (task.negative, "No"))
-)
-confusion_side, roc_side = st.columns(2)
-with confusion_side:
-    st.subheader("Confusion matrix")
-    st.plotly_chart(
-        confusion_figure(binary_counts(scores, threshold, positive, negative), {}),
-        key="performance_confusion",
-        config=STILL_CHART,
-    )
-with roc_side:
-    st.subheader("ROC curve")
-    st.plotly_chart(roc_figure(scores, report.metrics["auroc"], threshold), key="performance_roc", config=STILL_CHART)
-    if report.metrics["auroc"].low > CANNOT_SEE_BEYOND:
-        st.caption("A bootstrap cannot reach beyond its sample: an interval of 1.000–1.000 is no proof of perfection.")
+st.header("At a threshold")
+show_at_threshold(question, sides, f"{model.id}_{task.id}_{which == OWN}")
+st.header("Whatever the threshold")
+show_ranking(question, report)
+if which == OWN:
+    show_drift(Question(tested, task, threshold), question)
+elif cases is tested and model.evaluation.subgroups:
+    show_subgroups(question, model)
+show_mistakes(question, sides, picture, why_none)
 if 2 < len(model.classes) <= MOST_CLASSES_SHOWN:
-    st.subheader("All classes")
-    st.plotly_chart(
-        confusion_figure(class_confusion(predictions, model.classes), CLASS_TITLES),
-        key="performance_classes",
-        config=STILL_CHART,
-    )
-
-st.subheader("Every figure")
-st.dataframe(figures_table(report).rename(columns=sentence_case), hide_index=True, key="performance_figures")
-st.caption(
-    f"n = {report.n:,} cases in {report.groups:,} independent groups. Bootstrap: 1,000 draws of whole groups. Wilson: at the "
-    "number of groups; it stays honest near 0 and 1, where a bootstrap is too narrow, and is the one shown above. Calibration "
-    "error: ten equal bins; small samples make it look worse than it is."
-)
-
-st.subheader("Beside simple rivals and the published figures")
-with st.spinner("Comparing with simple rivals …"):
-    table = comparison_table(bundle, model, task).rename(
-        columns={"source": "Source", "computed on": "Computed on", **METRIC_TITLES}
-    )
-st.dataframe(table, hide_index=True, key="performance_table")
-st.caption(
-    "Rivals are called at 0.5, the model at its own threshold: AUROC compares them fairly. Published figures come "
-    "without interval and on other data; they are shown, not matched."
-)
-for note in model.evaluation.notes:
-    st.info(note)
-
-if model.tiles:
-    st.subheader("Source images with a wrong tile")
-    wrong = group_errors(predictions, model.classes)
-    st.dataframe(
-        wrong.replace({"label": CLASS_TITLES, "called as": CLASS_TITLES}).rename(
-            columns={"group": "Source image", "label": "Truth", "cases": "Tiles", "wrong": "Wrong", "called as": "Called as"}
-        ),
-        hide_index=True,
-        key="performance_sources",
-    )
-    st.caption(f"{len(wrong)} of {predictions['group'].nunique()} held-out source images, all classes; the others have none.")
-for measured in model.evaluation.tables:
-    st.subheader(measured.title)
-    st.dataframe(
-        load_table(bundle, measured).rename(columns=METRIC_TITLES).rename(columns=sentence_case),
-        hide_index=True,
-        height="content",
-        key=f"performance_{model.id}_{measured.id}",
-    )
-    st.caption(measured.note)
+    show_classes(cases)
+if which == HELD_OUT:
+    st.header("How it was tested")
+    show_rivals(bundle, question, model)
+    show_training_tables(bundle, model)

@@ -22,6 +22,7 @@ METRIC_TITLES = {
     "brier": "Brier score",
     "ece": "Calibration error (ECE)",
 }
+OURS, PUBLISHED = "This model", "Published"
 LOWER_IS_BETTER = ("brier", "ece")
 
 
@@ -69,7 +70,7 @@ def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.Data
     Baselines are called at 0.5; the model at its own threshold.
     """
     own = held_out(bundle, model, task, model.threshold(task.id))
-    rows = [_row("This model", f"{model.evaluation.split}, {model.evaluation.precision}", own.report())]
+    rows = [_row(OURS, f"{model.evaluation.split}, {model.evaluation.precision}", own.report())]
     for baseline in model.evaluation.baselines:
         rows.append(_row(baseline.title, "same cases", held_out(bundle, model, task, 0.5, baseline.id).report()))
     published: dict[str, dict[str, str]] = {}
@@ -77,12 +78,25 @@ def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.Data
         if figure.task == task.id:
             published.setdefault(figure.source, {})[figure.metric] = f"{figure.value * 100:.4g} %"
     rows += [
-        {"source": "Published"}
+        {"source": PUBLISHED}
         | {metric: figures.get(metric, "–") for metric in METRICS}
         | {"n": "not stated", "computed on": source}
         for source, figures in published.items()
     ]
     return pd.DataFrame(rows)
+
+
+def paper_table(bundle: Bundle) -> pd.DataFrame:
+    """The networks that a publication reports on, its figures beside ours: ``model, source``, metrics, ``n, computed on``."""
+    parts = []
+    for model in bundle.manifest.models:
+        for task in model.derived_tasks:
+            if any(figure.task == task.id for figure in model.evaluation.published):
+                table = comparison_table(bundle, model, task)
+                ours_and_theirs = table[table["source"].isin([OURS, PUBLISHED])]
+                parts.append(ours_and_theirs.assign(model=f"{model.title}: {task.title}"))
+    table = pd.concat(parts, ignore_index=True)
+    return table[["model", *table.columns.drop("model")]]
 
 
 def _row(title: str, where: str, report: BinaryReport) -> dict[str, str]:

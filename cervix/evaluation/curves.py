@@ -5,9 +5,9 @@ import plotly.graph_objects as go
 
 from cervix.evaluation.comparison import decimal
 from cervix.evaluation.figures import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
-from cervix.evaluation.metrics import Interval
+from cervix.evaluation.metrics import BinaryReport, Interval
 from cervix.evaluation.questions import Question
-from cervix.evaluation.sweep import Point, Sweep
+from cervix.evaluation.sweep import Sweep
 
 GREEN = "#009E73"
 # Beyond this multiple of the working threshold nobody would call: the curve there only flattens what matters.
@@ -15,7 +15,7 @@ DECISION_RANGE = 4
 LEGEND = {"bgcolor": "rgba(255,255,255,0.8)", "orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
 
 
-def roc_figure(question: Question, point: Point) -> go.Figure:
+def roc_figure(question: Question, point: BinaryReport) -> go.Figure:
     """ROC curve, and the working point with its intervals."""
     false_positive, true_positive = question.roc
     figure = go.Figure(
@@ -30,7 +30,7 @@ def roc_figure(question: Question, point: Point) -> go.Figure:
     return _laid_out(figure, "1 − specificity", "Sensitivity", [-0.02, 1.02], [-0.02, 1.02])
 
 
-def precision_recall_figure(question: Question, point: Point) -> go.Figure:
+def precision_recall_figure(question: Question, point: BinaryReport) -> go.Figure:
     """Precision over recall, the share of positives as chance, and the working point with its intervals."""
     recall, precision = question.precision_recall
     share = float(question.scores.positive.mean())
@@ -68,7 +68,7 @@ def reliability_figure(question: Question) -> go.Figure:
     return _laid_out(figure, "Mean score", "Observed share", [-0.02 * top, top], [-0.02 * top, top])
 
 
-def decision_figure(of: Sweep, point: Point, working: float) -> go.Figure:
+def decision_figure(of: Sweep, point: BinaryReport, working: float) -> go.Figure:
     """Net benefit over the threshold with its band, against calling everybody and nobody.
 
     Parameters

@@ -16,15 +16,6 @@ from cervix.patients.visits import VisitTable, is_visit_header, visits_of
 BIOPSY, OUTCOME = "biopsy", "outcome"
 YES, NO = ("1", "1.0", "yes", "positive"), ("0", "0.0", "no", "negative")
 BIOPSY_LABELS = dict.fromkeys(YES, "yes") | dict.fromkeys(NO, "no")
-    "1": "yes",
-    "1.0": "yes",
-    "yes": "yes",
-    "positive": "yes",
-    "0": "no",
-    "0.0": "no",
-    "no": "no",
-    "negative": "no",
-}
 PROBLEMS_SHOWN = 200
 SOURCE = "your patients"
 

@@ -19,6 +19,7 @@ CALIBRATION_BINS = 10
 Ranking = Literal["auroc", "average_precision"]
 Counts = Any
 """One count, or an array of counts: what a figure of a decision is computed from."""
+THRESHOLD_FREE = ("auroc", "average_precision", "brier", "ece")
 WHOLE: dict[Ranking, Callable[..., float]] = {"auroc": roc_auc_score, "average_precision": average_precision_score}
 
 
@@ -141,6 +142,15 @@ class BinaryReport:
     true_negative: int
     metrics: dict[str, Interval]
     bootstrap: dict[str, Interval]
+
+    @property
+    def counts(self) -> Cells:
+        """The four cells."""
+        return Cells(self.true_positive, self.false_positive, self.false_negative, self.true_negative)
+
+    def free_of_threshold(self, figures: dict[str, Interval]) -> dict[str, Interval]:
+        """Those of the figures that are the same at every threshold."""
+        return {name: figure for name, figure in figures.items() if name in THRESHOLD_FREE}
 
 
 def binary_report(

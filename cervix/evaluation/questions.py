@@ -158,6 +158,10 @@ class Question:
             lambda: sweep(self.scores.positive, self.scores.score, self.scores.groups, thresholds_with(self.threshold)),
         )
 
+    def at(self, place: int) -> BinaryReport:
+        """Every figure at a threshold of the sweep."""
+        return self.sweep().at(place, self.report())
+
     @property
     def roc(self) -> tuple[Floats, Floats]:
         """1 - specificity and sensitivity, the corners of the curve; needs both classes."""

@@ -1,6 +1,6 @@
 """Every threshold of a question at once, so that a slider only looks up what was counted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy.sparse import coo_array
 from cervix.errors import EvaluationError
 from cervix.evaluation.metrics import (
     CONFIDENCE,
+    BinaryReport,
     Cells,
     IndependentGroups,
     Interval,
@@ -28,22 +29,6 @@ Floats = NDArray[np.float64]
 def thresholds_with(threshold: float) -> Floats:
     """The grid of thresholds, and the one the model was given among them: ``(t,)``, rising, in 0..1."""
     return np.union1d(THRESHOLDS, [threshold])
-
-
-@dataclass(frozen=True)
-class Point:
-    """What one threshold does.
-
-    Attributes
-    ----------
-    metrics, bootstrap : name -> Interval
-        As those of ``BinaryReport``, without those that know no threshold.
-    """
-
-    threshold: float
-    counts: Cells
-    metrics: dict[str, Interval]
-    bootstrap: dict[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -80,12 +65,18 @@ class Sweep:
         """Place of the threshold that lies nearest."""
         return int(np.abs(self.thresholds - threshold).argmin())
 
-    def at(self, place: int) -> Point:
-        """The figures of the threshold at a place of ``thresholds``."""
+    def at(self, place: int, report: BinaryReport) -> BinaryReport:
+        """A report of the same cases, with what depends on the threshold taken from a place of ``thresholds``."""
         hits, alarms = int(self.true_positive[place]), int(self.false_positive[place])
         counts = Cells(hits, alarms, self.positives - hits, self.negatives - alarms)
         metrics, bootstrap = call_figures(counts, self._draws(place), self.groups[place])
-        return Point(float(self.thresholds[place]), counts, metrics, bootstrap)
+        return replace(
+            report,
+            threshold=float(self.thresholds[place]),
+            **counts._asdict(),
+            metrics=report.free_of_threshold(report.metrics) | metrics,
+            bootstrap=report.free_of_threshold(report.bootstrap) | bootstrap,
+        )
 
     def _draws(self, place: int) -> Cells:
         hits, alarms = self.true_positive_draws[place], self.false_positive_draws[place]

@@ -1,0 +1,134 @@
+"""What stands below the curves: subgroups, the worst mistakes, the tables that training made."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from cervix.bundle import Bundle, Model
+from cervix.evaluation.comparison import METRIC_TITLES, comparison_table, paper_table
+from cervix.evaluation.figures import confusion_figure, leakage_figure
+from cervix.evaluation.heldout import load_table
+from cervix.evaluation.mistakes import class_confusion, group_errors, worst_mistakes
+from cervix.evaluation.questions import CaseSet, Question
+from cervix.evaluation.subgroups import subgroup_table
+from pages.parts.frame import CLASS_TITLES, STILL_CHART, sentence_case
+from pages.parts.performance_views import Sides
+
+LEAKAGE = "leakage"
+PICTURE_PX = 150
+
+
+def show_subgroups(question: Question, model: Model) -> None:
+    """The figures within each subgroup of the held-out cases."""
+    st.subheader("Subgroups")
+    with st.spinner("Drawing 1,000 bootstrap samples of each subgroup …"):
+        table = question.cases.kept(
+            ("subgroups", question.task.id), lambda: subgroup_table(question, model.evaluation.subgroups)
+        )
+    st.dataframe(
+        table.rename(columns=METRIC_TITLES).rename(columns=sentence_case),
+        hide_index=True,
+        height="content",
+        key="performance_subgroups",
+    )
+    st.caption("At the model's own threshold. 95 % intervals within the subgroup; of few cases they say little.")
+
+
+def show_mistakes(question: Question, sides: Sides, picture: Callable[[str], Image.Image] | None, why_none: str) -> None:
+    """The cases that were called wrongly, the worst first: pictures where there are any, and a table.
+
+    Parameters
+    ----------
+    picture : callable, optional
+        From the name of a case to its tile.
+    why_none : str
+        Why there are no pictures; empty where none are expected.
+    """
+    st.subheader("The worst mistakes")
+    worst = worst_mistakes(question)
+    if worst.empty:
+        st.success("At this threshold no case is called wrongly.", icon=":material/check:")
+        return
+    if picture:
+        with st.container(horizontal=True):
+            for row in worst.itertuples():
+                words = f"{CLASS_TITLES.get(str(row.label), row.label)}, score {row.score:.2f}"
+                st.image(picture(str(row.case)), caption=words, width=PICTURE_PX)
+    elif why_none:
+        st.caption(why_none)
+    table = worst.assign(
+        label=worst["label"].map(lambda name: CLASS_TITLES.get(name, name)),
+        called=worst["called"].map({True: sides.positive, False: sides.negative}),
+    ).drop(columns="far")
+    st.dataframe(
+        table.rename(columns=lambda name: sentence_case(name.removeprefix("by_"))),
+        hide_index=True,
+        column_config={"Score": st.column_config.NumberColumn(format="%.4f"), "Label": "Truth"},
+        key="performance_mistakes",
+    )
+    st.caption(
+        f"The {len(worst)} called wrongly that lie farthest from the threshold, by their share of the room on that side."
+    )
+
+
+def show_classes(cases: CaseSet) -> None:
+    """Most probable class against the truth, and the groups with a wrong case."""
+    st.subheader("All classes")
+    st.plotly_chart(
+        confusion_figure(class_confusion(cases.frame, cases.classes), CLASS_TITLES),
+        key="performance_classes",
+        config=STILL_CHART,
+    )
+    wrong = group_errors(cases.frame, cases.classes)
+    st.dataframe(
+        wrong.replace({"label": CLASS_TITLES, "called as": CLASS_TITLES}).rename(
+            columns={"group": "Group", "label": "Truth", "cases": "Cases", "wrong": "Wrong", "called as": "Called as"}
+        ),
+        hide_index=True,
+        key="performance_sources",
+    )
+    st.caption(f"{len(wrong)} of {cases.frame['group'].nunique()} groups (source images) have a wrong case; the others none.")
+
+
+def show_rivals(bundle: Bundle, question: Question, model: Model) -> None:
+    """This model beside simple ways and published figures, and the paper's own comparison."""
+    st.subheader("Beside simple rivals and the published figures")
+    with st.spinner("Comparing with simple rivals …"):
+        table = comparison_table(bundle, model, question.task)
+    _show_comparison(table, "performance_table")
+    st.caption(
+        "Rivals are called at 0.5, the model at its own threshold: AUROC compares them fairly. Published figures come "
+        "without interval and on other data; they are shown, not matched."
+    )
+    for note in model.evaluation.notes:
+        st.info(note)
+    st.subheader("CNN beside LSTM, as the report compares them")
+    with st.spinner("Computing every model's figures …"):
+        _show_comparison(paper_table(bundle), "performance_paper")
+    st.caption(
+        "The report sets one network's figures beside the other's. They answer different questions on different cases, "
+        "so no row says which is better."
+    )
+
+
+def _show_comparison(table: pd.DataFrame, key: str) -> None:
+    titles = {**METRIC_TITLES, "source": "Source", "model": "Model", "computed on": "Computed on"}
+    st.dataframe(table.rename(columns=titles), hide_index=True, height="content", key=key)
+
+
+def show_training_tables(bundle: Bundle, model: Model) -> None:
+    """The tables that training put into the bundle; how leaks make a figure look, as a picture too."""
+    for measured in model.evaluation.tables:
+        table = load_table(bundle, measured)
+        st.subheader(measured.title)
+        if measured.id == LEAKAGE:
+            st.plotly_chart(leakage_figure(table), key="performance_leakage", config=STILL_CHART)
+        st.dataframe(
+            table.rename(columns=METRIC_TITLES).rename(columns=sentence_case),
+            hide_index=True,
+            height="content",
+            key=f"performance_{model.id}_{measured.id}",
+        )
+        st.caption(measured.note)
