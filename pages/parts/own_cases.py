@@ -1,6 +1,7 @@
 """Labelled cases that somebody brings, scored on the spot and never stored."""
 
 import hashlib
+import time
 
 import streamlit as st
 
@@ -16,8 +17,8 @@ from cervix.provenance import provenance_of
 from pages.parts.frame import kept, sentence_case
 
 ZIP_HELP = (
-    "**A zip of labelled tiles.** One folder a class ({classes}), in it the pictures, or one folder a slide or patient with the "
-    "pictures: `{first}/slide-07/tile-1.png`. Or the pictures and a CSV with the columns `file`, `label` and, where known, "
+    "**A zip of labelled tiles.** One folder a class ({classes}), in it the pictures, or one folder a slide or patient with "
+    "them: `{first}/slide-07/tile-1.png`. Or the pictures and a CSV with the columns `file`, `label` and, where known, "
     "`group`. Tiles of {size} px at {spacing:g} µm per pixel, as PNG, JPEG or TIFF."
 )
 TABLE_HELP = "**A risk-factor table** in the UCI format with its column `Biopsy` (0 or 1)."
@@ -66,12 +67,14 @@ def _scored(bundle: Bundle, model: Model, content: bytes) -> Labelled:
         with st.spinner("Reading and scoring the table …"):
             return labelled_patients(content, session)
     bar = st.progress(0.0, "Unpacking …")
+    started = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        left_s = (time.monotonic() - started) / done * (total - done)
+        bar.progress(done / total, f"Scoring tile {done:,} of {total:,}, about {left_s:.0f} s left …")
+
     try:
-        return labelled_tiles(
-            content,
-            session,
-            on_progress=lambda done, total: bar.progress(done / total, f"Scoring tile {done:,} of {total:,} …"),
-        )
+        return labelled_tiles(content, session, on_progress=show)
     finally:
         bar.empty()
 
@@ -107,6 +110,6 @@ def show_drift(reference: Question, own: Question) -> None:
         drift_table(reference, own).rename(columns=sentence_case), hide_index=True, height="content", key="performance_drift"
     )
     st.caption(
-        "Stability index: below 0.1 little, from 0.25 a large shift, by custom. Figures of shifted cases say how the model does "
-        "on them, not whether it got worse."
+        "Stability index: below 0.1 little, from 0.25 a large shift, by custom. Figures of shifted cases say how the model "
+        "does on them, not whether it got worse."
     )

@@ -104,8 +104,8 @@ def show_at_threshold(question: Question, sides: Sides, key: str) -> None:
         table = figures_table(report).rename(columns=sentence_case)
         st.dataframe(table, hide_index=True, height="content", key="performance_figures")
         st.caption(
-            f"n = {report.n:,} cases in {report.groups:,} independent groups. Bootstrap: 1,000 draws of whole groups. Wilson: at "
-            "the number of groups; it stays honest near 0 and 1, where a bootstrap is too narrow, and is the one shown above. "
+            f"n = {report.n:,} cases in {report.groups:,} independent groups. Bootstrap: 1,000 draws of whole groups. Wilson: "
+            "at the number of groups; it stays honest near 0 and 1, where a bootstrap is too narrow, and is the one shown above. "
             "Calibration error: ten equal bins; small samples make it look worse than it is."
         )
 
@@ -132,7 +132,7 @@ def _show_prevalence(question: Question, place: int, key: str) -> None:
 def _say_one_class(question: Question, sides: Sides) -> None:
     missing = sides.negative if question.scores.positive.all() else sides.positive
     st.info(
-        f"No case is “{missing}”, so there is no curve, AUROC, likelihood ratio or net benefit. What needs one side only is shown.",
+        f"No case is “{missing}”, so there is no curve, AUROC, likelihood ratio or net benefit.",
         icon=":material/info:",
     )
 
