@@ -105,7 +105,7 @@ def show_at_threshold(question: Question, sides: Sides, key: str) -> None:
         st.dataframe(table, hide_index=True, height="content", key="performance_figures")
         st.caption(
             f"n = {report.n:,} cases in {report.groups:,} independent groups. Bootstrap: 1,000 draws of whole groups. Wilson: "
-            "at the number of groups; it stays honest near 0 and 1, where a bootstrap is too narrow, and is the one shown above. "
+            "at the number of groups; it stays honest near 0 and 1, where a bootstrap is too narrow; shown above. "
             "Calibration error: ten equal bins; small samples make it look worse than it is."
         )
 
