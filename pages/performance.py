@@ -24,7 +24,7 @@ from pages.parts.performance_views import Sides, show_at_threshold, show_ranking
 
 # Of more, and rarer, classes the most probable one is nearly always the same: a matrix of them says nothing.
 MOST_CLASSES_SHOWN = 3
-HELD_OUT, OWN = "Held-out cases of the bundle", "Labelled cases of my own"
+HELD_OUT, OWN = "Held-out cases", "My own cases"
 EVERYONE = "All cases"
 NO_PICTURES = "The tiles may not be shipped. Where their folder is named (CERVIX_TILES_DIR), the pictures are shown here."
 

@@ -22,7 +22,6 @@ METRIC_TITLES = {
     "brier": "Brier score",
     "ece": "Calibration error (ECE)",
 }
-OURS, PUBLISHED = "This model", "Published"
 LOWER_IS_BETTER = ("brier", "ece")
 
 
@@ -69,34 +68,42 @@ def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.Data
 
     Baselines are called at 0.5; the model at its own threshold.
     """
-    own = held_out(bundle, model, task, model.threshold(task.id))
-    rows = [_row(OURS, f"{model.evaluation.split}, {model.evaluation.precision}", own.report())]
-    for baseline in model.evaluation.baselines:
-        rows.append(_row(baseline.title, "same cases", held_out(bundle, model, task, 0.5, baseline.id).report()))
-    published: dict[str, dict[str, str]] = {}
-    for figure in model.evaluation.published:
-        if figure.task == task.id:
-            published.setdefault(figure.source, {})[figure.metric] = f"{figure.value * 100:.4g} %"
-    rows += [
-        {"source": PUBLISHED}
-        | {metric: figures.get(metric, "–") for metric in METRICS}
-        | {"n": "not stated", "computed on": source}
-        for source, figures in published.items()
+    rivals = [
+        _row(baseline.title, "same cases", held_out(bundle, model, task, 0.5, baseline.id).report())
+        for baseline in model.evaluation.baselines
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_ours(bundle, model, task), *rivals, *_published(model, task)])
 
 
 def paper_table(bundle: Bundle) -> pd.DataFrame:
     """The networks that a publication reports on, its figures beside ours: ``model, source``, metrics, ``n, computed on``."""
-    parts = []
-    for model in bundle.manifest.models:
-        for task in model.derived_tasks:
-            if any(figure.task == task.id for figure in model.evaluation.published):
-                table = comparison_table(bundle, model, task)
-                ours_and_theirs = table[table["source"].isin([OURS, PUBLISHED])]
-                parts.append(ours_and_theirs.assign(model=f"{model.title}: {task.title}"))
-    table = pd.concat(parts, ignore_index=True)
-    return table[["model", *table.columns.drop("model")]]
+    rows = [
+        {"model": f"{model.title}: {task.title}"} | row
+        for model in bundle.manifest.models
+        for task in model.derived_tasks
+        if any(figure.task == task.id for figure in model.evaluation.published)
+        for row in [*_published(model, task), _ours(bundle, model, task)]
+    ]
+    return pd.DataFrame(rows)
+
+
+def _ours(bundle: Bundle, model: Model, task: DerivedTask) -> dict[str, str]:
+    report = held_out(bundle, model, task, model.threshold(task.id)).report()
+    return _row("This model", f"{model.evaluation.split}, {model.evaluation.precision}", report)
+
+
+def _published(model: Model, task: DerivedTask) -> list[dict[str, str]]:
+    """One row a publication."""
+    figures: dict[str, dict[str, str]] = {}
+    for figure in model.evaluation.published:
+        if figure.task == task.id:
+            figures.setdefault(figure.source, {})[figure.metric] = f"{figure.value * 100:.4g} %"
+    return [
+        {"source": "Published"}
+        | {metric: of.get(metric, "–") for metric in METRICS}
+        | {"n": "not stated", "computed on": source}
+        for source, of in figures.items()
+    ]
 
 
 def _row(title: str, where: str, report: BinaryReport) -> dict[str, str]:
