@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cervix.bundle.card_facts import CardFacts
+
 MANIFEST_NAME = "manifest.json"
 SCHEMA_NAME = "manifest.schema.json"
 
@@ -19,6 +21,7 @@ Precision = Literal["fp32", "fp16", "int8"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[\w-]+(\.[\w-]+)*(/[\w-]+(\.[\w-]+)*)*$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+JOULES_PER_KWH = 3.6e6
 
 
 class _Strict(BaseModel):
@@ -204,6 +207,23 @@ class Acquisition(_Strict):
     chosen_by: str
 
 
+class TrainingCost(_Strict):
+    """What a training run took on the machine that ran it. The time was measured, the power was not."""
+
+    wall_seconds: float = Field(gt=0.0)
+    hardware: str
+    assumed_watts: float = Field(gt=0.0)
+    """Mean power assumed for what the run used of the machine; there was no meter."""
+    assumption: str
+    covers: str
+    """What the time is of, and what it leaves out."""
+
+    @property
+    def energy_kwh(self) -> float:
+        """Seconds times assumed watts."""
+        return self.wall_seconds * self.assumed_watts / JOULES_PER_KWH
+
+
 class Evaluation(_Strict):
     """Held-out predictions, from which every figure the app shows is computed."""
 
@@ -247,6 +267,8 @@ class Model(_Strict):
     background: RelativePath | None = None
     """npz by input name: simulated training cases that an attribution may be held against."""
     acquisition: Acquisition | None = None
+    training_cost: TrainingCost | None = None
+    """None where no run was timed."""
     intended_use: list[str] = Field(min_length=1)
     limits: list[str] = Field(min_length=1)
     known_failures: list[str]
@@ -311,6 +333,7 @@ class Manifest(_Strict):
     packages: dict[str, str]
     files: list[BundleFile]
     models: list[Model] = Field(min_length=1)
+    card: CardFacts
 
     @model_validator(mode="after")
     def _names_every_file(self) -> "Manifest":
@@ -323,6 +346,8 @@ class Manifest(_Strict):
         ids = [model.id for model in self.models]
         if len(set(ids)) != len(ids):
             raise ValueError("a model id is used twice")
+        if set(ids) != set(self.card.models):
+            raise ValueError(f"the card has facts for {sorted(self.card.models)}, the models are {sorted(ids)}")
         return self
 
     def model(self, model_id: ModelId) -> Model:

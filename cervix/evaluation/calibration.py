@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from cervix.evaluation.metrics import Interval, binary_report, bootstrap_ratio
+from cervix.evaluation.metrics import Interval, binary_report, bootstrap_ratio, wilson_interval
+
+RELIABILITY_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,30 @@ def calibration_figures(
         ece=binary_report(positive, score, groups, 0.5).bootstrap["ece"],
         spiegelhalter_z=z,
     )
+
+
+def reliability(positive: NDArray[np.bool_], score: NDArray[np.floating], groups: NDArray[np.str_]) -> pd.DataFrame:
+    """What came of cases scored alike: ten bins with about the same number of cases each, equal scores together.
+
+    Bins of equal width would put nearly every woman of a screening population into the first.
+
+    Returns
+    -------
+    DataFrame
+        One row a bin, by rising score: ``score`` (mean), ``observed`` share of positives with ``low`` and ``high`` of Wilson's
+        95 % interval at the number of groups, ``n``, ``events``.
+    """
+    edges = np.unique(np.quantile(score, np.linspace(0, 1, RELIABILITY_BINS + 1)[1:-1]))
+    bin_of = np.searchsorted(edges, score, side="right")
+    rows = []
+    for index in np.unique(bin_of):
+        inside = bin_of == index
+        events, n = int(positive[inside].sum()), int(inside.sum())
+        observed = wilson_interval(events, n, effective_n=len(np.unique(groups[inside])))
+        rows.append(
+            {
+                "score": float(score[inside].mean()), "observed": observed.value, "low": observed.low, "high": observed.high,
+                "n": n, "events": events,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
