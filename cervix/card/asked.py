@@ -1,6 +1,7 @@
 """The held-out question that a card leads with, and the figures of its subgroups."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
@@ -8,6 +9,7 @@ from cervix.evaluation.heldout import HeldOut, TaskScores, load_predictions, tas
 from cervix.evaluation.metrics import BinaryReport, Interval
 
 SUBGROUP_PREFIX = "by_"
+RIVAL_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ def report_of(bundle: Bundle, model: Model, task: DerivedTask) -> BinaryReport:
     return HeldOut(bundle, model, task, model.threshold(task.id)).report()
 
 
+def rival_report(bundle: Bundle, model: Model, task: DerivedTask, baseline: str) -> BinaryReport:
+    """Every figure of a simple rival, called at 0.5 as in the comparison table."""
+    return HeldOut(bundle, model, task, RIVAL_THRESHOLD, baseline).report()
+
+
 def asked(bundle: Bundle, model: Model) -> Asked:
     """The model's main question."""
     task = main_task(model)
@@ -53,8 +60,13 @@ def asked(bundle: Bundle, model: Model) -> Asked:
 
 def subgroups(bundle: Bundle, model: Model) -> list[Subgroup]:
     """AUROC of the main question in every subgroup that the predictions name and that has both classes."""
-    frame = load_predictions(bundle, model)
     task = main_task(model)
+    return _subgroups(HeldOut(bundle, model, task, model.threshold(task.id)))
+
+
+@lru_cache(maxsize=16)
+def _subgroups(of: HeldOut) -> list[Subgroup]:
+    frame, task = load_predictions(of.bundle, of.model), of.task
     found = []
     for column in (str(name) for name in frame if str(name).startswith(SUBGROUP_PREFIX)):
         for value in sorted(frame[column].unique()):

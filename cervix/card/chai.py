@@ -40,7 +40,7 @@ def chai_card(bundle: Bundle, model: Model) -> tuple[Part, ...]:
     facts, of = bundle.manifest.card, bundle.manifest.card.models[model.id]
     return (
         Part("BasicInfo", "Basic information", (
-            Part("ModelName", "Model", model.title, "its title"),
+            Part("ModelName", "Model", model.title),
             _bundle("ModelDeveloper", "Developer", facts.developer),
             _bundle("DeveloperContact", "Contact", facts.contact),
         )),
@@ -75,14 +75,14 @@ def chai_card(bundle: Bundle, model: Model) -> tuple[Part, ...]:
                 Part("OutcomesAndOutputs", "Outcomes and outputs", _joined(
                     f"{item.name}: {item.meaning}" for item in model.outputs
                 )),
-                Part("ModelType", "Model type", model.architecture, "its title"),
+                Part("ModelType", "Model type", model.architecture, "the line below its title"),
                 Part("FoundationModels", "Foundation models", of.foundation_models),
                 Part(
                     "InputDataSource", "Input data source", _joined(_source(data) for data in model.training_data),
                     "Training data",
                 ),
                 Part("OutputAndInputDataTypes", "Output and input data types", _joined(
-                    f"{way} {item.name}: {item.dtype} {tuple(item.shape)}, {item.unit}"
+                    f"{way} {item.name}: {item.dtype}, {' × '.join(str(size) for size in item.shape)}, {item.unit}"
                     for way, items in (("Input", model.inputs), ("Output", model.outputs))
                     for item in items
                 )),
@@ -101,7 +101,7 @@ def chai_card(bundle: Bundle, model: Model) -> tuple[Part, ...]:
                 _bundle("StakeholdersConsulted", "Stakeholders consulted", facts.stakeholders),
             )),
         )),
-        Part("KeyMetrics", "Key metrics", tuple(_metric(metric) for metric in key_metrics(bundle, model))),
+        Part("KeyMetrics", "Key metrics", _metrics(bundle, model)),
         Part("Resources", "Resources", (
             _bundle("EvaluationReferences", "Evaluation references", "The whole bundle's card and held-out predictions."),
             _bundle("ClinicalTrial", "Clinical trial", "None."),
@@ -116,7 +116,13 @@ def _bundle(element: str, title: str, text: str) -> Part:
     return Part(element, title, text, of_bundle=True)
 
 
-def _metric(metric: Metric) -> Part:
+def _metrics(bundle: Bundle, model: Model) -> tuple[Part, ...]:
+    """How the figures were tested is the same for all three, and told under the first."""
+    first, *others = key_metrics(bundle, model)
+    return (_metric(first, ""), *(_metric(metric, first.title) for metric in others))
+
+
+def _metric(metric: Metric, said_under: str) -> Part:
     results = tuple(
         Part("MetricResult", "", (Part("Label", "", result.label), Part("ValueJson", "", json.dumps(result.value))))
         for result in metric.results
@@ -125,9 +131,9 @@ def _metric(metric: Metric) -> Part:
         Part("MetricGoal", "Goal", metric.goal),
         Part("Results", "Results", results),
         Part("Interpretation", "Interpretation", metric.interpretation),
-        Part("TestType", "Test type", metric.test_type),
-        Part("TestingDataDescription", "Testing data", metric.testing_data),
-        Part("ValidationProcessAndJustification", "Validation process and justification", metric.validation),
+        Part("TestType", "Test type", metric.test_type, said_under),
+        Part("TestingDataDescription", "Testing data", metric.testing_data, said_under),
+        Part("ValidationProcessAndJustification", "Validation process and justification", metric.validation, said_under),
     ))  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cervix.bundle import Bundle, Model
-from cervix.card.asked import Asked, asked, subgroups
+from cervix.card.asked import Asked, asked, rival_report, subgroups
 from cervix.card.blocks import sentence
 from cervix.evaluation.comparison import METRIC_TITLES, decimal, percent
 from cervix.evaluation.metrics import CONFIDENCE, Interval
@@ -64,7 +64,7 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
     return (
         Metric(
             "UsefulnessUsabilityEfficacy", "Usefulness, usability, efficacy", facts.usefulness_goal,
-            _results(question, USEFUL), " ".join(sentence(note) for note in model.evaluation.notes), test_type, data, HOW,
+            _results(question, USEFUL), _beside_rivals(bundle, model, question), test_type, data, HOW,
         ),
         Metric(
             "FairnessEquity", "Fairness and equity", facts.fairness_goal,
@@ -93,6 +93,21 @@ def _results(question: Asked, names: tuple[str, ...]) -> tuple[MetricResult, ...
     )
 
 
+def _beside_rivals(bundle: Bundle, model: Model, question: Asked) -> str:
+    """The model's ranking beside that of the best rival."""
+    own = question.report.metrics["auroc"]
+    rivals = [(rival_report(bundle, model, question.task, rival.id), rival.title) for rival in model.evaluation.baselines]
+    ranked = [(report.metrics["auroc"], title) for report, title in rivals if "auroc" in report.metrics]
+    if not ranked:
+        return "No rival was evaluated on the same cases."
+    best, title = max(ranked)
+    apart = "overlap" if own.low <= best.high and best.low <= own.high else "do not overlap"
+    return (
+        f"AUROC {decimal(own)}; the best of its rivals on the same cases ({title}) has {decimal(best)}, and the intervals "
+        f"{apart}. Rivals, publications and notes stand under Held-out figures."
+    )
+
+
 def _missed(question: Asked) -> MetricResult:
     recall = question.report.metrics["recall"]
     missed = Interval(1 - recall.value, 1 - recall.high, 1 - recall.low)
@@ -101,7 +116,7 @@ def _missed(question: Asked) -> MetricResult:
 
 
 def _estimate(figure: Interval, as_percent: bool = False) -> dict[str, float | str]:
-    scale, digits = (100, 2) if as_percent else (1, 4)
+    scale, digits = (100, 4) if as_percent else (1, 6)
     names = ("estimate", "lower", "upper")
     values = {name: round(scale * value, digits) for name, value in zip(names, figure, strict=True)}
     return {"kind": "estimate_ci", **values, "level": round(100 * CONFIDENCE), **({"unit": "%"} if as_percent else {})}
