@@ -37,6 +37,7 @@ INK = colors.HexColor("#1B2B34")
 LINE = colors.HexColor("#C5D3D6")
 ACCENT = colors.HexColor("#0B6E75")
 CELL_GAP = 4
+STAND_INS = str.maketrans({"→": "»"})
 TAG = re.compile(r"<[^>]+>")
 # Vera comes with ReportLab (Bitstream Vera licence) and knows µ, × and ², which the built-in fonts of PDF do not all have.
 FONT, BOLD, ITALIC = "Vera", "VeraBd", "VeraIt"
@@ -71,6 +72,11 @@ STYLES = {
 def text(content: str, style: str = "text") -> Flowable:
     """A paragraph of plain text; markup in it is shown, not obeyed."""
     return Paragraph(escape(content), STYLES[style])
+
+
+def drawable(content: str) -> str:
+    """The text with stand-ins for what the font does not have."""
+    return content.translate(STAND_INS)
 
 
 def marked_up(markup: str, style: str = "text") -> Flowable:
@@ -138,7 +144,7 @@ def grid_table(header: list[str], rows: list[list[str]]) -> Flowable:
     A column's width follows its longest word, which is not broken, and then how much is in it.
     """
     cells = [[Paragraph(cell, STYLES["cell"]) for cell in row] for row in [[f"<b>{name}</b>" for name in header], *rows]]
-    table = Table(cells, colWidths=_column_widths([header, *rows]), repeatRows=1)
+    table = Table(cells, colWidths=_column_widths([header, *rows]), repeatRows=1, hAlign="LEFT")
     table.setStyle(
         TableStyle(
             [

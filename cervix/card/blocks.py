@@ -52,6 +52,17 @@ def markdown_text(blocks: Iterable[Block]) -> str:
     return "\n".join([*lines, *(f"[{chart.id}]: {chart.uri}" for chart in drawn), ""])
 
 
+def divided(blocks: Iterable[Block], mark: str) -> list[tuple[str, list[Block]]]:
+    """Blocks by the headings that begin with ``mark``: each heading's text with its blocks, itself included; first what is
+    before them, under an empty text."""
+    parts: list[tuple[str, list[Block]]] = [("", [])]
+    for block in blocks:
+        if isinstance(block, str) and block.startswith(mark):
+            parts.append((block.removeprefix(mark), []))
+        parts[-1][1].append(block)
+    return parts
+
+
 def bullets(items: Iterable[str]) -> list[str]:
     """Lines of a list."""
     return [f"- {item}" for item in items]

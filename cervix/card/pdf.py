@@ -1,6 +1,7 @@
 """The card as PDF, from the same tokens as the HTML, with its drawings as vectors."""
 
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -10,7 +11,7 @@ from reportlab.platypus import Flowable
 
 from cervix.card.blocks import Block, Charts
 from cervix.card.parsed import tokens_of
-from cervix.pdf import bullet, gap, grid_table, marked_up, outlined, side_by_side, write_pdf
+from cervix.pdf import bullet, drawable, gap, grid_table, marked_up, outlined, side_by_side, write_pdf
 
 HEADINGS = {"h2": "chapter", "h3": "heading", "h4": "strong"}
 WRAPS = {
@@ -26,7 +27,8 @@ WRAPS = {
 def write_card_pdf(blocks: Iterable[Block], path: Path, *, footer: str) -> None:
     """Write the card; ``footer`` stands on every page beside the notice."""
     kept = list(blocks)
-    drawings = {chart.uri: chart.drawing for block in kept if isinstance(block, Charts) for chart in block.charts}
+    # A drawing remembers the canvas it is drawn on: each document gets its own.
+    drawings = {chart.uri: deepcopy(chart.drawing) for block in kept if isinstance(block, Charts) for chart in block.charts}
     tokens = tokens_of(kept)
     title = tokens[1].content
     write_pdf(path, title, list(_flowables(tokens[3:], drawings)), footer=footer)
@@ -79,4 +81,4 @@ def _piece(token: Token) -> str:
         return f"<link href={quoteattr(str(token.attrs['href']))}>"
     if token.type == "link_close":
         return "</link>"
-    return WRAPS.get(token.type) or escape(token.content)
+    return WRAPS.get(token.type) or escape(drawable(token.content))
