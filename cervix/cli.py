@@ -12,7 +12,6 @@ from tqdm import tqdm
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import load_bundle, verify_bundle
 from cervix.card.formats import FORMATS, card_file
-from cervix.card.markdown import card_blocks
 from cervix.errors import BundleError, Cancelled, CervixError
 from cervix.files import inert, replacing
 from cervix.patients.history_scoring import score_visits
@@ -134,8 +133,7 @@ def _card(options: argparse.Namespace) -> int:
             found=f"--model {options.model}",
         )
     bundle = load_bundle(options.bundle, device=options.device)
-    blocks = () if options.format == "xml" else card_blocks(bundle)
-    content = card_file(bundle, blocks, options.format, options.model)
+    content = card_file(bundle, options.format, options.model)
     try:
         with replacing(options.out) as temporary:
             temporary.write_bytes(content)

@@ -9,29 +9,32 @@ import streamlit as st
 from cervix.bundle import Bundle
 from cervix.card.blocks import Block, Charts, divided, markdown_text
 from cervix.card.formats import MIME, Format, card_file, file_name
-from cervix.card.markdown import GUIDELINES, card_blocks
+from cervix.card.markdown import GUIDELINES, bundle_sections, head_blocks
+from cervix.card.model_section import model_section
 from pages.parts.frame import bundle_or_stop
 
-WHOLE_BUNDLE = "The whole bundle"
+WHOLE_BUNDLE = "whole-bundle"
 FORMAT_TITLES: dict[Format, str] = {"md": "Markdown", "html": "HTML", "pdf": "PDF", "xml": "XML (CHAI)"}
+CHART_WIDTH_PX = 420
 
 
-@st.cache_resource(show_spinner="Computing every figure of the card …", hash_funcs={Bundle: lambda bundle: bundle.sha256})
-def written_card(bundle: Bundle) -> list[Block]:
-    """The card, computed once per bundle and never changed."""
-    return list(card_blocks(bundle))
+@st.cache_resource(show_spinner="Computing every figure of this part …", hash_funcs={Bundle: lambda bundle: bundle.sha256})
+def written(bundle: Bundle, part: str) -> list[Block]:
+    """A part of the card, computed once per bundle and never changed."""
+    models = {model.id: model for model in bundle.manifest.models}
+    return list(bundle_sections(bundle) if part == WHOLE_BUNDLE else model_section(bundle, models[part]))
 
 
 def show(blocks: list[Block]) -> None:
     """Blocks as the page draws them."""
-    for kind, group in groupby(blocks, key=type):
-        if kind is str:
-            st.markdown("\n".join(str(line) for line in group))
+    for is_text, group in groupby(blocks, key=lambda block: isinstance(block, str)):
+        if is_text:
+            st.markdown("\n".join(group))
             continue
         for block in group:
             if isinstance(block, Charts):
                 for place, chart in zip(st.columns(len(block.charts)), block.charts, strict=True):
-                    place.image(chart.svg, width="stretch", alt=chart.alt)
+                    place.image(chart.svg, width=CHART_WIDTH_PX, alt=chart.alt)
             elif isinstance(block, pd.DataFrame):
                 st.dataframe(block, hide_index=True)
 
@@ -45,19 +48,17 @@ def show_index(blocks: list[Block]) -> None:
             st.markdown(markdown_text(items[1:]))
 
 
-bundle = bundle_or_stop()
-models = {model.id: model.title for model in bundle.manifest.models}
-card = written_card(bundle)
-(_, head), *chapters = divided(card, "## ")
 st.title("Model card")
-show(head[1:])
-
-st.markdown("**Take the whole card along** as Markdown, HTML or PDF, or one model's as XML after the schema of CHAI.")
-xml_model = st.selectbox("Model of the XML", list(models), format_func=models.__getitem__, key="card_xml_model")
-for place, (kind, title) in zip(st.columns(len(FORMAT_TITLES)), FORMAT_TITLES.items(), strict=True):
+bundle = bundle_or_stop()
+titles = {model.id: model.title for model in bundle.manifest.models}
+*_, origin, _ = head_blocks(bundle)
+st.caption(origin)
+st.markdown("Take the whole card along as Markdown, HTML or PDF, or one model's as XML after the schema of CHAI.")
+xml_model = st.selectbox("Model of the XML", list(titles), format_func=titles.__getitem__, key="card_xml_model")
+for place, (kind, label) in zip(st.columns(len(FORMAT_TITLES)), FORMAT_TITLES.items(), strict=True):
     place.download_button(
-        title,
-        partial(card_file, bundle, card, kind, xml_model),
+        label,
+        partial(card_file, bundle, kind, xml_model),
         file_name=file_name(bundle, kind, xml_model),
         mime=MIME[kind],
         icon=":material/download:",
@@ -65,11 +66,12 @@ for place, (kind, title) in zip(st.columns(len(FORMAT_TITLES)), FORMAT_TITLES.it
         on_click="ignore",
         width="stretch",
     )
-
-part = st.pills("Show", [*models.values(), WHOLE_BUNDLE], default=next(iter(models.values())), required=True, key="card_part")
-for title, blocks in chapters:
-    if title == part or (part == WHOLE_BUNDLE and title not in models.values()):
-        if title == GUIDELINES:
-            show_index(blocks)
-        else:
-            show(blocks)
+titles[WHOLE_BUNDLE] = "The whole bundle: licence, guidelines, proof"
+part = st.pills(
+    "Show", list(titles), format_func=titles.__getitem__, default=next(iter(titles)), required=True, key="card_part"
+)
+for title, blocks in divided(written(bundle, part), "## "):
+    (show_index if title == GUIDELINES else show)(blocks)
+with st.spinner("Computing the other parts for the downloads …"):
+    for other in titles:
+        written(bundle, other)

@@ -1,14 +1,12 @@
 """The card in each format it is handed out in, all from the same blocks."""
 
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
 
 from cervix.bundle import Bundle
-from cervix.card.blocks import Block
 from cervix.card.html import card_html
-from cervix.card.markdown import with_front_matter
+from cervix.card.markdown import card_blocks, with_front_matter
 from cervix.card.pdf import write_card_pdf
 from cervix.card.xml import chai_xml
 from cervix.errors import BundleError
@@ -18,13 +16,11 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 MIME = {"md": "text/markdown", "html": "text/html", "pdf": "application/pdf", "xml": "application/xml"}
 
 
-def card_file(bundle: Bundle, blocks: Iterable[Block], kind: Format, model_id: str = "") -> bytes:
+def card_file(bundle: Bundle, kind: Format, model_id: str = "") -> bytes:
     """The card as the bytes of a file.
 
     Parameters
     ----------
-    blocks : of ``card_blocks``
-        Not used for XML, which holds one model.
     model_id : str
         The model of the XML; the first where empty.
 
@@ -39,6 +35,7 @@ def card_file(bundle: Bundle, blocks: Iterable[Block], kind: Format, model_id: s
         if wanted not in ids:
             raise BundleError("The bundle has no such model", expected=f"one of {', '.join(ids)}", found=repr(wanted))
         return chai_xml(bundle, bundle.manifest.models[ids.index(wanted)]).encode()
+    blocks = card_blocks(bundle)
     if kind == "md":
         return with_front_matter(bundle, blocks).encode()
     if kind == "html":

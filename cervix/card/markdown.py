@@ -26,6 +26,14 @@ def with_front_matter(bundle: Bundle, blocks: Iterable[Block]) -> str:
 
 def card_blocks(bundle: Bundle) -> Iterator[Block]:
     """The card block by block: each model's limits and intended use first, then its figures; then what holds for all."""
+    yield from head_blocks(bundle)
+    for model in bundle.manifest.models:
+        yield from model_section(bundle, model)
+    yield from bundle_sections(bundle)
+
+
+def head_blocks(bundle: Bundle) -> Iterator[Block]:
+    """Title, notice, and which bundle the card is of."""
     manifest = bundle.manifest
     yield from (
         f"# Model card: {manifest.name} {manifest.version}",
@@ -37,8 +45,11 @@ def card_blocks(bundle: Bundle) -> Iterator[Block]:
         f"Card written by Cervix Workbench {__version__}.",
         "",
     )
-    for model in manifest.models:
-        yield from model_section(bundle, model)
+
+
+def bundle_sections(bundle: Bundle) -> Iterator[Block]:
+    """What holds for every model: release, licence, citations, guidelines, proof and provenance."""
+    manifest = bundle.manifest
     yield from _bundle_facts(bundle)
     yield from _licence(bundle)
     yield from ("## Citations", "", *bullets(f"{item.sentence} *{item.used_for}*" for item in manifest.card.citations), "")
