@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import CalibrationTest
+from cervix.card.asked import report_of
 from cervix.card.blocks import Block, bullets, frame, sentence
 from cervix.card.chai import chai_card
 from cervix.card.chai_text import part_blocks
@@ -44,7 +45,13 @@ def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
     for task in model.derived_tasks:
         yield from (f"**{task.title}** (threshold {model.threshold(task.id):.3g})", "")
         yield comparison_table(bundle, model, task).rename(columns=HEADERS)
-        yield ""
+        report = report_of(bundle, model, task)
+        yield from (
+            "",
+            f"Called and truly positive {report.true_positive:,}, called and negative {report.false_positive:,}, "
+            f"not called and positive {report.false_negative:,}, not called and negative {report.true_negative:,}.",
+            "",
+        )
     yield from (*bullets(model.evaluation.notes), "")
     for table in model.evaluation.tables:
         yield from (f"**{table.title}**", "")
