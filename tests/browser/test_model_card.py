@@ -17,6 +17,7 @@ from tests.browser.chromium import WAIT_MS, WIDTHS, needs_browser
 from tests.browser.server import free_port, running_app
 
 pytestmark = needs_browser
+IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 NAMESPACE = "{https://mc.chai.org/v0.2/schema.xsd}"
 
 
@@ -34,7 +35,7 @@ def address(home: Path) -> Iterator[str]:
 def open_card(page: Page, address: str) -> None:
     page.goto(address)
     page.get_by_role("heading", name="Held-out figures").wait_for()
-    page.get_by_text("Computing the other parts").wait_for(state="hidden")
+    page.locator(IDLE).wait_for()
 
 
 def download(page: Page, label: str) -> tuple[str, Path]:
@@ -92,15 +93,15 @@ def test_all_four_files_are_taken_along_and_hold_the_same_figure(page: Page, add
 
 def test_the_xml_follows_the_chosen_model(page: Page, address: str) -> None:
     open_card(page, address)
-    page.get_by_role("combobox", name="Model of the XML").click()
-    page.get_by_role("option", name="Risk of a positive biopsy from risk factors alone").click()
-    expect(page.get_by_role("combobox", name="Model of the XML")).to_have_value(
-        "Risk of a positive biopsy from risk factors alone"
-    )
-    page.wait_for_timeout(1000)
+    title = "Risk of a positive biopsy from risk factors alone"
+    chooser = page.get_by_role("combobox", name="Model of the XML")
+    chooser.click()
+    page.get_by_role("option", name=title).click()
+    expect(chooser).to_have_value(title)
+    page.locator(IDLE).wait_for()
     name, path = download(page, "XML (CHAI)")
     assert "-risk-factors-" in name
-    assert ET.parse(path).find(f".//{NAMESPACE}ModelName").text == "Risk of a positive biopsy from risk factors alone"
+    assert ET.parse(path).find(f".//{NAMESPACE}ModelName").text == title
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)

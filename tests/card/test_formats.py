@@ -12,12 +12,14 @@ import pytest
 
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
+from cervix.card import charts
 from cervix.card.blocks import Block, Chart, Charts, divided, markdown_text
 from cervix.card.charts import MOST_POINTS, thinned
 from cervix.card.formats import FORMATS, card_file, file_name
 from cervix.card.html import card_html
 from cervix.card.pdf import write_card_pdf
 from cervix.errors import BundleError
+from cervix.evaluation import figures
 from cervix.pdf import FONT, drawable
 from tests.card.conftest import Truth
 
@@ -105,20 +107,13 @@ def test_a_drawing_shows_the_figures_of_its_words_to_the_last_digit(blocks: list
         assert f"{name} {figure}" in chart.alt
 
 
-def test_the_drawn_roc_curve_has_the_area_of_the_whole_curve(blocks: list[Block], truth: Truth) -> None:
-    roc = next(c for b in blocks if isinstance(b, Charts) for c in b.charts if c.id == f"{truth.model.id}-roc")
-    if truth.task.title not in roc.alt:
-        pytest.skip("the card draws the model's main question alone")
-    curve = max(
-        (
-            np.array([float(n) for n in re.split(r"[ ,]+", line.attrib["points"].strip())]).reshape(-1, 2)
-            for line in lines(roc.svg)
-        ),
-        key=len,
-    )
+def test_the_drawn_roc_curve_has_the_area_of_the_whole_curve(blocks: list[Block], main_truth: Truth) -> None:
+    roc = next(chart for chart in charts_of(blocks) if chart.id == f"{main_truth.model.id}-roc")
+    assert main_truth.task.title in roc.alt
+    curve = max((points_of(line) for line in ET.fromstring(roc.svg).iter(f"{SVG}polyline")), key=len)
     share = (curve - curve[0]) / (curve[-1] - curve[0])
     assert len(share) <= MOST_POINTS
-    assert float(np.trapezoid(share[:, 1], share[:, 0])) == pytest.approx(truth.auroc, abs=0.02)
+    assert float(np.trapezoid(share[:, 1], share[:, 0])) == pytest.approx(main_truth.auroc, abs=0.02)
 
 
 def test_drawings_are_small_and_readable_by_machines(blocks: list[Block]) -> None:
@@ -128,6 +123,10 @@ def test_drawings_are_small_and_readable_by_machines(blocks: list[Block]) -> Non
         assert len(chart.svg) < 12_000
         assert ET.fromstring(chart.svg).find(f"{SVG}title").text == chart.alt
         assert not re.search(r"<!DOCTYPE|href=", chart.svg)
+
+
+def test_drawings_and_interactive_figures_have_the_same_colours() -> None:
+    assert (charts.BLUE, charts.VERMILLION, charts.GREY) == (figures.BLUE, figures.VERMILLION, figures.GREY)
 
 
 def test_a_curve_is_thinned_to_its_shape_and_keeps_its_ends() -> None:
