@@ -174,6 +174,23 @@ class TrainingData(_Strict):
     """Split -> number of independent groups."""
 
 
+class TrainingCost(_Strict):
+    """What a training run took on the machine that ran it. The time was measured, the power was not."""
+
+    wall_seconds: float = Field(gt=0.0)
+    hardware: str
+    assumed_watts: float = Field(gt=0.0)
+    """Mean power assumed for what the run used of the machine; there was no meter."""
+    assumption: str
+    covers: str
+    """What the time is of, and what it leaves out."""
+
+    @property
+    def energy_kwh(self) -> float:
+        """Seconds times assumed watts."""
+        return self.wall_seconds * self.assumed_watts / JOULES_PER_KWH
+
+
 class PublishedFigure(_Strict):
     """What a paper or notebook reports, to stand beside our own figure."""
 
@@ -205,23 +222,6 @@ class Acquisition(_Strict):
 
     strategy: Literal["random", "entropy", "margin", "bald", "abnormal-first", "diverse"]
     chosen_by: str
-
-
-class TrainingCost(_Strict):
-    """What a training run took on the machine that ran it. The time was measured, the power was not."""
-
-    wall_seconds: float = Field(gt=0.0)
-    hardware: str
-    assumed_watts: float = Field(gt=0.0)
-    """Mean power assumed for what the run used of the machine; there was no meter."""
-    assumption: str
-    covers: str
-    """What the time is of, and what it leaves out."""
-
-    @property
-    def energy_kwh(self) -> float:
-        """Seconds times assumed watts."""
-        return self.wall_seconds * self.assumed_watts / JOULES_PER_KWH
 
 
 class Evaluation(_Strict):

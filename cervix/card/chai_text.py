@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
 
 from cervix.card.blocks import Block, frame
 from cervix.card.chai import Part
@@ -21,19 +22,25 @@ def part_blocks(part: Part, *, of_bundle: bool = False, level: int = 3) -> Itera
     if not _has(part, of_bundle):
         return
     yield from (f"{'#' * level} {part.title}", "")
-    for child in part.content:
-        if not isinstance(child, Part) or not _has(child, of_bundle):
-            continue
-        if child.element == KEYWORDS:
-            yield from (f"**{child.title}.** {', '.join(_texts(child))}", "")
-        elif child.element == RESULTS:
-            yield frame(["Figure", "Found (95 % interval)"], (_result(row) for row in child.content if isinstance(row, Part)))
-            yield ""
-        elif isinstance(child.content, str):
-            text = f"See {child.said_under}." if child.said_under else child.content
-            yield from (f"**{child.title}.** {text}", "")
+    shown = [child for child in part.content if isinstance(child, Part) and _has(child, of_bundle)]
+    for elsewhere, children in groupby(shown, key=lambda child: child.said_under):
+        if elsewhere:
+            yield from (f"**{', '.join(child.title for child in children)}.** See {elsewhere}.", "")
         else:
-            yield from part_blocks(child, of_bundle=of_bundle, level=level + 1)
+            for child in children:
+                yield from _child_blocks(child, of_bundle, level)
+
+
+def _child_blocks(child: Part, of_bundle: bool, level: int) -> Iterator[Block]:
+    if child.element == KEYWORDS:
+        yield from (f"**{child.title}.** {', '.join(_texts(child))}", "")
+    elif child.element == RESULTS:
+        yield frame(["Figure", "Found (95 % interval)"], (_result(row) for row in child.content if isinstance(row, Part)))
+        yield ""
+    elif isinstance(child.content, str):
+        yield from (f"**{child.title}.** {child.content}", "")
+    else:
+        yield from part_blocks(child, of_bundle=of_bundle, level=level + 1)
 
 
 def _has(part: Part, of_bundle: bool) -> bool:

@@ -15,10 +15,10 @@ from cervix.pdf import BOLD, FONT, INK
 
 # As in the Plotly figures, whose module the trainer, which writes the card too, could not import: it has no Plotly.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#767676"
-WIDTH_PT, HEIGHT_PT = 212.0, 222.0
-LEFT, BOTTOM, SIDE = 40.0, 38.0, 160.0
+WIDTH_PT, HEIGHT_PT = 212.0, 230.0
+LEFT, BOTTOM, SIDE = 40.0, 46.0, 160.0
 MOST_POINTS = 60
-FINE = 6.5
+FINE, SMALL = 6.5, 6.0
 Floats = NDArray[np.float64]
 
 
@@ -85,7 +85,7 @@ class _Plot:
             self._text(LEFT - 3, BOTTOM + at - 2, label, "end")
         self._text(LEFT + SIDE / 2, BOTTOM - 18, x_title, "middle")
         self._text(4, BOTTOM + SIDE + 5, y_title, "start")
-        self._text(LEFT + SIDE, BOTTOM + SIDE + 5, question.size, "end", 5.2)
+        self._text(4, 13, question.size, "start", SMALL)
         self._text(4, HEIGHT_PT - 9, title, "start", 7.5, BOLD)
 
     def line(self, x: object, y: object, colour: str, *, width: float = 1.6, dashed: bool = False) -> None:
@@ -102,7 +102,7 @@ class _Plot:
         self.drawing.add(Polygon(corners, fillColor=colors.HexColor(VERMILLION), strokeColor=None))
 
     def legend(self, text: str) -> None:
-        self._text(4, 5, text, "start", 6)
+        self._text(4, 4, text, "start", SMALL)
 
     def _scaled(self, value: float) -> float:
         return SIDE * value / self._top
