@@ -15,7 +15,7 @@ from cervix.pdf import BOLD, FONT, INK
 
 # As in the Plotly figures, whose module the trainer, which writes the card too, could not import: it has no Plotly.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#767676"
-WIDTH_PT, HEIGHT_PT = 212.0, 230.0
+WIDTH_PT, HEIGHT_PT = 212.0, 240.0
 LEFT, BOTTOM, SIDE = 40.0, 46.0, 160.0
 MOST_POINTS = 60
 FINE, SMALL = 6.5, 6.0
@@ -86,6 +86,7 @@ class _Plot:
         self._text(LEFT + SIDE / 2, BOTTOM - 18, x_title, "middle")
         self._text(4, BOTTOM + SIDE + 5, y_title, "start")
         self._text(4, 13, question.size, "start", SMALL)
+        self._text(4, HEIGHT_PT - 19, question.task.title, "start")
         self._text(4, HEIGHT_PT - 9, title, "start", 7.5, BOLD)
 
     def line(self, x: object, y: object, colour: str, *, width: float = 1.6, dashed: bool = False) -> None:
