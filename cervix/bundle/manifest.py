@@ -346,8 +346,8 @@ class Manifest(_Strict):
         ids = [model.id for model in self.models]
         if len(set(ids)) != len(ids):
             raise ValueError("a model id is used twice")
-        if set(ids) != set(self.card.models):
-            raise ValueError(f"the card has facts for {sorted(self.card.models)}, the models are {sorted(ids)}")
+        if missing := set(ids) - set(self.card.models):
+            raise ValueError(f"the card has no facts for {sorted(missing)}")
         return self
 
     def model(self, model_id: ModelId) -> Model:
