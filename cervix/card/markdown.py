@@ -87,8 +87,8 @@ def _guideline_index() -> Iterator[Block]:
         f"## {GUIDELINES}",
         "",
         "Which item is reported in which section of this card. Topics are in our own words. That something stands in a section "
-        "does not say that it is good. The lists were compiled without a line-by-line comparison with the guidelines' own checklists: "
-        "where an item matters, read the guideline.",
+        "does not say that it is good. The lists were compiled without a line-by-line comparison with the guidelines' own "
+        "checklists: where an item matters, read the guideline.",
         "",
     )
     for guideline in guidelines():
