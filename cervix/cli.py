@@ -1,4 +1,4 @@
-"""``python -m cervix bundle verify | slide | patients``: the app's work without the app."""
+"""``python -m cervix bundle verify | slide | patients | card``: the app's work without the app."""
 
 import argparse
 import signal
@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import load_bundle, verify_bundle
-from cervix.errors import Cancelled, CervixError
+from cervix.card.formats import FORMATS, card_file
+from cervix.errors import BundleError, Cancelled, CervixError
 from cervix.files import inert, replacing
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.scoring import score_patients
@@ -124,6 +125,26 @@ def _patients(options: argparse.Namespace) -> int:
     return 0
 
 
+def _card(options: argparse.Namespace) -> int:
+    if options.model and options.format != "xml":
+        raise BundleError(
+            f"A card as {options.format} is of the whole bundle",
+            expected="--model with --format xml only",
+            found=f"--model {options.model}",
+        )
+    bundle = load_bundle(options.bundle, device=options.device)
+    content = card_file(bundle, options.format, options.model)
+    try:
+        with replacing(options.out) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise CervixError(
+            f"The card cannot be written to {options.out}", found=error.strerror or "", action="Choose another place."
+        ) from error
+    print(f"model card of {bundle.label} written to {options.out}. {RESEARCH_NOTICE}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     settings = get_settings()
     parser = argparse.ArgumentParser(prog="python -m cervix", description=f"{__doc__} {RESEARCH_NOTICE}")
@@ -154,4 +175,10 @@ def _parser() -> argparse.ArgumentParser:
     patients.add_argument("--model", choices=RISK_MODELS, default=RISK_MODELS[0], help="for risk factors")
     patients.add_argument("--strict", action="store_true", help="stop at the first bad row instead of leaving it out")
     patients.set_defaults(run=_patients)
+
+    card = commands.add_parser("card", parents=[common], help="write the model card")
+    card.add_argument("--format", choices=FORMATS, required=True, help="XML is of one model, after the schema of CHAI")
+    card.add_argument("--model", default="", help="id of the model, for XML (default: the first)")
+    card.add_argument("--out", type=Path, required=True, help="file to write")
+    card.set_defaults(run=_card)
     return parser

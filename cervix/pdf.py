@@ -1,9 +1,10 @@
-"""PDF documents in the project's one look: title, text, pictures, tables, and the notice at the foot of every page."""
+"""PDF documents in the project's one look: title, text, pictures, tables, outline, the notice at the foot of every page."""
 
 import io
+import re
 from functools import partial
 from pathlib import Path
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 import reportlab
 from PIL import Image
@@ -35,15 +36,19 @@ WIDTH = A4[0] - 2 * MARGIN
 INK = colors.HexColor("#1B2B34")
 LINE = colors.HexColor("#C5D3D6")
 ACCENT = colors.HexColor("#0B6E75")
+CELL_GAP = 4
+STAND_INS = str.maketrans({"→": "»"})
+TAG = re.compile(r"<[^>]+>")
 # Vera comes with ReportLab (Bitstream Vera licence) and knows µ, × and ², which the built-in fonts of PDF do not all have.
-FONT, BOLD = "Vera", "VeraBd"
+FONT, BOLD, ITALIC = "Vera", "VeraBd", "VeraIt"
 
 
 def _register_fonts() -> None:
     folder = Path(reportlab.__file__).parent / "fonts"
-    for name in (FONT, BOLD):
+    for name in (FONT, BOLD, ITALIC):
         if name not in pdfmetrics.getRegisteredFontNames():
             pdfmetrics.registerFont(TTFont(name, str(folder / f"{name}.ttf")))
+    pdfmetrics.registerFontFamily(FONT, normal=FONT, bold=BOLD, italic=ITALIC, boldItalic=BOLD)
 
 
 _register_fonts()
@@ -56,12 +61,40 @@ STYLES = {
     "text": _TEXT,
     "strong": ParagraphStyle("strong", parent=_TEXT, fontName=BOLD, fontSize=12, leading=16),
     "small": ParagraphStyle("small", parent=_TEXT, fontSize=7, leading=9.5),
+    "chapter": ParagraphStyle(
+        "chapter", parent=_TEXT, fontName=BOLD, fontSize=14, leading=18, spaceBefore=14, spaceAfter=4, textColor=ACCENT
+    ),
+    "bullet": ParagraphStyle("bullet", parent=_TEXT, leftIndent=10, bulletIndent=1, spaceAfter=2),
+    "cell": ParagraphStyle("cell", parent=_TEXT, fontSize=6, leading=7.8, spaceAfter=0),
 }
 
 
 def text(content: str, style: str = "text") -> Flowable:
     """A paragraph of plain text; markup in it is shown, not obeyed."""
     return Paragraph(escape(content), STYLES[style])
+
+
+def drawable(content: str) -> str:
+    """The text with stand-ins for what the font does not have."""
+    return content.translate(STAND_INS)
+
+
+def marked_up(markup: str, style: str = "text") -> Flowable:
+    """A paragraph of ReportLab's markup, whose texts the caller has escaped."""
+    return Paragraph(markup, STYLES[style])
+
+
+def bullet(markup: str) -> Flowable:
+    """A line of a list, in the same markup."""
+    return Paragraph(markup, STYLES["bullet"], bulletText="•")
+
+
+def outlined(content: str, style: str, level: int) -> Flowable:
+    """A heading of plain text that also stands in the document's outline, whose first level is 0."""
+    heading = Paragraph(escape(content), STYLES[style])
+    heading.keepWithNext = True
+    heading.outline_entry = (content, level)
+    return heading
 
 
 def gap(height_mm: float = 3) -> Flowable:
@@ -105,6 +138,46 @@ def fact_table(rows: list[tuple[str, str]]) -> Flowable:
     return table
 
 
+def grid_table(header: list[str], rows: list[list[str]]) -> Flowable:
+    """A table over the whole width whose cells wrap and whose header stands on every page; cells are escaped markup.
+
+    A column's width follows its longest word, which is not broken, and then how much is in it.
+    """
+    cells = [[Paragraph(cell, STYLES["cell"]) for cell in row] for row in [[f"<b>{name}</b>" for name in header], *rows]]
+    table = Table(cells, colWidths=_column_widths([header, *rows]), repeatRows=1, hAlign="LEFT")
+    table.setStyle(
+        TableStyle(
+            [
+                ("LINEBELOW", (0, 0), (-1, 0), 0.8, INK),
+                ("LINEBELOW", (0, 1), (-1, -1), 0.3, LINE),
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+                ("TOPPADDING", (0, 0), (-1, -1), 1.5),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
+                ("LEFTPADDING", (0, 0), (-1, -1), 0),
+                ("RIGHTPADDING", (0, 0), (-1, -1), CELL_GAP),
+            ]
+        )
+    )
+    return table
+
+
+def _column_widths(rows: list[list[str]]) -> list[float]:
+    size = STYLES["cell"].fontSize
+    columns = [[unescape(TAG.sub("", cell)) for cell in column] for column in zip(*rows, strict=True)]
+
+    def width(text: str) -> float:
+        return float(pdfmetrics.stringWidth(text, BOLD, size)) + CELL_GAP + 1
+
+    least = [max(width(word) for cell in column for word in (cell.split() or [""])) for column in columns]
+    wanted = [max(width(cell) for cell in column) for column in columns]
+    if sum(wanted) <= WIDTH:
+        return wanted
+    if sum(least) >= WIDTH:
+        return [WIDTH * part / sum(least) for part in least]
+    spare, missing = WIDTH - sum(least), sum(wanted) - sum(least)
+    return [low + spare * (high - low) / missing for low, high in zip(least, wanted, strict=True)]
+
+
 def together(*parts: Flowable) -> Flowable:
     """Parts that stay on one page."""
     return KeepTogether(list(parts))
@@ -117,8 +190,16 @@ def write_pdf(path: Path, title: str, story: list[Flowable], *, footer: str) -> 
         title=title, author="Cervix Workbench", subject=RESEARCH_NOTICE,
     )  # fmt: skip
     frame = Frame(MARGIN, MARGIN + 6 * mm, WIDTH, A4[1] - 2 * MARGIN - 6 * mm, 0, 0, 0, 0)
+    document.afterFlowable = partial(_enter_in_outline, document)
     document.addPageTemplates(PageTemplate(frames=[frame], onPage=partial(_draw_foot, footer)))
     document.build([text(title, "title"), *story])
+
+
+def _enter_in_outline(document: BaseDocTemplate, drawn: Flowable) -> None:
+    if entry := getattr(drawn, "outline_entry", None):
+        content, level = entry
+        document.canv.bookmarkPage(str(id(drawn)))
+        document.canv.addOutlineEntry(content, str(id(drawn)), level, closed=True)
 
 
 def _draw_foot(footer: str, canvas: Canvas, document: BaseDocTemplate) -> None:

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from cervix import RESEARCH_NOTICE
+from cervix.bundle import load_bundle
+from cervix.card.formats import card_file
 from cervix.cli import main
 from cervix.patients.sample import sample_table_csv
 from cervix.settings import PROJECT_ROOT
@@ -89,6 +91,48 @@ def test_bad_rows_are_named_and_the_good_ones_scored(tmp_path: Path, capsys: pyt
     assert pd.read_csv(tmp_path / "out.csv")["row"].tolist() == [2, 4]
     assert main(["patients", str(table), "--out", str(tmp_path / "strict.csv"), "--strict"]) == 1
     assert not (tmp_path / "strict.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "beginning"), [("md", b"---"), ("html", b"<!DOCTYPE html>"), ("pdf", b"%PDF-"), ("xml", b"<?xml")]
+)
+def test_the_model_card_is_written_in_every_format(
+    kind: str, beginning: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / f"card.{kind}"
+    assert main(["card", "--format", kind, "--out", str(out), "--device", "cpu"]) == 0
+    assert out.read_bytes().startswith(beginning)
+    assert RESEARCH_NOTICE in capsys.readouterr().out
+    if kind != "pdf":
+        assert out.read_bytes() == card_file(load_bundle(PROJECT_ROOT / "bundle", device="cpu"), kind)
+
+
+def test_the_xml_is_of_the_model_asked_for(tmp_path: Path) -> None:
+    out = tmp_path / "card.xml"
+    assert main(["card", "--format", "xml", "--model", "hybrid", "--out", str(out), "--device", "cpu"]) == 0
+    assert "<ModelName>History and slide together (made-up pairs)</ModelName>" in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--format", "xml", "--model", "lung"], "The bundle has no such model: expected one of slide"),
+        (["--format", "pdf", "--model", "slide"], "A card as pdf is of the whole bundle"),
+        (["--format", "xml", "--bundle", "nowhere"], "The bundle has no readable manifest"),
+    ],
+)
+def test_a_card_that_cannot_be_made_is_one_sentence(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["card", *options, "--out", str(tmp_path / "card")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_card_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["card", "--format", "xml", "--out", str(tmp_path / "file/card.xml"), "--device", "cpu"]) == 1
+    assert capsys.readouterr().err.startswith("error: The card cannot be written to")
 
 
 def test_the_module_runs_as_a_program() -> None:

@@ -3,11 +3,15 @@
 import shutil
 import subprocess
 import tempfile
+import tomllib
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from cervix.bundle import load_bundle, verify_bundle
+from cervix.bundle.card_facts import CardFacts
 from cervix.bundle.manifest import (
     MANIFEST_NAME,
     SCHEMA_NAME,
@@ -22,10 +26,13 @@ from cervix.card.markdown import model_card
 from cervix.errors import BundleError
 from cervix.files import replacing, sha256_of
 from cervix.settings import PROJECT_ROOT
+from training.cost import with_cost
 
 BUNDLE_NAME = "cervix-demonstration"
-BUNDLE_VERSION = "0.3.0"
+BUNDLE_VERSION = "0.4.0"
 CHANGELOG = [
+    "0.4.0: the manifest holds what the model card needs and nobody can compute (use, users, risks, licences, citations), and "
+    "what a timed training run cost. The models themselves are those of 0.3.0.",
     "0.3.0: history model on simulated screening histories and hybrid on made-up pairs, both new. A linear path from block 4 "
     "joins the slide model. Risk-factor models: repeated cross-validation, and the steps by which 0.99 arises.",
     "0.2.0: slide model with block 5 fine-tuned under stain augmentation and novelty measured on block 4; the published "
@@ -34,6 +41,7 @@ CHANGELOG = [
 ]
 SIZE_LIMIT_BYTES = 60_000_000
 CARD_NAME = "MODEL_CARD.md"
+CARD_FACTS = Path(__file__).parent / "recipes/card.toml"
 RECORDED_PACKAGES = (
     "tensorflow",
     "keras",
@@ -63,6 +71,7 @@ def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model]) -> M
     total = sum(file.bytes for file in files)
     if total > SIZE_LIMIT_BYTES:
         raise BundleError("The bundle is too large", expected=f"{SIZE_LIMIT_BYTES:,} bytes", found=f"{total:,} bytes")
+    models = [with_cost(model, parts_dir) for model in models]
     manifest = Manifest(
         schema_version=1,
         name=BUNDLE_NAME,
@@ -74,6 +83,7 @@ def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model]) -> M
         packages={name: version(name) for name in RECORDED_PACKAGES},
         files=files,
         models=models,
+        card=card_facts().of([model.id for model in models]),
     )
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder)
@@ -88,6 +98,16 @@ def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model]) -> M
         for path in (*(file.path for file in files), SCHEMA_NAME, CARD_NAME, MANIFEST_NAME):
             _copy(staged, bundle_dir, path)
     return manifest
+
+
+def card_facts() -> CardFacts:
+    """The hand-written facts of the card; ``BundleError`` where the file is not as it should be."""
+    try:
+        return CardFacts.model_validate(tomllib.loads(CARD_FACTS.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"{CARD_FACTS.name} is not complete at {where}", expected=first["msg"]) from error
 
 
 def _copy(source: Path, target: Path, name: str) -> None:

@@ -18,6 +18,7 @@ from cervix.bundle.manifest import Model
 from cervix.errors import CervixError
 from cervix.settings import PROJECT_ROOT
 from training.build import assemble_bundle
+from training.cost import costed
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
 BUILD_DIR = PROJECT_ROOT / "build"
@@ -76,8 +77,11 @@ def _shipped(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.slide_entry import slide_entry
 
     recipe = RECIPES_DIR / f"{SHIPPED_RECIPE}.toml"
-    figures = train_slide_model(recipe, options.tiles, options.vgg16_weights, options.out, log)
-    _save([slide_entry(figures)], options.out)
+
+    def train(listening: Callable[[str], None]) -> list[Model]:
+        return [slide_entry(train_slide_model(recipe, options.tiles, options.vgg16_weights, options.out, listening))]
+
+    _save(costed(train, options.out, log), options.out)
 
 
 def _paper(options: argparse.Namespace, log: Callable[[str], None]) -> None:
@@ -95,21 +99,32 @@ def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> No
         recipe = tomllib.loads((RECIPES_DIR / f"{RISK_RECIPE}.toml").read_text(encoding="utf-8"))
         write_table(options.out / RISK_RECIPE / LEAKAGE.file, leakage_table(options.table, recipe, log))
         return
-    _save(train_risk_factors(RECIPES_DIR / f"{RISK_RECIPE}.toml", options.table, options.out, log), options.out)
+    path = RECIPES_DIR / f"{RISK_RECIPE}.toml"
+    _save(
+        costed(lambda listening: train_risk_factors(path, options.table, options.out, listening), options.out, log), options.out
+    )
 
 
 def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.history import train_history
 
     recipe, cohort = RECIPES_DIR / f"{HISTORY_RECIPE}.toml", RECIPES_DIR / f"{COHORT_RECIPE}.toml"
-    _save(train_history(recipe, cohort, options.women, options.seed, options.out, log), options.out)
+
+    def train(listening: Callable[[str], None]) -> list[Model]:
+        return train_history(recipe, cohort, options.women, options.seed, options.out, listening)
+
+    _save(costed(train, options.out, log), options.out)
 
 
 def _hybrid(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.hybrid import train_hybrid
 
     recipes = {name: RECIPES_DIR / f"{name}.toml" for name in (HYBRID_RECIPE, HISTORY_RECIPE, COHORT_RECIPE, SHIPPED_RECIPE)}
-    _save(train_hybrid(recipes, options.tiles, options.women, options.seed, options.out, log), options.out)
+
+    def train(listening: Callable[[str], None]) -> list[Model]:
+        return train_hybrid(recipes, options.tiles, options.women, options.seed, options.out, listening)
+
+    _save(costed(train, options.out, log), options.out)
 
 
 def _active_learning(options: argparse.Namespace, log: Callable[[str], None]) -> None:

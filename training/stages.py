@@ -14,6 +14,7 @@ from cervix.files import replacing
 Arrays = dict[str, NDArray[Any]]
 Log = Callable[[str], None]
 KEY_DIGITS = 16
+READ_BACK = "finished before, read back"
 
 
 class Stages:
@@ -37,7 +38,7 @@ class Stages:
         """
         path = self._folder / f"{name}-{digest_of(depends_on)}.npz"
         if path.is_file():
-            self._log(f"{name}: finished before, read back")
+            self._log(f"{name}: {READ_BACK}")
             with np.load(path, allow_pickle=False) as stored:
                 return {key: stored[key] for key in stored.files}
         made = make()
@@ -49,7 +50,7 @@ class Stages:
         """The same for a JSON-like value."""
         path = self._folder / f"{name}-{digest_of(depends_on)}.json"
         if path.is_file():
-            self._log(f"{name}: finished before, read back")
+            self._log(f"{name}: {READ_BACK}")
             return json.loads(path.read_text(encoding="utf-8"))
         made = make()
         with replacing(path) as temporary:

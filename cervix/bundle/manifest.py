@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cervix.bundle.card_facts import CardFacts
+
 MANIFEST_NAME = "manifest.json"
 SCHEMA_NAME = "manifest.schema.json"
 
@@ -19,6 +21,7 @@ Precision = Literal["fp32", "fp16", "int8"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[\w-]+(\.[\w-]+)*(/[\w-]+(\.[\w-]+)*)*$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+JOULES_PER_KWH = 3.6e6
 
 
 class _Strict(BaseModel):
@@ -171,6 +174,23 @@ class TrainingData(_Strict):
     """Split -> number of independent groups."""
 
 
+class TrainingCost(_Strict):
+    """What a training run took on the machine that ran it. The time was measured, the power was not."""
+
+    wall_seconds: float = Field(gt=0.0)
+    hardware: str
+    assumed_watts: float = Field(gt=0.0)
+    """Mean power assumed for what the run used of the machine; there was no meter."""
+    assumption: str
+    covers: str
+    """What the time is of, and what it leaves out."""
+
+    @property
+    def energy_kwh(self) -> float:
+        """Seconds times assumed watts."""
+        return self.wall_seconds * self.assumed_watts / JOULES_PER_KWH
+
+
 class PublishedFigure(_Strict):
     """What a paper or notebook reports, to stand beside our own figure."""
 
@@ -257,6 +277,8 @@ class Model(_Strict):
     background: RelativePath | None = None
     """npz by input name: simulated training cases that an attribution may be held against."""
     acquisition: Acquisition | None = None
+    training_cost: TrainingCost | None = None
+    """None where no run was timed."""
     intended_use: list[str] = Field(min_length=1)
     limits: list[str] = Field(min_length=1)
     known_failures: list[str]
@@ -321,6 +343,7 @@ class Manifest(_Strict):
     packages: dict[str, str]
     files: list[BundleFile]
     models: list[Model] = Field(min_length=1)
+    card: CardFacts
 
     @model_validator(mode="after")
     def _names_every_file(self) -> "Manifest":
@@ -333,6 +356,8 @@ class Manifest(_Strict):
         ids = [model.id for model in self.models]
         if len(set(ids)) != len(ids):
             raise ValueError("a model id is used twice")
+        if missing := set(ids) - set(self.card.models):
+            raise ValueError(f"the card has no facts for {sorted(missing)}")
         return self
 
     def model(self, model_id: ModelId) -> Model:

@@ -2,30 +2,38 @@
 
 from collections.abc import Iterable, Iterator
 
-import pandas as pd
-
 from cervix import RESEARCH_NOTICE, __version__
-from cervix.bundle import Bundle, Model
-from cervix.bundle.manifest import CalibrationTest
-from cervix.evaluation.comparison import comparison_table
-from cervix.evaluation.heldout import load_table
+from cervix.bundle import Bundle
+from cervix.card.blocks import Block, bullets, frame, markdown_text
+from cervix.card.chai import chai_card
+from cervix.card.chai_text import part_blocks
+from cervix.card.front_matter import front_matter
+from cervix.card.guidelines import guidelines
+from cervix.card.model_section import model_section
 
-Block = str | pd.DataFrame
-"""A line of Markdown, or a table that a page and a file draw each in its own way."""
+GUIDELINES = "Reporting guidelines"
 
 
 def model_card(bundle: Bundle) -> str:
     """The card of the whole bundle as Markdown."""
-    return card_text(card_blocks(bundle))
+    return with_front_matter(bundle, card_blocks(bundle))
 
 
-def card_text(blocks: Iterable[Block]) -> str:
-    """The lines of a card as one Markdown text."""
-    return "\n".join(block if isinstance(block, str) else _markdown_table(block) for block in blocks)
+def with_front_matter(bundle: Bundle, blocks: Iterable[Block]) -> str:
+    """Blocks of a card as one Markdown text, metadata first."""
+    return f"{front_matter(bundle)}\n{markdown_text(blocks)}"
 
 
 def card_blocks(bundle: Bundle) -> Iterator[Block]:
-    """The card line by line: limits and intended use first, then figures with n and interval."""
+    """The card block by block: each model's limits and intended use first, then its figures; then what holds for all."""
+    yield from head_blocks(bundle)
+    for model in bundle.manifest.models:
+        yield from model_section(bundle, model)
+    yield from bundle_sections(bundle)
+
+
+def head_blocks(bundle: Bundle) -> Iterator[Block]:
+    """Title, notice, and which bundle the card is of."""
     manifest = bundle.manifest
     yield from (
         f"# Model card: {manifest.name} {manifest.version}",
@@ -37,129 +45,80 @@ def card_blocks(bundle: Bundle) -> Iterator[Block]:
         f"Card written by Cervix Workbench {__version__}.",
         "",
     )
-    for model in manifest.models:
-        yield from _model_section(bundle, model)
+
+
+def bundle_sections(bundle: Bundle) -> Iterator[Block]:
+    """What holds for every model: release, licence, citations, guidelines, proof and provenance."""
+    manifest = bundle.manifest
+    yield from _bundle_facts(bundle)
+    yield from _licence(bundle)
+    yield from ("## Citations", "", *bullets(f"{item.sentence} *{item.used_for}*" for item in manifest.card.citations), "")
+    yield from _guideline_index()
+    yield from _golden_vectors(bundle)
     yield from ("## Provenance", "")
-    yield _frame(["package", "version"], manifest.packages.items())
+    yield frame(["package", "version"], manifest.packages.items())
     yield ""
-    yield _frame(
+    yield frame(
         ["file", "bytes", "SHA-256"],
         ((file.path, f"{file.bytes:,}", f"{file.sha256[:16]}…") for file in manifest.files),
     )
-    yield from ("", "## Changelog", "", *_bullets(manifest.changelog), "")
+    yield from ("", "## Changelog", "", *bullets(manifest.changelog), "")
 
 
-def _model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
-    yield from (f"## {model.title}", "", f"`{model.id}` · {model.architecture}", "")
-    yield from ("### Limits", "", *_bullets(model.limits), "")
-    yield from ("### Known failures", "", *_bullets(model.known_failures), "")
-    yield from ("### Intended use", "", *_bullets(model.intended_use), "")
-    yield from (f"Task: {_sentence(model.task)}", "", f"Outcome: {_sentence(model.outcome)}", "")
+def _bundle_facts(bundle: Bundle) -> Iterator[Block]:
+    parts = {part.element: part for part in chai_card(bundle, bundle.manifest.models[0])}
+    for element in ("BasicInfo", "ReleaseInfo"):
+        yield from part_blocks(parts[element], of_bundle=True, level=2)
+    yield from ("## Transparency and resources", "", f"**Ethics approval.** {bundle.manifest.card.ethics_approval}", "")
+    for element in ("TrustIngredients", "Resources"):
+        yield from part_blocks(parts[element], of_bundle=True)
+
+
+def _licence(bundle: Bundle) -> Iterator[Block]:
+    yield from ("## Licence", "")
+    yield frame(
+        ["part", "licence", "note"], ((item.part, item.licence, item.note or "–") for item in bundle.manifest.card.licences)
+    )
+    yield ""
+
+
+def _guideline_index() -> Iterator[Block]:
     yield from (
-        "### Held-out figures",
+        f"## {GUIDELINES}",
         "",
-        f"Computed on {model.evaluation.split}; 95 % intervals in brackets.",
+        "Which item is reported in which section of this card. Topics are in our own words. That something stands in a section "
+        "does not say that it is good. The lists were compiled without a line-by-line comparison with the guidelines' own "
+        "checklists: where an item matters, read the guideline.",
         "",
     )
-    for task in model.derived_tasks:
-        yield from (f"**{task.title}** (threshold {model.threshold(task.id):.3g})", "")
-        yield comparison_table(bundle, model, task)
+    for guideline in guidelines():
+        yield from (f"### {guideline.name}: {guideline.summary}", "", guideline.about, "", f"Source: {guideline.citation}", "")
+        if guideline.note:
+            yield from (guideline.note, "")
+        yield guideline.table
         yield ""
-    yield from (*_bullets(model.evaluation.notes), "")
-    for table in model.evaluation.tables:
-        yield from (f"**{table.title}**", "")
-        yield load_table(bundle, table)
-        yield from ("", table.note, "")
-    yield from ("### Thresholds, calibration, abstention", "")
-    yield from _bullets(f"{item.task}: {item.value:.3g}. {_sentence(item.chosen_by)}" for item in model.thresholds)
-    parameters = ", ".join(f"{name} {value:.3g}" for name, value in model.calibration.parameters.items())
-    yield from _bullets([f"Calibration: {model.calibration.method} ({parameters}), fitted on {model.calibration.fitted_on}."])
-    yield from _bullets(_calibration_test(test) for test in model.calibration.tests)
-    yield from _bullets(f"Abstains on {item.output} {item.limit:.3g}: {item.chosen_by}." for item in model.abstention)
-    if model.slide_rule:
-        yield from _bullets([f"Slide rule: {_sentence(model.slide_rule.chosen_by)}"])
-    if model.acquisition:
-        yield from _bullets([f"Label queue: {model.acquisition.strategy} first, {model.acquisition.chosen_by}."])
-    yield from ("", "### Variants", "")
-    yield _frame(
-        [
-            "variant",
-            "runs on",
-            "probability difference to fp32: largest",
-            "mean",
-            "agreement with fp32",
-            "AUROC minus that of fp32",
-            "n",
-        ],
+
+
+def _golden_vectors(bundle: Bundle) -> Iterator[Block]:
+    """What the replay on this machine found; a bundle that failed it is not loaded at all."""
+    yield from (
+        "## Golden vectors",
+        "",
+        "Before anything is scored, each model answers stored inputs, and its answers are held against those of the export.",
+        "",
+    )
+    yield frame(
+        ["model", "variant", "ran on", "largest difference", "tolerance", "verdict"],
         (
             (
-                v.precision,
-                v.runs_on,
-                f"{v.difference.largest_probability:.3g}",
-                f"{v.difference.mean_probability:.2g}",
-                f"{v.difference.agreement:.2%}",
-                f"{v.difference.auroc_difference:+.4f}",
-                v.difference.n,
+                check.model_id,
+                check.variant.precision,
+                check.provider,
+                f"{check.absolute_difference:.2g} in {check.worst_output}",
+                f"{check.variant.tolerance[check.worst_output]:g}",
+                "reproduced" if check.passed else "NOT reproduced",
             )
-            if v.difference
-            else (v.precision, v.runs_on, "reference", "–", "reference", "–", "–")
-            for v in model.variants
+            for check in bundle.checks
         ),
     )
-    yield from ("", "### Training data", "")
-    for data in model.training_data:
-        yield f"- **{data.name}** ({data.nature}; {data.licence}). {data.note} Split by {data.grouped_by}. {data.citation}"
     yield ""
-    for data in model.training_data:
-        if data.counts:
-            classes = sorted({label for row in data.counts.values() for label in row})
-            yield _frame(
-                ["split", *classes, "groups"],
-                (
-                    (
-                        split,
-                        *(f"{data.counts[split].get(label, 0):,}" for label in classes),
-                        f"{data.groups[split]:,}",
-                    )
-                    for split in ("train", "validation", "calibration", "test")
-                    if split in data.counts
-                ),
-            )
-            yield ""
-    yield from ("### Inputs and preprocessing", "")
-    if model.tiles:
-        yield from _bullets(
-            [f"Tiles of {model.tiles.size_px} px at {model.tiles.spacing_um_px:g} µm per pixel. {model.tiles.spacing_source}"]
-        )
-        yield from _bullets(f"In the graph: {step}" for step in model.tiles.steps_in_graph)
-    if model.features:
-        yield from _bullets([f"{len(model.features.names)} features: {', '.join(model.features.names)}."])
-        yield from _bullets(f"In the graph: {step}" for step in model.features.steps_in_graph)
-    yield ""
-
-
-def _calibration_test(test: CalibrationTest) -> str:
-    value, low, high = test.observed_expected
-    verdict = "passed" if test.passed else "not passed, so no guideline action may be shown"
-    return (
-        f"Calibration test of {test.task}: {verdict}. Observed over expected {value:.2f} ({low:.2f}–{high:.2f}), calibration "
-        f"error {test.ece[0]:.4f}, Spiegelhalter's p {test.p_value:.3f}; {test.n:,} cases, {test.events} events. "
-        f"Rule: {test.rule}."
-    )
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."
-
-
-def _bullets(items: Iterable[str]) -> list[str]:
-    return [f"- {item}" for item in items]
-
-
-def _frame(header: list[str], rows: Iterable[Iterable[object]]) -> pd.DataFrame:
-    return pd.DataFrame([[str(cell) for cell in row] for row in rows], columns=header)
-
-
-def _markdown_table(table: pd.DataFrame) -> str:
-    lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

@@ -461,6 +461,21 @@ def test_performance_shows_every_table_that_training_put_into_the_bundle() -> No
 
 
 def test_the_model_card_shows_limits_before_figures() -> None:
-    shown = texts(open_page("model_card.py"))
+    app = open_page("model_card.py")
+    shown = texts(app)
     assert shown.index("Limits") < shown.index("Held-out figures")
     assert "LC25000" in shown
+    assert "HPVsim" not in shown
+
+
+def test_the_model_card_turns_to_another_model_and_to_the_whole_bundle() -> None:
+    app = open_page("model_card.py")
+    turn_to(app, "card_part", "history")
+    assert "simulated women" in texts(app)
+    turn_to(app, "card_part", "whole-bundle")
+    shown = texts(app)
+    assert "Held-out figures" not in shown.replace("| Held-out figures |", "")
+    assert "**not reported**" in shown
+    names = [item.label.split(":")[0] for item in app.expander]
+    assert names == ["TRIPOD+AI", "CLAIM, 2024 update", "STARD-AI", "DECIDE-AI"]
+    assert "reproduced" in app.dataframe[1].value.to_string()

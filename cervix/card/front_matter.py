@@ -1,0 +1,53 @@
+"""The metadata at the head of the card, as the Hugging Face hub reads them."""
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import DerivedTask
+from cervix.card.asked import report_of
+from cervix.evaluation.comparison import METRIC_TITLES, METRICS
+
+DIGITS = 4
+TASK_TYPES = {True: "image-classification", False: "tabular-classification"}
+
+
+def front_matter(bundle: Bundle) -> str:
+    """YAML between two rules, with a model index of every question's held-out figures."""
+    manifest = bundle.manifest
+    words = {word.lower().replace(" ", "-") for facts in manifest.card.models.values() for word in facts.keywords}
+    data = ModelCardData(
+        model_name=f"{manifest.name} {manifest.version}",
+        license=manifest.card.licence_id,
+        library_name="onnx",
+        tags=sorted(words),
+        eval_results=[
+            result for model in manifest.models for task in model.derived_tasks for result in _results(bundle, model, task)
+        ],
+    )
+    return f"---\n{data.to_yaml()}\n---\n"
+
+
+def _results(bundle: Bundle, model: Model, task: DerivedTask) -> list[EvalResult]:
+    report = report_of(bundle, model, task)
+    # The hub takes results of one data set, metric and arguments as one: n and interval keep them apart and complete.
+    return [
+        EvalResult(
+            task_type=TASK_TYPES[model.tiles is not None],
+            task_name=f"{model.title}: {task.title}",
+            dataset_type=model.id,
+            dataset_name=f"{model.training_data[0].name}; {model.evaluation.split}",
+            dataset_config=task.id,
+            dataset_split="test",
+            metric_type=metric,
+            metric_name=METRIC_TITLES[metric],
+            metric_value=round(report.metrics[metric].value, DIGITS),
+            metric_args={
+                "low_95": round(report.metrics[metric].low, DIGITS),
+                "high_95": round(report.metrics[metric].high, DIGITS),
+                "n": report.n,
+                "threshold": round(report.threshold, DIGITS),
+            },
+        )
+        for metric in METRICS
+        if metric in report.metrics
+    ]

@@ -1,0 +1,154 @@
+"""What the card says of one model: limits first, then use, figures, and how it was made."""
+
+from collections.abc import Iterator
+
+from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import CalibrationTest
+from cervix.card.asked import report_of
+from cervix.card.blocks import Block, bullets, frame, sentence
+from cervix.card.chai import chai_card
+from cervix.card.chai_text import part_blocks
+from cervix.card.charts import charts_of
+from cervix.evaluation.comparison import METRIC_TITLES, comparison_table
+from cervix.evaluation.heldout import load_table
+
+HEADERS = METRIC_TITLES | {"source": "Source", "computed on": "Computed on"}
+SPLITS = ("train", "validation", "calibration", "test")
+# Elements of the CHAI card that follow the figures, as sections of their own.
+AFTER_FIGURES = ("UsesAndDirections", "Warnings", "TrustIngredients", "KeyMetrics")
+
+
+def model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
+    """The whole section, from heading to training cost."""
+    parts = {part.element: part for part in chai_card(bundle, model)}
+    yield from (f"## {model.title}", "", f"`{model.id}` · {model.architecture}", "")
+    yield from ("### Limits", "", *bullets(model.limits), "")
+    yield from ("### Known failures", "", *bullets(model.known_failures), "")
+    yield from ("### Intended use", "", *bullets(model.intended_use), "")
+    yield from part_blocks(parts["ModelSummary"])
+    yield from _figures(bundle, model)
+    for element in AFTER_FIGURES:
+        yield from part_blocks(parts[element])
+    yield from _decisions(model)
+    yield from _variants(model)
+    yield from _training_data(model)
+    yield from _inputs(model)
+    yield from _cost(model)
+
+
+def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
+    yield from (
+        "### Held-out figures", "", f"Computed on {model.evaluation.split}; 95 % intervals in brackets.", "",
+    )  # fmt: skip
+    yield charts_of(bundle, model)
+    yield ""
+    for task in model.derived_tasks:
+        yield from (f"**{task.title}** (threshold {model.threshold(task.id):.3g})", "")
+        yield comparison_table(bundle, model, task).rename(columns=HEADERS)
+        report = report_of(bundle, model, task)
+        yield from (
+            "",
+            f"Called and truly positive {report.true_positive:,}, called and negative {report.false_positive:,}, "
+            f"not called and positive {report.false_negative:,}, not called and negative {report.true_negative:,}.",
+            "",
+        )
+    yield from (*bullets(model.evaluation.notes), "")
+    for table in model.evaluation.tables:
+        yield from (f"**{table.title}**", "")
+        yield load_table(bundle, table).rename(columns=METRIC_TITLES)
+        yield from ("", table.note, "")
+
+
+def _decisions(model: Model) -> Iterator[Block]:
+    yield from ("### Thresholds, calibration, abstention", "")
+    yield from bullets(f"{item.task}: {item.value:.3g}. {sentence(item.chosen_by)}" for item in model.thresholds)
+    parameters = ", ".join(f"{name} {value:.3g}" for name, value in model.calibration.parameters.items())
+    yield from bullets([f"Calibration: {model.calibration.method} ({parameters}), fitted on {model.calibration.fitted_on}."])
+    yield from bullets(_calibration_test(test) for test in model.calibration.tests)
+    yield from bullets(f"Abstains on {item.output} {item.limit:.3g}: {item.chosen_by}." for item in model.abstention)
+    if model.slide_rule:
+        yield from bullets([f"Slide rule: {sentence(model.slide_rule.chosen_by)}"])
+    if model.acquisition:
+        yield from bullets([f"Label queue: {model.acquisition.strategy} first, {model.acquisition.chosen_by}."])
+    yield ""
+
+
+def _variants(model: Model) -> Iterator[Block]:
+    yield from ("### Variants", "")
+    header = [
+        "variant", "runs on", "probability difference to fp32: largest", "mean", "agreement with fp32",
+        "AUROC minus that of fp32", "n",
+    ]  # fmt: skip
+    rows = (
+        (
+            v.precision,
+            v.runs_on,
+            f"{v.difference.largest_probability:.3g}",
+            f"{v.difference.mean_probability:.2g}",
+            f"{v.difference.agreement:.2%}",
+            f"{v.difference.auroc_difference:+.4f}",
+            v.difference.n,
+        )
+        if v.difference
+        else (v.precision, v.runs_on, "reference", "–", "reference", "–", "–")
+        for v in model.variants
+    )
+    yield frame(header, rows)
+    yield ""
+
+
+def _training_data(model: Model) -> Iterator[Block]:
+    yield from ("### Training data", "")
+    for data in model.training_data:
+        yield f"- **{data.name}** ({data.nature}; {data.licence}). {data.note} Split by {data.grouped_by}. {data.citation}"
+    yield ""
+    for data in model.training_data:
+        if data.counts:
+            classes = sorted({label for row in data.counts.values() for label in row})
+            rows = (
+                (split, *(f"{data.counts[split].get(label, 0):,}" for label in classes), f"{data.groups[split]:,}")
+                for split in SPLITS
+                if split in data.counts
+            )
+            yield frame(["split", *classes, "groups"], rows)
+            yield ""
+
+
+def _inputs(model: Model) -> Iterator[Block]:
+    yield from ("### Inputs and preprocessing", "")
+    if model.tiles:
+        yield from bullets(
+            [f"Tiles of {model.tiles.size_px} px at {model.tiles.spacing_um_px:g} µm per pixel. {model.tiles.spacing_source}"]
+        )
+        yield from bullets(f"In the graph: {step}" for step in model.tiles.steps_in_graph)
+    if model.features:
+        yield from bullets([f"{len(model.features.names)} features: {', '.join(model.features.names)}."])
+        yield from bullets(f"In the graph: {step}" for step in model.features.steps_in_graph)
+    yield ""
+
+
+def _cost(model: Model) -> Iterator[Block]:
+    yield from ("### Training cost", "")
+    cost = model.training_cost
+    if cost is None:
+        yield "Time and energy of training: not recorded."
+    else:
+        yield from bullets(
+            [
+                f"Time: {cost.wall_seconds:,.0f} s on {cost.hardware}.",
+                f"Energy: about {cost.energy_kwh:.2g} kWh, from the time and an assumed {cost.assumed_watts:g} W "
+                f"({cost.assumption}).",
+                f"Covers {cost.covers}.",
+            ]
+        )
+    yield ""
+
+
+def _calibration_test(test: CalibrationTest) -> str:
+    value, low, high = test.observed_expected
+    verdict = "passed" if test.passed else "not passed, so no guideline action may be shown"
+    return (
+        f"Calibration test of {test.task}: {verdict}. Observed over expected {value:.2f} ({low:.2f}–{high:.2f}), calibration "
+        f"error {test.ece[0]:.4f}, Spiegelhalter's p {test.p_value:.3f}; {test.n:,} cases, {test.events} events. "
+        f"Rule: {test.rule}."
+    )
