@@ -1,14 +1,14 @@
 """The held-out question that a card leads with, and the figures of its subgroups."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
-from cervix.evaluation.heldout import HeldOut, TaskScores, load_predictions, task_scores
+from cervix.evaluation.heldout import held_out
 from cervix.evaluation.metrics import BinaryReport, Interval
+from cervix.evaluation.questions import Question, TaskScores
+from cervix.evaluation.subgroups import subgroup_values
 
-SUBGROUP_PREFIX = "by_"
 RIVAL_THRESHOLD = 0.5
 
 
@@ -27,7 +27,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Subgroup:
+class SubgroupRanking:
     """Ranking within one part of the held-out cases."""
 
     title: str
@@ -44,34 +44,31 @@ def main_task(model: Model) -> DerivedTask:
 
 def report_of(bundle: Bundle, model: Model, task: DerivedTask) -> BinaryReport:
     """Every figure of a question at the model's own threshold; ``EvaluationError`` where predictions do not fit."""
-    return HeldOut(bundle, model, task, model.threshold(task.id)).report()
+    return held_out(bundle, model, task, model.threshold(task.id)).report()
 
 
 def rival_report(bundle: Bundle, model: Model, task: DerivedTask, baseline: str) -> BinaryReport:
     """Every figure of a simple rival, called at 0.5 as in the comparison table."""
-    return HeldOut(bundle, model, task, RIVAL_THRESHOLD, baseline).report()
+    return held_out(bundle, model, task, RIVAL_THRESHOLD, baseline).report()
 
 
 def asked(bundle: Bundle, model: Model) -> Asked:
     """The model's main question."""
     task = main_task(model)
-    return Asked(task, task_scores(load_predictions(bundle, model), task), report_of(bundle, model, task))
+    question = held_out(bundle, model, task, model.threshold(task.id))
+    return Asked(task, question.scores, question.report())
 
 
-def subgroups(bundle: Bundle, model: Model) -> list[Subgroup]:
-    """AUROC of the main question in every subgroup that the predictions name and that has both classes."""
+def subgroups(bundle: Bundle, model: Model) -> list[SubgroupRanking]:
+    """AUROC of the main question in every subgroup of the manifest that has both classes."""
     task = main_task(model)
-    return _subgroups(HeldOut(bundle, model, task, model.threshold(task.id)))
-
-
-@lru_cache(maxsize=16)
-def _subgroups(of: HeldOut) -> list[Subgroup]:
-    frame, task = load_predictions(of.bundle, of.model), of.task
+    question = held_out(bundle, model, task, model.threshold(task.id))
     found = []
-    for column in (str(name) for name in frame if str(name).startswith(SUBGROUP_PREFIX)):
-        for value in sorted(frame[column].unique()):
-            scores = task_scores(frame[frame[column] == value], task)
-            if scores.positive.any() and not scores.positive.all():
-                title = f"{column.removeprefix(SUBGROUP_PREFIX).replace('_', ' ')}: {value}"
-                found.append(Subgroup(title, len(scores.positive), int(scores.positive.sum()), scores.auroc()))
+    for subgroup in model.evaluation.subgroups:
+        for value in subgroup_values(question.cases, subgroup):
+            of = Question(question.cases.among(subgroup.column, value), task, question.threshold)
+            if of.scores.has_both:
+                report = of.report()
+                title = f"{subgroup.title}: {value}"
+                found.append(SubgroupRanking(title, report.n, report.positives, report.metrics["auroc"]))
     return found
