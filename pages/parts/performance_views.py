@@ -69,8 +69,11 @@ def show_at_threshold(question: Question, sides: Sides, key: str) -> None:
     place = sweep.nearest(threshold)
     report = question.at(place)
     called = report.true_positive + report.false_positive
+    accuracy, interval = _shown(report, "accuracy")
+    commoner = max(report.positives, report.n - report.positives) / report.n
     show_metrics(
         {"Called": (f"{called:,} of {report.n:,}", f"{called / report.n:.1%}")}
+        | {METRIC_TITLES["accuracy"]: (accuracy, f"{interval}; one answer for all {commoner:.3f}")}
         | {METRIC_TITLES[name]: _shown(report, name) for name in AT_THRESHOLD}
     )
     both = question.scores.has_both

@@ -39,7 +39,6 @@ def test_the_first_page_shows_a_verified_bundle_and_the_notice(page: Page, addre
         ("slides", "Upload a slide or try the sample"),
         ("patients", "Upload a table or try a sample"),
         ("performance", "Beside simple rivals"),
-        ("performance", "The published recipe, reproduced"),
         ("model_card", "Held-out figures"),
     ],
 )

@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from cervix import RESEARCH_NOTICE
+from cervix.evaluation.comparison import METRIC_TITLES
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.settings import PROJECT_ROOT, get_settings
@@ -430,15 +432,69 @@ def test_performance_shows_every_model_with_intervals_rivals_and_published_figur
     for model_id in ("slide", "history", "hybrid", "risk-factors", "risk-factors-with-tests"):
         app.selectbox(key="performance_model").set_value(model_id).run()
         assert not app.exception
-        assert len(app.metric) == 7
-        figures, table = (app.dataframe[index].value for index in range(2))
-        assert len(figures) == 9
+        shown = {metric.label: metric for metric in app.metric}
+        for name in ("Sensitivity (recall)", "Specificity", "F1", "AUROC", "Brier score", "Calibration error (ECE)"):
+            assert "–" in shown[name].delta, name
+        assert "one answer for all" in shown["Accuracy"].delta
+        figures = app.dataframe[0].value
+        assert len(figures) == len(METRIC_TITLES)
         assert figures["95 % bootstrap"].str.contains("–").all()
-        assert table["Source"].iloc[0] == "This model"
-        assert ("Published" in set(table["Source"])) == (model_id != "hybrid")
-        assert ("always no" in app.metric[0].delta) == (model_id != "slide")
-        assert table["AUROC"].iloc[0].count("–") == 1
-        assert "held-out cases" in texts(app)
+        tables = [table.value for table in app.dataframe]
+        rivals = next(table for table in tables if "Computed on" in table and "Model" not in table)
+        assert rivals["Source"].iloc[0] == "This model"
+        assert ("Published" in set(rivals["Source"])) == (model_id != "hybrid")
+        assert rivals["AUROC"].iloc[0].count("–") == 1
+        paper = next(table for table in tables if "Model" in table)
+        assert set(paper["Source"]) == {"This model", "Published"}
+        assert "98.26 %" in set(paper["Accuracy"])
+        subgroups = next(table for table in tables if "Subgroup" in table)
+        assert subgroups["Note"].str.startswith("few").any() == (model_id != "history")
+        assert "independent groups" in texts(app)
+
+
+def test_another_threshold_moves_the_counts_and_the_way_back_is_one_click() -> None:
+    app = open_page("performance.py")
+    app.selectbox(key="performance_model").set_value("risk-factors-with-tests").run()
+    frame = pd.read_parquet(PROJECT_ROOT / "bundle/risk-factors-with-tests/predictions.parquet")
+    slider = app.select_slider(key="performance_threshold_risk-factors-with-tests_biopsy_False")
+    working = slider.value
+    slider.set_value(0.3).run()
+    called = int((frame["p_yes"] >= 0.3).sum())
+    assert next(metric for metric in app.metric if metric.label == "Called").value == f"{called:,} of 166"
+    app.button(key="performance_threshold_risk-factors-with-tests_biopsy_False_reset").click().run()
+    assert app.select_slider(key="performance_threshold_risk-factors-with-tests_biopsy_False").value == working
+
+
+def test_one_subgroup_alone_is_evaluated() -> None:
+    app = open_page("performance.py")
+    app.selectbox(key="performance_model").set_value("risk-factors").run()
+    app.selectbox(key="performance_among_risk-factors").set_value("Age: under 30").run()
+    frame = pd.read_parquet(PROJECT_ROOT / "bundle/risk-factors/predictions.parquet")
+    assert not app.exception
+    assert f"{(frame['by_age'] == 'under 30').sum()} cases" in texts(app)
+
+
+def test_a_labelled_table_is_evaluated_and_its_drift_shown(data_dir: Path) -> None:
+    app = open_page("performance.py")
+    app.selectbox(key="performance_model").set_value("risk-factors").run()
+    app.segmented_control(key="performance_cases").set_value("My own cases").run()
+    assert "kept nowhere" in texts(app)
+    content = (data_dir / "tables/uci_risk_factors_cervical_cancer.csv").read_bytes()
+    app.file_uploader(key="performance_upload_patients").upload("mine.csv", content, "text/csv").run()
+    assert not app.exception
+    drift = next(table.value for table in app.dataframe if "Property" in table.value)
+    answered = int(drift["Your cases"].iloc[0].split()[0])
+    assert 700 < answered < 858
+    assert f"{answered} cases scored" in texts(app) + " ".join(item.value for item in app.success)
+    lines = content.decode().splitlines()
+    three = "\n".join([lines[0], *(line for line in lines[1:] if line.endswith(",0,0,0,0"))][:4])
+    app.file_uploader(key="performance_upload_patients").upload("three.csv", three.encode(), "text/csv").run()
+    assert not app.exception
+    assert "Only 3 cases" in texts(app)
+    assert "there is no curve" in texts(app)
+    app.file_uploader(key="performance_upload_patients").upload("other.csv", b"a,b\n1,2\n", "text/csv").run()
+    assert not app.exception
+    assert app.error
 
 
 def test_performance_shows_every_table_that_training_put_into_the_bundle() -> None:
@@ -454,7 +510,8 @@ def test_performance_shows_every_table_that_training_put_into_the_bundle() -> No
         "The same recipe, run again",
     ):
         assert title in titles
-    reproduced = app.dataframe[titles.index("The published recipe, reproduced") - titles.index("Every figure")].value
+    tables = [table.value for table in app.dataframe]
+    reproduced = next(table for table in tables if "Brier score" in table and "Computed on" not in table)
     assert reproduced["Source"].iloc[0].startswith("Published")
     assert reproduced["Accuracy"].iloc[0] == "98.26 %"
     assert reproduced["n"].iloc[0] == "–"

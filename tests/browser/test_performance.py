@@ -1,0 +1,75 @@
+"""The performance page in Chromium: a slider moves the matrix, and tiles of one's own are evaluated."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Page, expect
+
+from cervix.settings import PROJECT_ROOT
+from tests.browser.chromium import needs_browser
+from tests.browser.server import free_port, running_app
+
+pytestmark = needs_browser
+MATRIX = ".js-plotly-plot"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_app(tmp_path_factory.mktemp("home"), free_port(), CERVIX_OFFLINE="1", CERVIX_DEVICE="cpu") as address:
+        yield address
+
+
+def test_the_slider_moves_the_matrix_to_the_counts_of_the_predictions(page: Page, address: str) -> None:
+    page.goto(f"{address}/performance")
+    page.get_by_text("How it was tested").wait_for()
+    frame = pd.read_parquet(PROJECT_ROOT / "bundle/slide/predictions.parquet")
+    frame = frame[frame["label"] != "benign"]
+    score = frame["p_scc"] / (frame["p_scc"] + frame["p_ac"])
+    slider = page.get_by_role("slider")
+    slider.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowLeft")
+    called = score >= 0.4
+    expect(page.get_by_text(re.compile("^40.00%$")).first).to_be_visible()
+    expect(page.get_by_text(f"{called.sum()} of {len(frame)}")).to_be_visible()
+    missed = int((~called & (frame["label"] == "scc")).sum())
+    found = int((called & (frame["label"] == "scc")).sum())
+    matrix = page.locator(MATRIX).first
+    expect(matrix).to_contain_text(f"{missed}{missed / (missed + found):.1%} of row")
+    expect(matrix).to_contain_text(f"{found}{found / (missed + found):.1%} of row")
+    page.get_by_role("button", name="Back to the model's own").click()
+    expect(page.get_by_text(f"{(score >= 0.5).sum()} of {len(frame)}")).to_be_visible()
+
+
+def test_tiles_of_ones_own_are_scored_with_curves_gallery_and_drift(
+    page: Page, address: str, data_dir: Path, tmp_path: Path
+) -> None:
+    held = pd.read_parquet(PROJECT_ROOT / "bundle/slide/predictions.parquet").groupby("label").head(6)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for case, group, label in held[["case", "group", "label"]].itertuples(index=False):
+            # Two classes the wrong way round, so that there are mistakes to show.
+            told = {"scc": "ac", "ac": "scc"}.get(label, label)
+            archive.writestr(f"{told}/{group}/{Path(case).name}", (data_dir / "tiles/lc25000_lung" / case).read_bytes())
+    path = tmp_path / "mine.zip"
+    path.write_bytes(buffer.getvalue())
+    page.goto(f"{address}/performance")
+    page.get_by_text("How it was tested").wait_for()
+    page.get_by_text("My own cases").click()
+    page.get_by_text("kept nowhere").wait_for()
+    page.locator("input[type=file]").set_input_files(str(path))
+    page.get_by_text("18 cases scored").wait_for()
+    page.get_by_text("Drift against the bundle's test set").wait_for()
+    expect(page.get_by_text("Only 12 cases")).to_be_visible()
+    expect(page.locator("[data-testid=stImage] img").first).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the scores (CSV)").click()
+    scores = pd.read_csv(download.value.path())
+    assert len(scores) == 18
+    assert scores["notice"].str.contains("Not a medical device").all()
