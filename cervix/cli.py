@@ -1,4 +1,4 @@
-"""``python -m cervix bundle verify | slide | patients | card``: the app's work without the app."""
+"""``python -m cervix bundle verify | slide | patients | card | evaluate | compare``: the app's work without the app."""
 
 import argparse
 import signal
@@ -11,8 +11,18 @@ from tqdm import tqdm
 
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import load_bundle, verify_bundle
+from cervix.bundle.sessions import ModelSession
+from cervix.card.comparison import comparison_text
 from cervix.card.formats import FORMATS, card_file
-from cervix.errors import BundleError, Cancelled, CervixError
+from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError
+from cervix.evaluation.bundle_comparison import compare_bundles
+from cervix.evaluation.comparison import figures_table
+from cervix.evaluation.drift import drift_table
+from cervix.evaluation.heldout import held_out_cases
+from cervix.evaluation.labelled import Labelled
+from cervix.evaluation.labelled_patients import labelled_patients
+from cervix.evaluation.labelled_tiles import labelled_tiles
+from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.scoring import score_patients
@@ -133,30 +143,92 @@ def _card(options: argparse.Namespace) -> int:
             found=f"--model {options.model}",
         )
     bundle = load_bundle(options.bundle, device=options.device)
-    content = card_file(bundle, options.format, options.model)
-    try:
-        with replacing(options.out) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise CervixError(
-            f"The card cannot be written to {options.out}", found=error.strerror or "", action="Choose another place."
-        ) from error
+    _write(options.out, card_file(bundle, options.format, options.model))
     print(f"model card of {bundle.label} written to {options.out}. {RESEARCH_NOTICE}")
     return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    bundle = load_bundle(options.bundle, device=options.device)
+    session = bundle.session(options.model)
+    model = session.model
+    task = model.task_named(options.task) if options.task else model.main_task
+    threshold = model.threshold(task.id) if options.threshold is None else options.threshold
+    if not 0 <= threshold <= 1:
+        raise EvaluationError("There is no such threshold", expected="a score from 0 to 1", found=f"{threshold:g}")
+    tested = question = Question(held_out_cases(bundle, model), task, threshold)
+    if options.labelled:
+        labelled = _labelled(options.labelled, session)
+        for problem in labelled.problems:
+            print(f"left out: {problem}", file=sys.stderr)
+        for notice in labelled.notices:
+            print(f"note: {notice}", file=sys.stderr)
+        question = Question(labelled.cases, task, threshold)
+    report = question.report()
+    figures = figures_table(report)
+    print(f"{model.title}: {task.title}, called at {threshold:.4g}")
+    print(
+        f"{report.n:,} cases of {question.cases.source} ({report.positives:,} positive) in {report.groups:,} independent "
+        f"groups; without an answer: {question.cases.unanswered:,}"
+    )
+    print(
+        f"true positive {report.true_positive:,}, false positive {report.false_positive:,}, "
+        f"false negative {report.false_negative:,}, true negative {report.true_negative:,}"
+    )
+    print(figures.to_string(index=False))
+    if options.labelled:
+        print(drift_table(tested, question).to_string(index=False))
+    if options.out:
+        stamped = provenance_of(bundle, model.id).stamp(figures.assign(question=task.id, threshold=threshold, n=report.n))
+        _write(options.out, inert(stamped).to_csv(index=False).encode())
+    print(f"{bundle.label}. {RESEARCH_NOTICE}")
+    return 0
+
+
+def _labelled(file: Path, session: ModelSession) -> Labelled:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise EvaluationError(
+            f"{file} cannot be read", expected="a zip of labelled tiles or a CSV of patients", found=error.strerror or ""
+        ) from error
+    return labelled_tiles(content, session) if session.model.tiles else labelled_patients(content, session)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    comparison = compare_bundles(*(load_bundle(path, device=options.device) for path in (options.active, options.candidate)))
+    print(f"{comparison.candidate} beside {comparison.active}")
+    for model in comparison.changed:
+        for ruling in model.rulings:
+            print(f"{model.title}: {ruling.rule}: {ruling.finding} ({ruling.found})")
+    print(comparison.verdict)
+    if options.out:
+        _write(options.out, comparison_text(comparison).encode())
+        print(f"written to {options.out}. {RESEARCH_NOTICE}")
+    return 0
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise CervixError(f"{path} cannot be written", found=error.strerror or "", action="Choose another place.") from error
 
 
 def _parser() -> argparse.ArgumentParser:
     settings = get_settings()
     parser = argparse.ArgumentParser(prog="python -m cervix", description=f"{__doc__} {RESEARCH_NOTICE}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--device", choices=("auto", "cpu", "cuda"), default=settings.device)
+    device = argparse.ArgumentParser(add_help=False)
+    device.add_argument("--device", choices=("auto", "cpu", "cuda"), default=settings.device)
 
     bundle = commands.add_parser("bundle", help="inspect a bundle").add_subparsers(required=True, metavar="COMMAND")
-    verify = bundle.add_parser("verify", parents=[common], help="check hashes, signatures and golden vectors")
+    verify = bundle.add_parser("verify", parents=[device], help="check hashes, signatures and golden vectors")
     verify.add_argument("path", type=Path, nargs="?", default=settings.bundle_dir)
     verify.set_defaults(run=_verify)
 
+    common = argparse.ArgumentParser(add_help=False, parents=[device])
     common.add_argument("--bundle", type=Path, default=settings.bundle_dir, help="folder of the bundle")
     slide = commands.add_parser("slide", parents=[common], help="score a whole-slide image or picture")
     slide.add_argument("file", type=Path)
@@ -181,4 +253,20 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--model", default="", help="id of the model, for XML (default: the first)")
     card.add_argument("--out", type=Path, required=True, help="file to write")
     card.set_defaults(run=_card)
+
+    evaluate = commands.add_parser(
+        "evaluate", parents=[common], help="figures of a model on held-out or your own labelled cases"
+    )
+    evaluate.add_argument("model", metavar="MODEL", help="id of the model, such as slide or history")
+    evaluate.add_argument("--task", default="", help="id of the question (default: the model's main question)")
+    evaluate.add_argument("--threshold", type=float, help="call positive from this score (default: the model's own)")
+    evaluate.add_argument("--labelled", type=Path, help="zip of labelled tiles, or CSV of patients with their outcome")
+    evaluate.add_argument("--out", type=Path, help="CSV to write")
+    evaluate.set_defaults(run=_evaluate)
+
+    compare = commands.add_parser("compare", parents=[device], help="a candidate bundle beside the active one, and a verdict")
+    compare.add_argument("active", type=Path, help="folder of the active bundle")
+    compare.add_argument("candidate", type=Path, help="folder of the candidate")
+    compare.add_argument("--out", type=Path, help="Markdown file to write")
+    compare.set_defaults(run=_compare)
     return parser

@@ -51,6 +51,11 @@ class Settings(BaseSettings):
         return self.home / "recent"
 
     @property
+    def bundles_dir(self) -> Path:
+        """Where candidate bundles lie, one folder each."""
+        return self.home / "bundles"
+
+    @property
     def samples_dir(self) -> Path:
         return self.home / "samples"
 

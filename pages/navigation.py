@@ -17,6 +17,7 @@ page = st.navigation(
         st.Page("slides.py", title="Slides", icon=":material/grid_on:"),
         st.Page("patients.py", title="Patients", icon=":material/groups:"),
         st.Page("performance.py", title="Performance", icon=":material/monitoring:"),
+        st.Page("compare.py", title="Compare bundles", icon=":material/difference:"),
         st.Page("model_card.py", title="Model card", icon=":material/description:"),
     ],
     position="top",

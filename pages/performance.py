@@ -36,12 +36,11 @@ model = models[
     chosen_model.selectbox("Model", list(models), format_func=lambda name: models[name].title, key="performance_model")
 ]
 tasks = {task.id: task for task in model.derived_tasks}
-published = model.evaluation.published[0].task if model.evaluation.published else next(iter(tasks))
 task = tasks[
     chosen_task.selectbox(
         "Question",
         list(tasks),
-        index=list(tasks).index(published),
+        index=list(tasks).index(model.main_task.id),
         format_func=lambda name: tasks[name].title,
         key=f"performance_task_{model.id}",
     )

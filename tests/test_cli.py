@@ -13,8 +13,11 @@ from cervix import RESEARCH_NOTICE
 from cervix.bundle import load_bundle
 from cervix.card.formats import card_file
 from cervix.cli import main
+from cervix.evaluation.comparison import figures_table
+from cervix.evaluation.heldout import held_out
 from cervix.patients.sample import sample_table_csv
 from cervix.settings import PROJECT_ROOT
+from tests.bundle.altered import change_predictions, copy_of_risk_models
 
 
 def test_verify_prints_a_table_and_succeeds(capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,3 +145,56 @@ def test_the_module_runs_as_a_program() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: There is no such slide file")
     assert "Traceback" not in done.stderr
+
+
+def test_evaluate_prints_the_held_out_figures_of_the_page_and_writes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = load_bundle(PROJECT_ROOT / "bundle", device="cpu")
+    model = bundle.session("risk-factors").model
+    report = held_out(bundle, model, model.main_task, 0.3).report()
+    assert main(["evaluate", "risk-factors", "--threshold", "0.3", "--out", str(tmp_path / "out.csv"), "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{report.n:,} cases of {model.evaluation.predictions}" in printed
+    assert f"true positive {report.true_positive:,}, false positive {report.false_positive:,}" in printed
+    written = pd.read_csv(tmp_path / "out.csv", dtype=str)
+    assert written["value"].tolist() == figures_table(report)["value"].tolist()
+    assert set(written["notice"]) == {RESEARCH_NOTICE}
+
+
+def test_evaluate_takes_a_labelled_table_and_says_how_far_it_lies_from_the_test_set(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = data_dir / "tables/uci_risk_factors_cervical_cancer.csv"
+    assert main(["evaluate", "risk-factors", "--labelled", str(table), "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert "without an answer: 101" in printed
+    assert "stability index" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nothing"], "The bundle has no such model"),
+        (["slide", "--task", "cin3"], "Model slide has no such question"),
+        (["slide", "--threshold", "3"], "There is no such threshold"),
+        (["slide", "--labelled", "missing.zip"], "missing.zip cannot be read"),
+    ],
+)
+def test_what_evaluate_cannot_do_is_one_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *arguments, "--device", "cpu"]) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_compare_prints_the_verdict_and_writes_the_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    active, other = copy_of_risk_models(tmp_path / "active"), copy_of_risk_models(tmp_path / "candidate")
+    change_predictions(other, "risk-factors", lambda frame: frame.assign(p_yes=frame["p_no"], p_no=frame["p_yes"]))
+    assert main(["compare", str(active), str(other), "--out", str(tmp_path / "out.md"), "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert "AUROC falls by less than 0.02: not met" in printed
+    assert "Keep the active bundle." in printed
+    assert "Keep the active bundle." in (tmp_path / "out.md").read_text(encoding="utf-8")
+    assert main(["compare", str(active), str(tmp_path / "nowhere"), "--device", "cpu"]) == 1
+    assert "The bundle has no readable manifest" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cervix.bundle.card_facts import CardFacts
+from cervix.errors import BundleError
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_NAME = "manifest.schema.json"
@@ -315,6 +316,23 @@ class Model(_Strict):
             *(table.file for table in self.evaluation.tables),
             *(variant.file for variant in self.variants),
         ]
+
+    @property
+    def main_task(self) -> DerivedTask:
+        """The question that a publication answers too, or the first."""
+        published = [figure.task for figure in self.evaluation.published]
+        return next((task for task in self.derived_tasks if task.id in published), self.derived_tasks[0])
+
+    def task_named(self, task: str) -> DerivedTask:
+        """The question of that id; a ``BundleError`` where the model is not asked it."""
+        for derived in self.derived_tasks:
+            if derived.id == task:
+                return derived
+        raise BundleError(
+            f"Model {self.id} has no such question",
+            expected=" or ".join(derived.id for derived in self.derived_tasks),
+            found=repr(task),
+        )
 
     def with_table(self, table: EvaluationTable) -> "Model":
         """The same entry with one more table, shown first."""

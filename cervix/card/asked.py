@@ -36,12 +36,6 @@ class SubgroupRanking:
     auroc: Interval
 
 
-def main_task(model: Model) -> DerivedTask:
-    """The question that a publication answers too, or the first."""
-    published = [figure.task for figure in model.evaluation.published]
-    return next((task for task in model.derived_tasks if task.id in published), model.derived_tasks[0])
-
-
 def report_of(bundle: Bundle, model: Model, task: DerivedTask) -> BinaryReport:
     """Every figure of a question at the model's own threshold; ``EvaluationError`` where predictions do not fit."""
     return held_out(bundle, model, task, model.threshold(task.id)).report()
@@ -54,14 +48,14 @@ def rival_report(bundle: Bundle, model: Model, task: DerivedTask, baseline: str)
 
 def asked(bundle: Bundle, model: Model) -> Asked:
     """The model's main question."""
-    task = main_task(model)
+    task = model.main_task
     question = held_out(bundle, model, task, model.threshold(task.id))
     return Asked(task, question.scores, question.report())
 
 
 def subgroups(bundle: Bundle, model: Model) -> list[SubgroupRanking]:
     """AUROC of the main question in every subgroup of the manifest that has both classes."""
-    task = main_task(model)
+    task = model.main_task
     question = held_out(bundle, model, task, model.threshold(task.id))
     found = []
     for subgroup in model.evaluation.subgroups:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from cervix.evaluation.comparison import parsed_decimal
-from cervix.evaluation.metrics import Cells
+from cervix.evaluation.comparison import METRIC_TITLES, parsed_decimal, signed
+from cervix.evaluation.metrics import Cells, Interval
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#767676"
 FIGURE_HEIGHT = 380
@@ -102,4 +102,46 @@ def leakage_figure(table: pd.DataFrame) -> go.Figure:
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     )
+    return figure
+
+
+def differences_figure(differences: dict[str, Interval], margins: dict[str, float]) -> go.Figure:
+    """Candidate less active of every metric with its interval, and the loss that a rule allows as a bar on its row.
+
+    Parameters
+    ----------
+    differences : metric -> Interval
+    margins : metric -> lowest difference allowed (negative), or the highest (positive) where less is better
+    """
+    names = [name for name in METRIC_TITLES if name in differences]
+    titles = [_wrapped(METRIC_TITLES[name]) for name in names]
+    shown = [differences[name] for name in names]
+    limited = [(title, margins[name]) for title, name in zip(titles, names, strict=True) if name in margins]
+    figure = go.Figure(
+        [
+            go.Scatter(
+                x=[difference.value for difference in shown], y=titles, mode="markers", name="Candidate less active",
+                marker={"color": BLUE, "size": 10},
+                error_x={
+                    "symmetric": False, "color": BLUE,
+                    "array": [difference.high - difference.value for difference in shown],
+                    "arrayminus": [difference.value - difference.low for difference in shown],
+                },
+                customdata=[signed(difference) for difference in shown],
+                hovertemplate="%{y}<br>%{customdata}<extra></extra>",
+            ),
+            go.Scatter(
+                x=[limit for _, limit in limited], y=[title for title, _ in limited], mode="markers", name="Limit of the rule",
+                marker={"color": VERMILLION, "symbol": "line-ns", "size": 22, "line": {"width": 3, "color": VERMILLION}},
+                hovertemplate="%{y}<br>may reach %{x:+.2f}<extra></extra>",
+            ),
+        ]
+    )  # fmt: skip
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(title="Difference", tickformat="+.3f", nticks=6)
+    figure.update_layout(
+        height=FIGURE_HEIGHT, margin={"l": 10, "r": 10, "t": 20, "b": 10},
+        legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"},
+    )  # fmt: skip
     return figure

@@ -184,14 +184,7 @@ def binary_report(
         len(unique), *(len(np.unique(member_of[mask])) for mask in (positive, ~positive, called, ~called))
     )
     metrics, bootstrap = call_figures(counts, Cells(*(_sums(weights, mask) for mask in masks)), among)
-    if positive.any():
-        replicates = _ranking_replicates(positive, score, weights)
-        for metric, whole in WHOLE.items():
-            if metric != "auroc" or not positive.all():
-                bootstrap[metric] = _interval(float(whole(positive, score)), replicates[metric])
-    error = np.square(score - positive)
-    bootstrap["brier"] = percentile_interval(float(error.mean()), _sums(weights, error), weights.sum(axis=1))
-    bootstrap["ece"] = _calibration_error(positive, score, weights)
+    bootstrap |= {name: _interval(*figure) for name, figure in _free_of_threshold(positive, score, weights).items()}
     return BinaryReport(
         threshold=threshold,
         n=len(positive),
@@ -251,6 +244,64 @@ def ranking_interval(
             value += sign * float(np.mean([whole(positive, score) for score in repeats]))
             draws += sign * np.mean([_ranking_replicates(positive, score, weights)[metric] for score in repeats], axis=0)
     return _interval(value, draws)
+
+
+def paired_differences(
+    positive: NDArray[np.bool_],
+    scores: tuple[NDArray[np.floating], NDArray[np.floating]],
+    thresholds: tuple[float, float],
+    groups: NDArray[np.str_],
+) -> dict[str, Interval]:
+    """Second less first of two sets of scores of the same cases, each figure with its bootstrap interval over groups.
+
+    Both see the same draws, so what the cases have in common falls away. Each is called at its own threshold.
+
+    Parameters
+    ----------
+    positive : (n,) truth
+    scores : two of (n,)
+    groups : (n,)
+
+    Returns
+    -------
+    name -> Interval
+        Of ``recall, specificity`` and ``THRESHOLD_FREE``, where both sides have the figure.
+    """
+    weights = _group_weights(groups)
+    first, second = (
+        _free_of_threshold(positive, score, weights) | _calls(positive, score >= threshold, weights)
+        for score, threshold in zip(scores, thresholds, strict=True)
+    )
+    return {name: _interval(second[name][0] - first[name][0], second[name][1] - first[name][1]) for name in first}
+
+
+def _free_of_threshold(
+    positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]
+) -> dict[str, tuple[float, NDArray[np.float32]]]:
+    """Each of ``THRESHOLD_FREE`` that exists, in the cases and in every replicate."""
+    figures: dict[str, tuple[float, NDArray[np.float32]]] = {}
+    if positive.any():
+        replicates = _ranking_replicates(positive, score, weights)
+        for metric, whole in WHOLE.items():
+            if metric != "auroc" or not positive.all():
+                figures[metric] = (float(whole(positive, score)), replicates[metric])
+    drawn = weights.sum(axis=1)
+    error = np.square(score - positive)
+    gap = (weights * (positive - score).astype(np.float32)) @ _bins(score).T
+    figures["brier"] = (float(error.mean()), _ratio(_sums(weights, error), drawn))
+    figures["ece"] = (expected_calibration_error(positive, score), _ratio(np.abs(gap).sum(axis=1), drawn))
+    return figures
+
+
+def _calls(
+    positive: NDArray[np.bool_], called: NDArray[np.bool_], weights: NDArray[np.float32]
+) -> dict[str, tuple[float, NDArray[np.float32]]]:
+    """Sensitivity and specificity, where there are such cases, in the cases and in every replicate."""
+    return {
+        name: (float(right[of].mean()), _ratio(_sums(weights, right & of), _sums(weights, of)))
+        for name, right, of in (("recall", called, positive), ("specificity", ~called, ~positive))
+        if of.any()
+    }
 
 
 def _group_weights(groups: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -319,11 +370,6 @@ def expected_calibration_error(positive: NDArray[np.bool_], score: NDArray[np.fl
     """
     gap = _bins(score) @ (positive - score)
     return float(np.abs(gap).sum() / len(score))
-
-
-def _calibration_error(positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]) -> Interval:
-    gap = (weights * (positive - score).astype(np.float32)) @ _bins(score).T
-    return percentile_interval(expected_calibration_error(positive, score), np.abs(gap).sum(axis=1), weights.sum(axis=1))
 
 
 def _bins(score: NDArray[np.floating]) -> NDArray[np.float32]:

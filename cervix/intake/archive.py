@@ -39,10 +39,10 @@ def extract_archive(archive: Path, folder: Path, limit_bytes: int) -> list[tuple
                         total += len(block)
                         if total > ceiling:
                             raise UploadRefused(
-                                "The archive unpacks to more than a slide would",
+                                "The archive unpacks to more than it should",
                                 expected=f"at most {ceiling / 1e6:,.0f} MB",
                                 found="more",
-                                action="Upload the slide without packing it.",
+                                action="Upload what is in it without packing it.",
                             )
                         copy.write(block)
                 unpacked.append((target, PurePosixPath(member.filename.replace("\\", "/"))))

@@ -1,11 +1,7 @@
 """A bundle proves itself, or nothing is scored with it."""
 
-import hashlib
 import io
-import json
 import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +13,7 @@ from cervix.bundle import Bundle, load_bundle, verify_bundle
 from cervix.bundle.sessions import CPU_PROVIDER
 from cervix.errors import BundleError
 from cervix.settings import PROJECT_ROOT
+from tests.bundle.altered import copy_of_risk_models, edit_manifest, replace_file
 
 RISK = "risk-factors/fp32.onnx"
 
@@ -24,33 +21,7 @@ RISK = "risk-factors/fp32.onnx"
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the committed bundle with the risk-factor models alone, to damage."""
-    root = tmp_path / "bundle"
-    shutil.copytree(PROJECT_ROOT / "bundle", root, ignore=shutil.ignore_patterns("slide", "history", "hybrid", "paper"))
-    edit_manifest(root, _only_risk_models)
-    return root
-
-
-def edit_manifest(root: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    path = root / "manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    change(manifest)
-    path.write_text(json.dumps(manifest), encoding="utf-8")
-
-
-def _only_risk_models(manifest: dict[str, Any]) -> None:
-    manifest["models"] = [model for model in manifest["models"] if model["id"].startswith("risk-factors")]
-    manifest["files"] = [file for file in manifest["files"] if file["path"].startswith("risk-factors")]
-
-
-def replace_file(root: Path, name: str, content: bytes) -> None:
-    """Write other content and make size and hash fit, so that only later checks can notice."""
-    (root / name).write_bytes(content)
-
-    def relist(manifest: dict[str, Any]) -> None:
-        entry = next(file for file in manifest["files"] if file["path"] == name)
-        entry["bytes"], entry["sha256"] = len(content), hashlib.sha256(content).hexdigest()
-
-    edit_manifest(root, relist)
+    return copy_of_risk_models(tmp_path / "bundle")
 
 
 def test_the_committed_bundle_proves_itself_on_the_provider_that_really_runs(bundle: Bundle) -> None:

@@ -47,7 +47,7 @@ def test_a_link_is_refused(tmp_path: Path) -> None:
 def test_a_bomb_is_stopped_while_it_grows(tmp_path: Path) -> None:
     path = packed(tmp_path, {"slide.svs": bytes(120_000_000)})
     assert path.stat().st_size < 200_000
-    with pytest.raises(UploadRefused, match="more than a slide would"):
+    with pytest.raises(UploadRefused, match="more than it should"):
         extract_archive(path, tmp_path / "out", LIMIT)
     assert sum(file.stat().st_size for file in (tmp_path / "out").iterdir()) < 70_000_000
 
@@ -65,7 +65,7 @@ def test_what_a_bomb_says_of_its_size_does_not_count(tmp_path: Path) -> None:
 
 def test_more_than_the_upload_limit_is_refused(tmp_path: Path) -> None:
     path = packed(tmp_path, {"slide.svs": bytes(range(256)) * 8000}, zipfile.ZIP_STORED)
-    with pytest.raises(UploadRefused, match="more than a slide would"):
+    with pytest.raises(UploadRefused, match="more than it should"):
         extract_archive(path, tmp_path / "out", 1_000_000)
 
 

@@ -1,0 +1,74 @@
+"""A comparison of two bundles as a document."""
+
+from collections.abc import Iterator
+
+from cervix import RESEARCH_NOTICE
+from cervix.card.blocks import Block, bullets, frame, markdown_text
+from cervix.evaluation.bundle_comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
+from cervix.evaluation.paired import Pair
+
+DISAGREEMENTS_SHOWN = 20
+
+
+def comparison_text(comparison: BundleComparison) -> str:
+    """The comparison as Markdown: the verdict first, then the rules, the figures and what changed."""
+    return markdown_text(comparison_blocks(comparison))
+
+
+def comparison_blocks(comparison: BundleComparison) -> Iterator[Block]:
+    """The same, block by block."""
+    yield from (
+        f"# {comparison.candidate} beside {comparison.active}",
+        "",
+        f"> **{RESEARCH_NOTICE}**",
+        "",
+        f"**{comparison.verdict}**",
+        "",
+    )
+    if same := [model.title for model in comparison.models if model.same]:
+        yield from ("Unchanged:", "", *bullets(same), "")
+    for model in comparison.changed:
+        yield from _model_blocks(model)
+    yield from ("## What changed in the manifest", "")
+    yield comparison.differences if len(comparison.differences) else "Nothing."
+    yield ""
+
+
+def pair_blocks(pair: Pair) -> Iterator[Block]:
+    """Figures, calibration and disagreements of one question."""
+    yield figures_table(pair)
+    yield from (
+        "",
+        f"{pair.n:,} cases ({pair.active.positives:,} positive) in {pair.active.groups:,} independent groups; difference is "
+        f"candidate less active, 95 % paired bootstrap over groups. {mcnemar_sentence(pair)}",
+        "",
+    )
+    yield calibration_shift(pair)
+    yield ""
+    if len(pair.disagreements):
+        yield from (f"{len(pair.disagreements):,} cases are called differently; the widest apart:", "")
+        top = pair.disagreements.head(DISAGREEMENTS_SHOWN)
+        yield top.assign(**{side: top[side].map("{:.3f}".format) for side in ("active", "candidate")})
+    else:
+        yield "Every case is called alike."
+    yield ""
+
+
+def mcnemar_sentence(pair: Pair) -> str:
+    """Who alone was right how often, and whether chance explains it."""
+    return (
+        f"Only the candidate is right on {pair.only_candidate_right:,} cases, only the active model on "
+        f"{pair.only_active_right:,} (McNemar p {pair.p_value:.2g}, taking cases for independent)."
+    )
+
+
+def _model_blocks(model: ModelComparison) -> Iterator[Block]:
+    yield from (f"## {model.title}", "")
+    if model.problem:
+        yield from (f"Cannot be compared. {model.problem}", "")
+        return
+    yield frame(["rule", "finding", "found"], [[ruling.rule, ruling.finding, ruling.found] for ruling in model.rulings])
+    yield ""
+    for pair in model.pairs.values():
+        yield from (f"### {pair.question}", "")
+        yield from pair_blocks(pair)

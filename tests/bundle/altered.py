@@ -1,0 +1,49 @@
+"""Copies of the committed bundle with something else in them."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cervix.settings import PROJECT_ROOT
+
+
+def copy_of_risk_models(root: Path) -> Path:
+    """A copy of the committed bundle with the risk-factor models alone: small, and quick to prove."""
+    shutil.copytree(PROJECT_ROOT / "bundle", root, ignore=shutil.ignore_patterns("slide", "history", "hybrid", "paper"))
+
+    def without_the_others(manifest: dict[str, Any]) -> None:
+        manifest["models"] = [model for model in manifest["models"] if model["id"].startswith("risk-factors")]
+        manifest["files"] = [file for file in manifest["files"] if file["path"].startswith("risk-factors")]
+
+    edit_manifest(root, without_the_others)
+    return root
+
+
+def edit_manifest(root: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Read the manifest, change it and write it back."""
+    path = root / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    change(manifest)
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def replace_file(root: Path, name: str, content: bytes) -> None:
+    """Write other content and make size and hash fit, so that only later checks can notice."""
+    (root / name).write_bytes(content)
+
+    def relist(manifest: dict[str, Any]) -> None:
+        entry = next(file for file in manifest["files"] if file["path"] == name)
+        entry["bytes"], entry["sha256"] = len(content), hashlib.sha256(content).hexdigest()
+
+    edit_manifest(root, relist)
+
+
+def change_predictions(root: Path, model_id: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Other held-out predictions, listed as if they had been exported so."""
+    name = f"{model_id}/predictions.parquet"
+    replace_file(root, name, change(pd.read_parquet(root / name)).to_parquet())
