@@ -9,11 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import patients, slides
-from cervix.bundle import load_bundle
-from cervix.evaluation.heldout import load_predictions
-from cervix.evaluation.questions import task_scores
-from cervix.settings import get_settings
+from benchmarks import figures, patients, slides
 
 START_LIMIT_S = 6.0
 
@@ -24,7 +20,7 @@ def main() -> None:
         "slide": slides.slide, "first-answer": slides.first_answer, "deepzoom": slides.deepzoom, "upload": slides.upload,
         "memory": slides.memory, "gpu": slides.gpu, "start": start, "patients": patients.risk_factors,
         "histories": patients.histories, "explanations": patients.explanations, "patient-desk": patients.desk,
-        "figures": figures,
+        "figures": figures.figures, "figures-on-screen": figures.figures_on_screen,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=list(programs))
@@ -56,20 +52,6 @@ def start(runs: int) -> pd.DataFrame:
     return pd.DataFrame(
         {"runs": [runs], "first usable page, s": [round(statistics.median(seconds), 2)], "wanted": [f"<= {START_LIMIT_S}"]}
     )
-
-
-def figures(runs: int) -> pd.DataFrame:
-    """Every figure of the history model's first question with its bootstrap intervals, first time and again."""
-    bundle = load_bundle(get_settings().bundle_dir, device="cpu")
-    model = bundle.manifest.model("history")
-    task = model.derived_tasks[0]
-    times = []
-    for _ in range(runs + 1):
-        started = time.perf_counter()
-        report = task_scores(load_predictions(bundle, model), task).report(model.threshold(task.id))
-        times.append(time.perf_counter() - started)
-    again = round(statistics.median(times[1:]), 2)
-    return pd.DataFrame([{"held-out women": report.n, "first_s": round(times[0], 2), "again_median_s": again}])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import streamlit as st
 
 from cervix.bundle.sessions import CPU_PROVIDER
 from cervix.settings import get_settings
-from pages.parts.frame import bundle_or_stop, provider_line
+from pages.parts.frame import bundle_or_stop, leading_session, provider_line
 
 st.title("Cervix Workbench")
 st.markdown(
@@ -33,7 +33,7 @@ verdict.caption(
     f"{bundle.manifest.name} · {bundle.short_hash} · {len(bundle.manifest.files)} files hashed, "
     f"{len(bundle.checks)} golden replays passed"
 )
-on_cpu = bundle.session("slide").provider == CPU_PROVIDER
+on_cpu = leading_session(bundle).provider == CPU_PROVIDER
 device.metric("Scoring runs on", "CPU" if on_cpu else "GPU")
 device.caption(provider_line(bundle))
 contents.metric("Models", len(bundle.manifest.models))

@@ -60,7 +60,7 @@ def compare_answers(active: Question, candidate: Question) -> Pair:
     Raises ``EvaluationError`` where they share no case of the question, or name one twice.
     """
     sides = [_by_case(side) for side in (active, candidate)]
-    shared = sides[0].join(sides[1], how="inner", suffixes=("_active", "_candidate"))
+    shared = sides[0].add_suffix("_active").join(sides[1].add_suffix("_candidate"), how="inner")
     shared = shared[shared["positive_active"] == shared["positive_candidate"]]
     if shared.empty:
         raise EvaluationError(

@@ -8,7 +8,7 @@ from typing import TypeVar
 import streamlit as st
 
 from cervix import RESEARCH_NOTICE, __version__
-from cervix.bundle import Bundle, load_bundle
+from cervix.bundle import Bundle, ModelSession, load_bundle
 from cervix.bundle.sessions import CPU_PROVIDER, Device
 from cervix.errors import BundleError
 from cervix.settings import get_settings
@@ -45,9 +45,14 @@ def bundle_or_stop() -> Bundle:
         st.stop()
 
 
+def leading_session(bundle: Bundle) -> ModelSession:
+    """The session whose device is named for the bundle: the slide model's, or the first where there is none."""
+    return bundle.sessions.get("slide") or next(iter(bundle.sessions.values()))
+
+
 def provider_line(bundle: Bundle) -> str:
     """Where scoring really runs, for people."""
-    session = bundle.session("slide")
+    session = leading_session(bundle)
     if session.provider == CPU_PROVIDER:
         why = "chosen by CERVIX_DEVICE" if get_settings().device == "cpu" else "no usable GPU on this machine"
         return f"CPU ({session.variant.precision}); {why}"
@@ -59,7 +64,7 @@ def show_banner() -> None:
     st.warning(f"**{RESEARCH_NOTICE}** Slide model trained on lung tissue, not on cervix.", icon=":material/science:")
     try:
         bundle = verified_bundle()
-        facts = f"Bundle {bundle.label} · scoring on {bundle.session('slide').device_label}"
+        facts = f"Bundle {bundle.label} · scoring on {leading_session(bundle).device_label}"
     except BundleError:
         facts = "No valid bundle"
     st.caption(f"{facts} · Cervix Workbench {__version__} · {datetime.now(UTC):%Y-%m-%d}")

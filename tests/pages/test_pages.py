@@ -18,8 +18,9 @@ from cervix.patients.sample import sample_table_csv
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import phantom_region, write_pyramid
+from tests.bundle.altered import change_predictions, copy_of_risk_models
 
-PAGES = ["overview.py", "slides.py", "patients.py", "performance.py", "model_card.py"]
+PAGES = ["overview.py", "slides.py", "patients.py", "performance.py", "compare.py", "model_card.py"]
 TIMEOUT_S = 60
 
 
@@ -515,6 +516,27 @@ def test_performance_shows_every_table_that_training_put_into_the_bundle() -> No
     assert reproduced["Source"].iloc[0].startswith("Published")
     assert reproduced["Accuracy"].iloc[0] == "98.26 %"
     assert reproduced["n"].iloc[0] == "–"
+
+
+def test_a_candidate_on_the_server_is_compared_and_the_verdict_comes_first(home: Path) -> None:
+    app = open_page("compare.py")
+    assert app.selectbox(key="compare_folder").disabled
+    assert "Nothing to compare yet" in texts(app)
+    other = copy_of_risk_models(home / "bundles/candidate")
+    change_predictions(other, "risk-factors", lambda frame: frame.assign(p_yes=frame["p_no"], p_no=frame["p_yes"]))
+    app.run().selectbox(key="compare_folder").set_value("candidate").run()
+    assert not app.exception
+    assert app.warning[1].value.startswith("Keep the active bundle.")
+    assert "The candidate has no such model." in app.warning[1].value
+    rules = next(table.value for table in app.dataframe if "Rule" in table.value)
+    assert dict(zip(rules["Rule"], rules["Finding"], strict=True))["AUROC falls by less than 0.02"] == "not met"
+    differences = next(table.value for table in app.dataframe if "What" in table.value)
+    assert "Held-out predictions" in set(differences["What"])
+    (other / "risk-factors/golden.npz").write_bytes(b"damaged")
+    (other / "manifest.json").touch()
+    app.run()
+    assert not app.exception
+    assert "The candidate was refused, so nothing is compared. risk-factors/golden.npz" in app.error[0].value
 
 
 def test_the_model_card_shows_limits_before_figures() -> None:
