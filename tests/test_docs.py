@@ -12,7 +12,7 @@ def test_the_page_on_working_without_the_app_runs(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(PROJECT_ROOT)
     text = (PROJECT_ROOT / "docs/without-the-app.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names: dict[str, object] = {"folder": tmp_path}
     for block in blocks:
         exec(block, names)
