@@ -65,7 +65,7 @@ def figures_on_screen(runs: int) -> pd.DataFrame:
                 page.goto(f"{address}/performance")
                 page.get_by_text("How it was tested").wait_for(timeout=90_000)
                 page.wait_for_timeout(2000)
-                page.get_by_label("Model", exact=False).first.click()
+                page.get_by_role("combobox", name="Model", exact=True).click()
                 page.wait_for_timeout(500)
                 title = load_bundle(get_settings().bundle_dir, device="cpu").manifest.model(SHOWN_MODEL).title
                 option = page.get_by_role("option", name=title)

@@ -40,7 +40,13 @@ def show_model(model: ModelComparison) -> None:
         {"": SIGNS[ruling.finding], "Rule": ruling.rule, "Finding": ruling.finding, "Found": ruling.found}
         for ruling in model.rulings
     ]
-    st.dataframe(pd.DataFrame(rulings), hide_index=True, height="content", key=f"compare_rules_{model.id}")
+    st.dataframe(
+        pd.DataFrame(rulings),
+        hide_index=True,
+        height="content",
+        column_config={"": st.column_config.TextColumn(width=40)},
+        key=f"compare_rules_{model.id}",
+    )
     question = model.main_task
     if len(model.pairs) > 1:
         question = st.selectbox(

@@ -83,6 +83,8 @@ def show_own(bundle: Bundle, model: Model, labelled: Labelled) -> None:
     """What was read, what was left out, and the predictions to take along."""
     cases = labelled.cases
     st.success(f"{len(cases.frame):,} cases scored with {model.title.lower()}.", icon=":material/check:")
+    learned_from = "; ".join(data.name for data in model.training_data)
+    st.caption(f"Of cases that the model learned from, every figure looks too good. It learned from: {learned_from}.")
     if cases.unanswered:
         st.warning(
             f"{cases.unanswered:,} cases have no answer of the model (too little known) and are left out of the figures."
