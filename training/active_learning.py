@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cervix.bundle.manifest import Acquisition, EvaluationTable, Model
 from cervix.files import replacing
-from training.acquisition import STRATEGIES, PoolView
+from cervix.labels.acquisition import STRATEGIES, PoolView
 from training.history import cohort_data
 from training.history_data import CLASSES, TASKS, HistoryData
 from training.history_export import MODEL_ID

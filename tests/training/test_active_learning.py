@@ -9,8 +9,8 @@ import pytest
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
+from cervix.labels.acquisition import STRATEGIES  # noqa: E402
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402
-from training.acquisition import STRATEGIES  # noqa: E402
 from training.active_learning import (  # noqa: E402
     ACQUISITION_FILE,
     CURVES,

@@ -1,11 +1,11 @@
 """Strategies choose what they say they choose, never a case twice, and never by the outcome."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.training
-
-from training.acquisition import STRATEGIES, PoolView, entropy  # noqa: E402
+from cervix.labels.acquisition import QUEUE_STRATEGIES, STRATEGIES, PoolView, entropy, with_controls
 
 N, COUNT = 200, 20
 
@@ -23,14 +23,15 @@ def view() -> PoolView:
         labelled=np.arange(10),
         open=np.arange(10, N),
         candidates=4,
+        novelty=rng.random(N),
     )
 
 
 def chosen(name: str, view: PoolView) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    return STRATEGIES[name][1](view, COUNT, np.random.default_rng(1))
+    return QUEUE_STRATEGIES[name][1](view, COUNT, np.random.default_rng(1))
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", QUEUE_STRATEGIES)
 def test_each_chooses_open_cases_once_and_the_same_every_time(name: str, view: PoolView) -> None:
     found = chosen(name, view)
     assert len(set(found)) == COUNT
@@ -74,3 +75,30 @@ def test_diversity_takes_one_of_each_heap(view: PoolView) -> None:
 
 def test_entropy_of_certainty_is_zero_and_of_a_tie_log_n() -> None:
     assert entropy(np.array([[1.0, 0.0], [0.5, 0.5]])) == pytest.approx([0.0, np.log(2)])
+
+
+def test_novelty_chooses_what_is_least_like_the_training_data(view: PoolView) -> None:
+    found = chosen("novelty", view)
+    assert view.novelty is not None
+    assert view.novelty[found].min() >= np.sort(view.novelty[view.open])[-COUNT]
+
+
+def test_controls_are_spread_among_the_chosen_and_marked(view: PoolView) -> None:
+    best = chosen("entropy", view)
+    ranked, control = with_controls(best, view, COUNT, 0.25, np.random.default_rng(2))
+    assert (len(ranked), control.sum(), len(set(ranked))) == (COUNT, 5, COUNT)
+    assert set(ranked[~control]) <= set(best)
+    assert np.diff(np.flatnonzero(control)).max() <= 5
+    others = [with_controls(best, view, COUNT, 0.25, np.random.default_rng(seed))[0] for seed in range(200)]
+    drawn = np.bincount(np.concatenate([found[~np.isin(found, best)] for found in others]), minlength=N)
+    assert (drawn[np.setdiff1d(view.open, best)] > 0).all()
+
+
+@pytest.mark.parametrize("name", QUEUE_STRATEGIES)
+def test_a_small_pool_is_given_whole(name: str, view: PoolView) -> None:
+    small = replace(view, open=np.arange(10, 15))
+    best = chosen(name, small)
+    assert sorted(best) == list(range(10, 15))
+    ranked, control = with_controls(best, small, COUNT, 0.1, np.random.default_rng(1))
+    assert sorted(ranked) == list(range(10, 15))
+    assert control.sum() == 2

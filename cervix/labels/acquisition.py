@@ -25,6 +25,8 @@ class PoolView:
     state : (n, units) of the network, for distances
     abnormal : (n,) whether her history holds an abnormal result
     labelled, open : positions that have a label, and that may be asked for
+    candidates : how many times the cases wanted ``diverse`` chooses among
+    novelty : (n,) distance from the training data, where the model measures it
     """
 
     probabilities: Floats
@@ -34,6 +36,7 @@ class PoolView:
     labelled: Ints
     open: Ints
     candidates: int
+    novelty: Floats | None = None
 
 
 Strategy = Callable[[PoolView, int, np.random.Generator], Ints]
@@ -46,7 +49,7 @@ def entropy(probabilities: Floats) -> Floats:
 
 def at_random(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
     """Any."""
-    return np.asarray(rng.choice(view.open, count, replace=False), np.int64)
+    return np.asarray(rng.choice(view.open, min(count, len(view.open)), replace=False), np.int64)
 
 
 def by_entropy(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
@@ -77,12 +80,42 @@ def diverse(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
     state = view.state[candidates]
     nearest = _distance(state, view.state[view.labelled]).min(axis=1)
     chosen = []
-    for _ in range(count):
+    for _ in range(min(count, len(candidates))):
         pick = int(nearest.argmax())
         chosen.append(pick)
         nearest = np.minimum(nearest, _distance(state, state[pick : pick + 1])[:, 0])
         nearest[pick] = -1.0
     return candidates[chosen]
+
+
+def novel_first(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
+    """Farthest from the training data."""
+    if view.novelty is None:
+        raise ValueError("the model measures no novelty")
+    return _highest(view, view.novelty, count, rng)
+
+
+def with_controls(
+    chosen: Ints, view: PoolView, count: int, share: float, rng: np.random.Generator
+) -> tuple[Ints, NDArray[np.bool_]]:
+    """Put random controls among the cases a strategy chose, spread evenly: without them no figure of the labels is unbiased.
+
+    Parameters
+    ----------
+    chosen : (n,) positions by rising rank
+    share : float
+        Of the result that is drawn at random from all open cases, 0..1.
+
+    Returns
+    -------
+    positions : (at most count,) each once
+    control : (at most count,) whether it was drawn at random
+    """
+    controls = set(rng.choice(view.open, min(round(share * count), len(view.open)), replace=False).tolist())
+    wanted = [case for case in chosen.tolist() if case not in controls][: count - len(controls)]
+    places = np.linspace(0, len(wanted), len(controls), endpoint=False).astype(int)
+    ranked = np.insert(np.array(wanted, np.int64), places, np.array(sorted(controls), np.int64))
+    return ranked, np.isin(ranked, list(controls))
 
 
 STRATEGIES: dict[str, tuple[str, Strategy]] = {
@@ -93,6 +126,9 @@ STRATEGIES: dict[str, tuple[str, Strategy]] = {
     "abnormal-first": ("Abnormal history first, then uncertain", abnormal_first),
     "diverse": ("Uncertain and diverse (k-centre)", diverse),
 }
+"""Those compared by simulation."""
+QUEUE_STRATEGIES = STRATEGIES | {"novelty": ("Unlike the training data", novel_first)}
+"""Those a label queue offers; which of them a model can serve depends on its outputs."""
 
 
 def _highest(view: PoolView, score: Floats, count: int, rng: np.random.Generator) -> Ints:
