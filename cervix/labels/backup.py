@@ -10,7 +10,7 @@ from cervix.errors import LabelRefused, LabelStoreUnavailable
 from cervix.files import replacing
 from cervix.labels.engines import POSTGRESQL, Database
 from cervix.labels.faults import told_as_unavailable
-from cervix.labels.tables import metadata
+from cervix.labels.tables import APPEND_ONLY, metadata
 from cervix.labels.upgrading import upgrade
 
 ROWS_AT_ONCE = 500
@@ -92,7 +92,7 @@ def _copy_rows(old: Connection, new: Connection) -> None:
         rows = old.execution_options(yield_per=ROWS_AT_ONCE).execute(select(table).order_by(*order)).mappings()
         for part in rows.partitions():
             new.execute(insert(table), [dict(row) for row in part])
-        if new.dialect.name == POSTGRESQL and "id" in table.c and table.c.id.autoincrement is True:
+        if new.dialect.name == POSTGRESQL and table.name in APPEND_ONLY:
             _go_on_counting(new, table.name)
 
 

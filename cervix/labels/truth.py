@@ -119,7 +119,7 @@ def _of_kind(query: Select[Any], kind: str | None) -> Select[Any]:
 
 
 def _counts(connection: Connection, query: Select[Any]) -> dict[str, int]:
-    return dict(connection.execute(query).tuples().all())
+    return {str(kind): int(count) for kind, count in connection.execute(query)}
 
 
 def _table(connection: Connection, query: Select[Any]) -> pd.DataFrame:
