@@ -76,8 +76,14 @@ def undo_last(connection: Connection, reader: str, key: str, now: datetime) -> U
 
 
 def undo(connection: Connection, event_id: int, reader: str, key: str, now: datetime) -> tuple[int, bool]:
-    """Write that an event is undone; returns the id of that and whether it is new."""
+    """Write that an event is undone; returns the id of that and whether it is new.
+
+    Raises ``LabelRefused`` where it is undone already, by another click.
+    """
     undone = _undone(connection, event_id)
+    by = connection.scalar(select(events.c.key).where(events.c.undoes == event_id))
+    if by is not None and by != key:
+        raise LabelRefused("The event is undone already", action="Nothing needs to be done.")
     row = LabelEvent(undone.case_id, reader, "label", key=key)  # for the values of an event that says nothing more
     return _insert(connection, vars(row) | {"action": "undo", "recorded_at": now, "undoes": event_id})
 

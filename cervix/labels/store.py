@@ -207,6 +207,10 @@ class LabelStore:
         """All that a reader ever did, the latest first."""
         return self._read(truth.read_history, checked_reader(reader))
 
+    def events(self) -> pd.DataFrame:
+        """Every event in order: the log itself."""
+        return self._read(truth.read_events)
+
     def progress(self, reader: str) -> pd.DataFrame:
         """How far a reader is, a row a kind of case."""
         return self._read(truth.read_progress, checked_reader(reader))

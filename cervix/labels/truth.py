@@ -36,6 +36,18 @@ def read_history(connection: Connection, reader: str) -> pd.DataFrame:
     return _whole_numbers(table.astype({"stands": bool}), ("undoes",))
 
 
+def read_events(connection: Connection) -> pd.DataFrame:
+    """Every event in order with the place of its case; ``undoes_key`` is the key of what it undoes."""
+    undone = events.alias("undone")
+    columns = [part for part in events.c if part.name not in ("id", "undoes")]
+    query = (
+        select(*columns, *PLACE, undone.c.key.label("undoes_key"))
+        .join(cases, cases.c.id == events.c.case_id)
+        .outerjoin(undone, undone.c.id == events.c.undoes)
+    )
+    return _whole_numbers(_table(connection, query.order_by(events.c.id)), POSITIONS)
+
+
 def read_progress(connection: Connection, reader: str) -> pd.DataFrame:
     """One row a kind of case.
 
