@@ -61,5 +61,13 @@ class SampleUnavailable(CervixError, OSError):
     """Raised when a sample cannot be fetched from any of its sources."""
 
 
+class LabelStoreUnavailable(CervixError, OSError):
+    """Raised when the label store cannot be opened, read or written now. What was asked for can be asked for again."""
+
+
+class LabelRefused(CervixError, ValueError):
+    """Raised when a label, case or score is not one that the label store can keep."""
+
+
 class Cancelled(CervixError):
     """Raised when the person who started a job stopped it."""

@@ -52,5 +52,10 @@ def inert(table: pd.DataFrame) -> pd.DataFrame:
     return safe
 
 
+def without_apostrophe(cell: str) -> str:
+    """What a cell was before ``inert``."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+
+
 def _inert_cell(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell

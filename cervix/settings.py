@@ -33,10 +33,18 @@ class Settings(BaseSettings):
     uploads_keep_hours: float = 24.0
     """Uploaded slides are deleted after this long unless they are marked to be kept."""
 
+    labels_url: str = Field(default="", repr=False)
+    """PostgreSQL database of the labels; the file ``labels.sqlite`` where empty. It may hold a password: never shown."""
+
     @field_validator("inbox", mode="before")
     @classmethod
     def _split_folders(cls, value: object) -> object:
         return tuple(Path(part).expanduser() for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @property
+    def label_store_url(self) -> str:
+        """Where the labels are: what ``open_store`` takes."""
+        return self.labels_url or f"sqlite:///{self.home / 'labels.sqlite'}"
 
     @property
     def uploads_dir(self) -> Path:

@@ -1,0 +1,24 @@
+"""The label store: what readers said of which case, appended and never changed.
+
+Everything goes through one class::
+
+    store = open_store(get_settings().label_store_url)
+    store.declare_classes("tile", ["benign", "scc", "ac"])
+    store.add_cases([tile_case(...), ...])              # what can be labelled, with all that training needs of it
+    store.add_scores([Score(...), ...])                 # what a bundle makes of it
+    lease = store.lease_next(ranking, "Dr Reed")        # the next case, nobody else's meanwhile
+    store.record(LabelEvent(lease.case_id, "Dr Reed", "label", "scc", key=key_made_before_the_click))
+    store.undo("Dr Reed", key=another_key)
+    store.truths(), store.reads(), store.history("Dr Reed"), store.progress("Dr Reed")
+    store.labelled_cases("tile")                        # what training reads
+
+A strategy ranks case ids by ``store.scores(bundle_sha256)``; the lease takes the first of a ranking that is free. Ask
+for everything again after an error: an event with a key that is there already is not written twice.
+"""
+
+from cervix.labels.cases import Case, Score, patient_case, tile_case
+from cervix.labels.events import LabelEvent
+from cervix.labels.leases import Lease
+from cervix.labels.store import LabelStore, open_store
+
+__all__ = ["Case", "LabelEvent", "LabelStore", "Lease", "Score", "open_store", "patient_case", "tile_case"]

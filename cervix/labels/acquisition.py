@@ -27,6 +27,7 @@ class PoolView:
     labelled, open : positions that have a label, and that may be asked for
     candidates : how many times the cases wanted ``diverse`` chooses among
     novelty : (n,) distance from the training data, where the model measures it
+    disagreement : (n,) BALD in nats, where it was measured before; ``passes`` is then not asked
     """
 
     probabilities: Floats
@@ -37,6 +38,7 @@ class PoolView:
     open: Ints
     candidates: int
     novelty: Floats | None = None
+    disagreement: Floats | None = None
 
 
 Strategy = Callable[[PoolView, int, np.random.Generator], Ints]
@@ -65,6 +67,8 @@ def by_margin(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
 
 def by_bald(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
     """Where networks under dropout are each sure and disagree: entropy of the mean minus mean of the entropies."""
+    if view.disagreement is not None:
+        return _highest(view, view.disagreement, count, rng)
     passes = view.passes()
     return _highest(view, entropy(passes.mean(axis=0)) - entropy(passes).mean(axis=0), count, rng)
 
@@ -78,7 +82,7 @@ def diverse(view: PoolView, count: int, rng: np.random.Generator) -> Ints:
     """Of the most uncertain, greedily those farthest from all that are labelled or chosen already."""
     candidates = _highest(view, entropy(view.probabilities), min(count * view.candidates, len(view.open)), rng)
     state = view.state[candidates]
-    nearest = _distance(state, view.state[view.labelled]).min(axis=1)
+    nearest = _distance(state, view.state[view.labelled]).min(axis=1, initial=np.inf)  # with no label yet, any is far
     chosen = []
     for _ in range(min(count, len(candidates))):
         pick = int(nearest.argmax())

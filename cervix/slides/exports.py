@@ -14,7 +14,8 @@ from cervix.bundle.manifest import Model
 from cervix.errors import SlideNotSuitable
 from cervix.files import replacing
 from cervix.slides.decision import CLASS_TITLES
-from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, rgb_of, value_grid
+from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, value_grid
+from cervix.slides.qupath import qupath_class, tile_feature, write_features
 from cervix.slides.scoring import SlideScore
 
 NOVEL_TITLE = "Novel (not answered)"
@@ -33,46 +34,26 @@ def write_table(score: SlideScore, path: Path) -> None:
 
 
 def write_geojson(score: SlideScore, model: Model, path: Path) -> None:
-    """Tiles as QuPath objects: GeoJSON in level-0 pixels, each with a class, its colour and its measurements.
-
-    QuPath 0.4 and later open it by dragging it onto the slide. The top-level member ``provenance`` is ours; readers of
-    GeoJSON pass over members they do not know (RFC 7946, 6.1).
-    """
+    """Each tile as a QuPath object with its most probable class and its measurements."""
     limit = model.abstention_limit("novelty")
     probability = score.tiles[[f"p_{label}" for label in model.classes]].to_numpy(float)
     novelty = score.tiles["novelty"].to_numpy(float)
     top = probability.argmax(axis=1)
     novel = novelty > limit
     classes = {
-        label: _qupath_class(CLASS_TITLES.get(label, label), CLASS_COLOURS.get(label, "#767676")) for label in model.classes
+        label: qupath_class(CLASS_TITLES.get(label, label), CLASS_COLOURS.get(label, "#767676")) for label in model.classes
     }
-    unknown = _qupath_class(NOVEL_TITLE, NOVELTY_COLOUR)
+    unknown = qupath_class(NOVEL_TITLE, NOVELTY_COLOUR)
     features = []
     corners = score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int).tolist()
     for index, (x, y, size) in enumerate(corners):
-        ring = [[x, y], [x + size, y], [x + size, y + size], [x, y + size], [x, y]]
         measured = {
             f"P({CLASS_TITLES.get(label, label)})": round(float(probability[index, column]), 6)
             for column, label in enumerate(model.classes)
         }
-        features.append(
-            {
-                "type": "Feature",
-                "geometry": {"type": "Polygon", "coordinates": [ring]},
-                "properties": {
-                    "objectType": "tile",
-                    "classification": unknown if novel[index] else classes[model.classes[top[index]]],
-                    "measurements": measured | {"Novelty": round(float(novelty[index]), 4)},
-                },
-            }
-        )
-    document = {"type": "FeatureCollection", "provenance": _facts(score), "features": features}
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        json.dump(document, stream, separators=(",", ":"))
-
-
-def _qupath_class(name: str, colour: str) -> dict[str, object]:
-    return {"name": name, "color": list(rgb_of(colour))}
+        classification = unknown if novel[index] else classes[model.classes[top[index]]]
+        features.append(tile_feature(x, y, size, classification, measured | {"Novelty": round(float(novelty[index]), 4)}))
+    write_features(features, _facts(score), path)
 
 
 def _facts(score: SlideScore) -> dict[str, object]:

@@ -1,0 +1,138 @@
+"""What is put before readers: a tile of a slide or a woman's visits, with all that training needs of it."""
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cervix.errors import LabelRefused
+
+Kind = Literal["tile", "patient"]
+TILE_SIDE_PX = 224
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case as the store keeps it. ``tile_case`` and ``patient_case`` make them.
+
+    Attributes
+    ----------
+    id : str
+        ``tile:<slide sha256>:<x>:<y>:<size>`` or ``patient:<table sha256>:<pseudonymous key>``: the same thing has the same
+        id wherever it is added.
+    source : str
+        SHA-256 of the slide or table.
+    group_id : str
+        The independent unit, for splits and intervals: the slide or the woman.
+    content : bytes
+        A tile as PNG, 224 x 224 RGB; a woman's visits as JSON (UTF-8).
+    x_l0_px, y_l0_px, size_l0_px : int or None
+        Where the tile lies on level 0; None for a woman.
+    spacing_um_px : float or None
+        Micrometres per pixel of the tile as the model sees it.
+    """
+
+    id: str
+    kind: Kind
+    source: str
+    group_id: str
+    content: bytes
+    x_l0_px: int | None = None
+    y_l0_px: int | None = None
+    size_l0_px: int | None = None
+    spacing_um_px: float | None = None
+
+    @property
+    def content_sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """Pixels of a tile, ``(224, 224, 3)`` RGB."""
+        with Image.open(io.BytesIO(self.content)) as opened:
+            return np.asarray(opened.convert("RGB"))
+
+    @property
+    def visits(self) -> Any:
+        """What was encoded of a woman's visits."""
+        return json.loads(self.content)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one model of one bundle makes of a case.
+
+    Attributes
+    ----------
+    probabilities : by class, each 0 to 1
+    embedding : (dimensions,) float32, or None
+    novelty : distance from the training data, or None
+    disagreement : BALD, mutual information of label and weights in nats (Houlsby et al. 2011, arXiv:1112.5745), or None
+    """
+
+    case_id: str
+    model_id: str
+    bundle_sha256: str
+    bundle_version: str
+    probabilities: Mapping[str, float]
+    embedding: NDArray[np.float32] | None = None
+    novelty: float | None = None
+    disagreement: float | None = None
+
+
+def tile_id(slide_sha256: str, x_l0_px: int, y_l0_px: int, size_l0_px: int) -> str:
+    """The id of the case that this tile is."""
+    return f"tile:{slide_sha256}:{x_l0_px}:{y_l0_px}:{size_l0_px}"
+
+
+def tile_case(
+    slide_sha256: str, x_l0_px: int, y_l0_px: int, size_l0_px: int, spacing_um_px: float, pixels: NDArray[np.uint8]
+) -> Case:
+    """The case of one tile.
+
+    Parameters
+    ----------
+    pixels : (224, 224, 3) uint8, RGB
+        The tile as the model sees it.
+
+    Raises
+    ------
+    LabelRefused
+        If the pixels have another shape or type, or the scale is not a positive number.
+    """
+    if pixels.shape != (TILE_SIDE_PX, TILE_SIDE_PX, 3) or pixels.dtype != np.uint8:
+        raise LabelRefused(
+            "The tile is not what the slide model reads",
+            expected=f"uint8 ({TILE_SIDE_PX}, {TILE_SIDE_PX}, 3)",
+            found=f"{pixels.dtype} {pixels.shape}",
+        )
+    if not (math.isfinite(spacing_um_px) and spacing_um_px > 0):
+        raise LabelRefused("The scale of the tile is not one", expected="micrometres per pixel > 0", found=f"{spacing_um_px}")
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, format="PNG")
+    return Case(
+        tile_id(slide_sha256, x_l0_px, y_l0_px, size_l0_px), "tile", slide_sha256, slide_sha256, png.getvalue(),
+        x_l0_px, y_l0_px, size_l0_px, spacing_um_px,
+    )  # fmt: skip
+
+
+def patient_case(table_sha256: str, key: str, visits: Any) -> Case:
+    """The case of one woman.
+
+    Parameters
+    ----------
+    key : str
+        A pseudonym; never a name or a number from a register.
+    visits
+        Anything that JSON can say; the same content gives the same bytes.
+    """
+    content = json.dumps(visits, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    name = f"patient:{table_sha256}:{key}"
+    return Case(name, "patient", table_sha256, name, content)

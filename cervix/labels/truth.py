@@ -1,0 +1,145 @@
+"""What the events say, as tables: reads, truths, a reader's history and progress, and the cases that training takes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Connection, Select, func, select
+
+from cervix.labels.tables import audit, cases, events, reads, scores, standing, truths
+
+PLACE = (cases.c.kind, cases.c.source, cases.c.group_id, cases.c.x_l0_px, cases.c.y_l0_px, cases.c.size_l0_px)
+POSITIONS = ("x_l0_px", "y_l0_px", "size_l0_px")
+
+
+def read_reads(connection: Connection, kind: str | None) -> pd.DataFrame:
+    """One row a case and reader: what he last did with it that stands."""
+    columns = [part for part in reads.c if part.name not in ("undoes", "id")]
+    query = select(reads.c.id.label("event_id"), *columns, cases.c.kind, cases.c.group_id).join(
+        cases, cases.c.id == reads.c.case_id
+    )
+    return _table(connection, _of_kind(query, kind).order_by(reads.c.id))
+
+
+def read_truths(connection: Connection, kind: str | None) -> pd.DataFrame:
+    """One row a case that anybody has answered, with its place; see ``tables.truths`` for ``status``."""
+    query = select(*truths.c, *PLACE).join(cases, cases.c.id == truths.c.case_id)
+    return _whole_numbers(_table(connection, _of_kind(query, kind).order_by(truths.c.case_id)), (*POSITIONS, "last_event_id"))
+
+
+def read_history(connection: Connection, reader: str) -> pd.DataFrame:
+    """All that a reader ever did, the latest first; ``stands`` is False for what was undone, and for undoing."""
+    kept = select(standing.c.id)
+    query = select(*events.c, events.c.id.in_(kept).label("stands")).where(events.c.reader == reader)
+    table = _table(connection, query.order_by(events.c.id.desc())).rename(columns={"id": "event_id"})
+    return _whole_numbers(table.astype({"stands": bool}), ("undoes",))
+
+
+def read_events(connection: Connection) -> pd.DataFrame:
+    """Every event in order with the place of its case; ``undoes_key`` is the key of what it undoes."""
+    undone = events.alias("undone")
+    columns = [part for part in events.c if part.name not in ("id", "undoes")]
+    query = (
+        select(*columns, *PLACE, undone.c.key.label("undoes_key"))
+        .join(cases, cases.c.id == events.c.case_id)
+        .outerjoin(undone, undone.c.id == events.c.undoes)
+    )
+    return _whole_numbers(_table(connection, query.order_by(events.c.id)), POSITIONS)
+
+
+def read_progress(connection: Connection, reader: str) -> pd.DataFrame:
+    """One row a kind of case.
+
+    Columns: ``cases`` there are, ``decided`` with a label that counts, ``disputed``; of this reader ``read`` (labels, unsure
+    and unusable), ``skipped``, ``remaining`` (he has done nothing with) and ``seconds_median`` from case to answer.
+    """
+    total = _counts(connection, select(cases.c.kind, func.count()).group_by(cases.c.kind))
+    by_status = select(cases.c.kind, func.count()).join(truths, truths.c.case_id == cases.c.id).group_by(cases.c.kind)
+    decided = _counts(connection, by_status.where(truths.c.label.is_not(None)))
+    disputed = _counts(connection, by_status.where(truths.c.status == "disputed"))
+    done = (
+        select(cases.c.kind, reads.c.action, reads.c.seconds_taken)
+        .join(cases, cases.c.id == reads.c.case_id)
+        .where(reads.c.reader == reader)
+    )
+    mine = _table(connection, done)
+    rows = []
+    for kind in sorted(total):
+        own = mine[mine["kind"] == kind]
+        read = own[own["action"] != "skip"]
+        seconds = read["seconds_taken"].dropna().astype(float)
+        rows.append(
+            {
+                "kind": kind,
+                "cases": total[kind],
+                "decided": decided.get(kind, 0),
+                "disputed": disputed.get(kind, 0),
+                "read": len(read),
+                "skipped": len(own) - len(read),
+                "remaining": total[kind] - len(own),
+                "seconds_median": float(seconds.median()) if len(seconds) else np.nan,
+            }
+        )
+    columns = ["kind", "cases", "decided", "disputed", "read", "skipped", "remaining", "seconds_median"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def read_cases(connection: Connection, kind: str | None) -> pd.DataFrame:
+    """One row a case without its content, in the order of their ids."""
+    columns = [part for part in cases.c if part.name not in ("id", "content")]
+    table = _table(connection, _of_kind(select(cases.c.id.label("case_id"), *columns), kind).order_by(cases.c.id))
+    return _whole_numbers(table, POSITIONS)
+
+
+def read_labelled(connection: Connection, kind: str) -> pd.DataFrame:
+    """One row a case whose label counts, with its content."""
+    query = (
+        select(truths.c.case_id, truths.c.label, truths.c.status, truths.c.reads, truths.c.last_event_id, *cases.c)
+        .join(cases, cases.c.id == truths.c.case_id)
+        .where(truths.c.label.is_not(None))
+    )
+    table = _table(connection, _of_kind(query, kind).order_by(truths.c.case_id)).drop(columns="id")
+    return _whole_numbers(table, (*POSITIONS, "last_event_id"))
+
+
+def read_scores(connection: Connection, bundle_sha256: str, kind: str | None) -> pd.DataFrame:
+    """One row a case and model: the newest score by this bundle, with the case's place and group.
+
+    ``probabilities`` holds a dict by class, ``embedding`` a float32 array or None.
+    """
+    of_bundle = scores.c.bundle_sha256 == bundle_sha256
+    newest = select(func.max(scores.c.id)).where(of_bundle).group_by(scores.c.case_id, scores.c.model_id)
+    columns = [part for part in scores.c if part.name != "id"]
+    query = select(*columns, *PLACE).join(cases, cases.c.id == scores.c.case_id).where(scores.c.id.in_(newest))
+    table = _table(connection, _of_kind(query, kind).order_by(scores.c.case_id))
+    table["embedding"] = pd.Series([_vector(value) for value in table["embedding"]], index=table.index, dtype=object)
+    return _whole_numbers(table.astype({"novelty": float, "disagreement": float}), POSITIONS)
+
+
+def read_audit(connection: Connection) -> pd.DataFrame:
+    """Every entry of the audit trail, the latest first."""
+    return _table(connection, select(audit).order_by(audit.c.id.desc()))
+
+
+def _vector(content: bytes | None) -> np.ndarray[Any, np.dtype[np.float32]] | None:
+    return None if content is None else np.frombuffer(content, "<f4")
+
+
+def _of_kind(query: Select[Any], kind: str | None) -> Select[Any]:
+    return query if kind is None else query.where(cases.c.kind == kind)
+
+
+def _counts(connection: Connection, query: Select[Any]) -> dict[str, int]:
+    return {str(kind): int(count) for kind, count in connection.execute(query)}
+
+
+def _table(connection: Connection, query: Select[Any]) -> pd.DataFrame:
+    result = connection.execute(query)
+    names: Sequence[str] = list(result.keys())
+    return pd.DataFrame.from_records(result.all(), columns=list(names))
+
+
+def _whole_numbers(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Numbers that may be missing as whole ones, not as floats with NaN."""
+    return table.astype(dict.fromkeys(names, "Int64"))

@@ -1,0 +1,50 @@
+"""Small things to label."""
+
+from functools import lru_cache
+
+import numpy as np
+from sqlalchemy import text
+
+from cervix.labels import Case, LabelEvent, LabelStore, patient_case, tile_case
+
+SLIDES = ("a" * 64, "b" * 64)
+BUNDLE = "f" * 64
+TILE_PX = 448
+CLASSES = ("benign", "scc", "ac")
+
+
+@lru_cache
+def tiles(count: int = 6) -> tuple[Case, ...]:
+    """So many tiles of each of two slides, one colour each."""
+    return tuple(
+        tile_case(slide, at * TILE_PX, 0, TILE_PX, 0.5, np.full((224, 224, 3), 20 * at % 256, np.uint8))
+        for slide in SLIDES
+        for at in range(count)
+    )
+
+
+TILES = [case.id for case in tiles()]
+
+
+def filled(store: LabelStore) -> LabelStore:
+    """The store with twelve tiles of two slides and two women."""
+    store.declare_classes("tile", CLASSES)
+    store.declare_classes("patient", ["no", "yes"])
+    store.add_cases(tiles())
+    store.add_cases([patient_case("c" * 64, f"w{number}", {"age": [30 + number]}) for number in range(2)])
+    return store
+
+
+def label(store: LabelStore, case: str, reader: str, said: str | None, **more: object) -> int:
+    """Record a label, or unsure, unusable or skip."""
+    plain = said in ("unsure", "unusable", "skip")
+    return store.record(LabelEvent(case, reader, said if plain else "label", None if plain else said, **more))  # type: ignore[arg-type]
+
+
+def adjudicate(store: LabelStore, case: str, said: str | None) -> int:
+    return store.record(LabelEvent(case, "Prof Old", "adjudicate", said))
+
+
+def rows_of(store: LabelStore, table: str) -> int:
+    with store.database.reading() as connection:
+        return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
