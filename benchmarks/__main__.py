@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import patients, slides
+from benchmarks import labels, patients, slides
 from cervix.bundle import load_bundle
 from cervix.evaluation.heldout import load_predictions
 from cervix.evaluation.questions import task_scores
@@ -24,7 +24,7 @@ def main() -> None:
         "slide": slides.slide, "first-answer": slides.first_answer, "deepzoom": slides.deepzoom, "upload": slides.upload,
         "memory": slides.memory, "gpu": slides.gpu, "start": start, "patients": patients.risk_factors,
         "histories": patients.histories, "explanations": patients.explanations, "patient-desk": patients.desk,
-        "figures": figures,
+        "figures": figures, "labels": labels.labels,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=list(programs))

@@ -1,6 +1,7 @@
-"""``python -m cervix bundle verify | slide | patients | card``: the app's work without the app."""
+"""``python -m cervix bundle verify | slide | patients | card | labels``: the app's work without the app."""
 
 import argparse
+import getpass
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ from cervix.bundle import load_bundle, verify_bundle
 from cervix.card.formats import FORMATS, card_file
 from cervix.errors import BundleError, Cancelled, CervixError
 from cervix.files import inert, replacing
+from cervix.labels import open_store
+from cervix.labels.exchange import read_events, write_events
+from cervix.labels.qupath import read_qupath, write_qupath
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.scoring import score_patients
 from cervix.patients.visits import VisitTable, read_table
@@ -28,6 +32,7 @@ EXIT_REFUSED = 1
 EXIT_CANCELLED = 130
 HISTORY_MODEL = "history"
 REPORT = "report"
+QUPATH = (".geojson", ".json")
 RISK_MODELS = ("risk-factors", "risk-factors-with-tests")
 
 
@@ -145,6 +150,54 @@ def _card(options: argparse.Namespace) -> int:
     return 0
 
 
+def _labels_status(options: argparse.Namespace) -> int:
+    del options
+    with open_store(get_settings().label_store_url) as store:
+        print(store.status().to_string(index=False))
+    return 0
+
+
+def _labels_export(options: argparse.Namespace) -> int:
+    with open_store(get_settings().label_store_url) as store:
+        if options.file.suffix.lower() in QUPATH:
+            count = write_qupath(store, options.slide, options.file, reader=options.reader)
+        else:
+            count = write_events(store, options.file)
+        store.audit_append(options.by, "export", options.file.name, {"rows": count})
+    print(f"{count:,} rows written to {options.file}. {RESEARCH_NOTICE}")
+    return 0
+
+
+def _labels_import(options: argparse.Namespace) -> int:
+    with open_store(get_settings().label_store_url) as store:
+        if options.file.suffix.lower() in QUPATH:
+            report = read_qupath(store, options.file, options.reader, slide_sha256=options.slide)
+        else:
+            report = read_events(store, options.file)
+        counts = {"added": report.added, "known": report.known, "left out": len(report.problems)}
+        store.audit_append(options.by, "import", options.file.name, counts)
+    for problem in report.problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    print(f"{report.added:,} added, {report.known:,} there already, {len(report.problems):,} left out")
+    return 0
+
+
+def _labels_backup(options: argparse.Namespace) -> int:
+    with open_store(get_settings().label_store_url) as store:
+        store.backup(options.file)
+        store.audit_append(options.by, "backup", options.file.name)
+    print(f"label store written to {options.file}")
+    return 0
+
+
+def _labels_restore(options: argparse.Namespace) -> int:
+    with open_store(get_settings().label_store_url) as store:
+        store.restore(options.file)
+        store.audit_append(options.by, "restore", options.file.name)
+    print(f"label store filled from {options.file}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     settings = get_settings()
     parser = argparse.ArgumentParser(prog="python -m cervix", description=f"{__doc__} {RESEARCH_NOTICE}")
@@ -181,4 +234,24 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--model", default="", help="id of the model, for XML (default: the first)")
     card.add_argument("--out", type=Path, required=True, help="file to write")
     card.set_defaults(run=_card)
+    _add_labels(commands)
     return parser
+
+
+def _add_labels(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The commands around the label store, which the settings name."""
+    labels = commands.add_parser("labels", help="the label store").add_subparsers(required=True, metavar="COMMAND")
+    labels.add_parser("status", help="cases, labels and readers").set_defaults(run=_labels_status)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("file", type=Path)
+    common.add_argument("--by", default=getpass.getuser(), help="who does it, for the audit trail")
+    of_slide = argparse.ArgumentParser(add_help=False)
+    of_slide.add_argument("--slide", default="", help="SHA-256 of the slide, for GeoJSON")
+    of_slide.add_argument("--reader", default="", help="whose labels, for GeoJSON")
+    for name, run, parents, said in (
+        ("export", _labels_export, [common, of_slide], "write events as .csv or .parquet, or a slide's labels as .geojson"),
+        ("import", _labels_import, [common, of_slide], "add what such a file says, each event once"),
+        ("backup", _labels_backup, [common], "write everything to one SQLite file"),
+        ("restore", _labels_restore, [common], "fill an empty store from a backup"),
+    ):
+        labels.add_parser(name, parents=parents, help=said).set_defaults(run=run)
