@@ -1,4 +1,4 @@
-"""``python -m cervix bundle verify | slide | patients | card | evaluate | compare``: the app's work without the app."""
+"""``python -m cervix bundle verify | slide | patients | card | evaluate | compare | labels``: the app's work without it."""
 
 import argparse
 import signal
@@ -24,6 +24,9 @@ from cervix.evaluation.labelled_patients import labelled_patients
 from cervix.evaluation.labelled_tiles import labelled_tiles
 from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
+from cervix.labels import open_store
+from cervix.labels.exchange import read_events, write_events
+from cervix.labels.qupath import read_qupath, write_qupath
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.scoring import score_patients
 from cervix.patients.visits import VisitTable, read_table
@@ -38,6 +41,9 @@ EXIT_REFUSED = 1
 EXIT_CANCELLED = 130
 HISTORY_MODEL = "history"
 REPORT = "report"
+QUPATH = (".geojson", ".json")
+# Who did it where nobody is named: asking the system fails for a user it does not know, as in a container.
+COMMAND_LINE = "command line"
 RISK_MODELS = ("risk-factors", "risk-factors-with-tests")
 
 
@@ -216,6 +222,54 @@ def _write(path: Path, content: bytes) -> None:
         raise CervixError(f"{path} cannot be written", found=error.strerror or "", action="Choose another place.") from error
 
 
+def _labels_status(options: argparse.Namespace) -> int:
+    del options
+    with open_store(get_settings().label_store_url) as store:
+        print(store.status().to_string(index=False))
+    return 0
+
+
+def _labels_export(options: argparse.Namespace) -> int:
+    with open_store(get_settings().label_store_url) as store:
+        if options.file.suffix.lower() in QUPATH:
+            count = write_qupath(store, options.slide, options.file, reader=options.reader)
+        else:
+            count = write_events(store, options.file)
+        store.audit_append(options.by, "export", options.file.name, {"rows": count})
+    print(f"{count:,} rows written to {options.file}. {RESEARCH_NOTICE}")
+    return 0
+
+
+def _labels_import(options: argparse.Namespace) -> int:
+    with open_store(get_settings().label_store_url) as store:
+        if options.file.suffix.lower() in QUPATH:
+            report = read_qupath(store, options.file, options.reader, slide_sha256=options.slide)
+        else:
+            report = read_events(store, options.file)
+        counts = {"added": report.added, "known": report.known, "left out": len(report.problems)}
+        store.audit_append(options.by, "import", options.file.name, counts)
+    for problem in report.problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    print(f"{report.added:,} added, {report.known:,} there already, {len(report.problems):,} left out")
+    return 0
+
+
+def _labels_backup(options: argparse.Namespace) -> int:
+    with open_store(get_settings().label_store_url) as store:
+        store.backup(options.file)
+        store.audit_append(options.by, "backup", options.file.name)
+    print(f"label store written to {options.file}")
+    return 0
+
+
+def _labels_restore(options: argparse.Namespace) -> int:
+    with open_store(get_settings().label_store_url) as store:
+        store.restore(options.file)
+        store.audit_append(options.by, "restore", options.file.name)
+    print(f"label store filled from {options.file}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     settings = get_settings()
     parser = argparse.ArgumentParser(prog="python -m cervix", description=f"{__doc__} {RESEARCH_NOTICE}")
@@ -269,4 +323,25 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("candidate", type=Path, help="folder of the candidate")
     compare.add_argument("--out", type=Path, help="Markdown file to write")
     compare.set_defaults(run=_compare)
+
+    _add_labels(commands)
     return parser
+
+
+def _add_labels(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The commands around the label store, which the settings name."""
+    labels = commands.add_parser("labels", help="the label store").add_subparsers(required=True, metavar="COMMAND")
+    labels.add_parser("status", help="cases, labels and readers").set_defaults(run=_labels_status)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("file", type=Path)
+    common.add_argument("--by", default=COMMAND_LINE, help="who does it, for the audit trail")
+    of_slide = argparse.ArgumentParser(add_help=False)
+    of_slide.add_argument("--slide", default="", help="SHA-256 of the slide, for GeoJSON")
+    of_slide.add_argument("--reader", default="", help="whose labels, for GeoJSON")
+    for name, run, parents, said in (
+        ("export", _labels_export, [common, of_slide], "write events as .csv or .parquet, or a slide's labels as .geojson"),
+        ("import", _labels_import, [common, of_slide], "add what such a file says, each event once"),
+        ("backup", _labels_backup, [common], "write everything to one SQLite file"),
+        ("restore", _labels_restore, [common], "fill an empty store from a backup"),
+    ):
+        labels.add_parser(name, parents=parents, help=said).set_defaults(run=run)

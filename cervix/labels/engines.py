@@ -1,5 +1,6 @@
 """From the address of a label store to a SQLAlchemy engine, on SQLite or PostgreSQL."""
 
+import random
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from threading import Lock
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from cervix.errors import LabelStoreUnavailable
 from cervix.labels.faults import is_locked, locked, told_as_unavailable
@@ -18,14 +19,14 @@ WRITES = "cervix_writes"
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 ADDRESSES = "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
 SERVER_CONNECTIONS = 20
-RETRY_S = 0.02
+RETRY_S = 0.002
 
 
 class Database:
     """A database with two ways in: to read, and to write one transaction at a time.
 
-    SQLite has one writer. Its own waiting is by sleeping and unfair, so the threads of this process queue for a lock first
-    and only the first of them competes with other processes.
+    SQLite has one writer. The threads of this process queue for a lock first, and only the first of them competes with other
+    processes.
 
     Parameters
     ----------
@@ -134,9 +135,22 @@ def _sqlite_engine(url: URL, patience_s: float) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A transaction that will write asks for the lock at once: one that finds out later cannot wait for it.
-        writes = connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if not connection.get_execution_options().get(WRITES, False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        # A transaction that will write asks for the lock at once: one that finds out later cannot wait for it. SQLite would
+        # wait in steps of up to 100 ms, and a process that writes without a pause would never be seen to pause.
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                break
+            except OperationalError as error:
+                if not isinstance(error.orig, sqlite3.Error) or not is_locked(error.orig) or time.monotonic() > until:
+                    raise
+            time.sleep(random.uniform(0, RETRY_S))
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
 
     return engine
 

@@ -215,6 +215,10 @@ class LabelStore:
         """How far a reader is, a row a kind of case."""
         return self._read(truth.read_progress, checked_reader(reader))
 
+    def status(self) -> pd.DataFrame:
+        """How far the labelling is, a row a kind of case."""
+        return self._read(truth.read_status)
+
     def labelled_cases(self, kind: Kind) -> pd.DataFrame:
         """Cases whose label counts, with their content: all that training needs."""
         return self._read(truth.read_labelled, kind)

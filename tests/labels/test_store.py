@@ -282,6 +282,15 @@ def test_progress_counts_what_a_reader_did_and_what_is_left(store: LabelStore) -
     assert progress.loc["patient", ["cases", "read", "remaining"]].tolist() == [2, 0, 2]
 
 
+def test_the_status_counts_all_readers_together(store: LabelStore) -> None:
+    label(store, TILES[0], "A", "scc")
+    label(store, TILES[0], "B", "ac")
+    label(store, TILES[1], "B", "ac")
+    table = store.status().set_index("kind")
+    assert table.loc["tile"].to_dict() == {"cases": 12, "decided": 1, "disputed": 1, "readers": 2, "events": 3}
+    assert table.loc["patient"].to_dict() == {"cases": 2, "decided": 0, "disputed": 0, "readers": 0, "events": 0}
+
+
 def test_classes_are_added_in_order_and_never_taken_away(store: LabelStore) -> None:
     store.declare_classes("tile", ["ac", "normal"])
     assert store.classes("tile") == [*CLASSES, "normal"]

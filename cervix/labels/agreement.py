@@ -1,0 +1,195 @@
+"""How far readers agree: kappa of each pair and of all, each reader beside the truth, and what they dispute."""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from statsmodels.stats.inter_rater import cohens_kappa, fleiss_kappa
+
+from cervix.errors import EvaluationError
+from cervix.evaluation.metrics import Interval, group_draws, percentile_interval, wilson_interval
+
+UNSETTLED = "disputed"
+
+
+@dataclass(frozen=True)
+class Kappa:
+    """An agreement beyond chance with its 95 % interval.
+
+    Attributes
+    ----------
+    interval : Interval
+        1 is full agreement, 0 what chance gives. NaN throughout where every label is of one class: then chance alone
+        agrees fully, and kappa does not exist.
+    cases : int
+        How many cases it was computed on.
+    readers : int
+        Labels of each case.
+    agreed_share : float
+        Share of pairs of labels that are the same, 0 to 1.
+    """
+
+    interval: Interval
+    cases: int
+    readers: int
+    agreed_share: float
+
+
+def cohen_kappa(counts: NDArray[np.integer]) -> Kappa:
+    """Cohen's kappa of two readers (Cohen 1960, Educ Psychol Meas 20:37-46), interval by the large-sample variance.
+
+    The variance is that of Fleiss, Cohen and Everitt 1969 (Psychol Bull 72:323-327), as statsmodels has it.
+
+    Parameters
+    ----------
+    counts : (classes, classes)
+        Cases by the first reader's class and the second's.
+
+    Raises
+    ------
+    EvaluationError
+        If there is no case.
+    """
+    table = np.asarray(counts, float)
+    if not table.sum():
+        raise EvaluationError("Two readers have no case in common", expected="at least one", found="none")
+    shared = float(np.trace(table) / table.sum())
+    if _one_class(table.sum(axis=0) + table.sum(axis=1)):
+        return Kappa(Interval(np.nan, np.nan, np.nan), int(table.sum()), 2, shared)
+    result = cohens_kappa(table)
+    low, high = max(-1.0, float(result.kappa_low)), min(1.0, float(result.kappa_upp))
+    return Kappa(Interval(float(result.kappa), low, high), int(table.sum()), 2, shared)
+
+
+def fleiss_kappa_of(counts: NDArray[np.integer]) -> Kappa:
+    """Fleiss' kappa of several readers (Fleiss 1971, Psychol Bull 76:378-382), interval by bootstrap over cases.
+
+    Parameters
+    ----------
+    counts : (cases, classes)
+        How many labels of each class a case has; every case has equally many, at least two.
+
+    Raises
+    ------
+    EvaluationError
+        If cases have unequally many labels, fewer than two, or there is none.
+    """
+    table = np.asarray(counts, float)
+    labels = table.sum(axis=1)
+    if not len(table) or labels[0] < 2 or (labels != labels[0]).any():
+        raise EvaluationError("Fleiss' kappa needs as many labels of each case", expected="two or more of each", found="other")
+    agreed = ((table**2).sum(axis=1) - labels) / (labels * (labels - 1))
+    shape = (len(table), int(labels[0]), float(agreed.mean()))
+    if _one_class(table.sum(axis=0)):
+        return Kappa(Interval(np.nan, np.nan, np.nan), *shape)
+    weights = group_draws(len(table)).astype(np.float32)
+    observed = weights @ agreed / len(table)
+    by_chance = ((weights @ table / table.sum()) ** 2).sum(axis=1)
+    interval = percentile_interval(float(fleiss_kappa(table)), observed - by_chance, 1 - by_chance)
+    return Kappa(interval, *shape)
+
+
+def pairs(reads: pd.DataFrame) -> pd.DataFrame:
+    """Cohen's kappa of each pair of readers on the cases that both labelled.
+
+    Parameters
+    ----------
+    reads : as ``LabelStore.reads`` gives it, of one kind of case
+
+    Returns
+    -------
+    DataFrame
+        ``first, second, cases, agreed_share, kappa, low, high``, one row a pair with a case in common.
+    """
+    wide = _wide(reads)
+    classes = sorted(set(reads["label"].dropna()))
+    rows = []
+    for first, second in combinations(wide.columns, 2):
+        both = wide[[first, second]].dropna()
+        if len(both):
+            found = cohen_kappa(_crossed(both[first], both[second], classes))
+            rows.append((first, second, found.cases, found.agreed_share, *found.interval))
+    return pd.DataFrame(rows, columns=["first", "second", "cases", "agreed_share", "kappa", "low", "high"])
+
+
+def all_readers(reads: pd.DataFrame) -> Kappa | None:
+    """Fleiss' kappa on the cases with the most common number of labels, two or more; None where no case has two.
+
+    Fleiss' kappa compares cases with equally many labels; the readers may differ from case to case. Of numbers equally
+    common, the larger is taken.
+    """
+    labelled = reads[reads["action"] == "label"]
+    counts = pd.crosstab(labelled["case_id"], labelled["label"])
+    size = counts.sum(axis=1)
+    if not (size >= 2).any():
+        return None
+    common = size[size >= 2].value_counts()
+    chosen = max(common[common == common.max()].index)
+    return fleiss_kappa_of(counts[size == chosen].to_numpy())
+
+
+def readers(reads: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
+    """What each reader did, how fast, and how often it is what counts.
+
+    Returns
+    -------
+    DataFrame
+        One row a reader: ``labels, unsure, unusable, skipped, seconds_median, per_hour`` (at the median pace), and on the
+        cases with two reads or more that have a truth ``compared, right_share, low, high`` (Wilson; NaN where there are none).
+    """
+    known = truths[(truths["reads"] >= 2) & truths["label"].notna()].set_index("case_id")["label"]
+    rows = []
+    for reader, own in reads.groupby("reader"):
+        actions = own["action"].value_counts()
+        seconds = own.loc[own["action"] != "skip", "seconds_taken"].dropna().astype(float)
+        pace = float(seconds.median()) if len(seconds) else np.nan
+        labelled = own[(own["action"] == "label") & own["case_id"].isin(known.index)]
+        right = int((labelled["label"].to_numpy() == labelled["case_id"].map(known).to_numpy()).sum())
+        share = wilson_interval(right, len(labelled)) if len(labelled) else Interval(np.nan, np.nan, np.nan)
+        rows.append(
+            {
+                "reader": reader,
+                "labels": int(actions.get("label", 0)),
+                "unsure": int(actions.get("unsure", 0)),
+                "unusable": int(actions.get("unusable", 0)),
+                "skipped": int(actions.get("skip", 0)),
+                "seconds_median": pace,
+                "per_hour": 3600 / pace if pace > 0 else np.nan,
+                "compared": len(labelled),
+                "right_share": share.value,
+                "low": share.low,
+                "high": share.high,
+            }
+        )
+    columns = (
+        "reader", "labels", "unsure", "unusable", "skipped", "seconds_median", "per_hour", "compared", "right_share",
+        "low", "high",
+    )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def disputed(reads: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
+    """Cases to adjudicate: ``case_id`` and a column a reader with what he said; the most recently read first."""
+    open_cases = truths[truths["status"] == UNSETTLED].sort_values("last_event_id", ascending=False)["case_id"]
+    said = reads[reads["case_id"].isin(open_cases) & (reads["action"] != "skip")]
+    said = said.assign(said=said["label"].where(said["action"] == "label", said["action"]))
+    wide = said.pivot(index="case_id", columns="reader", values="said").reindex(open_cases)
+    wide.columns.name = None
+    return wide.reset_index()
+
+
+def _wide(reads: pd.DataFrame) -> pd.DataFrame:
+    """One row a case, one column a reader, the label or None."""
+    labelled = reads[reads["action"] == "label"]
+    return labelled.pivot(index="case_id", columns="reader", values="label")
+
+
+def _crossed(first: pd.Series, second: pd.Series, classes: list[str]) -> NDArray[np.int64]:
+    table = pd.crosstab(first, second).reindex(index=classes, columns=classes, fill_value=0)
+    return table.to_numpy(np.int64)
+
+
+def _one_class(totals: NDArray[np.floating]) -> bool:
+    return int(np.count_nonzero(totals)) < 2

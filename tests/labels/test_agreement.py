@@ -1,0 +1,122 @@
+"""Agreement is what the publications compute from their tables."""
+
+import math
+
+import numpy as np
+import pytest
+
+from cervix.errors import EvaluationError
+from cervix.labels import LabelStore
+from cervix.labels.agreement import all_readers, cohen_kappa, disputed, fleiss_kappa_of, pairs, readers
+from tests.labels.making import TILES, adjudicate, label
+
+FLEISS_1971 = np.array(
+    [
+        [0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
+        [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7],
+    ]
+)  # fmt: skip
+"""Ten subjects, fourteen raters, five categories: kappa 0.210 (the worked example in wide use)."""
+COHEN_1960 = np.array([[88, 14, 18], [10, 40, 10], [2, 6, 12]])
+"""Cohen's first table, in two hundredths: kappa 0.492."""
+
+
+def test_fleiss_kappa_is_that_of_the_worked_example() -> None:
+    kappa = fleiss_kappa_of(FLEISS_1971)
+    assert kappa.interval.value == pytest.approx(0.210, abs=5e-4)
+    assert kappa.agreed_share == pytest.approx(0.378, abs=5e-4)
+    assert (kappa.cases, kappa.readers) == (10, 14)
+    assert -0.1 < kappa.interval.low < 0.210 < kappa.interval.high < 0.6
+
+
+def test_cohens_kappa_is_that_of_the_publication() -> None:
+    kappa = cohen_kappa(COHEN_1960)
+    assert kappa.interval.value == pytest.approx(0.492, abs=5e-4)
+    assert kappa.agreed_share == pytest.approx(0.70)
+    assert kappa.cases == 200
+
+
+def test_cohens_interval_follows_the_large_sample_variance() -> None:
+    share = COHEN_1960 / COHEN_1960.sum()
+    first, second = share.sum(axis=1), share.sum(axis=0)
+    observed, chance = np.trace(share), first @ second
+    kappa = (observed - chance) / (1 - chance)
+    diagonal = sum(share[i, i] * (1 - (first[i] + second[i]) * (1 - kappa)) ** 2 for i in range(3))
+    crossed = np.add.outer(second, first)
+    off = (1 - kappa) ** 2 * sum(share[i, j] * crossed[i, j] ** 2 for i in range(3) for j in range(3) if i != j)
+    variance = (diagonal + off - (kappa - chance * (1 - kappa)) ** 2) / (200 * (1 - chance) ** 2)
+    half = 1.959964 * math.sqrt(variance)
+    assert cohen_kappa(COHEN_1960).interval == pytest.approx((kappa, kappa - half, kappa + half), abs=1e-6)
+
+
+def test_full_agreement_is_one_and_a_single_class_has_no_kappa() -> None:
+    assert cohen_kappa(np.diag([5, 5])).interval.value == 1
+    assert fleiss_kappa_of(np.array([[3, 0], [0, 3], [3, 0]])).interval.value == 1
+    assert math.isnan(cohen_kappa(np.diag([5, 0])).interval.value)
+    assert math.isnan(fleiss_kappa_of(np.array([[3, 0], [3, 0]])).interval.value)
+
+
+@pytest.mark.parametrize("counts", [np.zeros((0, 3), int), np.array([[1, 0], [0, 1]]), np.array([[2, 0], [2, 1]])])
+def test_fleiss_kappa_of_unequal_reads_is_refused(counts: np.ndarray) -> None:
+    with pytest.raises(EvaluationError, match="as many labels of each case"):
+        fleiss_kappa_of(counts)
+
+
+def test_two_readers_with_nothing_in_common_have_no_kappa() -> None:
+    with pytest.raises(EvaluationError, match="no case in common"):
+        cohen_kappa(np.zeros((2, 2), int))
+
+
+@pytest.fixture
+def read(store: LabelStore) -> LabelStore:
+    said = {"A": "bbssaabbss", "B": "bbssabbbss", "C": "bbsb"}
+    classes = {"b": "benign", "s": "scc", "a": "ac"}
+    for reader, letters in said.items():
+        for case, letter in zip(TILES, letters, strict=False):
+            label(store, case, reader, classes[letter], seconds_taken=1.8)
+    label(store, TILES[10], "A", "skip", seconds_taken=60)
+    label(store, TILES[10], "B", "unsure", seconds_taken=1.8)
+    return store
+
+
+def test_every_pair_of_readers_has_its_kappa(read: LabelStore) -> None:
+    table = pairs(read.reads("tile")).set_index(["first", "second"])
+    assert table["cases"].to_dict() == {("A", "B"): 10, ("A", "C"): 4, ("B", "C"): 4}
+    # Observed 0.9; by chance 0.4 * 0.5 + 0.4 * 0.4 + 0.2 * 0.1 = 0.38.
+    assert table.loc[("A", "B"), "kappa"] == pytest.approx((0.9 - 0.38) / (1 - 0.38))
+    assert (table["low"] <= table["kappa"]).all()
+    assert (table["high"] <= 1).all()
+
+
+def test_all_readers_are_compared_on_cases_with_as_many_labels(read: LabelStore) -> None:
+    kappa = all_readers(read.reads("tile"))
+    assert (kappa.cases, kappa.readers) == (6, 2)
+
+
+def test_without_a_second_read_there_is_no_agreement(store: LabelStore) -> None:
+    label(store, TILES[0], "A", "scc")
+    assert all_readers(store.reads()) is None
+    assert pairs(store.reads()).empty
+    assert disputed(store.reads(), store.truths()).empty
+    row = readers(store.reads(), store.truths()).iloc[0]
+    assert (row["labels"], row["compared"]) == (1, 0)
+    assert math.isnan(row["right_share"])
+    assert readers(store.reads("patient"), store.truths("patient")).empty
+
+
+def test_readers_are_counted_timed_and_compared_with_the_truth(read: LabelStore) -> None:
+    adjudicate(read, TILES[5], "ac")
+    table = readers(read.reads(), read.truths()).set_index("reader")
+    assert table.loc["A", ["labels", "unsure", "skipped", "compared"]].tolist() == [10, 0, 1, 9]
+    assert table.loc["A", "per_hour"] == pytest.approx(2000)
+    assert table.loc["A", "right_share"] == 1
+    assert table.loc["B", "right_share"] == pytest.approx(8 / 9)
+    assert table.loc["B", "low"] < 8 / 9 < table.loc["B", "high"]
+
+
+def test_disputed_cases_are_listed_with_what_each_reader_said(read: LabelStore) -> None:
+    table = disputed(read.reads(), read.truths())
+    assert table["case_id"].tolist() == [TILES[3], TILES[5]]
+    assert table.loc[0, ["A", "B", "C"]].tolist() == ["scc", "scc", "benign"]
+    adjudicate(read, TILES[3], "scc")
+    assert disputed(read.reads(), read.truths())["case_id"].tolist() == [TILES[5]]
