@@ -12,6 +12,7 @@ import pandas as pd
 from pyarrow import ArrowInvalid
 from sqlalchemy import Connection, select
 
+from cervix import RESEARCH_NOTICE
 from cervix.errors import LabelRefused
 from cervix.files import inert, replacing, without_apostrophe
 from cervix.labels.cases import tile_id
@@ -44,13 +45,13 @@ class ImportReport:
 
 
 def write_events(store: LabelStore, path: Path) -> int:
-    """Write every event, one a row, as CSV or parquet by the suffix of ``path``; returns how many.
+    """Write every event, one a row with the research notice, as CSV or parquet by the suffix of ``path``; returns how many.
 
     Cells of the CSV are made inert: a spreadsheet runs none of them as a formula.
     """
     table = store.events()
     table["probabilities"] = [json.dumps(value) if isinstance(value, dict) else None for value in table["probabilities"]]
-    table = table[list(COLUMNS)]
+    table = table[list(COLUMNS)].assign(notice=RESEARCH_NOTICE)
     with replacing(path) as temporary:
         if path.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
@@ -103,11 +104,11 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
 
 def _append_row(connection: Connection, row: Mapping[str, str]) -> bool:
     """Write the event of one row; whether it is new."""
-    reader = checked_reader(row["reader"])
+    reader = checked_reader(row.get("reader", ""))
     case = row.get("case_id") or tile_id(
         row.get("source", ""), *(_whole(row.get(name, ""), name) for name in ("x_l0_px", "y_l0_px", "size_l0_px"))
     )
-    action, said = row["action"], row.get("label") or None
+    action, said = row.get("action", ""), row.get("label") or None
     recorded_at = _moment(row["recorded_at"]) if row.get("recorded_at") else datetime.now(UTC)
     given = (case, reader, action, said or "", row.get("recorded_at", ""), row.get("undoes_key", ""))
     key = checked_key(row["key"]) if row.get("key") else str(uuid5(KEYS, "|".join(given)))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cervix import RESEARCH_NOTICE
 from cervix.errors import LabelRefused
 from cervix.labels import LabelStore, open_store
 from cervix.labels.exchange import read_events, write_events
@@ -42,6 +43,19 @@ def test_events_go_out_and_come_back_whole_and_once(told: LabelStore, suffix: st
         again = read_events(other, path)
         assert (again.added, again.known, again.problems) == (0, 7, [])
     assert read_events(told, path).known == 7
+
+
+def test_every_row_of_an_export_says_that_it_is_for_research(told: LabelStore, tmp_path: Path) -> None:
+    write_events(told, tmp_path / "labels.parquet")
+    assert set(pd.read_parquet(tmp_path / "labels.parquet")["notice"]) == {RESEARCH_NOTICE}
+
+
+def test_a_parquet_row_that_names_no_reader_or_action_is_named_and_the_others_kept(store: LabelStore, tmp_path: Path) -> None:
+    rows = [(TILES[0], "A", "label", "scc"), (TILES[1], None, "label", "scc"), (TILES[2], "A", None, "scc")]
+    path = tmp_path / "labels.parquet"
+    pd.DataFrame(rows, columns=["case_id", "reader", "action", "label"]).to_parquet(path)
+    report = read_events(store, path)
+    assert (report.added, [problem.split(":")[0] for problem in report.problems]) == (1, ["row 3", "row 4"])
 
 
 def test_no_cell_of_the_csv_is_a_formula(told: LabelStore, tmp_path: Path) -> None:
