@@ -75,8 +75,8 @@ def read_status(connection: Connection) -> pd.DataFrame:
 def read_progress(connection: Connection, reader: str) -> pd.DataFrame:
     """One row a kind of case, quick enough to be asked for after every answer.
 
-    Columns: ``kind, cases`` there are; of this reader ``read`` (labels, unsure and unusable), ``skipped``, ``remaining`` (he did
-    nothing with) and ``seconds_median`` from case to answer over the last ``PACE_OVER`` that were timed.
+    Columns: ``kind, cases`` there are; of this reader ``read`` (labels, unsure and unusable), ``skipped``, ``remaining``
+    (nothing done with), and ``seconds_median`` from case to answer over the last ``PACE_OVER`` that were timed.
     """
     total = _counts(connection, select(cases.c.kind, func.count()).group_by(cases.c.kind))
     done = select(cases.c.kind, func.count()).join(cases, cases.c.id == reads.c.case_id).where(reads.c.reader == reader)
