@@ -16,6 +16,8 @@ from cervix.errors import LabelStoreUnavailable
 from cervix.labels.faults import is_locked, locked, told_as_unavailable
 
 WRITES = "cervix_writes"
+"""Execution option: how hard SQLite presses what a transaction writes to the disk (``PRAGMA synchronous``)."""
+DURABLE, FORGETTABLE = "FULL", "NORMAL"
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 ADDRESSES = "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
 SERVER_CONNECTIONS = 20
@@ -48,7 +50,8 @@ class Database:
         self.file = Path(parsed.database or "") if self.is_sqlite else None
         self._turn = Lock()
         self.engine = _sqlite_engine(parsed, patience_s) if self.is_sqlite else _postgresql_engine(parsed, patience_s)
-        self._writer = self.engine.execution_options(**{WRITES: True})
+        self._durable = self.engine.execution_options(**{WRITES: DURABLE})
+        self._forgettable = self.engine.execution_options(**{WRITES: FORGETTABLE})
 
     def prepare(self) -> None:
         """Make the folder of a SQLite file and turn on its write-ahead log, which stays on in the file."""
@@ -80,8 +83,11 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that is on the disk when the block ends, or not at all when it fails."""
+    def writing(self, *, forgettable: bool = False) -> Iterator[Connection]:
+        """A transaction that is on the disk when the block ends, or not at all when it fails.
+
+        What is ``forgettable`` survives a killed process too, but perhaps no power cut, and is written much faster.
+        """
         if not self.is_sqlite:
             with told_as_unavailable(), self.engine.begin() as connection:
                 yield connection
@@ -89,7 +95,8 @@ class Database:
         if not self._turn.acquire(timeout=self.patience_s):
             raise locked()
         try:
-            with told_as_unavailable(), self._writer.begin() as connection:
+            writer = self._forgettable if forgettable else self._durable
+            with told_as_unavailable(), writer.begin() as connection:
                 yield connection
         finally:
             self._turn.release()
@@ -128,19 +135,20 @@ def _sqlite_engine(url: URL, patience_s: float) -> Engine:
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001 - SQLAlchemy passes it
         connection.isolation_level = None  # Python's own BEGIN comes too late; ours is below
-        # FULL: a label that was confirmed survives a power cut too, which WAL with NORMAL does not promise.
         # recursive_triggers: without it, INSERT OR REPLACE would delete a row past its trigger.
-        for setting in ("foreign_keys = ON", "synchronous = FULL", "recursive_triggers = ON"):
+        for setting in ("foreign_keys = ON", "recursive_triggers = ON"):
             connection.execute(f"PRAGMA {setting}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if not connection.get_execution_options().get(WRITES, False):
+        press = connection.get_execution_options().get(WRITES)
+        if press is None:
             connection.exec_driver_sql("BEGIN")
             return
         # A transaction that will write asks for the lock at once: one that finds out later cannot wait for it. SQLite would
         # wait in steps of up to 100 ms, and a process that writes without a pause would never be seen to pause.
         connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        connection.exec_driver_sql(f"PRAGMA synchronous = {press}")
         until = time.monotonic() + patience_s
         while True:
             try:

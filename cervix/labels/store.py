@@ -151,7 +151,7 @@ class LabelStore:
             now: they neither end at once nor stay for ever.
         """
         reader = checked_reader(reader)
-        with self.database.writing() as connection:
+        with self.database.writing(forgettable=True) as connection:
             self.database.hold(connection, LEASE_LOCK)
             return leases.take(
                 connection, ranking, reader, now or leases.store_clock(connection), count=count, wanted_reads=wanted_reads,

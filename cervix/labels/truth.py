@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Select, func, select
 from cervix.labels.tables import audit, cases, events, reads, scores, standing, truths
 
 PLACE = (cases.c.kind, cases.c.source, cases.c.group_id, cases.c.x_l0_px, cases.c.y_l0_px, cases.c.size_l0_px)
+READ = ("label", "unsure", "unusable")
+PACE_OVER = 100
 POSITIONS = ("x_l0_px", "y_l0_px", "size_l0_px")
 
 
@@ -71,27 +73,28 @@ def read_status(connection: Connection) -> pd.DataFrame:
 
 
 def read_progress(connection: Connection, reader: str) -> pd.DataFrame:
-    """One row a kind of case.
+    """One row a kind of case, quick enough to be asked for after every answer.
 
-    Columns: ``cases`` there are, ``decided`` with a label that counts, ``disputed``; of this reader ``read`` (labels, unsure
-    and unusable), ``skipped``, ``remaining`` (he has done nothing with) and ``seconds_median`` from case to answer.
+    Columns: ``kind, cases`` there are; of this reader ``read`` (labels, unsure and unusable), ``skipped``, ``remaining``
+    (nothing done with), and ``seconds_median`` from case to answer over the last ``PACE_OVER`` that were timed.
     """
-    done = (
-        select(cases.c.kind, reads.c.action, reads.c.seconds_taken)
-        .join(cases, cases.c.id == reads.c.case_id)
-        .where(reads.c.reader == reader)
-    )
-    mine = _table(connection, done)
-    whole = read_status(connection).drop(columns=["readers", "events"])
+    total = _counts(connection, select(cases.c.kind, func.count()).group_by(cases.c.kind))
+    done = select(cases.c.kind, func.count()).join(cases, cases.c.id == reads.c.case_id).where(reads.c.reader == reader)
+    done = done.group_by(cases.c.kind)
+    read = _counts(connection, done.where(reads.c.action != "skip"))
+    skipped = _counts(connection, done.where(reads.c.action == "skip"))
     rows = []
-    for kind, there in zip(whole["kind"], whole["cases"], strict=True):
-        own = mine[mine["kind"] == kind]
-        read = own[own["action"] != "skip"]
-        seconds = read["seconds_taken"].dropna().astype(float)
-        median = float(seconds.median()) if len(seconds) else np.nan
-        rows.append((len(read), len(own) - len(read), there - len(own), median))
-    columns = ["read", "skipped", "remaining", "seconds_median"]
-    return pd.concat([whole, pd.DataFrame(rows, columns=columns)], axis=1)
+    for kind in sorted(total):
+        timed = (
+            select(events.c.seconds_taken)
+            .join(cases, cases.c.id == events.c.case_id)
+            .where(events.c.reader == reader, events.c.action.in_(READ), events.c.seconds_taken.is_not(None))
+            .where(cases.c.kind == kind)
+        )
+        seconds = connection.scalars(timed.order_by(events.c.id.desc()).limit(PACE_OVER)).all()
+        own = (read.get(kind, 0), skipped.get(kind, 0))
+        rows.append((kind, total[kind], *own, total[kind] - sum(own), float(np.median(seconds)) if seconds else np.nan))
+    return pd.DataFrame(rows, columns=["kind", "cases", "read", "skipped", "remaining", "seconds_median"])
 
 
 def read_cases(connection: Connection, kind: str | None) -> pd.DataFrame:

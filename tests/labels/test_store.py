@@ -277,7 +277,7 @@ def test_progress_counts_what_a_reader_did_and_what_is_left(store: LabelStore) -
     label(store, TILES[0], "B", "ac")
     progress = store.progress("A").set_index("kind")
     tile = progress.loc["tile"]
-    assert tile[["cases", "decided", "disputed", "read", "skipped", "remaining"]].tolist() == [12, 2, 1, 3, 1, 8]
+    assert tile[["cases", "read", "skipped", "remaining"]].tolist() == [12, 3, 1, 8]
     assert tile["seconds_median"] == 2.0
     assert progress.loc["patient", ["cases", "read", "remaining"]].tolist() == [2, 0, 2]
 
