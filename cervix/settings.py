@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     uploads_keep_hours: float = 24.0
     """Uploaded slides are deleted after this long unless they are marked to be kept."""
 
+    reader: str = "local reader"
+    """Under which name labels are kept where nobody signs in and no other name is given."""
     labels_url: str = Field(default="", repr=False)
     """PostgreSQL database of the labels; the file ``labels.sqlite`` where empty. It may hold a password: never shown."""
 

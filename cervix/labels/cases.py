@@ -16,6 +16,8 @@ from cervix.errors import LabelRefused
 
 Kind = Literal["tile", "patient"]
 TILE_SIDE_PX = 224
+PATIENT_LABELS = ("no", "yes")
+"""What a woman's history can be labelled as: whether the outcome of the history model's main question came about."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,26 @@
+"""The label store, as pages share it."""
+
+import streamlit as st
+
+from cervix.errors import LabelStoreUnavailable
+from cervix.labels import LabelStore, open_store
+from cervix.settings import get_settings
+
+
+@st.cache_resource(show_spinner="Opening the label store …")
+def _opened(url: str) -> LabelStore:
+    return open_store(url)
+
+
+def label_store() -> LabelStore:
+    """The one label store of this server; ``LabelStoreUnavailable`` where it cannot be opened now, asked again next time."""
+    return _opened(get_settings().label_store_url)
+
+
+def label_store_or_stop() -> LabelStore:
+    """The same; where it cannot be opened, say why and draw nothing that would need it."""
+    try:
+        return label_store()
+    except LabelStoreUnavailable as error:
+        st.error(str(error), icon=":material/database_off:")
+        st.stop()
