@@ -1,7 +1,6 @@
 """What retraining the history model needs of the cohort it was made from: visits as whole numbers, outcomes, the split."""
 
 import io
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +14,14 @@ from training.history_data import CLASSES, SPLITS, HistoryData, Outcomes
 from training.manifest_parts import write_arrays
 
 NOT_KNOWN = -1
-ARRAYS = ("codes", "step_days", "lengths", "split", "patient_ids", "label", "possible", "usable", "complete")
+ARRAYS = ("codes", "step_days", "lengths", "split", "label", "possible", "usable", "complete")
 
 
-def chosen_women(data: HistoryData, kept: Mapping[str, int], seed: int) -> NDArray[np.int64]:
-    """All test women that are evaluated, all calibration women, and so many drawn from each other split.
-
-    Parameters
-    ----------
-    kept : split -> number of women, of "train" and "validation"
-    """
-    rng = np.random.default_rng(seed)
-    drawn = [
-        np.sort(rng.choice(women, min(count, len(women)), replace=False))
-        for split, count in kept.items()
-        for women in [data.women(split)]
-    ]
-    return np.concatenate([*drawn, data.women("calibration"), data.evaluated("test")])
+def chosen_women(data: HistoryData, train_women: int, seed: int) -> NDArray[np.int64]:
+    """All test women that are evaluated, all calibration women, and so many training women drawn at random."""
+    train = data.women("train")
+    drawn = np.sort(np.random.default_rng(seed).choice(train, min(train_women, len(train)), replace=False))
+    return np.concatenate([drawn, data.women("calibration"), data.evaluated("test")])
 
 
 def write_history_rehearsal(path: Path, data: HistoryData, women: NDArray[np.int64], time_years: NDArray[np.float64]) -> None:
@@ -66,7 +56,6 @@ def write_history_rehearsal(path: Path, data: HistoryData, women: NDArray[np.int
             "step_days": step.astype(np.uint16),
             "lengths": lengths.astype(np.uint8),
             "split": np.array([SPLITS.index(name) for name in data.split[women]], np.uint8),
-            "patient_ids": data.histories.patient_ids[women].astype(str),
             "label": data.outcomes.label[rows].astype(np.uint8),
             "possible": np.packbits(data.outcomes.possible[rows], axis=1),
             "usable": data.usable[rows],
@@ -76,7 +65,10 @@ def write_history_rehearsal(path: Path, data: HistoryData, women: NDArray[np.int
 
 
 def read_history_rehearsal(content: bytes) -> HistoryData:
-    """The women as ``load_history_data`` would give them, without the latent truth; ``BundleError`` where they are none."""
+    """The women as ``load_history_data`` would give them, nameless and without the latent truth.
+
+    Raises ``BundleError`` where the content is something else.
+    """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in ARRAYS}
@@ -88,7 +80,8 @@ def read_history_rehearsal(content: bytes) -> HistoryData:
     first = np.cumsum(lengths) - lengths
     total = np.cumsum(arrays["step_days"].astype(np.int64))
     days = total - np.repeat(total[first], lengths)
-    histories = histories_of_rows(arrays["patient_ids"].astype(object), lengths, features, days / DAYS_A_YEAR)
+    nameless = np.arange(len(lengths)).astype(object)
+    histories = histories_of_rows(nameless, lengths, features, days / DAYS_A_YEAR)
     outcomes = Outcomes(
         label=arrays["label"].astype(np.int64),
         possible=np.unpackbits(arrays["possible"], axis=1, count=len(CLASSES)).astype(bool),

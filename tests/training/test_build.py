@@ -4,6 +4,7 @@ import hashlib
 import io
 import shutil
 from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,7 @@ from cervix.settings import PROJECT_ROOT
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="a bundle records the version of TensorFlow, which the app's environment has not")
 
-from training import build  # noqa: E402
-from training.build import CARD_NAME, about_build, assemble_bundle  # noqa: E402
+from training.build import CARD_NAME, about_build, assemble_bundle, git_commit  # noqa: E402
 
 RISK_MODELS = ("risk-factors", "risk-factors-with-tests")
 
@@ -85,7 +85,7 @@ def test_the_manifest_says_with_what_and_from_which_commit_it_was_made(
 ) -> None:
     manifest = assemble_bundle(parts, tmp_path / "bundle", models, about_build(models))
     assert manifest.packages["tensorflow"] == version("tensorflow")
-    assert manifest.git_commit == build.git_commit()
+    assert manifest.git_commit == git_commit()
     assert manifest.stage == "demonstration"
     assert manifest.created.tzinfo is not None
 
@@ -110,15 +110,12 @@ def test_a_graph_of_the_other_model_is_refused(parts: Path, models: list[Model],
         assemble_bundle(parts, tmp_path / "bundle", models, about_build(models))
 
 
-def test_a_bundle_over_the_limit_is_refused_with_both_sizes(
-    parts: Path, models: list[Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bundle_over_the_limit_is_refused_with_both_sizes(parts: Path, models: list[Model], tmp_path: Path) -> None:
     total = sum(len(content) for content in contents(parts).values())
-    monkeypatch.setattr(build, "SIZE_LIMIT_BYTES", total - 1)
+    about = about_build(models)
     with pytest.raises(BundleError, match=f"expected {total - 1:,} bytes; found {total:,} bytes"):
-        assemble_bundle(parts, tmp_path / "bundle", models, about_build(models))
-    monkeypatch.setattr(build, "SIZE_LIMIT_BYTES", total)
-    assemble_bundle(parts, tmp_path / "bundle", models, about_build(models))
+        assemble_bundle(parts, tmp_path / "bundle", models, replace(about, size_limit_bytes=total - 1))
+    assemble_bundle(parts, tmp_path / "bundle", models, replace(about, size_limit_bytes=total))
 
 
 def test_a_refused_part_leaves_the_old_bundle_as_it_was(parts: Path, models: list[Model], tmp_path: Path) -> None:
