@@ -28,13 +28,15 @@ class Provider:
     Attributes
     ----------
     claims : of whoever signs in next, besides those that every ID token has
-    refuses : answer the next sign-in with an error, as if the person had said no
+    refuses : answer a sign-in with an error, as if the person had said no
+    fails : answer everything as a server does that is out of order
     waiting : code -> what it was given for; a code is good once
     """
 
     address: str
     claims: dict[str, Any] = field(default_factory=dict)
     refuses: bool = False
+    fails: bool = False
     waiting: dict[str, dict[str, str]] = field(default_factory=dict)
     key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "first"}))
 
@@ -79,7 +81,9 @@ def _handler_of(provider: Provider) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             place, query = urlsplit(self.path).path, _flat(urlsplit(self.path).query)
-            if place == DISCOVERY:
+            if provider.fails:
+                self._answer(503, {})
+            elif place == DISCOVERY:
                 self._answer(200, _description(provider.address))
             elif place == "/keys":
                 self._answer(200, {"keys": [provider.key.as_dict(private=False)]})
