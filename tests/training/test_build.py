@@ -3,8 +3,8 @@
 import hashlib
 import io
 import shutil
-from importlib.metadata import version
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from cervix.settings import PROJECT_ROOT
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="a bundle records the version of TensorFlow, which the app's environment has not")
 
-from training.build import CARD_NAME, about_build, assemble_bundle, git_commit  # noqa: E402
+from training.build import CARD_NAME, SIZE_LIMIT_BYTES, about_build, assemble_bundle, git_commit  # noqa: E402
 
 RISK_MODELS = ("risk-factors", "risk-factors-with-tests")
 
@@ -129,4 +129,4 @@ def test_a_refused_part_leaves_the_old_bundle_as_it_was(parts: Path, models: lis
 
 def test_the_committed_bundle_is_within_the_limit() -> None:
     manifest = Manifest.model_validate_json((PROJECT_ROOT / "bundle" / MANIFEST_NAME).read_bytes())
-    assert sum(file.bytes for file in manifest.files) <= build.SIZE_LIMIT_BYTES
+    assert sum(file.bytes for file in manifest.files) <= SIZE_LIMIT_BYTES
