@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle.manifest import DerivedTask
-from cervix.patients.sequences import Histories, encode
+from cervix.patients.sequences import TIME_YEARS, Histories, encode
 from cervix.patients.visits import read_visits
 from training.data.cohort import LATENT_FILE, VISITS_FILE
 from training.data.screening import HIGH_GRADE_HISTOLOGY
@@ -65,7 +65,7 @@ class HistoryData:
     ----------
     usable : (visits,) whether one may predict from there: no known disease left untreated, a cervix
     latent : DataFrame
-        The truth at and after each visit, in the order of the visits, and the ``histology`` that was read.
+        The truth at and after each visit, in the order of the visits, and what was read there: ``histology``, ``time_years``.
     split : (women,)
     """
 
@@ -112,6 +112,7 @@ def load_history_data(folder: Path, names: list[str], shares: dict[str, float], 
     visits = read_visits(folder / VISITS_FILE).frame
     histories = encode(visits, names)
     latent = pd.read_csv(folder / LATENT_FILE).iloc[visits.index - FIRST_LINE].reset_index(drop=True)
+    latent[TIME_YEARS] = visits[TIME_YEARS].to_numpy(np.float64)
     latent["histology"] = visits["histology"].astype(object).fillna("").to_numpy()
     outcomes = outcomes_of(*(latent[name].to_numpy() for name in ("years_to_cin2", "years_to_cin3", "observed_years")))
     untreated = visits["histology"].isin(HIGH_GRADE_HISTOLOGY) & visits["treatment"].isna()

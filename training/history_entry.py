@@ -210,6 +210,7 @@ def _entry(
             ],
         ),
         background=exported.background,
+        rehearsal=exported.rehearsal,
         calibration=Calibration(
             method="platt",
             parameters={"slope": fitted.platt.slope, "cin2": fitted.platt.cin2, "cin3": fitted.platt.cin3},

@@ -18,6 +18,7 @@ from cervix.patients.visits import read_visits
 from training.calibrate import CoursePlatt
 from training.export import to_onnx
 from training.history_data import CLASSES, MAIN_TASK, TASKS, HistoryData
+from training.history_rehearsal import chosen_women, write_history_rehearsal
 from training.manifest_parts import write_arrays, write_bytes, write_golden
 from training.stages import Log
 
@@ -54,6 +55,7 @@ class ExportedHistory:
     file: str
     golden: str
     background: str
+    rehearsal: str
     largest_difference: float
 
 
@@ -103,7 +105,7 @@ def history_function(parameters: HistoryParameters) -> Callable[..., dict[str, t
 def export_history(
     parameters: HistoryParameters, data: HistoryData, recipe: Mapping[str, Any], out_dir: Path, log: Log
 ) -> ExportedHistory:
-    """Write graph, golden vectors and background set under ``out_dir/history``.
+    """Write graph, golden vectors, background set and rehearsal under ``out_dir/history``.
 
     Raises
     ------
@@ -114,7 +116,9 @@ def export_history(
     inputs, outputs = history_inputs(len(parameters.names)), _outputs(len(parameters.members), state)
     function = history_function(parameters)
     onnx_bytes = to_onnx(function, inputs, outputs).SerializeToString()
-    file, golden, background = (f"{MODEL_ID}/{name}" for name in ("fp32.onnx", "golden.npz", "background.npz"))
+    file, golden, background, rehearsal = (
+        f"{MODEL_ID}/{name}" for name in ("fp32.onnx", "golden.npz", "background.npz", "rehearsal.npz")
+    )
     write_bytes(out_dir / file, onnx_bytes)
     women = data.women("test")[:ONNX_BATCH]
     arrays = data.histories.padded(women)
@@ -128,7 +132,9 @@ def export_history(
     write_golden(out_dir / golden, vectors, {"fp32": run_graph(onnx_bytes, vectors)})
     chosen = np.random.default_rng(recipe["seed"]).choice(data.women("train"), recipe["background"]["women"], replace=False)
     write_arrays(out_dir / background, data.histories.padded(chosen))
-    return ExportedHistory(onnx_bytes, inputs, outputs, file, golden, background, difference)
+    women = chosen_women(data, recipe["rehearsal"]["train_women"], recipe["seed"])
+    write_history_rehearsal(out_dir / rehearsal, data, women)
+    return ExportedHistory(onnx_bytes, inputs, outputs, file, golden, background, rehearsal, difference)
 
 
 def run_graph(onnx_bytes: bytes, arrays: Arrays) -> Arrays:

@@ -8,12 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.errors import BundleError
-from cervix.patients.sequences import histories_of_rows
+from cervix.patients.sequences import TIME_YEARS, histories_of_rows
 from cervix.patients.visits import DAYS_A_YEAR
 from training.history_data import CLASSES, SPLITS, HistoryData, Outcomes
 from training.manifest_parts import write_arrays
 
 NOT_KNOWN = -1
+A_MOMENT_YEARS = 1e-9
 ARRAYS = ("codes", "step_days", "lengths", "split", "label", "possible", "usable", "complete")
 
 
@@ -24,13 +25,8 @@ def chosen_women(data: HistoryData, train_women: int, seed: int) -> NDArray[np.i
     return np.concatenate([drawn, data.women("calibration"), data.evaluated("test")])
 
 
-def write_history_rehearsal(path: Path, data: HistoryData, women: NDArray[np.int64], time_years: NDArray[np.float64]) -> None:
+def write_history_rehearsal(path: Path, data: HistoryData, women: NDArray[np.int64]) -> None:
     """Keep these women, whole or not at all.
-
-    Parameters
-    ----------
-    time_years : (visits,)
-        Since each woman's first visit, in the order of ``data``.
 
     Raises
     ------
@@ -42,8 +38,9 @@ def write_history_rehearsal(path: Path, data: HistoryData, women: NDArray[np.int
     codes = np.where(np.isnan(features), NOT_KNOWN, features).astype(np.int8)
     if not np.array_equal(np.where(codes == NOT_KNOWN, np.nan, codes).astype(np.float32), features, equal_nan=True):
         raise ValueError("a feature is no whole number from 0 to 127")
-    days = np.round(time_years[rows] * DAYS_A_YEAR).astype(np.int64)
-    if np.abs(days / DAYS_A_YEAR - time_years[rows]).max() > 1e-9:
+    time_years = data.latent[TIME_YEARS].to_numpy(np.float64)[rows]
+    days = np.round(time_years * DAYS_A_YEAR).astype(np.int64)
+    if np.abs(days / DAYS_A_YEAR - time_years).max() > A_MOMENT_YEARS:
         raise ValueError("a visit is no whole number of days after the first")
     lengths = data.histories.lengths[women]
     first = np.cumsum(lengths) - lengths

@@ -96,12 +96,29 @@ def read_labels(store: LabelStore, kind: Kind, classes: Sequence[str]) -> Labels
     return Labels(kind, kept, used, {} if known.all() else {OTHER_CLASS: int((~known).sum())})
 
 
-def folds_of(labels: Labels, folds: int, seed: int, whole: str) -> tuple[NDArray[np.int64], str]:
-    """A fold for each case ``(n,)``, and what the folds keep whole: groups where there are as many as folds, else cases.
+@dataclass(frozen=True)
+class Folds:
+    """Which labelled cases are judged by a model that did not learn from them.
+
+    Attributes
+    ----------
+    fold : (n,) number of each case's fold
+    group : (n,) what the folds keep whole, the unit of intervals
+    kept_whole : str
+        The same in words.
+    """
+
+    fold: NDArray[np.int64]
+    group: NDArray[np.str_]
+    kept_whole: str
+
+
+def folds_of(labels: Labels, folds: int, seed: int, thing: str) -> Folds:
+    """Folds that keep groups whole where there are as many groups as folds, else cases.
 
     Parameters
     ----------
-    whole : str
+    thing : str
         What a group is, for people.
     """
     groups = labels.cases["group_id"].to_numpy(str)
@@ -109,10 +126,15 @@ def folds_of(labels: Labels, folds: int, seed: int, whole: str) -> tuple[NDArray
     names = np.unique(groups)
     if len(names) >= folds:
         place = dict(zip(rng.permutation(names).tolist(), (np.arange(len(names)) % folds).tolist(), strict=True))
-        return np.array([place[group] for group in groups], np.int64), whole
+        return Folds(np.array([place[group] for group in groups], np.int64), groups, thing)
     # Each class over all folds, or a fold could lack one.
     fold = np.empty(len(groups), np.int64)
     for label in np.unique(labels.cases["label"]):
         members = rng.permutation(np.flatnonzero(labels.cases["label"] == label))
         fold[members] = np.arange(len(members)) % folds
-    return fold, f"case ({len(names)} {whole}s are too few for {folds} folds, so cases of one {whole} stand on both sides)"
+    cases = labels.cases["case_id"].to_numpy(str)
+    return Folds(
+        fold,
+        cases,
+        f"case, since {len(names)} are too few {thing}s for {folds} folds: intervals are narrower than they should be",
+    )

@@ -7,13 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-from cervix.labels.patients import histories_of
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp, softmax
 
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import Calibration, Model
 from cervix.labels import LabelStore
+from cervix.labels.patients import histories_of
 from cervix.patients.sequences import Histories
 from training.calibrate import CoursePlatt, fit_course_platt
 from training.history_data import CLASSES, TASKS, HistoryData
@@ -24,7 +24,7 @@ from training.history_graph import HistoryGraph, HistoryNetwork
 from training.history_rehearsal import read_history_rehearsal
 from training.labels import LEAKING, Labels, folds_of
 from training.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
-from training.retrain_parts import Progress, copied, golden_inputs, learned_from, lineage_of, needed
+from training.retrain_parts import Progress, copied, golden_inputs, learned_from, lineage_of, needed, write_new_cases
 from training.stages import Log
 
 Floats = NDArray[np.float32]
@@ -69,12 +69,12 @@ def retrain_history(
 
     settings, seed = recipe["history"], recipe["seed"]
     fit = _Refit(graph, data, settings, seed)
-    fold, whole = folds_of(labels, settings["folds"], seed, "woman")
+    folds = folds_of(labels, settings["folds"], seed, "woman")
     before = CoursePlatt(**model.calibration.parameters)
     unseen = np.empty((len(labels), len(CLASSES)))
-    for number in np.unique(fold):
+    for number in np.unique(folds.fold):
         progress(0.1 + 0.5 * number / settings["folds"], f"history: fold {number + 1}")
-        taught = fold != number
+        taught = folds.fold != number
         networks = fit.networks(read, women[taught], positive[taught])
         unseen[~taught] = _calibrated(fit.log_shares(networks, read, women[~taught]), before)
     progress(0.6, "history: the networks of the candidate")
@@ -86,12 +86,9 @@ def retrain_history(
     )  # fmt: skip
     log(f"history: networks fitted on {settings['train_women']:,} rehearsed and {len(labels)} labelled women; {platt}")
     own = _calibrated(fit.log_shares(graph.networks, read, women), before)
-    lineage = lineage_of(parent, labels, seed, whole, out_dir, MODEL_ID)
-    frame = labels.cases[["case_id", "group_id", "label"]].rename(columns={"case_id": "case", "group_id": "group"})
-    frame["label"] = np.where(positive, TASKS[0].positive[-1], TASKS[0].negative[0])
-    add_probabilities(frame, "p_", list(CLASSES), unseen)
-    add_probabilities(frame, "active__p_", list(CLASSES), own)
-    write_predictions(out_dir / lineage.new_cases, frame)
+    lineage = lineage_of(parent, labels, seed, folds.kept_whole, out_dir, MODEL_ID)
+    course = np.where(positive, TASKS[0].positive[-1], TASKS[0].negative[0])
+    write_new_cases(out_dir / lineage.new_cases, labels, folds, course, list(CLASSES), unseen, own)
     progress(0.8, "history: export and evaluation")
     onnx_bytes = graph.with_networks(networks, platt, list(CLASSES))
     return _exported(parent, model, onnx_bytes, platt, data, labels, out_dir, recipe, log).model_copy(

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import Lineage, Model, TrainingData
 from cervix.errors import BundleError
-from training.labels import THINGS, Labels
-from training.manifest_parts import write_table
+from training.labels import THINGS, Folds, Labels
+from training.manifest_parts import add_probabilities, write_predictions, write_table
 
 Progress = Callable[[float, str], None]
 """How far a model's retraining is, 0 to 1, and what it does."""
@@ -73,3 +74,20 @@ def learned_from(labels: Labels, grouped_by: str) -> TrainingData:
         counts={"train": labels.counts},
         groups={"train": int(labels.cases["group_id"].nunique())},
     )
+
+
+def write_new_cases(
+    path: Path, labels: Labels, folds: Folds, label: NDArray[np.str_], classes: list[str],
+    candidate: NDArray[np.floating], active: NDArray[np.floating],
+) -> None:  # fmt: skip
+    """Write how candidate and parent answer the labelled cases, as ``Lineage.new_cases`` says.
+
+    Parameters
+    ----------
+    label : (n,) in the model's classes
+    candidate, active : (n, classes) probabilities; the candidate's by models that did not learn from a case's fold
+    """
+    frame = pd.DataFrame({"case": labels.cases["case_id"], "group": folds.group, "label": label})
+    add_probabilities(frame, "p_", classes, candidate)
+    add_probabilities(frame, "active__p_", classes, active)
+    write_predictions(path, frame)

@@ -20,7 +20,7 @@ from training.export import run_onnx
 from training.fit import standardisation
 from training.labels import LEAKING, Labels, folds_of
 from training.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
-from training.retrain_parts import Progress, copied, golden_inputs, learned_from, lineage_of, needed
+from training.retrain_parts import Progress, copied, golden_inputs, learned_from, lineage_of, needed, write_new_cases
 from training.slide_entry import TABLES, slide_outputs
 from training.slide_export import compare, false_positive_rule, reach_table, refuse_if_different
 from training.slide_graph import BATCH, SlideGraph, SlideHead, TileFeatures
@@ -81,19 +81,20 @@ def retrain_slide(
 
     start, settings, seed = graphs[SHIPPED].head, recipe["slide"], recipe["seed"]
     rehearsed = _drawn(rehearsal, settings["train_tiles"], seed)
-    fold, whole = folds_of(labels, settings["folds"], seed, "slide")
+    folds = folds_of(labels, settings["folds"], seed, "slide")
     unseen = np.empty((len(labels), len(model.classes)), np.float32)
-    for number in np.unique(fold):
+    for number in np.unique(folds.fold):
         progress(0.3 + 0.4 * number / settings["folds"], f"slide: fold {number + 1}")
-        taught = fold != number
+        taught = folds.fold != number
         head = _fitted(start, rehearsal, rehearsed, read, labels, taught, model.classes, settings, seed)
         unseen[~taught] = head.logits(read.embedding[~taught], read.texture_logits[~taught])
     progress(0.7, "slide: the head of the candidate")
     head = _fitted(start, rehearsal, rehearsed, read, labels, np.ones(len(labels), bool), model.classes, settings, seed)
     log(f"slide: head fitted on {len(rehearsed)} rehearsed and {len(labels)} labelled tiles")
     before = softmax(start.logits(read.embedding, read.texture_logits), axis=1)
-    lineage = lineage_of(parent, labels, seed, whole, out_dir, "slide")
-    _write_new_cases(out_dir / lineage.new_cases, labels, model.classes, softmax(unseen, axis=1), before)
+    lineage = lineage_of(parent, labels, seed, folds.kept_whole, out_dir, "slide")
+    label = labels.cases["label"].to_numpy(str)
+    write_new_cases(out_dir / lineage.new_cases, labels, folds, label, model.classes, softmax(unseen, axis=1), before)
     progress(0.8, "slide: export and evaluation")
     return _exported(parent, model, graphs, head, rehearsal, labels, out_dir, recipe, log).model_copy(
         update={"lineage": lineage, "recipe": recipe["name"], "seed": seed}
@@ -263,12 +264,3 @@ def _named(table: EvaluationTable) -> EvaluationTable:
         return table
     title, note = TABLES[table.id]
     return table.model_copy(update={"title": title, "note": note})
-
-
-def _write_new_cases(
-    path: Path, labels: Labels, classes: list[str], unseen: NDArray[np.floating], before: NDArray[np.floating]
-) -> None:
-    frame = labels.cases[["case_id", "group_id", "label"]].rename(columns={"case_id": "case", "group_id": "group"})
-    add_probabilities(frame, "p_", classes, unseen)
-    add_probabilities(frame, "active__p_", classes, before)
-    write_predictions(path, frame)

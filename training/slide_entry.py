@@ -31,6 +31,7 @@ DERIVED_TASKS = [
 ]
 # Both errors cost the same; nothing is fitted.
 THRESHOLDS = {task.id: 0.5 for task in DERIVED_TASKS}
+SLIDE_REHEARSAL = "slide/rehearsal.npz"
 TABLES = {
     "reach": (
         "What was aimed for",
@@ -224,6 +225,7 @@ def slide_entry(figures: SlideFigures) -> Model:
             ],
         ),
         golden="slide/golden.npz",
+        rehearsal=SLIDE_REHEARSAL,
         intended_use=[
             "Demonstrating, teaching and criticising tile-based slide scoring.",
             "Trying the whole path from slide to explained answer before a cervical model is trained.",

@@ -38,7 +38,8 @@ from training.models.vgg16 import last_block, with_last_block
 from training.novelty import acceptance_limit
 from training.quantise import to_fp16, to_int8
 from training.robustness import Scorer, novelty_table, one_per_group, robustness_table
-from training.slide_entry import DERIVED_TASKS, THRESHOLDS, SlideFigures, slide_inputs, slide_outputs
+from training.slide_entry import DERIVED_TASKS, SLIDE_REHEARSAL, THRESHOLDS, SlideFigures, slide_inputs, slide_outputs
+from training.slide_rehearsal import write_slide_rehearsal
 from training.stages import Log
 
 GOLDEN_TILES = 4
@@ -125,6 +126,7 @@ def export_and_evaluate(
             )
         )
     write_golden(folder / "golden.npz", {"tiles": golden}, golden_outputs)
+    write_slide_rehearsal(out_dir / SLIDE_REHEARSAL, exported, tiles, split.assigned, log)
 
     shipped = answers["int8"]
     predictions = pd.DataFrame({"case": test.paths, "group": test.groups, "label": test.labels})

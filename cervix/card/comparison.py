@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 
 from cervix import RESEARCH_NOTICE
+from cervix.bundle.manifest import Lineage
 from cervix.card.blocks import Block, bullets, frame, markdown_text
 from cervix.evaluation.bundle_comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
 from cervix.evaluation.paired import Pair
 
 DISAGREEMENTS_SHOWN = 20
+NEW_CASES_NOTE = (
+    "Cases that a strategy chose for labelling: they say how the two compare on such cases, not how good either is. No "
+    "promotion rule rests on them."
+)
 
 
 def comparison_text(comparison: BundleComparison) -> str:
@@ -62,6 +67,16 @@ def mcnemar_sentence(pair: Pair) -> str:
     )
 
 
+def lineage_sentence(lineage: Lineage) -> str:
+    """What a retrained model comes from."""
+    labels = ", ".join(f"{count:,} {label}" for label, count in lineage.labels.items())
+    left_out = "".join(f" Left out: {count:,} {reason}." for reason, count in lineage.left_out.items())
+    return (
+        f"Retrained from {lineage.parent} ({lineage.parent_sha256[:10]}) on {labels}; seed {lineage.seed}.{left_out} Labelled "
+        f"cases are judged by models that did not learn from their fold; folds by {lineage.folds_by}."
+    )
+
+
 def _model_blocks(model: ModelComparison) -> Iterator[Block]:
     yield from (f"## {model.title}", "")
     if model.problem:
@@ -69,6 +84,11 @@ def _model_blocks(model: ModelComparison) -> Iterator[Block]:
         return
     yield frame(["rule", "finding", "found"], [[ruling.rule, ruling.finding, ruling.found] for ruling in model.rulings])
     yield ""
+    if model.lineage is not None:
+        yield from (lineage_sentence(model.lineage), "")
     for pair in model.pairs.values():
         yield from (f"### {pair.question}", "")
+        yield from pair_blocks(pair)
+    for pair in model.new_cases.values():
+        yield from (f"### {pair.question}, on the newly labelled cases", "", NEW_CASES_NOTE, "")
         yield from pair_blocks(pair)

@@ -1,15 +1,16 @@
 """A candidate bundle beside the active one, with a verdict by the promotion rules."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.differences import manifest_differences, same_model
-from cervix.bundle.manifest import DerivedTask
+from cervix.bundle.manifest import DerivedTask, Lineage
 from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import METRIC_TITLES, decimal, signed
 from cervix.evaluation.heldout import held_out
+from cervix.evaluation.new_cases import new_case_pairs
 from cervix.evaluation.paired import Pair, compare_answers
 from cervix.evaluation.promotion import Decision, Ruling, decided, promotion_rulings
 
@@ -26,6 +27,10 @@ class ModelComparison:
         On the main question; empty where the model is the same.
     problem : str
         Why it cannot be compared; empty otherwise.
+    new_cases : question id -> Pair
+        As ``new_case_pairs``: for a candidate that was retrained from the active bundle.
+    lineage : Lineage, optional
+        Of the candidate's model.
     """
 
     id: str
@@ -35,6 +40,8 @@ class ModelComparison:
     pairs: dict[str, Pair]
     rulings: list[Ruling]
     problem: str = ""
+    new_cases: dict[str, Pair] = field(default_factory=dict)
+    lineage: Lineage | None = None
 
     @property
     def decision(self) -> Decision:
@@ -141,7 +148,10 @@ def _compared(active: Bundle, candidate: Bundle, before: Model, after: Model) ->
         }
     except EvaluationError as error:
         return _cannot(after, str(error))
-    return ModelComparison(after.id, after.title, task.id, False, pairs, promotion_rulings(before, after, pairs[task.id]))
+    return ModelComparison(
+        after.id, after.title, task.id, False, pairs, promotion_rulings(before, after, pairs[task.id]),
+        new_cases=new_case_pairs(active, candidate, after.id), lineage=after.lineage,
+    )  # fmt: skip
 
 
 def _pair(

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from cervix.card.comparison import mcnemar_sentence
+from cervix.card.comparison import NEW_CASES_NOTE, lineage_sentence, mcnemar_sentence
 from cervix.evaluation.bundle_comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
 from cervix.evaluation.figures import differences_figure
 from cervix.evaluation.paired import Pair
@@ -57,7 +57,13 @@ def show_model(model: ModelComparison) -> None:
             help="The rules are judged on the main question.",
             key=f"compare_question_{model.id}",
         )
+    if model.lineage is not None:
+        st.caption(lineage_sentence(model.lineage))
     _show_pair(model.pairs[question], f"{model.id}_{question}", ruled=question == model.main_task)
+    if question in model.new_cases:
+        st.subheader("On the newly labelled cases")
+        st.caption(NEW_CASES_NOTE)
+        _show_pair(model.new_cases[question], f"{model.id}_{question}_new", ruled=False)
 
 
 def show_manifest_differences(comparison: BundleComparison) -> None:

@@ -54,6 +54,8 @@ observed_expected = [0.85, 1.15]
 p_at_least = 0.01
 [background]
 women = 5
+[rehearsal]
+train_women = 150
 """
 
 
