@@ -1,5 +1,8 @@
 """How far readers agree: kappa of each pair and of all, each reader beside the truth, and what they dispute."""
 
+import hashlib
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,6 +15,9 @@ from cervix.errors import EvaluationError
 from cervix.evaluation.metrics import Interval, group_draws, percentile_interval, wilson_interval
 
 UNSETTLED = "disputed"
+FEW_CASES = 30
+WIDE = 0.4
+"""From this width on, an interval of kappa holds poor and good agreement alike."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,20 @@ class Kappa:
     cases: int
     readers: int
     agreed_share: float
+
+    @property
+    def caution(self) -> str:
+        """What a reader of the figure must know; empty where there is nothing."""
+        value, low, high = self.interval
+        if np.isnan(value):
+            return "Every label is of one class, so chance alone would agree fully and kappa does not exist."
+        if value == 1:
+            return f"Full agreement on {self.cases:,} cases: an interval of no width is no proof of more."
+        if high - low >= WIDE:
+            return f"The interval, {low:.2f} to {high:.2f}, holds poor and good agreement alike: more second reads are needed."
+        if self.cases < FEW_CASES:
+            return f"Only {self.cases:,} cases: read the interval, not the figure."
+        return ""
 
 
 def cohen_kappa(counts: NDArray[np.integer]) -> Kappa:
@@ -101,7 +121,8 @@ def pairs(reads: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``first, second, cases, agreed_share, kappa, low, high``, one row a pair with a case in common.
+        ``first, second, cases, agreed_share, kappa, low, high, caution``, one row a pair with a case in common, the most
+        cases first.
     """
     wide = _wide(reads)
     classes = sorted(set(reads["label"].dropna()))
@@ -110,8 +131,9 @@ def pairs(reads: pd.DataFrame) -> pd.DataFrame:
         both = wide[[first, second]].dropna()
         if len(both):
             found = cohen_kappa(_crossed(both[first], both[second], classes))
-            rows.append((first, second, found.cases, found.agreed_share, *found.interval))
-    return pd.DataFrame(rows, columns=["first", "second", "cases", "agreed_share", "kappa", "low", "high"])
+            rows.append((first, second, found.cases, found.agreed_share, *found.interval, found.caution))
+    table = pd.DataFrame(rows, columns=["first", "second", "cases", "agreed_share", "kappa", "low", "high", "caution"])
+    return table.sort_values("cases", ascending=False, kind="stable", ignore_index=True)
 
 
 def all_readers(reads: pd.DataFrame) -> Kappa | None:
@@ -178,6 +200,18 @@ def disputed(reads: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
     wide = said.pivot(index="case_id", columns="reader", values="said").reindex(open_cases)
     wide.columns.name = None
     return wide.reset_index()
+
+
+def said_counts(disputes: pd.DataFrame) -> dict[str, Counter[str]]:
+    """How many readers said what, by case, of the table that ``disputed`` makes; in its order, without names."""
+    rows = disputes.set_index("case_id").to_dict("index")
+    return {str(case): Counter(str(said) for said in row.values() if isinstance(said, str)) for case, row in rows.items()}
+
+
+def blinded_names(case_id: str, names: Collection[str]) -> dict[str, str]:
+    """Reader -> "Reader 1", "Reader 2", …, in an order that differs from case to case and tells nothing."""
+    shuffled = sorted(names, key=lambda name: hashlib.sha256(f"{case_id} {name}".encode()).digest())
+    return {name: f"Reader {number}" for number, name in enumerate(shuffled, start=1)}
 
 
 def _wide(reads: pd.DataFrame) -> pd.DataFrame:
