@@ -17,7 +17,7 @@ from cervix.evaluation.metrics import Interval, group_draws, percentile_interval
 UNSETTLED = "disputed"
 FEW_CASES = 30
 WIDE = 0.4
-"""From this width on, an interval of kappa holds poor and good agreement alike."""
+"""An interval of kappa of this width holds poor and good agreement alike."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Kappa:
         value, low, high = self.interval
         if np.isnan(value):
             return "Every label is of one class, so chance alone would agree fully and kappa does not exist."
+        if self.cases < FEW_CASES:
+            return f"Of {self.cases:,} cases only: too few for the figure or its interval to be relied on."
         if value == 1:
             return f"Full agreement on {self.cases:,} cases: an interval of no width is no proof of more."
         if high - low >= WIDE:
-            return f"The interval, {low:.2f} to {high:.2f}, holds poor and good agreement alike: more second reads are needed."
-        if self.cases < FEW_CASES:
-            return f"Only {self.cases:,} cases: read the interval, not the figure."
+            return f"The interval, {low:.2f} to {high:.2f}, is too wide to call agreement good or poor."
         return ""
 
 
@@ -78,7 +78,8 @@ def cohen_kappa(counts: NDArray[np.integer]) -> Kappa:
     shared = float(np.trace(table) / table.sum())
     if _one_class(table.sum(axis=0) + table.sum(axis=1)):
         return Kappa(Interval(np.nan, np.nan, np.nan), int(table.sum()), 2, shared)
-    result = cohens_kappa(table)
+    with np.errstate(invalid="ignore"):  # a test that is not asked for divides by a variance that can be 0
+        result = cohens_kappa(table)
     low, high = max(-1.0, float(result.kappa_low)), min(1.0, float(result.kappa_upp))
     return Kappa(Interval(float(result.kappa), low, high), int(table.sum()), 2, shared)
 
@@ -200,6 +201,36 @@ def disputed(reads: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
     wide = said.pivot(index="case_id", columns="reader", values="said").reindex(open_cases)
     wide.columns.name = None
     return wide.reset_index()
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The adjudication of a case that counts; ``label`` is None where it is settled as unusable."""
+
+    event_id: int
+    reader: str
+    label: str | None
+
+
+def who_said(history: pd.DataFrame) -> pd.DataFrame:
+    """The last standing answer of each reader to one case, skips apart.
+
+    Parameters
+    ----------
+    history : as ``LabelStore.case_history`` gives it
+    """
+    standing = history[history["stands"] & (history["action"] != "adjudicate")]
+    last = standing.drop_duplicates("reader", keep="last")
+    return last[last["action"] != "skip"]
+
+
+def settled_by(history: pd.DataFrame) -> Settled | None:
+    """The adjudication that counts; None where the case is not settled."""
+    decisions = history[history["stands"] & (history["action"] == "adjudicate")]
+    if decisions.empty:
+        return None
+    last = decisions.iloc[-1]
+    return Settled(int(last["event_id"]), str(last["reader"]), last["label"] if isinstance(last["label"], str) else None)
 
 
 def said_counts(disputes: pd.DataFrame) -> dict[str, Counter[str]]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cervix.bundle import Bundle
 from cervix.errors import EvaluationError
+from cervix.evaluation.comparison import signed
 from cervix.evaluation.metrics import Interval, group_draws, percentile_interval, wilson_interval
 from cervix.labels.cases import PATIENT_LABELS, Kind
 from cervix.labels.embedded import FOLDS, MODEL_OF, Fold, folds, small_model
@@ -50,6 +51,20 @@ class LearningCurve:
     classes: tuple[str, ...]
     whole_groups: bool
     left_out: int
+
+    @property
+    def finding(self) -> str:
+        """Whether the labels teach more than the bundle knows, as far as that can be said."""
+        if self.model is None:
+            return "The bundle has no answers to these cases, so nothing stands beside the curve."
+        if self.gain is None:
+            return f"Whether labels help cannot be said from {self.groups} independent groups: it takes {GROUPS_FOR_GAIN}."
+        beside = f"{signed(self.gain)} beside the bundle's own answers"
+        if self.gain.low > 0:
+            return f"These labels teach more than the bundle knows of these cases: {beside}."
+        if self.gain.high < 0:
+            return f"The bundle knows more of these cases than these labels teach so far: {beside}."
+        return f"No difference is shown between what these labels teach and what the bundle knows: {beside}."
 
 
 def learning_curve(

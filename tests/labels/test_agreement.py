@@ -145,9 +145,10 @@ def test_a_dispute_is_summed_up_and_told_without_names(read: LabelStore) -> None
     ("counts", "said"),
     [
         (np.diag([5, 0]), "kappa does not exist"),
-        (np.diag([5, 5]), "no proof of more"),
-        (np.array([[4, 2], [2, 4]]), "more second reads are needed"),
-        (np.array([[14, 1], [0, 14]]), "Only 29 cases"),
+        (np.array([[0, 1], [0, 1]]), "Of 2 cases only"),
+        (np.array([[14, 1], [0, 14]]), "Of 29 cases only"),
+        (np.diag([15, 15]), "no proof of more"),
+        (np.array([[12, 4], [4, 12]]), "too wide to call agreement good or poor"),
         (np.array([[140, 10], [10, 140]]), ""),
     ],
 )
