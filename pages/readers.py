@@ -12,9 +12,9 @@ from pages.parts.readers_disputes import show_disputes
 from pages.parts.readers_files import show_files
 from pages.parts.readers_people import show_readers
 from pages.parts.readers_suspects import show_suspects
+from pages.parts.readers_words import KINDS
 from pages.parts.store import label_store_or_stop
 
-KINDS = {"tile": "Tiles", "patient": "Women"}
 READERS, AGREEMENT, DISPUTES, SUSPECTS, FILES = "Readers", "Agreement", "Disputes", "Suspected labels", "Files"
 
 st.title("Readers and agreement")

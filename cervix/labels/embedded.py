@@ -39,6 +39,13 @@ class EmbeddedLabels:
     embeddings: NDArray[np.float32]
     without: int
 
+    @property
+    def notice(self) -> str:
+        """What is missing, in words; empty where nothing is."""
+        if not self.without:
+            return ""
+        return f"Labels left out, because the active bundle has not embedded their cases: {self.without:,}."
+
 
 def embedded_labels(store: LabelStore, bundle_sha256: str, kind: Kind) -> EmbeddedLabels:
     """The labels that count, with the embeddings by this bundle; no picture is read."""

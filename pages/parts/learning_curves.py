@@ -3,19 +3,19 @@
 import streamlit as st
 
 from cervix.bundle import Bundle
-from cervix.errors import CervixError, EvaluationError
+from cervix.errors import EvaluationError, LabelStoreUnavailable
 from cervix.evaluation.comparison import decimal
 from cervix.evaluation.heldout import load_table
 from cervix.labels import LabelStore
 from cervix.labels.cases import Kind
-from cervix.labels.embedded import MODEL_OF, embedded_labels
+from cervix.labels.embedded import MODEL_OF, EmbeddedLabels, embedded_labels
 from cervix.labels.figures import live_curve_figure, simulated_curves_figure
 from cervix.labels.learning_curve import LearningCurve, bundle_calls, learning_curve
 from pages.parts.frame import CLASS_TITLES, STILL_CHART, sentence_case, show_metrics
+from pages.parts.readers_words import KINDS
 
 CURVES, SAVED = "learning-curves", "labels-saved"
 METRICS = ["average precision", "AUROC"]
-KINDS = {"tile": "Tiles", "patient": "Women"}
 
 
 def show_learning_curves(bundle: Bundle, store: LabelStore) -> None:
@@ -41,29 +41,29 @@ def _show_live(bundle: Bundle, store: LabelStore) -> None:
     try:
         last = store.last_event_id()
         if wanted:
-            st.session_state[held] = (last, *_measured(bundle, store, kind))
-    except EvaluationError as error:
-        st.info(f"{error} Label more on the label desk.", icon=":material/hourglass_empty:")
-        return
-    except CervixError as error:
+            labels = embedded_labels(store, bundle.sha256, kind)
+            try:
+                st.session_state[held] = (last, _measured(bundle, labels, kind), labels.notice)
+            except EvaluationError as error:
+                st.session_state.pop(held, None)
+                st.info(f"{error} {labels.notice}", icon=":material/hourglass_empty:")
+    except LabelStoreUnavailable as error:
         st.error(str(error), icon=":material/database_off:")
         return
     if held not in st.session_state:
         return
-    then, curve, without = st.session_state[held]
+    then, curve, notice = st.session_state[held]
     _show_curve(curve, kind)
-    if without:
-        st.caption(f"{without:,} labels are of cases that the active bundle has not scored; they are not in the curve.")
+    if notice:
+        st.caption(notice)
     if then != last:
         st.caption("Labels have changed since. Draw it again to include them.")
 
 
-def _measured(bundle: Bundle, store: LabelStore, kind: Kind) -> tuple[LearningCurve, int]:
-    """The curve, and how many labels it could not use."""
-    bar = st.progress(0.0, "Reading the labels …")
+def _measured(bundle: Bundle, labels: EmbeddedLabels, kind: Kind) -> LearningCurve:
+    bar = st.progress(0.0, "Teaching with the first labels …")
     try:
-        labels = embedded_labels(store, bundle.sha256, kind)
-        curve = learning_curve(
+        return learning_curve(
             labels.table,
             labels.embeddings,
             bundle_calls(bundle, labels.table, kind),
@@ -71,7 +71,6 @@ def _measured(bundle: Bundle, store: LabelStore, kind: Kind) -> tuple[LearningCu
         )
     finally:
         bar.empty()
-    return curve, labels.without
 
 
 def _show_curve(curve: LearningCurve, kind: Kind) -> None:

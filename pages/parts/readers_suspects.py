@@ -3,7 +3,6 @@
 import pandas as pd
 import streamlit as st
 
-from cervix.bundle import Bundle
 from cervix.errors import BundleError, EvaluationError
 from cervix.labels import LabelStore
 from cervix.labels.cases import Kind
@@ -41,20 +40,22 @@ def show_suspects(store: LabelStore, kind: Kind, who: Person, truths: pd.DataFra
     name = f"{KEY}_found_{kind}_{bundle.sha256}"
     if st.button("Look for suspected labels", key=f"{KEY}_look", icon=":material/search:", type="primary"):
         st.session_state.pop(name, None)
-        try:
-            with st.spinner("Fitting the small model on the labels, part by part …"):
-                st.session_state[name] = (*_found(store, bundle, kind), state)
-        except EvaluationError as error:
-            st.info(str(error), icon=":material/hourglass_empty:")
-            return
+        with st.spinner("Fitting the small model on the labels, part by part …"):
+            labels = embedded_labels(store, bundle.sha256, kind)
+            try:
+                candidates = label_error_candidates(labels.table, labels.embeddings)
+            except EvaluationError as error:
+                st.info(f"{error} {labels.notice}", icon=":material/hourglass_empty:")
+                return
+        st.session_state[name] = (candidates, len(labels.table), labels.notice, state)
     if name not in st.session_state:
         return
-    table, looked_at, without, then = st.session_state[name]
+    table, looked_at, notice, then = st.session_state[name]
     still = truths.loc[truths["status"] != "adjudicated"].set_index("case_id")["label"]
     open_now = table[table["case_id"].map(still) == table["label"]]
     st.markdown(f"**{len(table):,} of {looked_at:,} labels are suspected; {len(open_now):,} of them are open.**")
-    if without:
-        st.caption(f"{without:,} labels are of cases that this bundle has no embedding of; they were not looked at.")
+    if notice:
+        st.caption(notice)
     if then != state:
         st.caption("Labels have changed since. Look again to include them.")
     show_last_settled(store, who, KEY)
@@ -69,12 +70,6 @@ def show_suspects(store: LabelStore, kind: Kind, who: Person, truths: pd.DataFra
         key=f"{KEY}_case",
     )
     show_case(store, case_id, who, blind=True, model_shown=True, key=KEY)
-
-
-def _found(store: LabelStore, bundle: Bundle, kind: Kind) -> tuple[pd.DataFrame, int, int]:
-    """The candidates, how many labels were looked at, and how many could not be."""
-    labels = embedded_labels(store, bundle.sha256, kind)
-    return label_error_candidates(labels.table, labels.embeddings), len(labels.table), labels.without
 
 
 def _show_list(store: LabelStore, kind: Kind, found: pd.DataFrame) -> None:
