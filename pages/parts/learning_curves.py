@@ -75,6 +75,8 @@ def _measured(bundle: Bundle, labels: EmbeddedLabels, kind: Kind) -> LearningCur
 
 def _show_curve(curve: LearningCurve, kind: Kind) -> None:
     groups = "slides" if kind == "tile" else "women"
+    parts = f"whole {groups}" if curve.whole_groups else "tiles"
+    units = groups if curve.groups > 1 else "tiles"
     figures = {"Labels": (f"{curve.cases:,}", f"of {curve.groups:,} {groups}")}
     for title, score in (("Taught by these labels", curve.scores[-1]), ("The active bundle", curve.model)):
         if score is not None:
@@ -84,16 +86,17 @@ def _show_curve(curve: LearningCurve, kind: Kind) -> None:
     st.plotly_chart(live_curve_figure(curve), key=f"curve_live_{kind}", config=STILL_CHART)
     st.markdown(f"**{curve.finding}**")
     if not curve.whole_groups:
+        of_one = "All labels are of one slide" if curve.groups == 1 else "Some class lies on too few slides"
         st.warning(
-            "Slides had to be cut, because some class lies on too few of them: tiles of one slide taught and tested the small "
-            "model, so its curve looks too good.",
+            f"{of_one}: its tiles both taught and tested the small model, so the curve looks too good, and neither curve nor "
+            "band says anything of other slides.",
             icon=":material/content_cut:",
         )
     if curve.left_out:
         st.caption(f"{curve.left_out:,} labels of classes with too few of them are left out.")
     st.caption(
         f"Balanced accuracy over {', '.join(CLASS_TITLES.get(name, name) for name in curve.classes)}, n = {curve.cases:,}; "
-        f"cross-validated by whole {groups}, every point on the same cases. Bands: 95 %, Wilson at the number of {groups} of "
+        f"cross-validated by {parts}, every point on the same cases. Bands: 95 %, Wilson at the number of {units} of "
         "each class, put together after Zou and Donner 2008. Difference: paired bootstrap over them. **Not unbiased**: a "
         "strategy chose most cases, and the store does not mark the random controls, so this is no figure of routine. A bundle "
         "that was retrained on these labels has seen these cases, and its line is too high."

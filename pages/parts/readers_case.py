@@ -15,7 +15,6 @@ from pages.parts.frame import CLASS_TITLES, sentence_case, verified_bundle
 from pages.parts.readers_words import case_words, said_words
 
 UNUSABLE = "unusable"
-UNDO = "undo"
 LAST = "readers_last_settled"
 
 
@@ -62,11 +61,11 @@ def show_case(store: LabelStore, case_id: str, who: Person, *, blind: bool, mode
             return
         if who.name in set(said["reader"]):
             st.caption("You are one of its readers: better somebody else settles it.")
-        # A click counts for the case as it was shown: were anything done to it since, the buttons would be others.
-        shown = f"{key}_{0 if history.empty else history['event_id'].iloc[-1]}"
+        # A click counts for the case as it was shown: were anything done to it since, buttons and keys would be others.
+        shown = f"{key}_{history['event_id'].max()}"
         _show_buttons(store, case, who, seen[case_id], blinded=not model_shown, key=shown)
         if settled is not None and settled.reader == who.name:
-            _offer_undo(store, case_id, who, settled.event_id, key)
+            _offer_undo(store, who, settled.event_id, key)
 
 
 def last_settled() -> str:
@@ -83,7 +82,7 @@ def show_last_settled(store: LabelStore, who: Person, key: str) -> None:
     case_id, event_id, words = last
     with st.container(horizontal=True, vertical_alignment="center"):
         st.success(f"{case_words(case_id)} · {words}", icon=":material/gavel:")
-        _offer_undo(store, case_id, who, event_id, f"{key}_last")
+        _offer_undo(store, who, event_id, f"{key}_last")
 
 
 def _show_content(case: Case) -> None:
@@ -95,13 +94,13 @@ def _show_content(case: Case) -> None:
 
 
 def _show_buttons(store: LabelStore, case: Case, who: Person, since: float, *, blinded: bool, key: str) -> None:
-    keys = _keys(case.id)
     with st.container(horizontal=True):
         for answer in (*store.classes(case.kind), UNUSABLE):
             label = None if answer == UNUSABLE else answer
-            click = keys.setdefault(answer, new_key())
+            button = f"{key}_settle_{answer}"
+            click = _key_of(button)
             title = CLASS_TITLES.get(answer, answer.capitalize())
-            if not st.button(title, key=f"{key}_settle_{answer}", icon=":material/block:" if label is None else None):
+            if not st.button(title, key=button, icon=":material/block:" if label is None else None):
                 continue
             event = LabelEvent(
                 case.id, who.name, "adjudicate", label, click, blinded, time.monotonic() - since, "", *_model_then(store, case)
@@ -111,14 +110,14 @@ def _show_buttons(store: LabelStore, case: Case, who: Person, since: float, *, b
             except CervixError as error:  # the key stays: the same click again is kept once
                 st.error(f"Not confirmed. {error} Press again.", icon=":material/sync_problem:")
                 continue
-            st.session_state["readers_keys"].pop(case.id)
             st.session_state[LAST] = (case.id, number, said_words("adjudicate", label))
             st.rerun()
 
 
-def _offer_undo(store: LabelStore, case_id: str, who: Person, event_id: int, key: str) -> None:
-    click = _keys(case_id).setdefault(f"{UNDO} {event_id}", new_key())
-    if not st.button("Undo", key=f"{key}_undo_{event_id}", icon=":material/undo:"):
+def _offer_undo(store: LabelStore, who: Person, event_id: int, key: str) -> None:
+    button = f"{key}_undo_{event_id}"
+    click = _key_of(button)
+    if not st.button("Undo", key=button, icon=":material/undo:"):
         return
     try:
         undone = store.undo(who.name, key=click, event_id=event_id)
@@ -127,16 +126,15 @@ def _offer_undo(store: LabelStore, case_id: str, who: Person, event_id: int, key
     except CervixError as error:
         st.error(str(error), icon=":material/sync_problem:")
         return
-    st.session_state["readers_keys"].pop(case_id)
     if st.session_state.get(LAST, ("", None, ""))[1] == event_id:
         del st.session_state[LAST]
     st.rerun()
 
 
-def _keys(case_id: str) -> dict[str, str]:
-    """The keys of the clicks to come on a case, made before them and kept until one is confirmed."""
-    keys: dict[str, str] = st.session_state.setdefault("readers_keys", {}).setdefault(case_id, {})
-    return keys
+def _key_of(button: str) -> str:
+    """The key of the click to come on a button, made before it: pressed again, a click that was not confirmed is the same."""
+    keys: dict[str, str] = st.session_state.setdefault("readers_keys", {})
+    return keys.setdefault(button, new_key())
 
 
 def _model_then(store: LabelStore, case: Case) -> tuple[str, str, dict[str, float] | None]:

@@ -207,6 +207,10 @@ def test_a_click_that_is_not_confirmed_settles_once_whether_it_was_kept_or_not(
     assert disputed.events().query("action == 'adjudicate'")["case_id"].tolist() == [TILES[1]]
     assert len({event.key for event in sent}) == 1
     assert "Settled: Squamous-cell carcinoma" in texts(app)
+    press(app, "readers_dispute_undo_" if kept else "readers_dispute_last_undo_")
+    app.selectbox(key="readers_dispute_open").set_value(TILES[1]).run()
+    settle(app, "scc")
+    assert truth_of(disputed, TILES[1]) == ("scc", "adjudicated"), "after the undo, the same answer is another click"
 
 
 def test_a_case_that_somebody_else_settles_meanwhile_is_not_settled_over_his_head(disputed: LabelStore) -> None:
