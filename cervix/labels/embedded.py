@@ -10,11 +10,9 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cervix.labels.cases import Kind
+from cervix.labels.cases import MODEL_OF, Kind
 from cervix.labels.store import LabelStore
 
-MODEL_OF: dict[Kind, str] = {"tile": "slide", "patient": "history"}
-"""Whose embedding stands for a case: 512 numbers of a tile, the LSTM's state of a woman."""
 FOLDS = 5
 SEED = 0
 INVERSE_PENALTY = 0.05

@@ -11,8 +11,8 @@ from cervix.bundle import Bundle
 from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import signed
 from cervix.evaluation.metrics import Interval, group_draws, percentile_interval, wilson_interval
-from cervix.labels.cases import PATIENT_LABELS, Kind
-from cervix.labels.embedded import FOLDS, MODEL_OF, Fold, folds, small_model
+from cervix.labels.cases import MODEL_OF, PATIENT_LABELS, Kind
+from cervix.labels.embedded import FOLDS, Fold, folds, small_model
 
 POINTS = 10
 LABELS_NEEDED = 20

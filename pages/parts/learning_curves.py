@@ -7,8 +7,8 @@ from cervix.errors import EvaluationError, LabelStoreUnavailable
 from cervix.evaluation.comparison import decimal
 from cervix.evaluation.heldout import load_table
 from cervix.labels import LabelStore
-from cervix.labels.cases import Kind
-from cervix.labels.embedded import MODEL_OF, EmbeddedLabels, embedded_labels
+from cervix.labels.cases import MODEL_OF, Kind
+from cervix.labels.embedded import EmbeddedLabels, embedded_labels
 from cervix.labels.figures import live_curve_figure, simulated_curves_figure
 from cervix.labels.learning_curve import LearningCurve, bundle_calls, learning_curve
 from pages.parts.frame import CLASS_TITLES, STILL_CHART, sentence_case, show_metrics
@@ -54,6 +54,12 @@ def _show_live(bundle: Bundle, store: LabelStore) -> None:
         return
     then, curve, notice = st.session_state[held]
     _show_curve(curve, kind)
+    if curve.model is not None and (lineage := bundle.session(MODEL_OF[kind]).model.lineage):
+        st.warning(
+            f"The active bundle was retrained on {sum(lineage.labels.values()):,} labels of an installation. Where they are "
+            "among these, it is judged on what it learned, and its line is too high.",
+            icon=":material/error_med:",
+        )
     if notice:
         st.caption(notice)
     if then != last:
@@ -98,8 +104,7 @@ def _show_curve(curve: LearningCurve, kind: Kind) -> None:
         f"Balanced accuracy over {', '.join(CLASS_TITLES.get(name, name) for name in curve.classes)}, n = {curve.cases:,}; "
         f"cross-validated by {parts}, every point on the same cases. Bands: 95 %, Wilson at the number of {units} of "
         "each class, put together after Zou and Donner 2008. Difference: paired bootstrap over them. **Not unbiased**: a "
-        "strategy chose most cases, and the store does not mark the random controls, so this is no figure of routine. A bundle "
-        "that was retrained on these labels has seen these cases, and its line is too high."
+        "strategy chose most cases, and the store does not mark the random controls, so this is no figure of routine."
     )
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from cervix.errors import BundleError, CervixError, LabelRefused
 from cervix.labels import Case, LabelEvent, LabelStore
 from cervix.labels.agreement import blinded_names, settled_by, who_said
-from cervix.labels.embedded import MODEL_OF
+from cervix.labels.cases import MODEL_OF
 from cervix.labels.events import new_key
 from cervix.people import Person
 from pages.parts.frame import CLASS_TITLES, sentence_case, verified_bundle
