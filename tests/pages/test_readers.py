@@ -1,6 +1,7 @@
 """Readers and agreement: what was said is told, disputes are settled by those who may, and nothing is said beyond it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from cervix.bundle import Bundle
+from cervix.bundle.manifest import Lineage
 from cervix.errors import LabelStoreUnavailable
 from cervix.labels import LabelEvent, LabelStore, Score, open_store
 from cervix.labels.exchange import write_events
@@ -353,6 +355,25 @@ def test_the_live_curve_is_drawn_on_demand_and_says_what_it_is_not(learned: Labe
     label(learned, TILES[0], "Ben", "scc")
     app.run()
     assert "Labels have changed since" in texts(app)
+
+
+def test_a_retrained_bundle_beside_the_live_curve_is_warned_of(
+    learned: LabelStore, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert learned.last_event_id() == 60
+    session = bundle.session("slide")
+    lineage = Lineage(
+        parent="demo 0.1.0", parent_sha256="a" * 64, seed=0, labels={"scc": 30, "benign": 20}, left_out={}, folds_by="slide",
+        events="slide/events.csv", events_sha256="a" * 64, new_cases="slide/new-cases.parquet",
+    )  # fmt: skip
+    retrained = replace(session, model=session.model.model_copy(update={"lineage": lineage}))
+    monkeypatch.setattr(
+        "pages.parts.frame.verified_bundle", lambda: replace(bundle, sessions=bundle.sessions | {"slide": retrained})
+    )
+    app = AppTest.from_string(CURVES, default_timeout=TIMEOUT_S).run()
+    app.button(key="curve_draw").click().run()
+    assert not app.exception
+    assert "was retrained on 50 labels of an installation" in texts(app)
 
 
 @pytest.mark.usefixtures("store")
