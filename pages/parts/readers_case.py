@@ -90,7 +90,7 @@ def _show_content(case: Case) -> None:
         st.image(case.picture, width="stretch", caption=f"{case.spacing_um_px:g} µm per pixel")
     else:
         visits = pd.DataFrame(case.visits).rename(columns=lambda name: sentence_case(str(name).replace("_", " ")))
-        st.dataframe(visits, hide_index=True, height="content", key="readers_visits")
+        st.dataframe(visits.round(1), hide_index=True, height="content", placeholder="not known", key="readers_visits")
 
 
 def _show_buttons(store: LabelStore, case: Case, who: Person, since: float, *, blinded: bool, key: str) -> None:
