@@ -25,8 +25,7 @@ from cervix.evaluation.labelled_tiles import labelled_tiles
 from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
 from cervix.labels import open_store
-from cervix.labels.exchange import read_events, write_events
-from cervix.labels.qupath import read_qupath, write_qupath
+from cervix.labels.moving import back_up, export_labels, import_labels
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.scoring import score_patients
 from cervix.patients.visits import VisitTable, read_table
@@ -41,7 +40,6 @@ EXIT_REFUSED = 1
 EXIT_CANCELLED = 130
 HISTORY_MODEL = "history"
 REPORT = "report"
-QUPATH = (".geojson", ".json")
 # Who did it where nobody is named: asking the system fails for a user it does not know, as in a container.
 COMMAND_LINE = "command line"
 RISK_MODELS = ("risk-factors", "risk-factors-with-tests")
@@ -231,23 +229,14 @@ def _labels_status(options: argparse.Namespace) -> int:
 
 def _labels_export(options: argparse.Namespace) -> int:
     with open_store(get_settings().label_store_url) as store:
-        if options.file.suffix.lower() in QUPATH:
-            count = write_qupath(store, options.slide, options.file, reader=options.reader)
-        else:
-            count = write_events(store, options.file)
-        store.audit_append(options.by, "export", options.file.name, {"rows": count})
+        count = export_labels(store, options.file, options.by, slide_sha256=options.slide, reader=options.reader)
     print(f"{count:,} rows written to {options.file}. {RESEARCH_NOTICE}")
     return 0
 
 
 def _labels_import(options: argparse.Namespace) -> int:
     with open_store(get_settings().label_store_url) as store:
-        if options.file.suffix.lower() in QUPATH:
-            report = read_qupath(store, options.file, options.reader, slide_sha256=options.slide)
-        else:
-            report = read_events(store, options.file)
-        counts = {"added": report.added, "known": report.known, "left out": len(report.problems)}
-        store.audit_append(options.by, "import", options.file.name, counts)
+        report = import_labels(store, options.file, options.by, slide_sha256=options.slide, reader=options.reader)
     for problem in report.problems:
         print(f"left out: {problem}", file=sys.stderr)
     print(f"{report.added:,} added, {report.known:,} there already, {len(report.problems):,} left out")
@@ -256,8 +245,7 @@ def _labels_import(options: argparse.Namespace) -> int:
 
 def _labels_backup(options: argparse.Namespace) -> int:
     with open_store(get_settings().label_store_url) as store:
-        store.backup(options.file)
-        store.audit_append(options.by, "backup", options.file.name)
+        back_up(store, options.file, options.by)
     print(f"label store written to {options.file}")
     return 0
 

@@ -1,5 +1,8 @@
 """How far readers agree: kappa of each pair and of all, each reader beside the truth, and what they dispute."""
 
+import hashlib
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,6 +15,9 @@ from cervix.errors import EvaluationError
 from cervix.evaluation.metrics import Interval, group_draws, percentile_interval, wilson_interval
 
 UNSETTLED = "disputed"
+FEW_CASES = 30
+WIDE = 0.4
+"""An interval of kappa of this width holds poor and good agreement alike."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,20 @@ class Kappa:
     readers: int
     agreed_share: float
 
+    @property
+    def caution(self) -> str:
+        """What a reader of the figure must know; empty where there is nothing."""
+        value, low, high = self.interval
+        if np.isnan(value):
+            return "Every label is of one class, so chance alone would agree fully and kappa does not exist."
+        if self.cases < FEW_CASES:
+            return f"Of {self.cases:,} cases only: too few for the figure or its interval to be relied on."
+        if value == 1:
+            return f"Full agreement on {self.cases:,} cases: an interval of no width is no proof of more."
+        if high - low >= WIDE:
+            return f"The interval, {low:.2f} to {high:.2f}, is too wide to call agreement good or poor."
+        return ""
+
 
 def cohen_kappa(counts: NDArray[np.integer]) -> Kappa:
     """Cohen's kappa of two readers (Cohen 1960, Educ Psychol Meas 20:37-46), interval by the large-sample variance.
@@ -58,7 +78,8 @@ def cohen_kappa(counts: NDArray[np.integer]) -> Kappa:
     shared = float(np.trace(table) / table.sum())
     if _one_class(table.sum(axis=0) + table.sum(axis=1)):
         return Kappa(Interval(np.nan, np.nan, np.nan), int(table.sum()), 2, shared)
-    result = cohens_kappa(table)
+    with np.errstate(invalid="ignore"):  # a test that is not asked for divides by a variance that can be 0
+        result = cohens_kappa(table)
     low, high = max(-1.0, float(result.kappa_low)), min(1.0, float(result.kappa_upp))
     return Kappa(Interval(float(result.kappa), low, high), int(table.sum()), 2, shared)
 
@@ -101,7 +122,8 @@ def pairs(reads: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``first, second, cases, agreed_share, kappa, low, high``, one row a pair with a case in common.
+        ``first, second, cases, agreed_share, kappa, low, high, caution``, one row a pair with a case in common, the most
+        cases first.
     """
     wide = _wide(reads)
     classes = sorted(set(reads["label"].dropna()))
@@ -110,8 +132,9 @@ def pairs(reads: pd.DataFrame) -> pd.DataFrame:
         both = wide[[first, second]].dropna()
         if len(both):
             found = cohen_kappa(_crossed(both[first], both[second], classes))
-            rows.append((first, second, found.cases, found.agreed_share, *found.interval))
-    return pd.DataFrame(rows, columns=["first", "second", "cases", "agreed_share", "kappa", "low", "high"])
+            rows.append((first, second, found.cases, found.agreed_share, *found.interval, found.caution))
+    table = pd.DataFrame(rows, columns=["first", "second", "cases", "agreed_share", "kappa", "low", "high", "caution"])
+    return table.sort_values("cases", ascending=False, kind="stable", ignore_index=True)
 
 
 def all_readers(reads: pd.DataFrame) -> Kappa | None:
@@ -178,6 +201,48 @@ def disputed(reads: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
     wide = said.pivot(index="case_id", columns="reader", values="said").reindex(open_cases)
     wide.columns.name = None
     return wide.reset_index()
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The adjudication of a case that counts; ``label`` is None where it is settled as unusable."""
+
+    event_id: int
+    reader: str
+    label: str | None
+
+
+def who_said(history: pd.DataFrame) -> pd.DataFrame:
+    """The last standing answer of each reader to one case, skips apart.
+
+    Parameters
+    ----------
+    history : as ``LabelStore.case_history`` gives it
+    """
+    standing = history[history["stands"] & (history["action"] != "adjudicate")]
+    last = standing.drop_duplicates("reader", keep="last")
+    return last[last["action"] != "skip"]
+
+
+def settled_by(history: pd.DataFrame) -> Settled | None:
+    """The adjudication that counts; None where the case is not settled."""
+    decisions = history[history["stands"] & (history["action"] == "adjudicate")]
+    if decisions.empty:
+        return None
+    last = decisions.iloc[-1]
+    return Settled(int(last["event_id"]), str(last["reader"]), last["label"] if isinstance(last["label"], str) else None)
+
+
+def said_counts(disputes: pd.DataFrame) -> dict[str, Counter[str]]:
+    """How many readers said what, by case, of the table that ``disputed`` makes; in its order, without names."""
+    rows = disputes.set_index("case_id").to_dict("index")
+    return {str(case): Counter(str(said) for said in row.values() if isinstance(said, str)) for case, row in rows.items()}
+
+
+def blinded_names(case_id: str, names: Collection[str]) -> dict[str, str]:
+    """Reader -> "Reader 1", "Reader 2", …, in an order that differs from case to case and tells nothing."""
+    shuffled = sorted(names, key=lambda name: hashlib.sha256(f"{case_id} {name}".encode()).digest())
+    return {name: f"Reader {number}" for number, name in enumerate(shuffled, start=1)}
 
 
 def _wide(reads: pd.DataFrame) -> pd.DataFrame:

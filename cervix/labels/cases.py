@@ -15,6 +15,8 @@ from PIL import Image
 from cervix.errors import LabelRefused
 
 Kind = Literal["tile", "patient"]
+MODEL_OF: dict[Kind, str] = {"tile": "slide", "patient": "history"}
+"""Whose score of a case counts, and whose embedding stands for it: 512 numbers of a tile, the LSTM's state of a woman."""
 TILE_SIDE_PX = 224
 PATIENT_LABELS = ("no", "yes")
 """What a woman's history can be labelled as: whether the outcome of the history model's main question came about."""

@@ -60,11 +60,16 @@ def write_events(store: LabelStore, path: Path) -> int:
     return len(table)
 
 
-def read_events(store: LabelStore, path: Path) -> ImportReport:
+def read_events(store: LabelStore, path: Path, *, only_of: str = "") -> ImportReport:
     """Add the events of a file that ``write_events`` or a person wrote; bad rows are named and left out.
 
     A row needs ``reader``, ``action`` and ``case_id`` or the place (``source, x_l0_px, y_l0_px, size_l0_px``). The same file
     again adds nothing: a row without a ``key`` gets one that follows from what it says.
+
+    Parameters
+    ----------
+    only_of : str
+        A reader who may bring his own labels and nothing else: rows of others, and adjudications, are left out.
 
     Raises
     ------
@@ -76,6 +81,8 @@ def read_events(store: LabelStore, path: Path) -> ImportReport:
     with store.database.writing() as connection:
         for number, row in rows:
             try:
+                if only_of and (row.get("reader", "").strip() != only_of or row.get("action") == "adjudicate"):
+                    raise LabelRefused("It is not yours to add", expected=f"your own labels, as {only_of}")
                 report.count(_append_row(connection, row))
             except LabelRefused as error:
                 report.problems.append(f"row {number}: {error}")

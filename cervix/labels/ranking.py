@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from cervix.labels.cases import Kind
+from cervix.labels.cases import MODEL_OF, Kind
 from cervix.labels.queue import offered, queue
 from cervix.labels.store import LabelStore
 from cervix.labels.truth import READ
 
-MODEL_OF: dict[Kind, str] = {"tile": "slide", "patient": "history"}
 OTHERWISE = "entropy"
 
 

@@ -60,15 +60,18 @@ def append(connection: Connection, event: LabelEvent, now: datetime) -> tuple[in
     return number, new
 
 
-def undo_last(connection: Connection, reader: str, key: str, now: datetime) -> Undone | None:
-    """Undo the last thing of a reader that stands; None where there is none. The same key undoes once."""
+def undo_of(connection: Connection, reader: str, key: str, now: datetime, event_id: int | None = None) -> Undone | None:
+    """Undo the last thing of a reader that stands, or that event of his; None where there is none. The same key undoes once."""
     reader, key = checked_reader(reader), checked_key(key)
     before = connection.execute(select(events.c.undoes, events.c.reader).where(events.c.key == key)).one_or_none()
     if before is not None:
-        if before.undoes is None or before.reader != reader:
+        if before.undoes is None or before.reader != reader or event_id not in (None, before.undoes):
             raise LabelRefused(ANOTHER_ANSWER, action="Make a new key for each click.")
         return _undone(connection, before.undoes)
-    last = connection.scalar(select(standing.c.id).where(standing.c.reader == reader).order_by(standing.c.id.desc()).limit(1))
+    own = select(standing.c.id).where(standing.c.reader == reader)
+    if event_id is not None:
+        own = own.where(standing.c.id == event_id)
+    last = connection.scalar(own.order_by(standing.c.id.desc()).limit(1))
     if last is None:
         return None
     undo(connection, last, reader, key, now)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from cervix.errors import LabelRefused
 from cervix.labels import leases, truth
@@ -19,8 +19,8 @@ from cervix.labels.cases import Case, Kind, Score
 from cervix.labels.engines import Database
 from cervix.labels.events import LabelEvent, checked_reader, new_key
 from cervix.labels.leases import LEASE_FOR, LEASE_LOCK, Lease
-from cervix.labels.recording import Undone, append, append_row, class_labels, insert_new, undo_last
-from cervix.labels.tables import KINDS, audit, cases, classes, scores
+from cervix.labels.recording import Undone, append, append_row, class_labels, insert_new, undo_of
+from cervix.labels.tables import KINDS, audit, cases, classes, events, scores
 from cervix.labels.upgrading import upgrade
 
 PATIENCE_S = 10.0
@@ -176,14 +176,14 @@ class LabelStore:
             now = leases.store_clock(connection)
             return [append(connection, event, now)[0] for event in new]
 
-    def undo(self, reader: str, *, key: str | None = None) -> Undone | None:
-        """Undo the last thing that this reader did and that stands; None where there is none.
+    def undo(self, reader: str, *, key: str | None = None, event_id: int | None = None) -> Undone | None:
+        """Undo the last thing that this reader did and that stands, or one event of his; None where there is none.
 
         The event stays, and another that undoes it is added. To put the case before him again, ``release`` what he holds and
         ask for a lease with that case first. The same key undoes once.
         """
         with self.database.writing() as connection:
-            return undo_last(connection, reader, key or new_key(), leases.store_clock(connection))
+            return undo_of(connection, reader, key or new_key(), leases.store_clock(connection), event_id)
 
     # What they said
 
@@ -191,9 +191,9 @@ class LabelStore:
         """All cases, without content."""
         return self._read(truth.read_cases, kind)
 
-    def scores(self, bundle_sha256: str, kind: Kind | None = None) -> pd.DataFrame:
-        """The newest score of each case by this bundle: what a strategy ranks."""
-        return self._read(truth.read_scores, bundle_sha256, kind)
+    def scores(self, bundle_sha256: str, kind: Kind | None = None, *, case_id: str | None = None) -> pd.DataFrame:
+        """The newest score of each case by this bundle, or of one case: what a strategy ranks."""
+        return self._read(truth.read_scores, bundle_sha256, kind, case_id)
 
     def reads(self, kind: Kind | None = None) -> pd.DataFrame:
         """The last standing action of each reader on each case."""
@@ -206,6 +206,15 @@ class LabelStore:
     def history(self, reader: str) -> pd.DataFrame:
         """All that a reader ever did, the latest first."""
         return self._read(truth.read_history, checked_reader(reader))
+
+    def case_history(self, case_id: str) -> pd.DataFrame:
+        """All that anybody ever did with a case, in order."""
+        return self._read(truth.read_case_history, case_id)
+
+    def last_event_id(self) -> int:
+        """The number of the newest event, 0 where there is none: what was computed of labels holds until it changes."""
+        with self.database.reading() as connection:
+            return int(connection.scalar(select(func.max(events.c.id))) or 0)
 
     def events(self) -> pd.DataFrame:
         """Every event in order: the log itself."""

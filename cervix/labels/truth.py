@@ -13,6 +13,7 @@ PLACE = (cases.c.kind, cases.c.source, cases.c.group_id, cases.c.x_l0_px, cases.
 READ = ("label", "unsure", "unusable")
 PACE_OVER = 100
 POSITIONS = ("x_l0_px", "y_l0_px", "size_l0_px")
+_EVERYTHING = select(*events.c, events.c.id.in_(select(standing.c.id)).label("stands"))
 
 
 def read_reads(connection: Connection, kind: str | None) -> pd.DataFrame:
@@ -32,10 +33,12 @@ def read_truths(connection: Connection, kind: str | None) -> pd.DataFrame:
 
 def read_history(connection: Connection, reader: str) -> pd.DataFrame:
     """All that a reader ever did, the latest first; ``stands`` is False for what was undone, and for undoing."""
-    kept = select(standing.c.id)
-    query = select(*events.c, events.c.id.in_(kept).label("stands")).where(events.c.reader == reader)
-    table = _table(connection, query.order_by(events.c.id.desc())).rename(columns={"id": "event_id"})
-    return _whole_numbers(table.astype({"stands": bool}), ("undoes",))
+    return _history(connection, _EVERYTHING.where(events.c.reader == reader).order_by(events.c.id.desc()))
+
+
+def read_case_history(connection: Connection, case_id: str) -> pd.DataFrame:
+    """All that anybody ever did with a case, in order, as ``read_history`` has it."""
+    return _history(connection, _EVERYTHING.where(events.c.case_id == case_id).order_by(events.c.id))
 
 
 def read_events(connection: Connection) -> pd.DataFrame:
@@ -115,12 +118,14 @@ def read_labelled(connection: Connection, kind: str) -> pd.DataFrame:
     return _whole_numbers(table, (*POSITIONS, "last_event_id"))
 
 
-def read_scores(connection: Connection, bundle_sha256: str, kind: str | None) -> pd.DataFrame:
-    """One row a case and model: the newest score by this bundle, with the case's place and group.
+def read_scores(connection: Connection, bundle_sha256: str, kind: str | None, case_id: str | None) -> pd.DataFrame:
+    """One row a case (or this case) and model: the newest score by this bundle, with the case's place and group.
 
     ``probabilities`` holds a dict by class, ``embedding`` a float32 array or None.
     """
     of_bundle = scores.c.bundle_sha256 == bundle_sha256
+    if case_id is not None:
+        of_bundle &= scores.c.case_id == case_id
     newest = select(func.max(scores.c.id)).where(of_bundle).group_by(scores.c.case_id, scores.c.model_id)
     columns = [part for part in scores.c if part.name != "id"]
     query = select(*columns, *PLACE).join(cases, cases.c.id == scores.c.case_id).where(scores.c.id.in_(newest))
@@ -132,6 +137,11 @@ def read_scores(connection: Connection, bundle_sha256: str, kind: str | None) ->
 def read_audit(connection: Connection) -> pd.DataFrame:
     """Every entry of the audit trail, the latest first."""
     return _table(connection, select(audit).order_by(audit.c.id.desc()))
+
+
+def _history(connection: Connection, query: Select[Any]) -> pd.DataFrame:
+    table = _table(connection, query).rename(columns={"id": "event_id"})
+    return _whole_numbers(table.astype({"stands": bool}), ("undoes",))
 
 
 def _vector(content: bytes | None) -> np.ndarray[Any, np.dtype[np.float32]] | None:

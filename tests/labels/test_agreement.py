@@ -7,7 +7,16 @@ import pytest
 
 from cervix.errors import EvaluationError
 from cervix.labels import LabelStore
-from cervix.labels.agreement import all_readers, cohen_kappa, disputed, fleiss_kappa_of, pairs, readers
+from cervix.labels.agreement import (
+    all_readers,
+    blinded_names,
+    cohen_kappa,
+    disputed,
+    fleiss_kappa_of,
+    pairs,
+    readers,
+    said_counts,
+)
 from tests.labels.making import TILES, adjudicate, label
 
 FLEISS_1971 = np.array(
@@ -120,3 +129,30 @@ def test_disputed_cases_are_listed_with_what_each_reader_said(read: LabelStore) 
     assert table.loc[0, ["A", "B", "C"]].tolist() == ["scc", "scc", "benign"]
     adjudicate(read, TILES[3], "scc")
     assert disputed(read.reads(), read.truths())["case_id"].tolist() == [TILES[5]]
+
+
+def test_a_dispute_is_summed_up_and_told_without_names(read: LabelStore) -> None:
+    counts = said_counts(disputed(read.reads(), read.truths()))
+    assert list(counts) == [TILES[3], TILES[5]]
+    assert counts[TILES[3]] == {"scc": 2, "benign": 1}
+    names = [blinded_names(case, ["A", "B", "C"]) for case in TILES]
+    assert all(set(of.values()) == {"Reader 1", "Reader 2", "Reader 3"} for of in names)
+    assert len({of["A"] for of in names}) > 1, "the number of a reader says nothing over several cases"
+    assert names == [blinded_names(case, ["C", "B", "A"]) for case in TILES]
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (np.diag([5, 0]), "kappa does not exist"),
+        (np.array([[0, 1], [0, 1]]), "Of 2 cases only"),
+        (np.array([[14, 1], [0, 14]]), "Of 29 cases only"),
+        (np.diag([15, 15]), "no proof of more"),
+        (np.array([[12, 4], [4, 12]]), "too wide to call agreement good or poor"),
+        (np.array([[140, 10], [10, 140]]), ""),
+    ],
+)
+def test_a_kappa_that_says_little_says_so(counts: np.ndarray, said: str) -> None:
+    caution = cohen_kappa(counts).caution
+    assert said in caution
+    assert bool(caution) == bool(said)

@@ -45,6 +45,17 @@ def test_events_go_out_and_come_back_whole_and_once(told: LabelStore, suffix: st
     assert read_events(told, path).known == 7
 
 
+def test_a_reader_who_may_bring_only_his_own_brings_no_others_and_no_adjudication(told: LabelStore, tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    write_events(told, path)
+    with filled(open_store(f"sqlite:///{tmp_path / 'other.sqlite'}")) as other:
+        report = read_events(other, path, only_of="A")
+        assert (report.added, report.known) == (5, 0)
+        assert [problem.split(":")[0] for problem in report.problems] == ["row 7", "row 8"]
+        assert "expected your own labels, as A" in report.problems[0]
+        assert read_events(other, path, only_of="Prof Old").added == 0, "an adjudication needs more rights"
+
+
 def test_every_row_of_an_export_says_that_it_is_for_research(told: LabelStore, tmp_path: Path) -> None:
     write_events(told, tmp_path / "labels.parquet")
     assert set(pd.read_parquet(tmp_path / "labels.parquet")["notice"]) == {RESEARCH_NOTICE}

@@ -120,6 +120,35 @@ def test_an_undo_sent_again_undoes_nothing_more(store: LabelStore) -> None:
     assert truth_of(store, TILES[0]) == ("scc", "agreed", 1)
 
 
+def test_one_event_of_a_reader_is_undone_whatever_came_after_it(store: LabelStore) -> None:
+    settled = adjudicate(store, TILES[0], "scc")
+    label(store, TILES[1], "Prof Old", "benign")
+    others = label(store, TILES[2], "A", "benign")
+    key = new_key()
+    undone = store.undo("Prof Old", key=key, event_id=settled)
+    assert (undone.case_id, undone.action) == (TILES[0], "adjudicate")
+    assert store.undo("Prof Old", key=key, event_id=settled) == undone, "the same click undoes once"
+    assert store.undo("Prof Old", event_id=settled) is None
+    assert store.undo("Prof Old", event_id=others) is None, "another reader's stays"
+    assert store.truths()["case_id"].tolist() == [TILES[1], TILES[2]]
+    with pytest.raises(LabelRefused, match="another answer"):
+        store.undo("Prof Old", key=key, event_id=settled + 1)
+
+
+def test_all_that_was_done_with_a_case_is_told_in_order(store: LabelStore) -> None:
+    assert store.last_event_id() == 0
+    label(store, TILES[0], "A", "scc", comment="keratin")
+    label(store, TILES[1], "B", "ac")
+    store.undo("A")
+    adjudicate(store, TILES[0], None)
+    told = store.case_history(TILES[0])
+    assert told["action"].tolist() == ["label", "undo", "adjudicate"]
+    assert told["stands"].tolist() == [False, False, True]
+    assert told["comment"].iloc[0] == "keratin"
+    assert store.last_event_id() == told["event_id"].iloc[-1] == 4
+    assert store.case_history(TILES[5]).empty
+
+
 def test_an_adjudication_can_be_undone(store: LabelStore) -> None:
     label(store, TILES[0], "A", "scc")
     adjudicate(store, TILES[0], "ac")
@@ -253,6 +282,8 @@ def test_the_newest_score_of_a_bundle_counts(store: LabelStore) -> None:
     assert scores.loc[TILES[1], "embedding"] is None
     assert math.isnan(scores.loc[TILES[1], "disagreement"])
     assert store.scores(BUNDLE, "patient").empty
+    assert store.scores(BUNDLE, case_id=TILES[0])["probabilities"].tolist() == [{"scc": 0.75, "ac": 0.25}]
+    assert store.scores(BUNDLE, case_id=TILES[2]).empty
 
 
 @pytest.mark.parametrize(
