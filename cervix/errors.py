@@ -69,5 +69,9 @@ class LabelRefused(CervixError, ValueError):
     """Raised when a label, case or score is not one that the label store can keep."""
 
 
+class RetrainingRefused(CervixError, RuntimeError):
+    """Raised when a retraining cannot be started: one is under way, or the trainer or the disk does not let it."""
+
+
 class Cancelled(CervixError):
     """Raised when the person who started a job stopped it."""
