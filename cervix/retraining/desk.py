@@ -136,6 +136,10 @@ class RetrainingDesk:
             logger.warning("who stopped a retraining could not be written: %s", error.strerror)
         self._board.submit(f"stop {run.id}", partial(self._end_group, run))
 
+    def is_stopping(self, run: Run) -> bool:
+        """Whether somebody has told a run to stop."""
+        return (self.runs_dir / run.id / STOP_NAME).is_file()
+
     def _start(self, order: RetrainingOrder, python: Path, labels_url: str) -> Run:
         run = new_run(order, self.bundles_dir)
         folder = self.runs_dir / run.id
@@ -219,12 +223,12 @@ class RetrainingDesk:
         now = datetime.now(UTC)
         if code is None and log.is_file():
             now = max(run.started, datetime.fromtimestamp(log.stat().st_mtime, UTC))
-        stop = self.runs_dir / run.id / STOP_NAME
         if candidate:
             # A complete candidate is one, also where the trainer fell over on its way out or the stop came too late.
             state, message = "done", ""
-        elif stop.is_file():
-            state, message = "stopped", f"Stopped by {stop.read_text(encoding='utf-8')}. What was unfinished is removed."
+        elif self.is_stopping(run):
+            who = (self.runs_dir / run.id / STOP_NAME).read_text(encoding="utf-8")
+            state, message = "stopped", f"Stopped by {who}. What was unfinished is removed."
         elif error and code in (1, None):
             state, message = "refused", error
         elif code is None:

@@ -1,6 +1,6 @@
 """Whether the labels that there are suffice to retrain a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,7 +22,7 @@ class LabelCounts:
     Attributes
     ----------
     by_class : DataFrame
-        One row a class, in the order of the store: ``label, cases, groups`` (slides or women they come from) and
+        One row a class, in the order of the store: ``label, title, cases, groups`` (slides or women they come from) and
         ``new``, those whose label was settled after a moment.
     open_cases : int
         Cases that somebody answered and that have no label that counts: disputed, unsure, unusable.
@@ -45,22 +45,22 @@ class LabelCounts:
         there = self.by_class[self.by_class["cases"] > 0]
         if len(there) == 1:
             only = there.iloc[0]
-            return f"All {only['cases']:,} labelled {what} are “{only['label']}”: one class teaches no difference."
+            return f"All {only['cases']:,} labelled {what} are “{only['title']}”: one class teaches no difference."
         if int((there["cases"] >= FEWEST_A_CLASS).sum()) < 2:
-            found = ", ".join(f"{row.cases:,} {row.label}" for row in there.itertuples())
+            found = ", ".join(f"{row.cases:,} “{row.title}”" for row in there.itertuples())
             return f"Too few labelled {what}: at least two classes need {FEWEST_A_CLASS} each, and there are {found}."
         return ""
 
 
-def count_labels(truths: pd.DataFrame, kind: Kind, classes: Sequence[str], since: datetime) -> LabelCounts:
+def count_labels(truths: pd.DataFrame, kind: Kind, classes: Mapping[str, str], since: datetime) -> LabelCounts:
     """Count what counts.
 
     Parameters
     ----------
     truths : DataFrame
         ``LabelStore.truths(kind)``.
-    classes
-        ``LabelStore.classes(kind)``: also those without a label yet.
+    classes : label -> title
+        Those of ``LabelStore.classes(kind)``: also those without a label yet.
     since : datetime, with time zone
         When the active bundle was made.
     """
@@ -70,6 +70,7 @@ def count_labels(truths: pd.DataFrame, kind: Kind, classes: Sequence[str], since
     by_class = pd.DataFrame(
         {
             "label": labels,
+            "title": [classes.get(label, label) for label in labels],
             "cases": [int((decided["label"] == label).sum()) for label in labels],
             "groups": [decided.loc[decided["label"] == label, "group_id"].nunique() for label in labels],
             "new": [int((new["label"] == label).sum()) for label in labels],

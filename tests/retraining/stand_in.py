@@ -1,9 +1,12 @@
 """A small program in place of the Python of the training environment: what is tested is how a process is handled."""
 
+import os
+import signal
 import sys
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cervix.retraining import RetrainingDesk, RetrainingOrder, Run
@@ -84,3 +87,11 @@ def ended(desk: RetrainingDesk, run: Run) -> Run:
     last = desk.run(run.id)
     assert last is not None
     return last
+
+
+def end_what_is_left(desk: RetrainingDesk) -> None:
+    """Kill what a test left running."""
+    if left := desk.running():
+        with suppress(ProcessLookupError):
+            os.killpg(left.group, signal.SIGKILL)
+        ended(desk, left)

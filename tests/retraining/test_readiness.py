@@ -11,6 +11,8 @@ from cervix.retraining import LabelCounts, count_labels
 from cervix.retraining.readiness import FEWEST_A_CLASS
 from tests.labels.making import TILES, adjudicate, filled, label
 
+TITLES = {"benign": "Benign", "scc": "Squamous", "ac": "Adeno"}
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[LabelStore]:
@@ -19,7 +21,7 @@ def store(tmp_path: Path) -> Iterator[LabelStore]:
 
 
 def counted(store: LabelStore, since: datetime | None = None) -> LabelCounts:
-    return count_labels(store.truths("tile"), "tile", store.classes("tile"), since or datetime.now(UTC))
+    return count_labels(store.truths("tile"), "tile", TITLES, since or datetime.now(UTC))
 
 
 def say(store: LabelStore, said: list[str]) -> None:
@@ -32,10 +34,10 @@ def say(store: LabelStore, said: list[str]) -> None:
     [
         ([], "No tiles have a label that counts yet."),
         (["unsure", "unusable", "skip"], "No tiles have a label that counts yet."),
-        (["scc", "scc", "scc"], "All 3 labelled tiles are “scc”: one class teaches no difference."),
+        (["scc", "scc", "scc"], "All 3 labelled tiles are “Squamous”: one class teaches no difference."),
         (
             ["scc", "ac", "benign"],
-            "Too few labelled tiles: at least two classes need 5 each, and there are 1 benign, 1 scc, 1 ac.",
+            "Too few labelled tiles: at least two classes need 5 each, and there are 1 “Benign”, 1 “Squamous”, 1 “Adeno”.",
         ),
         (["scc"] * FEWEST_A_CLASS + ["ac"] * FEWEST_A_CLASS + ["benign"], ""),
     ],
