@@ -23,10 +23,10 @@ except CervixError as error:
     st.stop()
 show_labels(counts, bundle)
 
-st.subheader("Next run")
 runs = desk().runs()
 running = next((run for run in runs if run.state == "running"), None)
 ended = [run for run in runs if run.state != "running"]
+st.subheader("Next run" if running is None else "Running now")
 if running is not None:
     show_running(running.id)
 else:

@@ -55,13 +55,31 @@ class Run(BaseModel):
     candidate: str = ""
     """Name, version and short hash of the candidate; empty unless ``done``."""
 
-    def elapsed_s(self, now: datetime | None = None) -> float:
+    @property
+    def elapsed_s(self) -> float:
         """Seconds from start to end, or until now."""
-        return max(0.0, ((self.ended or now or datetime.now(UTC)) - self.started).total_seconds())
+        return max(0.0, ((self.ended or datetime.now(UTC)) - self.started).total_seconds())
 
-    def left_s(self, share: float, now: datetime | None = None) -> float | None:
-        """Seconds that are left if the rest goes as the first ``share`` (0 to 1) did; None where that says nothing yet."""
-        return self.elapsed_s(now) * (1 - share) / share if share >= LEAST_TOLD else None
+    def left_s(self, share: float, told_at: float) -> float | None:
+        """Seconds that are left if the rest goes as the first part did.
+
+        Parameters
+        ----------
+        share : float
+            0 to 1, how far the run said it was.
+        told_at : float
+            When it said so, in seconds since 1970.
+
+        Returns
+        -------
+        float or None
+            None where that says nothing: too little is done, or it takes longer than the first part made one expect.
+        """
+        if share < LEAST_TOLD:
+            return None
+        ends_at = self.started.timestamp() + (told_at - self.started.timestamp()) / share
+        left = ends_at - datetime.now(UTC).timestamp()
+        return left if left > 0 else None
 
 
 def new_run(order: RetrainingOrder, bundles_dir: Path) -> Run:

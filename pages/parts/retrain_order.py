@@ -38,6 +38,7 @@ def _environment(named: Path | None) -> TrainingEnvironment:
     return find_training_environment(named)
 
 
+@st.fragment
 def show_order(bundle: Bundle, counts: dict[str, LabelCounts]) -> None:
     """What can be retrained and by which recipe; started from here where the trainer is, else the command to start it by."""
     order = _choose(bundle, counts)
@@ -68,10 +69,11 @@ def _choose(bundle: Bundle, counts: dict[str, LabelCounts]) -> RetrainingOrder |
         if name not in ready:
             st.caption(f"**{titles[name]}** cannot be retrained. {counts[name].why_not}")
     if not ready:
-        st.info(
-            "Nothing can be retrained yet. Labels are made at the label desk." if counts
-            else "This bundle has no model that labels could retrain.", icon=":material/new_label:",
-        )  # fmt: skip
+        if not counts:
+            st.info("The active bundle has no model that labels could retrain.", icon=":material/block:")
+            return None
+        st.info("Nothing can be retrained yet.", icon=":material/new_label:")
+        st.page_link("label_desk.py", label="Open the label desk", icon=":material/new_label:")
         return None
     barred = not person().may_decide
     if barred:
@@ -132,5 +134,5 @@ def _show_command(order: RetrainingOrder, python: str) -> None:
     name = str(st.session_state.setdefault("retrain_by_hand", f"candidate-{datetime.now(UTC):%Y%m%d-%H%M%S}-by-hand"))
     command = shown_command(order, settings.bundles_dir / name, settings.label_store_url, python)
     st.code(command, "bash", wrap_lines=True)
-    if settings.labels_url:
+    if LABELS_VARIABLE in command:
         st.caption(f"The address of the labels is in {LABELS_VARIABLE}; it is not shown, since it may hold a password.")

@@ -15,8 +15,8 @@ from pages.parts.people import person
 
 POLL_EVERY_S = 1.0
 LOG_LINES = 12
-LOG_HEIGHT_PX = 300
 RUNS_SHOWN = 20
+COLUMNS = {"title": "Label", "cases": "Cases", "new": "New", "groups": "Slides or women", "model": "Model"}
 STATES = {
     "done": ("Candidate made", "check_circle"),
     "refused": ("Refused", "gpp_bad"),
@@ -56,30 +56,15 @@ def show_labels(counts: dict[str, LabelCounts], bundle: Bundle) -> None:
     tables = [count.by_class.assign(model=bundle.manifest.model(name).title) for name, count in counts.items()]
     table = pd.concat(tables) if tables else pd.DataFrame()
     if table.empty:
-        st.info("No labels yet: nobody has put a case before readers.", icon=":material/new_label:")
-        st.page_link("label_desk.py", label="Open the label desk", icon=":material/new_label:")
+        st.caption("No case has been put before readers yet.")
         return
-    st.dataframe(
-        table[["model", "title", "cases", "groups", "new"]].rename(
-            columns={
-                "model": "Model",
-                "title": "Label",
-                "cases": "Cases",
-                "groups": "Slides or women",
-                "new": "Since the active bundle",
-            }
-        ),
-        hide_index=True,
-        height="content",
-        key="retrain_labels",
-    )
+    st.dataframe(table[list(COLUMNS)].rename(columns=COLUMNS), hide_index=True, height="content", key="retrain_labels")
     open_cases = sum(count.open_cases for count in counts.values())
-    waiting = f" {open_cases:,} more are disputed, unsure or unusable and do not count." if open_cases else ""
-    st.caption(f"Cases whose label counts: all readers agree, or somebody adjudicated.{waiting} {_since(bundle)}")
-
-
-def _since(bundle: Bundle) -> str:
-    return f"The active bundle {bundle.manifest.version} was made on {bundle.manifest.created:%Y-%m-%d}."
+    left_out = f" Disputed, unsure or unusable, and so left out: {open_cases:,}." if open_cases else ""
+    st.caption(
+        f"Cases whose label counts: all readers agree, or somebody adjudicated.{left_out} New ones were settled after the "
+        f"active bundle {bundle.manifest.version} was made, on {bundle.manifest.created:%Y-%m-%d}."
+    )
 
 
 @st.fragment(run_every=POLL_EVERY_S)
@@ -104,10 +89,10 @@ def show_running(run_id: str) -> None:
 
 
 def _progress_line(run: Run, progress: RetrainingProgress | None) -> str:
-    passed = f"{duration(run.elapsed_s())} so far"
+    passed = f"{duration(run.elapsed_s)} so far"
     if progress is None:
         return f"Starting · {passed}"
-    left = run.left_s(progress.share)
+    left = run.left_s(progress.share, desk().log_path(run).stat().st_mtime)
     rest = f" · about {duration(left)} left" if left is not None else ""
     doing = f" · {progress.doing}" if progress.doing else ""
     return f"{progress.share:.0%}{doing} · {passed}{rest}"
@@ -116,7 +101,7 @@ def _progress_line(run: Run, progress: RetrainingProgress | None) -> str:
 def _order_line(run: Run) -> str:
     order = run.order
     return (
-        f"{_models(run)} by recipe {order.recipe}, seed {order.seed}, from {order.bundle_label}; "
+        f"Retrains {_models(run)}, recipe {order.recipe}, seed {order.seed}, from {order.bundle_label}; "
         f"started by {order.by} on {run.started:%Y-%m-%d %H:%M} UTC."
     )
 
@@ -143,7 +128,7 @@ def show_earlier_runs(runs: list[Run]) -> None:
     st.subheader("Earlier runs")
     for run in runs[:RUNS_SHOWN]:
         title, icon = STATES[run.state]
-        head = f"{run.started:%Y-%m-%d %H:%M} UTC · {title} · {_models(run)} · {duration(run.elapsed_s())}"
+        head = f"{run.started:%Y-%m-%d %H:%M} UTC · {title} · {_models(run)} · {duration(run.elapsed_s)}"
         with st.expander(head, icon=f":material/{icon}:"):
             _show_run(run)
     if len(runs) > RUNS_SHOWN:
@@ -162,7 +147,7 @@ def _show_run(run: Run) -> None:
     if not lines:
         st.caption("Its log is empty.")
         return
-    st.code("\n".join(lines[-LOG_LINES:]), None, wrap_lines=True, height=LOG_HEIGHT_PX)
+    st.code("\n".join(lines[-LOG_LINES:]), None, wrap_lines=True)
     st.download_button(
         "Download the log",
         log.read_bytes,

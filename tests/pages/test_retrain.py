@@ -9,10 +9,11 @@ from streamlit.testing.v1 import AppTest
 from cervix.labels import open_store
 from cervix.people import Person
 from cervix.retraining import RetrainingDesk
+from cervix.retraining.runs import new_run, write_run
 from cervix.settings import get_settings
 from tests.labels.making import TILES, filled, label
 from tests.pages.test_pages import open_page, texts
-from tests.retraining.stand_in import QUICK, REFUSING, SLOW, end_what_is_left, eventually, stand_in
+from tests.retraining.stand_in import QUICK, REFUSING, SLOW, an_order, end_what_is_left, eventually, stand_in
 
 PAGE = "retrain.py"
 
@@ -67,7 +68,7 @@ def at_its_end(app: AppTest) -> AppTest:
 def test_without_labels_the_page_says_so_and_offers_no_run() -> None:
     app = open_page(PAGE)
     assert not app.exception
-    assert "No labels yet" in texts(app)
+    assert "No case has been put before readers yet." in texts(app)
     assert "No tiles have a label that counts yet." in texts(app)
     assert "No women have a label that counts yet." in texts(app)
     assert "Nothing can be retrained yet" in texts(app)
@@ -84,8 +85,8 @@ def test_labels_are_counted_by_class_and_what_cannot_be_retrained_is_explained(
     assert shown["Cases"].to_dict() == {
         "Benign": 5, "Squamous-cell carcinoma": 5, "Adenocarcinoma": 0, "Negative": 0, "Positive": 0
     }  # fmt: skip
-    assert shown["Since the active bundle"].to_dict() == shown["Cases"].to_dict()
-    assert "1 more are disputed, unsure or unusable" in texts(app)
+    assert shown["New"].to_dict() == shown["Cases"].to_dict()
+    assert "Disputed, unsure or unusable, and so left out: 1." in texts(app)
     assert "**Screening history: risk of CIN2+ and CIN3+** cannot be retrained. No women have" in texts(app)
     assert app.session_state["retrain_models"] == ["slide"]
 
@@ -159,6 +160,20 @@ def test_a_run_is_stopped_by_an_admin_and_nobody_else(monkeypatch: pytest.Monkey
     at_its_end(app)
     assert "**The last run: stopped.** Stopped by local reader." in texts(app)
     assert list(get_settings().bundles_dir.iterdir()) == []
+
+
+@pytest.mark.usefixtures("labelled")
+def test_a_run_that_ended_with_the_machine_is_interrupted_and_another_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trained_by(monkeypatch, stand_in(tmp_path, QUICK))
+    run = new_run(an_order(tmp_path), get_settings().bundles_dir)
+    write_run(get_settings().retraining_dir / run.id, run)
+    app = open_page(PAGE)
+    assert not app.exception
+    assert "**The last run: interrupted.** The trainer ended while no server watched it" in texts(app)
+    assert "Its log is empty." in texts(app)
+    assert not app.button(key="retrain_start").disabled
 
 
 @pytest.mark.usefixtures("labelled")
