@@ -30,7 +30,9 @@ st.subheader("Next run" if running is None else "Running now")
 if running is not None:
     show_running(running.id)
 else:
-    if ended:
-        show_outcome(ended[0])
+    # A place of its own, so that what follows does not move, and stand there twice for a moment, when a run ends.
+    with st.container(key="retrain_outcome"):
+        if ended:
+            show_outcome(ended[0])
     show_order(bundle, counts)
 show_earlier_runs(ended)
