@@ -73,5 +73,9 @@ class RetrainingRefused(CervixError, RuntimeError):
     """Raised when a retraining cannot be started: one is under way, or the trainer or the disk does not let it."""
 
 
+class SignInError(CervixError, ValueError):
+    """Raised when sign-in is not set up as it must be, does not work now, or names nobody. Nothing is shown then."""
+
+
 class Cancelled(CervixError):
     """Raised when the person who started a job stopped it."""

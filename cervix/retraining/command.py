@@ -27,12 +27,13 @@ class RetrainingOrder(BaseModel):
     bundle_sha256: str
     models: Annotated[list[str], Field(min_length=1)]
     recipe: Recipe
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0)] | None
+    """None: the recipe's."""
     by: str
     """Who asked, as the label store knows readers."""
 
 
-def order_of(bundle: Bundle, models: Sequence[str], recipe: Recipe, seed: int, by: str) -> RetrainingOrder:
+def order_of(bundle: Bundle, models: Sequence[str], recipe: Recipe, seed: int | None, by: str) -> RetrainingOrder:
     """The order to retrain these models of a bundle."""
     return RetrainingOrder(
         bundle_dir=bundle.root.resolve(), bundle_label=bundle.label, bundle_sha256=bundle.sha256,
@@ -59,8 +60,9 @@ def shown_command(order: RetrainingOrder, candidate_dir: Path, labels_url: str, 
 
 def _arguments(order: RetrainingOrder, candidate_dir: Path) -> list[str]:
     models = [part for model in order.models for part in ("--model", model)]
+    seed = [] if order.seed is None else ["--seed", str(order.seed)]
     # "=": a name may begin with a dash.
     return [
         "-m", "training", "retrain", "--from", str(order.bundle_dir), "--out", str(candidate_dir), *models,
-        "--recipe", order.recipe, "--seed", str(order.seed), f"--by={order.by}",
+        "--recipe", order.recipe, *seed, f"--by={order.by}",
     ]  # fmt: skip

@@ -6,13 +6,14 @@ from datetime import datetime
 
 import pandas as pd
 
+from cervix.bundle.manifest import Model, ModelId
 from cervix.labels.cases import Kind
 
-RETRAINABLE: dict[str, Kind] = {"slide": "tile", "history": "patient"}
+RETRAINABLE: dict[ModelId, Kind] = {"slide": "tile", "history": "patient"}
 """Model -> the kind of case whose labels retrain it."""
 KIND_TITLES: dict[Kind, str] = {"tile": "tiles", "patient": "women"}
-FEWEST_A_CLASS = 5
-"""Our choice: with fewer, a class cannot even be split into labels to fit and labels to stop by."""
+FEWEST, FEWEST_A_CLASS = 10, 3
+"""In all, and of each of two classes: what the trainer's recipes ask for."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class LabelCounts:
 
     @property
     def why_not(self) -> str:
-        """One sentence on why no model can be retrained with these; empty where one can."""
+        """One sentence on why nothing can be learned from these; empty where something can."""
         what = KIND_TITLES[self.kind]
         if self.cases == 0:
             return f"No {what} have a label that counts yet."
@@ -46,10 +47,20 @@ class LabelCounts:
         if len(there) == 1:
             only = there.iloc[0]
             return f"All {only['cases']:,} labelled {what} are “{only['title']}”: one class teaches no difference."
-        if int((there["cases"] >= FEWEST_A_CLASS).sum()) < 2:
+        if self.cases < FEWEST or int((there["cases"] >= FEWEST_A_CLASS).sum()) < 2:
             found = ", ".join(f"{row.cases:,} “{row.title}”" for row in there.itertuples())
-            return f"Too few labelled {what}: at least two classes need {FEWEST_A_CLASS} each, and there are {found}."
+            return (
+                f"Too few labelled {what}: a run takes {FEWEST} with {FEWEST_A_CLASS} of each of two classes, "
+                f"and there are {found}."
+            )
         return ""
+
+
+def obstacle(model: Model, counts: LabelCounts) -> str:
+    """Why a model of a bundle cannot be retrained with these labels; empty where it can, as far as can be told beforehand."""
+    if model.rehearsal is None:
+        return "Its bundle carries no rehearsal, which retraining needs of the data that it was made from."
+    return counts.why_not
 
 
 def count_labels(truths: pd.DataFrame, kind: Kind, classes: Mapping[str, str], since: datetime) -> LabelCounts:

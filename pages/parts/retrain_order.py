@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from cervix.bundle import Bundle
+from cervix.bundle.manifest import ModelId
 from cervix.errors import RetrainingRefused
 from cervix.retraining import (
     RECIPES,
@@ -13,6 +14,7 @@ from cervix.retraining import (
     RetrainingOrder,
     TrainingEnvironment,
     find_training_environment,
+    obstacle,
     order_of,
     shown_command,
 )
@@ -26,7 +28,7 @@ HIGHEST_SEED = 2**31 - 1
 RECIPE_TITLES = {"retrain": "Full", "retrain-small": "Quick try"}
 RECIPE_WORDS = {
     "retrain": "What a candidate for promotion is made by.",
-    "retrain-small": "Shortened, to see that everything works. Expect worse figures.",
+    "retrain-small": "Fewer rehearsed cases, epochs and folds, to try the way. Not meant to be promoted.",
 }
 INSTALL = """python3.11 -m venv .venv-training
 .venv-training/bin/pip install -r requirements-training.txt
@@ -39,7 +41,7 @@ def _environment(named: Path | None) -> TrainingEnvironment:
 
 
 @st.fragment
-def show_order(bundle: Bundle, counts: dict[str, LabelCounts]) -> None:
+def show_order(bundle: Bundle, counts: dict[ModelId, LabelCounts]) -> None:
     """What can be retrained and by which recipe; started from here where the trainer is, else the command to start it by."""
     order = _choose(bundle, counts)
     if order is None:
@@ -62,12 +64,13 @@ def show_order(bundle: Bundle, counts: dict[str, LabelCounts]) -> None:
     st.code(INSTALL, "bash", wrap_lines=True)
 
 
-def _choose(bundle: Bundle, counts: dict[str, LabelCounts]) -> RetrainingOrder | None:
-    titles = {name: bundle.manifest.model(name).title for name in counts}
-    ready = [name for name, count in counts.items() if not count.why_not]
-    for name in counts:
-        if name not in ready:
-            st.caption(f"**{titles[name]}** cannot be retrained. {counts[name].why_not}")
+def _choose(bundle: Bundle, counts: dict[ModelId, LabelCounts]) -> RetrainingOrder | None:
+    models_here = {name: bundle.manifest.model(name) for name in counts}
+    why_not = {name: obstacle(model, counts[name]) for name, model in models_here.items()}
+    ready = [name for name, why in why_not.items() if not why]
+    for name, why in why_not.items():
+        if why:
+            st.caption(f"**{models_here[name].title}** cannot be retrained. {why}")
     if not ready:
         if not counts:
             st.info("The active bundle has no model that labels could retrain.", icon=":material/block:")
@@ -83,7 +86,7 @@ def _choose(bundle: Bundle, counts: dict[str, LabelCounts]) -> RetrainingOrder |
         ready,
         selection_mode="multi",
         default=ready,
-        format_func=titles.__getitem__,
+        format_func=lambda name: models_here[name].title,
         disabled=barred,
         key="retrain_models",
     )
@@ -99,27 +102,23 @@ def _choose(bundle: Bundle, counts: dict[str, LabelCounts]) -> RetrainingOrder |
         "Seed",
         0,
         HIGHEST_SEED,
-        1,
+        None,
+        placeholder="The recipe's own",
         help="The same labels, recipe and seed draw the same numbers.",
         disabled=barred,
-        width=160,
+        width=220,
         key="retrain_seed",
     )
     if not models:
         st.caption("Choose at least one model.")
         return None
-    return order_of(bundle, models, recipe, int(seed), person().name)
+    return order_of(bundle, models, recipe, seed, person().name)
 
 
 def _show_start(order: RetrainingOrder, environment: TrainingEnvironment) -> None:
-    started = st.button(
-        "Start",
-        type="primary",
-        icon=":material/model_training:",
-        disabled=not person().may_decide,
-        key="retrain_start",
-    )
-    if not started:
+    may = person().may_decide
+    started = st.button("Start", type="primary", icon=":material/model_training:", disabled=not may, key="retrain_start")
+    if not (started and may):
         return
     try:
         desk().start(order, environment.python, get_settings().label_store_url)

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.bundle import Bundle
+from cervix.bundle.manifest import ModelId
 from cervix.labels import LabelStore
 from cervix.retraining import RETRAINABLE, LabelCounts, RetrainingDesk, Run, count_labels
 from cervix.retraining.log import RetrainingProgress, last_lines, progress_in, without_progress
@@ -36,7 +37,7 @@ def desk() -> RetrainingDesk:
     return _desk(get_settings().retraining_dir, get_settings().bundles_dir)
 
 
-def label_counts(store: LabelStore, bundle: Bundle) -> dict[str, LabelCounts]:
+def label_counts(store: LabelStore, bundle: Bundle) -> dict[ModelId, LabelCounts]:
     """By model that can be retrained and that the bundle has; ``LabelStoreUnavailable`` where the store cannot be read."""
     return {
         model.id: count_labels(
@@ -50,7 +51,7 @@ def label_counts(store: LabelStore, bundle: Bundle) -> dict[str, LabelCounts]:
     }
 
 
-def show_labels(counts: dict[str, LabelCounts], bundle: Bundle) -> None:
+def show_labels(counts: dict[ModelId, LabelCounts], bundle: Bundle) -> None:
     """How many labels count, by model and class."""
     st.subheader("Labels")
     tables = [count.by_class.assign(model=bundle.manifest.model(name).title) for name, count in counts.items()]
@@ -100,8 +101,9 @@ def _progress_line(run: Run, progress: RetrainingProgress | None) -> str:
 
 def _order_line(run: Run) -> str:
     order = run.order
+    seed = "the recipe's seed" if order.seed is None else f"seed {order.seed}"
     return (
-        f"Retrains {_models(run)}, recipe {order.recipe}, seed {order.seed}, from {order.bundle_label}; "
+        f"Retrains {_models(run)}, recipe {order.recipe}, {seed}, from {order.bundle_label}; "
         f"started by {order.by} on {run.started:%Y-%m-%d %H:%M} UTC."
     )
 

@@ -38,10 +38,11 @@ def test_every_part_arrives_as_it_was_ordered(bundle: Bundle, by: str) -> None:
 
 
 def test_the_address_of_a_database_is_shown_as_the_variable_that_holds_it(bundle: Bundle) -> None:
-    order = order_of(bundle, ["slide"], "retrain-small", 0, "Dr Reed")
+    order = order_of(bundle, ["slide"], "retrain-small", None, "Dr Reed")
     shown = shown_command(order, CANDIDATE, "postgresql://reader:s3cret@db/labels")
     assert '--labels "$CERVIX_LABELS_URL"' in shown
     assert "s3cret" not in shown
+    assert "--seed" not in shown
 
 
 def test_an_order_names_the_folder_that_the_bundle_is_in_and_not_a_link_to_it(bundle: Bundle, tmp_path: Path) -> None:

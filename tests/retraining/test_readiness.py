@@ -1,14 +1,17 @@
 """Labels are counted by class, and whether they suffice is one sentence."""
 
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from cervix.bundle import Bundle
 from cervix.labels import LabelStore, open_store
-from cervix.retraining import LabelCounts, count_labels
-from cervix.retraining.readiness import FEWEST_A_CLASS
+from cervix.retraining import RECIPES, LabelCounts, count_labels, obstacle
+from cervix.retraining.readiness import FEWEST, FEWEST_A_CLASS
+from cervix.settings import PROJECT_ROOT
 from tests.labels.making import TILES, adjudicate, filled, label
 
 TITLES = {"benign": "Benign", "scc": "Squamous", "ac": "Adeno"}
@@ -37,15 +40,35 @@ def say(store: LabelStore, said: list[str]) -> None:
         (["scc", "scc", "scc"], "All 3 labelled tiles are “Squamous”: one class teaches no difference."),
         (
             ["scc", "ac", "benign"],
-            "Too few labelled tiles: at least two classes need 5 each, and there are 1 “Benign”, 1 “Squamous”, 1 “Adeno”.",
+            "Too few labelled tiles: a run takes 10 with 3 of each of two classes, "
+            "and there are 1 “Benign”, 1 “Squamous”, 1 “Adeno”.",
         ),
-        (["scc"] * FEWEST_A_CLASS + ["ac"] * FEWEST_A_CLASS + ["benign"], ""),
+        (
+            ["scc"] * 10 + ["ac"] * 2,
+            "Too few labelled tiles: a run takes 10 with 3 of each of two classes, and there are 10 “Squamous”, 2 “Adeno”.",
+        ),
+        (["scc"] * 7 + ["ac"] * 3, ""),
     ],
-    ids=["none", "no label", "one class", "three", "enough"],
+    ids=["none", "no label", "one class", "three", "one of two classes", "enough"],
 )
 def test_why_a_model_cannot_be_retrained_is_said_in_a_sentence(store: LabelStore, said: list[str], why: str) -> None:
     say(store, said)
     assert counted(store).why_not == why
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_page_and_the_trainer_ask_for_the_same_number_of_labels(recipe: str) -> None:
+    text = (PROJECT_ROOT / f"training/recipes/{recipe}.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(text)["labels"] == {"at_least": FEWEST, "of_each_of_two_classes": FEWEST_A_CLASS}
+
+
+def test_a_model_whose_bundle_carries_no_rehearsal_cannot_be_retrained_however_many_labels_there_are(
+    store: LabelStore, bundle: Bundle
+) -> None:
+    say(store, ["scc"] * 7 + ["ac"] * 3)
+    model = bundle.manifest.model("slide")
+    assert obstacle(model, counted(store)) == ""
+    assert "carries no rehearsal" in obstacle(model.model_copy(update={"rehearsal": None}), counted(store))
 
 
 def test_classes_are_counted_in_the_order_of_the_store_with_their_slides(store: LabelStore) -> None:
