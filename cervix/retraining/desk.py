@@ -239,8 +239,8 @@ class RetrainingDesk:
         elif self._log_bytes(run) > self._largest_log_bytes:
             state, message = "failed", f"Its log grew beyond {self._largest_log_bytes >> 20} MB, so it was stopped."
         elif code < 0:
-            name = signal.Signals(-code).name
-            state, message = "failed", f"The trainer was killed ({name}). Memory may have run out."
+            hint = " Memory may have run out." if code == -signal.SIGKILL else ""
+            state, message = "failed", f"The trainer was killed ({signal.Signals(-code).name}).{hint}"
         elif code == 0:
             state, message = "failed", "The trainer ended without an error and without a candidate."
         else:
@@ -262,8 +262,9 @@ class RetrainingDesk:
 
 
 def _signal(run: Run, what: signal.Signals) -> None:
-    with suppress(ProcessLookupError):  # it has ended
-        os.killpg(run.group, what)
+    if run.group > 0:  # 0 would be our own
+        with suppress(ProcessLookupError):  # it has ended
+            os.killpg(run.group, what)
 
 
 def _remove(path: Path) -> None:

@@ -80,9 +80,9 @@ def show_running(run_id: str) -> None:
     stopping = desk().is_stopping(run)
     bar.progress(progress.share if progress else 0.0, "Stopping …" if stopping else _progress_line(run, progress))
     if person().may_decide and not stopping:
-        with stop.popover("Stop", icon=":material/stop:", width="stretch", key="retrain_stop_ask"):
+        with stop.popover("Stop run", icon=":material/stop:", width="stretch", key="retrain_stop_ask"):
             st.write("What this run has done so far is thrown away.")
-            if st.button("Stop the run", type="primary", key="retrain_stop"):
+            if st.button("Stop and discard", type="primary", key="retrain_stop"):
                 desk().stop(run, person().name)
                 st.rerun(scope="fragment")
     st.caption(f"{_order_line(run)} It goes on when this page is closed and when the app is restarted.")

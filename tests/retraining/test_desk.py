@@ -12,6 +12,7 @@ import pytest
 from cervix.errors import RetrainingRefused
 from cervix.retraining import RetrainingDesk, Run
 from cervix.retraining.log import last_lines, progress_in
+from cervix.retraining.runs import new_run, write_run
 from cervix.settings import PROJECT_ROOT
 from tests.retraining.stand_in import DEAF, QUICK, REFUSING, SLOW, an_order, ended, eventually, stand_in
 
@@ -196,6 +197,13 @@ def test_a_run_that_died_with_its_server_is_interrupted_and_its_log_is_kept(desk
     assert "reading 20 labels" in said(desk, last)
     assert list(desk.bundles_dir.iterdir()) == []
     assert ended(desk, started(desk, tmp_path, QUICK)).state == "done"
+
+
+def test_stopping_a_run_of_no_known_process_stops_nothing_of_ours(desk: RetrainingDesk, tmp_path: Path) -> None:
+    run = new_run(an_order(tmp_path), desk.bundles_dir)
+    write_run(desk.runs_dir / run.id, run)
+    desk.stop(run, "Dr Reed")
+    assert ended(desk, run).state == "stopped"
 
 
 def test_what_is_left_of_a_run_that_cannot_be_read_is_passed_over(desk: RetrainingDesk, tmp_path: Path) -> None:
