@@ -69,6 +69,10 @@ class LabelRefused(CervixError, ValueError):
     """Raised when a label, case or score is not one that the label store can keep."""
 
 
+class RetrainingRefused(CervixError, RuntimeError):
+    """Raised when a retraining cannot be started: one is under way, or the trainer or the disk does not let it."""
+
+
 class SignInError(CervixError, ValueError):
     """Raised when sign-in is not set up as it must be, does not work now, or names nobody. Nothing is shown then."""
 

@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     uploads_keep_hours: float = 24.0
     """Uploaded slides are deleted after this long unless they are marked to be kept."""
 
+    training_python: Path | None = None
+    """Python of the training environment, for retraining from the app; where none is named, the app's own is tried."""
+
     reader: str = "local reader"
     """Under which name labels are kept where nobody signs in and no other name is given."""
     admins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -78,6 +81,11 @@ class Settings(BaseSettings):
     def bundles_dir(self) -> Path:
         """Where candidate bundles lie, one folder each."""
         return self.home / "bundles"
+
+    @property
+    def retraining_dir(self) -> Path:
+        """Where retraining runs keep what was ordered and their logs."""
+        return self.home / "retraining"
 
     @property
     def samples_dir(self) -> Path:

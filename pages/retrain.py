@@ -1,5 +1,38 @@
-"""Retrain: from labels to a candidate bundle, and what labels have brought so far."""
+"""Retrain: what the labels amount to, a run that makes a candidate bundle of them, what became of earlier runs."""
 
 import streamlit as st
 
+from cervix.errors import CervixError
+from pages.parts.frame import bundle_or_stop
+from pages.parts.retrain_order import show_order
+from pages.parts.retrain_views import desk, label_counts, show_earlier_runs, show_labels, show_outcome, show_running
+from pages.parts.store import label_store_or_stop
+
 st.title("Retrain")
+bundle = bundle_or_stop()
+store = label_store_or_stop()
+st.markdown(
+    "Labels make the next bundle. A run trains a **candidate** on them, beside the active bundle, which stays as it is until "
+    "somebody compares the two and promotes the candidate. Only labels that count are used. A slide or woman with a case that "
+    "is nearly one of the frozen test cases is left out, so the candidate is judged on cases that neither bundle learned from."
+)
+try:
+    counts = label_counts(store, bundle)
+except CervixError as error:
+    st.error(str(error), icon=":material/database_off:")
+    st.stop()
+show_labels(counts, bundle)
+
+runs = desk().runs()
+running = next((run for run in runs if run.state == "running"), None)
+ended = [run for run in runs if run.state != "running"]
+st.subheader("Next run" if running is None else "Running now")
+if running is not None:
+    show_running(running.id)
+else:
+    # A place of its own, so that what follows does not move, and stand there twice for a moment, when a run ends.
+    with st.container(key="retrain_outcome"):
+        if ended:
+            show_outcome(ended[0])
+    show_order(bundle, counts)
+show_earlier_runs(ended)

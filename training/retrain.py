@@ -63,7 +63,8 @@ def retrain(
     log(f"from {parent.label}, recipe {recipe['name']}, seed {recipe['seed']}")
     usable = _usable(parent, store, models, recipe, log)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".retraining-", dir=out.parent) as place:
+    # Named for the candidate, so that what a killed run leaves can be told from what another is making.
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as place:
         parts, whole = Path(place) / "parts", Path(place) / "bundle"
         made = {}
         for number, (model_id, labels) in enumerate(usable.items()):

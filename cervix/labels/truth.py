@@ -26,8 +26,15 @@ def read_reads(connection: Connection, kind: str | None) -> pd.DataFrame:
 
 
 def read_truths(connection: Connection, kind: str | None) -> pd.DataFrame:
-    """One row a case that anybody has answered, with its place; see ``tables.truths`` for ``status``."""
-    query = select(*truths.c, *PLACE).join(cases, cases.c.id == truths.c.case_id)
+    """One row a case that anybody has answered, with its place; see ``tables.truths`` for ``status``.
+
+    ``decided_at`` is the moment of the last event that it rests on.
+    """
+    query = (
+        select(*truths.c, events.c.recorded_at.label("decided_at"), *PLACE)
+        .join(cases, cases.c.id == truths.c.case_id)
+        .join(events, events.c.id == truths.c.last_event_id)
+    )
     return _whole_numbers(_table(connection, _of_kind(query, kind).order_by(truths.c.case_id)), (*POSITIONS, "last_event_id"))
 
 

@@ -95,3 +95,10 @@ def kept(name: str, key: object, make: Callable[[], Made]) -> Made:
 def sentence_case(header: str) -> str:
     """A column header as it stands in a table on a page: ``n`` stays, other words begin large."""
     return header if len(header) == 1 else header[:1].upper() + header[1:]
+
+
+def duration(seconds: float) -> str:
+    """A stretch of time as people say it."""
+    if seconds < 90:
+        return f"{max(1.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -8,7 +8,7 @@ from cervix.slides.desk import SlideJob
 from cervix.slides.gate import GateReport
 from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlidePlan
-from pages.parts.frame import show_metrics
+from pages.parts.frame import duration, show_metrics
 from pages.parts.slide_desk import (
     desk,
     device_speed,
@@ -122,9 +122,5 @@ def _show_start(slide: Slide, bundle: Bundle, plan: SlidePlan, gate: GateReport)
     if start.button(label, type="primary", icon=":material/play_arrow:", key="slide_score", disabled=not knowingly):
         desk().start(slide, bundle, plan, owner())
         st.rerun()
-    estimate.caption(f"About {_duration(seconds)} on {bundle.session('slide').device_label}.")
+    estimate.caption(f"About {duration(seconds)} on {bundle.session('slide').device_label}.")
     return None
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(1.0, seconds):.0f} s"
