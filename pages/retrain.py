@@ -1,9 +1,10 @@
-"""Retrain: what the labels amount to, a run that makes a candidate bundle of them, what became of earlier runs."""
+"""Retrain: what the labels amount to, a run that makes a candidate bundle of them, what labels have brought so far."""
 
 import streamlit as st
 
 from cervix.errors import CervixError
 from pages.parts.frame import bundle_or_stop
+from pages.parts.learning_curves import show_learning_curves
 from pages.parts.retrain_order import show_order
 from pages.parts.retrain_views import desk, label_counts, show_earlier_runs, show_labels, show_outcome, show_running
 from pages.parts.store import label_store_or_stop
@@ -36,3 +37,4 @@ else:
             show_outcome(ended[0])
     show_order(bundle, counts)
 show_earlier_runs(ended)
+show_learning_curves(bundle, store)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cervix.bundle import Bundle, load_bundle
-from cervix.bundle.manifest import Model, ModelId
+from cervix.bundle.manifest import MANIFEST_NAME, Model, ModelId
 from cervix.errors import CervixError
+from cervix.files import sha256_of
 from cervix.labels import LabelStore
 from cervix.labels.cases import PATIENT_LABELS, Kind
 from training.build import About, assemble_bundle, git_commit
@@ -70,17 +71,17 @@ def retrain(
         for number, (model_id, labels) in enumerate(usable.items()):
 
             def within(share: float, what: str, number: int = number) -> None:
-                progress(0.05 + 0.8 * (number + share) / len(usable), what)
+                progress(0.05 + 0.6 * (number + share) / len(usable), what)
 
             made[model_id] = RETRAINED[model_id][1](parent, labels, store, recipe, parts, log, within)
-        progress(0.85, "assembling and proving the candidate")
+        progress(0.65, "assembling and proving the candidate")
         entries = []
         for model in parent.manifest.models:
             if model.id not in made:
                 copied(parent, model.files, parts)
             entries.append(Model.model_validate(made.get(model.id, model).model_dump()))
-        assemble_bundle(parts, whole, entries, _about(parent, made))
-        label = load_bundle(whole, device="cpu").label
+        manifest = assemble_bundle(parts, whole, entries, _about(parent, made))
+        label = Bundle(whole, manifest, sha256_of(whole / MANIFEST_NAME), {}, []).label
         lineages = {model_id: model.lineage.model_dump() for model_id, model in made.items() if model.lineage}
         store.audit_append(by, "retrain", label, {"folder": out.name, "recipe": recipe["name"], "lineage": lineages})
         whole.replace(out)

@@ -20,7 +20,10 @@ from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import phantom_region, write_pyramid
 from tests.bundle.altered import change_predictions, copy_of_risk_models
 
-PAGES = ["overview.py", "slides.py", "patients.py", "performance.py", "compare.py", "model_card.py"]
+PAGES = [
+    "overview.py", "slides.py", "patients.py", "performance.py", "model_card.py", "label_desk.py", "readers.py", "retrain.py",
+    "compare.py",
+]  # fmt: skip
 TIMEOUT_S = 60
 
 

@@ -65,6 +65,11 @@ def at_its_end(app: AppTest) -> AppTest:
     return app
 
 
+def run_buttons(app: AppTest) -> list[str]:
+    """The buttons that start or stop a run."""
+    return [str(button.key) for button in app.button if str(button.key).startswith("retrain_")]
+
+
 def test_without_labels_the_page_says_so_and_offers_no_run() -> None:
     app = open_page(PAGE)
     assert not app.exception
@@ -72,7 +77,7 @@ def test_without_labels_the_page_says_so_and_offers_no_run() -> None:
     assert "No tiles have a label that counts yet." in texts(app)
     assert "No women have a label that counts yet." in texts(app)
     assert "Nothing can be retrained yet" in texts(app)
-    assert not app.button
+    assert run_buttons(app) == []
 
 
 @pytest.mark.usefixtures("labelled")
@@ -118,7 +123,7 @@ def test_without_a_training_environment_the_command_is_shown_and_how_to_make_one
     assert f"python -m training retrain --labels {store} --from" in codes(app)
     assert "--model slide --recipe retrain-small --seed 7 '--by=local reader'" in codes(app)
     assert "pip install -r requirements-training.txt" in codes(app)
-    assert not app.button
+    assert run_buttons(app) == []
 
 
 @pytest.mark.usefixtures("labelled")
@@ -131,7 +136,7 @@ def test_a_run_is_followed_from_its_start_to_the_candidate(monkeypatch: pytest.M
     assert "started by local reader" in texts(app)
     assert "reading 20 labels" in codes(app)
     assert "25% · fitting the head" in app.get("progress")[0].proto.text
-    assert [button.key for button in app.button] == ["retrain_stop"]
+    assert run_buttons(app) == ["retrain_stop"]
     (tmp_path / "go-on").touch()
     at_its_end(app)
     assert "**Candidate cervix-demonstration 0.4.1 (0123456789)**" in texts(app)
