@@ -1,0 +1,184 @@
+"""Promotion and roll back on a page: which bundle is active, and the two steps that change it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from cervix.bundle import Bundle
+from cervix.bundle.active import SHIPPED, PromotionLine, promotion_line
+from cervix.bundle.promoting import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, promote, roll_back
+from cervix.errors import BundleError, CervixError
+from cervix.evaluation.bundle_comparison import BundleComparison
+from cervix.settings import get_settings
+from pages.parts.frame import use_active_bundle
+from pages.parts.people import person
+from pages.parts.store import label_store_or_stop
+
+ASKED = "promotion_asked"
+DONE = "promotion_done"
+ROLL_BACK = "roll back"
+FEW_CASES = (
+    "With few held-out cases hardly any candidate can be shown not to be worse: “keep” may say more about the test set than about "
+    "the candidate. Who knows more than the figures say can decide otherwise, in writing. The reason goes to the audit trail "
+    "and stands with the bundle."
+)
+
+
+def since_words(line: PromotionLine) -> str:
+    """Since when the active bundle is active, and whose doing it is."""
+    if line.changed_at is None:
+        return f"Active is {SHIPPED}; none has been promoted here."
+    how = "promoted" if line.promotions and line.promotions[-1].promoted_at == line.changed_at else "rolled back to"
+    return f"Active since {line.changed_at:%Y-%m-%d %H:%M} UTC, {how} by {line.changed_by}."
+
+
+def show_line() -> None:
+    """The promotions that stand, the active one first."""
+    try:
+        line = promotion_line(get_settings())
+    except BundleError as error:
+        st.error(str(error), icon=":material/gpp_bad:")
+        return
+    st.caption(since_words(line))
+    if not line.promotions:
+        return
+    rows = [
+        {
+            "Bundle": promotion.label,
+            "Promoted (UTC)": f"{promotion.promoted_at:%Y-%m-%d %H:%M}",
+            "By": promotion.promoted_by,
+            "Against the rules, because": promotion.reason,
+            "Folder": promotion.folder,
+        }
+        for promotion in reversed(line.promotions)
+    ]
+    rows.append(dict.fromkeys(rows[0], "") | {"Bundle": SHIPPED.capitalize()})
+    st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", key="promotion_line")
+
+
+def show_active() -> None:
+    """What is active, what was done last, and for an admin the way back."""
+    if done := st.session_state.pop(DONE, ""):
+        st.success(done, icon=":material/check_circle:")
+    show_line()
+    try:
+        line = promotion_line(get_settings())
+    except BundleError:
+        return
+    if not line.promotions or not person().may_decide:
+        return
+    last = line.promotions[-1]
+    if st.session_state.get(ASKED) != ROLL_BACK:
+        st.button(f"Roll back to {line.before_last}", icon=":material/undo:", key="roll_back", on_click=_ask, args=(ROLL_BACK,))
+        return
+
+    def change() -> str:
+        with st.spinner("Proving the bundle that comes back …"):
+            bundle = roll_back(get_settings(), last, label_store_or_stop(), person().name)
+        return f"Rolled back: {bundle.label} is active again."
+
+    _confirm(
+        f"**{last.label}** will be active no more; **{line.before_last}** will be, for every session that starts from then on "
+        "and for yours. Its folder stays, so it can be promoted again.",
+        "Roll back now",
+        change,
+    )
+
+
+def show_promotion(comparison: BundleComparison, folder: Path | None, keep: Callable[[], None]) -> None:
+    """The way from the verdict to the active bundle.
+
+    Parameters
+    ----------
+    folder : Path or None
+        The candidate on this server; None for one that was uploaded and lies nowhere yet.
+    keep : callable
+        Keeps the uploaded candidate on this server.
+    """
+    if comparison.identical:
+        return
+    st.subheader("Promote")
+    user = person()
+    if not user.may_decide:
+        st.info(f"Only an admin promotes and rolls back; {user.name} is here as {user.role}.", icon=":material/lock:")
+        return
+    if folder is None:
+        st.markdown("An uploaded candidate is forgotten after the comparison. To be promoted it must stay on this server.")
+        if st.button("Keep it on this server", icon=":material/save:", key="promotion_keep"):
+            try:
+                keep()
+            except CervixError as error:
+                st.error(f"It was not kept. {error}", icon=":material/block:")
+        return
+    if st.session_state.get(ASKED) != comparison.candidate_sha256:
+        _ask_to_promote(comparison)
+        return
+    reason = st.session_state.get("promotion_reason_given", "")
+
+    def change() -> str:
+        with st.spinner("Proving every variant of the candidate once more …"):
+            promotion = promote(get_settings(), folder, comparison, label_store_or_stop(), user.name, reason=reason)
+        return f"Promoted: {promotion.label} is active. Sessions that are open finish with the bundle they started with."
+
+    _confirm(
+        f"**{comparison.candidate}** will take the place of **{comparison.active}** for every session that starts from then on "
+        "and for yours. Sessions that are open finish with the bundle they started with, and are offered this one.",
+        "Promote now",
+        change,
+        reason,
+    )
+
+
+def _ask_to_promote(comparison: BundleComparison) -> None:
+    """The first step: without a reason where every rule is met, with one where not."""
+    if comparison.decision == "promote":
+        st.button(
+            f"Promote {comparison.candidate}", icon=":material/upgrade:", type="primary", key="promote", on_click=_ask,
+            args=(comparison.candidate_sha256,),
+        )  # fmt: skip
+        return
+    st.markdown(FEW_CASES)
+    with st.form("promotion_against_the_rules"):
+        reason = st.text_area(
+            "Why promote it all the same?", max_chars=REASON_AT_MOST, key="promotion_reason",
+            placeholder=f"At least {REASON_AT_LEAST} characters",
+        )  # fmt: skip
+        sent = st.form_submit_button("Promote against the rules", icon=":material/upgrade:", key="promote_anyway")
+    if not sent:
+        return
+    try:
+        check_promotable(comparison, reason)
+    except CervixError as error:
+        st.error(str(error), icon=":material/block:")
+        return
+    _ask(comparison.candidate_sha256, reason)
+    st.rerun()
+
+
+def _ask(what: str, reason: str = "") -> None:
+    st.session_state[ASKED] = what
+    st.session_state["promotion_reason_given"] = reason
+
+
+def _confirm(words: str, label: str, change: Callable[[], str], reason: str = "") -> None:
+    """The second step: what will happen, and the button that makes it happen."""
+    with st.container(border=True, key="promotion_confirm"):
+        st.markdown(words)
+        if reason:
+            st.text(f"Against the rules, because: {reason}")
+        with st.container(horizontal=True):
+            sure = st.button(label, type="primary", key="promotion_sure")
+            st.button("Cancel", key="promotion_cancel", on_click=_ask, args=("",))
+        if not sure:
+            return
+        try:
+            done = change()
+        except CervixError as error:
+            st.error(f"Nothing was changed. {error}", icon=":material/block:")
+            return
+    _ask("")
+    use_active_bundle()
+    st.session_state[DONE] = done
+    st.rerun()
