@@ -1,4 +1,4 @@
-"""Compare and promote: a candidate beside the active bundle, a verdict by rules stated beforehand, the way to make it active."""
+"""Compare and promote: a candidate beside the active bundle, a verdict by rules stated beforehand, the way in and back."""
 
 import hashlib
 import tempfile
@@ -24,20 +24,20 @@ TAKEN = "compare_uploads_taken"
 JUST_KEPT = "compare_just_kept"
 
 
-def with_folder(folder: Path) -> BundleComparison:
+def with_folder(active: Bundle, folder: Path) -> BundleComparison:
     """The active bundle beside the one in a folder."""
     return compare_bundles(active, load_bundle(folder, device=get_settings().device))
 
 
-def with_upload(content: bytes) -> BundleComparison:
+def with_upload(active: Bundle, content: bytes) -> BundleComparison:
     """The active bundle beside one that came as a zip, which is forgotten."""
     with tempfile.TemporaryDirectory() as place:
         archive = Path(place) / "bundle.zip"
         archive.write_bytes(content)
-        return with_folder(unpack_bundle(archive, Path(place)))
+        return with_folder(active, unpack_bundle(archive, Path(place)))
 
 
-def compared(key: str, make: Callable[[], BundleComparison]) -> BundleComparison:
+def compared(active: Bundle, key: str, make: Callable[[], BundleComparison]) -> BundleComparison:
     """A comparison, made once a session."""
     with st.spinner("Proving the candidate, then comparing every figure in 1,000 paired bootstrap samples …"):
         return kept("comparison", (active.sha256, key), make)
@@ -58,7 +58,7 @@ def keep_upload(content: bytes, comparison: BundleComparison) -> None:
 
 st.title("Compare and promote")
 show_active()
-active: Bundle = active_or_stop()
+active = active_or_stop()
 st.markdown(
     "A candidate bundle is put beside the active one on the held-out cases that both scored: the same cases, paired, each "
     "model at its own threshold. It proves itself first, as every bundle does: schema, hashes, signatures, golden vectors."
@@ -82,11 +82,11 @@ uploaded = from_here.file_uploader(
 try:
     if uploaded is not None:
         content, folder = uploaded.getvalue(), None
-        comparison = compared(hashlib.sha256(content).hexdigest(), partial(with_upload, content))
+        comparison = compared(active, hashlib.sha256(content).hexdigest(), partial(with_upload, active, content))
     elif chosen:
         content, folder = b"", found[chosen]
         changed = (folder / "manifest.json").stat().st_mtime_ns
-        comparison = compared(f"{chosen} {changed}", partial(with_folder, folder))
+        comparison = compared(active, f"{chosen} {changed}", partial(with_folder, active, folder))
     else:
         st.info(
             "Nothing to compare yet. Bring a candidate as a zip of its folder, or put the folder under "

@@ -1,8 +1,10 @@
 """Fixtures shared by every test: the data folder, the committed bundle, a home of its own, small generated slides."""
 
+import multiprocessing
 import os
 import subprocess
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +95,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a small disk needs the rights of root")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Processes that start in milliseconds, forked from one that has imported what they need and holds no thread."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.labels.workers", "tests.bundle.promoters"])
+    return context

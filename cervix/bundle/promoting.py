@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cervix.bundle.active import (
@@ -87,7 +88,7 @@ def promote(
     """
     by, reason = checked_reader(by), reason.strip()
     facts = _facts(comparison) | {"folder": folder.name, "reason": reason}
-    with _refusals_kept(store, by, NOT_PROMOTED, comparison.candidate, facts):
+    with refusals_kept(store, by, NOT_PROMOTED, comparison.candidate, facts):
         check_promotable(comparison, reason)
         candidate = _proved(_candidate_root(settings, folder), comparison.candidate_sha256, settings.device)
         with changing(settings) as line:
@@ -134,7 +135,7 @@ def roll_back(settings: Settings, last: Promotion, store: LabelStore, by: str) -
     """
     by = checked_reader(by)
     facts: dict[str, Any] = {"from": last.label, "from_sha256": last.sha256}
-    with _refusals_kept(store, by, NOT_ROLLED_BACK, last.label, facts), changing(settings) as line:
+    with refusals_kept(store, by, NOT_ROLLED_BACK, last.label, facts), changing(settings) as line:
         if not line.promotions or line.promotions[-1] != last:
             raise PromotionRefused(
                 "That promotion is not the last one any more",
@@ -147,6 +148,21 @@ def roll_back(settings: Settings, last: Promotion, store: LabelStore, by: str) -
         store.audit_append(by, ROLL_BACK, bundle.label, facts | {"to": bundle.label, "to_sha256": bundle.sha256})
         write_line(settings, before)
     return bundle
+
+
+@contextmanager
+def refusals_kept(
+    store: LabelStore, by: str, what: str, subject: str, facts: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[None]:
+    """Write every refused attempt to the audit trail, with why it was refused."""
+    try:
+        yield
+    except (BundleError, PromotionRefused) as refusal:
+        try:
+            store.audit_append(by, what, subject, {**facts, "why": str(refusal)})
+        except LabelStoreUnavailable as lost:
+            raise PromotionRefused(f"{refusal} That could not be written to the audit trail: {lost}".rstrip(".")) from refusal
+        raise
 
 
 def _active_by(settings: Settings, line: PromotionLine) -> Bundle:
@@ -189,16 +205,3 @@ def _facts(comparison: BundleComparison) -> dict[str, Any]:
             for ruling in model.rulings
         ],
     }
-
-
-@contextmanager
-def _refusals_kept(store: LabelStore, by: str, what: str, subject: str, facts: Mapping[str, Any]) -> Iterator[None]:
-    """Write every refused attempt to the audit trail, with why it was refused."""
-    try:
-        yield
-    except (BundleError, PromotionRefused) as refusal:
-        try:
-            store.audit_append(by, what, subject, {**facts, "why": str(refusal)})
-        except LabelStoreUnavailable as lost:
-            raise PromotionRefused(f"{refusal} That could not be written to the audit trail: {lost}".rstrip(".")) from refusal
-        raise

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from cervix.bundle import Bundle
 from cervix.bundle.active import SHIPPED, PromotionLine, promotion_line
 from cervix.bundle.promoting import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, promote, roll_back
 from cervix.errors import BundleError, CervixError
@@ -20,9 +19,9 @@ ASKED = "promotion_asked"
 DONE = "promotion_done"
 ROLL_BACK = "roll back"
 FEW_CASES = (
-    "With few held-out cases hardly any candidate can be shown not to be worse: “keep” may say more about the test set than about "
-    "the candidate. Who knows more than the figures say can decide otherwise, in writing. The reason goes to the audit trail "
-    "and stands with the bundle."
+    "With few held-out cases hardly any candidate can be shown not to be worse ({cases}): “keep” may say more about the test "
+    "set than about the candidate. Who knows more than the figures say can decide otherwise, in writing. The reason goes to "
+    "the audit trail and stands with the bundle."
 )
 
 
@@ -139,7 +138,12 @@ def _ask_to_promote(comparison: BundleComparison) -> None:
             args=(comparison.candidate_sha256,),
         )  # fmt: skip
         return
-    st.markdown(FEW_CASES)
+    cases = [
+        f"{model.title}: {model.pairs[model.main_task].n:,}, of them {model.pairs[model.main_task].active.positives:,} positive"
+        for model in comparison.changed
+        if model.pairs
+    ]
+    st.markdown(FEW_CASES.format(cases="; ".join(cases) or "here none were compared"))
     with st.form("promotion_against_the_rules"):
         reason = st.text_area(
             "Why promote it all the same?", max_chars=REASON_AT_MOST, key="promotion_reason",
