@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from cervix.bundle.active import SHIPPED, PromotionLine, promotion_line
+from cervix.bundle.active import SHIPPED, Promotion, PromotionLine, promotion_line
 from cervix.bundle.promoting import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, promote, roll_back
 from cervix.errors import BundleError, CervixError
 from cervix.evaluation.bundle_comparison import BundleComparison
@@ -17,7 +17,6 @@ from pages.parts.store import label_store_or_stop
 
 ASKED = "promotion_asked"
 DONE = "promotion_done"
-ROLL_BACK = "roll back"
 FEW_CASES = (
     "With few held-out cases hardly any candidate can be shown not to be worse ({cases}): “keep” may say more about the test "
     "set than about the candidate. Who knows more than the figures say can decide otherwise, in writing. The reason goes to "
@@ -33,49 +32,53 @@ def since_words(line: PromotionLine) -> str:
     return f"Active since {line.changed_at:%Y-%m-%d %H:%M} UTC, {how} by {line.changed_by}."
 
 
-def show_line() -> None:
-    """The promotions that stand, the active one first."""
+def show_line() -> PromotionLine | None:
+    """The promotions that stand, the active one first; None where they cannot be read, which is said."""
     try:
         line = promotion_line(get_settings())
     except BundleError as error:
         st.error(str(error), icon=":material/gpp_bad:")
-        return
-    st.caption(since_words(line))
-    if not line.promotions:
-        return
-    rows = [
-        {
-            "Bundle": promotion.label,
-            "Promoted (UTC)": f"{promotion.promoted_at:%Y-%m-%d %H:%M}",
-            "By": promotion.promoted_by,
-            "Against the rules, because": promotion.reason,
-            "Folder": promotion.folder,
-        }
-        for promotion in reversed(line.promotions)
-    ]
-    rows.append(dict.fromkeys(rows[0], "") | {"Bundle": SHIPPED.capitalize()})
-    st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", key="promotion_line")
+        return None
+    # As plain text: a name is no markup.
+    st.text(since_words(line))
+    if line.promotions:
+        rows = [
+            {
+                "Bundle": promotion.label,
+                "Promoted (UTC)": f"{promotion.promoted_at:%Y-%m-%d %H:%M}",
+                "By": promotion.promoted_by,
+                "Against the rules, because": promotion.reason,
+                "Folder": promotion.folder,
+            }
+            for promotion in reversed(line.promotions)
+        ]
+        rows.append(dict.fromkeys(rows[0], "") | {"Bundle": SHIPPED.capitalize()})
+        st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", key="promotion_line")
+    return line
 
 
 def show_active() -> None:
     """What is active, what was done last, and for an admin the way back."""
     if done := st.session_state.pop(DONE, ""):
         st.success(done, icon=":material/check_circle:")
-    show_line()
-    try:
-        line = promotion_line(get_settings())
-    except BundleError:
+    line, user = show_line(), person()
+    if not user.may_decide:
+        st.info(f"Only an admin promotes and rolls back; {user.name} is here as {user.role}.", icon=":material/lock:")
         return
-    if not line.promotions or not person().may_decide:
+    if line is None or not line.promotions:
         return
-    last = line.promotions[-1]
-    if st.session_state.get(ASKED) != ROLL_BACK:
-        st.button(f"Roll back to {line.before_last}", icon=":material/undo:", key="roll_back", on_click=_ask, args=(ROLL_BACK,))
+    # What was asked for is what is taken back, though another promotion may have come since.
+    last = st.session_state.get(ASKED)
+    if not isinstance(last, Promotion):
+        st.button(
+            f"Roll back to {line.before_last}", icon=":material/undo:", key="roll_back", on_click=_ask,
+            args=(line.promotions[-1],),
+        )  # fmt: skip
         return
 
     def change() -> str:
         with st.spinner("Proving the bundle that comes back …"):
-            bundle = roll_back(get_settings(), last, label_store_or_stop(), person().name)
+            bundle = roll_back(get_settings(), last, label_store_or_stop(), user.name)
         return f"Rolled back: {bundle.label} is active again."
 
     _confirm(
@@ -96,13 +99,10 @@ def show_promotion(comparison: BundleComparison, folder: Path | None, keep: Call
     keep : callable
         Keeps the uploaded candidate on this server.
     """
-    if comparison.identical:
+    user = person()
+    if comparison.identical or not user.may_decide:
         return
     st.subheader("Promote")
-    user = person()
-    if not user.may_decide:
-        st.info(f"Only an admin promotes and rolls back; {user.name} is here as {user.role}.", icon=":material/lock:")
-        return
     if folder is None:
         st.markdown("An uploaded candidate is forgotten after the comparison. To be promoted it must stay on this server.")
         if st.button("Keep it on this server", icon=":material/save:", key="promotion_keep"):
@@ -111,7 +111,7 @@ def show_promotion(comparison: BundleComparison, folder: Path | None, keep: Call
             except CervixError as error:
                 st.error(f"It was not kept. {error}", icon=":material/block:")
         return
-    if st.session_state.get(ASKED) != comparison.candidate_sha256:
+    if st.session_state.get(ASKED) != _pair(comparison):
         _ask_to_promote(comparison)
         return
     reason = st.session_state.get("promotion_reason_given", "")
@@ -135,7 +135,7 @@ def _ask_to_promote(comparison: BundleComparison) -> None:
     if comparison.decision == "promote":
         st.button(
             f"Promote {comparison.candidate}", icon=":material/upgrade:", type="primary", key="promote", on_click=_ask,
-            args=(comparison.candidate_sha256,),
+            args=(_pair(comparison),),
         )  # fmt: skip
         return
     cases = [
@@ -157,11 +157,16 @@ def _ask_to_promote(comparison: BundleComparison) -> None:
     except CervixError as error:
         st.error(str(error), icon=":material/block:")
         return
-    _ask(comparison.candidate_sha256, reason)
+    _ask(_pair(comparison), reason)
     st.rerun()
 
 
-def _ask(what: str, reason: str = "") -> None:
+def _pair(comparison: BundleComparison) -> tuple[str, str]:
+    return comparison.active_sha256, comparison.candidate_sha256
+
+
+def _ask(what: Promotion | tuple[str, str] | None, reason: str = "") -> None:
+    """Remember what is about to be taken back, or put in the place of what."""
     st.session_state[ASKED] = what
     st.session_state["promotion_reason_given"] = reason
 
@@ -174,7 +179,7 @@ def _confirm(words: str, label: str, change: Callable[[], str], reason: str = ""
             st.text(f"Against the rules, because: {reason}")
         with st.container(horizontal=True):
             sure = st.button(label, type="primary", key="promotion_sure")
-            st.button("Cancel", key="promotion_cancel", on_click=_ask, args=("",))
+            st.button("Cancel", key="promotion_cancel", on_click=_ask, args=(None,))
         if not sure:
             return
         try:
@@ -182,7 +187,7 @@ def _confirm(words: str, label: str, change: Callable[[], str], reason: str = ""
         except CervixError as error:
             st.error(f"Nothing was changed. {error}", icon=":material/block:")
             return
-    _ask("")
+    _ask(None)
     use_active_bundle()
     st.session_state[DONE] = done
     st.rerun()
