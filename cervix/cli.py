@@ -90,7 +90,8 @@ def _active(options: argparse.Namespace) -> int:
     print(f"{active.label} in {active.root}")
     for promotion in reversed(active.line.promotions):
         why = f", against the rules, because: {promotion.reason}" if promotion.reason else ""
-        print(f"{promotion.label}: promoted {promotion.promoted_at:%Y-%m-%d %H:%M} UTC by {promotion.promoted_by}{why}")
+        when = f"{promotion.promoted_at:%Y-%m-%d %H:%M} UTC"
+        print(f"{promotion.folder}: {promotion.label}, promoted {when} by {promotion.promoted_by}{why}")
     print(f"{'before them: ' if active.line.promotions else ''}{SHIPPED}")
     return 0
 
