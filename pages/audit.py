@@ -49,7 +49,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     text = st.text_input("Find", placeholder="in subject and details", key="audit_find", width=250)
 since = datetime.now(UTC) - timedelta(days=PERIODS[when]) if PERIODS[when] else None
 shown = narrowed(trail, who=who, what=what, text=text, since=since).reset_index(drop=True)
-st.caption(f"{len(shown):,} of {len(trail):,} entries, the newest first.")
+st.caption(f"Listed: {len(shown):,} of {len(trail):,}, the newest first.")
 if shown.empty:
     st.info("No entry fits. Widen the search.")
     st.stop()
@@ -63,7 +63,7 @@ picked = st.dataframe(
     key=f"audit_entries_{shown['id'].iloc[0]}_{len(shown)}",
 ).selection.rows
 st.download_button(
-    f"Download these {len(shown):,} entries (CSV)",
+    "Download what is listed (CSV)",
     lambda: trail_csv(shown),
     file_name="audit-trail.csv",
     mime="text/csv",
