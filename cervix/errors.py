@@ -73,5 +73,9 @@ class LabelRefused(CervixError, ValueError):
     """Raised when a label, case or score is not one that the label store can keep."""
 
 
+class SignInError(CervixError, ValueError):
+    """Raised when sign-in is not set up as it must be, does not work now, or names nobody. Nothing is shown then."""
+
+
 class Cancelled(CervixError):
     """Raised when the person who started a job stopped it."""

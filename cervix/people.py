@@ -1,9 +1,19 @@
 """Who uses a session, and what he may do."""
 
+import string
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from cervix.errors import SignInError
+from cervix.settings import Settings
 
 Role = Literal["viewer", "reader", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""Each may what those before it may."""
+NAME_AT_MOST = 200
+# Only A to Z: ``str.lower`` also turns the Kelvin sign into an ordinary k, and so one address into somebody else's.
+LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,11 @@ class Person:
     role: Role
 
     @property
+    def may_browse(self) -> bool:
+        """See what others brought: inbox folders and recent slides."""
+        return self.role in ("reader", "admin")
+
+    @property
     def may_label(self) -> bool:
         return self.role in ("reader", "admin")
 
@@ -29,3 +44,78 @@ class Person:
     def may_decide(self) -> bool:
         """Adjudicate, retrain, promote, roll back."""
         return self.role == "admin"
+
+
+def usable_name(name: str) -> str:
+    """A name without blanks around it; empty where it is longer than ``NAME_AT_MOST`` or holds what cannot be printed."""
+    name = name.strip()
+    return name if len(name) <= NAME_AT_MOST and name.isprintable() else ""
+
+
+def usable_address(address: str) -> str:
+    """An e-mail address in small letters; empty where it is none, or no usable name."""
+    before, at, domain = usable_name(address).translate(LOWER).partition("@")
+    if not before or not domain or "@" in domain or " " in before + domain:
+        return ""
+    return before + at + domain
+
+
+def person_of(claims: Mapping[str, object], settings: Settings) -> Person:
+    """Whoever a sign-in provider vouches for.
+
+    The name is the address, else the subject. Of all roles that the settings' lists and the claim ``role_claim`` give, the
+    highest counts; whoever is given none is a viewer, and so is everybody whose address the provider has not verified. A
+    provider that does not say whether it has is taken to vouch for its addresses.
+
+    Parameters
+    ----------
+    claims : mapping
+        Of an OpenID Connect ID token: ``sub``, ``email`` and ``email_verified`` (OpenID Connect Core 1.0, section 5.1).
+
+    Raises
+    ------
+    SignInError
+        If there is neither a usable address nor a usable subject.
+    """
+    address = usable_address(_text(claims.get("email")))
+    name = address or usable_name(_text(claims.get("sub")))
+    if not name:
+        raise SignInError(
+            "The sign-in provider names nobody",
+            expected=f"the claim email or sub, with up to {NAME_AT_MOST} printable characters",
+            found="neither",
+            action="Whoever runs the provider can tell which claims it gives to this app.",
+        )
+    given: list[object] = ["viewer"]
+    # Some providers write it as a string.
+    if claims.get("email_verified", True) in (True, "true"):
+        given += [role for role, listed in _lists(settings) if _is_listed(address, listed)]
+        claimed = claims.get(settings.role_claim) if settings.role_claim else None
+        given += claimed if isinstance(claimed, list) else [claimed]
+    return Person(name, next(role for role in reversed(ROLES) if role in given))
+
+
+def check_lists(settings: Settings) -> None:
+    """``SignInError`` where a list of people holds something that is neither an address nor a domain."""
+    for role, listed in _lists(settings):
+        for place, entry in enumerate(listed, 1):
+            if not usable_address(f"anybody{entry}" if entry.startswith("@") else entry):
+                raise SignInError(
+                    f"Entry {place} of CERVIX_{role.upper()}S names nobody",
+                    expected="an e-mail address or @domain",
+                    found=f"{len(entry)} other characters",
+                    action="Correct it and start the app again.",
+                )
+
+
+def _lists(settings: Settings) -> tuple[tuple[Role, tuple[str, ...]], ...]:
+    return ("reader", settings.readers), ("admin", settings.admins)
+
+
+def _is_listed(address: str, listed: tuple[str, ...]) -> bool:
+    _, at, domain = address.partition("@")
+    return bool(address) and any(entry.translate(LOWER) in (address, at + domain) for entry in listed)
+
+
+def _text(claim: object) -> str:
+    return claim if isinstance(claim, str) else ""

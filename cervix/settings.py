@@ -35,6 +35,13 @@ class Settings(BaseSettings):
 
     reader: str = "local reader"
     """Under which name labels are kept where nobody signs in and no other name is given."""
+    admins: Annotated[tuple[str, ...], NoDecode] = ()
+    readers: Annotated[tuple[str, ...], NoDecode] = ()
+    """Who may do what once he has signed in: addresses, or ``@domain``, separated by commas or as in ``PATH``."""
+    role_claim: str = ""
+    """A claim of the sign-in provider that holds ``viewer``, ``reader`` or ``admin``, one or a list; none where empty."""
+    sign_in_hours: float = Field(default=12.0, gt=0)
+    """How long a sign-in counts."""
     labels_url: str = Field(default="", repr=False)
     """PostgreSQL database of the labels; the file ``labels.sqlite`` where empty. It may hold a password: never shown."""
 
@@ -42,6 +49,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split_folders(cls, value: object) -> object:
         return tuple(Path(part).expanduser() for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("admins", "readers", mode="before")
+    @classmethod
+    def _split_people(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.replace(os.pathsep, ",").split(",") if part.strip())
 
     @property
     def label_store_url(self) -> str:

@@ -5,12 +5,14 @@ from pathlib import Path
 import streamlit as st
 
 from pages.parts.frame import show_banner
+from pages.parts.gate import is_open, show_gate
 
 # A file of ours: a Material or emoji icon would be fetched from elsewhere.
 ICON = Path(__file__).parent / "icon.png"
 
 st.set_page_config(page_title="Cervix Workbench", page_icon=str(ICON), layout="wide")
 
+known = is_open()
 page = st.navigation(
     {
         "": [
@@ -30,7 +32,10 @@ page = st.navigation(
             st.Page("audit.py", title="Audit trail", icon=":material/history:"),
         ],
     },
-    position="top",
+    position="top" if known else "hidden",
 )
+if not known:
+    show_gate()
+    st.stop()
 show_banner()
 page.run()

@@ -56,6 +56,14 @@ def test_an_unknown_or_expired_token_opens_nothing(client: TestClient, slide: Sl
     assert client.get(f"/slides/{slide_tokens.grant(ViewedSlide(slide))}/slide/{middle(slide)}").status_code == 404
 
 
+def test_a_token_that_is_taken_back_opens_nothing_and_others_stay(client: TestClient, slide: Slide) -> None:
+    gone, left = slide_tokens.grant(ViewedSlide(slide)), slide_tokens.grant(ViewedSlide(slide))
+    slide_tokens.revoke(gone)
+    slide_tokens.revoke("never granted")
+    assert client.get(f"/slides/{gone}/slide/{middle(slide)}").status_code == 404
+    assert client.get(f"/slides/{left}/slide/{middle(slide)}").status_code == 200
+
+
 def test_tokens_cannot_be_guessed_and_are_not_shared(slide: Slide) -> None:
     first, second = slide_tokens.grant(ViewedSlide(slide)), slide_tokens.grant(ViewedSlide(slide))
     assert first != second

@@ -1,4 +1,4 @@
-"""``python -m training data | slide | risk-factors | history | build``: from data to a proven bundle."""
+"""``python -m training data | slide | risk-factors | history | build | retrain``: from data or labels to a proven bundle."""
 
 import argparse
 import errno
@@ -16,8 +16,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from cervix.bundle.manifest import Model
 from cervix.errors import CervixError
-from cervix.settings import PROJECT_ROOT
-from training.build import assemble_bundle
+from cervix.settings import PROJECT_ROOT, get_settings
+from training.build import about_build, assemble_bundle
 from training.cost import costed
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
@@ -26,6 +26,7 @@ ENTRY_NAME = "model.json"
 HONEST, LEAKY = "honest", "leaky"
 COHORT_WOMEN, COHORT_SEED = 240_000, 20261122
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
+RETRAIN_RECIPES = ("retrain", "retrain-small")
 COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE = "cohort", "hybrid", "active-learning"
 
 
@@ -174,8 +175,21 @@ def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     models[0] = models[0].with_table(REPRODUCTION)
     models = [with_acquisition(model, options.out) if model.id == HISTORY_RECIPE else model for model in models]
     models = [with_subgroups(model, options.out, options.table) for model in models]
-    manifest = assemble_bundle(options.out, options.bundle, models)
+    manifest = assemble_bundle(options.out, options.bundle, models, about_build(models))
     log(f"{manifest.name} {manifest.version} in {options.bundle}: {sum(f.bytes for f in manifest.files) / 1e6:.1f} MB")
+
+
+def _retrain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.labels import open_store
+    from training.retrain import retrain
+
+    def progress(share: float, what: str) -> None:
+        print(f"progress {share:.2f} {what}", flush=True)
+
+    recipe = RECIPES_DIR / f"{options.recipe}.toml"
+    with open_store(options.labels) as store:
+        label = retrain(options.parent, store, options.model, recipe, options.seed, options.out, options.by, log, progress)
+    print(f"candidate {label} in {options.out}", flush=True)
 
 
 def _save(models: list[Model], out_dir: Path) -> None:
@@ -210,6 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(add_help=False)
     out.add_argument("--out", type=Path, default=BUILD_DIR, help=f"where to write (default {BUILD_DIR.name}/)")
 
+    _add_retrain(commands)
     for name, parents, run, text in (
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
@@ -226,6 +241,28 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
             command.add_argument("--reuse", action="store_true", help="keep models already trained under --out")
     return parser
+
+
+def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    settings = get_settings()
+    text = "make a candidate bundle from labels"
+    command = commands.add_parser("retrain", help=text, description=text)
+    command.add_argument(
+        "--labels", default=settings.label_store_url, help="address of the label store (default: that of the app's settings)"
+    )
+    command.add_argument("--from", dest="parent", type=Path, default=settings.bundle_dir, help="folder of the parent bundle")
+    command.add_argument("--out", type=Path, required=True, help="folder of the candidate, which must not be there yet")
+    command.add_argument(
+        "--model",
+        action="append",
+        choices=["slide", "history"],
+        default=[],
+        help="again for another (default: all with labels)",
+    )
+    command.add_argument("--recipe", choices=RETRAIN_RECIPES, default=RETRAIN_RECIPES[0])
+    command.add_argument("--seed", type=int, help="in place of the recipe's")
+    command.add_argument("--by", default="command line", help="who does it, for the audit trail")
+    command.set_defaults(run=_retrain)
 
 
 def _add_cohort_options(parser: argparse.ArgumentParser) -> None:

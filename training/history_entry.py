@@ -50,7 +50,7 @@ def history_entry(
 ) -> Model:  # fmt: skip
     """Write predictions and tables under ``out_dir/history``; return the manifest entry."""
     women = data.evaluated("test")
-    probabilities = test_probabilities(exported, data, women)
+    probabilities = test_probabilities(exported.onnx_bytes, data, women)
     label = data.outcomes.label[data.index_visits(women)]
     groups = data.histories.patient_ids[women].astype(str)
     predictions = pd.DataFrame({"case": groups, "group": groups, "label": np.array(CLASSES)[label]})
@@ -63,13 +63,13 @@ def history_entry(
     tables = [
         _kept("comparison", "Better than simpler ways?", comparison,
               "Same women. Differences are paired, over the same 1,000 draws of women; above 0 is better.", out_dir),
-        _kept("calibration", "May the probabilities be read as frequencies?", _tests_table(tests),
+        _kept("calibration", "May the probabilities be read as frequencies?", tests_table(tests),
               "On test women, after the calibration was fitted on others. A test that fails bars every guideline action.",
               out_dir),
         _kept("trials", "Search", _trials_table(fitted.trials),
               "Validation loss of a short run on part of the training women; test women were not looked at.", out_dir),
     ]  # fmt: skip
-    for table, frame in zip(tables, (comparison, _tests_table(tests)), strict=False):
+    for table, frame in zip(tables, (comparison, tests_table(tests)), strict=False):
         log(f"{table.id}\n{frame.to_string(index=False)}")
     return _entry(data, fitted, exported, recipe, tests, tables)
 
@@ -136,7 +136,7 @@ def _task_score(predictions: pd.DataFrame, task: DerivedTask) -> Floats:
     return predictions[[f"p_{name}" for name in task.positive]].sum(axis=1).to_numpy(np.float64)
 
 
-def _tests_table(tests: list[CalibrationTest]) -> pd.DataFrame:
+def tests_table(tests: list[CalibrationTest]) -> pd.DataFrame:
     titles = {task.id: task.title for task in TASKS}
     return pd.DataFrame(
         [
@@ -174,7 +174,7 @@ def _entry(
     tests: list[CalibrationTest], tables: list[EvaluationTable],
 ) -> Model:  # fmt: skip
     calibration = data.evaluated("calibration")
-    calibrated = test_probabilities(exported, data, calibration)
+    calibrated = test_probabilities(exported.onnx_bytes, data, calibration)
     label = data.outcomes.label[data.index_visits(calibration)]
     settings = fitted.settings
     index = data.index_visits(np.arange(len(data.histories)))
@@ -216,7 +216,7 @@ def _entry(
             fitted_on=f"calibration split, {len(data.women('calibration')):,} women",
             tests=tests,
         ),
-        thresholds=[_threshold(task, label, calibrated) for task in TASKS],
+        thresholds=[threshold_of(task, label, calibrated) for task in TASKS],
         abstention=[
             Abstention(
                 output="results_known",
@@ -270,7 +270,7 @@ def _entry(
     )
 
 
-def _threshold(task: DerivedTask, label: NDArray[np.int64], probabilities: Floats) -> Threshold:
+def threshold_of(task: DerivedTask, label: NDArray[np.int64], probabilities: Floats) -> Threshold:
     positive = np.isin(np.array(CLASSES)[label], task.positive)
     score = probabilities[:, [CLASSES.index(name) for name in task.positive]].sum(axis=1)
     fpr, tpr, limits = roc_curve(positive, score)

@@ -138,9 +138,9 @@ def run_graph(onnx_bytes: bytes, arrays: Arrays) -> Arrays:
     return dict(zip(names, session.run(names, arrays), strict=True))
 
 
-def test_probabilities(exported: ExportedHistory, data: HistoryData, women: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Calibrated probabilities of the courses ``(n, classes)`` by the exported graph."""
-    session = open_session(exported.onnx_bytes, CPU_PROVIDER)
+def test_probabilities(onnx_bytes: bytes, data: HistoryData, women: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Calibrated probabilities of the courses ``(n, classes)`` by an exported graph."""
+    session = open_session(onnx_bytes, CPU_PROVIDER)
     out = np.empty((len(women), len(CLASSES)))
     for batch in data.histories.batches(ONNX_BATCH, women):
         out[batch] = session.run(["probabilities"], data.histories.padded(women[batch]))[0]

@@ -49,7 +49,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_predictions(path: Path, frame: pd.DataFrame) -> None:
     """Write the held-out predictions as parquet, whole or not at all."""
     with replacing(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+        frame.to_parquet(temporary, index=False, compression="zstd")
 
 
 def add_probabilities(frame: pd.DataFrame, prefix: str, classes: list[str], scores: Array) -> None:

@@ -301,17 +301,35 @@ def refuse_if_different(precision: str, difference: VariantDifference, limits: M
 
 
 def fit_slide_rule(recipe: Mapping[str, Any], fitted: Fitted, tiles: TileSet, split: Split) -> SlideRule:
-    """The false-positive share that benign validation source images cannot rule out."""
-    parameters = fitted.parameters
-    groups, benign = tiles.groups[split.validation], tiles.labels[split.validation] == "benign"
-    logits = pooled_logits(parameters, fitted.embeddings[split.validation], fitted.textures[split.validation])
-    probabilities = softmax(logits, axis=1)
-    cancer_mass = 1.0 - probabilities[:, parameters.classes.index("benign")]
+    """The rule from the validation tiles of a fitted model."""
+    here, parameters = split.validation, fitted.parameters
+    probabilities = softmax(pooled_logits(parameters, fitted.embeddings[here], fitted.textures[here]), axis=1)
+    return false_positive_rule(
+        probabilities, tiles.labels[here], tiles.groups[here], parameters.classes, recipe["slide_rule"]
+    )  # fmt: skip
+
+
+def false_positive_rule(
+    probabilities: NDArray[np.floating],
+    labels: NDArray[np.str_],
+    groups: NDArray[np.str_],
+    classes: list[str],
+    settings: Mapping[str, Any],
+) -> SlideRule:
+    """The false-positive share that benign validation source images cannot rule out.
+
+    Parameters
+    ----------
+    probabilities : (n, classes) of validation tiles
+    settings : ``minimum_tiles``, ``novel_share_limit``
+    """
+    benign = labels == "benign"
+    cancer_mass = 1.0 - probabilities[:, classes.index("benign")]
     called, all_benign = set(groups[benign & (cancer_mass >= THRESHOLDS["cancerous"])]), set(groups[benign])
     return SlideRule(
-        minimum_tiles=recipe["slide_rule"]["minimum_tiles"],
+        minimum_tiles=settings["minimum_tiles"],
         false_positive_share=wilson_interval(len(called), len(all_benign)).high,
-        novel_share_limit=recipe["slide_rule"]["novel_share_limit"],
+        novel_share_limit=settings["novel_share_limit"],
         chosen_by=(
             f"False-positive share: upper 95 % Wilson limit for {len(called)} of {len(all_benign)} benign validation source "
             "images with a tile called cancerous. Minimum tiles and novel share: set by judgement. No whole slides "

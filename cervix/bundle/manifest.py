@@ -250,6 +250,27 @@ class Evaluation(_Strict):
     subgroups: list[Subgroup] = []
 
 
+class Lineage(_Strict):
+    """Which model a retrained one comes from, and which labels made it another."""
+
+    parent: str
+    """Name and version of the bundle."""
+    parent_sha256: Sha256
+    seed: int
+    labels: dict[str, int]
+    """Class -> number of cases whose label was learned from."""
+    left_out: dict[str, int]
+    """Reason -> number of labelled cases that were not."""
+    events: RelativePath
+    """CSV of the keys of the label events used, and the label each gave. No reader is named."""
+    events_sha256: Sha256
+    new_cases: RelativePath
+    """Parquet: ``case, group, label, p_<class>…`` of the labelled cases, each scored by a model that did not learn from its
+    fold; ``active__p_<class>…``, what the parent makes of it."""
+    folds_by: str
+    """What the folds kept whole."""
+
+
 class Model(_Strict):
     """One model of the bundle, whole."""
 
@@ -277,7 +298,11 @@ class Model(_Strict):
     """npz: ``input:<name>`` once, ``<precision>:<output>`` for every variant."""
     background: RelativePath | None = None
     """npz by input name: simulated training cases that an attribution may be held against."""
+    rehearsal: RelativePath | None = None
+    """npz: what retraining needs of the data the model was made from, so that it needs neither tiles nor cohort."""
     acquisition: Acquisition | None = None
+    lineage: Lineage | None = None
+    """None for a model that no label of an installation has touched."""
     training_cost: TrainingCost | None = None
     """None where no run was timed."""
     intended_use: list[str] = Field(min_length=1)
@@ -312,6 +337,8 @@ class Model(_Strict):
         return [
             self.golden,
             *([self.background] if self.background else []),
+            *([self.rehearsal] if self.rehearsal else []),
+            *([self.lineage.events, self.lineage.new_cases] if self.lineage else []),
             self.evaluation.predictions,
             *(table.file for table in self.evaluation.tables),
             *(variant.file for variant in self.variants),

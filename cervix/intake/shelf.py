@@ -1,6 +1,7 @@
 """The slides seen lately, by hash: what they are, where they lie, how they look from afar."""
 
 import logging
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,10 +50,12 @@ def remember(folder: Path, slide: Slide, overview: Image.Image) -> None:
         temporary.write_text(card.model_dump_json(), encoding="utf-8")
 
 
-def recent(folder: Path, limit: int) -> list[SeenSlide]:
-    """The slides seen last whose files are still there, the newest first."""
+def recent(folder: Path, limit: int, among: Collection[str] | None = None) -> list[SeenSlide]:
+    """The slides seen last whose files are still there, the newest first; only those with one of some hashes, where given."""
     cards = []
     for path in folder.glob("*.json") if folder.is_dir() else ():
+        if among is not None and path.stem not in among:
+            continue
         try:
             cards.append(SeenSlide.model_validate_json(path.read_bytes()))
         except (OSError, ValidationError):

@@ -7,11 +7,11 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 from cervix.errors import LabelRefused
+from cervix.people import NAME_AT_MOST, usable_name
 
 Action = Literal["label", "unsure", "unusable", "skip", "adjudicate"]
 RECORDED: tuple[Action, ...] = ("label", "unsure", "unusable", "skip", "adjudicate")
 """What ``record`` takes; an undo has a method of its own."""
-READER_AT_MOST = 200
 COMMENT_AT_MOST = 4000
 
 
@@ -54,10 +54,12 @@ class LabelEvent:
 
 def checked_reader(reader: str) -> str:
     """The reader's name without blanks around it; ``LabelRefused`` where nothing is left, or too much."""
-    name = reader.strip()
-    if not name or len(name) > READER_AT_MOST or not name.isprintable():
+    name = usable_name(reader)
+    if not name:
         raise LabelRefused(
-            "The reader has no usable name", expected=f"1 to {READER_AT_MOST} printable characters", found=f"{len(name)}"
+            "The reader has no usable name",
+            expected=f"1 to {NAME_AT_MOST} printable characters",
+            found=f"{len(reader.strip())}",
         )
     return name
 

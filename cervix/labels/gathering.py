@@ -42,7 +42,8 @@ def gather_tiles(
         If ``cancel`` was set.
     """
     session = bundle.session(MODEL_ID)
-    places = _chosen(score, session.model.classes, count, seed)
+    told = score.tiles[[f"p_{label}" for label in session.model.classes]].to_numpy(np.float64)
+    places = doubted_and_drawn(told, count, seed)
     cases: list[Case] = []
     scores: list[Score] = []
     for at in range(0, len(places), TILES_AT_ONCE):
@@ -68,10 +69,9 @@ def gather_tiles(
     return cases, scores
 
 
-def _chosen(score: SlideScore, classes: list[str], count: int, seed: int) -> NDArray[np.int64]:
-    """Rows of ``score.tiles``."""
-    everything = np.arange(len(score.tiles))
-    probabilities = score.tiles[[f"p_{label}" for label in classes]].to_numpy(np.float64)
+def doubted_and_drawn(probabilities: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int64]:
+    """At most ``count`` rows of probabilities ``(n, classes)``: half with the widest spread, half drawn from the rest."""
+    everything = np.arange(len(probabilities))
     view = PoolView(
         probabilities=probabilities,
         passes=lambda: probabilities[None],

@@ -77,14 +77,15 @@ def score_visits(
 
 
 def answer_histories(
-    histories: Histories, session: ModelSession, *, on_progress: Callable[[int, int], None] | None = None
-) -> dict[str, NDArray[np.float32]]:
-    """The graph's answers for every woman, in batches of about equal length: ``probabilities, member_risk, results_known``."""
+    histories: Histories, session: ModelSession, outputs: list[str] = OUTPUTS, *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, NDArray[np.float32]]:  # fmt: skip
+    """The graph's answers for every woman by output, in batches of about equal length."""
     women = np.arange(len(histories))
     answers: dict[str, NDArray[np.float32]] = {}
     done = 0
     for batch in histories.batches(BATCH_WOMEN, women):
-        for name, values in session.run(histories.padded(batch), OUTPUTS).items():
+        for name, values in session.run(histories.padded(batch), outputs).items():
             answers.setdefault(name, np.empty((len(women), *values.shape[1:]), np.float32))[batch] = values
         done += len(batch)
         if on_progress:

@@ -160,13 +160,16 @@ def encode(visits: pd.DataFrame, names: Sequence[str]) -> Histories:
     starts = np.append(True, ids[1:] != ids[:-1]) if len(ids) else np.empty(0, bool)
     first = np.flatnonzero(starts)
     lengths = np.diff(np.append(first, len(ids)))
-    return Histories(
-        patient_ids=ids[first],
-        first=first,
-        lengths=lengths.astype(np.int32),
-        features=features,
-        gap_years=_gaps(features, visits[TIME_YEARS].to_numpy(np.float64), np.repeat(first, lengths)),
-    )
+    return histories_of_rows(ids[first], lengths, features, visits[TIME_YEARS].to_numpy(np.float64))
+
+
+def histories_of_rows(
+    patient_ids: NDArray[np.object_], lengths: NDArray[np.integer], features: Floats, time_years: NDArray[np.float64]
+) -> Histories:
+    """Histories from raw values ``(rows, F)``, a woman's rows together and in order of time ``(rows,)``."""
+    first = np.asarray(np.cumsum(lengths) - lengths, np.int64)
+    gaps = _gaps(features, time_years, np.repeat(first, lengths))
+    return Histories(patient_ids, first, lengths.astype(np.int32), features, gaps)
 
 
 def _values(visits: pd.DataFrame, feature: VisitFeature) -> Floats:

@@ -46,3 +46,8 @@ class TokenRegistry(Generic[Opened]):
                 return None
             self._grants.move_to_end(token)
             return grant.opened
+
+    def revoke(self, token: str) -> None:
+        """Forget a token, if it is one of this registry."""
+        with self._lock:
+            self._grants.pop(token, None)

@@ -15,6 +15,7 @@ from cervix.bundle.sessions import CPU_PROVIDER, Device
 from cervix.errors import BundleError
 from cervix.settings import get_settings
 from cervix.slides.decision import CLASS_TITLES as SLIDE_CLASS_TITLES
+from pages.parts.gate import show_who
 
 Made = TypeVar("Made")
 STILL_CHART = {"displayModeBar": False}
@@ -110,7 +111,9 @@ def show_banner() -> None:
         facts = f"Bundle {bundle.label} · scoring on {leading_session(bundle).device_label}"
     except BundleError:
         facts = "No valid bundle"
-    st.caption(f"{facts} · Cervix Workbench {__version__} · {datetime.now(UTC):%Y-%m-%d}")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(f"{facts} · Cervix Workbench {__version__} · {datetime.now(UTC):%Y-%m-%d}")
+        show_who()
     _show_other_bundle()
 
 

@@ -4,10 +4,8 @@ import streamlit as st
 
 from cervix.bundle import Bundle
 from cervix.errors import CervixError
-from cervix.intake.shelf import recent
-from cervix.settings import get_settings
 from cervix.slides.reading import Slide
-from pages.parts.slide_desk import desk, final_layers, offer_layers, reopened, slide_words
+from pages.parts.slide_desk import desk, final_layers, offer_layers, reopened, seen_lately, slide_words
 from pages.parts.slide_views import show_map
 
 CHOICES_AT_MOST = 24
@@ -18,7 +16,7 @@ def show_beside(slide: Slide, bundle: Bundle) -> None:
     """Two maps next to each other, each with its own heat layer: this slide, and one seen before."""
     if not st.toggle("Look at a second slide beside this one", key="slide_beside"):
         return
-    others = {card.sha256: card for card in recent(get_settings().shelf_dir, CHOICES_AT_MOST) if card.sha256 != slide.sha256}
+    others = {card.sha256: card for card in seen_lately(CHOICES_AT_MOST) if card.sha256 != slide.sha256}
     if not others:
         st.info("No other slide has been opened here yet. Open one, then come back to this one.")
         return

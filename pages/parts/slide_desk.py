@@ -13,7 +13,7 @@ from PIL import Image
 
 from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
-from cervix.intake.shelf import SeenSlide, card_of, remember, save_thumbnail, thumbnail_path
+from cervix.intake.shelf import SeenSlide, card_of, recent, remember, save_thumbnail, thumbnail_path
 from cervix.settings import get_settings
 from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, HeatLayer, cam_mosaic, heat_layer
 from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
@@ -27,6 +27,7 @@ from cervix.slides.tissue import outline
 from cervix.web import UploadGrant, open_view, slide_tokens, upload_store, upload_tokens
 from cervix.web.tiles import SLIDE_LAYER
 from cervix.web.tokens import TokenRegistry
+from pages.parts.people import person
 
 SWEEP_EVERY_S = 600
 CAM_PREFIX = "cam-"
@@ -103,6 +104,17 @@ def put_on_shelf(slide: Slide, picture: Image.Image) -> None:
     if st.session_state.get("slide_shelved") != now:
         remember(get_settings().shelf_dir, slide, picture)
         st.session_state["slide_shelved"] = now
+        st.session_state.setdefault("slides_opened", set()).add(slide.sha256)
+
+
+def slides_in_sight() -> frozenset[str] | None:
+    """Hashes of the only slides of the shelf that this session may see: those it opened; None where it may see them all."""
+    return None if person().may_browse else frozenset(st.session_state.get("slides_opened", ()))
+
+
+def seen_lately(limit: int) -> list[SeenSlide]:
+    """The slides of the shelf that this session may see, the newest first."""
+    return recent(get_settings().shelf_dir, limit, slides_in_sight())
 
 
 @st.cache_resource(hash_funcs=by_bundle, show_spinner=False)

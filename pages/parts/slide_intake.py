@@ -6,12 +6,13 @@ from pathlib import Path
 import streamlit as st
 
 from cervix.intake.inbox import list_inbox
-from cervix.intake.shelf import recent, thumbnail_path
+from cervix.intake.shelf import thumbnail_path
 from cervix.samples import sample_slide
 from cervix.settings import get_settings
 from cervix.web import upload_store
 from pages.parts.components import uploader
-from pages.parts.slide_desk import inbox_thumbnail, sweep_uploads, upload_url, uploaded_slides
+from pages.parts.people import person
+from pages.parts.slide_desk import inbox_thumbnail, seen_lately, sweep_uploads, upload_url, uploaded_slides
 
 PICTURE_TYPES = ["png", "jpg", "jpeg", "tif", "tiff"]
 CARDS_A_PAGE = 8
@@ -24,10 +25,11 @@ def show_intake() -> None:
     """The ways in; a slide that is chosen is left in the session's state."""
     settings = get_settings()
     sweep_uploads(settings.home)
-    ways = ["Upload", *(["Server folders"] if settings.inbox else []), "Recent slides"]
+    browsed = settings.inbox if person().may_browse else ()
+    ways = ["Upload", *(["Server folders"] if browsed else []), "Recent slides"]
     way = st.segmented_control("Where is the slide?", ways, default="Upload", key="slide_way", label_visibility="collapsed")
     if way == "Server folders":
-        _show_inbox(settings.inbox)
+        _show_inbox(browsed)
     elif way == "Recent slides":
         _show_recent(settings.shelf_dir)
     else:
@@ -124,9 +126,10 @@ def _show_inbox(folders: tuple[Path, ...]) -> None:
 
 
 def _show_recent(shelf: Path) -> None:
-    seen = recent(shelf, RECENT_AT_MOST)
+    seen = seen_lately(RECENT_AT_MOST)
     if not seen:
-        st.info("No slide has been opened here yet.")
+        mine = "You have opened no slide yet. What others opened is shown to readers only."
+        st.info("No slide has been opened here yet." if person().may_browse else mine)
         return
     cards = [
         (

@@ -49,6 +49,8 @@ def test_a_slide_is_remembered_by_hash_until_its_file_is_gone(tmp_path: Path, ph
     (card,) = recent(tmp_path / "shelf", 10)
     assert (card.sha256, card.spacing_um_px, card.spacing_source) == (slide.sha256, 0.3, "user")
     assert thumbnail_path(tmp_path / "shelf", slide.sha256).is_file()
+    assert recent(tmp_path / "shelf", 10, among={slide.sha256}) == [card]
+    assert recent(tmp_path / "shelf", 10, among={"another"}) == recent(tmp_path / "shelf", 10, among=()) == []
     copy.unlink()
     assert recent(tmp_path / "shelf", 10) == []
     assert card_of(tmp_path / "shelf", slide.sha256) == card

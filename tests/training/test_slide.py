@@ -14,7 +14,7 @@ from cervix.bundle.manifest import Model  # noqa: E402
 from cervix.bundle.sessions import CPU_PROVIDER, open_session  # noqa: E402
 from tests.training.recipes import recipe_with, tile_folder  # noqa: E402
 from training import slide  # noqa: E402
-from training.build import assemble_bundle  # noqa: E402
+from training.build import about_build, assemble_bundle  # noqa: E402
 from training.cli import main  # noqa: E402
 from training.models.vgg16 import WeightsMissing, backbone  # noqa: E402
 from training.slide import train_slide_model  # noqa: E402
@@ -68,7 +68,7 @@ def test_a_run_that_was_cut_off_goes_on_after_its_last_finished_stage(run: Run) 
 
 
 def test_its_parts_make_a_bundle_that_proves_itself(run: Run, tmp_path: Path) -> None:
-    assemble_bundle(run.out, tmp_path / "bundle", [run.entry])
+    assemble_bundle(run.out, tmp_path / "bundle", [run.entry], about_build([run.entry]))
     bundle = load_bundle(tmp_path / "bundle", device="cpu")
     assert bundle.session("slide").variant.precision == "int8"
 

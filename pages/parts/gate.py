@@ -1,0 +1,88 @@
+"""In and out, where people sign in."""
+
+import re
+from collections.abc import Mapping
+from typing import cast
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from cervix import RESEARCH_NOTICE
+from cervix.errors import SignInError
+from cervix.people import Role
+from cervix.settings import get_settings
+from cervix.sign_in import check_provider, home_of
+from cervix.web import slide_tokens, upload_tokens
+from pages.parts.people import known_person, person, sign_in_section
+
+MAY: dict[Role, str] = {
+    "viewer": "You may score slides and tables that you bring, and read every page.",
+    "reader": "You may score, open inbox folders and recent slides, and label cases.",
+    "admin": "You may do everything: label, adjudicate, retrain, promote and roll back.",
+}
+MARKS = re.compile(r"([!-/:-@\[-`{-~])")
+NAME_SHOWN = 32
+
+
+def is_open() -> bool:
+    """Whether this session may see the pages."""
+    try:
+        return known_person() is not None
+    except SignInError:
+        return False
+
+
+def show_gate() -> None:
+    """All that somebody sees who is not signed in: what this is, the notice, the way in or why there is none."""
+    st.title("Cervix Workbench", anchor=False)
+    st.warning(f"**{RESEARCH_NOTICE}**", icon=":material/science:")
+    try:
+        known_person()
+        _show_way_in(cast(Mapping[str, object], sign_in_section()))
+    except SignInError as error:
+        st.error(str(error), icon=":material/lock:")
+        if st.user.get("is_logged_in"):
+            _show_way_out()
+
+
+def _show_way_in(section: Mapping[str, object]) -> None:
+    home, here = home_of(section), urlsplit(str(st.context.url or ""))
+    if here.netloc and f"{here.scheme}://{here.netloc}" != home:
+        st.info(f"Signing in works at this app's own address only: {home}", icon=":material/link:")
+        return
+    hours = f"{get_settings().sign_in_hours:g} h"
+    st.write(
+        f"You signed in more than {hours} ago; please do so again."
+        if st.user.get("is_logged_in")
+        else "Slides and tables are shown to people who signed in."
+    )
+    if st.button("Sign in", type="primary", icon=":material/login:", key="sign_in"):
+        with st.spinner("Asking the sign-in provider …"):
+            check_provider(section)
+        st.login()
+
+
+def show_who() -> None:
+    """Name, role and the way out; nothing where nobody signs in."""
+    if sign_in_section() is None:
+        return
+    who = person()
+    shown = who.name if len(who.name) <= NAME_SHOWN else f"{who.name[: NAME_SHOWN - 1]}…"
+    with st.popover(f"{_plain(shown)} · {who.role}", icon=":material/account_circle:", type="tertiary", key="who"):
+        st.text(who.name)
+        st.caption(MAY[who.role])
+        _show_way_out()
+
+
+def _show_way_out() -> None:
+    if st.button("Sign out", icon=":material/logout:", key="sign_out"):
+        # Addresses of map tiles and uploads lie outside Streamlit's sign-in: they end with it.
+        for token in st.session_state.get("tokens", {}).values():
+            slide_tokens.revoke(token)
+            upload_tokens.revoke(token)
+        st.logout()
+
+
+def _plain(text: str) -> str:
+    """A text that Markdown shows as it is."""
+    return MARKS.sub(r"\\\1", text)
