@@ -29,17 +29,8 @@ PROMOTE, NOT_PROMOTED = "promote", "not promoted"
 ROLL_BACK, NOT_ROLLED_BACK = "roll back", "not rolled back"
 
 
-def check_promotable(comparison: BundleComparison, reason: str = "") -> None:
-    """Whether a compared candidate may be promoted.
-
-    It may where every promotion rule is met. Where one is not, a person may decide otherwise with a written reason, but for
-    one rule: a candidate that lacks a model of the active bundle, or reads or answers otherwise, would break the pages.
-
-    Raises
-    ------
-    PromotionRefused
-        If neither holds, or the candidate is the active bundle.
-    """
+def check_usable(comparison: BundleComparison) -> None:
+    """Whether a compared candidate can take the place of the active bundle at all; ``PromotionRefused`` where it cannot."""
     if comparison.identical:
         raise PromotionRefused("There is nothing to promote", expected="another bundle than the active one", found="the same")
     if misfits := [model.title for model in comparison.models if not model.fits]:
@@ -49,6 +40,20 @@ def check_promotable(comparison: BundleComparison, reason: str = "") -> None:
             found=f"none, or another contract, of {', '.join(misfits)}",
             action="No reason makes up for that; such a bundle needs a release of the app.",
         )
+
+
+def check_promotable(comparison: BundleComparison, reason: str = "") -> None:
+    """Whether a compared candidate may be promoted.
+
+    It may where every promotion rule is met. Where one is not, a person may decide otherwise with a written reason, but not
+    for a candidate that lacks a model of the active bundle, or reads or answers otherwise: it would break the pages.
+
+    Raises
+    ------
+    PromotionRefused
+        If neither holds, or as ``check_usable``.
+    """
+    check_usable(comparison)
     length = len(reason.strip())
     if comparison.decision == "keep" and not REASON_AT_LEAST <= length <= REASON_AT_MOST:
         raise PromotionRefused(

@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from cervix.bundle.active import SHIPPED, Promotion, PromotionLine, promotion_line
-from cervix.bundle.promoting import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, promote, roll_back
-from cervix.errors import BundleError, CervixError
+from cervix.bundle.promoting import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, check_usable, promote, roll_back
+from cervix.errors import BundleError, CervixError, PromotionRefused
 from cervix.evaluation.bundle_comparison import BundleComparison
 from cervix.settings import get_settings
 from pages.parts.frame import use_active_bundle
@@ -28,16 +28,15 @@ def since_words(line: PromotionLine) -> str:
     """Since when the active bundle is active, and whose doing it is."""
     if line.changed_at is None:
         return f"Active is {SHIPPED}; none has been promoted here."
-    how = "promoted" if line.promotions and line.promotions[-1].promoted_at == line.changed_at else "rolled back to"
+    how = "promoted" if line.promotions and line.promotions[-1].promoted_at == line.changed_at else "brought back"
     return f"Active since {line.changed_at:%Y-%m-%d %H:%M} UTC, {how} by {line.changed_by}."
 
 
 def show_line() -> PromotionLine | None:
-    """The promotions that stand, the active one first; None where they cannot be read, which is said."""
+    """The promotions that stand, the active one first; None where they cannot be read: banner or page say that already."""
     try:
         line = promotion_line(get_settings())
-    except BundleError as error:
-        st.error(str(error), icon=":material/gpp_bad:")
+    except BundleError:
         return None
     # As plain text: a name is no markup.
     st.text(since_words(line))
@@ -103,6 +102,11 @@ def show_promotion(comparison: BundleComparison, folder: Path | None, keep: Call
     if comparison.identical or not user.may_decide:
         return
     st.subheader("Promote")
+    try:
+        check_usable(comparison)
+    except PromotionRefused as error:
+        st.info(str(error), icon=":material/block:")
+        return
     if folder is None:
         st.markdown("An uploaded candidate is forgotten after the comparison. To be promoted it must stay on this server.")
         if st.button("Keep it on this server", icon=":material/save:", key="promotion_keep"):

@@ -87,7 +87,7 @@ def test_a_candidate_that_meets_the_rules_is_promoted_in_two_steps_and_rolled_ba
     assert "Rolled back:" in app.success[0].value
     assert "roll_back" not in keys(app)
     assert "Bundle cervix-demonstration 0.9.0" not in texts(app)
-    assert "rolled back to by local reader" in plain(open_page("overview.py"))
+    assert "brought back by local reader" in plain(open_page("overview.py"))
     assert trail() == ["promote", "roll back"]
 
 
@@ -151,7 +151,8 @@ def test_a_damaged_line_of_promotions_is_said_and_nothing_is_scored(name: str, h
     (home / POINTER_NAME).write_text("{")
     app = open_page(name)
     assert not app.exception
-    assert "cannot be read which bundle is active" in app.error[0].value
+    (said,) = app.error
+    assert "cannot be read which bundle is active" in said.value
     assert not app.button
 
 
@@ -162,6 +163,13 @@ def test_a_candidate_that_changed_after_the_comparison_is_refused(bundles: Path)
     assert "Nothing was changed. risk-factors/golden.npz has the wrong size" in app.error[0].value
     assert not promotion_line(get_settings()).promotions
     assert trail() == ["not promoted"]
+
+
+def test_a_candidate_that_the_pages_could_not_use_cannot_be_promoted_whatever_the_reason(bundles: Path) -> None:
+    edit_manifest(bundles / "worse", lambda manifest: manifest["models"].pop())
+    app = beside("worse")
+    assert "The pages could not use the candidate" in app.info[0].value
+    assert not keys(app) & {"promote", "promote_anyway"}
 
 
 def test_who_may_not_promote_is_told_and_sees_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
