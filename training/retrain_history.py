@@ -7,13 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-from cervix.labels.patients import histories_of
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp, softmax
 
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import Calibration, Model
 from cervix.labels import LabelStore
+from cervix.labels.patients import histories_of
 from cervix.patients.sequences import Histories
 from training.calibrate import CoursePlatt, fit_course_platt
 from training.history_data import CLASSES, TASKS, HistoryData
