@@ -1,4 +1,4 @@
-"""``python -m cervix bundle verify | slide | patients | card | evaluate | compare | labels``: the app's work without it."""
+"""``python -m cervix bundle | slide | patients | card | evaluate | compare | labels``: the app's work without it."""
 
 import argparse
 import signal
@@ -10,12 +10,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from cervix import RESEARCH_NOTICE
-from cervix.bundle import load_bundle, verify_bundle
+from cervix.bundle import Bundle, load_bundle, verify_bundle
+from cervix.bundle.active import SHIPPED, active_bundle, active_root, promotion_line
+from cervix.bundle.promoting import NOT_PROMOTED, promote, refusals_kept, roll_back
 from cervix.bundle.sessions import ModelSession
 from cervix.card.comparison import comparison_text
 from cervix.card.formats import FORMATS, card_file
-from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError
-from cervix.evaluation.bundle_comparison import compare_bundles
+from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError, PromotionRefused
+from cervix.evaluation.bundle_comparison import BundleComparison, compare_bundles
 from cervix.evaluation.comparison import figures_table
 from cervix.evaluation.drift import drift_table
 from cervix.evaluation.heldout import held_out_cases
@@ -62,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    checks = verify_bundle(options.path, device=options.device)
+    checks = verify_bundle(options.path or active_root(get_settings()), device=options.device)
     table = pd.DataFrame(
         {
             "file": [check.variant.file for check in checks],
@@ -80,11 +82,55 @@ def _verify(options: argparse.Namespace) -> int:
     return 0 if all(check.passed for check in checks) else EXIT_REFUSED
 
 
+def _active(options: argparse.Namespace) -> int:
+    del options
+    active = active_bundle(get_settings())
+    print(f"{active.label} in {active.root}")
+    for promotion in reversed(active.line.promotions):
+        why = f", against the rules, because: {promotion.reason}" if promotion.reason else ""
+        when = f"{promotion.promoted_at:%Y-%m-%d %H:%M} UTC"
+        print(f"{promotion.folder}: {promotion.label}, promoted {when} by {promotion.promoted_by}{why}")
+    print(f"{'before them: ' if active.line.promotions else ''}{SHIPPED}")
+    return 0
+
+
+def _promote(options: argparse.Namespace) -> int:
+    settings = get_settings()
+    named = settings.bundles_dir / options.folder
+    folder = named if named.is_dir() else options.folder
+    with open_store(settings.label_store_url) as store:
+        with refusals_kept(store, options.by, NOT_PROMOTED, folder.name):
+            active = active_bundle(settings).load(settings.device)
+            comparison = compare_bundles(active, load_bundle(folder, device=settings.device))
+        _print_comparison(comparison)
+        promotion = promote(settings, folder, comparison, store, options.by, reason=options.reason)
+    print(f"promoted: {promotion.label}. {RESEARCH_NOTICE}")
+    return 0
+
+
+def _roll_back(options: argparse.Namespace) -> int:
+    settings = get_settings()
+    line = promotion_line(settings)
+    if not line.promotions:
+        raise PromotionRefused("There is no promotion to take back", found=SHIPPED)
+    with open_store(settings.label_store_url) as store:
+        bundle = roll_back(settings, line.promotions[-1], store, options.by)
+    print(f"active again: {bundle.label}")
+    return 0
+
+
+def _bundle(options: argparse.Namespace) -> Bundle:
+    """The bundle asked for, or the active one, proved."""
+    if options.bundle:
+        return load_bundle(options.bundle, device=options.device)
+    return active_bundle(get_settings()).load(options.device)
+
+
 def _slide(options: argparse.Namespace) -> int:
     slide = open_slide(options.file, spacing_um_px=options.mpp)
     for notice in slide.notices:
         print(f"note: {notice}", file=sys.stderr)
-    bundle = load_bundle(options.bundle, device=options.device)
+    bundle = _bundle(options)
     stop = Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     with tqdm(unit="tile", desc="scoring", disable=None) as bar:
@@ -119,7 +165,7 @@ def _patients(options: argparse.Namespace) -> int:
         print(f"note: {notice}", file=sys.stderr)
     for problem in table.problems:
         print(f"left out: {problem}", file=sys.stderr)
-    bundle = load_bundle(options.bundle, device=options.device)
+    bundle = _bundle(options)
     model = HISTORY_MODEL if isinstance(table, VisitTable) else options.model
     session = bundle.session(model)
     with tqdm(unit="patient", desc="scoring", disable=None) as bar:
@@ -146,14 +192,14 @@ def _card(options: argparse.Namespace) -> int:
             expected="--model with --format xml only",
             found=f"--model {options.model}",
         )
-    bundle = load_bundle(options.bundle, device=options.device)
+    bundle = _bundle(options)
     _write(options.out, card_file(bundle, options.format, options.model))
     print(f"model card of {bundle.label} written to {options.out}. {RESEARCH_NOTICE}")
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    bundle = load_bundle(options.bundle, device=options.device)
+    bundle = _bundle(options)
     session = bundle.session(options.model)
     model = session.model
     task = model.task_named(options.task) if options.task else model.main_task
@@ -201,15 +247,19 @@ def _labelled(file: Path, session: ModelSession) -> Labelled:
 
 def _compare(options: argparse.Namespace) -> int:
     comparison = compare_bundles(*(load_bundle(path, device=options.device) for path in (options.active, options.candidate)))
+    _print_comparison(comparison)
+    if options.out:
+        _write(options.out, comparison_text(comparison).encode())
+        print(f"written to {options.out}. {RESEARCH_NOTICE}")
+    return 0
+
+
+def _print_comparison(comparison: BundleComparison) -> None:
     print(f"{comparison.candidate} beside {comparison.active}")
     for model in comparison.changed:
         for ruling in model.rulings:
             print(f"{model.title}: {ruling.rule}: {ruling.finding} ({ruling.found})")
     print(comparison.verdict)
-    if options.out:
-        _write(options.out, comparison_text(comparison).encode())
-        print(f"written to {options.out}. {RESEARCH_NOTICE}")
-    return 0
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -265,13 +315,23 @@ def _parser() -> argparse.ArgumentParser:
     device = argparse.ArgumentParser(add_help=False)
     device.add_argument("--device", choices=("auto", "cpu", "cuda"), default=settings.device)
 
-    bundle = commands.add_parser("bundle", help="inspect a bundle").add_subparsers(required=True, metavar="COMMAND")
+    bundle = commands.add_parser("bundle", help="inspect, promote and roll back bundles").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
     verify = bundle.add_parser("verify", parents=[device], help="check hashes, signatures and golden vectors")
-    verify.add_argument("path", type=Path, nargs="?", default=settings.bundle_dir)
+    verify.add_argument("path", type=Path, nargs="?", help="folder of the bundle (default: the active one)")
     verify.set_defaults(run=_verify)
+    bundle.add_parser("active", help="which bundle is active, and since when").set_defaults(run=_active)
+    by = argparse.ArgumentParser(add_help=False)
+    by.add_argument("--by", default=COMMAND_LINE, help="who does it, for the audit trail")
+    promoted = bundle.add_parser("promote", parents=[by], help="make a candidate the active bundle, by the promotion rules")
+    promoted.add_argument("folder", type=Path, help="its folder, or that folder's name under bundles in the app's home")
+    promoted.add_argument("--reason", default="", help="why, where the rules say to keep the active bundle")
+    promoted.set_defaults(run=_promote)
+    bundle.add_parser("roll-back", parents=[by], help="take back the last promotion").set_defaults(run=_roll_back)
 
     common = argparse.ArgumentParser(add_help=False, parents=[device])
-    common.add_argument("--bundle", type=Path, default=settings.bundle_dir, help="folder of the bundle")
+    common.add_argument("--bundle", type=Path, help="folder of the bundle (default: the active one)")
     slide = commands.add_parser("slide", parents=[common], help="score a whole-slide image or picture")
     slide.add_argument("file", type=Path)
     slide.add_argument("--out", type=Path, required=True, help="folder for the tile table and the summary")

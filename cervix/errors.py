@@ -29,6 +29,10 @@ class BundleError(CervixError, ValueError):
     """Raised when a bundle is not exactly what its manifest declares. Nothing is scored with it."""
 
 
+class PromotionRefused(CervixError, ValueError):
+    """Raised when a bundle may not become the active one. The active one stays."""
+
+
 class SlideNotReadable(CervixError, OSError):
     """Raised when a file is not a slide or image that can be opened and read to its end."""
 

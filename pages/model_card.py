@@ -18,7 +18,10 @@ FORMAT_TITLES: dict[Format, str] = {"md": "Markdown", "html": "HTML", "pdf": "PD
 CHART_WIDTH_PX = 420
 
 
-@st.cache_resource(show_spinner="Computing every figure of this part …", hash_funcs={Bundle: lambda bundle: bundle.sha256})
+# Two bundles with five models and the whole each, while sessions use both.
+@st.cache_resource(
+    max_entries=12, show_spinner="Computing every figure of this part …", hash_funcs={Bundle: lambda bundle: bundle.sha256}
+)
 def written(bundle: Bundle, part: str) -> list[Block]:
     """A part of the card, computed once per bundle and never changed."""
     models = {model.id: model for model in bundle.manifest.models}

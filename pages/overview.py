@@ -5,6 +5,7 @@ import streamlit as st
 from cervix.bundle.sessions import CPU_PROVIDER
 from cervix.settings import get_settings
 from pages.parts.frame import bundle_or_stop, leading_session, provider_line
+from pages.parts.promotion_views import show_line
 
 st.title("Cervix Workbench")
 st.markdown(
@@ -38,6 +39,7 @@ device.metric("Scoring runs on", "CPU" if on_cpu else "GPU")
 device.caption(provider_line(bundle))
 contents.metric("Models", len(bundle.manifest.models))
 contents.caption(" · ".join(f"`{model.id}`" for model in bundle.manifest.models))
+show_line()
 if on_cpu and get_settings().device == "cuda":
     st.warning("A GPU was asked for (CERVIX_DEVICE=cuda) but none can be used; scoring runs on the CPU.")
 

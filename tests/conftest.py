@@ -1,9 +1,13 @@
 """Fixtures shared by every test: the data folder, the committed bundle, a home of its own, small generated slides."""
 
+import multiprocessing
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -93,3 +97,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a small disk needs the rights of root")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> ForkServerContext:
+    """Processes that start in milliseconds, forked from one that has imported what they need and holds no thread."""
+    # Each would run the main module again, and after a test of a page that is the page.
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.labels.workers", "tests.bundle.promoters"])
+    return context

@@ -15,9 +15,10 @@ from cervix.card.formats import card_file
 from cervix.cli import main
 from cervix.evaluation.comparison import figures_table
 from cervix.evaluation.heldout import held_out
+from cervix.labels import open_store
 from cervix.patients.sample import sample_table_csv
-from cervix.settings import PROJECT_ROOT
-from tests.bundle.altered import change_predictions, copy_of_risk_models
+from cervix.settings import PROJECT_ROOT, get_settings
+from tests.bundle.altered import candidate_of_risk_models, change_predictions, copy_of_risk_models
 
 
 def test_verify_prints_a_table_and_succeeds(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,3 +199,51 @@ def test_compare_prints_the_verdict_and_writes_the_document(tmp_path: Path, caps
     assert "Keep the active bundle." in (tmp_path / "out.md").read_text(encoding="utf-8")
     assert main(["compare", str(active), str(tmp_path / "nowhere"), "--device", "cpu"]) == 1
     assert "The bundle has no readable manifest" in capsys.readouterr().err
+
+
+def test_a_candidate_is_promoted_and_rolled_back_and_the_active_bundle_is_what_scores(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(copy_of_risk_models(tmp_path / "shipped")))
+    get_settings.cache_clear()
+    candidate_of_risk_models(home / "bundles/better", "0.9.0")
+    worse = candidate_of_risk_models(home / "bundles/worse", "0.9.1", worse=True)
+    assert main(["bundle", "active"]) == 0
+    assert "the bundle that ships with the app" in capsys.readouterr().out
+    assert main(["bundle", "promote", "better", "--by", "Ada"]) == 0
+    printed = capsys.readouterr().out
+    assert "Promote: every rule is met" in printed
+    assert "promoted: cervix-demonstration 0.9.0" in printed
+    assert main(["bundle", "promote", str(worse)]) == 1
+    assert "a written reason of 10 to 1,000 characters" in capsys.readouterr().err
+    assert main(["bundle", "promote", str(worse), "--reason", "The clinic wants to try it."]) == 0
+    capsys.readouterr()
+    assert main(["bundle", "active"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].endswith(f"in {worse}")
+    assert "by command line, against the rules, because: The clinic wants to try it." in printed[1]
+    assert "UTC by Ada" in printed[2]
+    assert main(["bundle", "verify"]) == 0
+    assert main(["evaluate", "risk-factors"]) == 0
+    assert "cervix-demonstration 0.9.1" in capsys.readouterr().out
+    assert main(["bundle", "roll-back", "--by", "Bea"]) == 0
+    assert "active again: cervix-demonstration 0.9.0" in capsys.readouterr().out
+    assert main(["bundle", "roll-back"]) == 0
+    capsys.readouterr()
+    assert main(["bundle", "roll-back"]) == 1
+    assert "There is no promotion to take back" in capsys.readouterr().err
+
+
+def test_a_candidate_that_cannot_even_be_compared_is_refused_and_written_down(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(copy_of_risk_models(tmp_path / "shipped")))
+    get_settings.cache_clear()
+    root = candidate_of_risk_models(home / "bundles/broken", "0.9.0")
+    (root / "risk-factors/golden.npz").write_bytes(b"damaged")
+    assert main(["bundle", "promote", "broken", "--reason", "The clinic wants to try it."]) == 1
+    assert "risk-factors/golden.npz has the wrong size" in capsys.readouterr().err
+    with open_store(get_settings().label_store_url) as store:
+        entry = store.audit_trail().iloc[0]
+    assert (entry["what"], entry["subject"]) == ("not promoted", "broken")
+    assert "wrong size" in entry["detail"]["why"]

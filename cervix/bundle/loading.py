@@ -23,6 +23,7 @@ from cervix.bundle.sessions import (
 )
 from cervix.errors import BundleError
 
+SHORT_HASH = 10
 REINSTALL = "Export the bundle again with `python -m training build`, or restore the folder from its release."
 
 
@@ -53,12 +54,12 @@ class Bundle:
 
     @property
     def short_hash(self) -> str:
-        return self.sha256[:10]
+        return self.sha256[:SHORT_HASH]
 
     @property
     def label(self) -> str:
         """Name, version and short hash, as every screen and export carries them."""
-        return f"{self.manifest.name} {self.manifest.version} ({self.short_hash})"
+        return bundle_label(self.manifest.name, self.manifest.version, self.sha256)
 
     def session(self, model_id: str) -> ModelSession:
         """The session of a model; a ``BundleError`` where the bundle has none."""
@@ -83,6 +84,11 @@ class Bundle:
         return again
 
 
+def bundle_label(name: str, version: str, sha256: str) -> str:
+    """Name, version and short hash."""
+    return f"{name} {version} ({sha256[:SHORT_HASH]})"
+
+
 def load_bundle(root: Path, *, device: Device = "auto") -> Bundle:
     """Verify a bundle and open one session per model on the best device that really runs.
 
@@ -104,7 +110,7 @@ def load_bundle(root: Path, *, device: Device = "auto") -> Bundle:
     checks: list[GoldenCheck] = []
     for model in manifest.models:
         session, check = _open_best(model, contents, device)
-        _require(check)
+        require_passed(check)
         sessions[model.id] = session
         checks.append(check)
     return Bundle(root, manifest, digest, sessions, checks)
@@ -127,6 +133,12 @@ def verify_bundle(root: Path, *, device: Device = "auto") -> list[GoldenCheck]:
 
 def read_verified(root: Path) -> tuple[Manifest, str, dict[str, bytes]]:
     """Read every file of the bundle once and check it against the manifest's sizes and hashes."""
+    manifest, digest = read_manifest(root)
+    return manifest, digest, {file.path: _read_file(root, file.path, file.bytes, file.sha256) for file in manifest.files}
+
+
+def read_manifest(root: Path) -> tuple[Manifest, str]:
+    """The manifest and its SHA-256; ``BundleError`` where there is none or it does not follow the schema."""
     path = root / MANIFEST_NAME
     try:
         text = path.read_bytes()
@@ -148,8 +160,7 @@ def read_verified(root: Path) -> tuple[Manifest, str, dict[str, bytes]]:
             found=_short(first.get("input")),
             action=REINSTALL,
         ) from error
-    contents = {file.path: _read_file(root, file.path, file.bytes, file.sha256) for file in manifest.files}
-    return manifest, hashlib.sha256(text).hexdigest(), contents
+    return manifest, hashlib.sha256(text).hexdigest()
 
 
 def _short(value: object) -> str:
@@ -280,7 +291,8 @@ def replay_golden(session: ModelSession, golden_bytes: bytes) -> GoldenCheck:
     return GoldenCheck(session.model.id, session.variant, session.provider, share, worst, difference, share <= 1.0)
 
 
-def _require(check: GoldenCheck) -> None:
+def require_passed(check: GoldenCheck) -> None:
+    """Raise ``BundleError`` where golden vectors were not reproduced."""
     if not check.passed:
         raise BundleError(
             f"{check.variant.file} does not reproduce its golden vectors on {check.provider}",

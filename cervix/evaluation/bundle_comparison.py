@@ -12,7 +12,7 @@ from cervix.evaluation.comparison import METRIC_TITLES, decimal, signed
 from cervix.evaluation.heldout import held_out
 from cervix.evaluation.new_cases import new_case_pairs
 from cervix.evaluation.paired import Pair, compare_answers
-from cervix.evaluation.promotion import Decision, Ruling, decided, promotion_rulings
+from cervix.evaluation.promotion import Decision, Ruling, decided, promotion_rulings, same_contract
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class ModelComparison:
         Empty where the model is the same, or cannot be compared.
     rulings : list of Ruling
         On the main question; empty where the model is the same.
+    fits : bool
+        Whether the candidate can stand in for it on every page: it has the model, and that reads and answers the same.
     problem : str
         Why it cannot be compared; empty otherwise.
     new_cases : question id -> Pair
@@ -39,6 +41,7 @@ class ModelComparison:
     same: bool
     pairs: dict[str, Pair]
     rulings: list[Ruling]
+    fits: bool
     problem: str = ""
     new_cases: dict[str, Pair] = field(default_factory=dict)
     lineage: Lineage | None = None
@@ -57,15 +60,23 @@ class BundleComparison:
     ----------
     active, candidate : str
         Name, version and short hash.
+    active_sha256, candidate_sha256 : str
+        Which bundles they were, exactly.
     differences : DataFrame
         As ``manifest_differences``.
     """
 
     active: str
     candidate: str
-    identical: bool
+    active_sha256: str
+    candidate_sha256: str
     differences: pd.DataFrame
     models: list[ModelComparison]
+
+    @property
+    def identical(self) -> bool:
+        """Whether both are one bundle."""
+        return self.active_sha256 == self.candidate_sha256
 
     @property
     def changed(self) -> list[ModelComparison]:
@@ -96,7 +107,8 @@ def compare_bundles(active: Bundle, candidate: Bundle) -> BundleComparison:
     return BundleComparison(
         active=active.label,
         candidate=candidate.label,
-        identical=active.sha256 == candidate.sha256,
+        active_sha256=active.sha256,
+        candidate_sha256=candidate.sha256,
         differences=manifest_differences(active.manifest, candidate.manifest),
         models=[
             _compared(active, candidate, before[name], after[name])
@@ -133,13 +145,13 @@ def calibration_shift(pair: Pair) -> pd.DataFrame:
 
 
 def _compared(active: Bundle, candidate: Bundle, before: Model, after: Model) -> ModelComparison:
-    same = same_model((active.manifest, before), (candidate.manifest, after))
     task = after.main_task
-    if same:
-        return ModelComparison(after.id, after.title, task.id, True, {}, [])
+    if same_model((active.manifest, before), (candidate.manifest, after)):
+        return ModelComparison(after.id, after.title, task.id, True, {}, [], fits=True)
+    fits = same_contract(before, after).finding == "met"
     asked_before = {item.id: item for item in before.derived_tasks}
     if task.id not in asked_before:
-        return _cannot(after, f"The active {after.title} is not asked “{task.title}”.")
+        return _cannot(after, f"The active {after.title} is not asked “{task.title}”.", fits=fits)
     try:
         pairs = {
             item.id: _pair(active, candidate, before, after, asked_before[item.id], item)
@@ -147,11 +159,10 @@ def _compared(active: Bundle, candidate: Bundle, before: Model, after: Model) ->
             if item.id in asked_before
         }
     except EvaluationError as error:
-        return _cannot(after, str(error))
-    return ModelComparison(
-        after.id, after.title, task.id, False, pairs, promotion_rulings(before, after, pairs[task.id]),
-        new_cases=new_case_pairs(active, candidate, after.id), lineage=after.lineage,
-    )  # fmt: skip
+        return _cannot(after, str(error), fits=fits)
+    rulings = promotion_rulings(before, after, pairs[task.id])
+    new_cases = new_case_pairs(active, candidate, after.id)
+    return ModelComparison(after.id, after.title, task.id, False, pairs, rulings, fits, "", new_cases, after.lineage)
 
 
 def _pair(
@@ -165,13 +176,13 @@ def _pair(
 
 def _on_one_side(before: Model | None, after: Model | None) -> ModelComparison:
     if after is not None:
-        return _cannot(after, "The active bundle has no such model.")
+        return _cannot(after, "The active bundle has no such model.", fits=True)
     assert before is not None, "an id comes from one of the two"
-    return _cannot(before, "The candidate has no such model.")
+    return _cannot(before, "The candidate has no such model.", fits=False)
 
 
-def _cannot(model: Model, problem: str) -> ModelComparison:
-    return ModelComparison(model.id, model.title, model.main_task.id, False, {}, [], problem)
+def _cannot(model: Model, problem: str, *, fits: bool) -> ModelComparison:
+    return ModelComparison(model.id, model.title, model.main_task.id, False, {}, [], fits, problem)
 
 
 def _reason(model: ModelComparison) -> str:

@@ -39,7 +39,7 @@ class Ruling:
 def promotion_rulings(active: Model, candidate: Model, pair: Pair) -> list[Ruling]:
     """Every rule on a model's main question."""
     return [
-        _same_contract(active, candidate),
+        same_contract(active, candidate),
         _same_cases(pair),
         *(_no_loss(pair, name, margin) for name, margin in MARGINS.items()),
         _no_rise(pair),
@@ -52,7 +52,7 @@ def decided(rulings: list[Ruling]) -> Decision:
     return "promote" if all(ruling.finding == "met" for ruling in rulings) else "keep"
 
 
-def _same_contract(active: Model, candidate: Model) -> Ruling:
+def same_contract(active: Model, candidate: Model) -> Ruling:
     """What the pages rely on: inputs, outputs, classes and questions."""
     changed = [
         title

@@ -17,7 +17,9 @@ DISAGREEMENTS_SHOWN = 200
 def show_verdict(comparison: BundleComparison) -> None:
     """The verdict, and which models it is about."""
     st.subheader(f"{comparison.candidate} beside {comparison.active}")
-    if comparison.decision == "promote":
+    if comparison.identical:
+        st.info(comparison.verdict, icon=":material/equal:")
+    elif comparison.decision == "promote":
         st.success(comparison.verdict, icon=":material/upgrade:")
     else:
         st.warning(comparison.verdict, icon=":material/pan_tool:")

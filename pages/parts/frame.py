@@ -8,7 +8,9 @@ from typing import TypeVar
 import streamlit as st
 
 from cervix import RESEARCH_NOTICE, __version__
-from cervix.bundle import Bundle, ModelSession, load_bundle
+from cervix.bundle import Bundle, ModelSession
+from cervix.bundle.active import ActiveBundle, active_bundle
+from cervix.bundle.loading import read_manifest
 from cervix.bundle.sessions import CPU_PROVIDER, Device
 from cervix.errors import BundleError
 from cervix.settings import get_settings
@@ -24,23 +26,64 @@ CLASS_TITLES = {
 }  # fmt: skip
 
 
-@st.cache_resource(show_spinner="Checking the bundle: hashes, signatures, golden vectors …")
-def _verified_bundle(root: Path, device: Device, manifest_changed: float) -> Bundle:  # noqa: ARG001 - part of the key
-    return load_bundle(root, device=device)
+BUNDLE = "session_bundle"
+BUNDLE_LEFT = "session_bundle_left"
+
+
+# Two at once after a promotion; sessions that still use a third hold it themselves.
+@st.cache_resource(max_entries=2, show_spinner="Checking the bundle: hashes, signatures, golden vectors …")
+def _verified(root: Path, device: Device, sha256: str, _active: ActiveBundle) -> Bundle:  # noqa: ARG001 - the key
+    return _active.load(device)
+
+
+def active_now() -> Bundle:
+    """The bundle that is active on this server, proved once per process and again when it changes; else ``BundleError``."""
+    settings = get_settings()
+    active = active_bundle(settings)
+    return _verified(active.root, settings.device, active.sha256, active)
 
 
 def verified_bundle() -> Bundle:
-    """The bundle, proved once per process and again when its manifest changes; ``BundleError`` otherwise."""
-    settings = get_settings()
-    manifest = settings.bundle_dir / "manifest.json"
-    changed = manifest.stat().st_mtime if manifest.is_file() else 0.0
-    return _verified_bundle(settings.bundle_dir, settings.device, changed)
+    """The bundle of this session: the one that was active when it started, for as long as that lies where it did.
+
+    Raises ``BundleError`` where the session has none yet and the active one does not prove itself.
+    """
+    held: Bundle | None = st.session_state.get(BUNDLE)
+    if held is not None:
+        if _still_there(held):
+            return held
+        st.session_state[BUNDLE_LEFT] = held.label
+        use_active_bundle()
+    st.session_state[BUNDLE] = active_now()
+    return st.session_state[BUNDLE]
+
+
+def use_active_bundle() -> None:
+    """Let this session turn to the active bundle."""
+    st.session_state.pop(BUNDLE, None)
+
+
+def _still_there(bundle: Bundle) -> bool:
+    """Pages read figures and tables from the bundle's folder when they need them, so it must be the same there."""
+    try:
+        return read_manifest(bundle.root)[1] == bundle.sha256
+    except BundleError:
+        return False
 
 
 def bundle_or_stop() -> Bundle:
-    """The bundle; where it does not prove itself, say why and draw nothing that would need it."""
+    """The bundle of this session; where there is none, say why and draw nothing that would need it."""
+    return _found_or_stop(verified_bundle)
+
+
+def active_or_stop() -> Bundle:
+    """The bundle that is active on this server, whichever this session uses; likewise."""
+    return _found_or_stop(active_now)
+
+
+def _found_or_stop(find: Callable[[], Bundle]) -> Bundle:
     try:
-        return verified_bundle()
+        return find()
     except BundleError as error:
         st.error(f"The bundle was refused, so nothing can be scored. {error}", icon=":material/gpp_bad:")
         st.stop()
@@ -71,6 +114,29 @@ def show_banner() -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"{facts} · Cervix Workbench {__version__} · {datetime.now(UTC):%Y-%m-%d}")
         show_who()
+    _show_other_bundle()
+
+
+def _show_other_bundle() -> None:
+    """What a session that is under way must know of its bundle: it was replaced, or another has become active."""
+    held: Bundle | None = st.session_state.get(BUNDLE)
+    if held is None:
+        return
+    if left := st.session_state.get(BUNDLE_LEFT):
+        st.warning(f"{left}, with which this session started, is not in its folder any more. It now uses {held.label}.")
+    try:
+        active = active_bundle(get_settings())
+    except BundleError as error:
+        st.warning(f"This session goes on with the bundle it started with. {error}", icon=":material/gpp_bad:")
+        return
+    if active.sha256 == held.sha256:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(
+            f"**{active.label}** has become the active bundle. This session goes on with {held.label}, with which it started.",
+            icon=":material/upgrade:",
+        )
+        st.button("Use it now", key="use_active_bundle", on_click=use_active_bundle)
 
 
 def show_metrics(figures: dict[str, tuple[str, str]]) -> None:

@@ -51,7 +51,7 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
             _show_visits(visits)
     with why:
         if why.open:
-            _show_why(visits, session)
+            _show_why(visits, session, bundle)
     with what_if:
         if what_if.open:
             _show_what_if(visits, scores, session)
@@ -91,15 +91,19 @@ def _show_visits(visits: pd.DataFrame) -> None:
     )
 
 
-@st.cache_data(max_entries=200, scope="session", show_spinner="Taking the score apart …", hash_funcs={ModelSession: id})
-def explained_history(visits: pd.DataFrame, session: ModelSession) -> HistoryExplanation:
+@st.cache_data(max_entries=200, scope="session", show_spinner="Taking the score apart …")
+def explained_history(
+    visits: pd.DataFrame,
+    _session: ModelSession,
+    bundle_sha256: str,  # noqa: ARG001 - the key: a session may turn to another bundle
+) -> HistoryExplanation:
     """Shapley values of her visits, once a woman and session."""
-    return explain_history(visits, session, session.model.derived_tasks[0].id)
+    return explain_history(visits, _session, _session.model.derived_tasks[0].id)
 
 
-def _show_why(visits: pd.DataFrame, session: ModelSession) -> None:
+def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> None:
     task = session.model.derived_tasks[0]
-    explained = explained_history(visits, session)
+    explained = explained_history(visits, session, bundle.sha256)
     telling = [index for index in range(len(visits)) if explained.contributions[index]]
     titles = visit_titles(visits)
     labels = [f"{titles[index]}: {visit_words(visits, index)}" for index in telling]

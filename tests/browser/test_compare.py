@@ -1,25 +1,27 @@
-"""Two bundles are compared in Chromium: a candidate is uploaded as a zip, the verdict is read and taken along."""
+"""Two bundles are compared in Chromium, the candidate is promoted, another session is offered it, and it is rolled back."""
 
 import zipfile
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import needs_browser
 from tests.browser.server import free_port, running_app
-from tests.bundle.altered import change_predictions, copy_of_risk_models
+from tests.bundle.altered import candidate_of_risk_models, copy_of_risk_models
 
 pytestmark = needs_browser
 
 
-def test_an_uploaded_candidate_is_compared_and_the_comparison_taken_along(page: Page, tmp_path: Path) -> None:
-    active, candidate = copy_of_risk_models(tmp_path / "active"), copy_of_risk_models(tmp_path / "candidate")
-    change_predictions(candidate, "risk-factors", lambda frame: frame.assign(p_yes=frame["p_no"], p_no=frame["p_yes"]))
-    archive = tmp_path / "candidate.zip"
-    with zipfile.ZipFile(archive, "w") as packed:
-        for path in candidate.rglob("*"):
-            packed.write(path, path.relative_to(tmp_path))
-    with running_app(tmp_path / "home", free_port(), CERVIX_BUNDLE_DIR=str(active)) as address:
+def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_goes_on(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    active, home = copy_of_risk_models(tmp_path / "active"), tmp_path / "home"
+    archive = packed(candidate_of_risk_models(tmp_path / "candidate", "0.9.1", worse=True), tmp_path / "candidate.zip")
+    other = browser.new_page()
+    with running_app(home, free_port(), CERVIX_BUNDLE_DIR=str(active)) as address:
+        other.goto(address)
+        other.get_by_text("golden replays passed").wait_for()
+
         page.goto(f"{address}/compare")
         expect(page.get_by_text("Nothing to compare yet")).to_be_visible()
         page.locator("input[type=file]").set_input_files(archive)
@@ -28,6 +30,38 @@ def test_an_uploaded_candidate_is_compared_and_the_comparison_taken_along(page: 
         expect(page.get_by_text("What changed in the manifest")).to_be_visible()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download the comparison").click()
-        text = Path(download.value.path()).read_text(encoding="utf-8")
-    assert "AUROC falls by less than 0.02 | not met" in text
-    assert not list((tmp_path / "home").rglob("*.onnx"))
+        assert "AUROC falls by less than 0.02 | not met" in Path(download.value.path()).read_text(encoding="utf-8")
+        assert not list(home.rglob("*.onnx")), "an uploaded candidate is forgotten unless it is kept"
+
+        page.get_by_role("button", name="Keep it on this server").click()
+        page.get_by_label("Why promote it all the same?").fill("The clinic wants to try it.")
+        page.get_by_role("button", name="Promote against the rules").click()
+        page.get_by_role("button", name="Promote now").click()
+        expect(page.get_by_text("Promoted: cervix-demonstration 0.9.1")).to_be_visible()
+        page.get_by_role("link", name="Overview").click()
+        expect(page.get_by_text("0.9.1, verified")).to_be_visible()
+        expect(page.get_by_text("promoted by local reader")).to_be_visible()
+
+        other.get_by_role("link", name="Performance").first.click()
+        expect(other.get_by_text("has become the active bundle")).to_be_visible()
+        expect(other.get_by_text("Bundle cervix-demonstration 0.9.1")).to_have_count(0)
+        other.get_by_role("button", name="Use it now").click()
+        expect(other.get_by_text("Bundle cervix-demonstration 0.9.1")).to_be_visible()
+
+        page.goto(f"{address}/compare")
+        page.get_by_role("button", name="Roll back to the bundle that ships with the app").click()
+        page.get_by_role("button", name="Roll back now").click()
+        expect(page.get_by_text("Rolled back:")).to_be_visible()
+        expect(page.get_by_text("Bundle cervix-demonstration 0.9.1")).to_have_count(0)
+        page.goto(f"{address}/audit")
+        expect(page.get_by_text("Listed: 3 of 3, the newest first.")).to_be_visible()
+        for opened in (page, other):
+            expect(opened.get_by_test_id("stException")).to_have_count(0)
+    other.close()
+
+
+def packed(folder: Path, archive: Path) -> Path:
+    with zipfile.ZipFile(archive, "w") as opened:
+        for path in folder.rglob("*"):
+            opened.write(path, path.relative_to(folder.parent))
+    return archive

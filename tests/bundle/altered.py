@@ -47,3 +47,17 @@ def change_predictions(root: Path, model_id: str, change: Callable[[pd.DataFrame
     """Other held-out predictions, listed as if they had been exported so."""
     name = f"{model_id}/predictions.parquet"
     replace_file(root, name, change(pd.read_parquet(root / name)).to_parquet())
+
+
+def candidate_of_risk_models(root: Path, version: str, *, worse: bool = False) -> Path:
+    """Another bundle of the risk-factor models: as good as the first, so every promotion rule is met, or much worse."""
+    copy_of_risk_models(root)
+
+    def other(manifest: dict[str, Any]) -> None:
+        manifest["version"] = version
+        manifest["models"][0]["seed"] += 1
+
+    edit_manifest(root, other)
+    if worse:
+        change_predictions(root, "risk-factors", lambda frame: frame.assign(p_yes=frame["p_no"], p_no=frame["p_yes"]))
+    return root

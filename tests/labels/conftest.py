@@ -1,8 +1,6 @@
 """Stores to test with, each test once on SQLite and once on a real PostgreSQL server."""
 
-import multiprocessing
 from collections.abc import Iterator
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from uuid import uuid4
 
@@ -47,11 +45,3 @@ def store(url: str) -> Iterator[LabelStore]:
     with open_store(url) as opened:
         filled(opened)
         yield opened
-
-
-@pytest.fixture(scope="session")
-def processes() -> ForkServerContext:
-    """Processes that start in milliseconds, forked from one that has imported the store and holds no thread."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.labels.workers"])
-    return context

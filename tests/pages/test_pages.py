@@ -69,7 +69,8 @@ def test_every_page_opens_empty_with_notice_and_provenance(name: str) -> None:
     assert "Bundle cervix-demonstration" in texts(app)
 
 
-@pytest.mark.parametrize("name", PAGES)
+# Labels can be read, settled and taken along without a bundle.
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "readers.py"])
 def test_a_damaged_bundle_is_named_on_every_page_and_nothing_is_scored(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

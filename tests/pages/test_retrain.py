@@ -159,7 +159,7 @@ def test_a_run_is_stopped_by_an_admin_and_nobody_else(monkeypatch: pytest.Monkey
     app = start(monkeypatch, tmp_path, SLOW)
     with monkeypatch.context() as looking:
         looking.setattr("pages.parts.retrain_views.person", lambda: Person("Ms Looker", "viewer"))
-        assert not open_page(PAGE).button
+        assert run_buttons(open_page(PAGE)) == []
     app.run()
     app.button(key="retrain_stop").click().run()
     at_its_end(app)

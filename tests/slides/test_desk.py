@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,7 @@ def test_a_killed_server_loses_no_finished_batch(
     assert 8 <= finished < len(whole.tiles)
 
     desk = ScoringDesk(tmp_path)
+    assert desk.resume(replace(bundle, sha256="0" * 64)) == 0, "after a promotion it waits for the bundle that began it"
     assert desk.resume(bundle) == 1
     assert desk.resume(bundle) == 0, "once a process"
     job = ended(desk.job(slide, bundle))
