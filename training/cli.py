@@ -180,6 +180,7 @@ def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 
 def _retrain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.bundle.active import active_bundle
     from cervix.labels import open_store
     from training.retrain import retrain
 
@@ -188,7 +189,8 @@ def _retrain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
     recipe = RECIPES_DIR / f"{options.recipe}.toml"
     with open_store(options.labels) as store:
-        label = retrain(options.parent, store, options.model, recipe, options.seed, options.out, options.by, log, progress)
+        parent = options.parent or active_bundle(get_settings()).root
+        label = retrain(parent, store, options.model, recipe, options.seed, options.out, options.by, log, progress)
     print(f"candidate {label} in {options.out}", flush=True)
 
 
@@ -250,7 +252,7 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument(
         "--labels", default=settings.label_store_url, help="address of the label store (default: that of the app's settings)"
     )
-    command.add_argument("--from", dest="parent", type=Path, default=settings.bundle_dir, help="folder of the parent bundle")
+    command.add_argument("--from", dest="parent", type=Path, help="folder of the parent bundle (default: the active one)")
     command.add_argument("--out", type=Path, required=True, help="folder of the candidate, which must not be there yet")
     command.add_argument(
         "--model",
