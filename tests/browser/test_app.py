@@ -40,6 +40,10 @@ def test_the_first_page_shows_a_verified_bundle_and_the_notice(page: Page, addre
         ("patients", "Upload a table or try a sample"),
         ("performance", "Beside simple rivals"),
         ("model_card", "Held-out figures"),
+        ("readers", "Nothing has been put before readers yet"),
+        ("retrain", "No case has been put before readers yet"),
+        ("compare", "Nothing to compare yet"),
+        ("audit", "Nothing has been done yet"),
     ],
 )
 def test_no_page_is_wider_than_the_screen_or_shows_an_exception(
