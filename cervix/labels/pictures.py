@@ -15,10 +15,10 @@ from cervix.slides.identity import files_of
 from cervix.slides.reading import Slide, open_slide
 
 TILE_SHOWN_PX = 560
-FIELD_SHOWN_PX = 280
+FIELD_SHOWN_PX = 340
 FIELDS = (3, 9)
 """How many tiles wide the fields around it are."""
-OUTLINE = "#D55E00"
+OUTLINE, FRAME = "#D55E00", "#C5D3D6"
 JPEG_QUALITY = 88
 SLIDES_OPEN_AT_MOST = 8
 # Two ways to reduce the same pixels differ by a few grey levels; another slide, or another place, by tens.
@@ -95,7 +95,10 @@ def _field(slide: Slide, case: Case, width: int, shown_px: int) -> Image.Image:
 
 def _outlined(picture: Image.Image, width: int) -> Image.Image:
     low, high = picture.width * (width - 1) / 2 / width, picture.width * (width + 1) / 2 / width
-    ImageDraw.Draw(picture).rectangle((low - 1, low - 1, high, high), outline=OUTLINE, width=2)
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((low - 1, low - 1, high, high), outline=OUTLINE, width=2)
+    # Where the scan ends the field is as white as the page.
+    draw.rectangle((0, 0, picture.width - 1, picture.height - 1), outline=FRAME)
     return picture
 
 

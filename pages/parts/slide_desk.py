@@ -13,7 +13,7 @@ from PIL import Image
 
 from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
-from cervix.intake.shelf import SeenSlide, card_of, remember, save_thumbnail, thumbnail_path
+from cervix.intake.shelf import SeenSlide, card_of, recent, remember, save_thumbnail, thumbnail_path
 from cervix.settings import get_settings
 from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, HeatLayer, cam_mosaic, heat_layer
 from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
@@ -22,6 +22,7 @@ from cervix.slides.gate import GateReport, inspect_slide
 from cervix.slides.identity import files_of
 from cervix.slides.reading import Slide, open_slide
 from cervix.slides.report import write_report
+from cervix.slides.results import SUMMARY_NAME, result_dir
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide
 from cervix.slides.tissue import outline
 from cervix.web import UploadGrant, open_view, slide_tokens, upload_store, upload_tokens
@@ -32,6 +33,7 @@ SWEEP_EVERY_S = 600
 CAM_PREFIX = "cam-"
 NOVELTY_LAYER = "novelty"
 INBOX_THUMBNAIL_PX = 240
+SCORED_AT_MOST = 50
 
 by_hash = {Slide: lambda slide: (slide.sha256, slide.spacing_um_px)}
 by_bundle = {**by_hash, Bundle: lambda bundle: bundle.sha256}
@@ -77,6 +79,17 @@ def reopened(card: SeenSlide) -> Slide:
 def slide_words(card: SeenSlide) -> str:
     """A slide of the shelf in a list; its name is not kept."""
     return f"{card.width_l0_px:,} × {card.height_l0_px:,} px · {card.sha256[:8]}… · {card.seen[:10]}"
+
+
+@st.cache_data(ttl=10, show_spinner=False, hash_funcs=by_bundle)
+def scored_slides(bundle: Bundle) -> dict[str, SeenSlide]:
+    """The slides of the shelf that this bundle has scored, by hash."""
+    settings = get_settings()
+    return {
+        card.sha256: card
+        for card in recent(settings.shelf_dir, SCORED_AT_MOST)
+        if (result_dir(settings.results_dir, card.sha256, bundle.sha256) / SUMMARY_NAME).is_file()
+    }
 
 
 @st.cache_resource(max_entries=8, show_spinner="Finding tissue …", hash_funcs=by_bundle)
