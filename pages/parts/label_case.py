@@ -12,10 +12,10 @@ from cervix.patients.figures import timeline_figure
 from cervix.patients.sequences import AGE, TIME_YEARS
 from cervix.patients.visit_vocabulary import CODE_COLUMNS
 from pages.parts.frame import STILL_CHART
-from pages.parts.label_model_view import show_last, show_undo
+from pages.parts.label_model_view import in_line, show_last, show_undo
 from pages.parts.label_place import labelled_classes
 
-TILE_WIDTH, FIELD_WIDTH = 490, 340
+TILE_WIDTH, FIELD_WIDTH = 490, 280
 OTHER_ANSWERS: tuple[tuple[Action, str, str, str], ...] = (
     ("unsure", "Unsure", "Q", ":material/help:"),
     ("unusable", "Unusable", "X", ":material/block:"),
@@ -101,7 +101,7 @@ def _watch_unsaved(desk: LabelDesk) -> None:
 
 def _show_picture(shown: Shown) -> None:
     if isinstance(shown.view, TileViews):
-        st.image(shown.view.tile, width=TILE_WIDTH)
+        st.image(in_line(shown.view.tile), width=TILE_WIDTH)
         return
     visits: pd.DataFrame = shown.view
     st.plotly_chart(timeline_figure(visits), key=f"label_timeline_{shown.case.id}", config=STILL_CHART)
@@ -122,7 +122,7 @@ def _show_fields(views: TileViews) -> None:
         return
     with st.container(horizontal=True):
         for width in FIELDS:
-            st.image(views.fields[width], width=FIELD_WIDTH, caption=f"{width} × as wide, the tile outlined")
+            st.image(in_line(views.fields[width]), width=FIELD_WIDTH, caption=f"{width} × as wide, the tile outlined")
 
 
 def _show_answers(desk: LabelDesk, shown: Shown, bundle: Bundle) -> None:

@@ -52,9 +52,9 @@ def _show_page(desk: LabelDesk, page: list[Shown], titles: dict[str, str]) -> No
             columns = st.columns(COLUMNS, gap="small")
             for column, shown in zip(columns, page[start : start + COLUMNS], strict=False):
                 column.image(shown.case.content, width="stretch")
-                column.segmented_control(
+                column.pills(
                     "Answer", list(titles), format_func=lambda name: SHORT.get(name, titles[name]), key=_pick(shown),
-                    label_visibility="collapsed", width="stretch",
+                    label_visibility="collapsed", wrap=True,
                 )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.selectbox(

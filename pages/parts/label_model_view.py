@@ -1,19 +1,26 @@
 """What the model said of the case that was answered last: shown after the answer and never before."""
 
+import base64
+
 import numpy as np
 import streamlit as st
 
 from cervix.bundle import Bundle
 from cervix.labels import LabelEvent
 from cervix.labels.desk import Answered, LabelDesk, Shown
+from cervix.labels.pictures import SMALL_SHOWN_PX, TileViews
 from cervix.labels.ranking import MODEL_OF, Opinion
 from cervix.patients.history_scoring import task_risk
 from cervix.slides.explanation import overlay_cam
 from pages.parts.label_place import labelled_classes, title_of
 
-SMALL_PX = 150
 COLUMNS = 6
 NEVER_SAID = {"unsure": "unsure", "unusable": "unusable", "skip": "nothing: you skipped it"}
+
+
+def in_line(jpeg: bytes) -> str:
+    """A picture as an address that holds it: it comes with the page, and the browser need not ask for it."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def said_words(event: LabelEvent, classes: dict[str, str]) -> str:
@@ -50,9 +57,11 @@ def _show_one(shown: Shown, event: LabelEvent, desk: LabelDesk, bundle: Bundle) 
     error = desk.last.parcel.error if desk.last else ""
     if error:
         st.error(f"Not kept. {error}", icon=":material/block:")
-    picture, words = st.columns([SMALL_PX, 4 * SMALL_PX]) if kind == "tile" else (None, st.container())
+    picture, words = (
+        st.columns([SMALL_SHOWN_PX, 4 * SMALL_SHOWN_PX]) if isinstance(shown.view, TileViews) else (None, st.container())
+    )
     if picture is not None:
-        picture.image(shown.case.content, width=SMALL_PX)
+        picture.image(in_line(shown.view.small), width=SMALL_SHOWN_PX)
     with words:
         st.markdown(f"You said **{said_words(event, classes)}**.")
         if event.action == "skip":
@@ -73,7 +82,7 @@ def _offer_cam(shown: Shown, bundle: Bundle) -> None:
     best = max(shown.opinion.probabilities, key=shown.opinion.probabilities.__getitem__)
     pixels = shown.case.picture
     cam = np.asarray(session.run({"tiles": pixels[None]}, ["cam"])["cam"], np.float32)[0, session.model.classes.index(best)]
-    st.image(overlay_cam(pixels, cam, 0.5), width=SMALL_PX, caption=f"Grad-CAM: {title_of(best)}")
+    st.image(overlay_cam(pixels, cam, 0.5), width=SMALL_SHOWN_PX, caption=f"Grad-CAM: {title_of(best)}")
 
 
 def model_words(opinion: Opinion, kind: str, bundle: Bundle) -> str:
