@@ -16,9 +16,7 @@ bundle = bundle_or_stop()
 store = label_store_or_stop()
 who = person()
 if not who.may_label:
-    st.info(
-        f"{who.name} may look at this page but not label: ask an administrator to be made a reader.", icon=":material/lock:"
-    )
+    st.info(f"{who.name} may look at this page but not label. An administrator can change that.", icon=":material/lock:")
     st.dataframe(store.status(), hide_index=True, key="label_status")
     st.stop()
 try:

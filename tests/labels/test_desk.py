@@ -5,20 +5,18 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cervix.errors import LabelStoreUnavailable
-from cervix.labels import LabelStore, Score, open_store
+from cervix.labels import LabelStore, open_store
 from cervix.labels import desk as desk_module
 from cervix.labels.desk import ELSEWHERE, LabelDesk
 from cervix.labels.outbox import Outbox
 from cervix.labels.ranking import Wish, rank
-from tests.labels.making import BUNDLE, SLIDES, TILES, adjudicate, filled, label, rows_of
+from tests.labels.making import BUNDLE, CONFIDENT, DOUBTFUL, SLIDES, TILES, adjudicate, filled, label, rows_of, scored
 from tests.labels.test_faults import held_by_another
 
 PATIENCE_S = 10.0
-CONFIDENT, DOUBTFUL = {"benign": 0.98, "scc": 0.01, "ac": 0.01}, {"benign": 0.2, "scc": 0.45, "ac": 0.35}
 MODEL = (BUNDLE, "1.2.3", Wish("tile", "A"), "diverse", lambda case: case.id)
 
 
@@ -29,19 +27,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def scored(store: LabelStore, ids: list[str] = TILES) -> LabelStore:
-    """Scores of the tiles: those of the second slide are the doubtful ones."""
-    rng = np.random.default_rng(1)
-    store.add_scores(
-        Score(
-            case, "slide", BUNDLE, "1.2.3", DOUBTFUL if SLIDES[1] in case else CONFIDENT,
-            rng.normal(size=8).astype(np.float32), 1.0,
-        )
-        for case in ids
-    )  # fmt: skip
-    return store
 
 
 both = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
