@@ -21,6 +21,7 @@ RANKED_AT_ONCE = 200
 TOO_QUICK_S = 0.15
 """Nobody reads a case in less: it is a key that repeats, or a second press that was meant for the case before."""
 CONFIRMED_WITHIN_S = 0.1
+LOADED_AFTER_S = 0.1
 UNDONE_WITHIN_S = 3.0
 ANSWERS_TO_GO_BACK = 50
 PACE_FROM = 5
@@ -91,6 +92,8 @@ class LabelDesk:
     ----------
     prepare : callable
         What the page shows of a case, made in the background.
+    ahead_after_s : float
+        When the next case is loaded: not at once, which would keep the page from drawing the one in hand.
     clock : callable
         Seconds that only rise.
 
@@ -102,12 +105,12 @@ class LabelDesk:
 
     def __init__(
         self, store: LabelStore, outbox: Outbox, bundle_sha256: str, bundle_version: str, wish: Wish, default_strategy: str,
-        prepare: Callable[[Case], Any], *, clock: Callable[[], float] = time.monotonic,
+        prepare: Callable[[Case], Any], *, ahead_after_s: float = LOADED_AFTER_S, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.wish = wish
         self._store, self._outbox, self._prepare, self._clock = store, outbox, prepare, clock
         self._bundle = (bundle_sha256, bundle_version)
-        self._default_strategy = default_strategy
+        self._default_strategy, self._ahead_after_s = default_strategy, ahead_after_s
         self._handed_out = self._answers = 0
         self._opinions: dict[str, Opinion] = {}
         self._ranking_ahead: Future[None] | None = None
@@ -136,7 +139,7 @@ class LabelDesk:
             if self._current is None and loaded_before:
                 self._current = self._fetched()  # what others held then may be free now
             if self._current is not None and not self._ready:
-                self._fetching = _workers.submit(self._fetch, self._in_hand())
+                self._fetching = _workers.submit(self._fetch_ahead)
         return self._current
 
     def page(self, count: int) -> list[Shown]:
@@ -273,6 +276,10 @@ class LabelDesk:
     def _finish_fetching(self) -> None:
         if self._fetching is not None and (shown := self._fetched()) is not None:
             self._ready.append(shown)
+
+    def _fetch_ahead(self) -> Shown | None:
+        time.sleep(self._ahead_after_s)
+        return self._fetch(self._in_hand())
 
     def _fetch(self, in_hand: list[str]) -> Shown | None:
         given = self._lease(in_hand, 1)

@@ -1,6 +1,6 @@
 """From a scored slide to cases that readers can label: which tiles, their pixels, scores and embeddings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event
 
 import numpy as np
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from cervix.bundle import Bundle
 from cervix.errors import Cancelled
 from cervix.labels.acquisition import PoolView, by_entropy, with_controls
-from cervix.labels.cases import Case, Score, tile_case
+from cervix.labels.cases import Case, Kind, Score, tile_case
+from cervix.labels.store import LabelStore
 from cervix.slides.embedding import embeddings_of, tile_pixels
 from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlideScore
@@ -67,6 +68,25 @@ def gather_tiles(
         if on_progress is not None:
             on_progress(len(cases), len(places))
     return cases, scores
+
+
+def keep_cases(
+    store: LabelStore, kind: Kind, classes: Sequence[str], gathered: tuple[list[Case], list[Score]], who: str
+) -> int:
+    """Put gathered cases and their scores into the store, with what they can be labelled as; returns how many were new.
+
+    Raises
+    ------
+    LabelStoreUnavailable
+        If the store does not answer; the same again adds nothing twice but a score.
+    """
+    cases, scores = gathered
+    store.declare_classes(kind, classes)
+    new = store.add_cases(cases)
+    store.add_scores(scores)
+    sources = sorted({case.source for case in cases})
+    store.audit_append(who, f"gather {kind}s", " ".join(sources), {"cases": len(cases), "new": new})
+    return new
 
 
 def doubted_and_drawn(probabilities: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int64]:

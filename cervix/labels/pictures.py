@@ -15,10 +15,10 @@ from cervix.slides.identity import files_of
 from cervix.slides.reading import Slide, open_slide
 
 TILE_SHOWN_PX = 560
-FIELD_SHOWN_PX = 280
+FIELD_SHOWN_PX, SMALL_SHOWN_PX = 280, 150
 FIELDS = (3, 9)
 """How many tiles wide the fields around it are."""
-OUTLINE = "#D55E00"
+OUTLINE, FRAME = "#D55E00", "#C5D3D6"
 JPEG_QUALITY = 88
 SLIDES_OPEN_AT_MOST = 8
 # Two ways to reduce the same pixels differ by a few grey levels; another slide, or another place, by tens.
@@ -35,11 +35,13 @@ class TileViews:
     ----------
     tile : bytes
         At most ``TILE_SHOWN_PX`` wide; as sharp as the slide is, or as the model saw it where the slide is gone.
+    small : the tile again, ``SMALL_SHOWN_PX`` wide
     fields : width in tiles -> JPEG, the tile outlined in its middle; empty where the slide cannot be read
     note : why there is no field; empty where there is
     """
 
     tile: bytes
+    small: bytes
     fields: dict[int, bytes]
     note: str = ""
 
@@ -53,17 +55,18 @@ def tile_views(case: Case, shelf: Path) -> TileViews:
         Where it is remembered which slide lies where (``cervix.intake.shelf``).
     """
     kept = Image.fromarray(case.picture)
+    small = _jpeg(kept.resize((SMALL_SHOWN_PX, SMALL_SHOWN_PX)))
     try:
         slide = _slide_of(case, shelf)
         if slide is None:
-            return TileViews(_jpeg(kept), {}, NOT_HERE)
+            return TileViews(_jpeg(kept), small, {}, NOT_HERE)
         sharp = _field(slide, case, 1, TILE_SHOWN_PX)
         if not _same(sharp, kept):
-            return TileViews(_jpeg(kept), {}, CHANGED)
+            return TileViews(_jpeg(kept), small, {}, CHANGED)
         fields = {width: _jpeg(_outlined(_field(slide, case, width, FIELD_SHOWN_PX), width)) for width in FIELDS}
     except CervixError as error:
-        return TileViews(_jpeg(kept), {}, str(error))
-    return TileViews(_jpeg(sharp), fields)
+        return TileViews(_jpeg(kept), small, {}, str(error))
+    return TileViews(_jpeg(sharp), small, fields)
 
 
 def _slide_of(case: Case, shelf: Path) -> Slide | None:
@@ -95,7 +98,10 @@ def _field(slide: Slide, case: Case, width: int, shown_px: int) -> Image.Image:
 
 def _outlined(picture: Image.Image, width: int) -> Image.Image:
     low, high = picture.width * (width - 1) / 2 / width, picture.width * (width + 1) / 2 / width
-    ImageDraw.Draw(picture).rectangle((low - 1, low - 1, high, high), outline=OUTLINE, width=2)
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((low - 1, low - 1, high, high), outline=OUTLINE, width=2)
+    # Where the scan ends the field is as white as the page.
+    draw.rectangle((0, 0, picture.width - 1, picture.height - 1), outline=FRAME)
     return picture
 
 

@@ -220,6 +220,10 @@ class LabelStore:
         """Every event in order: the log itself."""
         return self._read(truth.read_events)
 
+    def readers(self) -> list[str]:
+        """The names of all who ever did anything with a case."""
+        return self._read(truth.read_readers)["reader"].tolist()
+
     def progress(self, reader: str) -> pd.DataFrame:
         """How far a reader is, a row a kind of case."""
         return self._read(truth.read_progress, checked_reader(reader))

@@ -107,6 +107,11 @@ def read_progress(connection: Connection, reader: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "cases", "read", "skipped", "remaining", "seconds_median"])
 
 
+def read_readers(connection: Connection) -> pd.DataFrame:
+    """Everybody who ever did anything with a case: ``reader``, by name."""
+    return _table(connection, select(events.c.reader).distinct().order_by(events.c.reader))
+
+
 def read_cases(connection: Connection, kind: str | None) -> pd.DataFrame:
     """One row a case without its content, in the order of their ids."""
     columns = [part for part in cases.c if part.name not in ("id", "content")]

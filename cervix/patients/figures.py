@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from cervix.patients.explanation import Explanation
+from cervix.patients.sequences import TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 
 RAISES, LOWERS = "#D55E00", "#0072B2"
@@ -83,16 +84,7 @@ def course_figure(
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.12 * max(1, len(told)), 0.55]
     )
-    for severity, (symbol, colour) in enumerate(SEVERITY_MARKS):
-        at, lanes, codes = _marks(visits, moments, told, severity)
-        figure.add_trace(
-            go.Scatter(
-                x=at, y=lanes, text=codes, mode="markers+text", textposition="top center", cliponaxis=False,
-                marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
-                name=SEVERITY_TITLES[severity], hovertemplate="%{y}: %{text}<br>%{x}<extra></extra>",
-            ),
-            row=1, col=1,
-        )  # fmt: skip
+    figure.add_traces(_lanes(visits, moments, told), rows=1, cols=1)
     low, high = band
     edge = {"shape": "hv", "width": 0}
     figure.add_trace(go.Scatter(x=moments, y=low, line=edge, mode="lines", showlegend=False, hoverinfo="skip"), row=2, col=1)
@@ -113,9 +105,7 @@ def course_figure(
     figure.add_hline(
         threshold, line={"dash": "dash", "color": RAISES}, annotation_text=f"threshold {threshold:.1%}", row=2, col=1
     )
-    labels = [VISIT_COLUMNS[name].label for name in told]
-    figure.update_yaxes(categoryorder="array", categoryarray=labels[::-1], automargin=True, row=1, col=1)
-    figure.update_yaxes(range=[-0.5, len(told) - 0.2], row=1, col=1)
+    figure.update_yaxes(_lane_axis(told), row=1, col=1)
     figure.update_yaxes(title="Risk", tickformat=".1%", rangemode="tozero", automargin=True, row=2, col=1)
     figure.update_xaxes(title=None if dated else "Age (years)", row=2, col=1)
     figure.update_layout(
@@ -123,6 +113,54 @@ def course_figure(
         legend={"orientation": "h", "y": -0.12, "font": {"size": 11}},
     )  # fmt: skip
     return figure
+
+
+def timeline_figure(visits: pd.DataFrame) -> go.Figure:
+    """What was found at each visit, in lanes by her age, and nothing that a model makes of it.
+
+    Parameters
+    ----------
+    visits : DataFrame
+        One woman's rows of ``cervix.labels.patients.visits_frame``: ages and times, no dates.
+    """
+    time = visits[TIME_YEARS]
+    start = float((visits[AGE].astype(np.float64) - time).median())
+    # Ages are whole years; the time between visits is known to the day.
+    moments = time if np.isnan(start) else time + start
+    told = [name for name in LANES if visits[name].notna().any()]
+    figure = go.Figure(_lanes(visits, moments, told))
+    figure.update_yaxes(_lane_axis(told))
+    reach = max(0.5, 0.06 * float(moments.iloc[-1] - moments.iloc[0]))
+    figure.update_xaxes(
+        title="Years since her first visit" if np.isnan(start) else "Age (years)",
+        range=[moments.iloc[0] - reach, moments.iloc[-1] + reach],
+    )
+    figure.update_layout(
+        height=150 + 56 * max(1, len(told)), margin={"l": 10, "r": 10, "t": 30, "b": 10},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
+    )  # fmt: skip
+    return figure
+
+
+def _lanes(visits: pd.DataFrame, moments: pd.Series, told: list[str]) -> list[go.Scatter]:
+    traces = []
+    for severity, (symbol, colour) in enumerate(SEVERITY_MARKS):
+        at, lanes, codes = _marks(visits, moments, told, severity)
+        traces.append(
+            go.Scatter(
+                x=at, y=lanes, text=codes, mode="markers+text", textposition="top center", cliponaxis=False,
+                marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
+                name=SEVERITY_TITLES[severity], hovertemplate="%{y}: %{text}<br>%{x}<extra></extra>",
+            )
+        )  # fmt: skip
+    return traces
+
+
+def _lane_axis(told: list[str]) -> dict[str, object]:
+    labels = [VISIT_COLUMNS[name].label for name in told]
+    return {
+        "categoryorder": "array", "categoryarray": labels[::-1], "automargin": True, "range": [-0.5, len(told) - 0.2],
+    }  # fmt: skip
 
 
 def _marks(

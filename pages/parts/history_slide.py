@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 
 from cervix.bundle import Bundle
 from cervix.errors import CervixError
-from cervix.intake.shelf import SeenSlide, recent, thumbnail_path
+from cervix.intake.shelf import SeenSlide, thumbnail_path
 from cervix.patients.joint import JointRisk, joint_risk
 from cervix.patients.visit_vocabulary import SLIDE
 from cervix.settings import get_settings
 from cervix.slides.embedding import telling_embeddings
-from cervix.slides.results import SUMMARY_NAME, result_dir
-from pages.parts.slide_desk import desk, reopened, slide_words, slides_in_sight
+from pages.parts.slide_desk import desk, reopened, scored_slides, slide_words
 
 MODEL_ID = "hybrid"
-CHOICES_AT_MOST = 50
 NONE = ""
 
 
@@ -30,7 +28,7 @@ def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
     session = bundle.session(MODEL_ID)
     task = session.model.derived_tasks[0]
     st.warning(f"**The pairs this model learnt from are made up.** {' '.join(session.model.limits)}", icon=":material/science:")
-    scored = _scored_slides(bundle, slides_in_sight())
+    scored = scored_slides(bundle)
     if not scored:
         st.info("No slide has been scored here yet. Score one on the page Slides, then come back.")
         return
@@ -74,17 +72,6 @@ def _show_side_by_side(risk: JointRisk, title: str, sha256: str, headline: str) 
         )
     else:
         answer.warning("The model knows none of this slide's tiles, so the image says nothing and nor do both together.")
-
-
-@st.cache_data(ttl=10, show_spinner=False, hash_funcs={Bundle: lambda bundle: bundle.sha256})
-def _scored_slides(bundle: Bundle, among: frozenset[str] | None) -> dict[str, SeenSlide]:
-    """The slides of the shelf that this bundle has scored, by hash; only some, where given."""
-    settings = get_settings()
-    return {
-        card.sha256: card
-        for card in recent(settings.shelf_dir, CHOICES_AT_MOST, among)
-        if (result_dir(settings.results_dir, card.sha256, bundle.sha256) / SUMMARY_NAME).is_file()
-    }
 
 
 def _named_slide(visits: pd.DataFrame, scored: dict[str, SeenSlide]) -> tuple[str, int]:

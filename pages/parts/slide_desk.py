@@ -22,6 +22,7 @@ from cervix.slides.gate import GateReport, inspect_slide
 from cervix.slides.identity import files_of
 from cervix.slides.reading import Slide, open_slide
 from cervix.slides.report import write_report
+from cervix.slides.results import SUMMARY_NAME, result_dir
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide
 from cervix.slides.tissue import outline
 from cervix.web import UploadGrant, open_view, slide_tokens, upload_store, upload_tokens
@@ -33,6 +34,7 @@ SWEEP_EVERY_S = 600
 CAM_PREFIX = "cam-"
 NOVELTY_LAYER = "novelty"
 INBOX_THUMBNAIL_PX = 240
+SCORED_AT_MOST = 50
 
 by_hash = {Slide: lambda slide: (slide.sha256, slide.spacing_um_px)}
 by_bundle = {**by_hash, Bundle: lambda bundle: bundle.sha256}
@@ -115,6 +117,21 @@ def slides_in_sight() -> frozenset[str] | None:
 def seen_lately(limit: int) -> list[SeenSlide]:
     """The slides of the shelf that this session may see, the newest first."""
     return recent(get_settings().shelf_dir, limit, slides_in_sight())
+
+
+def scored_slides(bundle: Bundle) -> dict[str, SeenSlide]:
+    """The slides of the shelf that this session may see and this bundle has scored, by hash."""
+    return _scored_slides(bundle, slides_in_sight())
+
+
+@st.cache_data(ttl=10, show_spinner=False, hash_funcs=by_bundle)
+def _scored_slides(bundle: Bundle, among: frozenset[str] | None) -> dict[str, SeenSlide]:
+    settings = get_settings()
+    return {
+        card.sha256: card
+        for card in recent(settings.shelf_dir, SCORED_AT_MOST, among)
+        if (result_dir(settings.results_dir, card.sha256, bundle.sha256) / SUMMARY_NAME).is_file()
+    }
 
 
 @st.cache_resource(hash_funcs=by_bundle, show_spinner=False)

@@ -4,13 +4,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from playwright.sync_api import Page, expect
 
-from cervix.labels import open_store
 from cervix.samples import SLIDE_NAME
-from tests.browser.chromium import WAIT_MS, needs_browser
+from tests.browser.chromium import needs_browser
 from tests.browser.server import free_port, running_app
 
 pytestmark = [needs_browser, pytest.mark.training]

@@ -1,16 +1,18 @@
 """Small things to label."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from sqlalchemy import text
 
-from cervix.labels import Case, LabelEvent, LabelStore, patient_case, tile_case
+from cervix.labels import Case, LabelEvent, LabelStore, Score, patient_case, tile_case
 
 SLIDES = ("a" * 64, "b" * 64)
 BUNDLE = "f" * 64
 TILE_PX = 448
 CLASSES = ("benign", "scc", "ac")
+CONFIDENT, DOUBTFUL = {"benign": 0.98, "scc": 0.01, "ac": 0.01}, {"benign": 0.2, "scc": 0.45, "ac": 0.35}
 
 
 @lru_cache
@@ -48,3 +50,16 @@ def adjudicate(store: LabelStore, case: str, said: str | None) -> int:
 def rows_of(store: LabelStore, table: str) -> int:
     with store.database.reading() as connection:
         return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
+
+
+def scored(store: LabelStore, bundle_sha256: str = BUNDLE, ids: Sequence[str] = TILES) -> LabelStore:
+    """Scores of the tiles: of the first slide confident, of the second doubtful."""
+    rng = np.random.default_rng(1)
+    store.add_scores(
+        Score(
+            case, "slide", bundle_sha256, "1.2.3", DOUBTFUL if SLIDES[1] in case else CONFIDENT,
+            rng.normal(size=8).astype(np.float32), 1.0,
+        )
+        for case in ids
+    )  # fmt: skip
+    return store

@@ -5,20 +5,18 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cervix.errors import LabelStoreUnavailable
-from cervix.labels import LabelStore, Score, open_store
+from cervix.labels import LabelStore, open_store
 from cervix.labels import desk as desk_module
 from cervix.labels.desk import ELSEWHERE, LabelDesk
 from cervix.labels.outbox import Outbox
 from cervix.labels.ranking import Wish, rank
-from tests.labels.making import BUNDLE, SLIDES, TILES, adjudicate, filled, label, rows_of
+from tests.labels.making import BUNDLE, CONFIDENT, DOUBTFUL, SLIDES, TILES, adjudicate, filled, label, rows_of, scored
 from tests.labels.test_faults import held_by_another
 
 PATIENCE_S = 10.0
-CONFIDENT, DOUBTFUL = {"benign": 0.98, "scc": 0.01, "ac": 0.01}, {"benign": 0.2, "scc": 0.45, "ac": 0.35}
 MODEL = (BUNDLE, "1.2.3", Wish("tile", "A"), "diverse", lambda case: case.id)
 
 
@@ -29,19 +27,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def scored(store: LabelStore, ids: list[str] = TILES) -> LabelStore:
-    """Scores of the tiles: those of the second slide are the doubtful ones."""
-    rng = np.random.default_rng(1)
-    store.add_scores(
-        Score(
-            case, "slide", BUNDLE, "1.2.3", DOUBTFUL if SLIDES[1] in case else CONFIDENT,
-            rng.normal(size=8).astype(np.float32), 1.0,
-        )
-        for case in ids
-    )  # fmt: skip
-    return store
 
 
 both = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
@@ -78,7 +63,9 @@ def sit_down(store: LabelStore, outbox: Outbox, clock: Clock) -> Iterator["Sit"]
 
     def sit(reader: str = "A", kind: str = "tile", **wish: object) -> LabelDesk:
         asked = Wish(kind, reader, **wish)  # type: ignore[arg-type]
-        places.append(LabelDesk(store, outbox, BUNDLE, "1.2.3", asked, "diverse", lambda case: case.id, clock=clock))
+        places.append(
+            LabelDesk(store, outbox, BUNDLE, "1.2.3", asked, "diverse", lambda case: case.id, ahead_after_s=0, clock=clock)
+        )
         return places[-1]
 
     yield sit
@@ -209,7 +196,7 @@ def test_undo_in_a_second_window_says_whose_answer_it_took_back(sit_down: Sit, c
 def test_while_the_store_is_locked_answers_wait_and_are_kept_once(url: str, clock: Clock) -> None:
     with scored(filled(open_store(url, patience_s=0.2))) as store:
         outbox = Outbox(store, again_after_s=0.05)
-        desk = LabelDesk(store, outbox, *MODEL, clock=clock)
+        desk = LabelDesk(store, outbox, *MODEL, ahead_after_s=0, clock=clock)
         first, keys = look(desk, clock), []
         time.sleep(0.5)  # the case behind it is loaded meanwhile
         with held_by_another(store):
@@ -242,7 +229,7 @@ def test_an_answer_confirmed_after_a_lost_connection_is_not_doubled(store: Label
 
     monkeypatch.setattr(store, "record_all", loses_the_confirmation)
     clock = Clock()
-    desk = LabelDesk(store, outbox, *MODEL, clock=clock)
+    desk = LabelDesk(store, outbox, *MODEL, ahead_after_s=0, clock=clock)
     desk.answer(look(desk, clock), "label", "benign")
     kept(desk)
     assert lost
@@ -268,7 +255,7 @@ def test_what_the_store_refuses_is_said_and_holds_nothing_up(sit_down: Sit, stor
 def test_a_closed_browser_loses_nothing_and_its_case_is_free_when_the_lease_ends(url: str, clock: Clock) -> None:
     with scored(filled(open_store(url, lease_for=timedelta(seconds=1)))) as store:
         outbox = Outbox(store)
-        gone = LabelDesk(store, outbox, *MODEL, clock=clock)
+        gone = LabelDesk(store, outbox, *MODEL, ahead_after_s=0, clock=clock)
         answered = look(gone, clock)
         gone.answer(answered, "label", "benign")
         left = look(gone, clock)
