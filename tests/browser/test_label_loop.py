@@ -2,16 +2,23 @@
 
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from playwright.sync_api import Page, expect
 
+from cervix.labels import open_store
 from cervix.samples import SLIDE_NAME
 from tests.browser.chromium import needs_browser
 from tests.browser.server import free_port, running_app
 
-pytestmark = [needs_browser, pytest.mark.training]
-pytest.importorskip("tensorflow", reason="retraining needs the training environment")
+pytestmark = [
+    *needs_browser,
+    pytest.mark.training,
+    pytest.mark.skipif(find_spec("tensorflow") is None, reason="retraining needs the training environment"),
+]
 
 TILES = 20
 RETRAINED_WITHIN_MS = 240_000
@@ -30,3 +37,65 @@ def home(tmp_path: Path, data_dir: Path) -> Path:
 def address(home: Path) -> Iterator[str]:
     with running_app(home, free_port()) as started:
         yield started
+
+
+def sample_scored(page: Page, address: str) -> None:
+    page.goto(f"{address}/slides")
+    page.get_by_role("button", name="Try the sample").click()
+    page.get_by_role("button", name="Score this slide").click()
+    page.get_by_text("One tile, explained").wait_for()
+
+
+def tiles_labelled_by_keyboard(page: Page, address: str, home: Path) -> pd.DataFrame:
+    page.goto(f"{address}/label_desk")
+    page.get_by_role("button", name="Add its tiles").click()
+    answers = page.get_by_role("button", name="Squamous-cell carcinoma")
+    answers.wait_for()
+    for number in range(TILES):
+        expect(page.get_by_text(f"{number} read")).to_be_visible()
+        expect(answers).to_be_visible()
+        page.keyboard.press(str(1 + number % 3))
+    expect(page.get_by_text(f"{TILES} read")).to_be_visible()
+    with open_store(f"sqlite:///{home / 'labels.sqlite'}") as store:
+        return store.events()
+
+
+def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(page: Page, address: str, home: Path) -> None:
+    sample_scored(page, address)
+    events = tiles_labelled_by_keyboard(page, address, home)
+    assert len(events) == events["case_id"].nunique() == TILES
+    assert events["label"].value_counts().min() >= TILES // 3
+    assert events["blinded"].all()
+    assert events["seconds_taken"].notna().all()
+
+    page.goto(f"{address}/retrain")
+    page.get_by_text("Quick try").click()
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("The last run: done").wait_for(timeout=RETRAINED_WITHIN_MS)
+
+    page.get_by_role("link", name="Compare and promote").first.click()
+    page.get_by_label("Candidate on this server").click()
+    page.get_by_role("option").first.click()
+    page.get_by_text("On the newly labelled cases").wait_for()
+    reason = page.get_by_label("Why promote it all the same?")
+    by_rules = page.get_by_role("button", name="Promote cervix-demonstration")
+    reason.or_(by_rules).first.wait_for()
+    if by_rules.count():
+        by_rules.click()
+    else:
+        reason.fill("The loop is tried from end to end")
+        page.get_by_role("button", name="Promote against the rules").click()
+    page.get_by_role("button", name="Promote now").click()
+    page.get_by_text("Promoted: cervix-demonstration 0.5.1").wait_for()
+
+    page.goto(address)
+    expect(page.get_by_text("0.5.1, verified")).to_be_visible()
+    page.goto(f"{address}/compare")
+    page.get_by_role("button", name="Roll back to").click()
+    page.get_by_role("button", name="Roll back now").click()
+    page.get_by_text("Rolled back: cervix-demonstration 0.5.0").wait_for()
+    page.goto(address)
+    expect(page.get_by_text("0.5.0, verified")).to_be_visible()
+    with open_store(f"sqlite:///{home / 'labels.sqlite'}") as store:
+        trail = store.audit_trail()["what"].tolist()
+    assert trail[:3] == ["roll back", "promote", "retrain"]
