@@ -31,7 +31,7 @@ def said_words(event: LabelEvent, classes: dict[str, str]) -> str:
 def show_last(desk: LabelDesk, bundle: Bundle) -> None:
     """The answer before this one beside the model's, and the way back."""
     last = desk.last
-    st.markdown("**The case before**")
+    st.markdown("**The case before**" if last is None or len(last.shown) == 1 else "**The page before**")
     if desk.note:
         st.info(desk.note)
     if last is None:
