@@ -14,13 +14,12 @@ from cervix.labels.cases import tile_case
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 from cervix.slides.reading import open_slide
 from tests.browser.chromium import WAIT_MS, WIDTHS, needs_browser
+from tests.browser.label_keys import LOOK_MS, TILE, press
 from tests.browser.server import free_port, running_app
 from tests.labels.making import CLASSES, scored
 
 pytestmark = needs_browser
 SIDE, COLUMNS = 224, 6
-TILE = "document.querySelector('[data-testid=stImage] img')?.src"
-LOOK_MS = 400
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +57,6 @@ def sit_down(page: Page, address: str, name: str) -> None:
     field.press("Enter")
     expect(page.get_by_role("button", name="Unsure")).to_be_visible(timeout=WAIT_MS)
     page.get_by_text("never before").click()
-    page.wait_for_timeout(LOOK_MS)
-
-
-def press(page: Page, key: str) -> None:
-    """A key, and the case that comes next looked at for a moment."""
-    before = page.evaluate(TILE)
-    page.keyboard.press(key)
-    page.wait_for_function(f"{TILE} && {TILE} !== {before!r}")
     page.wait_for_timeout(LOOK_MS)
 
 

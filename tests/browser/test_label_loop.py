@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from cervix.labels import open_store
 from cervix.samples import SLIDE_NAME
 from tests.browser.chromium import needs_browser
+from tests.browser.label_keys import LOOK_MS, press
 from tests.browser.server import free_port, running_app
 
 pytestmark = [
@@ -49,12 +50,10 @@ def sample_scored(page: Page, address: str) -> None:
 def tiles_labelled_by_keyboard(page: Page, address: str, home: Path) -> pd.DataFrame:
     page.goto(f"{address}/label_desk")
     page.get_by_role("button", name="Add its tiles").click()
-    answers = page.get_by_role("button", name="Squamous-cell carcinoma")
-    answers.wait_for()
+    page.get_by_role("button", name="Squamous-cell carcinoma").wait_for()
+    page.wait_for_timeout(LOOK_MS)
     for number in range(TILES):
-        expect(page.get_by_text(f"{number} read")).to_be_visible()
-        expect(answers).to_be_visible()
-        page.keyboard.press(str(1 + number % 3))
+        press(page, str(1 + number % 3))
     expect(page.get_by_text(f"{TILES} read")).to_be_visible()
     with open_store(f"sqlite:///{home / 'labels.sqlite'}") as store:
         return store.events()
@@ -71,10 +70,9 @@ def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(pa
     page.goto(f"{address}/retrain")
     page.get_by_text("Quick try").click()
     page.get_by_role("button", name="Start").click()
-    page.get_by_text("The last run: done").wait_for(timeout=RETRAINED_WITHIN_MS)
-
-    page.get_by_role("link", name="Compare and promote").first.click()
-    page.get_by_label("Candidate on this server").click()
+    page.get_by_text("is in candidate-").wait_for(timeout=RETRAINED_WITHIN_MS)
+    page.get_by_test_id("stMain").get_by_role("link", name="Compare and promote").click()
+    page.get_by_role("combobox", name="Candidate on this server").click()
     page.get_by_role("option").first.click()
     page.get_by_text("On the newly labelled cases").wait_for()
     reason = page.get_by_label("Why promote it all the same?")
