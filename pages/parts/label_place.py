@@ -1,5 +1,6 @@
 """A reader's place at the label desk: who he is, what he wishes to see, and the desk that serves him in this session."""
 
+import gc
 from functools import partial
 
 import streamlit as st
@@ -29,6 +30,10 @@ READER = "reader_name"
 
 @st.cache_resource(show_spinner=False)
 def _outbox(url: str, _store: LabelStore) -> Outbox:  # noqa: ARG001 - part of the key
+    # After every run Streamlit collects garbage, over all objects of all libraries: 170 ms in which nothing is sent to any
+    # browser, and longer than a reader should wait. What is alive when the desk first opens is left out from here on.
+    gc.collect()
+    gc.freeze()
     return Outbox(_store)
 
 
