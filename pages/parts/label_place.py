@@ -29,11 +29,18 @@ READER = "reader_name"
 
 
 @st.cache_resource(show_spinner=False)
-def _outbox(url: str, _store: LabelStore) -> Outbox:  # noqa: ARG001 - part of the key
-    # After every run Streamlit collects garbage, over all objects of all libraries: 170 ms in which nothing is sent to any
-    # browser, and longer than a reader should wait. What is alive when the desk first opens is left out from here on.
+def _leave_libraries_alone() -> None:
+    """Once a process: spare the collection after every run what is alive now.
+
+    Streamlit collects garbage over all objects of all libraries then: 170 ms in which nothing is sent to any browser, and
+    longer than a reader should wait.
+    """
     gc.collect()
     gc.freeze()
+
+
+@st.cache_resource(show_spinner=False)
+def _outbox(url: str, _store: LabelStore) -> Outbox:  # noqa: ARG001 - part of the key
     return Outbox(_store)
 
 
@@ -93,6 +100,7 @@ def desk_for(store: LabelStore, bundle: Bundle, wish: Wish) -> LabelDesk:
         return found
     if held is not None:
         held[1].close()
+    _leave_libraries_alone()
     with st.spinner("Ranking what is open …"):
         made = LabelDesk(
             store, _outbox(get_settings().label_store_url, store), bundle.sha256, bundle.manifest.version, wish,
