@@ -96,6 +96,7 @@ def test_tiles_are_labelled_by_keyboard_and_the_model_speaks_afterwards(page: Pa
 
 def test_a_gallery_is_saved_with_one_click(page: Page, address: str, store: LabelStore) -> None:
     before = len(store.events())
+    page.set_viewport_size({"width": WIDTHS["desktop"], "height": 1600})
     sit_down(page, address, "Dr Gallery")
     page.get_by_text("Gallery", exact=True).click()
     save = page.get_by_role("button", name="Save this page")
@@ -103,8 +104,8 @@ def test_a_gallery_is_saved_with_one_click(page: Page, address: str, store: Labe
     page.locator("[data-testid=stForm]").get_by_role("radio", name="SCC").nth(2).click()
     page.wait_for_timeout(LOOK_MS)
     others = page.get_by_role("combobox", name="Label all others as")
-    others.fill("Benign")
-    others.press("Enter")
+    others.click()
+    page.get_by_role("option", name="Benign").click(timeout=15_000)
     save.click()
     page.get_by_text("You answered 12 tiles.").wait_for()
     events = store.events().iloc[before:]
