@@ -7,6 +7,7 @@ from cervix.bundle.manifest import Lineage
 from cervix.card.blocks import Block, bullets, frame, markdown_text
 from cervix.evaluation.bundle_comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
 from cervix.evaluation.paired import Pair
+from cervix.slides.decision import CLASS_TITLES
 
 DISAGREEMENTS_SHOWN = 20
 NEW_CASES_NOTE = (
@@ -69,11 +70,11 @@ def mcnemar_sentence(pair: Pair) -> str:
 
 def lineage_sentence(lineage: Lineage) -> str:
     """What a retrained model comes from."""
-    labels = ", ".join(f"{count:,} {label}" for label, count in lineage.labels.items())
+    labels = ", ".join(f"{count:,} {CLASS_TITLES.get(label, label).lower()}" for label, count in lineage.labels.items())
     left_out = "".join(f" Left out: {count:,} {reason}." for reason, count in lineage.left_out.items())
     return (
-        f"Retrained from {lineage.parent} ({lineage.parent_sha256[:10]}) on {labels}; seed {lineage.seed}.{left_out} Labelled "
-        f"cases are judged by models that did not learn from their fold; folds by {lineage.folds_by}."
+        f"Retrained from {lineage.parent} ({lineage.parent_sha256[:10]}) on labels: {labels}; seed {lineage.seed}.{left_out} "
+        f"Labelled cases are judged by models that did not learn from their fold; folds by {lineage.folds_by}."
     )
 
 

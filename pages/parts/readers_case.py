@@ -34,7 +34,10 @@ def show_case(store: LabelStore, case_id: str, who: Person, *, blind: bool, mode
         seen[case_id] = time.monotonic()
     picture, words = st.columns([2, 3])
     with picture:
-        _show_content(case)
+        if who.may_browse:
+            _show_content(case)
+        else:
+            st.caption("Pictures and histories are for readers and admins.")
     with words:
         said = who_said(history)
         settled = settled_by(history)

@@ -11,7 +11,8 @@ from cervix.labels import LabelStore
 from cervix.retraining import RETRAINABLE, LabelCounts, RetrainingDesk, Run, count_labels
 from cervix.retraining.log import RetrainingProgress, last_lines, progress_in, without_progress
 from cervix.settings import get_settings
-from pages.parts.frame import CLASS_TITLES, duration
+from pages.parts.frame import duration
+from pages.parts.label_place import labelled_classes
 from pages.parts.people import person
 
 POLL_EVERY_S = 1.0
@@ -43,7 +44,7 @@ def label_counts(store: LabelStore, bundle: Bundle) -> dict[ModelId, LabelCounts
         model.id: count_labels(
             store.truths(kind := RETRAINABLE[model.id]),
             kind,
-            {label: CLASS_TITLES.get(label, label) for label in store.classes(kind)},
+            labelled_classes(bundle, kind) if store.classes(kind) else {},
             bundle.manifest.created,
         )
         for model in bundle.manifest.models
