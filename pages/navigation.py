@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts.frame import show_banner
+from pages.parts.frame import leave_libraries_alone, show_banner
 from pages.parts.gate import is_open, show_gate
 
 # A file of ours: a Material or emoji icon would be fetched from elsewhere.
@@ -39,3 +39,4 @@ if not known:
     st.stop()
 show_banner()
 page.run()
+leave_libraries_alone()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Any
 
@@ -64,21 +64,30 @@ def gather_patients(
 
     step(0, len(histories))
     told = answer_histories(histories, session, OUTPUTS, on_progress=step)
-    doubt = _disagreement(told["member_risk"])
     cases: list[Case] = []
     scores: list[Score] = []
     for woman in doubted_and_drawn(told["probabilities"].astype(np.float64), count, seed):
         rows = table.frame.iloc[histories.first[woman] : histories.first[woman] + histories.lengths[woman]]
         case = patient_case(table_sha256, pseudonym(table_sha256, str(histories.patient_ids[woman])), visits_content(rows))
         cases.append(case)
-        probabilities = dict(zip(session.model.classes, told["probabilities"][woman].tolist(), strict=True))
-        scores.append(
-            Score(
-                case.id, MODEL_ID, bundle.sha256, bundle.manifest.version, probabilities, told["state"][woman],
-                disagreement=float(doubt[woman]),
-            )
-        )  # fmt: skip
+        scores.append(_score(case.id, told, woman, bundle))
     return cases, scores
+
+
+def score_women(case_ids: Sequence[str], contents: Sequence[bytes], bundle: Bundle) -> list[Score]:
+    """What the bundle's history model makes of women whose visits the store holds, as ``gather_patients`` scores them."""
+    session = bundle.session(MODEL_ID)
+    told = answer_histories(histories_of(contents, feature_names(session)), session, OUTPUTS)
+    return [_score(case_id, told, woman, bundle) for woman, case_id in enumerate(case_ids)]
+
+
+def _score(case_id: str, told: Mapping[str, NDArray[np.float32]], woman: int, bundle: Bundle) -> Score:
+    classes = bundle.session(MODEL_ID).model.classes
+    return Score(
+        case_id, MODEL_ID, bundle.sha256, bundle.manifest.version,
+        dict(zip(classes, told["probabilities"][woman].tolist(), strict=True)), told["state"][woman],
+        disagreement=float(_disagreement(told["member_risk"][woman : woman + 1])[0]),
+    )  # fmt: skip
 
 
 def pseudonym(table_sha256: str, patient_id: str) -> str:

@@ -195,6 +195,10 @@ class LabelStore:
         """The newest score of each case by this bundle, or of one case: what a strategy ranks."""
         return self._read(truth.read_scores, bundle_sha256, kind, case_id)
 
+    def unscored(self, bundle_sha256: str, kind: Kind) -> list[str]:
+        """Ids of the cases of a kind that this bundle has not scored, such as those that an earlier one gathered."""
+        return self._read(truth.read_unscored, bundle_sha256, kind)["case_id"].tolist()
+
     def reads(self, kind: Kind | None = None) -> pd.DataFrame:
         """The last standing action of each reader on each case."""
         return self._read(truth.read_reads, kind)

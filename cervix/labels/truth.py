@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, exists, func, select
 
 from cervix.labels.tables import audit, cases, events, reads, scores, standing, truths
 
@@ -144,6 +144,13 @@ def read_scores(connection: Connection, bundle_sha256: str, kind: str | None, ca
     table = _table(connection, _of_kind(query, kind).order_by(scores.c.case_id))
     table["embedding"] = pd.Series([_vector(value) for value in table["embedding"]], index=table.index, dtype=object)
     return _whole_numbers(table.astype({"novelty": float, "disagreement": float}), POSITIONS)
+
+
+def read_unscored(connection: Connection, bundle_sha256: str, kind: str) -> pd.DataFrame:
+    """``case_id`` of the cases of a kind that this bundle has not scored, in the order of their ids."""
+    scored = exists().where(scores.c.case_id == cases.c.id, scores.c.bundle_sha256 == bundle_sha256)
+    query = select(cases.c.id.label("case_id")).where(cases.c.kind == kind, ~scored)
+    return _table(connection, query.order_by(cases.c.id))
 
 
 def read_audit(connection: Connection) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """What every page shares: the bundle, the research notice, the provenance line."""
 
+import gc
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,6 +103,21 @@ def provider_line(bundle: Bundle) -> str:
         why = "chosen by CERVIX_DEVICE" if get_settings().device == "cpu" else "no usable GPU on this machine"
         return f"CPU ({session.variant.precision}); {why}"
     return f"GPU ({session.variant.precision}, {session.provider.removesuffix('ExecutionProvider')})"
+
+
+def leave_libraries_alone() -> None:
+    """After a page has loaded what it needs: spare the collection after every run what is alive now.
+
+    Streamlit collects garbage over all objects of all libraries then: 170 ms in which nothing is sent to any browser, and
+    longer than a reader at the label desk should wait.
+    """
+    _frozen(len(sys.modules))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _frozen(loaded: int) -> None:  # noqa: ARG001 - the key: only what new modules brought is new
+    gc.collect()
+    gc.freeze()
 
 
 def show_banner() -> None:

@@ -11,7 +11,7 @@ from cervix.labels.pictures import FIELDS, TileViews
 from cervix.patients.figures import timeline_figure
 from cervix.patients.sequences import AGE, TIME_YEARS
 from cervix.patients.visit_vocabulary import CODE_COLUMNS
-from pages.parts.frame import STILL_CHART
+from pages.parts.frame import STILL_CHART, duration
 from pages.parts.label_model_view import in_line, show_last, show_undo
 from pages.parts.label_place import labelled_classes
 
@@ -60,12 +60,8 @@ def show_standing(desk: LabelDesk) -> None:
     standing = desk.standing
     words = [f"{standing.read:,} read", f"{standing.left:,} left"]
     if standing.an_hour:
-        words += [f"{standing.an_hour:,.0f} an hour", f"about {_duration(standing.left * (standing.seconds or 0))} to go"]
+        words += [f"{standing.an_hour:,.0f} an hour", f"about {duration(standing.left * (standing.seconds or 0))} to go"]
     st.progress(standing.read / max(1, standing.read + standing.left), " · ".join(words))
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def show_nothing_left(desk: LabelDesk) -> None:

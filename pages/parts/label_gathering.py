@@ -1,4 +1,4 @@
-"""Where cases come from: tiles of a scored slide, women of a visit table, gathered in the background."""
+"""Where cases come from: tiles of a scored slide, women of a visit table, what another bundle gathered; in the background."""
 
 import hashlib
 import time
@@ -14,6 +14,7 @@ from cervix.labels import LabelStore
 from cervix.labels.cases import PATIENT_LABELS, Kind
 from cervix.labels.gathering import gather_tiles, keep_cases
 from cervix.labels.patients import gather_patients
+from cervix.labels.rescoring import rescore
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import VisitTable, read_table
 from cervix.people import Person
@@ -47,6 +48,7 @@ def show_gathering(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) -
             leave_desk()
             st.rerun()
         _show_end(job)
+    _offer_unscored(store, bundle, kind, who)
     if kind == "tile":
         _offer_tiles(store, bundle, who)
     else:
@@ -81,6 +83,27 @@ def _start(key: str, work) -> None:  # type: ignore[no-untyped-def]
     _board().submit(key, work)
     st.session_state[JOB] = key
     st.rerun()
+
+
+def _offer_unscored(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) -> None:
+    """Cases that were gathered with another bundle, such as the one before a promotion."""
+    waiting = store.unscored(bundle.sha256, kind)
+    if not waiting:
+        return
+    st.info(
+        f"{len(waiting):,} cases were gathered with another bundle. This one has not scored them, so they are in no queue of "
+        "its own. Their labels count all the same.",
+        icon=":material/update:",
+    )
+    if st.button("Score them with this bundle", type="primary", icon=":material/autorenew:", key="label_rescore"):
+        _start(f"rescore-{kind}-{bundle.sha256}", partial(_again, store, bundle, kind, waiting, who.name))
+
+
+def _again(store: LabelStore, bundle: Bundle, kind: Kind, waiting: list[str], who: str, job: GatherJob) -> int:
+    return rescore(
+        store, kind, waiting, bundle, who,
+        on_progress=lambda *step: setattr(job, "progress", step), cancel=job.cancel_requested,
+    )  # fmt: skip
 
 
 def _offer_tiles(store: LabelStore, bundle: Bundle, who: Person) -> None:

@@ -7,9 +7,10 @@ import streamlit as st
 
 from cervix.bundle import Bundle
 from cervix.labels import LabelEvent
+from cervix.labels.cases import MODEL_OF
 from cervix.labels.desk import Answered, LabelDesk, Shown
 from cervix.labels.pictures import SMALL_SHOWN_PX, TileViews
-from cervix.labels.ranking import MODEL_OF, Opinion
+from cervix.labels.ranking import Opinion
 from cervix.patients.history_scoring import task_risk
 from cervix.slides.explanation import overlay_cam
 from pages.parts.label_place import labelled_classes, title_of

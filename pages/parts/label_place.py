@@ -1,6 +1,5 @@
 """A reader's place at the label desk: who he is, what he wishes to see, and the desk that serves him in this session."""
 
-import gc
 from functools import partial
 
 import streamlit as st
@@ -9,13 +8,13 @@ from cervix.bundle import Bundle, Model
 from cervix.errors import LabelRefused
 from cervix.intake.shelf import card_of
 from cervix.labels import Case, LabelStore
-from cervix.labels.cases import PATIENT_LABELS, Kind
+from cervix.labels.cases import MODEL_OF, PATIENT_LABELS, Kind
 from cervix.labels.desk import LabelDesk
 from cervix.labels.events import checked_reader
 from cervix.labels.outbox import Outbox
 from cervix.labels.patients import visits_frame
 from cervix.labels.pictures import tile_views
-from cervix.labels.ranking import MODEL_OF, Ranking, Wish
+from cervix.labels.ranking import Ranking, Wish
 from cervix.people import Person
 from cervix.settings import get_settings
 from pages.parts.frame import CLASS_TITLES
@@ -26,17 +25,6 @@ ONE, MANY = "One at a time", "Gallery"
 AGES = {0: "any time", 1: "the last day", 7: "the last week", 30: "the last month"}
 PLACE = "label_place"
 READER = "reader_name"
-
-
-@st.cache_resource(show_spinner=False)
-def _leave_libraries_alone() -> None:
-    """Once a process: spare the collection after every run what is alive now.
-
-    Streamlit collects garbage over all objects of all libraries then: 170 ms in which nothing is sent to any browser, and
-    longer than a reader should wait.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 @st.cache_resource(show_spinner=False)
@@ -100,7 +88,6 @@ def desk_for(store: LabelStore, bundle: Bundle, wish: Wish) -> LabelDesk:
         return found
     if held is not None:
         held[1].close()
-    _leave_libraries_alone()
     with st.spinner("Ranking what is open …"):
         made = LabelDesk(
             store, _outbox(get_settings().label_store_url, store), bundle.sha256, bundle.manifest.version, wish,

@@ -19,7 +19,7 @@ from tests.browser.server import free_port, running_app
 from tests.labels.making import CLASSES, scored
 
 pytestmark = needs_browser
-SIDE, COLUMNS = 224, 6
+SIDE, COLUMNS = 224, 8
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(home: Path, bundle: Bundle) -> Iterator[LabelStore]:
-    """Thirty-six tiles of a slide on the shelf, with made-up scores."""
+    """Sixty-four tiles of a slide on the shelf, with made-up scores."""
     path = home / "phantom.tiff"
     write_pyramid(path, phantom_region(COLUMNS * SIDE, COLUMNS * SIDE, seed=4, tissue_share=1.0), PHANTOM_SPACING_UM_PX)
     slide = open_slide(path)

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from cervix.bundle import Bundle
 from cervix.labels import LabelStore, open_store
+from cervix.labels.cases import tile_case
+from cervix.labels.gathering import keep_cases
 from cervix.people import Person
 from cervix.settings import get_settings
 from pages.parts.label_place import PLACE, READER
@@ -80,6 +83,20 @@ def test_with_nothing_to_label_the_page_says_what_to_do_and_takes_the_sample() -
         event = events_of(store, 1).iloc[0]
         assert (event["case_id"], event["label"], event["kind"]) == (case, "yes", "patient")
         assert store.audit_trail().iloc[0]["what"] == "gather patients"
+
+
+def test_cases_of_another_bundle_are_scored_again_when_asked(home: Path) -> None:
+    cases = [tile_case("d" * 64, 224 * place, 0, 224, 0.5, np.full((224, 224, 3), 200, np.uint8)) for place in range(3)]
+    with open_store(f"sqlite:///{home / 'labels.sqlite'}") as store:
+        keep_cases(store, "tile", ["benign", "scc", "ac"], (cases, []), "Dr Before")
+    app = sit_down("Dr Reed")
+    assert "Nothing to label yet" in texts(app)
+    assert "3 cases were gathered with another bundle" in texts(app)
+    app.button(key="label_rescore").click().run()
+    eventually(lambda: "3 new cases to label" in texts(app.run()))
+    assert "gathered with another bundle" not in texts(app)
+    assert in_hand(app) in {case.id for case in cases}
+    assert not app.exception
 
 
 def test_the_models_view_comes_after_the_answer(store: LabelStore) -> None:
