@@ -39,6 +39,9 @@ from training.slide_export import Fitted, Split, export_and_evaluate
 from training.stages import Arrays, Log, Stages, array_digest
 from training.texture_path import fit_linear_path
 
+ROUNDING = 1e-6
+"""Within this, two losses are of the same weights: they are computed in another order when a network trains."""
+
 
 def train_slide_model(recipe_path: Path, tiles_dir: Path, weights: Path | None, out_dir: Path, log: Log) -> SlideFigures:
     """Run the recipe and write ``slide/`` under ``out_dir``. Returns what its manifest entry is made of.
@@ -112,8 +115,7 @@ def fit(network: keras.Model, tiles: TileSet, split: Split, recipe: Mapping[str,
     tuned.append(averaged(tuned, _blank(network, start, settings, recipe), data))
     runs = runs_table(tuned, data, split, tiles, classes, recipe["seed"])
     log(runs.to_string(index=False))
-    best = min(tuned, key=lambda one: min(one.validation_loss))
-    return _fitted(network, best, start, data, tiles, split, classes, features.clean, trials, runs, log)
+    return _fitted(network, tuned[best_run(tuned)], start, data, tiles, split, classes, features.clean, trials, runs, log)
 
 
 def _fitted(
@@ -165,11 +167,17 @@ def averaged(tuned: list[FineTuned], blank: keras.Model, data: Trainable) -> Fin
     return FineTuned(blank, [log_loss(logits, data.target[data.validation])])
 
 
+def best_run(tuned: list[FineTuned]) -> int:
+    """The place of the lowest validation loss; of equal ones, such as a run and the mean of that run alone, the first."""
+    losses = np.array([min(run.validation_loss) for run in tuned])
+    return int(np.argmax(losses <= losses.min() + ROUNDING))
+
+
 def runs_table(
     tuned: list[FineTuned], data: Trainable, split: Split, tiles: TileSet, classes: list[str], seed: int
 ) -> pd.DataFrame:
     """One row per equal run and one for their mean: the spread in plain sight. The test columns choose nothing."""
-    best = int(np.argmin([min(run.validation_loss) for run in tuned]))
+    best = best_run(tuned)
     rows = []
     for number, run in enumerate(tuned):
         mean = number == len(tuned) - 1

@@ -42,6 +42,8 @@ def show_case(desk: LabelDesk, bundle: Bundle) -> None:
         show_undo(desk)
         show_last(desk, bundle)
         return
+    # Before it is drawn: a key that comes while the rest is drawn ends this run, and must count.
+    desk.on_page(shown)
     _show_answers(desk, shown, bundle)
     case_side, more_side = st.columns([2, 3] if shown.case.kind == "tile" else [3, 2], gap="medium")
     with case_side:
@@ -52,7 +54,6 @@ def show_case(desk: LabelDesk, bundle: Bundle) -> None:
         if isinstance(shown.view, TileViews):
             _show_fields(shown.view)
         show_last(desk, bundle)
-    desk.on_page(shown)
 
 
 def show_standing(desk: LabelDesk) -> None:
