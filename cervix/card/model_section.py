@@ -9,6 +9,7 @@ from cervix.card.blocks import Block, bullets, frame, sentence
 from cervix.card.chai import chai_card
 from cervix.card.chai_text import part_blocks
 from cervix.card.charts import charts_of
+from cervix.card.comparison import lineage_sentence
 from cervix.evaluation.comparison import METRIC_TITLES, comparison_table
 from cervix.evaluation.heldout import load_table
 
@@ -32,8 +33,22 @@ def model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield from _decisions(model)
     yield from _variants(model)
     yield from _training_data(model)
+    yield from _lineage(model)
     yield from _inputs(model)
     yield from _cost(model)
+
+
+def _lineage(model: Model) -> Iterator[Block]:
+    """Which labels made a retrained model another than its parent's; nothing for others."""
+    if model.lineage is None:
+        return
+    compared = [
+        f"{variant.precision}: {variant.difference.computed_on}."
+        for variant in model.variants
+        if variant.difference is not None
+    ]
+    events = f"The keys of the label events are in `{model.lineage.events}` (SHA-256 {model.lineage.events_sha256})."
+    yield from ("### Retrained from labels", "", *bullets([lineage_sentence(model.lineage), events, *compared]), "")
 
 
 def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:

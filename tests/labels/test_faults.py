@@ -182,12 +182,11 @@ def test_the_store_works_again_when_postgresql_is_back(postgresql: Server, postg
 def test_a_server_killed_between_click_and_commit_loses_no_label_and_doubles_none(
     url: str, processes: ForkServerContext
 ) -> None:
-    kills = KILLS if url.startswith("sqlite") else KILLS // 4
     with filled(open_store(url)) as store:
         chance = random.Random(8)
         clicked: list[str] = []
         confirmed: set[str] = set()
-        for _ in range(kills):
+        for _ in range(KILLS):
             unanswered = [key for key in clicked[-1:] if key not in confirmed]
             mine, theirs = processes.Pipe(duplex=False)
             child = processes.Process(target=click_until_killed, args=(url, "A", unanswered, theirs))
@@ -209,7 +208,7 @@ def test_a_server_killed_between_click_and_commit_loses_no_label_and_doubles_non
         assert confirmed <= set(kept)
         assert set(kept) <= set(clicked)
         assert set(kept) - confirmed <= set(clicked[-1:]), "every other click was sent again until it was confirmed"
-        assert len(confirmed) > kills // 4
+        assert len(confirmed) > KILLS // 4
         assert len(clicked) > len(set(clicked)), "no kill fell between a click and its confirmation"
         if store.database.is_sqlite:
             with store.database.reading() as connection:

@@ -120,6 +120,13 @@ def test_it_says_where_it_comes_from(candidate: Bundle, bundle: Bundle, url: str
     assert trail["detail"]["lineage"]["slide"]["left_out"] == {LEAKING: 3}
 
 
+def test_its_card_says_which_labels_made_it(made: Path, bundle: Bundle) -> None:
+    card = (made / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "### Retrained from labels" in card
+    assert f"({bundle.short_hash}) on labels: 8 adenocarcinoma, 8 benign, 8 squamous-cell carcinoma" in card
+    assert "### Retrained from labels" not in (bundle.root / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
 def test_no_file_of_it_names_a_reader(made: Path) -> None:
     assert not [path for path in made.rglob("*") if path.is_file() and READER.encode() in path.read_bytes()]
 
