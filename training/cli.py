@@ -9,6 +9,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 # TensorFlow's start-up messages hide the log of a run.
@@ -188,6 +189,7 @@ def _retrain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
         print(f"progress {share:.2f} {what}", flush=True)
 
     recipe = RECIPES_DIR / f"{options.recipe}.toml"
+    options.out = options.out or get_settings().bundles_dir / f"candidate-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     with open_store(options.labels) as store:
         parent = options.parent or active_bundle(get_settings()).root
         label = retrain(parent, store, options.model, recipe, options.seed, options.out, options.by, log, progress)
@@ -253,7 +255,9 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--labels", default=settings.label_store_url, help="address of the label store (default: that of the app's settings)"
     )
     command.add_argument("--from", dest="parent", type=Path, help="folder of the parent bundle (default: the active one)")
-    command.add_argument("--out", type=Path, required=True, help="folder of the candidate, which must not be there yet")
+    command.add_argument(
+        "--out", type=Path, help="folder of the candidate, not there yet (default: a new one where the app looks)"
+    )
     command.add_argument(
         "--model",
         action="append",

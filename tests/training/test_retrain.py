@@ -25,7 +25,7 @@ from cervix.labels.cases import PATIENT_LABELS, patient_case, tile_case
 from cervix.labels.patients import gather_patients
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
-from cervix.settings import PROJECT_ROOT
+from cervix.settings import PROJECT_ROOT, get_settings
 
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
@@ -191,6 +191,16 @@ def test_the_history_model_learns_from_labelled_women(url: str, bundle: Bundle, 
 def test_a_second_run_does_not_write_over_it(made: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["retrain", "--labels", url, "--out", str(made)]) == 1
     assert "there already" in capsys.readouterr().err
+
+
+def test_without_a_place_named_it_goes_where_the_app_looks(
+    url: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr("training.retrain.retrain", lambda *given: asked.append(given[5]) or "a bundle")
+    assert main(["retrain", "--labels", url]) == 0
+    assert asked[0].parent == get_settings().bundles_dir == home / "bundles"
+    assert f"candidate a bundle in {asked[0]}" in capsys.readouterr().out
 
 
 def answers(tmp_path: Path, labels: list[str], *options: str) -> tuple[int, Path]:
