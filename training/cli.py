@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from cervix.bundle.manifest import Model
 from cervix.errors import CervixError
+from cervix.retraining import RECIPES, RETRAINABLE
 from cervix.settings import PROJECT_ROOT, get_settings
 from training.build import about_build, assemble_bundle
 from training.cost import costed
@@ -27,7 +28,6 @@ ENTRY_NAME = "model.json"
 HONEST, LEAKY = "honest", "leaky"
 COHORT_WOMEN, COHORT_SEED = 240_000, 20261122
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
-RETRAIN_RECIPES = ("retrain", "retrain-small")
 COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE = "cohort", "hybrid", "active-learning"
 
 
@@ -261,11 +261,11 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument(
         "--model",
         action="append",
-        choices=["slide", "history"],
+        choices=list(RETRAINABLE),
         default=[],
         help="again for another (default: all with labels)",
     )
-    command.add_argument("--recipe", choices=RETRAIN_RECIPES, default=RETRAIN_RECIPES[0])
+    command.add_argument("--recipe", choices=RECIPES, default=RECIPES[0])
     command.add_argument("--seed", type=int, help="in place of the recipe's")
     command.add_argument("--by", default="command line", help="who does it, for the audit trail")
     command.set_defaults(run=_retrain)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cervix.bundle.manifest import TensorSpec
 from cervix.bundle.sessions import CPU_PROVIDER, open_session
 from training.novelty import Novelty
+from training.slide_graph import SlideHead
 from training.texture_path import LinearPath
 
 OPSET = 18
@@ -49,6 +50,13 @@ class SlideParameters:
     network_weight: float
     texture_weight: float
     novelty: Novelty
+
+    @property
+    def head(self) -> SlideHead:
+        """What the graph does with pooled features."""
+        return SlideHead(
+            self.hidden_kernel, self.hidden_bias, self.logit_kernel, self.logit_bias, self.network_weight, self.texture_weight
+        )
 
 
 @dataclass(frozen=True)
@@ -188,11 +196,9 @@ def run_onnx(
 
 def network_logits(parameters: SlideParameters, pooled: Floats) -> Floats:
     """The head alone on pooled features ``(n, 512)``, in numpy: what the graph computes without its convolutions."""
-    hidden = np.maximum(pooled @ parameters.hidden_kernel + parameters.hidden_bias, 0)
-    return np.asarray(hidden @ parameters.logit_kernel + parameters.logit_bias, np.float32)
+    return parameters.head.network_logits(pooled)
 
 
 def pooled_logits(parameters: SlideParameters, pooled: Floats, texture: Floats) -> Floats:
     """Both paths' logits in their weighted sum ``(n, classes)``; its softmax is the graph's ``probabilities``."""
-    network = parameters.network_weight * network_logits(parameters, pooled)
-    return np.asarray(network + parameters.texture_weight * parameters.texture_path.logits(texture), np.float32)
+    return parameters.head.logits(pooled, parameters.texture_path.logits(texture))

@@ -112,12 +112,8 @@ class HistoryGraph:
             }
         return self._graph.replaced(new)
 
-    def prepared(self, histories: Histories, women: NDArray[np.int64]) -> Floats:
-        """What the networks read of these women, padded on the right: ``(n, V, inputs)``."""
-        return self.preparer()(histories, women)
-
     def preparer(self) -> "Preparer":
-        """The same, with the session kept open."""
+        """The part of the graph before its networks, with its session open."""
         return Preparer(self._graph, self._prepared)
 
     def _origin(self, name: str, lstms: dict[str, onnx.NodeProto]) -> str:

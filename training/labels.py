@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from cervix.errors import CervixError
 from cervix.labels import LabelStore
 from cervix.labels.cases import Kind
+from cervix.retraining.readiness import KIND_TITLES
+from training.stages import Log
 
 OTHER_CLASS = "of a class that the model does not have"
 LEAKING = "of a group in which a case is nearly one of the frozen test cases"
-THINGS: dict[Kind, str] = {"tile": "tiles", "patient": "women"}
 
 
 class LabelsTooFew(CervixError, ValueError):
@@ -76,7 +77,7 @@ class Labels:
         found = ", ".join(f"{count} {label}" for label, count in self.counts.items()) or "none"
         left_out = "; ".join(f"{count} left out, {reason}" for reason, count in self.left_out.items())
         raise LabelsTooFew(
-            f"There are too few labels of {THINGS[self.kind]} to learn from",
+            f"There are too few labels of {KIND_TITLES[self.kind]} to learn from",
             expected=f"at least {limits['at_least']} that count, with {each} or more of each of two classes",
             found=f"{found}; {left_out}" if left_out else found,
             action="Label more cases, and settle those in dispute.",
@@ -94,6 +95,25 @@ def read_labels(store: LabelStore, kind: Kind, classes: Sequence[str]) -> Labels
     kept = cases[known].reset_index(drop=True)
     used = standing.loc[standing["case_id"].isin(kept["case_id"]), ["key", "case_id", "label"]].reset_index(drop=True)
     return Labels(kind, kept, used, {} if known.all() else {OTHER_CLASS: int((~known).sum())})
+
+
+def without_leaking(labels: Labels, leaking: NDArray[np.bool_], log: Log) -> tuple[Labels, NDArray[np.bool_]]:
+    """Refuse labels near frozen test cases, each with its whole group.
+
+    Parameters
+    ----------
+    leaking : (n,) whether a case is nearly a test case
+
+    Returns
+    -------
+    labels, kept
+        Those that are left, and which of the n they are.
+    """
+    groups = sorted(set(labels.cases.loc[leaking, "group_id"]))
+    kept = ~labels.cases["group_id"].isin(groups).to_numpy(bool)
+    if groups:
+        log(f"{int((~kept).sum())} labels of {KIND_TITLES[labels.kind]} refused: {LEAKING}; groups: {len(groups)}")
+    return labels.without(groups, LEAKING), kept
 
 
 @dataclass(frozen=True)

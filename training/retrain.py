@@ -12,7 +12,8 @@ from cervix.bundle.manifest import MANIFEST_NAME, Model, ModelId
 from cervix.errors import CervixError
 from cervix.files import sha256_of
 from cervix.labels import LabelStore
-from cervix.labels.cases import PATIENT_LABELS, Kind
+from cervix.labels.cases import PATIENT_LABELS
+from cervix.retraining.readiness import RETRAINABLE
 from training.build import About, assemble_bundle, git_commit
 from training.labels import Labels, LabelsTooFew, read_labels
 from training.retrain_history import retrain_history
@@ -23,7 +24,7 @@ from training.stages import Log
 Retrain = Callable[[Bundle, Labels, LabelStore, Mapping[str, Any], Path, Log, Progress], Model]
 CANDIDATE_LIMIT_BYTES = 200_000_000
 """A candidate lies in an installation, not beside the code, and names every label event that it learned from."""
-RETRAINED: dict[ModelId, tuple[Kind, Retrain]] = {"slide": ("tile", retrain_slide), "history": ("patient", retrain_history)}
+RETRAINERS: dict[ModelId, Retrain] = {"slide": retrain_slide, "history": retrain_history}
 
 
 class CandidateRefused(CervixError, ValueError):
@@ -73,7 +74,7 @@ def retrain(
             def within(share: float, what: str, number: int = number) -> None:
                 progress(0.05 + 0.6 * (number + share) / len(usable), what)
 
-            made[model_id] = RETRAINED[model_id][1](parent, labels, store, recipe, parts, log, within)
+            made[model_id] = RETRAINERS[model_id](parent, labels, store, recipe, parts, log, within)
         progress(0.65, "assembling and proving the candidate")
         entries = []
         for model in parent.manifest.models:
@@ -96,14 +97,14 @@ def _usable(
     usable: dict[ModelId, Labels] = {}
     problems = []
     held = [model.id for model in parent.manifest.models]
-    for model_id in models or [name for name in RETRAINED if name in held]:
-        if model_id not in held or model_id not in RETRAINED:
+    for model_id in models or [name for name in RETRAINERS if name in held]:
+        if model_id not in held or model_id not in RETRAINERS:
             raise CandidateRefused(
                 f"{model_id} cannot be retrained",
-                expected=" or ".join(name for name in RETRAINED if name in held),
+                expected=" or ".join(name for name in RETRAINERS if name in held),
                 found=model_id,
             )
-        kind = RETRAINED[model_id][0]
+        kind = RETRAINABLE[model_id]
         classes = parent.manifest.model(model_id).classes if kind == "tile" else PATIENT_LABELS
         labels = read_labels(store, kind, classes)
         try:

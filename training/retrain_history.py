@@ -22,7 +22,7 @@ from training.history_export import run_graph, test_probabilities
 from training.history_fit import possible_loss
 from training.history_graph import HistoryGraph, HistoryNetwork
 from training.history_rehearsal import read_history_rehearsal
-from training.labels import LEAKING, Labels, folds_of
+from training.labels import Labels, folds_of, without_leaking
 from training.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
 from training.retrain_parts import Progress, copied, golden_inputs, learned_from, lineage_of, needed, write_new_cases
 from training.stages import Log
@@ -58,12 +58,8 @@ def retrain_history(
     labels.require_enough(recipe["labels"])
     progress(0.05, "history: reading the labelled women")
     read = histories_of([store.case(case).content for case in labels.cases["case_id"]], model.features.names)
-    leaking = known_test_women(read, data)
-    groups = sorted(set(labels.cases.loc[leaking, "group_id"]))
-    if groups:
-        log(f"history: {len(groups)} labels refused: the histories are those of test women")
-    women = np.flatnonzero(~labels.cases["group_id"].isin(groups).to_numpy())
-    labels = labels.without(groups, LEAKING)
+    labels, kept = without_leaking(labels, known_test_women(read, data), log)
+    women = np.flatnonzero(kept)
     labels.require_enough(recipe["labels"])
     positive = (labels.cases["label"] == "yes").to_numpy(bool)
 

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import Lineage, Model, TrainingData
 from cervix.errors import BundleError
-from training.labels import THINGS, Folds, Labels
+from cervix.evaluation.new_cases import ACTIVE_PREFIX
+from cervix.retraining.readiness import KIND_TITLES
+from training.labels import Folds, Labels
 from training.manifest_parts import add_probabilities, write_predictions, write_table
 
 Progress = Callable[[float, str], None]
@@ -69,7 +71,9 @@ def learned_from(labels: Labels, grouped_by: str) -> TrainingData:
         licence="that of the slides and tables, which stay with the installation",
         citation="label store; the keys of the events are in the bundle",
         nature="real",
-        note=f"Labels of readers, {THINGS[labels.kind]} chosen by a strategy and by chance; no second source confirms them.",
+        note=(
+            f"Labels of readers, {KIND_TITLES[labels.kind]} chosen by a strategy and by chance; no second source confirms them."
+        ),
         grouped_by=grouped_by,
         counts={"train": labels.counts},
         groups={"train": int(labels.cases["group_id"].nunique())},
@@ -89,5 +93,5 @@ def write_new_cases(
     """
     frame = pd.DataFrame({"case": labels.cases["case_id"], "group": folds.group, "label": label})
     add_probabilities(frame, "p_", classes, candidate)
-    add_probabilities(frame, "active__p_", classes, active)
+    add_probabilities(frame, f"{ACTIVE_PREFIX}p_", classes, active)
     write_predictions(path, frame)

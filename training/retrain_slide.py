@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from cervix.bundle import Bundle
-from cervix.bundle.manifest import Calibration, EvaluationTable, Model, Variant, VariantDifference
+from cervix.bundle.manifest import Calibration, Model, Variant, VariantDifference
 from cervix.bundle.sessions import Arrays
 from cervix.labels import LabelStore
 from training.calibrate import fit_opinion_weights
 from training.export import run_onnx
 from training.fit import standardisation
-from training.labels import LEAKING, Labels, folds_of
+from training.labels import Labels, folds_of, without_leaking
 from training.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
 from training.retrain_parts import Progress, copied, golden_inputs, learned_from, lineage_of, needed, write_new_cases
-from training.slide_entry import TABLES, slide_outputs
+from training.slide_entry import slide_outputs
 from training.slide_export import compare, false_positive_rule, reach_table, refuse_if_different
 from training.slide_graph import BATCH, SlideGraph, SlideHead, TileFeatures
 from training.slide_rehearsal import REFERENCE, SHIPPED, SlideRehearsal, pixels_sha256, read_slide_rehearsal
@@ -34,8 +34,6 @@ below 0.947 of a test tile in any orientation; one saved again as JPEG (quality 
 CHANGED_TABLES = ("reach",)
 STILL_TRUE_TABLES = ("reproduction", "novelty")
 """Of the published recipe, and of block 4, which no label touches. Robustness, Grad-CAM and search are of the parent's head."""
-LIMITS = {"agreement_at_least": 0.995, "auroc_loss_at_most": 0.002}
-"""Of int8 beside its reference, as the recipe ``shipped`` sets them."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +68,7 @@ def retrain_slide(
     }
     labels.require_enough(recipe["labels"])
     read, sha256 = _features(graphs[SHIPPED], labels, store, progress)
-    leaking = near_test_tiles(read.texture, sha256, rehearsal)
-    groups = sorted(set(labels.cases.loc[leaking, "group_id"]))
-    kept = ~labels.cases["group_id"].isin(groups).to_numpy()
-    labels = labels.without(groups, LEAKING)
-    if groups:
-        log(f"slide: {int((~kept).sum())} labels refused: {len(groups)} slides hold a picture that is nearly a test tile")
+    labels, kept = without_leaking(labels, near_test_tiles(read.texture, sha256, rehearsal), log)
     labels.require_enough(recipe["labels"])
     read = TileFeatures(read.embedding[kept], read.texture[kept], read.texture_logits[kept])
 
@@ -200,12 +193,14 @@ def _exported(
     out_dir: Path, recipe: Mapping[str, Any], log: Log,
 ) -> Model:  # fmt: skip
     """Graphs, golden vectors, predictions and tables of the new head, and its entry."""
+    if model.slide_rule is None:
+        raise ValueError("the slide model has no slide rule")
     test, classes = rehearsal.of("test"), model.classes
     shipped = softmax(head.logits(rehearsal.embedding[test], rehearsal.texture_logits[test]), axis=1)
     reference = softmax(head.logits(rehearsal.test_embedding, rehearsal.test_texture_logits), axis=1)
     difference = compare(reference, shipped, rehearsal.label[test], rehearsal.group[test], classes)
     difference = difference.model_copy(update={"computed_on": f"test split, beside {REFERENCE}: a bundle carries no fp32"})
-    refuse_if_different(SHIPPED, difference, LIMITS)
+    refuse_if_different(SHIPPED, difference, recipe["quantise"])
     golden = golden_inputs(parent, model)
     outputs = [spec.name for spec in slide_outputs(classes)]
     answers: dict[str, Arrays] = {}
@@ -232,7 +227,7 @@ def _exported(
         update={
             "variants": variants,
             "slide_rule": false_positive_rule(
-                probabilities, rehearsal.label[validation], rehearsal.group[validation], classes, recipe["slide_rule"]
+                probabilities, rehearsal.label[validation], rehearsal.group[validation], classes, model.slide_rule.model_dump()
             ),
             "calibration": Calibration(
                 method="opinion-pool",
@@ -242,7 +237,7 @@ def _exported(
             "training_data": [*model.training_data, learned_from(labels, "slide")],
             "evaluation": model.evaluation.model_copy(
                 update={
-                    "tables": [_named(table) for table in tables],
+                    "tables": tables,
                     "notes": [
                         *model.evaluation.notes,
                         "The head was fitted on from the parent's on labels of an installation. Robustness, Grad-CAM and "
@@ -257,10 +252,3 @@ def _exported(
 def _with_difference(variant: Variant, difference: VariantDifference) -> Variant:
     """int8 beside its reference; the reference has none."""
     return variant.model_copy(update={"difference": difference if variant.precision == SHIPPED else None})
-
-
-def _named(table: EvaluationTable) -> EvaluationTable:
-    if table.id not in TABLES:
-        return table
-    title, note = TABLES[table.id]
-    return table.model_copy(update={"title": title, "note": note})

@@ -42,7 +42,9 @@ class SlideHead:
 
     def logits(self, embedding: Floats, texture_logits: Floats) -> Floats:
         """Both paths in their weighted sum ``(n, classes)``; its softmax is the graph's ``probabilities``."""
-        return np.asarray(self.network_weight * self.network_logits(embedding) + self.texture_weight * texture_logits)
+        return np.asarray(
+            self.network_weight * self.network_logits(embedding) + self.texture_weight * texture_logits, np.float32
+        )
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from cervix.labels.ranking import Ranking, Wish
 from cervix.people import Person
 from cervix.settings import get_settings
 from pages.parts.frame import CLASS_TITLES
+from pages.parts.readers_words import KINDS
 from pages.parts.slide_desk import slide_words
 
-KINDS: dict[Kind, str] = {"tile": "Tiles", "patient": "Women"}
 ONE, MANY = "One at a time", "Gallery"
 AGES = {0: "any time", 1: "the last day", 7: "the last week", 30: "the last month"}
 PLACE = "label_place"
