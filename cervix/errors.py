@@ -57,6 +57,14 @@ class DeviceLost(CervixError, RuntimeError):
     """Raised when a device that had been running a model fails to run it."""
 
 
+class LostApart(CervixError, RuntimeError):
+    """Raised when what came from outside ended, or outlasted, the process of its own in which it was examined."""
+
+
+class NameRefused(CervixError, ValueError):
+    """Raised when a name that came from outside cannot be the name of a file within a folder of ours."""
+
+
 class UploadRefused(CervixError, ValueError):
     """Raised when an upload is too large, of the wrong kind, or not what it claimed to be."""
 

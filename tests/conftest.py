@@ -19,6 +19,7 @@ from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 
 DATA_VARIABLE = "CERVIX_DATA"
+CASES_VARIABLE = "CERVIX_CASES"
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,15 @@ def data_dir() -> Path:
     folder = os.environ.get(DATA_VARIABLE)
     if not folder:
         pytest.skip(f"{DATA_VARIABLE} is not set; it names the folder with real slides, tiles and tables")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def cases_dir() -> Path:
+    """Small inputs that went wrong once; tests that need them are skipped where they are not at hand."""
+    folder = os.environ.get(CASES_VARIABLE)
+    if not folder:
+        pytest.skip(f"{CASES_VARIABLE} is not set; it names the folder with small inputs that went wrong once")
     return Path(folder)
 
 

@@ -1,0 +1,1 @@
+"""What comes from outside: probed in a process that may be lost before anything else opens it."""
