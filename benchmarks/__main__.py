@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import figures, label_desk, labels, patients, slides
+from benchmarks.hostile import hostile
 
 START_LIMIT_S = 6.0
 
@@ -24,10 +25,15 @@ def main() -> None:
         "labels": labels.labels, "label-desk": label_desk.label_desk,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", choices=list(programs))
+    parser.add_argument("what", choices=[*programs, "hostile"])
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=20.0, help="how long to throw inputs (hostile only)")
+    parser.add_argument("--seed", type=int, default=1, help="which inputs to throw (hostile only)")
     options = parser.parse_args()
-    print(programs[options.what](options.runs).to_string(index=False))
+    if options.what == "hostile":
+        print(hostile(options.minutes, options.seed).to_string(index=False))
+    else:
+        print(programs[options.what](options.runs).to_string(index=False))
 
 
 def start(runs: int) -> pd.DataFrame:
