@@ -7,6 +7,7 @@ import pandas as pd
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask, EvaluationTable
+from cervix.bundle.tables import read_predictions, read_text_table
 from cervix.evaluation.questions import CaseSet, Question
 
 
@@ -22,7 +23,7 @@ def held_out_cases(bundle: Bundle, model: Model) -> CaseSet:
 
 @lru_cache(maxsize=16)
 def _cases(root: Path, _sha256: str, predictions: str, classes: tuple[str, ...]) -> CaseSet:
-    return CaseSet(predictions, pd.read_parquet(root / predictions), list(classes))
+    return CaseSet(predictions, read_predictions(root, predictions), list(classes))
 
 
 def held_out(bundle: Bundle, model: Model, task: DerivedTask, threshold: float, baseline: str = "") -> Question:
@@ -32,4 +33,4 @@ def held_out(bundle: Bundle, model: Model, task: DerivedTask, threshold: float, 
 
 def load_table(bundle: Bundle, table: EvaluationTable) -> pd.DataFrame:
     """A table that training put into the bundle, every cell as text."""
-    return pd.read_csv(bundle.root / table.file, dtype=str, keep_default_na=False)
+    return read_text_table(bundle.root, table.file)

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from cervix.bundle import Bundle, Model
+from cervix.bundle.tables import read_predictions
 from cervix.errors import EvaluationError
 from cervix.evaluation.paired import Pair, compare_answers
 from cervix.evaluation.questions import CaseSet, Question
@@ -27,7 +28,7 @@ def new_case_pairs(active: Bundle, candidate: Bundle, model_id: str) -> dict[str
     if model is None or model.lineage is None or model.lineage.parent_sha256 != active.sha256:
         return {}
     before = active.manifest.model(model.id)
-    frame = pd.read_parquet(candidate.root / model.lineage.new_cases)
+    frame = read_predictions(candidate.root, model.lineage.new_cases)
     sides = [_cases(frame, prefix, model) for prefix in (ACTIVE_PREFIX, "")]
     pairs = {}
     for task in model.derived_tasks:
@@ -40,5 +41,7 @@ def new_case_pairs(active: Bundle, candidate: Bundle, model_id: str) -> dict[str
 
 
 def _cases(frame: pd.DataFrame, prefix: str, model: Model) -> CaseSet:
-    scores = {f"p_{label}": frame[f"{prefix}p_{label}"] for label in model.classes}
-    return CaseSet(NEWLY_LABELLED, frame[["case", "group", "label"]].assign(**scores), model.classes)
+    kept = {"case": "case", "group": "group", "label": "label"} | {
+        f"{prefix}p_{label}": f"p_{label}" for label in model.classes
+    }
+    return CaseSet(NEWLY_LABELLED, frame.filter(list(kept)).rename(columns=kept), model.classes)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from cervix.bundle.manifest import DerivedTask
@@ -38,7 +39,7 @@ class CaseSet:
     unanswered : int
         Rows without a score.
 
-    Raises ``EvaluationError`` where a column is missing.
+    Raises ``EvaluationError`` where a column is missing, or a score is no number.
     """
 
     source: str
@@ -51,6 +52,8 @@ class CaseSet:
         needed = ["case", "group", "label", *(f"p_{label}" for label in self.classes)]
         if missing := [name for name in needed if name not in self.frame]:
             raise EvaluationError(f"{self.source} lacks columns", expected=", ".join(needed), found=f"no {', '.join(missing)}")
+        if texts := [name for name in needed[3:] if not is_numeric_dtype(self.frame[name])]:
+            raise EvaluationError(f"{self.source} holds scores that are no numbers", found=f"text in {', '.join(texts)}")
         answered = self.frame[needed[3:]].notna().all(axis=1)
         self.unanswered = int((~answered).sum())
         if self.unanswered:

@@ -10,10 +10,11 @@ import pytest
 
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import DerivedTask, EvaluationTable
-from cervix.errors import EvaluationError
+from cervix.bundle.tables import read_predictions, read_text_table
+from cervix.errors import BundleError, EvaluationError
 from cervix.evaluation.heldout import held_out, load_predictions, load_table
 from cervix.evaluation.mistakes import class_confusion, group_errors
-from cervix.evaluation.questions import task_scores
+from cervix.evaluation.questions import CaseSet, task_scores
 
 CANCEROUS = DerivedTask(id="cancerous", title="Cancerous", positive=["scc", "ac"], negative=["benign"])
 TYPE = DerivedTask(id="type", title="Type", positive=["scc"], negative=["ac"])
@@ -172,3 +173,18 @@ def test_a_table_of_the_bundle_is_read_cell_by_cell_as_text(tmp_path: Path) -> N
     found = load_table(SimpleNamespace(root=tmp_path), table)
     assert found.columns.tolist() == ["change", "figure", "n"]
     assert found.to_numpy().tolist() == [["×  0.80", "98.3 % (96.1–99.2)", "007"], ["None", "", "NA"], ["true", "–", "1e5"]]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(200) + b"PAR1", b"\xff\xfe no table \0"])
+def test_a_damaged_table_of_a_bundle_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "predictions.parquet").write_bytes(content)
+    with pytest.raises(BundleError, match=r"predictions\.parquet of the bundle cannot be read"):
+        read_predictions(tmp_path, "predictions.parquet")
+    (tmp_path / "table.csv").write_bytes(content + b"\xff")
+    with pytest.raises(BundleError, match=r"table\.csv of the bundle cannot be read"):
+        read_text_table(tmp_path, "table.csv")
+
+
+def test_scores_that_are_text_are_named(predictions: pd.DataFrame) -> None:
+    with pytest.raises(EvaluationError, match=r"no numbers: found text in p_scc"):
+        CaseSet("predictions", predictions.assign(p_scc="much"), ["benign", "scc", "ac"])

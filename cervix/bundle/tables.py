@@ -1,0 +1,28 @@
+"""Tables that lie in a bundle, read so that one which is none is said and not met."""
+
+from pathlib import Path
+
+import pandas as pd
+from pyarrow import ArrowException
+
+from cervix.errors import BundleError
+
+
+def read_predictions(root: Path, name: str) -> pd.DataFrame:
+    """A parquet table of a bundle; ``BundleError`` where it cannot be read as one."""
+    try:
+        return pd.read_parquet(root / name)
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, ArrowException) as error:
+        raise _no_table(name, "a parquet table") from error
+
+
+def read_text_table(root: Path, name: str) -> pd.DataFrame:
+    """A CSV table of a bundle, every cell as text; ``BundleError`` where it cannot be read as one."""
+    try:
+        return pd.read_csv(root / name, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:  # among them pandas' ParserError and UnicodeDecodeError
+        raise _no_table(name, "a CSV table in UTF-8") from error
+
+
+def _no_table(name: str, expected: str) -> BundleError:
+    return BundleError(f"{name} of the bundle cannot be read", expected=expected, found="other or damaged bytes")
