@@ -12,6 +12,10 @@ import numpy as np
 Rng = np.random.Generator
 ODD_NUMBERS = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 ODD_NAMES = (
+    "../../../../../canary.txt",
+    "../../../../../../canary.txt",
+    "../../../../../../labels.sqlite",
+    "slide/../../../../../../canary.txt",
     "../out.svs",
     "a/../../out.svs",
     "d/J/../../../../out",

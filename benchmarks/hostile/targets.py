@@ -118,7 +118,8 @@ class Uploads(Target):
             return Sent([("a.zip", hostile_zip(rng, names))])
         if kind == 3:
             odd = ODD_NAMES[int(rng.integers(len(ODD_NAMES)))]
-            return Sent([("d/J.mrxs", damaged(rng, seed[:1000])), (odd, seed[:2000]), (f"d/J/{odd}", seed[:2000])])
+            main = ("d/J.mrxs", seed[:1000])
+            return Sent([main, (f"d/J/{odd}", seed[:2000])] if rng.random() < 0.7 else [main, (odd, seed[:2000])])
         sent_as = suffix if rng.random() < 0.9 else str(rng.choice([".svs", ".dcm", ".czi", ".mrxs", ".ndpi", ".tif"]))
         return Sent([(f"a{sent_as}", damaged(rng, seed))])
 
