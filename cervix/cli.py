@@ -34,9 +34,9 @@ from cervix.patients.visits import VisitTable, read_table
 from cervix.provenance import provenance_of
 from cervix.settings import get_settings
 from cervix.slides.exports import EXPORTS, write_export
-from cervix.slides.reading import open_slide
 from cervix.slides.report import write_report
 from cervix.slides.scoring import ScoreProgress, score_slide
+from cervix.sources.probe import open_outside
 
 EXIT_REFUSED = 1
 EXIT_CANCELLED = 130
@@ -127,7 +127,7 @@ def _bundle(options: argparse.Namespace) -> Bundle:
 
 
 def _slide(options: argparse.Namespace) -> int:
-    slide = open_slide(options.file, spacing_um_px=options.mpp)
+    slide = open_outside(options.file, spacing_um_px=options.mpp)
     for notice in slide.notices:
         print(f"note: {notice}", file=sys.stderr)
     bundle = _bundle(options)

@@ -18,6 +18,7 @@ from cervix.slides.identity import files_of, identity_of
 from cervix.sources.decoders import PLAIN_FORMATS, quiet, said, told_as_unreadable
 
 READABLE = "a whole-slide image (SVS, NDPI, SCN, BIF, CZI, MRXS, DICOM, tiled TIFF) or an RGB PNG, JPEG or TIFF"
+PLAIN_VENDOR = "plain image"
 PLAIN_SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "TIFF": (".tif", ".tiff")}
 # Microscope scanners lie between 0.1 (100x oil) and 8 µm/px (1.25x); 352.8 is what 72 dpi, a default, says.
 PLAUSIBLE_SPACING_UM_PX = (0.05, 10.0)
@@ -283,7 +284,7 @@ def open_slide(path: Path, *, spacing_um_px: float | None = None, sha256: str | 
         level_downsamples=tuple(float(value) for value in handle.level_downsamples),
         spacing_um_px=stated,
         spacing_source="file" if stated else "",
-        vendor=handle.properties.get(openslide.PROPERTY_NAME_VENDOR, "plain image"),
+        vendor=handle.properties.get(openslide.PROPERTY_NAME_VENDOR, PLAIN_VENDOR),
         magnification=float(power) if power else None,
         notices=notices + scale_notices,
     )

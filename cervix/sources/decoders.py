@@ -15,19 +15,19 @@ SAID_AT_MOST = 120
 
 
 @contextmanager
-def told_as_unreadable(problem: str, *, expected: str = "", action: str = "") -> Iterator[None]:
+def told_as_unreadable(problem: str, *, expected: str = "", found: str = "", action: str = "") -> Iterator[None]:
     """Let every exception of the block through as ``SlideNotReadable``; errors of ours pass as they are.
 
     Pillow, tifffile and OpenSlide promise no set of exceptions: damaged files make them raise SyntaxError, TypeError,
     ValueError, OverflowError, struct.error, zlib.error, MemoryError and others. Only calls of such a library belong into
-    the block.
+    the block. ``found`` stands where what the exception says helps nobody.
     """
     try:
         yield
     except CervixError:
         raise
     except Exception as error:
-        raise SlideNotReadable(problem, expected=expected, found=said(error), action=action) from error
+        raise SlideNotReadable(problem, expected=expected, found=found or said(error), action=action) from error
 
 
 def said(error: BaseException) -> str:

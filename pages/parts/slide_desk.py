@@ -20,11 +20,12 @@ from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
 from cervix.slides.exports import write_export
 from cervix.slides.gate import GateReport, inspect_slide
 from cervix.slides.identity import files_of
-from cervix.slides.reading import Slide, open_slide
+from cervix.slides.reading import Slide
 from cervix.slides.report import write_report
 from cervix.slides.results import SUMMARY_NAME, result_dir
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide
 from cervix.slides.tissue import outline
+from cervix.sources.probe import open_outside
 from cervix.web import UploadGrant, open_view, slide_tokens, upload_store, upload_tokens
 from cervix.web.tiles import SLIDE_LAYER
 from cervix.web.tokens import TokenRegistry
@@ -58,7 +59,7 @@ def owner() -> str:
 
 @st.cache_resource(max_entries=20, show_spinner="Opening the slide …")
 def _opened(path: Path, changed: tuple[int, float]) -> Slide:  # noqa: ARG001 - part of the key
-    return open_slide(path, sha256=upload_store().sha256_at(path))
+    return open_outside(path, sha256=upload_store().sha256_at(path))
 
 
 def opened(path: Path) -> Slide:
@@ -66,7 +67,7 @@ def opened(path: Path) -> Slide:
     try:
         stats = [file.stat() for file in files_of(path)]
     except OSError:
-        return open_slide(path)
+        return open_outside(path)
     return _opened(path, (sum(stat.st_size for stat in stats), max(stat.st_mtime for stat in stats)))
 
 
@@ -178,7 +179,7 @@ def inbox_thumbnail(path: Path, size: int, changed: float) -> str | None:
     kept = thumbnail_path(get_settings().shelf_dir / "inbox", key)
     if not kept.is_file():
         try:
-            slide = open_slide(path, sha256=key)
+            slide = open_outside(path, sha256=key)
             save_thumbnail(kept, slide.overview(max(slide.width_l0_px, slide.height_l0_px) / INBOX_THUMBNAIL_PX)[0])
         except CervixError:
             return None

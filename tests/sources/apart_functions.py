@@ -2,11 +2,13 @@
 
 import ctypes
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
-from cervix.errors import SlideNotReadable
+from cervix.errors import CervixError, SlideNotReadable
+from cervix.sources.examining import examine_slide
 
 
 def echo(value: object) -> object:
@@ -46,5 +48,19 @@ def crash() -> None:
     ctypes.string_at(0)
 
 
+def crash_at(path: str) -> None:
+    assert Path(path).is_file()
+    crash()
+
+
 def stumble() -> None:
     raise KeyError("nobody meant this")
+
+
+def cost_of_examining(path: str) -> tuple[str, int]:
+    """What is said of a slide, and the most memory (bytes) that this process ever held."""
+    try:
+        said = str(examine_slide(path))
+    except CervixError as error:
+        said = str(error)
+    return said, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
