@@ -11,13 +11,14 @@ from cervix.errors import BundleError
 
 DOMAINS: Final = ("", "ai.onnx")
 # What tf2onnx, quantisation and half precision write for these networks, and their kin. None loops, branches, calls a
-# function, draws random numbers, or answers with a size that depends on values.
+# function, draws random numbers, or answers with a size that depends on values. Range is not among them: ONNX would write
+# down all of its numbers while it infers shapes.
 OPERATORS: Final = frozenset(
     """
     Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape Conv
     DequantizeLinear Div Elu Equal Erf Exp Expand Flatten Floor GRU Gather GatherElements GatherND Gemm GlobalAveragePool
     GlobalMaxPool Greater GreaterOrEqual HardSigmoid Identity IsInf IsNaN LSTM LayerNormalization LeakyRelu Less LessOrEqual
-    Log LogSoftmax MatMul Max MaxPool Mean Min Mul Neg Not OneHot Or PRelu Pad Pow QuantizeLinear Range Reciprocal ReduceL1
+    Log LogSoftmax MatMul Max MaxPool Mean Min Mul Neg Not OneHot Or PRelu Pad Pow QuantizeLinear Reciprocal ReduceL1
     ReduceL2 ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Round Selu
     Shape Sigmoid Sign Size Slice Softmax Softplus Softsign Split Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose Unsqueeze
     Where Xor

@@ -45,9 +45,9 @@ def foreign_picture(source: Path | IO[bytes]) -> Iterator[Image.Image]:
     SlideNotReadable
         Whatever the decoder raises, at the header or within the block.
     """
-    with told_as_unreadable("The picture cannot be read", expected="PNG, JPEG or TIFF"), quiet():
-        with Image.open(source, formats=PLAIN_FORMATS) as picture:
-            yield picture
+    unreadable = told_as_unreadable("The picture cannot be read", expected="PNG, JPEG or TIFF")
+    with unreadable, quiet(), Image.open(source, formats=PLAIN_FORMATS) as picture:
+        yield picture
 
 
 @contextmanager
