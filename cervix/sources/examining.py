@@ -76,7 +76,9 @@ def _compare_image(page: tifffile.TiffPage, file_bytes: int) -> None:
         across, down = page.tilewidth, page.tilelength
         if across * down > TILE_PX_AT_MOST:
             raise SlideNotSuitable(
-                "The tiles of the slide are too large", expected=f"at most {TILE_PX_AT_MOST:,} px", found=f"{across:,} × {down:,}"
+                "The tiles of the slide are too large",
+                expected=f"at most {TILE_PX_AT_MOST:,} px",
+                found=f"{across:,} × {down:,}",
             )
         planes = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE else 1
         wanted = math.ceil(width / across) * math.ceil(height / down) * page.imagedepth * planes

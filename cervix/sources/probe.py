@@ -82,7 +82,9 @@ def probe_slide(path: Path) -> SlideFacts:
     LostApart
         The slide ended that process, or took more than 2 GB or 15 s.
     """
-    mark = tuple((stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in (file.stat() for file in files_of(path)))
+    mark = tuple(
+        (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in (file.stat() for file in files_of(path))
+    )
     with _turn:
         answer = _answers.find(mark)
         if answer is None:
