@@ -13,12 +13,12 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from cervix.held import HeldFiles
 from cervix.slides.deepzoom import WorldMap, heat_layer, render_slide_tile, tile_work_px, view_from_afar
 from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.reading import Slide, open_slide
 from cervix.web import ViewedSlide, answering_at_once, routes, slide_tokens
 from cervix.web import tokens as token_module
-from cervix.web.tiles import TileCache
 from cervix.web.tokens import TokenRegistry
 
 
@@ -148,7 +148,7 @@ def test_a_tile_that_needs_the_whole_of_a_flat_slide_is_drawn_from_one_view_of_i
     near = render_slide_tile(flat, 0, 0, 0)
     read = []
     monkeypatch.setattr("cervix.web.tiles.TILE_WORK_PX_AT_MOST", 0)
-    monkeypatch.setattr("cervix.web.tiles.drawn", TileCache(1 << 20))
+    monkeypatch.setattr("cervix.web.tiles.drawn", HeldFiles(1 << 20))
     monkeypatch.setattr("cervix.web.tiles.view_from_afar", lambda slide: read.append(slide) or view_from_afar(slide))
     answers = [client.get(address.replace("/0/0/0", f"/{z}/{x}/{x}")) for z, x in ((0, 0), (1, 0), (2, 1))]
     assert [answer.status_code for answer in answers] == [200] * 3

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cervix.errors import CervixError
+from cervix.held import HeldFiles
 from cervix.slides.deepzoom import (
     MAP_TILE_PX,
     OVERZOOM,
@@ -45,22 +46,6 @@ class ViewedSlide:
     layers: dict[str, HeatLayer] = field(default_factory=dict)
 
 
-class TileCache:
-    """JPEG tiles that were drawn lately, for every session together."""
-
-    def __init__(self, limit_bytes: int = TILE_CACHE_BYTES) -> None:
-        self._tiles: LRUCache[tuple[str, int, int, int], bytes] = LRUCache(limit_bytes, getsizeof=len)
-        self._lock = Lock()
-
-    def find(self, slide: Slide, z: int, x: int, y: int) -> bytes | None:
-        with self._lock:
-            return self._tiles.get((slide.sha256, z, x, y))
-
-    def keep(self, slide: Slide, z: int, x: int, y: int, jpeg: bytes) -> None:
-        with self._lock:
-            self._tiles[slide.sha256, z, x, y] = jpeg
-
-
 class FarViews:
     """Slides without a pyramid seen from afar: each is read once, one at a time, in a thread that nobody's tile waits in."""
 
@@ -81,12 +66,12 @@ class FarViews:
         with self._turn:
             try:
                 view.set_result(view_from_afar(slide))
-            except Exception as error:  # whoever asked is told
+            except Exception as error:  # noqa: BLE001 - whoever waits for it is told
                 view.set_exception(error)
 
 
 slide_tokens: TokenRegistry[ViewedSlide] = TokenRegistry()
-drawn = TileCache()
+drawn = HeldFiles(TILE_CACHE_BYTES)
 far_views = FarViews()
 # A tile costs up to 100 MB while it is drawn; a browser asks for many at once.
 rendering = BoundedSemaphore(4)
@@ -111,7 +96,7 @@ def _draw_ahead(slide: Slide) -> None:
         rows = range(top // edge, (top + slide.height_l0_px - 1) // edge + 1)
         places += [(z, x, y) for x in columns for y in rows]
     for z, x, y in places[:DRAWN_AHEAD_AT_MOST]:
-        if drawn.find(slide, z, x, y) is None:
+        if drawn.find((slide.sha256, z, x, y)) is None:
             try:
                 far = tile_work_px(slide, z) > TILE_WORK_PX_AT_MOST
                 _draw(slide, z, x, y, far_views.ask(slide).result() if far else None)
@@ -142,7 +127,7 @@ async def map_tile(request: Request) -> Response:
     if heat:
         png = await run_in_threadpool(heat.render_tile, world, z, x, y)
         return Response(png, media_type="image/png", headers=headers)
-    jpeg = drawn.find(viewed.slide, z, x, y)
+    jpeg = drawn.find((viewed.slide.sha256, z, x, y))
     if jpeg is None:
         try:
             far = tile_work_px(viewed.slide, z) > TILE_WORK_PX_AT_MOST
@@ -160,7 +145,7 @@ def _draw(slide: Slide, z: int, x: int, y: int, view: FarView | None) -> bytes |
     with rendering:
         jpeg = render_slide_tile(slide, z, x, y, view)
     if jpeg is not None:
-        drawn.keep(slide, z, x, y, jpeg)
+        drawn.keep((slide.sha256, z, x, y), jpeg)
     return jpeg
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
+from cervix.held import HeldFiles
 from cervix.intake.shelf import SeenSlide, card_of, recent, remember, save_thumbnail, thumbnail_path
 from cervix.settings import get_settings
 from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, HeatLayer, cam_mosaic, heat_layer
@@ -36,6 +37,8 @@ CAM_PREFIX = "cam-"
 NOVELTY_LAYER = "novelty"
 INBOX_THUMBNAIL_PX = 240
 SCORED_AT_MOST = 50
+# The GeoJSON of a large slide has 50 MB.
+EXPORTS_HELD_BYTES = 128 << 20
 
 by_hash = {Slide: lambda slide: (slide.sha256, slide.spacing_um_px)}
 by_bundle = {**by_hash, Bundle: lambda bundle: bundle.sha256}
@@ -233,14 +236,22 @@ def final_layers(score: SlideScore, _model: Model) -> dict[str, HeatLayer]:
     return layers
 
 
-@st.cache_data(max_entries=12, show_spinner="Preparing the file …", hash_funcs=by_score)
-def export_bytes(kind: str, score: SlideScore, _slide: Slide, bundle: Bundle) -> bytes:
+@st.cache_resource
+def _exports() -> HeldFiles:
+    return HeldFiles(EXPORTS_HELD_BYTES)
+
+
+def export_bytes(kind: str, score: SlideScore, slide: Slide, bundle: Bundle) -> bytes:
     """One export as a file's content, made once a score."""
+    key = (kind, by_score[SlideScore](score), slide.sha256, bundle.sha256)
+    made = _exports().find(key)
+    if made is not None:
+        return made
     session = bundle.session("slide")
     with tempfile.TemporaryDirectory() as folder:
         if kind == "report":
             path = Path(folder) / "report.pdf"
-            write_report(score, _slide, session, path)
+            write_report(score, slide, session, path)
         else:
             path = write_export(kind, score, session.model, Path(folder), "slide")
-        return path.read_bytes()
+        return _exports().keep(key, path.read_bytes())
