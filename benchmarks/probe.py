@@ -22,7 +22,7 @@ ORDINARY_LIMIT_S, HOSTILE_LIMIT_S, HOSTILE_LIMIT_MB = 0.5, 2.0, 300
 
 
 def probe(runs: int) -> pd.DataFrame:
-    """Median seconds of a probe, the start of its process included, and the most memory that any such process held so far."""
+    """Median seconds of a probe, the start of its process included, and the most memory that it held."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         pixels = phantom_region(1400, 1100, seed=11)
@@ -56,19 +56,27 @@ def probe(runs: int) -> pd.DataFrame:
 
 
 def _row(name: str, path: Path, runs: int, limit_s: float | None) -> dict[str, object]:
-    seconds, answer = [], "opens"
+    seconds, computed, answer = [], [], "opens"
     for _ in range(runs):
+        computed_before = _children_s()
         before = time.perf_counter()
         try:
             run_apart(EXAMINE, {"path": str(path)}, SLIDE_LIMITS, subject="slide")
         except CervixError as error:
             answer = error.problem
         seconds.append(time.perf_counter() - before)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        computed.append(_children_s() - computed_before)
+    _, peak = run_apart("tests.sources.apart_functions:cost_of_examining", {"path": str(path)}, SLIDE_LIMITS, subject="slide")
     return {
         "slide": name,
         "answer": answer,
         "probe, s": round(statistics.median(seconds), 2),
+        "of processors, s": round(statistics.median(computed), 2),
         "wanted": f"<= {limit_s}" if limit_s else "",
-        "peak of all so far, MB": round(peak),
+        "peak, MB": round(peak / 1e6),
     }
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -217,8 +217,8 @@ def _bytes_of(tensor: onnx.TypeProto.Tensor | None) -> int | None:
     """Bytes of a tensor; None where its shape is not known."""
     if tensor is None or not tensor.HasField("shape") or not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
         return None
-    width = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
-    return math.prod(dim.dim_value for dim in tensor.shape.dim) * max(1, width)
+    width = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize)
+    return math.prod(int(dim.dim_value) for dim in tensor.shape.dim) * max(1, width)
 
 
 def _refused(name: str, what: str, found: str) -> BundleError:

@@ -82,7 +82,7 @@ class WorldMap:
 
 def tile_work_px(slide: Slide, z: int) -> float:
     """How many pixels of the slide's own levels a map tile of this zoom is drawn from, at most."""
-    edge = WorldMap(slide.width_l0_px, slide.height_l0_px).world_px / 2**z
+    edge = float(WorldMap(slide.width_l0_px, slide.height_l0_px).world_px / 2**z)
     scale = slide.level_downsamples[slide.best_level(edge / MAP_TILE_PX)]
     return min(edge, slide.width_l0_px) * min(edge, slide.height_l0_px) / scale**2
 

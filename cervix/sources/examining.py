@@ -14,7 +14,7 @@ from cervix.slides.reading import PLAIN_VENDOR, READABLE, Slide, open_slide, req
 from cervix.sources.decoders import told_as_unreadable
 
 TIFF_STARTS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-DIRECTORIES_AT_MOST: Final = 10_000
+DIRECTORIES_AT_MOST: Final = 2_000
 # OpenSlide makes room for a whole tile; scanners write 256 to 1,024 px, converters up to 4,096.
 TILE_PX_AT_MOST: Final = 8192 * 8192
 # A slide with a few damaged tiles is scored without them; one that lost more was cut short.
@@ -23,7 +23,7 @@ SAMPLES_A_SIDE: Final = 3
 SAMPLE_PX: Final = 256
 SAMPLING_S: Final = 3.0
 OVERVIEW_PX: Final = 640
-OVERVIEW_FROM_PX_AT_MOST: Final = 50_000_000
+OVERVIEW_FROM_PX_AT_MOST: Final = 20_000_000
 CUT_SHORT: Final = "The file is damaged or was cut short; copy it again from its source."
 
 

@@ -130,9 +130,10 @@ async def map_tile(request: Request) -> Response:
     jpeg = drawn.find((viewed.slide.sha256, z, x, y))
     if jpeg is None:
         try:
-            far = tile_work_px(viewed.slide, z) > TILE_WORK_PX_AT_MOST
-            # Waited for here, the view takes neither a thread nor a turn from anybody's tile.
-            view = await asyncio.shield(asyncio.wrap_future(far_views.ask(viewed.slide))) if far else None
+            view: FarView | None = None
+            if tile_work_px(viewed.slide, z) > TILE_WORK_PX_AT_MOST:
+                # Waited for here, it takes neither a thread nor a turn from anybody's tile.
+                view = await asyncio.shield(asyncio.wrap_future(far_views.ask(viewed.slide)))
             jpeg = await run_in_threadpool(_draw, viewed.slide, z, x, y, view)
         except CervixError as error:
             return Response(str(error), status_code=422, media_type="text/plain")
