@@ -12,6 +12,7 @@ from tqdm import tqdm
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle, load_bundle, verify_bundle
 from cervix.bundle.active import SHIPPED, active_bundle, active_root, promotion_line
+from cervix.bundle.candidates import load_candidate
 from cervix.bundle.promoting import NOT_PROMOTED, promote, refusals_kept, roll_back
 from cervix.bundle.sessions import ModelSession
 from cervix.card.comparison import comparison_text
@@ -34,9 +35,9 @@ from cervix.patients.visits import VisitTable, read_table
 from cervix.provenance import provenance_of
 from cervix.settings import get_settings
 from cervix.slides.exports import EXPORTS, write_export
-from cervix.slides.reading import open_slide
 from cervix.slides.report import write_report
 from cervix.slides.scoring import ScoreProgress, score_slide
+from cervix.sources.probe import open_outside
 
 EXIT_REFUSED = 1
 EXIT_CANCELLED = 130
@@ -101,7 +102,7 @@ def _promote(options: argparse.Namespace) -> int:
     with open_store(settings.label_store_url) as store:
         with refusals_kept(store, options.by, NOT_PROMOTED, folder.name):
             active = active_bundle(settings).load(settings.device)
-            comparison = compare_bundles(active, load_bundle(folder, device=settings.device))
+            comparison = compare_bundles(active, load_candidate(folder, device=settings.device))
         _print_comparison(comparison)
         promotion = promote(settings, folder, comparison, store, options.by, reason=options.reason)
     print(f"promoted: {promotion.label}. {RESEARCH_NOTICE}")
@@ -127,7 +128,7 @@ def _bundle(options: argparse.Namespace) -> Bundle:
 
 
 def _slide(options: argparse.Namespace) -> int:
-    slide = open_slide(options.file, spacing_um_px=options.mpp)
+    slide = open_outside(options.file, spacing_um_px=options.mpp)
     for notice in slide.notices:
         print(f"note: {notice}", file=sys.stderr)
     bundle = _bundle(options)
@@ -246,7 +247,8 @@ def _labelled(file: Path, session: ModelSession) -> Labelled:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    comparison = compare_bundles(*(load_bundle(path, device=options.device) for path in (options.active, options.candidate)))
+    active = load_bundle(options.active, device=options.device)
+    comparison = compare_bundles(active, load_candidate(options.candidate, device=options.device))
     _print_comparison(comparison)
     if options.out:
         _write(options.out, comparison_text(comparison).encode())

@@ -6,8 +6,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:  # who only hashes or replaces files need not wait for pandas
+    import pandas as pd
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 HASH_BLOCK_BYTES = 1 << 20
@@ -41,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def inert(table: pd.DataFrame) -> pd.DataFrame:
+def inert(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table with no text that a spreadsheet would run as a formula: such a cell gets an apostrophe before it.
 
     OWASP, CSV Injection: text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return.

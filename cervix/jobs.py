@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 Progress = TypeVar("Progress")
 Result = TypeVar("Result")
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-FINISHED_JOBS_KEPT = 50
+# A finished score of 100,000 tiles holds 70 MB; one that is not held is read from disk again.
+FINISHED_JOBS_KEPT = 12
 JOBS_AT_ONCE = 24
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from cervix.bundle import Bundle, load_bundle
+from cervix.bundle import Bundle
 from cervix.bundle.archive import candidate_folders, keep_bundle, unpack_bundle
+from cervix.bundle.candidates import load_candidate
 from cervix.card.comparison import comparison_text
 from cervix.errors import CervixError
 from cervix.evaluation.bundle_comparison import BundleComparison, compare_bundles
@@ -26,7 +27,7 @@ JUST_KEPT = "compare_just_kept"
 
 def with_folder(active: Bundle, folder: Path) -> BundleComparison:
     """The active bundle beside the one in a folder."""
-    return compare_bundles(active, load_bundle(folder, device=get_settings().device))
+    return compare_bundles(active, load_candidate(folder, device=get_settings().device))
 
 
 def with_upload(active: Bundle, content: bytes) -> BundleComparison:

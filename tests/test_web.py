@@ -1,6 +1,7 @@
 """Routes beside the pages: tiles only with a live token, and only inside the slide's world."""
 
 import asyncio
+import dataclasses
 import io
 import socket
 from pathlib import Path
@@ -12,7 +13,8 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from cervix.slides.deepzoom import WorldMap, heat_layer
+from cervix.held import HeldFiles
+from cervix.slides.deepzoom import WorldMap, heat_layer, render_slide_tile, tile_work_px, view_from_afar
 from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.reading import Slide, open_slide
 from cervix.web import ViewedSlide, answering_at_once, routes, slide_tokens
@@ -136,6 +138,41 @@ def test_a_drawn_tile_is_kept_for_every_session(client: TestClient, slide: Slide
     first = client.get(f"/slides/{slide_tokens.grant(ViewedSlide(slide))}/slide/{middle(slide)}").content
     monkeypatch.setattr("cervix.web.tiles.render_slide_tile", lambda *_: pytest.fail("drawn twice"))
     assert client.get(f"/slides/{slide_tokens.grant(ViewedSlide(slide))}/slide/{middle(slide)}").content == first
+
+
+def test_a_tile_that_needs_the_whole_of_a_flat_slide_is_drawn_from_one_view_of_it(
+    client: TestClient, slide: Slide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat = dataclasses.replace(slide, sha256="flat")
+    address = f"/slides/{slide_tokens.grant(ViewedSlide(flat))}/slide/0/0/0"
+    near = render_slide_tile(flat, 0, 0, 0)
+    read = []
+    monkeypatch.setattr("cervix.web.tiles.TILE_WORK_PX_AT_MOST", 0)
+    monkeypatch.setattr("cervix.web.tiles.drawn", HeldFiles(1 << 20))
+    monkeypatch.setattr("cervix.web.tiles.view_from_afar", lambda slide: read.append(slide) or view_from_afar(slide))
+    answers = [client.get(address.replace("/0/0/0", f"/{z}/{x}/{x}")) for z, x in ((0, 0), (1, 0), (2, 1))]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert read == [flat]
+    far, close = (np.asarray(Image.open(io.BytesIO(jpeg)), np.float32) for jpeg in (answers[0].content, near))
+    assert np.abs(far - close).mean() < 2
+
+
+def test_a_view_that_cannot_be_made_is_one_sentence(
+    client: TestClient, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cervix.web.tiles.TILE_WORK_PX_AT_MOST", 0)
+    broken = open_slide(data_dir / "slides/broken/opens_but_unreadable.svs")
+    answer = client.get(f"/slides/{slide_tokens.grant(ViewedSlide(broken))}/slide/0/0/0")
+    assert answer.status_code == 422
+    assert "cannot be read" in answer.text
+
+
+def test_no_tile_of_a_flat_slide_of_ten_gigapixels_is_much_work(slide: Slide) -> None:
+    huge = dataclasses.replace(slide, width_l0_px=100_000, height_l0_px=100_000, level_downsamples=(1.0,))
+    work = [tile_work_px(huge, z) for z in range(WorldMap(100_000, 100_000).max_zoom + 1)]
+    assert work[0] == 100_000**2
+    assert work[-1] == 256**2
+    assert sorted(work, reverse=True) == work
 
 
 def test_connections_accepted_after_the_start_answer_at_once() -> None:

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from cervix.bundle.candidates import prove_apart
 from cervix.bundle.loading import SHORT_HASH, read_manifest, read_verified
 from cervix.bundle.manifest import MANIFEST_NAME
 from cervix.errors import BundleError
@@ -52,7 +53,7 @@ def candidate_folders(bundles_dir: Path) -> dict[str, Path]:
 
 
 def keep_bundle(archive: Path, bundles_dir: Path) -> Path:
-    """Unpack a bundle to stay on this server and return its folder, which is whole or not there.
+    """Unpack a bundle to stay on this server and return its folder, which is whole or not there. It proves itself first.
 
     The folder is named after the bundle, its version and its hash. The same bundle again is kept once.
 
@@ -61,13 +62,16 @@ def keep_bundle(archive: Path, bundles_dir: Path) -> Path:
     UploadRefused
         As ``unpack_bundle``.
     BundleError
-        If it holds no bundle, its files are not what its manifest says, or it cannot be written.
+        If it holds no bundle, its files are not what its manifest says, it does not prove itself, or it cannot be written.
+    LostApart
+        If the bundle ended the process in which it had to prove itself.
     """
     try:
         bundles_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=ON_ITS_WAY, dir=bundles_dir) as place:
             root = unpack_bundle(archive, Path(place))
             manifest, sha256, _ = read_verified(root)
+            prove_apart(root)
             name = f"{re.sub(NOT_IN_A_NAME, '-', manifest.name)[:60]}-{manifest.version}-{sha256[:SHORT_HASH]}".lstrip(".")
             if not (bundles_dir / name).exists():
                 root.rename(bundles_dir / name)

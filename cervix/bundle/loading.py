@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import math
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import onnx
 from pydantic import ValidationError
 
 from cervix.bundle.manifest import MANIFEST_NAME, Manifest, Model, TensorSpec, Variant
+from cervix.bundle.operators import check_operators
 from cervix.bundle.sessions import (
     CPU_PROVIDER,
     CUDA_PROVIDER,
@@ -21,9 +24,11 @@ from cervix.bundle.sessions import (
     open_session,
     running_provider,
 )
-from cervix.errors import BundleError
+from cervix.errors import BundleError, DeviceLost
 
 SHORT_HASH = 10
+# Those of the slide model, the largest, have 0.7 MB.
+GOLDEN_BYTES_AT_MOST = 64 << 20
 REINSTALL = "Export the bundle again with `python -m training build`, or restore the folder from its release."
 
 
@@ -223,18 +228,13 @@ def _open_variant(
 
 
 def _check_graph(model: Model, variant: Variant, onnx_bytes: bytes) -> None:
-    """Compare the graph's own signature with the declared one, and refuse data outside the file."""
+    """Refuse operators that a bundle may not use, and compare the graph's own signature with the declared one."""
     try:
-        graph = onnx.load_model_from_string(onnx_bytes).graph
+        network = onnx.load_model_from_string(onnx_bytes)
     except Exception as error:
         raise BundleError(f"{variant.file} is not an ONNX model", found=_short(str(error)), action=REINSTALL) from error
-    for tensor in graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise BundleError(
-                f"{variant.file} keeps its weights in another file",
-                expected="weights inside the ONNX file",
-                found=f"external data for {tensor.name}",
-            )
+    check_operators(network, variant.file)
+    graph = network.graph
     for kind, declared, actual in (
         ("input", model.inputs, graph.input),
         ("output", model.outputs, graph.output),
@@ -266,16 +266,21 @@ def _signature(value: onnx.ValueInfoProto) -> str:
 def replay_golden(session: ModelSession, golden_bytes: bytes) -> GoldenCheck:
     """Run the golden inputs and compare every output with what export wrote down."""
     precision = session.variant.precision
+    no_vectors = f"{session.model.golden} does not hold golden vectors for {precision}"
     try:
-        with np.load(io.BytesIO(golden_bytes), allow_pickle=False) as archive:
-            golden: Arrays = dict(archive.items())
+        golden = _golden_arrays(golden_bytes)
         inputs = {spec.name: golden[f"input:{spec.name}"] for spec in session.model.inputs}
-        expected = {spec.name: golden[f"{precision}:{spec.name}"] for spec in session.model.outputs}
-    except (KeyError, ValueError, OSError) as error:
-        raise BundleError(
-            f"{session.model.golden} does not hold golden vectors for {precision}", found=_short(str(error))
-        ) from error
-    found = session.run(inputs)
+        expected = {spec.name: golden[f"{precision}:{spec.name}"].astype(np.float64) for spec in session.model.outputs}
+    except Exception as error:  # numpy promises no set of exceptions for damaged archives and headers
+        raise BundleError(no_vectors, found=_short(str(error))) from error
+    if not all(values.size for values in expected.values()):
+        raise BundleError(no_vectors, found="none in an output")
+    try:
+        found = session.run(inputs)
+    except DeviceLost:
+        raise
+    except Exception as error:  # nor does ONNX Runtime for inputs that do not fit a graph
+        raise BundleError(f"{session.variant.file} does not run on its golden vectors", found=_short(str(error))) from error
     worst, share, difference = "", -1.0, 0.0
     for name, values in expected.items():
         if values.shape != found[name].shape:
@@ -284,11 +289,30 @@ def replay_golden(session: ModelSession, golden_bytes: bytes) -> GoldenCheck:
                 expected=f"{name} {values.shape}",
                 found=str(found[name].shape),
             )
-        gap = float(np.max(np.abs(values.astype(np.float64) - found[name].astype(np.float64))))
+        gap = float(np.max(np.abs(values - found[name].astype(np.float64))))
         gap = gap if np.isfinite(gap) else float("inf")
         if gap / session.variant.tolerance[name] > share:
             worst, share, difference = name, gap / session.variant.tolerance[name], gap
     return GoldenCheck(session.model.id, session.variant, session.provider, share, worst, difference, share <= 1.0)
+
+
+def _golden_arrays(content: bytes) -> Arrays:
+    """The arrays of an ``.npz``, each no larger than what it is unpacked from says; ``ValueError`` where they are too large."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        held = sum(member.file_size for member in archive.infolist())
+        if held > GOLDEN_BYTES_AT_MOST:
+            raise ValueError(f"{held:,} bytes unpacked, more than {GOLDEN_BYTES_AT_MOST:,}")
+        arrays: Arrays = {}
+        for member in archive.infolist():
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read_header(stream)
+            if math.prod(shape) * dtype.itemsize > member.file_size:
+                raise ValueError(f"an array of shape {shape} in {member.file_size:,} bytes")
+            with archive.open(member) as stream:
+                arrays[member.filename.removesuffix(".npy")] = np.lib.format.read_array(stream, allow_pickle=False)
+    return arrays
 
 
 def require_passed(check: GoldenCheck) -> None:

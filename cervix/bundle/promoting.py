@@ -16,9 +16,10 @@ from cervix.bundle.active import (
     same_bundle,
     write_line,
 )
+from cervix.bundle.candidates import prove_apart
 from cervix.bundle.loading import Bundle, load_bundle, require_passed, verify_bundle
 from cervix.bundle.sessions import Device
-from cervix.errors import BundleError, LabelStoreUnavailable, PromotionRefused
+from cervix.errors import BundleError, LabelStoreUnavailable, LostApart, PromotionRefused
 from cervix.evaluation.bundle_comparison import BundleComparison
 from cervix.labels import LabelStore
 from cervix.labels.events import checked_reader
@@ -86,7 +87,7 @@ def promote(
     ------
     PromotionRefused
         If it may not be promoted, another bundle has become active since, or it cannot be written down.
-    BundleError
+    BundleError, LostApart
         If the candidate does not prove itself, or is not what was compared.
     LabelStoreUnavailable
         If the audit trail cannot be written.
@@ -162,7 +163,7 @@ def refusals_kept(
     """Write every refused attempt to the audit trail, with why it was refused."""
     try:
         yield
-    except (BundleError, PromotionRefused) as refusal:
+    except (BundleError, LostApart, PromotionRefused) as refusal:
         try:
             store.audit_append(by, what, subject, {**facts, "why": str(refusal)})
         except LabelStoreUnavailable as lost:
@@ -176,7 +177,8 @@ def _active_by(settings: Settings, line: PromotionLine) -> Bundle:
 
 
 def _proved(root: Path, sha256: str, device: Device) -> Bundle:
-    """The candidate with every variant proved, not only those that would run here."""
+    """The candidate with every variant proved, not only those that would run here: in a process apart, then here."""
+    prove_apart(root)
     for check in verify_bundle(root, device=device):
         require_passed(check)
     return same_bundle(load_bundle(root, device=device), sha256)

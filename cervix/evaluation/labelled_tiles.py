@@ -10,15 +10,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from cervix.bundle import ModelSession
-from cervix.errors import EvaluationError
+from cervix.errors import EvaluationError, SlideNotReadable, SlideNotSuitable
 from cervix.evaluation.labelled import Labelled
 from cervix.evaluation.questions import CaseSet
 from cervix.intake.archive import extract_archive
 from cervix.patients.csv_text import read_text_table, shown
 from cervix.slides.decision import CLASS_TITLES
+from cervix.sources.decoders import foreign_picture
 
 UNPACKED_LIMIT_BYTES = 4 << 30
 TILES_AT_MOST = 20_000
@@ -69,7 +70,8 @@ def picture_of(archive: bytes, case: str) -> Image.Image:
     """One tile of an archive that ``labelled_tiles`` read, by the name of its case."""
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         member = next(name for name in opened.namelist() if str(PurePosixPath(name.replace("\\", "/"))) == case)
-        return Image.open(io.BytesIO(opened.read(member))).convert("RGB")
+        with foreign_picture(io.BytesIO(opened.read(member))) as picture:
+            return picture.convert("RGB")
 
 
 def _listed(members: list[tuple[Path, PurePosixPath]], classes: list[str], problems: list[str]) -> list[_Tile]:
@@ -150,8 +152,8 @@ def _scored(
     for done, tile in enumerate(tiles, 1):
         try:
             pixels, was_resized = _pixels(tile.path, size_px)
-        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-            problems.append(f"{shown(tile.case)}: not a picture that can be read ({str(error)[:80]})")
+        except (SlideNotReadable, SlideNotSuitable) as error:
+            problems.append(f"{shown(tile.case)}: not a tile that can be read ({(error.found or error.problem)[:80]})")
             continue
         resized += was_resized
         batch[len(waiting)] = pixels
@@ -181,11 +183,12 @@ def _scored(
 
 def _pixels(path: Path, size_px: int) -> tuple[NDArray[np.uint8], bool]:
     """RGB of one tile, and whether it had another size."""
-    with Image.open(path) as picture:
+    with foreign_picture(path) as picture:
+        found = f"{picture.width} x {picture.height} px"
         if max(picture.size) > LARGEST_SIDE_PX or min(picture.size) < size_px // 2:
-            raise ValueError(f"a tile of about {size_px} px is expected, this is {picture.width} x {picture.height}")
+            raise SlideNotSuitable(f"A tile of about {size_px} px is expected", found=found)
         if abs(picture.width - picture.height) > 0.02 * picture.width:
-            raise ValueError(f"a square tile is expected, this is {picture.width} x {picture.height}")
+            raise SlideNotSuitable("A square tile is expected", found=found)
         rgb = picture.convert("RGB")
     if rgb.size == (size_px, size_px):
         return np.asarray(rgb), False

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, insert, select, text
 
-from cervix.errors import LabelRefused, LabelStoreUnavailable
+from cervix.errors import CervixError, LabelRefused, LabelStoreUnavailable
 from cervix.files import replacing
 from cervix.labels.engines import POSTGRESQL, Database
 from cervix.labels.faults import told_as_unavailable
@@ -63,6 +63,12 @@ def read_backup(database: Database, path: Path) -> None:
             if any(new.scalar(select(func.count()).select_from(table)) for table in metadata.sorted_tables):
                 raise LabelRefused("A backup is put into an empty store only", found="a store in use")
             _copy_rows(old, new)
+    except CervixError:
+        raise
+    except Exception as error:  # a damaged file can hold anything where a date, a number or a text should be
+        raise LabelStoreUnavailable(
+            "The backup is damaged", found=f"values that cannot be read ({type(error).__name__})", action="Choose another one."
+        ) from error
     finally:
         source.close()
 

@@ -10,7 +10,7 @@ from threading import Lock
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from cervix.errors import LabelStoreUnavailable
 from cervix.labels.faults import is_locked, locked, told_as_unavailable
@@ -49,7 +49,10 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == SQLITE
         self.file = Path(parsed.database or "") if self.is_sqlite else None
         self._turn = Lock()
-        self.engine = _sqlite_engine(parsed, patience_s) if self.is_sqlite else _postgresql_engine(parsed, patience_s)
+        try:
+            self.engine = _sqlite_engine(parsed, patience_s) if self.is_sqlite else _postgresql_engine(parsed, patience_s)
+        except (SQLAlchemyError, ValueError, TypeError):  # options behind the address that the driver cannot take
+            raise _not_an_address() from None
         self._durable = self.engine.execution_options(**{WRITES: DURABLE})
         self._forgettable = self.engine.execution_options(**{WRITES: FORGETTABLE})
 
@@ -111,18 +114,21 @@ class Database:
         self.engine.dispose()
 
 
+def _not_an_address() -> LabelStoreUnavailable:
+    return LabelStoreUnavailable("The address of the label store is not one", expected=ADDRESSES)
+
+
 def _parsed(url: str) -> URL:
-    unknown = LabelStoreUnavailable("The address of the label store is not one", expected=ADDRESSES)
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise unknown from None
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        raise _not_an_address() from None
     backend = parsed.drivername.partition("+")[0]
     if backend == SQLITE and parsed.database and parsed.database != ":memory:":
         return parsed.set(drivername="sqlite+pysqlite")
     if backend in (POSTGRESQL, "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
-    raise unknown
+    raise _not_an_address()
 
 
 def _sqlite_engine(url: URL, patience_s: float) -> Engine:

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, TimeoutError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError
 
 from cervix.errors import LabelStoreUnavailable
 
@@ -71,6 +71,9 @@ def told_as_unavailable() -> Iterator[None]:
         raise _unavailable(_fault_of(error)) from error
     except TimeoutError as error:
         raise _unavailable(LOCKED) from error
+    except (SQLAlchemyError, UnicodeDecodeError) as error:
+        # Rows came, but not the ones of these tables: text that is no text, columns that are not there.
+        raise _unavailable(CORRUPT) from error
 
 
 def locked() -> LabelStoreUnavailable:

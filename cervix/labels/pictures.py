@@ -12,7 +12,8 @@ from cervix.errors import CervixError
 from cervix.intake.shelf import card_of
 from cervix.labels.cases import TILE_SIDE_PX, Case
 from cervix.slides.identity import files_of
-from cervix.slides.reading import Slide, open_slide
+from cervix.slides.reading import Slide
+from cervix.sources.probe import open_outside
 
 TILE_SHOWN_PX = 560
 FIELD_SHOWN_PX, SMALL_SHOWN_PX = 280, 150
@@ -82,7 +83,7 @@ def _slide_of(case: Case, shelf: Path) -> Slide | None:
 
 @lru_cache(maxsize=SLIDES_OPEN_AT_MOST)
 def _opened(path: Path, sha256: str, changed: tuple[int, float]) -> Slide:  # noqa: ARG001 - part of the key
-    return open_slide(path, sha256=sha256)
+    return open_outside(path, sha256=sha256)
 
 
 def _field(slide: Slide, case: Case, width: int, shown_px: int) -> Image.Image:

@@ -107,7 +107,7 @@ def _features(path: Path) -> tuple[list[Any], str]:
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise LabelRefused("The file cannot be opened", found=error.strerror or "") from error
-    except ValueError:
+    except (ValueError, RecursionError):  # RecursionError: brackets within brackets by the thousand
         document = None
     features = document.get("features") if isinstance(document, dict) else document  # QuPath can write a bare list
     if not isinstance(features, list):
@@ -130,7 +130,7 @@ def _square(feature: Mapping[str, Any]) -> tuple[int, int, int]:
     try:
         ring = feature["geometry"]["coordinates"][0]
         xs, ys = {float(x) for x, _ in ring}, {float(y) for _, y in ring}
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OverflowError):
         raise refused from None
     corners = {(float(x), float(y)) for x, y in ring}
     left, top, side = min(xs), min(ys), max(xs) - min(xs)

@@ -6,6 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from cervix.errors import LabelStoreUnavailable
@@ -44,4 +45,12 @@ def upgrade(database: Database) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    try:
+        return MigrationContext.configure(connection).get_current_revision()
+    except CommandError as error:
+        raise LabelStoreUnavailable(
+            "The label store does not say which version it is of",
+            expected="one revision",
+            found="several",
+            action="Put the latest backup in its place, then try again.",
+        ) from error

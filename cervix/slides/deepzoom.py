@@ -19,6 +19,7 @@ from cervix.slides.rows import CAM_STEPS, Rows
 
 MAP_TILE_PX = 256
 JPEG_QUALITY = 85
+FAR_VIEW_PX = 2048
 # Enlarged tiles beyond one map pixel a slide pixel: 8 times, enough to look at single nuclei.
 OVERZOOM = 3
 ALIGNED_ZOOMS = 5
@@ -79,8 +80,26 @@ class WorldMap:
         return math.log2(self.world_px * scale / 512)
 
 
-def render_slide_tile(slide: Slide, z: int, x: int, y: int) -> bytes | None:
-    """A map tile of the slide as JPEG; None where it lies wholly outside."""
+def tile_work_px(slide: Slide, z: int) -> float:
+    """How many pixels of the slide's own levels a map tile of this zoom is drawn from, at most."""
+    edge = float(WorldMap(slide.width_l0_px, slide.height_l0_px).world_px / 2**z)
+    scale = slide.level_downsamples[slide.best_level(edge / MAP_TILE_PX)]
+    return min(edge, slide.width_l0_px) * min(edge, slide.height_l0_px) / scale**2
+
+
+def view_from_afar(slide: Slide) -> tuple[Image.Image, float]:
+    """The whole slide, ``FAR_VIEW_PX`` on its longer side at most, and level-0 pixels per pixel of it."""
+    longest = max(slide.width_l0_px, slide.height_l0_px)
+    picture, _ = slide.overview(longest / FAR_VIEW_PX)
+    picture.thumbnail((FAR_VIEW_PX, FAR_VIEW_PX), Image.Resampling.BOX)
+    return picture, longest / max(picture.size)
+
+
+def render_slide_tile(slide: Slide, z: int, x: int, y: int, view: tuple[Image.Image, float] | None = None) -> bytes | None:
+    """A map tile of the slide as JPEG; None where it lies wholly outside.
+
+    ``view`` is the slide from afar, to draw from instead of the slide where that would be dear.
+    """
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     if not 0 <= z <= world.max_zoom + OVERZOOM:
         return None
@@ -91,7 +110,11 @@ def render_slide_tile(slide: Slide, z: int, x: int, y: int) -> bytes | None:
     x0, y0 = max(0.0, left), max(0.0, top)
     x1, y1 = min(left + edge, float(slide.width_l0_px)), min(top + edge, float(slide.height_l0_px))
     per_px = edge / MAP_TILE_PX
-    part, _ = slide.read_reduced(int(x0), int(y0), x1 - x0, y1 - y0, per_px)
+    if view is None:
+        part, _ = slide.read_reduced(int(x0), int(y0), x1 - x0, y1 - y0, per_px)
+    else:
+        picture, scale = view
+        part = picture.crop((int(x0 / scale), int(y0 / scale), math.ceil(x1 / scale), math.ceil(y1 / scale)))
     size = max(1, round((x1 - x0) / per_px)), max(1, round((y1 - y0) / per_px))
     canvas = Image.new("RGB", (MAP_TILE_PX, MAP_TILE_PX), "white")
     canvas.paste(

@@ -12,7 +12,7 @@ import numpy as np
 from cervix.bundle import Bundle
 from cervix.errors import CervixError
 from cervix.jobs import FairTurns, Job, JobBoard
-from cervix.slides.reading import Slide, open_slide
+from cervix.slides.reading import Slide
 from cervix.slides.results import (
     RowJournal,
     ScoreOrder,
@@ -26,6 +26,7 @@ from cervix.slides.results import (
 )
 from cervix.slides.rows import ROW_OUTPUTS, Rows
 from cervix.slides.scoring import ScoreProgress, SlidePlan, SlideScore, plan_slide, score_slide
+from cervix.sources.probe import open_outside
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class ScoringDesk:
     def _go_on(self, order: ScoreOrder, bundle: Bundle, job: SlideJob) -> SlideScore:
         folder = result_dir(self.results_dir, order.slide_sha256, bundle.sha256)
         try:
-            slide = open_slide(order.path, sha256=self._known_sha256(order.path))
+            slide = open_outside(order.path, sha256=self._known_sha256(order.path))
             if order.spacing_source == "user":
                 slide = slide.with_spacing(order.spacing_um_px)
             plan = plan_slide(slide, bundle, everywhere=order.everywhere)

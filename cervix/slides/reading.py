@@ -1,6 +1,6 @@
 """Open a whole-slide image or a plain picture, and read it in level-0 coordinates."""
 
-import warnings
+import itertools
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,18 +14,33 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
-from cervix.slides.identity import identity_of
+from cervix.slides.identity import files_of, identity_of
+from cervix.sources.decoders import PLAIN_FORMATS, quiet, said, told_as_unreadable
 
 READABLE = "a whole-slide image (SVS, NDPI, SCN, BIF, CZI, MRXS, DICOM, tiled TIFF) or an RGB PNG, JPEG or TIFF"
-PLAIN_FORMATS = ("PNG", "JPEG", "TIFF")
+PLAIN_VENDOR = "plain image"
 PLAIN_SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "TIFF": (".tif", ".tiff")}
 # Microscope scanners lie between 0.1 (100x oil) and 8 µm/px (1.25x); 352.8 is what 72 dpi, a default, says.
 PLAUSIBLE_SPACING_UM_PX = (0.05, 10.0)
 # A 10x objective gives about 1 µm per pixel on common scanners, so spacing is about 10 / magnification.
 SPACING_TIMES_MAGNIFICATION = 10.0
 MAX_PLAIN_PIXELS = 80_000_000
-STRIP_ROWS = 1024
+BLOCK_ROWS, BLOCK_COLUMNS = 1024, 8192
 HANDLES_OPEN_AT_MOST = 32
+# Decoded pictures are held up to here, all together; one let go is decoded again when somebody looks at it.
+PICTURES_HELD_BYTES = 640 << 20
+PILLOW_BYTES_PX = 4
+# OpenSlide gives each handle a cache of 32 MB of its own; one for all of them is bounded whatever is open.
+TILES_HELD_BYTES = 256 << 20
+# A glass slide is 76 mm long, at most 102 mm (ISO 8037-1 and large formats), and no scanner is finer than 0.05 µm per pixel.
+LONGEST_SIDE_L0_PX = 2_000_000
+# Whole glass at 0.1 µm per pixel. The largest scans published are 300,000 px wide.
+LARGEST_AREA_L0_PX = 200_000_000_000
+# Glass alone, the emptiest thing a scanner writes, takes a byte for some 200 px as JPEG and for 3,500 px as zstd.
+PX_A_BYTE_AT_MOST = 100_000
+SMALL_ENOUGH_PX = 100_000_000
+# What an overview may read: a slide of 140,000 px square without a pyramid, some minutes.
+FLAT_AREA_PX_AT_MOST = 20_000_000_000
 
 
 class SlideFile:
@@ -35,20 +50,24 @@ class SlideFile:
     end them all. Handles used longest ago are let go and opened again when they are needed.
     """
 
-    def __init__(self, open_handle: Callable[[], openslide.AbstractSlide]) -> None:
+    def __init__(
+        self, open_handle: Callable[[], openslide.AbstractSlide], opened: openslide.AbstractSlide, held_bytes: int = 0
+    ) -> None:
         self._open = open_handle
         self._lock = Lock()
-        self._handle: openslide.AbstractSlide | None = open_handle()
+        self._handle: openslide.AbstractSlide | None = opened
+        self.held_bytes = held_bytes
+        """What it keeps in memory while it is open, beside the cache of tiles."""
         _handles.used(self)
 
     @property
     def handle(self) -> openslide.AbstractSlide:
         """The handle, opened if it is not."""
+        _handles.used(self)
         with self._lock:
             handle = self._handle
             if handle is None:
                 handle = self._handle = self._open()
-        _handles.used(self)
         return handle
 
     def let_go(self, handle: openslide.AbstractSlide | None = None) -> None:
@@ -68,25 +87,33 @@ class SlideFile:
 
 
 class _OpenHandles:
-    """Which files are open, in the order of their last use; only so many at once."""
+    """Which files are open, in the order of their last use; only so many at once, and only so many bytes."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, limit_bytes: int) -> None:
+        self._limit, self._limit_bytes = limit, limit_bytes
         self._files: OrderedDict[int, weakref.ref[SlideFile]] = OrderedDict()
         self._lock = Lock()
 
     def used(self, file: SlideFile) -> None:
+        """Put a file to the end of the order, and let go of the first ones until those that stay fit."""
         with self._lock:
             self._files[id(file)] = weakref.ref(file)
             self._files.move_to_end(id(file))
-            surplus = [self._files.popitem(last=False)[1] for _ in range(len(self._files) - self._limit)]
-        for reference in surplus:
-            oldest = reference()
+            surplus = []
+            while len(self._files) > self._limit or (len(self._files) > 1 and self._held() > self._limit_bytes):
+                surplus.append(self._files.popitem(last=False)[1]())
+        for oldest in surplus:
             if oldest is not None:
                 oldest.let_go()
 
+    def _held(self) -> int:
+        files = [reference() for reference in self._files.values()]
+        return sum(file.held_bytes for file in files if file is not None)
 
-_handles = _OpenHandles(HANDLES_OPEN_AT_MOST)
+
+_handles = _OpenHandles(HANDLES_OPEN_AT_MOST, PICTURES_HELD_BYTES)
+_tiles = openslide.OpenSlideCache(TILES_HELD_BYTES)
+_decoding = Lock()
 
 
 @dataclass(frozen=True)
@@ -154,7 +181,7 @@ class Slide:
         """
         try:
             region = self.file.read_region((x_l0_px, y_l0_px), level, (width_px, height_px))
-        except (openslide.OpenSlideError, OSError) as error:
+        except Exception as error:  # what a decoder raises on a damaged file is no contract of its own
             if not self.path.is_file():
                 raise SlideNotReadable(
                     "The slide file is no longer where it was",
@@ -163,7 +190,7 @@ class Slide:
                 ) from error
             raise SlideNotReadable(
                 f"The slide opened but cannot be read at x {x_l0_px}, y {y_l0_px}",
-                found=str(error),
+                found=said(error),
                 action="The file is damaged; copy it again from its source.",
             ) from error
         return on_white(region)
@@ -184,17 +211,18 @@ class Slide:
     ) -> tuple[Image.Image, float]:
         """Read a rectangle at about ``downsample``, never coarser, and say which downsample it has.
 
-        Read in strips and reduced by whole factors, so that a slide without a pyramid costs little memory.
+        Read in blocks and reduced by whole factors, so that a slide without a pyramid costs little memory, however wide.
         """
         level = self.best_level(downsample)
         scale = self.level_downsamples[level]
         width, height = max(1, round(width_l0_px / scale)), max(1, round(height_l0_px / scale))
         factor = max(1, int(downsample / scale * 1.01))
-        rows = max(factor, STRIP_ROWS // factor * factor)
+        rows, columns = (max(factor, edge // factor * factor) for edge in (BLOCK_ROWS, BLOCK_COLUMNS))
         canvas = Image.new("RGB", (-(-width // factor), -(-height // factor)), "white")
-        for top in range(0, height, rows):
-            strip = self.read(x_l0_px, y_l0_px + round(top * scale), level, width, min(rows, height - top))
-            canvas.paste(strip.reduce(factor) if factor > 1 else strip, (0, top // factor))
+        for top, left in itertools.product(range(0, height, rows), range(0, width, columns)):
+            corner = x_l0_px + round(left * scale), y_l0_px + round(top * scale)
+            block = self.read(*corner, level, min(columns, width - left), min(rows, height - top))
+            canvas.paste(block.reduce(factor) if factor > 1 else block, (left // factor, top // factor))
         return canvas, scale * factor
 
     def overview(self, downsample: float) -> tuple[Image.Image, float]:
@@ -228,27 +256,22 @@ def open_slide(path: Path, *, spacing_um_px: float | None = None, sha256: str | 
     SlideNotReadable
         Not a slide, empty, truncated or damaged.
     SlideNotSuitable
-        Readable, but greyscale, of 16 bits, or too large for an image without tiles.
+        Readable, but greyscale, of 16 bits, too large for an image without tiles, or larger than its bytes can hold.
     """
     if not path.is_file():
         raise SlideNotReadable("There is no such slide file", expected=READABLE, found=str(path))
     if path.stat().st_size == 0:
         raise SlideNotReadable("The file is empty", expected=READABLE, found="0 bytes", action="Upload it again.")
     if openslide.OpenSlide.detect_format(str(path)):
-        try:
-            file = SlideFile(lambda: openslide.OpenSlide(str(path)))
-        except openslide.OpenSlideError as error:
-            raise SlideNotReadable(
-                "The slide cannot be opened",
-                expected=READABLE,
-                found=str(error),
-                action="Convert it, or copy it again.",
-            ) from error
+        handle: openslide.AbstractSlide = _open_tiled(path)
         notices: list[str] = []
+        file = SlideFile(lambda: _open_tiled(path), handle)
     else:
         image, notices = _open_picture(path)
-        file = SlideFile(lambda: openslide.ImageSlide(image))
-    handle = file.handle
+        handle = openslide.ImageSlide(image)
+        held_bytes = image.width * image.height * PILLOW_BYTES_PX
+        file = SlideFile(lambda: openslide.ImageSlide(_open_picture(path)[0]), handle, held_bytes)
+    _require_plausible_size(handle, path)
     stated, scale_notices = _stated_spacing(handle)
     width, height = handle.dimensions
     power = handle.properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
@@ -261,11 +284,51 @@ def open_slide(path: Path, *, spacing_um_px: float | None = None, sha256: str | 
         level_downsamples=tuple(float(value) for value in handle.level_downsamples),
         spacing_um_px=stated,
         spacing_source="file" if stated else "",
-        vendor=handle.properties.get(openslide.PROPERTY_NAME_VENDOR, "plain image"),
+        vendor=handle.properties.get(openslide.PROPERTY_NAME_VENDOR, PLAIN_VENDOR),
         magnification=float(power) if power else None,
         notices=notices + scale_notices,
     )
     return slide if spacing_um_px is None else slide.with_spacing(spacing_um_px)
+
+
+def _open_tiled(path: Path) -> openslide.OpenSlide:
+    with told_as_unreadable("The slide cannot be opened", expected=READABLE, action="Convert it, or copy it again."):
+        handle = openslide.OpenSlide(str(path))
+        handle.set_cache(_tiles)
+    return handle
+
+
+def _require_plausible_size(handle: openslide.AbstractSlide, path: Path) -> None:
+    """Refuse what is larger than any slide, or than its own bytes can hold, before a pixel of it is asked for."""
+    width, height = handle.dimensions
+    require_plausible_area(width, height, sum(file.stat().st_size for file in files_of(path)))
+    # The overview is read from the coarsest level that is not coarser than itself.
+    smallest = min(across * down for across, down in handle.level_dimensions)
+    if smallest > FLAT_AREA_PX_AT_MOST:
+        raise SlideNotSuitable(
+            "The slide is too large to be looked at from afar without a pyramid",
+            expected=f"levels down to {FLAT_AREA_PX_AT_MOST:,} px or fewer",
+            found=f"{smallest:,} px in the smallest",
+            action="Convert it to a pyramidal TIFF.",
+        )
+
+
+def require_plausible_area(width_px: int, height_px: int, held_bytes: int) -> None:
+    """Whether an image of this size can be a slide, and can be held in so many bytes; ``SlideNotSuitable`` otherwise."""
+    area = width_px * height_px
+    if max(width_px, height_px) > LONGEST_SIDE_L0_PX or area > LARGEST_AREA_L0_PX:
+        raise SlideNotSuitable(
+            "The file says that it is larger than any slide",
+            expected=f"at most {LONGEST_SIDE_L0_PX:,} px a side and {LARGEST_AREA_L0_PX:,} px in all",
+            found=f"{width_px:,} × {height_px:,} px",
+        )
+    if area > SMALL_ENOUGH_PX and area > held_bytes * PX_A_BYTE_AT_MOST:
+        raise SlideNotSuitable(
+            "The file says that it is larger than its bytes can hold",
+            expected=f"at most {PX_A_BYTE_AT_MOST:,} px a byte of picture data",
+            found=f"{width_px:,} × {height_px:,} px in {held_bytes:,} bytes",
+            action="The file is damaged, empty or made to harm; copy it again from its source.",
+        )
 
 
 def _stated_spacing(handle: openslide.AbstractSlide) -> tuple[float | None, list[str]]:
@@ -282,14 +345,12 @@ def _stated_spacing(handle: openslide.AbstractSlide) -> tuple[float | None, list
 def _open_picture(path: Path) -> tuple[Image.Image, list[str]]:
     """A plain RGB picture, upright, and what had to be done to it."""
     try:
-        with warnings.catch_warnings():
-            # Pillow warns about damaged TIFF tags and large pictures; both end in an error of ours below.
-            warnings.simplefilter("ignore")
+        with told_as_unreadable("The picture cannot be opened", expected=READABLE), quiet():
             image = Image.open(path, formats=PLAIN_FORMATS)
-    except UnidentifiedImageError as error:
+    except SlideNotReadable as error:
+        if not isinstance(error.__cause__, UnidentifiedImageError):
+            raise
         raise SlideNotReadable("This is not a slide that can be read", expected=READABLE, found=_kind_of(path)) from error
-    except (OSError, Image.DecompressionBombError) as error:
-        raise SlideNotReadable("The picture cannot be opened", expected=READABLE, found=str(error)) from error
     with image:
         _require_colour_and_size(image)
         notices = []
@@ -298,12 +359,11 @@ def _open_picture(path: Path) -> tuple[Image.Image, list[str]]:
             notices.append(f"The file is a {kind} although its name ends in {path.suffix or 'nothing'}; read as {kind}.")
         if image.mode != "RGB":
             notices.append("Transparent or palette colours were laid over white.")
-        try:
-            return on_white(ImageOps.exif_transpose(image)), notices
-        except (OSError, SyntaxError) as error:
-            raise SlideNotReadable(
-                "The picture ends before its last row", found=str(error), action="The file is truncated; copy it again."
-            ) from error
+        # One at a time: a picture costs several times its size while it is decoded.
+        ends_early = told_as_unreadable("The picture ends before its last row", action="The file is truncated; copy it again.")
+        with _decoding, ends_early, quiet():
+            ImageOps.exif_transpose(image, in_place=True)  # in place: a copy of 80 megapixels is 320 MB
+            return on_white(image), notices
 
 
 def _require_colour_and_size(image: Image.Image) -> None:

@@ -12,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import cervix.errors
 from cervix.errors import CervixError, LostApart
-from cervix.settings import PROJECT_ROOT
 
+# Not from the settings: the child would wait for pydantic before it begins.
+PROJECT_ROOT: Final = Path(cervix.errors.__file__).resolve().parents[1]
 # Exit status that the child sends when Python itself ran out of memory.
 OUT_OF_MEMORY: Final = 77
 # One thread of linear algebra: each more reserves memory before it computes anything.

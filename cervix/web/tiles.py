@@ -1,22 +1,39 @@
 """Map tiles of slides and of their score layers."""
 
+import asyncio
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore, Lock, Thread
 
 from cachetools import LRUCache
+from PIL import Image
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cervix.errors import CervixError
-from cervix.slides.deepzoom import MAP_TILE_PX, OVERZOOM, HeatLayer, WorldMap, render_slide_tile
+from cervix.held import HeldFiles
+from cervix.slides.deepzoom import (
+    MAP_TILE_PX,
+    OVERZOOM,
+    HeatLayer,
+    WorldMap,
+    render_slide_tile,
+    tile_work_px,
+    view_from_afar,
+)
 from cervix.slides.reading import Slide
 from cervix.web.tokens import TokenRegistry
 
 SLIDE_LAYER = "slide"
 TILE_CACHE_BYTES = 128 << 20
 DRAWN_AHEAD_AT_MOST = 64
+# About a second. What would take longer is drawn from a view of the whole slide, which is read once.
+TILE_WORK_PX_AT_MOST = 64_000_000
+# 17 MB each.
+FAR_VIEWS_KEPT = 8
+FarView = tuple[Image.Image, float]
 # The address of a tile names everything its pixels depend on: a slide by its token, a layer by its version.
 KEPT_BY_THE_BROWSER = "private, max-age=3600"
 
@@ -29,25 +46,34 @@ class ViewedSlide:
     layers: dict[str, HeatLayer] = field(default_factory=dict)
 
 
-class TileCache:
-    """JPEG tiles that were drawn lately, for every session together."""
+class FarViews:
+    """Slides without a pyramid seen from afar: each is read once, one at a time, in a thread that nobody's tile waits in."""
 
-    def __init__(self, limit_bytes: int = TILE_CACHE_BYTES) -> None:
-        self._tiles: LRUCache[tuple[str, int, int, int], bytes] = LRUCache(limit_bytes, getsizeof=len)
-        self._lock = Lock()
+    def __init__(self) -> None:
+        self._views: LRUCache[str, Future[FarView]] = LRUCache(FAR_VIEWS_KEPT)
+        self._lock, self._turn = Lock(), Lock()
 
-    def find(self, slide: Slide, z: int, x: int, y: int) -> bytes | None:
+    def ask(self, slide: Slide) -> "Future[FarView]":
+        """The view, now or in some minutes; a view that failed is made again when it is asked for again."""
         with self._lock:
-            return self._tiles.get((slide.sha256, z, x, y))
+            view = self._views.get(slide.sha256)
+            if view is None or (view.done() and view.exception() is not None):
+                view = self._views[slide.sha256] = Future()
+                Thread(target=self._make, args=(slide, view), name="far-view", daemon=True).start()
+            return view
 
-    def keep(self, slide: Slide, z: int, x: int, y: int, jpeg: bytes) -> None:
-        with self._lock:
-            self._tiles[slide.sha256, z, x, y] = jpeg
+    def _make(self, slide: Slide, view: "Future[FarView]") -> None:
+        with self._turn:
+            try:
+                view.set_result(view_from_afar(slide))
+            except Exception as error:  # noqa: BLE001 - whoever waits for it is told
+                view.set_exception(error)
 
 
 slide_tokens: TokenRegistry[ViewedSlide] = TokenRegistry()
-drawn = TileCache()
-# A slide without a pyramid costs up to 100 MB a tile at low zoom; a browser asks for many at once.
+drawn = HeldFiles(TILE_CACHE_BYTES)
+far_views = FarViews()
+# A tile costs up to 100 MB while it is drawn; a browser asks for many at once.
 rendering = BoundedSemaphore(4)
 
 
@@ -70,9 +96,10 @@ def _draw_ahead(slide: Slide) -> None:
         rows = range(top // edge, (top + slide.height_l0_px - 1) // edge + 1)
         places += [(z, x, y) for x in columns for y in rows]
     for z, x, y in places[:DRAWN_AHEAD_AT_MOST]:
-        if drawn.find(slide, z, x, y) is None:
+        if drawn.find((slide.sha256, z, x, y)) is None:
             try:
-                _draw(slide, z, x, y)
+                far = tile_work_px(slide, z) > TILE_WORK_PX_AT_MOST
+                _draw(slide, z, x, y, far_views.ask(slide).result() if far else None)
             except CervixError:
                 return  # whoever asks for the tile is told
 
@@ -100,10 +127,14 @@ async def map_tile(request: Request) -> Response:
     if heat:
         png = await run_in_threadpool(heat.render_tile, world, z, x, y)
         return Response(png, media_type="image/png", headers=headers)
-    jpeg = drawn.find(viewed.slide, z, x, y)
+    jpeg = drawn.find((viewed.slide.sha256, z, x, y))
     if jpeg is None:
         try:
-            jpeg = await run_in_threadpool(_draw, viewed.slide, z, x, y)
+            view: FarView | None = None
+            if tile_work_px(viewed.slide, z) > TILE_WORK_PX_AT_MOST:
+                # Waited for here, it takes neither a thread nor a turn from anybody's tile.
+                view = await asyncio.shield(asyncio.wrap_future(far_views.ask(viewed.slide)))
+            jpeg = await run_in_threadpool(_draw, viewed.slide, z, x, y, view)
         except CervixError as error:
             return Response(str(error), status_code=422, media_type="text/plain")
     if jpeg is None:
@@ -111,11 +142,11 @@ async def map_tile(request: Request) -> Response:
     return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
-def _draw(slide: Slide, z: int, x: int, y: int) -> bytes | None:
+def _draw(slide: Slide, z: int, x: int, y: int, view: FarView | None) -> bytes | None:
     with rendering:
-        jpeg = render_slide_tile(slide, z, x, y)
+        jpeg = render_slide_tile(slide, z, x, y, view)
     if jpeg is not None:
-        drawn.keep(slide, z, x, y, jpeg)
+        drawn.keep((slide.sha256, z, x, y), jpeg)
     return jpeg
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
+from cervix.held import HeldFiles
 from cervix.intake.shelf import SeenSlide, card_of, recent, remember, save_thumbnail, thumbnail_path
 from cervix.settings import get_settings
 from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, HeatLayer, cam_mosaic, heat_layer
@@ -20,11 +21,12 @@ from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
 from cervix.slides.exports import write_export
 from cervix.slides.gate import GateReport, inspect_slide
 from cervix.slides.identity import files_of
-from cervix.slides.reading import Slide, open_slide
+from cervix.slides.reading import Slide
 from cervix.slides.report import write_report
 from cervix.slides.results import SUMMARY_NAME, result_dir
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide
 from cervix.slides.tissue import outline
+from cervix.sources.probe import open_outside
 from cervix.web import UploadGrant, open_view, slide_tokens, upload_store, upload_tokens
 from cervix.web.tiles import SLIDE_LAYER
 from cervix.web.tokens import TokenRegistry
@@ -35,6 +37,8 @@ CAM_PREFIX = "cam-"
 NOVELTY_LAYER = "novelty"
 INBOX_THUMBNAIL_PX = 240
 SCORED_AT_MOST = 50
+# The GeoJSON of a large slide has 50 MB.
+EXPORTS_HELD_BYTES = 128 << 20
 
 by_hash = {Slide: lambda slide: (slide.sha256, slide.spacing_um_px)}
 by_bundle = {**by_hash, Bundle: lambda bundle: bundle.sha256}
@@ -58,7 +62,7 @@ def owner() -> str:
 
 @st.cache_resource(max_entries=20, show_spinner="Opening the slide …")
 def _opened(path: Path, changed: tuple[int, float]) -> Slide:  # noqa: ARG001 - part of the key
-    return open_slide(path, sha256=upload_store().sha256_at(path))
+    return open_outside(path, sha256=upload_store().sha256_at(path))
 
 
 def opened(path: Path) -> Slide:
@@ -66,7 +70,7 @@ def opened(path: Path) -> Slide:
     try:
         stats = [file.stat() for file in files_of(path)]
     except OSError:
-        return open_slide(path)
+        return open_outside(path)
     return _opened(path, (sum(stat.st_size for stat in stats), max(stat.st_mtime for stat in stats)))
 
 
@@ -178,7 +182,7 @@ def inbox_thumbnail(path: Path, size: int, changed: float) -> str | None:
     kept = thumbnail_path(get_settings().shelf_dir / "inbox", key)
     if not kept.is_file():
         try:
-            slide = open_slide(path, sha256=key)
+            slide = open_outside(path, sha256=key)
             save_thumbnail(kept, slide.overview(max(slide.width_l0_px, slide.height_l0_px) / INBOX_THUMBNAIL_PX)[0])
         except CervixError:
             return None
@@ -232,14 +236,22 @@ def final_layers(score: SlideScore, _model: Model) -> dict[str, HeatLayer]:
     return layers
 
 
-@st.cache_data(max_entries=12, show_spinner="Preparing the file …", hash_funcs=by_score)
-def export_bytes(kind: str, score: SlideScore, _slide: Slide, bundle: Bundle) -> bytes:
+@st.cache_resource
+def _exports() -> HeldFiles:
+    return HeldFiles(EXPORTS_HELD_BYTES)
+
+
+def export_bytes(kind: str, score: SlideScore, slide: Slide, bundle: Bundle) -> bytes:
     """One export as a file's content, made once a score."""
+    key = (kind, by_score[SlideScore](score), slide.sha256, bundle.sha256)
+    made = _exports().find(key)
+    if made is not None:
+        return made
     session = bundle.session("slide")
     with tempfile.TemporaryDirectory() as folder:
         if kind == "report":
             path = Path(folder) / "report.pdf"
-            write_report(score, _slide, session, path)
+            write_report(score, slide, session, path)
         else:
             path = write_export(kind, score, session.model, Path(folder), "slide")
-        return path.read_bytes()
+        return _exports().keep(key, path.read_bytes())

@@ -65,8 +65,19 @@ class TestTiles:
         assert len(found.problems) == 3
         assert "carcinoid" in found.problems[0]
         assert "not in the archive" in found.problems[1]
-        assert "not a picture" in found.problems[2]
+        assert "not a tile that can be read" in found.problems[2]
         assert first != second
+
+    def test_a_broken_png_among_tiles_is_told(self, tiles: dict[str, bytes], cases_dir: Path, bundle: Bundle) -> None:
+        broken = (cases_dir / "hostile/labelled_tiles_broken_png.zip").read_bytes()
+        with zipfile.ZipFile(io.BytesIO(broken)) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        found = labelled_tiles(zipped(files | dict([next(iter(tiles.items()))])), bundle.session("slide"))
+        assert len(found.cases.frame) == 1
+        assert len(found.problems) == len(files)
+        assert sum("not a tile that can be read" in problem for problem in found.problems) >= 3
+        with pytest.raises(EvaluationError, match="No tile of the archive can be read"):
+            labelled_tiles(broken, bundle.session("slide"))
 
     def test_a_tile_is_found_again_for_the_gallery(self, tiles: dict[str, bytes], bundle: Bundle) -> None:
         archive = zipped(tiles)

@@ -194,3 +194,21 @@ def test_objects_that_are_no_tiles_are_named(told: LabelStore, tmp_path: Path) -
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(LabelRefused, match="not GeoJSON"):
         read_qupath(told, path, "A")
+
+
+def test_brackets_within_brackets_by_the_thousand_are_no_geojson(cases_dir: Path, sqlite_url: str) -> None:
+    with filled(open_store(sqlite_url)) as store, pytest.raises(LabelRefused, match="The file is not GeoJSON"):
+        read_qupath(store, cases_dir / "hostile/deeply_nested.geojson", "A", slide_sha256=SLIDES[0])
+
+
+@pytest.mark.parametrize("corner", ["1" + "0" * 400, "1e999", "NaN", "{}", '"a"'])
+def test_an_object_at_no_place_is_named_and_the_others_are_read(corner: str, sqlite_url: str, tmp_path: Path) -> None:
+    ring = f"[[[{corner}, 0], [1, 0], [1, 1], [{corner}, 1], [{corner}, 0]]]"
+    classified = '"properties": {"classification": {"name": "scc"}}'
+    (tmp_path / "objects.geojson").write_text(
+        f'[{{"type": "Feature", {classified}, "geometry": {{"type": "Polygon", "coordinates": {ring}}}}}]'
+    )
+    with filled(open_store(sqlite_url)) as store:
+        report = read_qupath(store, tmp_path / "objects.geojson", "A", slide_sha256=SLIDES[0])
+    assert report.added == 0
+    assert report.problems == ["object 1: The object is no tile: expected a square polygon in whole pixels."]

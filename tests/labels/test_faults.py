@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from cervix.errors import LabelStoreUnavailable
+from cervix.errors import LabelRefused, LabelStoreUnavailable
 from cervix.labels import LabelEvent, LabelStore, open_store
 from tests.labels.making import TILES, filled, label, rows_of
 from tests.labels.postgresql import Server
@@ -222,3 +222,48 @@ def said_by(connection: Connection) -> Iterator[tuple[str, str]]:
             yield connection.recv()
     except EOFError:
         return
+
+
+def test_a_damaged_backup_is_one_sentence_and_leaves_the_store_empty(cases_dir: Path, tmp_path: Path) -> None:
+    shutil.copy(cases_dir / "hostile/damaged_backup.sqlite", tmp_path / "backup.sqlite")
+    with open_store(f"sqlite:///{tmp_path / 'labels.sqlite'}") as store:
+        with pytest.raises(LabelStoreUnavailable, match="damaged") as refusal:
+            store.restore(tmp_path / "backup.sqlite")
+        assert "\n" not in str(refusal.value)
+        assert rows_of(store, "events") == 0
+
+
+def test_backups_with_flipped_bits_are_sentences_or_restored(tmp_path: Path) -> None:
+    with filled(open_store(f"sqlite:///{tmp_path / 'made.sqlite'}")) as made:
+        label(made, TILES[0], "A", "scc")
+        made.backup(tmp_path / "whole.sqlite")
+    whole = (tmp_path / "whole.sqlite").read_bytes()
+    held = [place for place, byte in enumerate(whole) if byte]
+    rng = random.Random(5)
+    refused = 0
+    for number in range(20):
+        content = bytearray(whole)
+        for place in rng.sample(held, 40):
+            content[place] ^= 1 << rng.randrange(8)
+        (tmp_path / "backup.sqlite").write_bytes(content)
+        with open_store(f"sqlite:///{tmp_path / f'labels{number}.sqlite'}") as store:
+            try:
+                store.restore(tmp_path / "backup.sqlite")
+            except (LabelStoreUnavailable, LabelRefused):
+                refused += 1
+    assert refused > 5
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://u:p@host:port/labels", "postgresql://u:p@host:/labels", "sqlite:///labels.sqlite?timeout=soon", "sqlite://",
+     "mysql://host/labels", "postgresql+nodriver", "postgresql://[::1/labels", ""],
+)  # fmt: skip
+def test_an_address_that_is_none_is_refused_in_the_words_of_one(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LabelStoreUnavailable) as refusal:
+        open_store(address, patience_s=0.1)
+    assert "u:p" not in str(refusal.value)
+    assert "\n" not in str(refusal.value)

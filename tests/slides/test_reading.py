@@ -9,7 +9,8 @@ from PIL import Image
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
 from cervix.files import sha256_of
-from cervix.slides.phantom import phantom_region
+from cervix.slides import reading
+from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.reading import MAX_PLAIN_PIXELS, open_slide
 
 
@@ -168,3 +169,44 @@ def test_a_region_of_any_size_is_read_reduced(data_dir: Path) -> None:
     assert downsample == 10
     true = slide.read(100, 200, 0, 2000, 2400).reduce(10)
     assert np.abs(np.asarray(reduced, float) - np.asarray(true, float)).max() <= 1.0
+
+
+def test_pictures_that_are_open_are_held_up_to_so_many_bytes_and_decoded_again_when_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_handles", reading._OpenHandles(limit=32, limit_bytes=2 * 400 * 300 * 4))
+    slides, pictures = [], []
+    for number in range(5):
+        pixels = phantom_region(400, 300, seed=number)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        slides.append(open_slide(tmp_path / f"{number}.png"))
+        pictures.append(pixels)
+    assert [slide.file._handle is not None for slide in slides] == [False, False, False, True, True]
+    for slide, pixels in zip(slides, pictures, strict=True):
+        np.testing.assert_array_equal(np.asarray(slide.read(100, 50, 0, 80, 60)), pixels[50:110, 100:180])
+    assert sum(slide.file._handle is not None for slide in slides) == 2
+
+
+def test_a_picture_that_was_let_go_and_is_deleted_is_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    Image.fromarray(phantom_region(300, 250, seed=1)).save(path)
+    slide = open_slide(path)
+    slide.file.let_go()
+    path.unlink()
+    with pytest.raises(SlideNotReadable, match="no longer where it was"):
+        slide.read(0, 0, 0, 10, 10)
+
+
+def test_a_very_wide_slide_is_read_in_blocks_and_looks_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "wide.tiff"
+    write_pyramid(path, phantom_region(1000, 300, seed=3), 0.5)
+    whole, scale = open_slide(path).read_reduced(10, 20, 900, 250, 3.0)
+    monkeypatch.setattr(reading, "BLOCK_COLUMNS", 100)
+    monkeypatch.setattr(reading, "BLOCK_ROWS", 50)
+    assert open_slide(path).read_reduced(10, 20, 900, 250, 3.0) == (whole, scale)
+
+
+def test_a_flat_slide_that_no_overview_can_be_read_of_is_refused(phantom_slide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "FLAT_AREA_PX_AT_MOST", 1000)
+    with pytest.raises(SlideNotSuitable, match="without a pyramid"):
+        open_slide(phantom_slide)

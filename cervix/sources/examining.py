@@ -1,0 +1,141 @@
+"""What the process apart does with a slide: compare what it says with what is there, open it, look at parts of it."""
+
+import itertools
+import math
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import tifffile
+
+from cervix.errors import SlideNotReadable, SlideNotSuitable
+from cervix.slides.reading import PLAIN_VENDOR, READABLE, Slide, open_slide, require_plausible_area
+from cervix.sources.decoders import told_as_unreadable
+
+TIFF_STARTS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+DIRECTORIES_AT_MOST: Final = 2_000
+# OpenSlide makes room for a whole tile; scanners write 256 to 1,024 px, converters up to 4,096.
+TILE_PX_AT_MOST: Final = 8192 * 8192
+# A slide with a few damaged tiles is scored without them; one that lost more was cut short.
+LOST_SHARE_AT_MOST: Final = 0.1
+SAMPLES_A_SIDE: Final = 3
+SAMPLE_PX: Final = 256
+SAMPLING_S: Final = 3.0
+OVERVIEW_PX: Final = 640
+OVERVIEW_FROM_PX_AT_MOST: Final = 20_000_000
+CUT_SHORT: Final = "The file is damaged or was cut short; copy it again from its source."
+
+
+def examine_slide(path: str) -> dict[str, Any]:
+    """The facts of a slide that came from outside, as ``SlideFacts`` takes them.
+
+    Raises
+    ------
+    SlideNotReadable, SlideNotSuitable
+        As ``open_slide``; besides where its directories do not fit its bytes, or no part looked at can be read.
+    """
+    with told_as_unreadable("The slide cannot be read", expected=READABLE, action=CUT_SHORT):
+        _compare_with_bytes(Path(path))
+        slide = open_slide(Path(path), sha256="")
+        looked_at, unreadable = (0, 0) if slide.vendor == PLAIN_VENDOR else _look_at_parts(slide)
+        return {
+            "width_l0_px": slide.width_l0_px,
+            "height_l0_px": slide.height_l0_px,
+            "level_downsamples": slide.level_downsamples,
+            "vendor": slide.vendor,
+            "parts_looked_at": looked_at,
+            "parts_unreadable": unreadable,
+        }
+
+
+def _compare_with_bytes(path: Path) -> None:
+    """Whether the directories of a TIFF fit the bytes of the file; other kinds of file are compared when they are open."""
+    with path.open("rb") as stream:
+        if stream.read(4) not in TIFF_STARTS:
+            return
+    size = path.stat().st_size
+    damaged = told_as_unreadable("The directory of the TIFF cannot be read", found="damaged entries", action=CUT_SHORT)
+    with damaged, tifffile.TiffFile(path) as slide:
+        for number, page in enumerate(slide.pages):
+            if number == DIRECTORIES_AT_MOST:
+                raise SlideNotSuitable(
+                    "The TIFF holds more images than any slide", expected=f"at most {DIRECTORIES_AT_MOST:,}", found="more"
+                )
+            if isinstance(page, tifffile.TiffPage):
+                _compare_image(page, size)
+
+
+def _compare_image(page: tifffile.TiffPage, file_bytes: int) -> None:
+    width, height = page.imagewidth, page.imagelength
+    # Copies of one empty tile may share their bytes, which then count once.
+    spans = np.array([page.dataoffsets, page.databytecounts], np.float64)
+    held = spans[:, (spans[1] > 0) & (spans.sum(axis=0) <= file_bytes)]
+    require_plausible_area(width, height, int(np.unique(held, axis=1)[1].sum()))
+    if page.is_tiled:
+        across, down = page.tilewidth, page.tilelength
+        if across * down > TILE_PX_AT_MOST:
+            raise SlideNotSuitable(
+                "The tiles of the slide are too large",
+                expected=f"at most {TILE_PX_AT_MOST:,} px",
+                found=f"{across:,} × {down:,}",
+            )
+        planes = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE else 1
+        wanted = math.ceil(width / across) * math.ceil(height / down) * page.imagedepth * planes
+        if spans.shape[1] < wanted:
+            raise SlideNotReadable(
+                "The slide lists fewer tiles than its size needs",
+                expected=f"{wanted:,}",
+                found=f"{spans.shape[1]:,}",
+                action=CUT_SHORT,
+            )
+    lost = int((spans.sum(axis=0) > file_bytes).sum())
+    if (spans[1] > file_bytes).any() or lost > LOST_SHARE_AT_MOST * spans.shape[1]:
+        raise SlideNotReadable(
+            "The slide lists parts that lie behind the end of the file",
+            expected=f"{file_bytes:,} bytes or fewer",
+            found=f"{lost:,} of {spans.shape[1]:,} parts behind them",
+            action=CUT_SHORT,
+        )
+
+
+def _look_at_parts(slide: Slide) -> tuple[int, int]:
+    """Decode a few places of every level, and the overview where that is quick; how many parts, how many unreadable.
+
+    Raises ``SlideNotReadable`` where nothing of level 0 can be read.
+    """
+    until = time.monotonic() + SAMPLING_S
+    failures: list[SlideNotReadable] = []
+    looked_at = 0
+    for level, downsample in enumerate(slide.level_downsamples):
+        failed = []
+        places = list(_places(slide, downsample))
+        for x, y in places:
+            looked_at += 1
+            try:
+                slide.read(x, y, level, SAMPLE_PX, SAMPLE_PX)
+            except SlideNotReadable as error:
+                failed.append(error)
+            if time.monotonic() > until:
+                break
+        if level == 0 and len(failed) == min(looked_at, len(places)):
+            raise failed[0]
+        failures += failed
+    longest = max(slide.width_l0_px, slide.height_l0_px)
+    scale = slide.level_downsamples[slide.best_level(max(1.0, longest / OVERVIEW_PX))]
+    if slide.width_l0_px * slide.height_l0_px / scale**2 <= OVERVIEW_FROM_PX_AT_MOST and time.monotonic() < until:
+        looked_at += 1
+        try:
+            slide.overview(longest / OVERVIEW_PX)
+        except SlideNotReadable as error:
+            failures.append(error)
+    return looked_at, len(failures)
+
+
+def _places(slide: Slide, downsample: float) -> set[tuple[int, int]]:
+    """Level-0 corners of parts spread over a level, its last row and column among them."""
+    columns, rows = (
+        {int(step * max(0.0, side - SAMPLE_PX * downsample) / (SAMPLES_A_SIDE - 1)) for step in range(SAMPLES_A_SIDE)}
+        for side in (slide.width_l0_px, slide.height_l0_px)
+    )
+    return set(itertools.product(columns, rows))
