@@ -23,8 +23,9 @@ from starlette.concurrency import run_in_threadpool
 from cervix.errors import UploadRefused
 from cervix.files import replacing, sha256_of
 from cervix.intake.archive import extract_archive
-from cervix.intake.labels import blank_label_images, is_dicom_label
 from cervix.slides.identity import DICOM, MIRAX, PICTURE_SUFFIXES, SLIDE_SUFFIXES, joint_hash
+from cervix.sources.photographs import erase_photographs
+from cervix.sources.photographs.dicom import shows_tissue
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -76,11 +77,14 @@ class UploadStore:
         Where finished slides lie; unfinished parts are below it.
     limit_bytes : int
         The largest upload, over all its files, and the most an archive may unpack to.
+    keep_photographs : bool
+        Leave photographs of label and glass where they are: no slide is then changed, and none refused because of them.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
+    def __init__(self, folder: Path, limit_bytes: int, *, keep_photographs: bool = False) -> None:
         self.folder = folder
         self.limit_bytes = limit_bytes
+        self.keep_photographs = keep_photographs
         self._parts: dict[tuple[str, int], _Part] = {}
         self._lock = Lock()
 
@@ -247,7 +251,9 @@ class UploadStore:
             target = staging / name
             target.parent.mkdir(parents=True, exist_ok=True)
             file.path.replace(target)
-            blank_label_images(target)
+        if not self.keep_photographs:
+            # One that came while photographs were kept may lie there with its own.
+            erase_photographs((home if (home / opens).is_file() else staging) / opens)
         try:
             staging.rename(home)
         except OSError:
@@ -346,7 +352,7 @@ def _slides_among(received: list[ReceivedFile]) -> list[dict[str, ReceivedFile]]
             names = {f"{SLIDE_STEM}/{other.sent_as.relative_to(data).as_posix()}": other for other in inside}
             slides.append({f"{SLIDE_STEM}{MIRAX}": file} | names)
         elif file.suffix == DICOM:
-            if not is_dicom_label(file.path):
+            if shows_tissue(file.path):
                 series.setdefault(file.sent_as.parent, []).append(file)
         elif file.suffix in (*SLIDE_SUFFIXES, *PICTURE_SUFFIXES):
             slides.append({f"{SLIDE_STEM}{file.suffix}": file})
