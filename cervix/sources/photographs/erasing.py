@@ -8,7 +8,8 @@ import openslide
 from PIL import Image
 
 from cervix.slides.identity import DICOM
-from cervix.sources.photographs import mirax, no_slide, not_proved, tiff
+from cervix.sources.photographs import czi, mirax, no_slide, not_proved, tiff
+from cervix.sources.photographs.erasure import Erasure
 from cervix.sources.photographs.spans import length_of
 
 PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
@@ -31,25 +32,25 @@ def erase(path: str) -> int:
         if not head or head.startswith(PICTURE_MAGIC) or slide.suffix.lower() == DICOM:
             return 0
         raise no_slide("a file that no reader knows")
-    if vendor == "mirax":
-        return _erase_in_mirax(slide)
-    _require_no_photograph(slide)
-    return 0
-
-
-def _erase_in_mirax(slide: Path) -> int:
     before = _levels_of(slide)
-    contents = mirax.contents_of(slide)
-    for file in contents.unlisted:
-        file.unlink()
-    for erasure in contents.erasures:
+    if before is None:
+        raise no_slide("damage that its reader does not get past")
+    erasures: list[Erasure] = []
+    if vendor == "mirax":
+        contents = mirax.contents_of(slide)
+        erasures = contents.erasures
+        for file in contents.unlisted:
+            file.unlink()
+    elif vendor == "zeiss":
+        erasures = [czi.erasure_of(slide)]
+    for erasure in erasures:
         erasure.write()
-    if not all(erasure.is_written() for erasure in contents.erasures):
+    if not all(erasure.is_written() for erasure in erasures):
         raise not_proved("other content after it was overwritten")
-    if _levels_of(slide) != before:
+    if erasures and _levels_of(slide) != before:
         raise not_proved("levels that changed with it")
     _require_no_photograph(slide)
-    return sum(length_of(erasure.spans) for erasure in contents.erasures)
+    return sum(length_of(erasure.spans) for erasure in erasures)
 
 
 def _erase_in_tiff(slide: Path, vendor: str | None) -> int:
@@ -76,8 +77,10 @@ def _compare(contents: tiff.TiffContents, levels: "Levels") -> None:
     """Refuse where directories were told apart otherwise than OpenSlide does."""
     ours, theirs = contents.level_sizes_px, [size for size, _ in levels]
     match contents.vendor:
-        case "leica" | "hamamatsu":  # several places on the glass, or planes of focus, make one level
+        case "leica":  # several places on the glass make one level
             agree = len(ours) >= len(theirs)
+        case "hamamatsu":  # OpenSlide adds levels that the file has not
+            agree = bool(ours) and set(ours) <= set(theirs)
         case "philips" | "trestle" | "ventana":  # sizes stand elsewhere in the file
             agree = len(ours) == len(theirs)
         case _:
