@@ -23,8 +23,9 @@ from starlette.concurrency import run_in_threadpool
 from cervix.errors import UploadRefused
 from cervix.files import replacing, sha256_of
 from cervix.intake.archive import extract_archive
-from cervix.intake.labels import blank_label_images, is_dicom_label
+from cervix.intake.photographs import erase_photographs
 from cervix.slides.identity import DICOM, MIRAX, PICTURE_SUFFIXES, SLIDE_SUFFIXES, joint_hash
+from cervix.sources.photographs.dicom import shows_tissue
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -76,11 +77,14 @@ class UploadStore:
         Where finished slides lie; unfinished parts are below it.
     limit_bytes : int
         The largest upload, over all its files, and the most an archive may unpack to.
+    keep_photographs : bool
+        Leave photographs of label and glass where they are: no slide is then changed, and none refused because of them.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
+    def __init__(self, folder: Path, limit_bytes: int, *, keep_photographs: bool = False) -> None:
         self.folder = folder
         self.limit_bytes = limit_bytes
+        self.keep_photographs = keep_photographs
         self._parts: dict[tuple[str, int], _Part] = {}
         self._lock = Lock()
 
@@ -203,7 +207,8 @@ class UploadStore:
     def finish(self, upload: str) -> list[Path]:
         """Turn a complete upload into slides; returns the file that opens each of them.
 
-        Raises ``UploadRefused`` where a file is not complete, or no slide is among them; the parts are then gone.
+        Raises ``UploadRefused`` where a file is not complete, no slide is among them, or a photograph of a label may be left in
+        one; the parts are then gone.
         """
         folder = self._parts_folder(upload)
         if not UPLOAD_ID.fullmatch(upload) or not folder.is_dir():
@@ -247,7 +252,9 @@ class UploadStore:
             target = staging / name
             target.parent.mkdir(parents=True, exist_ok=True)
             file.path.replace(target)
-            blank_label_images(target)
+        if not self.keep_photographs:
+            # One that came while photographs were kept may lie there with its own.
+            erase_photographs((home if (home / opens).is_file() else staging) / opens)
         try:
             staging.rename(home)
         except OSError:
@@ -298,12 +305,14 @@ class UploadStore:
         return len(old)
 
     def store_picture(self, name: str, content: memoryview) -> Path:
-        """Keep a small image that came whole, as from ``st.file_uploader``."""
+        """Keep a small image that came whole, as from ``st.file_uploader``; ``UploadRefused`` as in ``finish``."""
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.folder / sha256 / f"{SLIDE_STEM}{PurePosixPath(name).suffix.lower()}"
         if not path.is_file():
             with replacing(path) as temporary:
                 temporary.write_bytes(content)
+                if not self.keep_photographs:
+                    erase_photographs(temporary)
         return path
 
     def _parts_folder(self, upload: str) -> Path:
@@ -346,7 +355,7 @@ def _slides_among(received: list[ReceivedFile]) -> list[dict[str, ReceivedFile]]
             names = {f"{SLIDE_STEM}/{other.sent_as.relative_to(data).as_posix()}": other for other in inside}
             slides.append({f"{SLIDE_STEM}{MIRAX}": file} | names)
         elif file.suffix == DICOM:
-            if not is_dicom_label(file.path):
+            if shows_tissue(file.path):
                 series.setdefault(file.sent_as.parent, []).append(file)
         elif file.suffix in (*SLIDE_SUFFIXES, *PICTURE_SUFFIXES):
             slides.append({f"{SLIDE_STEM}{file.suffix}": file})

@@ -39,14 +39,14 @@ upload_tokens: TokenRegistry[UploadGrant] = TokenRegistry()
 
 
 @lru_cache(maxsize=4)
-def _store_at(folder: Path, limit_bytes: int) -> UploadStore:
-    return UploadStore(folder, limit_bytes)
+def _store_at(folder: Path, limit_bytes: int, keep_photographs: bool) -> UploadStore:
+    return UploadStore(folder, limit_bytes, keep_photographs=keep_photographs)
 
 
 def upload_store() -> UploadStore:
     """The one store of this server, under the settings' home."""
     settings = get_settings()
-    return _store_at(settings.uploads_dir, int(settings.upload_limit_gb * 1e9))
+    return _store_at(settings.uploads_dir, int(settings.upload_limit_gb * 1e9), settings.keep_label_photographs)
 
 
 Handler = Callable[[Request, UploadGrant], Awaitable[Response]]
