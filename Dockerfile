@@ -1,12 +1,14 @@
 # Cervix Workbench. Research and demonstration only. Not a medical device.
 #
 #   docker build -t cervix-workbench .
-#   docker build -t cervix-workbench:gpu --build-arg ORT_EXTRAS=cuda,cudnn .
+#   docker build -t cervix-workbench:gpu --build-arg LOCK=app-cuda .
+#
+# How to run it with the fewest rights is in docs/operations.md.
 
 FROM python:3.11-slim
 
-# "cuda,cudnn" adds CUDA 13 and cuDNN 9 to the image, from pip; the host needs only its NVIDIA driver.
-ARG ORT_EXTRAS=""
+# "app-cuda" adds CUDA 13 and cuDNN 9 to the image, from pip; the host needs only its NVIDIA driver.
+ARG LOCK=app
 
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -18,11 +20,9 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 
 WORKDIR /app
 
-# The extra carries the pin of requirements.txt, so that the GPU image runs the version that was tested.
-COPY requirements.txt .
-RUN version="$(sed -n 's/^onnxruntime-gpu==\([^;[:space:]]*\).*/\1/p' requirements.txt)" \
-    && test -n "$version" \
-    && pip install -r requirements.txt ${ORT_EXTRAS:+"onnxruntime-gpu[$ORT_EXTRAS]==$version"}
+# Exactly the files that were tested, or none; wheels alone, so that no package runs code while it is installed.
+COPY locks locks
+RUN pip install --require-hashes --only-binary :all: -r "locks/linux-$(uname -m)-py311-$LOCK.txt"
 
 RUN useradd --create-home --uid 10001 cervix \
     && mkdir /data \

@@ -23,7 +23,7 @@ PROJECT_ROOT: Final = Path(cervix.errors.__file__).resolve().parents[1]
 # Exit status that the child sends when Python itself ran out of memory.
 OUT_OF_MEMORY: Final = 77
 # One thread of linear algebra: each more reserves memory before it computes anything.
-QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
+QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def running_server(home: Path, port: int, **environment: str) -> "Iterator[subpr
     with (home / "app.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT)
     try:
-        _wait_until_healthy(f"http://127.0.0.1:{port}", process)
+        wait_until_healthy(f"http://127.0.0.1:{port}", process)
         yield process
     finally:
         process.terminate()
@@ -51,7 +51,7 @@ def running_server(home: Path, port: int, **environment: str) -> "Iterator[subpr
             process.wait()
 
 
-def _wait_until_healthy(address: str, process: "subprocess.Popen[bytes]") -> None:
+def wait_until_healthy(address: str, process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         try:
