@@ -138,9 +138,9 @@ class TestNovelty:
         kinds = ["picture"] * 4 + ["generated"] * 2 + ["tinted picture"] * 4 + ["other stain"] * 2
         sources = ["cat", "cat", "moon", "moon", "noise", "flat", "cat", "cat", "moon", "moon", "ihc", "ihc"]
         strange = StrangeTiles(np.zeros((12, 2, 2, 3), np.uint8), np.array(kinds), np.array(sources))
-        novelty = np.array([9, 9, 9, 1, 9, 5, 9, 9, 1, 1, 1, 1.0])
-        tissue = np.array([1, 2, 3, 9, 5.0])
-        return novelty_table(tissue, np.array(list("aabbc")), strange, novelty, 5.0).set_index("tiles")
+        recognised = np.array([9, 9, 9, 1, 9, 5, 9, 9, 1, 1, 1, 1.0]) <= NOVELTY_LIMIT
+        tissue = np.array([1, 2, 3, 9, 5.0]) <= NOVELTY_LIMIT
+        return novelty_table(tissue, np.array(list("aabbc")), strange, recognised).set_index("tiles")
 
     def test_every_kind_has_a_row_with_its_tiles_and_sources(self, found: pd.DataFrame) -> None:
         assert found["n"].to_dict() == {
