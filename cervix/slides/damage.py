@@ -16,6 +16,7 @@ TOUCHED_BY_ONE = 9
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 LIMITS = Limits(memory_bytes=2 << 30, seconds=30.0)
 DAMAGED = "The file is damaged."
+COPY_AGAIN = "Copy it again from its source."
 
 
 def too_many_lost(lost: int, planned: int) -> bool:
@@ -29,22 +30,25 @@ def too_damaged(path: Path, what: str, found: str) -> SlideDamaged:
         "The slide opened but cannot be read well enough",
         expected=f"at least {1 - UNREAD_SHARE_AT_MOST:.0%} of its {what}",
         found=found,
-        action=f"{what_is_wrong(path)} Copy it again from its source.",
+        action=f"{what_is_wrong(path)} {COPY_AGAIN}",
     )
 
 
 def what_is_wrong(path: Path) -> str:
     """Why places of a slide cannot be read, in a sentence: a copy that ends early is told from damage."""
+    return truncation(path) or DAMAGED
+
+
+def truncation(path: Path) -> str:
+    """That a TIFF ends before the tiles that it declares, in a sentence; empty where it does not or nobody can tell."""
     try:
         with path.open("rb") as stream:
             if stream.read(4) not in TIFF_HEADS:
-                return DAMAGED
-        lost, all_tiles = run_apart("cervix.slides.truncation:tiles_beyond_end", {"path": str(path)}, LIMITS, subject="slide")
+                return ""
+        lost, declared = run_apart("cervix.slides.damage:tiles_beyond_end", {"path": str(path)}, LIMITS, subject="slide")
     except (CervixError, OSError):
-        return DAMAGED
-    if not lost:
-        return DAMAGED
-    return f"The copy ends early: {lost:,} of {all_tiles:,} tiles that the file declares cannot be read."
+        return ""
+    return f"The copy ends early: {lost:,} of {declared:,} tiles that the file declares cannot be read." if lost else ""
 
 
 def tiles_beyond_end(path: str) -> tuple[int, int]:

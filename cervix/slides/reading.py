@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown, TileNotReadable
+from cervix.slides.damage import COPY_AGAIN, truncation
 from cervix.slides.identity import identity_of
 
 READABLE = "a whole-slide image (SVS, NDPI, SCN, BIF, CZI, MRXS, DICOM, tiled TIFF) or an RGB PNG, JPEG or TIFF"
@@ -313,7 +314,7 @@ def open_slide(path: Path, *, spacing_um_px: float | None = None, sha256: str | 
                 "The slide cannot be opened",
                 expected=READABLE,
                 found=str(error),
-                action="Convert it, or copy it again.",
+                action=f"{cut} {COPY_AGAIN}" if (cut := truncation(path)) else "Convert it, or copy it again.",
             ) from error
         notices: list[str] = []
     else:

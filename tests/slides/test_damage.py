@@ -4,6 +4,7 @@ import io
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import tifffile
 from PIL import Image
 
 from cervix.bundle import Bundle
-from cervix.errors import SlideDamaged, TileNotReadable
+from cervix.errors import SlideDamaged, SlideNotReadable, TileNotReadable
 from cervix.labels.gathering import gather_tiles
 from cervix.slides.decision import class_areas_mm2, hot_spots
 from cervix.slides.deepzoom import WorldMap, render_slide_tile
@@ -32,6 +33,7 @@ from cervix.slides.scoring import SlideScore, plan_slide, score_slide
 
 # One tile of the file is damaged, and four of the model's lie in part on it.
 PLANNED, LOST = 56, 4
+PER_CM = (1e4 / 0.5, 1e4 / 0.5)
 
 
 def damaged(path: Path, tiles: list[tuple[int, int]], level: int = 0) -> Path:
@@ -47,12 +49,11 @@ def damaged(path: Path, tiles: list[tuple[int, int]], level: int = 0) -> Path:
     return path
 
 
-def flat_slide(path: Path, side: int = 2048) -> Path:
+def flat_slide(path: Path, side: int = 1536) -> Path:
     """A slide of a single level, JPEG tiles of 256 px."""
-    resolution = (1e4 / 0.5, 1e4 / 0.5)
     tifffile.imwrite(
         path, phantom_region(side, side, seed=5), tile=(256, 256), compression="jpeg", photometric="rgb",
-        resolution=resolution, resolutionunit="CENTIMETER",
+        resolution=PER_CM, resolutionunit="CENTIMETER",
     )  # fmt: skip
     return path
 
@@ -87,12 +88,10 @@ def test_what_was_not_read_has_no_number_in_any_export(score: SlideScore, slide:
     text = write_export("geojson", score, session.model, tmp_path, "s").read_text(encoding="utf-8")
     assert "NaN" not in text
     document = json.loads(text)
-    named = [
-        feature for feature in document["features"] if feature["properties"]["classification"]["name"] == "Could not be read"
-    ]
-    assert [feature["properties"]["measurements"] for feature in named] == [{}]
-    assert document["provenance"]["unread_tiles"] == 1
-    assert "1 tile of 63 could not be read" in document["provenance"]["answer"]
+    told = [feature["properties"] for feature in document["features"]]
+    assert [one["measurements"] for one in told if one["classification"]["name"] == "Could not be read"] == [{}] * LOST
+    assert document["provenance"]["unread_tiles"] == LOST
+    assert "4 tiles could not be read (of 56)" in document["provenance"]["answer"]
     row = score.tiles[score.tiles["novelty"].isna()].iloc[0]
     with tifffile.TiffFile(write_export("heatmap", score, session.model, tmp_path, "s")) as heat:
         place = int(row["y_l0_px"]) // 224, int(row["x_l0_px"]) // 224
@@ -105,12 +104,10 @@ def test_what_was_not_read_has_no_number_in_any_export(score: SlideScore, slide:
 
 def test_what_was_not_read_is_in_no_view(score: SlideScore, slide: Slide, bundle: Bundle) -> None:
     model = bundle.session("slide").model
-    lost = int(np.flatnonzero(score.tiles["novelty"].isna())[0])
-    known = SlideScore(
-        score.tiles.assign(novelty=score.tiles["novelty"].where(score.tiles["novelty"].isna(), 0.0)), score.summary, score.rows
-    )
-    assert lost not in most_suspicious(known.tiles, model, 100)
-    assert len(most_suspicious(known.tiles, model, 100)) == 62
+    unread = score.tiles["novelty"].isna()
+    lost = set(np.flatnonzero(unread).tolist())
+    known = replace(score, tiles=score.tiles.assign(novelty=score.tiles["novelty"].where(unread, 0.0)))
+    assert set(most_suspicious(known.tiles, model, 100).tolist()) == set(range(PLANNED)) - lost
     shown = [tile.row for label in model.classes for side in gallery(slide, known, model, label, count=40) for tile in side]
     assert shown
     assert not lost & set(shown)
@@ -119,8 +116,9 @@ def test_what_was_not_read_is_in_no_view(score: SlideScore, slide: Slide, bundle
     areas = class_areas_mm2(known.tiles, model, 0.5)
     assert areas["unread"] == pytest.approx(known.tiles.loc[unread, "tissue_fraction"].sum() * 0.112**2)
     assert np.isfinite(telling_embeddings(slide, known, bundle.session("slide"))).all()
-    cases, scores = gather_tiles(slide, score, bundle, PLANNED)
-    assert len(cases) == len(scores) == PLANNED - LOST
+    some = np.sort([*lost, *list(set(range(PLANNED)) - lost)[:2]])
+    cases, scores = gather_tiles(slide, replace(score, tiles=score.tiles.iloc[some]), bundle, PLANNED)
+    assert len(cases) == len(scores) == 2
 
 
 def test_the_gate_and_the_map_pass_over_a_damaged_tile(slide: Slide, bundle: Bundle) -> None:
@@ -176,38 +174,45 @@ def test_a_slide_of_which_too_much_is_lost_is_refused_and_nothing_is_kept(bundle
     assert order.state == "stopped"
 
 
-def test_a_copy_that_ends_early_is_called_so(bundle: Bundle, tmp_path: Path) -> None:
-    path = flat_slide(tmp_path / "cut.tif")
+def cut_slide(path: Path, tiles_lost: int) -> Path:
+    """A slide of 36 stored tiles whose copy ended early. OpenSlide reads levels below 5 MB when it opens them."""
+    region = phantom_region(1536, 1536, seed=5)
+    tifffile.imwrite(path, region, tile=(256, 256), photometric="rgb", resolution=PER_CM, resolutionunit="CENTIMETER")
+    with tifffile.TiffFile(path) as tiff:
+        first_lost = tiff.pages[0].dataoffsets[-tiles_lost]
     with path.open("rb+") as stream:
-        stream.truncate(path.stat().st_size * 2 // 3)
-    with pytest.raises(
-        SlideDamaged, match=r"The copy ends early: \d+ of 64 tiles that the file declares cannot be read\. Copy it"
-    ):
-        plan_slide(open_slide(path), bundle)
+        stream.truncate(first_lost + 10)
+    return path
+
+
+def test_a_copy_that_ends_early_is_called_so(bundle: Bundle, tmp_path: Path) -> None:
+    sentence = r"The copy ends early: 12 of 36 tiles that the file declares cannot be read\. Copy it again"
+    with pytest.raises(SlideDamaged, match=sentence):
+        plan_slide(open_slide(cut_slide(tmp_path / "cut.tif", 12)), bundle)
+    small = flat_slide(tmp_path / "small.tif", 768)
+    with small.open("rb+") as stream:
+        stream.truncate(small.stat().st_size // 2)
+    with pytest.raises(SlideNotReadable, match=r"cannot be opened.*The copy ends early: \d of 9 tiles"):
+        open_slide(small)
 
 
 def test_a_little_that_is_missing_at_the_end_is_said_beside_the_answer(bundle: Bundle, tmp_path: Path) -> None:
-    path = flat_slide(tmp_path / "cut.tif")
-    with tifffile.TiffFile(path) as tiff:
-        last = tiff.pages[0].dataoffsets[-2]
-    with path.open("rb+") as stream:
-        stream.truncate(last + 10)
-    score = score_slide(open_slide(path), bundle)
-    assert 0 < score.summary.answer.unread_tiles < 0.1 * len(score.tiles)
-    assert any("The copy ends early: 2 of 64 tiles" in notice for notice in score.summary.notices)
+    score = score_slide(open_slide(cut_slide(tmp_path / "cut.tif", 2)), bundle)
+    assert score.summary.answer.unread_tiles == 2
+    assert any("The copy ends early: 2 of 36 tiles" in notice for notice in score.summary.notices)
 
 
 def test_a_lost_tile_is_not_met_again_after_a_stop(slide: Slide, score: SlideScore, bundle: Bundle, tmp_path: Path) -> None:
     plan = plan_slide(slide, bundle)
     journal = RowJournal(result_dir(tmp_path, slide.sha256, bundle.sha256), order_of(slide, bundle, plan), bundle)
-    lost = int(np.flatnonzero(unread_rows(score.rows))[0])
+    done = PLANNED - 2
     with journal.appending(score.rows[:0]) as append:
-        append(score.rows[: lost + 1])
+        append(score.rows[:done])
     before = journal.finished
-    assert unread_rows(before).tolist() == [False] * lost + [True]
+    assert unread_rows(before).sum() == LOST
     again = score_slide(slide, bundle, plan=plan, finished=before)
     assert again.summary.answer == score.summary.answer
-    assert again.summary.timings.resumed_tiles == lost + 1
+    assert again.summary.timings.resumed_tiles == done
 
 
 def test_readers_beside_a_damaged_tile_lose_nothing(tmp_path: Path) -> None:
@@ -215,11 +220,11 @@ def test_readers_beside_a_damaged_tile_lose_nothing(tmp_path: Path) -> None:
 
     def readable(place: int) -> bool:
         try:
-            slide.read(place % 8 * 256, place // 8 * 256, 0, 256, 256)
+            slide.read(place % 6 * 256, place // 6 * 256, 0, 256, 256)
         except TileNotReadable:
             return False
         return True
 
     with ThreadPoolExecutor(8) as readers:
-        found = list(readers.map(readable, list(range(64)) * 5))
-    assert [place % 64 for place, good in enumerate(found) if not good] == [9] * 5
+        found = list(readers.map(readable, list(range(36)) * 8))
+    assert [place % 36 for place, good in enumerate(found) if not good] == [7] * 8
