@@ -1,5 +1,6 @@
 """Refused means silent: what the model does not recognise has no percentage anywhere, and every place agrees on it."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ import pandas as pd
 import pypdf
 import pytest
 import tifffile
+from PIL import Image
 
 from cervix.bundle import Bundle
 from cervix.labels.ranking import Opinion
 from cervix.patients.joint import joint_risk
 from cervix.patients.visits import read_visits
 from cervix.slides.decision import class_areas_mm2, decide_tiles, heard_tiles, hot_spots
+from cervix.slides.deepzoom import WorldMap
 from cervix.slides.embedding import telling_embeddings
 from cervix.slides.explanation import explain_tile, gallery, most_suspicious
 from cervix.slides.exports import tile_table, write_export
@@ -88,18 +91,16 @@ def test_every_place_agrees_on_which_tiles_have_no_answer(
                 assert layers[label].opacity[row, column] == 0
                 assert not layers[CAM_PREFIX + label].opacity[row * 14 : row * 14 + 14, column * 14 : column * 14 + 14].any()
 
+    unknown_rows = [place in silent for place in places(tiles)]
     areas = class_areas_mm2(tiles, model, 0.5)
-    assert areas["unrecognised"] == pytest.approx(
-        sum(tiles["tissue_fraction"][[place in silent for place in places(tiles)]]) * 0.112**2
-    )
+    assert areas["unrecognised"] == pytest.approx(tiles["tissue_fraction"][unknown_rows].sum() * 0.112**2)
     spots = hot_spots(tiles, model)
     assert spots
     assert not {(x // 224, y // 224) for x, y in spots} & silent
     assert not {places(tiles)[row] for row in most_suspicious(tiles, model, 50)} & silent
-    shown = {
-        places(tiles)[tile.row] for label in model.classes for side in gallery(slide, score, model, label) for tile in side
-    }
-    assert not shown & silent
+    for label in model.classes:
+        for side in gallery(slide, score, model, label):
+            assert not {places(tiles)[tile.row] for tile in side} & silent
     assert len(probability_histogram(tiles, model).data[0].x) == 16 - len(silent)
 
     for kind, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
@@ -168,12 +169,6 @@ def test_an_opinion_without_a_novelty_is_none_on_a_tile_and_stands_for_a_woman(b
 
 
 def test_a_tile_that_is_grey_is_drawn_grey(refused: SlideScore, slide: Slide, bundle: Bundle) -> None:
-    import io
-
-    from PIL import Image
-
-    from cervix.slides.deepzoom import WorldMap
-
     layer = score_layers(refused.tiles, bundle.session("slide").model, "1")["scc"]
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     left, top = world.origin_px
