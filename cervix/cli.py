@@ -1,10 +1,8 @@
 """``python -m cervix bundle | slide | patients | card | evaluate | compare | labels``: the app's work without it."""
 
 import argparse
-import signal
 import sys
 from pathlib import Path
-from threading import Event
 
 import pandas as pd
 from tqdm import tqdm
@@ -17,6 +15,7 @@ from cervix.bundle.promoting import NOT_PROMOTED, promote, refusals_kept, roll_b
 from cervix.bundle.sessions import ModelSession
 from cervix.card.comparison import comparison_text
 from cervix.card.formats import FORMATS, card_file
+from cervix.cli_slide import EXIT_REFUSED, add_slide_command
 from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError, PromotionRefused
 from cervix.evaluation.bundle_comparison import BundleComparison, compare_bundles
 from cervix.evaluation.comparison import figures_table
@@ -34,15 +33,9 @@ from cervix.patients.scoring import score_patients
 from cervix.patients.visits import VisitTable, read_table
 from cervix.provenance import provenance_of
 from cervix.settings import get_settings
-from cervix.slides.exports import EXPORTS, write_export
-from cervix.slides.report import write_report
-from cervix.slides.scoring import ScoreProgress, score_slide
-from cervix.sources.probe import open_outside
 
-EXIT_REFUSED = 1
 EXIT_CANCELLED = 130
 HISTORY_MODEL = "history"
-REPORT = "report"
 # Who did it where nobody is named: asking the system fails for a user it does not know, as in a container.
 COMMAND_LINE = "command line"
 RISK_MODELS = ("risk-factors", "risk-factors-with-tests")
@@ -125,39 +118,6 @@ def _bundle(options: argparse.Namespace) -> Bundle:
     if options.bundle:
         return load_bundle(options.bundle, device=options.device)
     return active_bundle(get_settings()).load(options.device)
-
-
-def _slide(options: argparse.Namespace) -> int:
-    slide = open_outside(options.file, spacing_um_px=options.mpp)
-    for notice in slide.notices:
-        print(f"note: {notice}", file=sys.stderr)
-    bundle = _bundle(options)
-    stop = Event()
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    with tqdm(unit="tile", desc="scoring", disable=None) as bar:
-
-        def show(progress: ScoreProgress) -> None:
-            bar.total = progress.total
-            bar.update(progress.done - bar.n)
-
-        score = score_slide(slide, bundle, on_progress=show, cancel=stop)
-    stem = options.file.stem
-    session = bundle.session("slide")
-    for kind in options.export:
-        if kind == REPORT:
-            write_report(score, slide, session, options.out / f"{stem}-report.pdf")
-        else:
-            write_export(kind, score, session.model, options.out, stem)
-    with replacing(options.out / f"{stem}-summary.json") as temporary:
-        temporary.write_text(score.summary.model_dump_json(indent=2), encoding="utf-8")
-    answer, timings = score.summary.answer, score.summary.timings
-    print(f"{answer.headline}. {answer.reason}")
-    print(
-        f"{answer.tiles:,} tiles in {timings.total_s:.1f} s ({timings.tiles_per_s:.1f} tiles/s) on "
-        f"{score.summary.provenance.provider}; bundle {bundle.label}"
-    )
-    print(f"written to {options.out}. {RESEARCH_NOTICE}")
-    return 0
 
 
 def _patients(options: argparse.Namespace) -> int:
@@ -334,14 +294,7 @@ def _parser() -> argparse.ArgumentParser:
 
     common = argparse.ArgumentParser(add_help=False, parents=[device])
     common.add_argument("--bundle", type=Path, help="folder of the bundle (default: the active one)")
-    slide = commands.add_parser("slide", parents=[common], help="score a whole-slide image or picture")
-    slide.add_argument("file", type=Path)
-    slide.add_argument("--out", type=Path, required=True, help="folder for the tile table and the summary")
-    slide.add_argument(
-        "--export", nargs="+", choices=[*EXPORTS, REPORT], default=["csv"], help="what to write beside the summary"
-    )
-    slide.add_argument("--mpp", type=float, help="micrometres per pixel, where the file does not say")
-    slide.set_defaults(run=_slide)
+    add_slide_command(commands, common, _bundle)
 
     patients = commands.add_parser(
         "patients", parents=[common], help="score a visit table or a risk-factor table, told apart by its header"

@@ -37,8 +37,20 @@ class SlideNotReadable(CervixError, OSError):
     """Raised when a file is not a slide or image that can be opened and read to its end."""
 
 
+class TileNotReadable(SlideNotReadable):
+    """Raised when one place of a slide cannot be read, while others may be."""
+
+
+class SlideDamaged(SlideNotReadable):
+    """Raised when so much of a slide cannot be read that no answer may rest on the rest."""
+
+
 class SlideNotSuitable(CervixError, ValueError):
     """Raised when a readable image cannot be scored: wrong colour mode, too small, no tissue."""
+
+
+class NoTissue(SlideNotSuitable):
+    """Raised when no tile of a slide holds enough tissue. It can still be scored everywhere, knowingly."""
 
 
 class SlideScaleUnknown(SlideNotSuitable):

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import rotate
 
-from cervix.bundle.manifest import DerivedTask
+from cervix.bundle.manifest import DerivedTask, within_novelty
 from cervix.evaluation.comparison import percent
 from cervix.evaluation.metrics import wilson_interval
 from cervix.evaluation.questions import task_scores
@@ -76,36 +76,38 @@ def robustness_table(
         for task in tasks:
             row[f"{task.title}: accuracy"] = percent(task_scores(frame, task).report(thresholds[task.id]).metrics["accuracy"])
         row["class changed"] = f"{(called != calls).mean() * 100:.1f} %"
-        row["flagged as novel"] = f"{(found['novelty'] > novelty_limit).mean() * 100:.1f} %"
+        known = within_novelty(found["novelty"], found["probabilities"], novelty_limit)
+        row["flagged as novel"] = f"{(~known).mean() * 100:.1f} %"
         rows.append(row | {"n": f"{len(labels)} tiles, {len(np.unique(groups))} source images"})
     return pd.DataFrame(rows)
 
 
-def novelty_table(tissue: NDArray[np.floating], groups: NDArray[np.str_], strange: StrangeTiles,
-                  novelty: NDArray[np.floating], limit: float) -> pd.DataFrame:  # fmt: skip
+def novelty_table(
+    tissue: NDArray[np.bool_], groups: NDArray[np.str_], strange: StrangeTiles, recognised: NDArray[np.bool_]
+) -> pd.DataFrame:
     """Share flagged as novel: held-out tissue (should be low), then every kind of strange picture (should be high).
 
     Parameters
     ----------
-    tissue : (n,) novelty of the test tiles, of source images ``groups``
-    novelty : (m,) novelty of ``strange``
+    tissue : (n,) which test tiles, of source images ``groups``, are recognised
+    recognised : (m,) which of ``strange`` are
     """
     rows = []
     for name, values, source in (
         ("held-out H&E of the trained kind", tissue, groups),
-        ("not histology (pictures and patterns)", *_of_kind(NOT_HISTOLOGY, strange, novelty)),
-        *((f"… {kind}", *_of_kind((kind,), strange, novelty)) for kind in NOT_HISTOLOGY),
-        ("the pictures in the colours of H&E", *_of_kind(("tinted picture",), strange, novelty)),
-        ("tissue in another stain (DAB)", *_of_kind(("other stain",), strange, novelty)),
+        ("not histology (pictures and patterns)", *_of_kind(NOT_HISTOLOGY, strange, recognised)),
+        *((f"… {kind}", *_of_kind((kind,), strange, recognised)) for kind in NOT_HISTOLOGY),
+        ("the pictures in the colours of H&E", *_of_kind(("tinted picture",), strange, recognised)),
+        ("tissue in another stain (DAB)", *_of_kind(("other stain",), strange, recognised)),
     ):
-        flagged, size = int((values > limit).sum()), len(np.unique(source))
+        flagged, size = int((~values).sum()), len(np.unique(source))
         share = percent(wilson_interval(flagged, len(values), effective_n=size))
         rows.append({"tiles": name, "flagged as novel": share, "n": f"{len(values)} tiles, {size} sources"})
     return pd.DataFrame(rows)
 
 
 def _of_kind(
-    kinds: tuple[str, ...], strange: StrangeTiles, novelty: NDArray[np.floating]
-) -> tuple[NDArray[np.floating], NDArray[np.str_]]:
+    kinds: tuple[str, ...], strange: StrangeTiles, recognised: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.str_]]:
     chosen = np.isin(strange.kind, kinds)
-    return novelty[chosen], strange.source[chosen]
+    return recognised[chosen], strange.source[chosen]

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from cervix.bundle.manifest import SlideRule, TensorSpec, Variant, VariantDifference
+from cervix.bundle.manifest import SlideRule, TensorSpec, Variant, VariantDifference, within_novelty
 from cervix.bundle.sessions import Arrays
 from cervix.errors import CervixError
 from cervix.evaluation.comparison import LOWER_IS_BETTER, METRIC_TITLES, decimal
@@ -144,16 +144,18 @@ def export_and_evaluate(
     log(f"novelty limit {limit:.2f}")
     lone = one_per_group(test.groups)
     strange = strange_tiles(recipe["tiles"]["size_px"], recipe["seed"], tiles.pixels[split.validation])
-    strange_novelty = score(strange.pixels)["novelty"]
+    told = score(strange.pixels)
+    strange_known = within_novelty(told["novelty"], told["probabilities"], limit)
+    test_known = within_novelty(shipped["novelty"], shipped["probabilities"], limit)
     log("strange pictures scored")
-    flagged = float((strange_novelty[np.isin(strange.kind, NOT_HISTOLOGY)] > limit).mean())
-    accepted = float((shipped["novelty"] <= limit).mean())
+    flagged = float((~strange_known[np.isin(strange.kind, NOT_HISTOLOGY)]).mean())
+    accepted = float(test_known.mean())
     tables = {
         "reach": reach_table(predictions, flagged, accepted),
         "trials": readable_trials(fitted.trials),
         "runs": fitted.runs,
         "tries": fitted.tries,
-        "novelty": novelty_table(shipped["novelty"], test.groups, strange, strange_novelty, limit),
+        "novelty": novelty_table(test_known, test.groups, strange, strange_known),
         "robustness": robustness_table(
             test.pixels[lone], test.labels[lone], test.groups[lone], score, classes, DERIVED_TASKS, THRESHOLDS, limit
         ),

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cervix.bundle.card_facts import CardFacts
@@ -373,6 +375,24 @@ class Model(_Strict):
     def abstention_limit(self, output: str) -> float:
         """The limit of an output beyond which the model must not be heard."""
         return next(item.limit for item in self.abstention if item.output == output)
+
+    def is_recognised(self, novelty: NDArray[np.floating], probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Which inputs the model may be heard on, by its novelty limit: ``within_novelty`` with the model's own."""
+        return within_novelty(novelty, probabilities, self.abstention_limit("novelty"))
+
+
+def within_novelty(novelty: NDArray[np.floating], probabilities: NDArray[np.floating], limit: float) -> NDArray[np.bool_]:
+    """Whether tiles are like those that the model was trained on: ``(n,)``. The one rule that silences a model on a tile.
+
+    A number that is not there, as of a tile that could not be read, is never recognised.
+
+    Parameters
+    ----------
+    novelty : (n,)
+    probabilities : (n, classes)
+    """
+    known: NDArray[np.bool_] = (novelty <= limit) & np.isfinite(probabilities).all(axis=-1)
+    return known
 
 
 class Manifest(_Strict):

@@ -11,6 +11,7 @@ from cervix.errors import Cancelled
 from cervix.labels.acquisition import PoolView, by_entropy, with_controls
 from cervix.labels.cases import Case, Kind, Score, tile_case
 from cervix.labels.store import LabelStore
+from cervix.slides.decision import read_tiles, tile_probabilities
 from cervix.slides.embedding import embeddings_of, tile_pixels
 from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlideScore
@@ -27,7 +28,8 @@ def gather_tiles(
 ) -> tuple[list[Case], list[Score]]:  # fmt: skip
     """Make cases of at most ``count`` tiles: half those that the model doubts most, half drawn at random from the rest.
 
-    Nothing is stored. The scores are those of ``score``; embeddings are computed here, which takes as long as scoring.
+    Tiles that could not be read when the slide was scored are none. Nothing is stored. The scores are those of ``score``;
+    embeddings are computed here, which takes as long as scoring.
 
     Parameters
     ----------
@@ -43,8 +45,9 @@ def gather_tiles(
         If ``cancel`` was set.
     """
     session = bundle.session(MODEL_ID)
-    told = score.tiles[[f"p_{label}" for label in session.model.classes]].to_numpy(np.float64)
-    places = doubted_and_drawn(told, count, seed)
+    read = np.flatnonzero(read_tiles(score.tiles))
+    told = tile_probabilities(score.tiles, session.model)[read].astype(np.float64)
+    places = read[doubted_and_drawn(told, count, seed)]
     cases: list[Case] = []
     scores: list[Score] = []
     for at in range(0, len(places), TILES_AT_ONCE):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from cervix.bundle import Model
 from cervix.labels.cases import MODEL_OF, Kind
 from cervix.labels.queue import offered, queue
 from cervix.labels.store import LabelStore
@@ -57,6 +58,13 @@ class Opinion:
 
     probabilities: Mapping[str, float]
     novelty: float | None = None
+
+    def answered_by(self, model: Model) -> bool:
+        """Whether the model may be heard on the case. A model without a novelty limit, as those of women, always is."""
+        if not any(item.output == "novelty" for item in model.abstention):
+            return True
+        said = np.array([[self.probabilities[label] for label in model.classes]])
+        return bool(model.is_recognised(np.array([np.nan if self.novelty is None else self.novelty]), said)[0])
 
 
 @dataclass(frozen=True)

@@ -28,35 +28,50 @@ class SlideAnswer(BaseModel):
     reason: str
     rule: str
     tiles: int
-    novel_tiles: int
+    """Tiles that were scored; those that could not be read are not among them."""
+    unread_tiles: int
+    unrecognised_tiles: int
     accepted_tiles: int
     cancerous_tiles: int
     cancerous_share: Interval | None
-    """Share of accepted tiles called cancerous with its Wilson 95 % interval; None without accepted tiles."""
+    """Share of accepted tiles called cancerous with its Wilson 95 % interval; None without accepted tiles or answer."""
     class_tiles: dict[str, int]
     """Most probable class of the accepted tiles."""
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the slide has no answer; then none of its tiles has one that may be shown."""
+        return self.verdict == "abstained"
+
+    @property
+    def sentence(self) -> str:
+        """The answer with what it rests on."""
+        return f"{self.headline}. {self.reason}"
 
 
 def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], model: Model) -> SlideAnswer:
     """Apply the bundle's slide rule.
 
-    Tiles beyond the novelty limit are left out. The slide is called cancerous when the lower 95 % limit of the
-    share of cancerous tiles lies above the false-positive share that validation cannot rule out. Fewer cancerous
-    tiles leave it undecided, since a tumour may be small; only none at all is "no cancerous tile". Too few tiles,
-    or too many novel ones, and the model abstains.
+    Tiles that the model does not recognise, or that could not be read, are left out; how many, the reason says. The
+    slide is called cancerous when the lower 95 % limit of the share of cancerous tiles lies above the false-positive
+    share that validation cannot rule out. Fewer cancerous tiles leave it undecided, since a tumour may be small; only none
+    at all is "no cancerous tile". Too few tiles, or too many that are not recognised, and the model abstains.
 
     Parameters
     ----------
-    probabilities : (n, classes), in the order of ``model.classes``
-    novelty : (n,)
+    probabilities : (n, classes), in the order of ``model.classes``; NaN for a tile that could not be read
+    novelty : (n,), NaN likewise
     """
     rule = model.slide_rule
     if rule is None:
         raise ValueError(f"model {model.id!r} declares no slide rule")
     cancerous_task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
     positive = [model.classes.index(label) for label in cancerous_task.positive]
-    novel = novelty > model.abstention_limit("novelty")
-    accepted = probabilities[~novel]
+    unread = np.isnan(novelty)
+    recognised = model.is_recognised(novelty, probabilities)
+    scored, unknown = int((~unread).sum()), int((~unread & ~recognised).sum())
+    unknown_share = unknown / scored if scored else 0.0
+    accepted = probabilities[recognised]
     cancerous = accepted[:, positive].sum(axis=1) >= model.threshold(CANCEROUS_TASK)
     n, k = len(accepted), int(cancerous.sum())
     share = wilson_interval(k, n) if n else None
@@ -64,15 +79,12 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
     class_tiles = {label: int((top == index).sum()) for index, label in enumerate(model.classes)}
 
     verdict: Verdict
-    if len(probabilities) < rule.minimum_tiles:
+    if scored < rule.minimum_tiles:
         verdict, headline = "abstained", "No answer: too little tissue"
-        reason = f"{len(probabilities)} tiles of tissue; the rule needs {rule.minimum_tiles}."
-    elif novel.mean() > rule.novel_share_limit or share is None:
+        reason = f"{_count(scored, 'tile')} of tissue; the rule needs {rule.minimum_tiles}."
+    elif unknown_share > rule.novel_share_limit or share is None:
         verdict, headline = "abstained", "No answer: not tissue the model knows"
-        reason = (
-            f"{novel.mean():.0%} of {len(novel):,} tiles are unlike anything the model was trained on "
-            f"(limit {rule.novel_share_limit:.0%})."
-        )
+        reason = f"Too many tiles are unlike anything the model was trained on (limit {_percent(rule.novel_share_limit)})."
     elif share.low > rule.false_positive_share:
         subtype = model.classes[max(positive, key=lambda index: int((top[cancerous] == index).sum()))]
         verdict, headline = "cancer", CLASS_TITLES[subtype]
@@ -87,6 +99,9 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
     else:
         verdict, headline = "undecided", "Undecided"
         reason = f"{k:,} of {n:,} accepted tiles are called cancerous: too many to dismiss, too few to call."
+    reason += f" {_percent(unknown_share)} of tiles not recognised."
+    if unread.any():
+        reason += f" {_count(int(unread.sum()), 'tile')} could not be read (of {len(unread):,})."
     return SlideAnswer(
         verdict=verdict,
         headline=headline,
@@ -98,42 +113,81 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
             f"that most of these tiles look like. Fewer cancerous tiles leave it undecided; it is free of them only at none. "
             f"Neighbouring tiles are treated as independent, so the interval is narrower than the truth."
         ),
-        tiles=len(probabilities),
-        novel_tiles=int(novel.sum()),
+        tiles=scored,
+        unread_tiles=int(unread.sum()),
+        unrecognised_tiles=unknown,
         accepted_tiles=n,
         cancerous_tiles=k,
-        cancerous_share=share,
+        cancerous_share=None if verdict == "abstained" else share,
         class_tiles=class_tiles,
     )
 
 
+def _percent(share: float) -> str:
+    """A share in whole per cent; only none is 0 %, and only all is 100 %."""
+    if 0 < share < 0.005:
+        return "Less than 1 %"
+    return "More than 99 %" if 0.995 < share < 1 else f"{share:.0%}".replace("%", " %")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def decide_tiles(tiles: pd.DataFrame, model: Model) -> SlideAnswer:
     """``decide`` on some rows of a tile table: a region of a slide answers by the rule of the whole."""
-    probabilities = tiles[[f"p_{label}" for label in model.classes]].to_numpy()
-    return decide(probabilities, tiles["novelty"].to_numpy(), model)
+    return decide(tile_probabilities(tiles, model), tiles["novelty"].to_numpy(), model)
+
+
+def tile_probabilities(tiles: pd.DataFrame, model: Model) -> NDArray[np.floating]:
+    """What the model answered of each row of a tile table: ``(n, classes)``, NaN where the tile could not be read."""
+    return tiles[[f"p_{label}" for label in model.classes]].to_numpy()
+
+
+def read_tiles(tiles: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows of a tile table are of tiles that could be read: ``(n,)``."""
+    return np.asarray(tiles["novelty"].notna(), np.bool_)
+
+
+def recognised_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
+    """Which rows of a tile table are of tiles that the model recognises: ``(n,)``."""
+    return model.is_recognised(tiles["novelty"].to_numpy(), tile_probabilities(tiles, model))
+
+
+def heard_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
+    """Which tiles of a slide have an answer that may be shown: those recognised, and none where the slide has no answer."""
+    known = recognised_tiles(tiles, model)
+    return np.zeros_like(known) if decide_tiles(tiles, model).abstained else known
+
+
+def most_probable(tiles: pd.DataFrame, model: Model) -> NDArray[np.int64]:
+    """Place in ``model.classes`` of each tile's most probable class; -1 where the model does not recognise the tile."""
+    known = recognised_tiles(tiles, model)
+    top = np.full(len(tiles), -1, np.int64)
+    top[known] = tile_probabilities(tiles, model)[known].argmax(axis=1)
+    return top
 
 
 def class_areas_mm2(tiles: pd.DataFrame, model: Model, spacing_um_px: float) -> dict[str, float]:
-    """Tissue area by most probable class of the accepted tiles, and of the novel ones under ``"novel"``.
+    """Tissue area by most probable class of the accepted tiles; the others under ``"unrecognised"`` and ``"unread"``.
 
     A tile counts with the share of it that is tissue.
     """
     edge_mm = tiles["size_l0_px"] * spacing_um_px / 1000.0
     area = (edge_mm**2 * tiles["tissue_fraction"]).to_numpy()
-    novel = tiles["novelty"].to_numpy() > model.abstention_limit("novelty")
-    top = tiles[[f"p_{label}" for label in model.classes]].to_numpy().argmax(axis=1)
-    areas = {label: float(area[~novel & (top == index)].sum()) for index, label in enumerate(model.classes)}
-    return {**areas, "novel": float(area[novel].sum())}
+    top, read = most_probable(tiles, model), read_tiles(tiles)
+    areas = {label: float(area[top == index].sum()) for index, label in enumerate(model.classes)}
+    return {**areas, "unrecognised": float(area[read & (top < 0)].sum()), "unread": float(area[~read].sum())}
 
 
 def hot_spots(tiles: pd.DataFrame, model: Model, *, count: int = 20) -> list[tuple[int, int]]:
     """Level-0 centres of the places where carcinoma is most probable, at least two tiles apart, the strongest first.
 
     A place is called by the mean over a tile and its scored neighbours, so that a single stray tile ranks behind a
-    region. Novel tiles, and places no more likely than the tile threshold, are none.
+    region. Tiles that have no answer, and places no more likely than the tile threshold, are none.
     """
     task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
-    known = tiles[tiles["novelty"] <= model.abstention_limit("novelty")]
+    known = tiles[heard_tiles(tiles, model)]
     if known.empty:
         return []
     size = int(known["size_l0_px"].iloc[0])

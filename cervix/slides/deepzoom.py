@@ -139,15 +139,23 @@ class HeatLayer:
         Edge of a cell on level 0.
     version : str
         Changes with the values, so that a browser asks again.
+    under : HeatLayer, optional
+        Drawn beneath.
     """
 
     opacity: NDArray[np.uint8]
     colour: tuple[int, int, int]
     cell_l0_px: float
     version: str = ""
+    under: "HeatLayer | None" = None
 
     def render_tile(self, world: WorldMap, z: int, x: int, y: int) -> bytes:
         """A map tile of the layer as PNG: cells with sharp edges, or their mean where many share a pixel."""
+        buffer = io.BytesIO()
+        self._drawn(world, z, x, y).save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue()
+
+    def _drawn(self, world: WorldMap, z: int, x: int, y: int) -> Image.Image:
         left, top, edge = world.region(z, x, y)
         step = edge / MAP_TILE_PX / self.cell_l0_px
         factor = max(1, int(step))
@@ -171,9 +179,7 @@ class HeatLayer:
         )
         tile = Image.new("RGBA", (MAP_TILE_PX, MAP_TILE_PX), self.colour)
         tile.putalpha(alpha)
-        buffer = io.BytesIO()
-        tile.save(buffer, "PNG", compress_level=1)
-        return buffer.getvalue()
+        return Image.alpha_composite(self.under._drawn(world, z, x, y), tile) if self.under else tile
 
 
 def rgb_of(colour: str) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 
 from cervix.bundle import Bundle
-from cervix.errors import CervixError
+from cervix.errors import CervixError, SlideDamaged
 from cervix.jobs import FairTurns, Job, JobBoard
 from cervix.slides.reading import Slide
 from cervix.slides.results import (
@@ -124,8 +124,10 @@ class ScoringDesk:
         try:
             with journal.appending(finished) as append:
                 score = run(_tolerant(append))
-        except CervixError:
+        except CervixError as error:
             # Stopped by a person, or by a slide that cannot be read: it waits until somebody asks again.
+            if isinstance(error, SlideDamaged):
+                journal.forget()
             order = read_order(journal.folder)
             if order is not None:
                 write_order(journal.folder, order.model_copy(update={"state": "stopped"}))

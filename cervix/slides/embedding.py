@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
-from cervix.slides.explanation import cancer_probability
+from cervix.slides.explanation import most_suspicious
 from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlideScore
 
@@ -12,14 +12,13 @@ TILES_READ = 12
 
 
 def telling_embeddings(slide: Slide, score: SlideScore, session: ModelSession) -> NDArray[np.float32]:
-    """Embeddings ``(n, 512)`` of the tiles most probably cancerous among those the model knows, at most ``TILES_READ``.
+    """Embeddings ``(n, 512)`` of the tiles most probably cancerous, at most ``TILES_READ``; none where the slide has no answer.
 
     Raises ``SlideNotReadable`` where the file is gone or damaged.
     """
-    known = np.flatnonzero(score.tiles["novelty"].to_numpy() <= session.model.abstention_limit("novelty"))
-    if not len(known):
+    ranked = most_suspicious(score.tiles, session.model, TILES_READ)
+    if not len(ranked):
         return np.empty((0, 0), np.float32)
-    ranked = known[np.argsort(-cancer_probability(score.tiles, session.model)[known], kind="stable")][:TILES_READ]
     return embeddings_of(tile_pixels(slide, score, session, ranked), session)
 
 

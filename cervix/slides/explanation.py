@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cervix.bundle import Model, ModelSession
-from cervix.slides.decision import CANCEROUS_TASK
+from cervix.slides.decision import CANCEROUS_TASK, heard_tiles, tile_probabilities
 from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlideScore, SlideSummary
 
@@ -29,6 +29,8 @@ class TileExplanation:
     pixels : (size, size, 3) uint8 RGB
     probabilities : class -> probability
     novelty : float
+    recognised : bool
+        Whether the model may be heard on it; probabilities and Grad-CAM of a tile that it does not recognise mean nothing.
     cam : class -> (14, 14) float32
         Grad-CAM, non-negative, in units of the logit; zero where nothing speaks for the class.
     """
@@ -36,6 +38,7 @@ class TileExplanation:
     pixels: NDArray[np.uint8]
     probabilities: dict[str, float]
     novelty: float
+    recognised: bool
     cam: dict[str, NDArray[np.float32]]
 
     def overlay(self, label: str, opacity: float = 0.5) -> NDArray[np.uint8]:
@@ -56,10 +59,12 @@ def explain_tile(slide: Slide, summary: SlideSummary, x_l0_px: int, y_l0_px: int
         raise ValueError("the slide model declares no tiles")
     pixels = slide.read_tile(x_l0_px, y_l0_px, summary.level, summary.size_level_px, tiles.size_px)
     out = session.run({"tiles": pixels[None]}, ["probabilities", "novelty", "cam"])
+    probabilities, novelty = (np.asarray(out[name], np.float32) for name in ("probabilities", "novelty"))
     return TileExplanation(
         pixels=pixels,
-        probabilities={label: float(p) for label, p in zip(session.model.classes, out["probabilities"][0], strict=True)},
-        novelty=float(out["novelty"][0]),
+        probabilities={label: float(p) for label, p in zip(session.model.classes, probabilities[0], strict=True)},
+        novelty=float(novelty[0]),
+        recognised=bool(session.model.is_recognised(novelty, probabilities)[0]),
         cam={label: out["cam"][0, index] for index, label in enumerate(session.model.classes)},
     )
 
@@ -68,6 +73,12 @@ def cancer_probability(tiles: pd.DataFrame, model: Model) -> NDArray[np.float64]
     """Probability that a tile is cancerous, of each row of a tile table: ``(n,)``."""
     task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
     return np.asarray(tiles[[f"p_{label}" for label in task.positive]].sum(axis=1), np.float64)
+
+
+def most_suspicious(tiles: pd.DataFrame, model: Model, count: int) -> NDArray[np.int64]:
+    """Rows of the tiles most probably cancerous among those that have an answer, the most probable first: at most ``count``."""
+    heard = np.flatnonzero(heard_tiles(tiles, model))
+    return heard[np.argsort(-cancer_probability(tiles, model)[heard], kind="stable")][:count]
 
 
 @dataclass(frozen=True)
@@ -88,15 +99,14 @@ class GalleryTile:
 def gallery(
     slide: Slide, score: SlideScore, model: Model, label: str, *, count: int = 6
 ) -> tuple[list[GalleryTile], list[GalleryTile]]:
-    """The tiles of one class the model is most certain and most doubtful of, among those it knows.
+    """The tiles of one class the model is most certain and most doubtful of, among those that have an answer.
 
     A tile belongs to its most probable class; the doubtful ones are those whose two best classes lie closest together.
     Raises ``SlideNotReadable`` where the file is gone or damaged.
     """
     tiles = score.tiles
-    probability = tiles[[f"p_{name}" for name in model.classes]].to_numpy()
-    known = tiles["novelty"].to_numpy() <= model.abstention_limit("novelty")
-    of_class = np.flatnonzero(known & (probability.argmax(axis=1) == model.classes.index(label)))
+    probability = tile_probabilities(tiles, model)
+    of_class = np.flatnonzero(heard_tiles(tiles, model) & (probability.argmax(axis=1) == model.classes.index(label)))
     ranked = np.sort(probability[of_class], axis=1)
     by_margin = of_class[np.argsort(ranked[:, -1] - ranked[:, -2], kind="stable")]
     certain, doubtful = by_margin[::-1][:count], by_margin[: min(count, len(by_margin) // 2)]

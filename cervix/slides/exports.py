@@ -7,25 +7,42 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from tifffile import TiffWriter
 
 from cervix.bundle.manifest import Model
 from cervix.errors import SlideNotSuitable
 from cervix.files import replacing
-from cervix.slides.decision import CLASS_TITLES
+from cervix.slides.decision import CLASS_TITLES, most_probable, read_tiles, recognised_tiles, tile_probabilities
 from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, value_grid
 from cervix.slides.qupath import qupath_class, tile_feature, write_features
 from cervix.slides.scoring import SlideScore
 
-NOVEL_TITLE = "Novel (not answered)"
+UNRECOGNISED_TITLE = "Not recognised (no answer)"
+UNREAD_TITLE = "Could not be read"
+UNREAD_COLOUR = "#767676"
 HEATMAP_TILE_PX = 256
 PYRAMID_ENDS_PX = 256
 
 
-def write_table(score: SlideScore, path: Path) -> None:
-    """The tile table with its provenance in every row; CSV or parquet by the suffix of ``path``."""
-    table = score.export_table()
+def tile_table(score: SlideScore, model: Model) -> pd.DataFrame:
+    """The tile table for others: provenance in every row, and no probability where the model does not recognise the tile.
+
+    Columns ``read`` and ``recognised`` say why a row has none; ``answer`` is that of the slide.
+    """
+    known = recognised_tiles(score.tiles, model)
+    columns = [f"p_{label}" for label in model.classes]
+    table = score.tiles.assign(
+        read=read_tiles(score.tiles), recognised=known, answer=score.summary.answer.headline,
+        **{name: score.tiles[name].where(known) for name in columns},
+    )  # fmt: skip
+    return score.summary.provenance.stamp(table)
+
+
+def write_table(score: SlideScore, model: Model, path: Path) -> None:
+    """``tile_table`` as CSV or parquet by the suffix of ``path``."""
+    table = tile_table(score, model)
     with replacing(path) as temporary:
         if path.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
@@ -34,25 +51,33 @@ def write_table(score: SlideScore, path: Path) -> None:
 
 
 def write_geojson(score: SlideScore, model: Model, path: Path) -> None:
-    """Each tile as a QuPath object with its most probable class and its measurements."""
-    limit = model.abstention_limit("novelty")
-    probability = score.tiles[[f"p_{label}" for label in model.classes]].to_numpy(float)
+    """Each tile as a QuPath object with its most probable class and its measurements.
+
+    A tile that is not recognised has its novelty alone, one that could not be read nothing.
+    """
+    probability = tile_probabilities(score.tiles, model)
     novelty = score.tiles["novelty"].to_numpy(float)
-    top = probability.argmax(axis=1)
-    novel = novelty > limit
+    top, read = most_probable(score.tiles, model), read_tiles(score.tiles)
     classes = {
         label: qupath_class(CLASS_TITLES.get(label, label), CLASS_COLOURS.get(label, "#767676")) for label in model.classes
     }
-    unknown = qupath_class(NOVEL_TITLE, NOVELTY_COLOUR)
+    unknown = qupath_class(UNRECOGNISED_TITLE, NOVELTY_COLOUR)
+    unread = qupath_class(UNREAD_TITLE, UNREAD_COLOUR)
     features = []
     corners = score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int).tolist()
     for index, (x, y, size) in enumerate(corners):
-        measured = {
+        if not read[index]:
+            features.append(tile_feature(x, y, size, unread, {}))
+            continue
+        measured = {"Novelty": round(float(novelty[index]), 4)}
+        if top[index] < 0:
+            features.append(tile_feature(x, y, size, unknown, measured))
+            continue
+        told = {
             f"P({CLASS_TITLES.get(label, label)})": round(float(probability[index, column]), 6)
             for column, label in enumerate(model.classes)
         }
-        classification = unknown if novel[index] else classes[model.classes[top[index]]]
-        features.append(tile_feature(x, y, size, classification, measured | {"Novelty": round(float(novelty[index]), 4)}))
+        features.append(tile_feature(x, y, size, classes[model.classes[top[index]]], told | measured))
     write_features(features, _facts(score), path)
 
 
@@ -61,7 +86,9 @@ def _facts(score: SlideScore) -> dict[str, object]:
     return {
         **asdict(summary.provenance),
         "slide_sha256": summary.slide_sha256,
-        "answer": summary.answer.headline,
+        "answer": summary.answer.sentence,
+        "unread_tiles": summary.answer.unread_tiles,
+        "unrecognised_tiles": summary.answer.unrecognised_tiles,
         "spacing_um_px": summary.spacing_um_px,
     }
 
@@ -69,11 +96,13 @@ def _facts(score: SlideScore) -> dict[str, object]:
 def write_heatmap(score: SlideScore, model: Model, path: Path) -> None:
     """Probabilities and novelty as a pyramidal OME-TIFF that lies over the slide.
 
-    One pixel a tile, 32-bit float, one channel a class and one for novelty; NaN where nothing was scored. The physical
+    One pixel a tile, 32-bit float, one channel a class and one for novelty; NaN where nothing was scored or read, and in
+    the classes where the model does not recognise the tile. The physical
     pixel size is that of a tile, so that viewers which know it place the map over the slide.
     """
     labels = [*(f"p_{label}" for label in model.classes), "novelty"]
-    planes = np.stack([value_grid(score.tiles, score.tiles[label].to_numpy(np.float32)) for label in labels])
+    table = tile_table(score, model)
+    planes = np.stack([value_grid(table, table[label].to_numpy(np.float32)) for label in labels])
     summary = score.summary
     edge_um = summary.size_l0_px * summary.spacing_um_px
     levels = [planes]
@@ -108,8 +137,8 @@ def _halved(planes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 EXPORTS: dict[str, tuple[str, Callable[[SlideScore, Model, Path], None]]] = {
-    "csv": ("tiles.csv", lambda score, _, path: write_table(score, path)),
-    "parquet": ("tiles.parquet", lambda score, _, path: write_table(score, path)),
+    "csv": ("tiles.csv", write_table),
+    "parquet": ("tiles.parquet", write_table),
     "geojson": ("qupath.geojson", write_geojson),
     "heatmap": ("heatmap.ome.tif", write_heatmap),
 }

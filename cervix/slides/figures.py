@@ -3,7 +3,10 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from cervix.bundle.manifest import Model
+from cervix.slides.decision import heard_tiles
 from cervix.slides.deepzoom import MAP_TILE_PX, WorldMap
+from cervix.slides.explanation import cancer_probability
 
 VIEWER_HEIGHT = 620
 # At its maxzoom a layer of the map is hidden, so it lies beyond any zoom that can be reached.
@@ -34,9 +37,9 @@ def viewer_figure(world: WorldMap, tile_url: str) -> go.Figure:
     return figure
 
 
-def probability_histogram(tiles: pd.DataFrame) -> go.Figure:
-    """How sure the model is, over all tiles: the distribution of the cancer probability."""
-    cancer = 1.0 - tiles["p_benign"]
+def probability_histogram(tiles: pd.DataFrame, model: Model) -> go.Figure:
+    """How sure the model is: the distribution of the cancer probability over all tiles that have an answer."""
+    cancer = cancer_probability(tiles[heard_tiles(tiles, model)], model)
     figure = go.Figure(go.Histogram(x=cancer, xbins={"start": 0, "end": 1.0001, "size": 0.05}, marker_color="#5B6B73"))
     figure.update_layout(
         height=220,

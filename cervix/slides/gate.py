@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cervix.errors import TileNotReadable
+from cervix.slides.damage import too_damaged
 from cervix.slides.quality import measure_quality
 from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlidePlan
@@ -30,6 +32,8 @@ class GateReport:
     ----------
     tiles : int
         How many were looked at.
+    unread : int
+        How many more could not be read.
     blurred, pen, blank : float
         Share of them, 0..1; blank tiles are air bubbles, folds' edges and white gaps within tissue.
     tissue_share : float
@@ -45,6 +49,7 @@ class GateReport:
     tissue_share: float
     blue_to_green: float
     red_to_green: float
+    unread: int = 0
 
     @property
     def wrong_stain(self) -> str:
@@ -70,25 +75,39 @@ class GateReport:
             (self.blank, "empty: bubbles, folds or gaps"),
         ]
         found = [f"{share:.0%} of {self.tiles} tiles looked at are {what}." for share, what in named if share >= SHARE_TO_WARN]
+        if self.unread:
+            found.append(f"{self.unread} of {self.tiles + self.unread} tiles looked at cannot be read.")
         if self.tissue_share < TISSUE_SHARE_TO_WARN:
             found.append(f"Only {self.tissue_share:.1%} of the slide is tissue.")
         return found
 
 
 def inspect_slide(slide: Slide, plan: SlidePlan) -> GateReport:
-    """Look at up to 64 tiles spread over the tissue. Raises ``SlideNotReadable`` where one cannot be read."""
+    """Look at up to 64 tiles spread over the tissue, those left out that cannot be read.
+
+    Raises
+    ------
+    SlideDamaged
+        Where none of them can be read.
+    SlideNotReadable
+        Where the file is gone.
+    """
     grid = plan.grid
     count = min(TILES_LOOKED_AT, len(grid))
-    pixels = np.stack(
-        [
-            slide.read_tile(int(x), int(y), grid.level, grid.size_level_px, grid.size_px)
-            for x, y in zip(grid.x_l0_px[:count], grid.y_l0_px[:count], strict=True)
-        ]
-    )
+    tiles = []
+    for x, y in zip(grid.x_l0_px[:count], grid.y_l0_px[:count], strict=True):
+        try:
+            tiles.append(slide.read_tile(int(x), int(y), grid.level, grid.size_level_px, grid.size_px))
+        except TileNotReadable:
+            continue
+    if not tiles:
+        raise too_damaged(slide.path, "tiles", f"{count} looked at of which none can be read")
+    pixels = np.stack(tiles)
     problems = measure_quality(pixels).problems
     blue_to_green, red_to_green = _density_ratios(pixels)
     return GateReport(
-        tiles=count,
+        tiles=len(tiles),
+        unread=count - len(tiles),
         blurred=float((problems == "blurred").mean()),
         pen=float((problems == "pen").mean()),
         blank=float((problems == "blank").mean()),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervix.bundle.manifest import TileInput
-from cervix.errors import SlideNotSuitable
+from cervix.errors import NoTissue, SlideNotSuitable
 from cervix.slides.reading import Slide
 from cervix.slides.tissue import TissueMask
 
@@ -77,7 +77,7 @@ def lay_grid(slide: Slide, tissue: TissueMask, tiles: TileInput) -> TileGrid:
     fraction = tissue.fraction_in(x, y, size_l0_px)
     keep = np.flatnonzero(fraction >= MINIMUM_TISSUE_FRACTION)
     if len(keep) == 0:
-        raise SlideNotSuitable(
+        raise NoTissue(
             "No tissue was found",
             expected=f"at least one tile with {MINIMUM_TISSUE_FRACTION:.0%} stained tissue",
             found=f"{len(x):,} tiles of glass",

@@ -5,6 +5,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 
@@ -13,7 +14,8 @@ import openslide
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
+from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown, TileNotReadable
+from cervix.slides.damage import COPY_AGAIN, truncation
 from cervix.slides.identity import files_of, identity_of
 from cervix.sources.decoders import PLAIN_FORMATS, quiet, said, told_as_unreadable
 
@@ -41,13 +43,22 @@ PX_A_BYTE_AT_MOST = 100_000
 SMALL_ENOUGH_PX = 100_000_000
 # What an overview may read: a slide of 140,000 px square without a pyramid, some minutes.
 FLAT_AREA_PX_AT_MOST = 20_000_000_000
+# Where a file does not state the size of its tiles, the most usual one.
+STORED_TILE_PX = 256
+UNREAD_RGB = (160, 160, 160)
+# An overview goes round single damaged tiles. Each costs two handles, so it gives up where there is no end of them.
+HOLES_LOOKED_AROUND = (16, 2_000)
+HOLES_SHARE = 0.1
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in level-0 pixels."""
 
 
 class SlideFile:
     """An OpenSlide handle, shared by every session that looks at the slide.
 
     It is replaced after a failed read: OpenSlide keeps a handle in error for good, and a single damaged tile must not
-    end them all. Handles used longest ago are let go and opened again when they are needed.
+    end them all. A read that failed beside another's damaged tile is made again on a handle of its own, so that a place is
+    called damaged only when it is. Handles used longest ago are let go and opened again when they are needed.
     """
 
     def __init__(
@@ -58,6 +69,8 @@ class SlideFile:
         self._handle: openslide.AbstractSlide | None = opened
         self.held_bytes = held_bytes
         """What it keeps in memory while it is open, beside the cache of tiles."""
+        self._doubt = Lock()
+        self._spare: openslide.AbstractSlide | None = None
         _handles.used(self)
 
     @property
@@ -75,6 +88,8 @@ class SlideFile:
         with self._lock:
             if handle is None or self._handle is handle:
                 self._handle = None
+            if handle is None:
+                self._spare = None
 
     def read_region(self, corner_l0_px: tuple[int, int], level: int, size_px: tuple[int, int]) -> Image.Image:
         """As ``openslide.OpenSlide.read_region``."""
@@ -83,7 +98,11 @@ class SlideFile:
             return handle.read_region(corner_l0_px, level, size_px)
         except openslide.OpenSlideError:
             self.let_go(handle)
-            raise
+        with self._doubt:
+            spare, self._spare = self._spare or self._open(), None
+            region = spare.read_region(corner_l0_px, level, size_px)
+            self._spare = spare
+        return region
 
 
 class _OpenHandles:
@@ -177,7 +196,8 @@ class Slide:
     def read(self, x_l0_px: int, y_l0_px: int, level: int, width_px: int, height_px: int) -> Image.Image:
         """Read an RGB region; its corner in level-0 pixels, its size in pixels of ``level``.
 
-        Outside the scanned area is white. Raises ``SlideNotReadable`` where the file is damaged.
+        Outside the scanned area is white. Raises ``TileNotReadable`` where the file is damaged, ``SlideNotReadable`` where
+        it is gone.
         """
         try:
             region = self.file.read_region((x_l0_px, y_l0_px), level, (width_px, height_px))
@@ -188,7 +208,7 @@ class Slide:
                     found="no file",
                     action="It was moved or deleted; add it again.",
                 ) from error
-            raise SlideNotReadable(
+            raise TileNotReadable(
                 f"The slide opened but cannot be read at x {x_l0_px}, y {y_l0_px}",
                 found=said(error),
                 action="The file is damaged; copy it again from its source.",
@@ -206,13 +226,34 @@ class Slide:
         """The coarsest level that is still at least as fine as asked for (within 1 %)."""
         return max(index for index, value in enumerate(self.level_downsamples) if index == 0 or value <= downsample * 1.01)
 
+    def stored_tile_px(self, level: int) -> tuple[int, int]:
+        """Width and height of the tiles in which the file keeps a level; the usual one where it does not say."""
+        stated = (self.file.handle.properties.get(f"openslide.level[{level}].tile-{side}") for side in ("width", "height"))
+        width, height = (int(value) if value and value.isdigit() and int(value) else STORED_TILE_PX for value in stated)
+        return width, height
+
     def read_reduced(
-        self, x_l0_px: int, y_l0_px: int, width_l0_px: float, height_l0_px: float, downsample: float
-    ) -> tuple[Image.Image, float]:
+        self, x_l0_px: int, y_l0_px: int, width_l0_px: float, height_l0_px: float, downsample: float,
+        *, holes_l0_px: list[Box] | None = None,
+    ) -> tuple[Image.Image, float]:  # fmt: skip
         """Read a rectangle at about ``downsample``, never coarser, and say which downsample it has.
 
-        Read in blocks and reduced by whole factors, so that a slide without a pyramid costs little memory, however wide.
+        Read in blocks and reduced by whole factors, so that a slide without a pyramid costs little memory, however wide. What
+        is damaged stays grey.
+
+        Parameters
+        ----------
+        holes_l0_px : list, optional
+            Gets left, top, right and bottom of each place that could not be read.
+
+        Raises
+        ------
+        TileNotReadable
+            Where damage has no end.
+        SlideNotReadable
+            Where the file is gone.
         """
+        holes = [] if holes_l0_px is None else holes_l0_px
         level = self.best_level(downsample)
         scale = self.level_downsamples[level]
         width, height = max(1, round(width_l0_px / scale)), max(1, round(height_l0_px / scale))
@@ -221,13 +262,44 @@ class Slide:
         canvas = Image.new("RGB", (-(-width // factor), -(-height // factor)), "white")
         for top, left in itertools.product(range(0, height, rows), range(0, width, columns)):
             corner = x_l0_px + round(left * scale), y_l0_px + round(top * scale)
-            block = self.read(*corner, level, min(columns, width - left), min(rows, height - top))
+            block = self._read_around(*corner, level, min(columns, width - left), min(rows, height - top), holes)
             canvas.paste(block.reduce(factor) if factor > 1 else block, (left // factor, top // factor))
         return canvas, scale * factor
 
-    def overview(self, downsample: float) -> tuple[Image.Image, float]:
-        """The whole slide at about ``downsample``, and level-0 pixels per pixel of it."""
-        return self.read_reduced(0, 0, self.width_l0_px, self.height_l0_px, max(1.0, downsample))
+    def _read_around(
+        self, x_l0_px: int, y_l0_px: int, level: int, width_px: int, height_px: int, holes_l0_px: list[Box]
+    ) -> Image.Image:
+        """As ``read``; where that fails, piece by piece along the tiles of the file, so that one of them costs itself alone."""
+        try:
+            return self.read(x_l0_px, y_l0_px, level, width_px, height_px)
+        except TileNotReadable:
+            canvas = Image.new("RGB", (width_px, height_px), UNREAD_RGB)
+        scale = self.level_downsamples[level]
+        across, down = self.stored_tile_px(level)
+        in_level = self.width_l0_px * self.height_l0_px / scale**2 / (across * down)
+        patience = min(max(HOLES_LOOKED_AROUND[0], int(in_level * HOLES_SHARE)), HOLES_LOOKED_AROUND[1])
+        for top, bottom in _pieces(round(y_l0_px / scale), height_px, down):
+            for left, right in _pieces(round(x_l0_px / scale), width_px, across):
+                corner = x_l0_px + round(left * scale), y_l0_px + round(top * scale)
+                try:
+                    canvas.paste(self.read(*corner, level, right - left, bottom - top), (left, top))
+                except TileNotReadable:
+                    holes_l0_px.append(
+                        (*corner, corner[0] + round((right - left) * scale), corner[1] + round((bottom - top) * scale))
+                    )
+                    if len(holes_l0_px) > patience:
+                        raise
+        return canvas
+
+    def overview(self, downsample: float, *, holes_l0_px: list[Box] | None = None) -> tuple[Image.Image, float]:
+        """The whole slide at about ``downsample``, and level-0 pixels per pixel of it; damage as in ``read_reduced``."""
+        return self.read_reduced(0, 0, self.width_l0_px, self.height_l0_px, max(1.0, downsample), holes_l0_px=holes_l0_px)
+
+
+def _pieces(start: int, length: int, step: int) -> list[tuple[int, int]]:
+    """``length`` pixels from ``start`` on, cut at the multiples of ``step``: first and end of each, counted from ``start``."""
+    cuts = [0, *range(step - start % step, length, step), length]
+    return list(pairwise(cuts))
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -292,9 +364,16 @@ def open_slide(path: Path, *, spacing_um_px: float | None = None, sha256: str | 
 
 
 def _open_tiled(path: Path) -> openslide.OpenSlide:
-    with told_as_unreadable("The slide cannot be opened", expected=READABLE, action="Convert it, or copy it again."):
-        handle = openslide.OpenSlide(str(path))
-        handle.set_cache(_tiles)
+    try:
+        with told_as_unreadable("The slide cannot be opened", expected=READABLE, action="Convert it, or copy it again."):
+            handle = openslide.OpenSlide(str(path))
+            handle.set_cache(_tiles)
+    except SlideNotReadable as error:
+        if not (cut := truncation(path)):
+            raise
+        raise SlideNotReadable(
+            error.problem, expected=error.expected, found=error.found, action=f"{cut} {COPY_AGAIN}"
+        ) from error
     return handle
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cervix.bundle import ModelSession
+from cervix.bundle import Model, ModelSession
 from cervix.files import replacing
 from cervix.pdf import fact_table, gap, picture, side_by_side, text, together, write_pdf
-from cervix.slides.decision import CLASS_TITLES, class_areas_mm2
+from cervix.slides.decision import CLASS_TITLES, class_areas_mm2, heard_tiles, tile_probabilities
 from cervix.slides.deepzoom import CLASS_COLOURS, rgb_of, value_grid
-from cervix.slides.explanation import cancer_probability, explain_tile
+from cervix.slides.explanation import explain_tile, most_suspicious
 from cervix.slides.reading import Slide, image_array
 from cervix.slides.scoring import SlideScore
 
@@ -28,7 +28,6 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
     """
     summary, model = score.summary, session.model
     overview, _ = slide.overview(max(slide.width_l0_px, slide.height_l0_px) / MAP_PX)
-    limit = model.abstention_limit("novelty")
     areas = class_areas_mm2(score.tiles, model, summary.spacing_um_px)
     answer, origin = summary.answer, summary.provenance
     share = answer.cancerous_share
@@ -39,24 +38,30 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
         side_by_side(
             [picture(overview, MAP_MM, MAP_HEIGHT_MM), text("Overview", "small")],
             [
-                picture(_heat_over(overview, slide, score, model.classes, limit), MAP_MM, MAP_HEIGHT_MM),
-                text("Most probable class of each tile, black where novel. Stronger is more certain.", "small"),
+                picture(_heat_over(overview, slide, score, model), MAP_MM, MAP_HEIGHT_MM),
+                text("Most probable class of each tile, black where there is no answer. Stronger is more certain.", "small"),
                 text(" · ".join(f"{CLASS_TITLES[label]}: {_colour_name(label)}" for label in model.classes), "small"),
             ],
         ),
         text("Figures", "heading"),
         fact_table(
             [
-                ("Tiles scored", f"{answer.tiles:,}; {answer.novel_tiles:,} novel and left out"),
+                ("Tiles scored", f"{answer.tiles:,}; {answer.unrecognised_tiles:,} not recognised and left out"),
+                *([("Tiles that could not be read", f"{answer.unread_tiles:,}")] if answer.unread_tiles else []),
                 (
                     "Cancerous tiles",
                     f"{answer.cancerous_tiles:,} of {answer.accepted_tiles:,} accepted: {share.value:.1%} "
                     f"(95 % interval {share.low:.1%}–{share.high:.1%})"
                     if share
-                    else "no accepted tile",
+                    else "no answer",
                 ),
-                *((f"Area, {CLASS_TITLES[label]}", f"{areas[label]:.2f} mm²") for label in model.classes),
-                ("Area, novel", f"{areas['novel']:.2f} mm²"),
+                *(
+                    (f"Area, {CLASS_TITLES[label]}", f"{areas[label]:.2f} mm²")
+                    for label in model.classes
+                    if not answer.abstained
+                ),
+                ("Area, not recognised", f"{areas['unrecognised']:.2f} mm²"),
+                *([("Area that could not be read", f"{areas['unread']:.2f} mm²")] if answer.unread_tiles else []),
                 ("Tissue", f"{summary.tissue_area_mm2:.2f} mm²"),
             ]
         ),
@@ -94,17 +99,18 @@ def _colour_name(label: str) -> str:
     return names.get(CLASS_COLOURS.get(label, ""), "grey")
 
 
-def _heat_over(overview: Image.Image, slide: Slide, score: SlideScore, classes: list[str], limit: float) -> Image.Image:
-    """The overview with each tile in the colour of its most probable class."""
-    probability = score.tiles[[f"p_{label}" for label in classes]].to_numpy()
-    top, novel = probability.argmax(axis=1), score.tiles["novelty"].to_numpy() > limit
+def _heat_over(overview: Image.Image, slide: Slide, score: SlideScore, model: Model) -> Image.Image:
+    """The overview with each tile in the colour of its most probable class, and dark where it has no answer."""
+    silent = ~heard_tiles(score.tiles, model)
+    probability = np.where(silent[:, None], 0.0, tile_probabilities(score.tiles, model))
+    top = probability.argmax(axis=1)
     grid = value_grid(score.tiles, np.arange(len(score.tiles), dtype=np.float32))
     cells = np.zeros((*grid.shape, 4), np.uint8)
     scored = ~np.isnan(grid)
     index = grid[scored].astype(int)
-    colours = np.array([rgb_of(CLASS_COLOURS.get(label, "#767676")) for label in classes], np.uint8)
-    cells[scored, :3] = np.where(novel[index, None], 0, colours[top[index]])
-    cells[scored, 3] = np.where(novel[index], 110, 60 + 130 * probability.max(axis=1)[index])
+    colours = np.array([rgb_of(CLASS_COLOURS.get(label, "#767676")) for label in model.classes], np.uint8)
+    cells[scored, :3] = np.where(silent[index, None], 0, colours[top[index]])
+    cells[scored, 3] = np.where(silent[index], 110, 60 + 130 * probability.max(axis=1)[index])
     size = int(score.tiles["size_l0_px"].iloc[0])
     shape = (
         round(grid.shape[1] * size * overview.width / slide.width_l0_px),
@@ -117,12 +123,10 @@ def _heat_over(overview: Image.Image, slide: Slide, score: SlideScore, classes: 
 
 
 def _loudest_tiles(score: SlideScore, slide: Slide, session: ModelSession) -> list[object]:
-    """The tiles with the highest probability of carcinoma that the model knows; each beside its Grad-CAM."""
-    limit = session.model.abstention_limit("novelty")
-    known = score.tiles[score.tiles["novelty"] <= limit]
-    chosen = known.iloc[cancer_probability(known, session.model).argsort()[::-1][:TILES_SHOWN]]
+    """The tiles with the highest probability of carcinoma that have an answer; each beside its Grad-CAM."""
+    chosen = score.tiles.iloc[most_suspicious(score.tiles, session.model, TILES_SHOWN)]
     if chosen.empty:
-        return [text("Every tile is novel, so none is shown: the model's view of them means nothing.")]
+        return [text("The slide has no answer, so no tile is shown: the model's view of them means nothing.")]
     cells = []
     for _, tile in chosen.iterrows():
         explained = explain_tile(slide, score.summary, int(tile["x_l0_px"]), int(tile["y_l0_px"]), session)

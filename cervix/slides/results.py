@@ -80,6 +80,10 @@ class RowJournal:
         same = before is not None and before.same_work(self.order)
         return read_rows(self.folder / ROWS_NAME, self._dtype, self.order.tiles) if same else np.empty(0, self._dtype)
 
+    def forget(self) -> None:
+        """Leave no row behind: the next run of the order begins anew, as after a disk that was away for a while."""
+        (self.folder / ROWS_NAME).unlink(missing_ok=True)
+
     @contextmanager
     def appending(self, finished: Rows) -> Iterator[Callable[[Rows], None]]:
         """Give a function that keeps rows behind ``finished``; a row cut short by a crash is overwritten."""

@@ -1,8 +1,8 @@
 """What the model said of each tile, as fixed-size rows: an array in memory and an append-only file on disk.
 
 Tiles are scored in the grid's fixed order, so the number of whole rows in the file says exactly where to go on after a
-crash. A row is a few hundred bytes; its Grad-CAM is kept in 256 steps of its own maximum, which a screen cannot tell
-from the float map.
+crash. A tile that could not be read has its row too, without numbers, so that it is not tried again. A row is a few
+hundred bytes; its Grad-CAM is kept in 256 steps of its own maximum, which a screen cannot tell from the float map.
 """
 
 from pathlib import Path
@@ -31,6 +31,19 @@ def row_dtype(model: Model) -> np.dtype[np.void]:
             ("cam", "u1", (classes, height, width)),
         ]
     )
+
+
+def mark_unread(rows: Rows, unread: NDArray[np.bool_]) -> None:
+    """Turn some rows into those of tiles that could not be read: NaN in place of what the model would have said."""
+    rows["probabilities"][unread] = np.nan
+    rows["novelty"][unread] = np.nan
+    rows["cam_peak"][unread] = 0.0
+    rows["cam"][unread] = 0
+
+
+def unread_rows(rows: Rows) -> NDArray[np.bool_]:
+    """Which rows are of tiles that could not be read: ``(n,)``."""
+    return np.asarray(np.isnan(rows["novelty"]), np.bool_)
 
 
 def rows_of(out: Arrays, count: int, dtype: np.dtype[np.void]) -> Rows:

@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict
 
 from cervix.bundle import Bundle, ModelSession
 from cervix.bundle.sessions import CPU_PROVIDER
-from cervix.errors import Cancelled, DeviceLost
+from cervix.errors import Cancelled, DeviceLost, TileNotReadable
 from cervix.provenance import Provenance, provenance_of
+from cervix.slides.damage import too_damaged, too_many_lost, what_is_wrong
 from cervix.slides.decision import SlideAnswer, decide
 from cervix.slides.grid import TileGrid, lay_grid
 from cervix.slides.reading import Slide
-from cervix.slides.rows import ROW_OUTPUTS, Rows, row_dtype, rows_of
+from cervix.slides.rows import ROW_OUTPUTS, Rows, mark_unread, row_dtype, rows_of, unread_rows
 from cervix.slides.tissue import TissueMask, find_tissue, whole_area
 
 # A CPU spends its time in the model; a GPU waits for whoever decodes, so every core reads, up to a point.
@@ -80,7 +81,9 @@ class SlideScore:
     Attributes
     ----------
     tiles : DataFrame
-        One row a tile: ``x_l0_px, y_l0_px, size_l0_px, tissue_fraction, p_<class>…, novelty``.
+        One row a tile: ``x_l0_px, y_l0_px, size_l0_px, tissue_fraction, p_<class>…, novelty``, the last ones NaN where the
+        tile could not be read. This is what the model answered, heard or not; what may be shown of it is for
+        ``cervix.slides.decision.heard_tiles`` to say.
     summary : SlideSummary
     rows : (n,) structured array
         The same tiles as the model answered, with their Grad-CAM (``cervix.slides.rows``).
@@ -89,10 +92,6 @@ class SlideScore:
     tiles: pd.DataFrame
     summary: SlideSummary
     rows: Rows
-
-    def export_table(self) -> pd.DataFrame:
-        """The tile table with its provenance in every row."""
-        return self.summary.provenance.stamp(self.tiles)
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,8 @@ def score_slide(
 ) -> SlideScore:
     """Score every tissue tile of a slide with the bundle's slide model. Pure: no files, no global state.
 
-    A GPU that fails on the way is replaced by the CPU for the tiles that remain, and the summary says so.
+    A GPU that fails on the way is replaced by the CPU for the tiles that remain, and the summary says so. A tile that cannot
+    be read is left out and counted.
 
     Parameters
     ----------
@@ -188,6 +188,8 @@ def score_slide(
     Raises
     ------
     SlideScaleUnknown, SlideNotSuitable, SlideNotReadable
+    SlideDamaged
+        As soon as too many of the tiles cannot be read (``cervix.slides.damage.too_many_lost``).
     Cancelled
         When ``cancel`` was set.
     """
@@ -213,7 +215,7 @@ def score_slide(
 
     while done < len(grid):
         try:
-            for first, batch, seconds in _read_batches(slide, grid, session.batch_size, done, cancel):
+            for first, batch, unread, seconds in _read_batches(slide, grid, session.batch_size, done, cancel):
                 read_s += seconds
                 held_s += _hold(pause, cancel)
                 count = min(session.batch_size, len(grid) - first)
@@ -224,6 +226,9 @@ def score_slide(
                 infer_s += now - before
                 rows[first : first + count] = rows_of(out, count, rows.dtype)
                 done = first + count
+                if unread.any():
+                    mark_unread(rows[first:done], unread[:count])
+                    _require_enough(slide, rows[:done], len(grid))
                 if keep:
                     keep(rows[first:done])
                 if now - last_report >= PROGRESS_EVERY_S or done == len(grid):
@@ -235,6 +240,8 @@ def score_slide(
             notices.append(f"{lost} The {len(grid) - done:,} tiles that remained were scored on {session.device_label}.")
     scoring_s = time.perf_counter() - scoring_started - held_s
     probabilities, novelty = rows["probabilities"], rows["novelty"]
+    if unread_rows(rows).any():
+        notices.append(f"{what_is_wrong(slide.path)} Tiles that cannot be read were left out of the answer.")
     summary = SlideSummary(
         answer=decide(probabilities, novelty, model),
         slide_sha256=slide.sha256,
@@ -272,6 +279,12 @@ def _replacement(bundle: Bundle, lost: DeviceLost) -> ModelSession:
     return bundle.on_cpu().session("slide")
 
 
+def _require_enough(slide: Slide, rows: Rows, planned: int) -> None:
+    lost = int(unread_rows(rows).sum())
+    if too_many_lost(lost, planned):
+        raise too_damaged(slide.path, "tiles", f"{lost:,} of {len(rows):,} looked at that cannot be read")
+
+
 def _hold(pause: Event | None, cancel: Event | None) -> float:
     """Wait while paused; the seconds waited."""
     before = time.perf_counter()
@@ -300,22 +313,26 @@ def _tile_table(grid: TileGrid, classes: list[str], rows: Rows) -> pd.DataFrame:
 
 def _read_batches(
     slide: Slide, grid: TileGrid, batch_size: int, start: int, cancel: Event | None
-) -> Iterator[tuple[int, NDArray[np.uint8], float]]:
-    """Yield ``(first index, (batch, size, size, 3) uint8, seconds spent reading)`` in grid order from ``start``.
+) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.bool_], float]]:
+    """Yield first index, ``(batch, size, size, 3)`` uint8, ``(batch,)`` which could not be read, and seconds spent reading.
 
-    At most ``BATCHES_AHEAD`` batches are in memory. The last one is padded to the constant shape.
+    In grid order from ``start``. At most ``BATCHES_AHEAD`` batches are in memory. The last one is padded to the constant shape.
     """
 
-    def read(first: int) -> tuple[NDArray[np.uint8], float]:
+    def read(first: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_], float]:
         before = time.perf_counter()
+        unread = np.zeros(batch_size, np.bool_)
         batch = np.zeros((batch_size, grid.size_px, grid.size_px, 3), np.uint8)
         for offset in range(min(batch_size, len(grid) - first)):
             x, y = int(grid.x_l0_px[first + offset]), int(grid.y_l0_px[first + offset])
-            batch[offset] = slide.read_tile(x, y, grid.level, grid.size_level_px, grid.size_px)
-        return batch, time.perf_counter() - before
+            try:
+                batch[offset] = slide.read_tile(x, y, grid.level, grid.size_level_px, grid.size_px)
+            except TileNotReadable:
+                unread[offset] = True
+        return batch, unread, time.perf_counter() - before
 
     starts = iter(range(start, len(grid), batch_size))
-    queue: deque[tuple[int, Future[tuple[NDArray[np.uint8], float]]]] = deque()
+    queue: deque[tuple[int, Future[tuple[NDArray[np.uint8], NDArray[np.bool_], float]]]] = deque()
     with ThreadPoolExecutor(READER_THREADS, thread_name_prefix="slide-reader") as readers:
         try:
             for first in starts:
@@ -326,11 +343,11 @@ def _read_batches(
                 if cancel is not None and cancel.is_set():
                     raise Cancelled("Scoring was stopped")
                 first, future = queue.popleft()
-                batch, seconds = future.result()
+                batch, unread, seconds = future.result()
                 following = next(starts, None)
                 if following is not None:
                     queue.append((following, readers.submit(read, following)))
-                yield first, batch, seconds
+                yield first, batch, unread, seconds
         finally:
             for _, future in queue:
                 future.cancel()

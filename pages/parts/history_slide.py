@@ -67,11 +67,11 @@ def _show_side_by_side(risk: JointRisk, title: str, sha256: str, headline: str) 
             st.metric(f"{title}: {by}", f"{value:.1%}" if risk.tiles or by == "history alone" else "no answer", width="content")
     if risk.tiles:
         answer.caption(
-            f"Joint risk by single tiles {risk.lowest:.1%} to {risk.highest:.1%}: means over the {risk.tiles} known tiles most "
-            "probably cancerous."
+            f"Joint risk by single tiles {risk.lowest:.1%} to {risk.highest:.1%}: means over the {risk.tiles} recognised tiles "
+            "most probably cancerous."
         )
     else:
-        answer.warning("The model knows none of this slide's tiles, so the image says nothing and nor do both together.")
+        answer.warning("The slide has no answer, or no tile that is recognised: the image says nothing, nor do both together.")
 
 
 def _named_slide(visits: pd.DataFrame, scored: dict[str, SeenSlide]) -> tuple[str, int]:

@@ -71,7 +71,7 @@ def _show_one(shown: Shown, event: LabelEvent, desk: LabelDesk, bundle: Bundle) 
             st.caption("The loaded bundle has not scored it.")
         else:
             st.markdown(model_words(shown.opinion, kind, bundle))
-            if kind == "tile":
+            if kind == "tile" and shown.opinion.answered_by(bundle.session("slide").model):
                 _offer_cam(shown, bundle)
 
 
@@ -90,6 +90,8 @@ def model_words(opinion: Opinion, kind: str, bundle: Bundle) -> str:
     """What the model said, in a sentence."""
     model = bundle.manifest.model(MODEL_OF[kind])  # type: ignore[index]
     said = opinion.probabilities
+    if not opinion.answered_by(model):
+        return "The model **does not recognise** this tile and gives no answer."
     if kind == "patient":
         task = model.main_task
         values = np.array([[said[label] for label in model.classes]], np.float32)
@@ -97,11 +99,7 @@ def model_words(opinion: Opinion, kind: str, bundle: Bundle) -> str:
     order = sorted(said, key=said.__getitem__, reverse=True)
     others = ", ".join(f"{title_of(label)} {said[label]:.0%}" for label in order[1:])
     words = f"The model said **{title_of(order[0])} {said[order[0]]:.0%}** ({others})."
-    if opinion.novelty is not None:
-        limit = model.abstention_limit("novelty")
-        unlike = "unlike its training tiles, so it would not answer" if opinion.novelty > limit else "within what it knows"
-        words += f" Novelty {opinion.novelty:.1f} of at most {limit:.1f}: {unlike}."
-    return words
+    return f"{words} Novelty {opinion.novelty:.1f} of at most {model.abstention_limit('novelty'):.1f}: recognised."
 
 
 def _show_many(last: Answered, bundle: Bundle) -> None:
@@ -109,9 +107,13 @@ def _show_many(last: Answered, bundle: Bundle) -> None:
     if last.parcel.error:
         st.error(f"None of these answers was kept. {last.parcel.error}", icon=":material/block:")
     classes = labelled_classes(bundle, "tile")
-    differing, agreed = [], 0
+    model = bundle.session("slide").model
+    differing, agreed, silent = [], 0, 0
     for shown, event in zip(last.shown, last.events, strict=True):
         if event.label is None or shown.opinion is None:
+            continue
+        if not shown.opinion.answered_by(model):
+            silent += 1
             continue
         best = max(shown.opinion.probabilities, key=shown.opinion.probabilities.__getitem__)
         if best == event.label:
@@ -120,7 +122,8 @@ def _show_many(last: Answered, bundle: Bundle) -> None:
             share = shown.opinion.probabilities[best]
             differing.append((shown, f"You: {classes[event.label]}. Model: {title_of(best)} {share:.0%}"))
     st.markdown(
-        f"You answered **{len(last.events)}** tiles. The model said the same of {agreed}, something else of {len(differing)}."
+        f"You answered **{len(last.events)}** tiles. The model said the same of {agreed}, something else of {len(differing)}; "
+        f"it does not recognise {silent}."
     )
     if differing:
         with st.expander("Where the model said something else"):

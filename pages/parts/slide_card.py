@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cervix.bundle import Bundle
-from cervix.errors import CervixError, SlideNotReadable, SlideScaleUnknown
+from cervix.errors import NoTissue
 from cervix.slides.desk import SlideJob
 from cervix.slides.gate import GateReport
 from cervix.slides.reading import Slide
@@ -47,11 +47,7 @@ def plan_or_ask(slide: Slide, bundle: Bundle) -> SlidePlan | None:
     key = f"slide_everywhere_{slide.sha256}"
     try:
         return slide_plan(slide, bundle, bool(st.session_state.get(key)))
-    except (SlideNotReadable, SlideScaleUnknown):
-        raise
-    except CervixError as error:
-        if "No tissue" not in error.problem:
-            raise
+    except NoTissue as error:
         st.warning(f"{error} You can score the whole scanned area instead; most of its tiles will be glass.")
         st.checkbox("Score everything, although no tissue was found", key=key)
         return None

@@ -16,11 +16,12 @@ from cervix.errors import CervixError
 from cervix.held import HeldFiles
 from cervix.intake.shelf import SeenSlide, card_of, recent, remember, save_thumbnail, thumbnail_path
 from cervix.settings import get_settings
-from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, HeatLayer, cam_mosaic, heat_layer
+from cervix.slides.deepzoom import HeatLayer
 from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
 from cervix.slides.exports import write_export
 from cervix.slides.gate import GateReport, inspect_slide
 from cervix.slides.identity import files_of
+from cervix.slides.layers import cam_layers, score_layers
 from cervix.slides.reading import Slide
 from cervix.slides.report import write_report
 from cervix.slides.results import SUMMARY_NAME, result_dir
@@ -33,8 +34,6 @@ from cervix.web.tokens import TokenRegistry
 from pages.parts.people import person
 
 SWEEP_EVERY_S = 600
-CAM_PREFIX = "cam-"
-NOVELTY_LAYER = "novelty"
 INBOX_THUMBNAIL_PX = 240
 SCORED_AT_MOST = 50
 # The GeoJSON of a large slide has 50 MB.
@@ -218,22 +217,11 @@ def offer_layers(slide: Slide, layers: dict[str, HeatLayer]) -> dict[str, str]:
     return {name: f"{base}/{name}/{{z}}/{{x}}/{{y}}?v={layer.version}" for name, layer in layers.items()}
 
 
-def live_layers(tiles, model: Model) -> dict[str, HeatLayer]:  # type: ignore[no-untyped-def]
-    """Probability of each class and novelty, of the tiles scored so far."""
-    version, limit = f"live-{len(tiles)}", model.abstention_limit("novelty")
-    values = {label: (tiles[f"p_{label}"], CLASS_COLOURS[label]) for label in model.classes}
-    values[NOVELTY_LAYER] = ((tiles["novelty"] > limit).astype(float), NOVELTY_COLOUR)
-    return {name: heat_layer(tiles, value.to_numpy(), colour, version) for name, (value, colour) in values.items()}
-
-
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=by_score)
 def final_layers(score: SlideScore, _model: Model) -> dict[str, HeatLayer]:
     """The layers of a finished score, and the mosaic of its Grad-CAM for each class."""
-    layers = live_layers(score.tiles, _model)
-    for index, label in enumerate(_model.classes):
-        version = score.summary.provenance.created
-        layers[CAM_PREFIX + label] = cam_mosaic(score.tiles, score.rows, index, CLASS_COLOURS[label], version)
-    return layers
+    version = score.summary.provenance.created
+    return score_layers(score.tiles, _model, version) | cam_layers(score, _model, version)
 
 
 @st.cache_resource

@@ -7,20 +7,18 @@ from cervix.errors import CervixError
 from cervix.slides.decision import SlideAnswer, class_areas_mm2, decide_tiles, hot_spots, tile_at, tiles_within
 from cervix.slides.deepzoom import WorldMap
 from cervix.slides.desk import SlideJob
-from cervix.slides.explanation import cancer_probability, explain_tile, gallery
+from cervix.slides.explanation import cancer_probability, explain_tile, gallery, most_suspicious
 from cervix.slides.figures import probability_histogram, viewer_figure
+from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, score_layers
 from cervix.slides.reading import Slide
 from cervix.slides.scoring import ScoreProgress, SlideScore
 from pages.parts.components import viewer
 from pages.parts.frame import CLASS_TITLES, STILL_CHART, show_metrics
 from pages.parts.slide_desk import (
-    CAM_PREFIX,
-    NOVELTY_LAYER,
     desk,
     export_bytes,
     final_layers,
     inset_picture,
-    live_layers,
     offer_layers,
     slide_url,
 )
@@ -65,7 +63,8 @@ def show_progress(slide: Slide, bundle: Bundle, job: SlideJob) -> None:
     st.caption(_split_line(progress))
     first = "" if progress.done >= min(FIRST_ANSWER_TILES, progress.total) else " (few tiles yet)"
     st.info(f"**So far, over the whole slide{first}: {progress.answer.headline}.** {_answer_line(progress.answer)}")
-    show_map(slide, model, offer_layers(slide, live_layers(progress.tiles, model)), live=True)
+    layers = score_layers(progress.tiles, model, f"live-{progress.done}")
+    show_map(slide, model, offer_layers(slide, layers), live=True)
 
 
 def _progress_line(progress: ScoreProgress, *, paused: bool) -> str:
@@ -101,10 +100,10 @@ def show_answer(score: SlideScore, model: Model) -> None:
         {
             "Cancerous tiles": (f"{share.value:.0%}", f"{share.low:.0%}–{share.high:.0%}, n = {answer.accepted_tiles:,}")
             if share
-            else ("–", "no accepted tile"),
-            "Novel tiles": (
-                f"{answer.novel_tiles / answer.tiles:.0%}",
-                f"{answer.novel_tiles:,} of {answer.tiles:,}, left out",
+            else ("–", "no answer"),
+            "Not recognised": (
+                f"{answer.unrecognised_tiles / max(1, answer.tiles):.0%}",
+                f"{answer.unrecognised_tiles:,} of {answer.tiles:,} tiles, left out",
             ),
             "Speed": (
                 f"{timings.tiles_per_s:.1f} tiles/s",
@@ -113,13 +112,14 @@ def show_answer(score: SlideScore, model: Model) -> None:
             "Scored on": (score.summary.provenance.provider, score.summary.provenance.created[:10]),
         }
     )
-    _show_areas(class_areas_mm2(score.tiles, model, score.summary.spacing_um_px))
+    _show_areas(answer, class_areas_mm2(score.tiles, model, score.summary.spacing_um_px))
     with st.expander("The rule that made this answer"):
         st.write(answer.rule)
         if model.slide_rule:
             st.caption(model.slide_rule.chosen_by)
-        counts = ", ".join(f"{CLASS_TITLES[label]} {count:,}" for label, count in answer.class_tiles.items())
-        st.caption(f"Most probable class of the accepted tiles: {counts}.")
+        if not answer.abstained:
+            counts = ", ".join(f"{CLASS_TITLES[label]} {count:,}" for label, count in answer.class_tiles.items())
+            st.caption(f"Most probable class of the accepted tiles: {counts}.")
 
 
 def _show_verdict(answer: SlideAnswer) -> None:
@@ -127,10 +127,13 @@ def _show_verdict(answer: SlideAnswer) -> None:
     show(f"### {answer.headline}\n{answer.reason}")
 
 
-def _show_areas(areas: dict[str, float]) -> None:
-    named = {**CLASS_TITLES, "novel": "Novel, not answered"}
+def _show_areas(answer: SlideAnswer, areas: dict[str, float]) -> None:
+    """Areas by class where there is an answer, and what has none in any case."""
+    named = {"unrecognised": "Not recognised"} if answer.abstained else {**CLASS_TITLES, "unrecognised": "Not recognised"}
+    if answer.unread_tiles:
+        named["unread"] = "Could not be read"
     st.caption(
-        "Tissue area by most probable class: " + " · ".join(f"{named[key]} {area:.2f} mm²" for key, area in areas.items())
+        "Tissue area by most probable class: " + " · ".join(f"{title} {areas[key]:.2f} mm²" for key, title in named.items())
     )
 
 
@@ -148,7 +151,7 @@ def show_map(
     """The deep-zoom map with its instruments. Returns what was clicked or drawn in this run."""
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     selectable = spots is not None
-    titles = {label: f"P({CLASS_TITLES[label]})" for label in model.classes} | {NOVELTY_LAYER: "Novel tiles"}
+    titles = {label: f"P({CLASS_TITLES[label]})" for label in model.classes} | {UNRECOGNISED_LAYER: "Tiles not recognised"}
     titles |= {CAM_PREFIX + label: f"Grad-CAM: {CLASS_TITLES[label]}" for label in model.classes}
     shown = [name for name in titles if name in urls]
     first = next(label for label in model.classes if label != "benign")
@@ -232,7 +235,7 @@ def _show_region(score: SlideScore, model: Model, region: list[tuple[float, floa
         answer = decide_tiles(inside, model)
         _show_verdict(answer)
         st.caption(_answer_line(answer))
-        _show_areas(class_areas_mm2(inside, model, score.summary.spacing_um_px))
+        _show_areas(answer, class_areas_mm2(inside, model, score.summary.spacing_um_px))
         st.caption("A region chosen after looking at the scores says more than chance would: it is no second opinion.")
 
 
@@ -241,7 +244,7 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
     session = bundle.session("slide")
     st.markdown("**One tile, explained**")
     cancer = cancer_probability(score.tiles, session.model)
-    order = cancer.argsort()[::-1][:RANKED_TILES]
+    order = most_suspicious(score.tiles, session.model, RANKED_TILES)
     corners = [(int(x), int(y)) for x, y in score.tiles[["x_l0_px", "y_l0_px"]].to_numpy()[order]]
     labels = {
         corner: f"{rank}. carcinoma {cancer[row]:.0%} at x {corner[0]:,}, y {corner[1]:,}"
@@ -258,7 +261,7 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
     st.selectbox(
         "Click a tile on the map, or pick one by rank",
         list(labels), index=None, format_func=labels.__getitem__, key="slide_ranked", on_change=pick,
-        placeholder=f"the {len(corners)} most suspicious tiles",
+        placeholder=f"the {len(corners)} most suspicious tiles" if corners else "no tile has an answer",
     )  # fmt: skip
     if chosen is None:
         st.info("No tile chosen yet.")
@@ -267,6 +270,11 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
         explained = explain_tile(slide, score.summary, *chosen, session)
     except CervixError as error:
         st.error(str(error))
+        return
+    if score.summary.answer.abstained or not explained.recognised:
+        why = "The slide has no answer" if score.summary.answer.abstained else "The model does not recognise this tile"
+        st.image(explained.pixels, caption="Tile", width="stretch")
+        st.info(f"{why}, so nothing is said of it.", icon=":material/block:")
         return
     classes = session.model.classes
     best = max(classes, key=explained.probabilities.__getitem__)
@@ -285,8 +293,7 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
     for name in classes:
         st.progress(explained.probabilities[name], f"{CLASS_TITLES[name]}: {explained.probabilities[name]:.1%}")
     limit = session.model.abstention_limit("novelty")
-    known = "unlike the training tiles, left out of the answer" if explained.novelty > limit else "within what the model knows"
-    st.caption(f"Novelty {explained.novelty:.1f} (limit {limit:.1f}): {known}. Bright is where the score comes from.")
+    st.caption(f"Novelty {explained.novelty:.1f} (limit {limit:.1f}): recognised. Bright is where the score comes from.")
 
 
 @st.fragment
@@ -307,7 +314,7 @@ def show_gallery(slide: Slide, score: SlideScore, model: Model) -> None:
         st.error(str(error))
         return
     if not certain:
-        st.info(f"No tile the model knows looks most like {CLASS_TITLES[label].lower()}.")
+        st.info(f"No tile that has an answer looks most like {CLASS_TITLES[label].lower()}.")
         return
     for title, tiles in (("Most certain", certain), ("Most doubtful", doubtful)):
         if tiles:
@@ -320,7 +327,8 @@ def show_gallery(slide: Slide, score: SlideScore, model: Model) -> None:
 def show_all_tiles(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
     """The distribution of the scores, and every form in which they can be taken away."""
     st.subheader("All tiles")
-    st.plotly_chart(probability_histogram(score.tiles), key="slide_histogram", config=STILL_CHART)
+    model = bundle.session("slide").model
+    st.plotly_chart(probability_histogram(score.tiles, model), key="slide_histogram", config=STILL_CHART)
     stem = f"slide-{slide.sha256[:12]}"
     with st.container(horizontal=True):
         for kind, (label, mime, suffix) in EXPORTS.items():

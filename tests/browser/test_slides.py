@@ -77,21 +77,31 @@ def test_a_real_slide_is_streamed_scored_live_and_explained_by_a_click(
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("· paused").wait_for()
     page.get_by_role("button", name="Go on").click()
-    page.get_by_text("100% of 50 tiles are unlike anything the model was trained on").wait_for()
-    page.get_by_text("Novel, not answered 0.49 mm²", exact=False).wait_for()
+    page.get_by_text("100 % of tiles not recognised").first.wait_for()
+    page.get_by_text("Not recognised 0.49 mm²", exact=False).wait_for()
 
     x, y = canvas_middle(page)
     page.wait_for_function(f"{MAP_LAYERS}.at(-1).id === 'cervix-heat'")
     page.mouse.click(x, y)
-    page.get_by_text("Grad-CAM opacity").wait_for()
-    expect(page.get_by_text("Novelty", exact=False).last).to_be_visible()
+    page.get_by_text("The slide has no answer, so nothing is said of it.").wait_for()
     picker = page.get_by_label("Click a tile on the map, or pick one by rank")
-    clicked = picker.input_value()
-    assert "x 896, y 1,344" in clicked
+    assert "x 896, y 1,344" in picker.input_value()
+    expect(page.get_by_text(re.compile(r"carcinoma \d+%"))).to_have_count(0)
+    expect(page.get_by_text("Grad-CAM opacity")).to_have_count(0)
+    assert not [path for path in home.rglob("*") if "CMU" in path.name], "the name is not kept"
+
+
+def test_a_tile_of_an_answered_slide_is_explained(page: Page, address: str, carcinoma_slide: Path) -> None:
+    page.goto(address)
+    upload(page, carcinoma_slide)
+    page.get_by_role("button", name="Score this slide").click()
+    page.get_by_text("% of tiles not recognised").first.wait_for()
+    picker = page.get_by_label("Click a tile on the map, or pick one by rank")
     picker.click()
     page.get_by_role("option", name="1. carcinoma", exact=False).first.click()
     expect(picker).to_have_value(re.compile(r"^1\. carcinoma"))
-    assert not [path for path in home.rglob("*") if "CMU" in path.name], "the name is not kept"
+    page.get_by_text("Grad-CAM opacity").wait_for()
+    expect(page.get_by_text("Novelty", exact=False).last).to_be_visible()
 
 
 def test_the_map_zooms_beyond_full_resolution_by_mouse_and_keyboard_and_keeps_its_place(
@@ -117,7 +127,7 @@ def test_the_map_zooms_beyond_full_resolution_by_mouse_and_keyboard_and_keeps_it
     expect(page.locator(".cervix-scale-bar")).to_contain_text("µm")
 
     page.mouse.click(x + 3, y)
-    page.get_by_text("Grad-CAM opacity").wait_for()
+    page.get_by_text("so nothing is said of it").wait_for()
     page.wait_for_timeout(800)
     assert page.evaluate(MAP_ZOOM) == near
     page.locator(".maplibregl-map").focus()

@@ -46,7 +46,8 @@ def test_between_the_limits_it_is_undecided(bundle: Bundle) -> None:
 def test_mostly_novel_tiles_silence_the_model(bundle: Bundle) -> None:
     found = answer(bundle, scc=20, novel=30)
     assert found.verdict == "abstained"
-    assert "60%" in found.reason
+    assert "60 % of tiles not recognised." in found.reason
+    assert found.cancerous_share is None
 
 
 def test_only_novel_tiles_give_no_share(bundle: Bundle) -> None:
@@ -54,7 +55,35 @@ def test_only_novel_tiles_give_no_share(bundle: Bundle) -> None:
 
 
 def test_too_few_tiles_silence_the_model(bundle: Bundle) -> None:
-    assert answer(bundle, scc=7).headline == "No answer: too little tissue"
+    found = answer(bundle, scc=7)
+    assert found.headline == "No answer: too little tissue"
+    assert found.cancerous_share is None, "a share of a refused slide would contradict the refusal"
+
+
+def test_every_answer_says_how_many_tiles_were_not_recognised(bundle: Bundle) -> None:
+    assert "0 % of tiles not recognised." in answer(bundle, scc=60).sentence
+    assert "9 % of tiles not recognised." in answer(bundle, benign=91, novel=9).sentence
+    assert "Less than 1 % of tiles not recognised." in answer(bundle, benign=1000, novel=1).sentence
+    assert "0 % of tiles not recognised." in answer(bundle, scc=7).sentence
+
+
+def test_tiles_that_could_not_be_read_are_neither_benign_nor_known(bundle: Bundle) -> None:
+    model = bundle.session("slide").model
+    rows = np.array([[0.98, 0.01, 0.01]] * 20 + [[np.nan] * 3] * 5)
+    found = decide(rows, np.array([KNOWN] * 20 + [np.nan] * 5), model)
+    assert (found.tiles, found.unread_tiles, found.accepted_tiles, found.unrecognised_tiles) == (20, 5, 20, 0)
+    assert found.class_tiles["benign"] == 20
+    assert "5 tiles could not be read (of 25)." in found.sentence
+    assert decide(np.full((9, 3), np.nan), np.full(9, np.nan), model).verdict == "abstained"
+
+
+def test_a_tile_is_recognised_within_the_limit_and_with_numbers_only(bundle: Bundle) -> None:
+    model = bundle.session("slide").model
+    limit = model.abstention_limit("novelty")
+    novelty = np.array([limit, np.nextafter(limit, np.inf), np.nan, 0.0, np.inf])
+    said = np.full((5, 3), 1 / 3)
+    said[3, 1] = np.nan
+    assert model.is_recognised(novelty, said).tolist() == [True, False, False, False, False]
 
 
 def test_novel_tiles_do_not_vote(bundle: Bundle) -> None:

@@ -12,6 +12,7 @@ from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
 from cervix.errors import Cancelled, SlideNotReadable
 from cervix.slides.explanation import explain_tile, overlay_cam
+from cervix.slides.exports import tile_table
 from cervix.slides.reading import open_slide
 from cervix.slides.results import load_score, result_dir, save_score
 from cervix.slides.scoring import ScoreProgress, SlideScore, score_slide
@@ -97,7 +98,7 @@ def test_a_score_at_another_scale_or_half_written_is_not_reused(
 
 
 def test_an_export_carries_bundle_version_provider_date_and_notice(score: SlideScore, bundle: Bundle) -> None:
-    table = score.export_table()
+    table = tile_table(score, bundle.session("slide").model)
     assert set(table["notice"]) == {RESEARCH_NOTICE}
     assert set(table["bundle_sha256"]) == {bundle.sha256}
     assert set(table["provider"]) == {"CPU, int8"}
