@@ -49,15 +49,19 @@ class TissueMask:
         """Tissue area in square millimetres."""
         return float(self.mask.sum() * (self.l0_px_per_mask_px * spacing_um_px / 1000.0) ** 2)
 
-    def fraction_in(self, x_l0_px: NDArray[np.integer], y_l0_px: NDArray[np.integer], size_l0_px: int) -> NDArray[np.float64]:
-        """Share of tissue in squares with the given level-0 corners: ``(n,)`` in 0..1."""
+    def fraction_in(
+        self, x_l0_px: NDArray[np.integer], y_l0_px: NDArray[np.integer], width_l0_px: NDArray[np.integer] | int,
+        height_l0_px: NDArray[np.integer] | int | None = None,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Share of tissue in rectangles (by default squares) with the given level-0 corners: ``(n,)`` in 0..1."""
         sums = np.pad(self.mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1), ((1, 0), (1, 0)))
         height, width = self.mask.shape
         scale = self.l0_px_per_mask_px
+        height_l0_px = width_l0_px if height_l0_px is None else height_l0_px
         left = np.clip(np.round(x_l0_px / scale).astype(int), 0, width - 1)
         top = np.clip(np.round(y_l0_px / scale).astype(int), 0, height - 1)
-        right = np.clip(np.round((x_l0_px + size_l0_px) / scale).astype(int), left + 1, width)
-        bottom = np.clip(np.round((y_l0_px + size_l0_px) / scale).astype(int), top + 1, height)
+        right = np.clip(np.round((x_l0_px + width_l0_px) / scale).astype(int), left + 1, width)
+        bottom = np.clip(np.round((y_l0_px + height_l0_px) / scale).astype(int), top + 1, height)
         inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
         return np.asarray(inside / ((right - left) * (bottom - top)), np.float64)
 
