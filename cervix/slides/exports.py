@@ -1,10 +1,11 @@
 """A scored slide for other programs: QuPath, image viewers, tables."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,26 +35,29 @@ def write_table(score: SlideScore, path: Path) -> None:
 
 
 def write_geojson(score: SlideScore, model: Model, path: Path) -> None:
-    """Each tile as a QuPath object with its most probable class and its measurements."""
-    limit = model.abstention_limit("novelty")
+    """Each tile as a QuPath object with its most probable class and its measurements, in QuPath's pixels.
+
+    QuPath shows the scanned part of a slide and counts from its corner, which ``plane`` in the file's provenance names.
+    """
+    write_features(_tile_features(score, model), _facts(score), path)
+
+
+def _tile_features(score: SlideScore, model: Model) -> Iterator[dict[str, Any]]:
+    names = [f"P({CLASS_TITLES.get(label, label)})" for label in model.classes]
     probability = score.tiles[[f"p_{label}" for label in model.classes]].to_numpy(float)
     novelty = score.tiles["novelty"].to_numpy(float)
-    top = probability.argmax(axis=1)
-    novel = novelty > limit
-    classes = {
-        label: qupath_class(CLASS_TITLES.get(label, label), CLASS_COLOURS.get(label, "#767676")) for label in model.classes
-    }
-    unknown = qupath_class(NOVEL_TITLE, NOVELTY_COLOUR)
-    features = []
-    corners = score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int).tolist()
-    for index, (x, y, size) in enumerate(corners):
-        measured = {
-            f"P({CLASS_TITLES.get(label, label)})": round(float(probability[index, column]), 6)
-            for column, label in enumerate(model.classes)
-        }
-        classification = unknown if novel[index] else classes[model.classes[top[index]]]
-        features.append(tile_feature(x, y, size, classification, measured | {"Novelty": round(float(novelty[index]), 4)}))
-    write_features(features, _facts(score), path)
+    classes = [qupath_class(CLASS_TITLES.get(label, label), CLASS_COLOURS.get(label, "#767676")) for label in model.classes]
+    classes.append(qupath_class(NOVEL_TITLE, NOVELTY_COLOUR))
+    class_of = np.where(novelty > model.abstention_limit("novelty"), len(model.classes), probability.argmax(axis=1))
+    plane = score.summary.plane
+    for (x, y, size), index, shares, distance in zip(
+        score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int).tolist(),
+        class_of.tolist(),
+        probability.round(6).tolist(),
+        novelty.round(4).tolist(),
+        strict=True,
+    ):
+        yield tile_feature(x, y, size, plane, classes[index], dict(zip(names, shares, strict=True)) | {"Novelty": distance})
 
 
 def _facts(score: SlideScore) -> dict[str, object]:
@@ -63,24 +67,27 @@ def _facts(score: SlideScore) -> dict[str, object]:
         "slide_sha256": summary.slide_sha256,
         "answer": summary.answer.headline,
         "spacing_um_px": summary.spacing_um_px,
+        "plane": summary.plane.model_dump(),
     }
 
 
 def write_heatmap(score: SlideScore, model: Model, path: Path) -> None:
     """Probabilities and novelty as a pyramidal OME-TIFF that lies over the slide.
 
-    One pixel a tile, 32-bit float, one channel a class and one for novelty; NaN where nothing was scored. The physical
-    pixel size is that of a tile, so that viewers which know it place the map over the slide.
+    One pixel a tile, 32-bit float, one channel a class and one for novelty; NaN where nothing was scored. It covers the whole
+    scanned part, the last column and row reaching beyond it where tiles do not fill it, so that all maps of a slide at one
+    scale have one shape. The physical pixel size is that of a tile, so that viewers which know it place the map over the slide.
     """
     labels = [*(f"p_{label}" for label in model.classes), "novelty"]
-    planes = np.stack([value_grid(score.tiles, score.tiles[label].to_numpy(np.float32)) for label in labels])
     summary = score.summary
+    planes = np.stack([value_grid(score.tiles, score.tiles[label].to_numpy(np.float32), summary.lattice) for label in labels])
     edge_um = summary.size_l0_px * summary.spacing_um_px
     levels = [planes]
     while max(levels[-1].shape[1:]) > PYRAMID_ENDS_PX:
         levels.append(_halved(levels[-1]))
     metadata = {
         "axes": "CYX",
+        "Name": f"Scores of slide {summary.slide_sha256[:12]}",
         "PhysicalSizeX": edge_um,
         "PhysicalSizeXUnit": "µm",
         "PhysicalSizeY": edge_um,
@@ -90,9 +97,17 @@ def write_heatmap(score: SlideScore, model: Model, path: Path) -> None:
     }
     write = partial(TiffWriter.write, tile=(HEATMAP_TILE_PX, HEATMAP_TILE_PX), compression="zlib", photometric="minisblack")
     with replacing(path) as temporary, TiffWriter(temporary, ome=True) as writer:
-        write(writer, levels[0], subifds=len(levels) - 1, metadata=metadata)
-        for level in levels[1:]:
-            write(writer, level, subfiletype=1, metadata=None)
+        for factor, level in enumerate(levels):
+            per_cm = 1e4 / (edge_um * 2**factor)
+            write(
+                writer,
+                level,
+                resolution=(per_cm, per_cm),
+                resolutionunit="CENTIMETER",
+                subfiletype=int(factor > 0),
+                subifds=0 if factor else len(levels) - 1,
+                metadata=None if factor else metadata,
+            )
 
 
 def _halved(planes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -54,9 +54,7 @@ class TileLattice:
     def bottom_l0_px(self) -> int:
         return self.top_l0_px + self.height_l0_px
 
-    def cells(
-        self, x_l0_px: NDArray[np.integer], y_l0_px: NDArray[np.integer]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def cells(self, x_l0_px: NDArray[np.integer], y_l0_px: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Column and row of tiles by their corners: ``(n,)`` each."""
         column, row = -((self.left_l0_px - x_l0_px) // self.size_l0_px), -((self.top_l0_px - y_l0_px) // self.size_l0_px)
         return np.asarray(column, np.int64), np.asarray(row, np.int64)

@@ -19,7 +19,7 @@ from cervix.bundle.sessions import CPU_PROVIDER
 from cervix.errors import Cancelled, DeviceLost
 from cervix.provenance import Provenance, provenance_of
 from cervix.slides.decision import SlideAnswer, decide
-from cervix.slides.grid import TileGrid, lay_grid
+from cervix.slides.grid import TileGrid, TileLattice, lay_grid
 from cervix.slides.plane import FilePlane
 from cervix.slides.reading import Slide
 from cervix.slides.rows import ROW_OUTPUTS, Rows, row_dtype, rows_of
@@ -74,6 +74,11 @@ class SlideSummary(BaseModel):
     timings: Timings
     precision: str
     provenance: Provenance
+
+    @property
+    def lattice(self) -> TileLattice:
+        """The cells of all the slide's tiles, scored or not."""
+        return TileLattice(*self.plane.bounds_l0_px, self.size_l0_px)
 
 
 @dataclass(frozen=True)

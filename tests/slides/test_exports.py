@@ -16,6 +16,7 @@ from cervix.slides.decision import class_areas_mm2, decide_tiles, hot_spots, til
 from cervix.slides.deepzoom import WorldMap, cam_mosaic
 from cervix.slides.explanation import explain_tile, gallery
 from cervix.slides.exports import write_export
+from cervix.slides.plane import FilePlane
 from cervix.slides.reading import Slide, open_slide
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore, score_slide
@@ -63,7 +64,7 @@ def test_the_heatmap_is_a_pyramid_with_a_channel_a_class_in_place(score: SlideSc
     assert 'PhysicalSizeX="112.0"' in described
     size = score.summary.size_l0_px
     for _, row in score.tiles.iterrows():
-        place = int(row["y_l0_px"]) // size, int(row["x_l0_px"]) // size
+        place = -(-int(row["y_l0_px"]) // size), -(-int(row["x_l0_px"]) // size)
         assert planes[(0, *place)] == pytest.approx(row["p_benign"])
         assert planes[(3, *place)] == pytest.approx(row["novelty"])
     assert np.isnan(planes).sum() == 4 * (planes[0].size - len(score.tiles))
@@ -75,7 +76,8 @@ def test_a_large_heatmap_has_coarser_levels(score: SlideScore, bundle: Bundle, t
     tiles = pd.DataFrame({"x_l0_px": x.ravel(), "y_l0_px": y.ravel(), "size_l0_px": 224, "tissue_fraction": 1.0})
     for name in ("p_benign", "p_scc", "p_ac", "novelty"):
         tiles[name] = np.random.default_rng(0).random(len(tiles)).astype(np.float32)
-    large = SlideScore(tiles, score.summary, score.rows)
+    plane = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=side * 224, bounds_height_px=side * 224)
+    large = SlideScore(tiles, score.summary.model_copy(update={"plane": plane}), score.rows)
     path = write_export("heatmap", large, bundle.session("slide").model, tmp_path, "slide")
     with tifffile.TiffFile(path) as opened:
         levels = opened.series[0].levels
