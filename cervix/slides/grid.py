@@ -123,8 +123,8 @@ class TileGrid:
 def lay_grid(slide: Slide, tissue: TissueMask, tiles: TileInput) -> TileGrid:
     """Lay the grid at the model's physical scale over the scanned part, and keep tiles that hold tissue.
 
-    The last column and row end at the border (``TileLattice``). A tile there is kept by the tissue that it holds, as any
-    other, but not where all of that lies in the tiles before it.
+    The last column and row end at the border (``TileLattice``). A tile that was moved in there is kept for any tissue that
+    lies in no tile before it.
 
     Raises
     ------
@@ -150,7 +150,9 @@ def lay_grid(slide: Slide, tissue: TissueMask, tiles: TileInput) -> TileGrid:
     own_width, own_height = size_l0_px - shared_x, size_l0_px - shared_y
     fraction = tissue.fraction_in(x, y, size_l0_px)
     own = tissue.fraction_in(x + shared_x, y + shared_y, own_width, own_height) * (own_width * own_height / size_l0_px**2)
-    keep = np.flatnonzero((fraction >= MINIMUM_TISSUE_FRACTION) & (own > 0))
+    # Where a tile was moved in, its own part is narrow, and what the border cuts off of a piece of tissue is little.
+    moved = (shared_x > 0) | (shared_y > 0)
+    keep = np.flatnonzero(np.where(moved, own > 0, fraction >= MINIMUM_TISSUE_FRACTION))
     if len(keep) == 0:
         raise SlideNotSuitable(
             "No tissue was found",

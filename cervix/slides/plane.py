@@ -34,8 +34,8 @@ class FilePlane(BaseModel):
     """Upper left corner of the scanned part, in pixels of the file."""
     bounds_width_px: int
     bounds_height_px: int
-    file_px_per_l0_px_x: float = Field(1.0, gt=0, allow_inf_nan=False)
-    file_px_per_l0_px_y: float = Field(1.0, gt=0, allow_inf_nan=False)
+    file_px_per_l0_px_x: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    file_px_per_l0_px_y: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
     @property
     def square(self) -> bool:

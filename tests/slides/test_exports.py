@@ -154,16 +154,28 @@ def test_a_point_finds_the_tile_that_holds_it(score: SlideScore) -> None:
 
 def test_the_mosaic_shows_the_cam_of_each_tile_in_its_place(score: SlideScore, slide: Slide, bundle: Bundle) -> None:
     session = bundle.session("slide")
-    index = int(score.rows["cam_peak"][:, 1].argmax())
-    row = score.tiles.iloc[index]
-    x, y = int(row["x_l0_px"]), int(row["y_l0_px"])
     mosaic = cam_mosaic(score.tiles, score.rows, 1, "#D55E00")
+    within = (score.tiles["x_l0_px"] % 224 == 0) & (score.tiles["y_l0_px"] % 224 == 0)
+    index = int(np.where(within, score.rows["cam_peak"][:, 1], 0).argmax())
+    x, y = score.tiles[["x_l0_px", "y_l0_px"]].iloc[index]
     cell = mosaic.opacity[y // 224 * 14 : y // 224 * 14 + 14, x // 224 * 14 : x // 224 * 14 + 14].astype(float)
     cam = explain_tile(slide, score.summary, x, y, session).cam["scc"]
     assert np.corrcoef(cell.ravel(), cam.ravel())[0, 1] > 0.98
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     assert mosaic.render_tile(world, world.max_zoom, 2 ** (world.max_zoom - 1), 2 ** (world.max_zoom - 1))[:4] == b"\x89PNG"
     assert mosaic.render_tile(world, 0, 0, 0)[:4] == b"\x89PNG"
+
+
+def test_of_a_tile_moved_in_the_mosaic_shows_what_no_other_holds(score: SlideScore) -> None:
+    tiles = pd.DataFrame({"x_l0_px": [0, 112], "y_l0_px": [0, 0], "size_l0_px": 224})
+    rows = np.zeros(2, score.rows.dtype)
+    rows["cam_peak"] = 1.0
+    rows["cam"][1] = np.arange(14)[None, None, :] * 10
+    mosaic = cam_mosaic(tiles, rows, 1, "#D55E00")
+    right = mosaic.opacity[:, 14:]
+    assert (right[:, :7] == np.array([70, 80, 90, 100, 110, 120, 130]) * 215 // 255).all()
+    assert not right[:, 7:].any()
+    assert mosaic.lattice.width_l0_px == 336
 
 
 def test_the_gallery_shows_certain_before_doubtful_tiles_of_the_class(score: SlideScore, slide: Slide, bundle: Bundle) -> None:

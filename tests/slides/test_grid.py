@@ -11,7 +11,7 @@ from cervix.errors import SlideNotSuitable, SlideScaleUnknown
 from cervix.slides.grid import lay_grid, sweep_order
 from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.reading import open_slide
-from cervix.slides.tissue import find_tissue, outline
+from cervix.slides.tissue import find_tissue, outline, whole_area
 
 TILES = TileInput(size_px=224, spacing_um_px=0.5, spacing_source="test", steps_in_graph=[])
 
@@ -106,3 +106,50 @@ def test_every_prefix_of_the_sweep_covers_all_quadrants_evenly() -> None:
     first = sweep_order(column, row)[:64]
     quadrant = (column[first] >= 16) * 2 + (row[first] >= 16)
     assert np.bincount(quadrant, minlength=4).tolist() == [16, 16, 16, 16]
+
+
+@pytest.mark.parametrize("size", [(440, 440), (448, 448), (449, 300), (1000, 230)])
+def test_every_pixel_lies_in_a_tile_and_its_area_counts_once(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "slide.tif"
+    write_pyramid(path, phantom_region(*size, seed=5, tissue_share=1.0), 0.5)
+    slide = open_slide(path)
+    grid = lay_grid(slide, whole_area(slide), TILES)
+    covered = np.zeros((size[1], size[0]), bool)
+    for x, y in zip(grid.x_l0_px, grid.y_l0_px, strict=True):
+        assert 0 <= x <= size[0] - 224
+        assert 0 <= y <= size[1] - 224
+        covered[y : y + 224, x : x + 224] = True
+    assert covered.all()
+    assert (grid.tissue_fraction * 224**2).sum() == pytest.approx(size[0] * size[1])
+
+
+def test_tissue_at_the_border_is_scored(cases_dir: Path) -> None:
+    slide = open_slide(cases_dir / "slides/tissue_at_right_border.tif")
+    tissue = find_tissue(slide)
+    grid = lay_grid(slide, tissue, TILES)
+    assert set(grid.x_l0_px.tolist()) == {1000 - 224}
+    assert grid.y_l0_px.tolist() == [0]  # the one wisp of tissue, 100 px wide, at y 110 to 190
+    area = (grid.tissue_fraction * (224 * 0.5 / 1000) ** 2).sum()
+    assert area == pytest.approx(tissue.area_mm2(0.5), rel=0.15)  # cells of the mask are 16 px wide
+
+
+def test_no_tissue_of_the_real_slide_lies_beyond_the_last_tile(data_dir: Path) -> None:
+    slide = open_slide(data_dir / "slides/CMU-1-Small-Region.svs")
+    tissue = find_tissue(slide)
+    grid = lay_grid(slide, tissue, TILES)
+    rim = tissue.mask.copy()
+    scale = tissue.l0_px_per_mask_px
+    for x, y in zip(grid.x_l0_px, grid.y_l0_px, strict=True):
+        rim[round(y / scale) : round((y + 224) / scale), round(x / scale) : round((x + 224) / scale)] = False
+    # What is left lies in cells with less than a quarter of tissue, at the border as elsewhere.
+    left = tissue.mask.copy()
+    left[: round(2912 / scale), : round(2016 / scale)] = False
+    assert (rim & left).sum() <= 0.01 * tissue.mask.sum()
+
+
+def test_other_tiles_are_another_order(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide)
+    grid = lay_grid(slide, find_tissue(slide), TILES)
+    assert grid.sha256 == lay_grid(slide, find_tissue(slide), TILES).sha256
+    moved = replace(grid, x_l0_px=grid.x_l0_px[::-1])
+    assert moved.sha256 != grid.sha256

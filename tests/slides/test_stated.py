@@ -1,5 +1,7 @@
 """What a file states is used or said: scale, colours and depth, profiles, turns, further pages, missing tiles."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -89,9 +91,6 @@ def test_one_rule_holds_for_plain_and_tiled_pictures(
 
 
 def test_a_png_of_16_bits_is_refused(tmp_path: Path) -> None:
-    import struct
-    import zlib
-
     rows = b"".join(b"\0" + bytes(300 * 6) for _ in range(300))
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", 300, 300, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]

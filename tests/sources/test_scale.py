@@ -8,7 +8,8 @@ from PIL import Image
 from cervix.sources.scale import StatedScale, imagej_scale, ome_scale, picture_scales
 from cervix.sources.tiff_header import read_pages
 
-OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels {} SizeX="300" SizeY="200"/></Image></OME>'
+NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+OME = f'<OME xmlns="{NAMESPACE}"><Image ID="Image:0"><Pixels {{}} SizeX="300" SizeY="200"/></Image></OME>'
 PICTURE = np.zeros((200, 300, 3), np.uint8)
 
 
