@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import uuid5
 
+import numpy as np
 from pydantic import ValidationError
 from sqlalchemy import Connection, select
 
@@ -22,7 +23,7 @@ from cervix.labels.tables import cases, events
 from cervix.slides.decision import CLASS_TITLES
 from cervix.slides.deepzoom import CLASS_COLOURS
 from cervix.slides.plane import FilePlane
-from cervix.slides.qupath import qupath_class, tile_feature, write_features
+from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
 
 OTHER_COLOUR = "#767676"
 LEVEL_0 = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=0, bounds_height_px=0)
@@ -60,10 +61,10 @@ def write_qupath(store: LabelStore, slide_sha256: str, path: Path, *, reader: st
         plane = _kept_plane(connection, slide_sha256)
     keys = dict(zip(table["case_id"], table["key"], strict=True)) if reader else {}
     features = []
-    for case, name in names.items():
-        x, y, size = (int(of_slide.loc[case, part]) for part in ("x_l0_px", "y_l0_px", "size_l0_px"))
+    tiles = of_slide.loc[list(names), ["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(np.int64)
+    for (case, name), box in zip(names.items(), qupath_boxes(tiles, plane or LEVEL_0), strict=True):
         shown = qupath_class(CLASS_TITLES.get(name, name), CLASS_COLOURS.get(name, OTHER_COLOUR))
-        features.append({"id": keys.get(case, str(uuid5(KEYS, case)))} | tile_feature(x, y, size, plane or LEVEL_0, shown, {}))
+        features.append({"id": keys.get(case, str(uuid5(KEYS, case)))} | tile_feature(box, shown, {}))
     facts = {
         "slide_sha256": slide_sha256,
         "reader": reader or "all, what counts",

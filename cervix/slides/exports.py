@@ -16,7 +16,7 @@ from cervix.errors import SlideNotSuitable
 from cervix.files import replacing
 from cervix.slides.decision import CLASS_TITLES
 from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, value_grid
-from cervix.slides.qupath import qupath_class, tile_feature, write_features
+from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
 from cervix.slides.scoring import SlideScore
 
 NOVEL_TITLE = "Novel (not answered)"
@@ -49,15 +49,14 @@ def _tile_features(score: SlideScore, model: Model) -> Iterator[dict[str, Any]]:
     classes = [qupath_class(CLASS_TITLES.get(label, label), CLASS_COLOURS.get(label, "#767676")) for label in model.classes]
     classes.append(qupath_class(NOVEL_TITLE, NOVELTY_COLOUR))
     class_of = np.where(novelty > model.abstention_limit("novelty"), len(model.classes), probability.argmax(axis=1))
-    plane = score.summary.plane
-    for (x, y, size), index, shares, distance in zip(
-        score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int).tolist(),
+    for box, index, shares, distance in zip(
+        qupath_boxes(score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int), score.summary.plane),
         class_of.tolist(),
         probability.round(6).tolist(),
         novelty.round(4).tolist(),
         strict=True,
     ):
-        yield tile_feature(x, y, size, plane, classes[index], dict(zip(names, shares, strict=True)) | {"Novelty": distance})
+        yield tile_feature(box, classes[index], dict(zip(names, shares, strict=True)) | {"Novelty": distance})
 
 
 def _facts(score: SlideScore) -> dict[str, object]:

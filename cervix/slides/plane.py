@@ -1,11 +1,14 @@
 """How the level-0 plane of a slide lies on the pixels of its file, and on what QuPath shows of it."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 Box = tuple[float, float, float, float]
+Places = TypeVar("Places", float, NDArray[np.float64])
 
 
 class FileRegion(NamedTuple):
@@ -51,12 +54,12 @@ class FilePlane(BaseModel):
         bottom = math.floor((self.bounds_y_px + self.bounds_height_px) / down)
         return left, top, right - left, bottom - top
 
-    def to_file_px(self, x_l0_px: float, y_l0_px: float) -> tuple[float, float]:
-        """A place on level 0 in pixels of the file, as OpenSlide counts them."""
+    def to_file_px(self, x_l0_px: Places, y_l0_px: Places) -> tuple[Places, Places]:
+        """A place, or ``(n,)`` places, on level 0 in pixels of the file, as OpenSlide counts them."""
         return x_l0_px * self.file_px_per_l0_px_x, y_l0_px * self.file_px_per_l0_px_y
 
-    def to_qupath_px(self, x_l0_px: float, y_l0_px: float) -> tuple[float, float]:
-        """A place on level 0 in QuPath's pixels: the file's, counted from the corner of the scanned part."""
+    def to_qupath_px(self, x_l0_px: Places, y_l0_px: Places) -> tuple[Places, Places]:
+        """A place, or ``(n,)`` places, on level 0 in QuPath's pixels: the file's, from the corner of the scanned part."""
         x, y = self.to_file_px(x_l0_px, y_l0_px)
         return x - self.bounds_x_px, y - self.bounds_y_px
 

@@ -180,7 +180,7 @@ class Slide:
         across, down = (self.spacing_um_px / per for per in (self.plane.file_px_per_l0_px_x, self.plane.file_px_per_l0_px_y))
         return (
             f"The file's pixels are not square: {across:.4g} µm wide and {down:.4g} µm high. They were resampled to squares of "
-            f"{self.spacing_um_px:.4g} µm; QuPath files are in the pixels of the file."
+            f"{self.spacing_um_px:.4g} µm, in which tables count; QuPath files are in the pixels of the file."
         )
 
     def read(
