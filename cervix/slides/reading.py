@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
 from cervix.slides.identity import identity_of
 from cervix.slides.plane import FilePlane
-from cervix.slides.stated import Stated, further_pages, require_colour, stated, stated_by_slide, whole
+from cervix.slides.stated import Stated, further_pages, only_first_of, require_colour, stated, stated_by_slide, whole
 from cervix.sources.colour import Profile, profile_of
 from cervix.sources.scale import PLAUSIBLE_SPACING_UM_PX, StatedScale, picture_scales
 from cervix.sources.tiff_header import TIFF_STARTS, TiffPage, is_tiff, read_pages
@@ -336,7 +336,7 @@ def _open_picture(path: Path, pages: list[TiffPage]) -> tuple[Image.Image, State
         raise SlideNotReadable("The picture cannot be opened", expected=READABLE, found=str(error)) from error
     with image:
         _require_colour_and_size(image, path)
-        notices = further_pages(pages, set())
+        notices = further_pages(pages, set()) if pages else only_first_of(getattr(image, "n_frames", 1))
         kind = str(image.format)
         if path.suffix.lower() not in PLAIN_SUFFIXES[kind]:
             notices.append(f"The file is a {kind} although its name ends in {path.suffix or 'nothing'}; read as {kind}.")

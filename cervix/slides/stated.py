@@ -111,10 +111,14 @@ def further_pages(pages: list[TiffPage], used_px: set[tuple[int, int]]) -> list[
         page for page in pages[1:]
         if not page.reduced and ((page.width_px, page.height_px) == first or (page.width_px, page.height_px) not in used_px)
     ]  # fmt: skip
-    if not others:
+    return only_first_of(1 + len(others))
+
+
+def only_first_of(pictures: int) -> list[str]:
+    """A notice that a file holds several pictures of which the first is read; none of one."""
+    if pictures == 1:
         return []
-    count = "one more page" if len(others) == 1 else f"{len(others)} more pages"
-    return [f"The file holds {count} (other planes, channels or pictures); only the first was read."]
+    return [f"The file holds {pictures} pages (other planes, channels or pictures); only the first was read."]
 
 
 def _notices_of(page: TiffPage) -> list[str]:

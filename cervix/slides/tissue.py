@@ -108,7 +108,9 @@ def whole_area(slide: Slide) -> TissueMask:
     """A mask that takes the whole scanned area for tissue: for scoring knowingly where none was found."""
     longest = max(slide.width_l0_px, slide.height_l0_px)
     scale = max(1.0, longest / MASK_LONGEST_PX)
-    mask = np.ones((round(slide.height_l0_px / scale), round(slide.width_l0_px / scale)), np.bool_)
+    mask = np.zeros((round(slide.height_l0_px / scale), round(slide.width_l0_px / scale)), np.bool_)
+    left, top, width, height = slide.plane.bounds_l0_px
+    mask[round(top / scale) : round((top + height) / scale), round(left / scale) : round((left + width) / scale)] = True
     overview, _ = slide.overview(longest / OVERVIEW_PX)
     overview.thumbnail((OVERVIEW_PX, OVERVIEW_PX))
     return TissueMask(mask, scale, 0.0, overview)

@@ -58,8 +58,9 @@ class StatedScale:
         return StatedScale(self.y_um_px, self.x_um_px, self.source)
 
     def __str__(self) -> str:
-        sides = f"{self.x_um_px:.4g}" if self.square else f"{self.x_um_px:.4g} × {self.y_um_px:.4g}"
-        return f"{sides} µm per pixel" + (f" ({self.source})" if self.source else "")
+        sides = (self.x_um_px,) if self.square else (self.x_um_px, self.y_um_px)
+        words = " × ".join(f"{side:,.0f}" if 1000 <= side < math.inf else f"{side:.4g}" for side in sides)
+        return f"{words} µm per pixel" + (f" ({self.source})" if self.source else "")
 
 
 def scale_of_density(x: float, y: float, um_per_unit: float | None, source: str) -> list[StatedScale]:

@@ -136,3 +136,11 @@ def test_places_go_to_qupath_and_come_back(factors: tuple[float, float]) -> None
     assert min(plane.to_qupath_px(left, top)) >= 0
     x, y = plane.to_qupath_px(left + width, top + height)
     assert (x, y) <= (1024, 768)
+
+
+def test_everything_is_the_scanned_part(bounded: Slide, bundle: Bundle) -> None:
+    plan = plan_slide(bounded, bundle, everywhere=True)
+    assert len(plan.grid) == 5 * 4
+    assert plan.tissue.area_mm2(0.5) == pytest.approx(1024 * 768 * 0.25e-6)
+    assert plan.grid.x_l0_px.min() == 512
+    assert plan.grid.x_l0_px.max() + 224 == 512 + 1024

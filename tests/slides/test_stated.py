@@ -135,7 +135,13 @@ def test_further_pages_are_said(tmp_path: Path, options: dict) -> None:
     with tifffile.TiffWriter(tmp_path / "pages.tif") as writer:
         for _ in range(3):
             writer.write(PIXELS, photometric="rgb", **options)
-    assert any("holds 2 more pages" in notice for notice in open_slide(tmp_path / "pages.tif").notices)
+    assert any("holds 3 pages" in notice for notice in open_slide(tmp_path / "pages.tif").notices)
+
+
+def test_an_animated_png_is_its_first_picture(tmp_path: Path) -> None:
+    first = Image.fromarray(PIXELS)
+    first.save(tmp_path / "moving.png", save_all=True, append_images=[Image.fromarray(PIXELS[::-1].copy())])
+    assert any("holds 2 pages" in notice for notice in open_slide(tmp_path / "moving.png").notices)
 
 
 def test_a_pyramid_has_no_further_pages(phantom_slide: Path) -> None:

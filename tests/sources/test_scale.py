@@ -95,6 +95,12 @@ def test_exif_states_a_resolution(tmp_path) -> None:
         assert StatedScale(0.5, 0.25, "EXIF resolution") in picture_scales(opened)
 
 
+def test_a_scale_reads_as_people_write_it() -> None:
+    assert str(StatedScale(0.5, 0.25, "")) == "0.5 × 0.25 µm per pixel"
+    assert str(StatedScale(10_000, 10_000, "TIFF resolution")) == "10,000 µm per pixel (TIFF resolution)"
+    assert str(StatedScale(0, 0, "")) == "0 µm per pixel"
+
+
 def test_a_photograph_s_density_is_no_microscope_scale() -> None:
     assert not any(StatedScale(25_400 / dpi, 25_400 / dpi, "").plausible for dpi in (1, 72, 96, 150, 300, 600, 1200))
     assert StatedScale(0.5, 0.505, "").square
