@@ -77,7 +77,7 @@ def test_a_real_slide_is_streamed_scored_live_and_explained_by_a_click(
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("· paused").wait_for()
     page.get_by_role("button", name="Go on").click()
-    page.get_by_text("100% of 50 tiles are unlike anything the model was trained on").wait_for()
+    page.get_by_text("100% of 56 tiles are unlike anything the model was trained on").wait_for()
     page.get_by_text("Novel, not answered 0.49 mm²", exact=False).wait_for()
 
     x, y = canvas_middle(page)
