@@ -43,9 +43,9 @@ def test_the_real_slide_is_scored_into_a_table_and_a_summary(
     assert main(["slide", str(slide), "--out", str(tmp_path), "--device", "cpu"]) == 0
     tiles = pd.read_csv(tmp_path / "CMU-1-Small-Region-tiles.csv")
     summary = json.loads((tmp_path / "CMU-1-Small-Region-summary.json").read_text(encoding="utf-8"))
-    assert len(tiles) == summary["answer"]["tiles"] == 50
+    assert len(tiles) == summary["answer"]["tiles"] == 56
     assert set(tiles["notice"]) == {RESEARCH_NOTICE}
-    assert "50 tiles in" in capsys.readouterr().out
+    assert "56 tiles in" in capsys.readouterr().out
 
 
 def test_a_slide_without_scale_is_scored_once_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

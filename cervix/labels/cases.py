@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cervix.errors import LabelRefused
+from cervix.slides.plane import FilePlane
 
 Kind = Literal["tile", "patient"]
 MODEL_OF: dict[Kind, str] = {"tile": "slide", "patient": "history"}
@@ -41,6 +42,8 @@ class Case:
         Where the tile lies on level 0; None for a woman.
     spacing_um_px : float or None
         Micrometres per pixel of the tile as the model sees it.
+    file_plane : dict or None
+        How level-0 pixels lie on the pixels of the slide's file, as ``FilePlane`` says it: what QuPath needs.
     """
 
     id: str
@@ -52,6 +55,7 @@ class Case:
     y_l0_px: int | None = None
     size_l0_px: int | None = None
     spacing_um_px: float | None = None
+    file_plane: dict[str, float] | None = None
 
     @property
     def content_sha256(self) -> str:
@@ -97,14 +101,17 @@ def tile_id(slide_sha256: str, x_l0_px: int, y_l0_px: int, size_l0_px: int) -> s
 
 
 def tile_case(
-    slide_sha256: str, x_l0_px: int, y_l0_px: int, size_l0_px: int, spacing_um_px: float, pixels: NDArray[np.uint8]
-) -> Case:
+    slide_sha256: str, x_l0_px: int, y_l0_px: int, size_l0_px: int, spacing_um_px: float, pixels: NDArray[np.uint8],
+    plane: FilePlane | None = None,
+) -> Case:  # fmt: skip
     """The case of one tile.
 
     Parameters
     ----------
     pixels : (224, 224, 3) uint8, RGB
         The tile as the model sees it.
+    plane : FilePlane, optional
+        The slide's; without it labels go to QuPath in level-0 pixels.
 
     Raises
     ------
@@ -123,7 +130,7 @@ def tile_case(
     Image.fromarray(pixels).save(png, format="PNG")
     return Case(
         tile_id(slide_sha256, x_l0_px, y_l0_px, size_l0_px), "tile", slide_sha256, slide_sha256, png.getvalue(),
-        x_l0_px, y_l0_px, size_l0_px, spacing_um_px,
+        x_l0_px, y_l0_px, size_l0_px, spacing_um_px, plane.model_dump() if plane is not None else None,
     )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def gather_tiles(
             row = score.tiles.iloc[place]
             case = tile_case(
                 slide.sha256, int(row["x_l0_px"]), int(row["y_l0_px"]), int(row["size_l0_px"]),
-                score.summary.effective_spacing_um_px, tile,
+                score.summary.effective_spacing_um_px, tile, score.summary.plane,
             )  # fmt: skip
             cases.append(case)
             scores.append(

@@ -1,11 +1,14 @@
 """Labels of one slide as QuPath objects, written and read back."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid5
 
+import numpy as np
+from pydantic import ValidationError
 from sqlalchemy import Connection, select
 
 from cervix import RESEARCH_NOTICE
@@ -16,18 +19,26 @@ from cervix.labels.exchange import KEYS, ImportReport
 from cervix.labels.leases import store_clock
 from cervix.labels.recording import append
 from cervix.labels.store import LabelStore
-from cervix.labels.tables import events
+from cervix.labels.tables import cases, events
 from cervix.slides.decision import CLASS_TITLES
 from cervix.slides.deepzoom import CLASS_COLOURS
-from cervix.slides.qupath import qupath_class, tile_feature, write_features
+from cervix.slides.plane import FilePlane
+from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
 
 OTHER_COLOUR = "#767676"
+LEVEL_0 = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=0, bounds_height_px=0)
+"""Level-0 pixels as they are: of slides of which no plane is known."""
+# QuPath keeps two decimal places of a file's pixel.
+WHOLE_WITHIN_PX = 0.02
 WITHOUT_CLASS = {"unsure": "Unsure", "unusable": "Unusable"}
 """Answers that are no class of the model: action -> QuPath class."""
 
 
 def write_qupath(store: LabelStore, slide_sha256: str, path: Path, *, reader: str = "") -> int:
     """Write the labels of a slide that count, or what one reader said; returns how many tiles there are.
+
+    Coordinates are QuPath's: in the file's pixels, from the corner of the scanned part, as the plane says that the tiles
+    were gathered with.
 
     Raises
     ------
@@ -46,19 +57,26 @@ def write_qupath(store: LabelStore, slide_sha256: str, path: Path, *, reader: st
     names = {case: str(name) for case, name in zip(table["case_id"], said, strict=True) if case in of_slide.index}
     if not names:
         raise LabelRefused("No tile of this slide is labelled", action="Label some, or name another slide or reader.")
+    with store.database.reading() as connection:
+        plane = _kept_plane(connection, slide_sha256)
     keys = dict(zip(table["case_id"], table["key"], strict=True)) if reader else {}
     features = []
-    for case, name in names.items():
-        x, y, size = (int(of_slide.loc[case, part]) for part in ("x_l0_px", "y_l0_px", "size_l0_px"))
+    tiles = of_slide.loc[list(names), ["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(np.int64)
+    for (case, name), box in zip(names.items(), qupath_boxes(tiles, plane or LEVEL_0), strict=True):
         shown = qupath_class(CLASS_TITLES.get(name, name), CLASS_COLOURS.get(name, OTHER_COLOUR))
-        features.append({"id": keys.get(case, str(uuid5(KEYS, case)))} | tile_feature(x, y, size, shown, {}))
-    facts = {"slide_sha256": slide_sha256, "reader": reader or "all, what counts", "notice": RESEARCH_NOTICE}
+        features.append({"id": keys.get(case, str(uuid5(KEYS, case)))} | tile_feature(box, shown, {}))
+    facts = {
+        "slide_sha256": slide_sha256,
+        "reader": reader or "all, what counts",
+        "plane": (plane or LEVEL_0).model_dump(),
+        "notice": RESEARCH_NOTICE,
+    }
     write_features(features, facts, path)
     return len(features)
 
 
 def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str = "") -> ImportReport:
-    """Add a reader's labels from QuPath objects that lie exactly where tiles of the store lie.
+    """Add a reader's labels from QuPath objects that lie exactly where tiles of the store lie, in QuPath's pixels.
 
     The class is a class of the tiles or its title, unsure or unusable. Objects without a class are passed over; those that
     match no tile or class are named. The same file again adds nothing; an object whose class was changed adds a label.
@@ -75,7 +93,7 @@ def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str
     """
     reader = checked_reader(reader)
     features, told = _features(path)
-    slide = slide_sha256 or told
+    slide = slide_sha256 or str(told.get("slide_sha256", ""))
     if not slide:
         raise LabelRefused("The file does not say on which slide its objects lie", action="Name the slide's SHA-256.")
     titles = {label: label for label in store.classes("tile")} | {
@@ -85,12 +103,13 @@ def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str
     actions = {name.lower(): action for action, name in WITHOUT_CLASS.items()}
     report = ImportReport()
     with store.database.writing() as connection:
+        plane = _told_plane(told) or _kept_plane(connection, slide) or LEVEL_0
         for number, feature in enumerate(features, start=1):
             name = _class_name(feature)
             if name is None:
                 continue
             try:
-                case = tile_id(slide, *_square(feature))
+                case = tile_id(slide, *_square(feature, plane))
                 action = actions.get(name.lower(), "label")
                 label = None if action != "label" else labels.get(name.lower(), name)
                 key = _key(connection, feature, case, reader, action, label)
@@ -101,8 +120,25 @@ def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str
     return report
 
 
-def _features(path: Path) -> tuple[list[Any], str]:
-    """The objects of a file and the slide it names."""
+def _kept_plane(connection: Connection, slide_sha256: str) -> FilePlane | None:
+    """The plane that a slide's tiles were gathered with; None where they came without."""
+    wanted = (cases.c.source == slide_sha256) & (cases.c.kind == "tile") & cases.c.file_plane.is_not(None)
+    kept = connection.scalar(select(cases.c.file_plane).where(wanted).limit(1))
+    return FilePlane.model_validate(kept) if kept is not None else None
+
+
+def _told_plane(provenance: Mapping[str, Any]) -> FilePlane | None:
+    """The plane that a file written here names. 0.1.0 named none and wrote level-0 pixels; QuPath keeps nothing of this."""
+    if not provenance:
+        return None
+    try:
+        return FilePlane.model_validate(provenance.get("plane", LEVEL_0))
+    except ValidationError:
+        return None
+
+
+def _features(path: Path) -> tuple[list[Any], dict[str, Any]]:
+    """The objects of a file and what it says of where it comes from."""
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:
@@ -113,7 +149,7 @@ def _features(path: Path) -> tuple[list[Any], str]:
     if not isinstance(features, list):
         raise LabelRefused("The file is not GeoJSON", expected="a FeatureCollection, or a list of features")
     provenance = document.get("provenance") if isinstance(document, dict) else None
-    return features, str(provenance.get("slide_sha256", "")) if isinstance(provenance, dict) else ""
+    return features, provenance if isinstance(provenance, dict) else {}
 
 
 def _class_name(feature: Any) -> str | None:
@@ -124,19 +160,25 @@ def _class_name(feature: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _square(feature: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Left, top and side of a square object in level-0 pixels."""
+def _square(feature: Mapping[str, Any], plane: FilePlane) -> tuple[int, int, int]:
+    """Left, top and side in level-0 pixels of an object that is a tile there: a square in whole pixels."""
     refused = LabelRefused("The object is no tile", expected="a square polygon in whole pixels")
     try:
         ring = feature["geometry"]["coordinates"][0]
-        xs, ys = {float(x) for x, _ in ring}, {float(y) for _, y in ring}
+        corners = {(float(x), float(y)) for x, y in ring}
     except (LookupError, TypeError, ValueError, OverflowError):
         raise refused from None
-    corners = {(float(x), float(y)) for x, y in ring}
-    left, top, side = min(xs), min(ys), max(xs) - min(xs)
-    if len(corners) != 4 or len(xs) != 2 or len(ys) != 2 or max(ys) - top != side or not all(map(float.is_integer, xs | ys)):
+    xs, ys = {x for x, _ in corners}, {y for _, y in corners}
+    if len(corners) != 4 or len(xs) != 2 or len(ys) != 2:
         raise refused
-    return int(left), int(top), int(side)
+    exact = [*plane.from_qupath_px(min(xs), min(ys)), *plane.from_qupath_px(max(xs), max(ys))]
+    within = 0.0 if plane.square else WHOLE_WITHIN_PX / min(plane.file_px_per_l0_px_x, plane.file_px_per_l0_px_y)
+    if not all(math.isfinite(value) and abs(value - round(value)) <= within for value in exact):
+        raise refused
+    left, top, right, bottom = map(round, exact)
+    if right - left != bottom - top:
+        raise refused
+    return left, top, right - left
 
 
 def _key(

@@ -75,6 +75,7 @@ cases = Table(
     Column("spacing_um_px", Float),
     Column("content_sha256", String(64), nullable=False),
     Column("added_at", UtcDateTime, nullable=False),
+    Column("file_plane", JSON(none_as_null=True)),
     # Last, so that SQLite reads the columns before it without reading the picture.
     Column("content", LargeBinary, nullable=False),
     Index("cases_by_source", "source"),

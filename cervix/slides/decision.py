@@ -215,8 +215,11 @@ def tiles_within(tiles: pd.DataFrame, region_l0_px: list[tuple[float, float]]) -
 
 
 def tile_at(tiles: pd.DataFrame, x_l0_px: float, y_l0_px: float) -> tuple[int, int] | None:
-    """Corner of the scored tile that holds a point; None where nothing was scored."""
-    size = int(tiles["size_l0_px"].iloc[0])
-    corner = int(x_l0_px // size * size), int(y_l0_px // size * size)
-    there = (tiles["x_l0_px"] == corner[0]) & (tiles["y_l0_px"] == corner[1])
-    return corner if bool(there.any()) else None
+    """Corner of the scored tile that holds a point; None where nothing was scored.
+
+    Where several do, at the right and lower border, the one whose centre is nearest.
+    """
+    corners, half = tiles[["x_l0_px", "y_l0_px"]].to_numpy(), tiles["size_l0_px"].to_numpy() / 2
+    from_centre = np.abs(corners + half[:, None] - (x_l0_px, y_l0_px)).max(axis=1)
+    nearest = int(from_centre.argmin())
+    return (int(corners[nearest, 0]), int(corners[nearest, 1])) if from_centre[nearest] <= half[nearest] else None

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from cervix.slides.grid import TileLattice, lattice_around
 from cervix.slides.reading import Slide
 from cervix.slides.rows import CAM_STEPS, Rows
 
@@ -137,6 +138,8 @@ class HeatLayer:
     colour : (r, g, b)
     cell_l0_px : float
         Edge of a cell on level 0.
+    lattice : TileLattice
+        Where the cells begin, and where what was scored ends: cells of the last column and row are cut off there.
     version : str
         Changes with the values, so that a browser asks again.
     under : HeatLayer, optional
@@ -146,6 +149,7 @@ class HeatLayer:
     opacity: NDArray[np.uint8]
     colour: tuple[int, int, int]
     cell_l0_px: float
+    lattice: TileLattice
     version: str = ""
     under: "HeatLayer | None" = None
 
@@ -157,6 +161,7 @@ class HeatLayer:
 
     def _drawn(self, world: WorldMap, z: int, x: int, y: int) -> Image.Image:
         left, top, edge = world.region(z, x, y)
+        left, top = left - self.lattice.left_l0_px, top - self.lattice.top_l0_px
         step = edge / MAP_TILE_PX / self.cell_l0_px
         factor = max(1, int(step))
         column, row = int(left // self.cell_l0_px), int(top // self.cell_l0_px)
@@ -177,6 +182,12 @@ class HeatLayer:
             (scale, 0, offset[0], 0, scale, offset[1]),
             Image.Resampling.NEAREST,
         )
+        right, bottom = (
+            round((end - start) / edge * MAP_TILE_PX)
+            for start, end in ((left, self.lattice.width_l0_px), (top, self.lattice.height_l0_px))
+        )
+        alpha.paste(0, (max(right, 0), 0, max(right, MAP_TILE_PX), MAP_TILE_PX))
+        alpha.paste(0, (0, max(bottom, 0), MAP_TILE_PX, max(bottom, MAP_TILE_PX)))
         tile = Image.new("RGBA", (MAP_TILE_PX, MAP_TILE_PX), self.colour)
         tile.putalpha(alpha)
         return Image.alpha_composite(self.under._drawn(world, z, x, y), tile) if self.under else tile
@@ -188,12 +199,15 @@ def rgb_of(colour: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def value_grid(tiles: pd.DataFrame, value: NDArray[np.floating]) -> NDArray[np.float32]:
-    """A value of each tile (``(n,)``) in the place of its tile: ``(rows, columns)`` float32, NaN where nothing was scored."""
-    size = int(tiles["size_l0_px"].iloc[0])
-    column = tiles["x_l0_px"].to_numpy() // size
-    row = tiles["y_l0_px"].to_numpy() // size
-    grid = np.full((int(row.max()) + 1, int(column.max()) + 1), np.nan, np.float32)
+def lattice_of(tiles: pd.DataFrame) -> TileLattice:
+    """The cells in which the tiles of a table lie."""
+    return lattice_around(tiles["x_l0_px"].to_numpy(), tiles["y_l0_px"].to_numpy(), int(tiles["size_l0_px"].iloc[0]))
+
+
+def value_grid(tiles: pd.DataFrame, value: NDArray[np.floating], lattice: TileLattice) -> NDArray[np.float32]:
+    """A value of each tile (``(n,)``) in its cell: ``(rows, columns)`` float32, NaN where nothing was scored."""
+    column, row = lattice.cells(tiles["x_l0_px"].to_numpy(), tiles["y_l0_px"].to_numpy())
+    grid = np.full((lattice.rows, lattice.columns), np.nan, np.float32)
     grid[row, column] = value
     return grid
 
@@ -201,24 +215,31 @@ def value_grid(tiles: pd.DataFrame, value: NDArray[np.floating]) -> NDArray[np.f
 def heat_layer(tiles: pd.DataFrame, value: NDArray[np.floating], colour: str, version: str = "") -> HeatLayer:
     """Colour the scored cells by a value in 0..1 (``(n,)``, one a row of ``tiles``)."""
     low, high = OPACITY_RANGE
-    steps = np.round(np.clip(np.nan_to_num(value_grid(tiles, value)), 0.0, 1.0) * 10) / 10
+    lattice = lattice_of(tiles)
+    steps = np.round(np.clip(np.nan_to_num(value_grid(tiles, value, lattice)), 0.0, 1.0) * 10) / 10
     opacity = np.where(steps > 0, low + steps * (high - low), 0).astype(np.uint8)
-    return HeatLayer(opacity, rgb_of(colour), float(tiles["size_l0_px"].iloc[0]), version)
+    return HeatLayer(opacity, rgb_of(colour), float(lattice.size_l0_px), lattice, version)
 
 
 def cam_mosaic(tiles: pd.DataFrame, rows: Rows, class_index: int, colour: str, version: str = "") -> HeatLayer:
     """Grad-CAM of one class over the whole slide, each tile's map in its place, on one scale for all tiles.
 
-    The scale ends at the 99th percentile of the tiles' own maxima, so that one extreme tile does not hide the rest.
+    The scale ends at the 99th percentile of the tiles' own maxima, so that one extreme tile does not hide the rest. Of a tile
+    moved in from the border the part is shown that no other holds.
     """
-    size = int(tiles["size_l0_px"].iloc[0])
-    column = tiles["x_l0_px"].to_numpy() // size
-    row = tiles["y_l0_px"].to_numpy() // size
+    lattice, size = lattice_of(tiles), int(tiles["size_l0_px"].iloc[0])
+    x, y = tiles["x_l0_px"].to_numpy(), tiles["y_l0_px"].to_numpy()
+    column, row = lattice.cells(x, y)
     cam, peak = rows["cam"][:, class_index], rows["cam_peak"][:, class_index]
     cells = cam.shape[1]
+    # The place on a tile's map of each place in its cell; those past its end lie outside the slide.
+    across, down = ((np.arange(cells) + 0.5 + shift[:, None] * cells / size).astype(int) for shift in lattice.moved_in(x, y))
     top = max(float(np.quantile(peak, CAM_SCALE_QUANTILE)), np.finfo(np.float32).tiny)
     share = np.clip(peak / top, 0.0, 1.0) * (OPACITY_RANGE[1] / CAM_STEPS)
-    mosaic = np.zeros((int(row.max()) + 1, cells, int(column.max()) + 1, cells), np.uint8)
+    mosaic = np.zeros((lattice.rows, cells, lattice.columns, cells), np.uint8)
     for index in range(len(rows)):
-        mosaic[row[index], :, column[index], :] = cam[index] * share[index]
-    return HeatLayer(mosaic.reshape(mosaic.shape[0] * cells, -1), rgb_of(colour), size / cells, version)
+        here = cam[index]
+        if down[index, 0] or across[index, 0]:
+            here = np.pad(here, ((0, cells), (0, cells)))[np.ix_(down[index], across[index])]
+        mosaic[row[index], :, column[index], :] = here * share[index]
+    return HeatLayer(mosaic.reshape(mosaic.shape[0] * cells, -1), rgb_of(colour), size / cells, lattice, version)

@@ -1,10 +1,11 @@
 """A scored slide for other programs: QuPath, image viewers, tables."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from cervix.errors import SlideNotSuitable
 from cervix.files import replacing
 from cervix.slides.decision import CLASS_TITLES, most_probable, read_tiles, recognised_tiles, tile_probabilities
 from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, value_grid
-from cervix.slides.qupath import qupath_class, tile_feature, write_features
+from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
 from cervix.slides.scoring import SlideScore
 
 UNRECOGNISED_TITLE = "Not recognised (no answer)"
@@ -51,34 +52,32 @@ def write_table(score: SlideScore, model: Model, path: Path) -> None:
 
 
 def write_geojson(score: SlideScore, model: Model, path: Path) -> None:
-    """Each tile as a QuPath object with its most probable class and its measurements.
+    """Each tile as a QuPath object with its most probable class and its measurements, in QuPath's pixels.
 
-    A tile that is not recognised has its novelty alone, one that could not be read nothing.
+    A tile that is not recognised has its novelty alone, one that could not be read nothing. QuPath shows the scanned part of
+    a slide and counts from its corner, which ``plane`` in the file's provenance names.
     """
-    probability = tile_probabilities(score.tiles, model)
-    novelty = score.tiles["novelty"].to_numpy(float)
-    top, read = most_probable(score.tiles, model), read_tiles(score.tiles)
-    classes = {
-        label: qupath_class(CLASS_TITLES.get(label, label), CLASS_COLOURS.get(label, "#767676")) for label in model.classes
-    }
-    unknown = qupath_class(UNRECOGNISED_TITLE, NOVELTY_COLOUR)
-    unread = qupath_class(UNREAD_TITLE, UNREAD_COLOUR)
-    features = []
-    corners = score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int).tolist()
-    for index, (x, y, size) in enumerate(corners):
-        if not read[index]:
-            features.append(tile_feature(x, y, size, unread, {}))
-            continue
-        measured = {"Novelty": round(float(novelty[index]), 4)}
-        if top[index] < 0:
-            features.append(tile_feature(x, y, size, unknown, measured))
-            continue
-        told = {
-            f"P({CLASS_TITLES.get(label, label)})": round(float(probability[index, column]), 6)
-            for column, label in enumerate(model.classes)
-        }
-        features.append(tile_feature(x, y, size, classes[model.classes[top[index]]], told | measured))
-    write_features(features, _facts(score), path)
+    write_features(_tile_features(score, model), _facts(score), path)
+
+
+def _tile_features(score: SlideScore, model: Model) -> Iterator[dict[str, Any]]:
+    names = [f"P({CLASS_TITLES.get(label, label)})" for label in model.classes]
+    classes = [qupath_class(CLASS_TITLES.get(label, label), CLASS_COLOURS.get(label, "#767676")) for label in model.classes]
+    unknown, unread = qupath_class(UNRECOGNISED_TITLE, NOVELTY_COLOUR), qupath_class(UNREAD_TITLE, UNREAD_COLOUR)
+    for box, top, read, shares, distance in zip(
+        qupath_boxes(score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int), score.summary.plane),
+        most_probable(score.tiles, model).tolist(),
+        read_tiles(score.tiles).tolist(),
+        tile_probabilities(score.tiles, model).round(6).tolist(),
+        score.tiles["novelty"].to_numpy(float).round(4).tolist(),
+        strict=True,
+    ):
+        if not read:
+            yield tile_feature(box, unread, {})
+        elif top < 0:
+            yield tile_feature(box, unknown, {"Novelty": distance})
+        else:
+            yield tile_feature(box, classes[top], dict(zip(names, shares, strict=True)) | {"Novelty": distance})
 
 
 def _facts(score: SlideScore) -> dict[str, object]:
@@ -90,6 +89,7 @@ def _facts(score: SlideScore) -> dict[str, object]:
         "unread_tiles": summary.answer.unread_tiles,
         "unrecognised_tiles": summary.answer.unrecognised_tiles,
         "spacing_um_px": summary.spacing_um_px,
+        "plane": summary.plane.model_dump(),
     }
 
 
@@ -97,19 +97,21 @@ def write_heatmap(score: SlideScore, model: Model, path: Path) -> None:
     """Probabilities and novelty as a pyramidal OME-TIFF that lies over the slide.
 
     One pixel a tile, 32-bit float, one channel a class and one for novelty; NaN where nothing was scored or read, and in
-    the classes where the model does not recognise the tile. The physical
-    pixel size is that of a tile, so that viewers which know it place the map over the slide.
+    the classes where the model does not recognise the tile. It covers the whole scanned part, the last column and row
+    reaching beyond it where tiles do not fill it, so that all maps of a slide at one scale have one shape. The physical pixel
+    size is that of a tile, so that viewers which know it place the map over the slide.
     """
     labels = [*(f"p_{label}" for label in model.classes), "novelty"]
     table = tile_table(score, model)
-    planes = np.stack([value_grid(table, table[label].to_numpy(np.float32)) for label in labels])
     summary = score.summary
+    planes = np.stack([value_grid(table, table[label].to_numpy(np.float32), summary.lattice) for label in labels])
     edge_um = summary.size_l0_px * summary.spacing_um_px
     levels = [planes]
     while max(levels[-1].shape[1:]) > PYRAMID_ENDS_PX:
         levels.append(_halved(levels[-1]))
     metadata = {
         "axes": "CYX",
+        "Name": f"Scores of slide {summary.slide_sha256[:12]}",
         "PhysicalSizeX": edge_um,
         "PhysicalSizeXUnit": "µm",
         "PhysicalSizeY": edge_um,
@@ -119,9 +121,17 @@ def write_heatmap(score: SlideScore, model: Model, path: Path) -> None:
     }
     write = partial(TiffWriter.write, tile=(HEATMAP_TILE_PX, HEATMAP_TILE_PX), compression="zlib", photometric="minisblack")
     with replacing(path) as temporary, TiffWriter(temporary, ome=True) as writer:
-        write(writer, levels[0], subifds=len(levels) - 1, metadata=metadata)
-        for level in levels[1:]:
-            write(writer, level, subfiletype=1, metadata=None)
+        for factor, level in enumerate(levels):
+            per_cm = 1e4 / (edge_um * 2**factor)
+            write(
+                writer,
+                level,
+                resolution=(per_cm, per_cm),
+                resolutionunit="CENTIMETER",
+                subfiletype=int(factor > 0),
+                subifds=0 if factor else len(levels) - 1,
+                metadata=None if factor else metadata,
+            )
 
 
 def _halved(planes: NDArray[np.float32]) -> NDArray[np.float32]:

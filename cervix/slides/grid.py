@@ -1,5 +1,6 @@
 """Lay a regular grid of tiles over tissue, in an order whose every prefix covers the whole slide."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,69 @@ NATIVE_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
+class TileLattice:
+    """Cells as large as a tile that cover a rectangle of level 0 to its last pixel.
+
+    Cells of the last column and row may reach beyond it. Their tiles are moved in to end at the border, so that they hold
+    scanned pixels only; what they share with the tile before them belongs to the cell of that one.
+    """
+
+    left_l0_px: int
+    top_l0_px: int
+    width_l0_px: int
+    height_l0_px: int
+    size_l0_px: int
+
+    @property
+    def columns(self) -> int:
+        return -(-self.width_l0_px // self.size_l0_px)
+
+    @property
+    def rows(self) -> int:
+        return -(-self.height_l0_px // self.size_l0_px)
+
+    def corners(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Level-0 corners of all tiles, row by row: ``(n,)`` each."""
+        x = np.minimum(self.left_l0_px + np.arange(self.columns) * self.size_l0_px, self.right_l0_px - self.size_l0_px)
+        y = np.minimum(self.top_l0_px + np.arange(self.rows) * self.size_l0_px, self.bottom_l0_px - self.size_l0_px)
+        across, down = np.meshgrid(x, y)
+        return across.ravel(), down.ravel()
+
+    @property
+    def right_l0_px(self) -> int:
+        return self.left_l0_px + self.width_l0_px
+
+    @property
+    def bottom_l0_px(self) -> int:
+        return self.top_l0_px + self.height_l0_px
+
+    def cells(self, x_l0_px: NDArray[np.integer], y_l0_px: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Column and row of tiles by their corners: ``(n,)`` each."""
+        column, row = -((self.left_l0_px - x_l0_px) // self.size_l0_px), -((self.top_l0_px - y_l0_px) // self.size_l0_px)
+        return np.asarray(column, np.int64), np.asarray(row, np.int64)
+
+    def moved_in(
+        self, x_l0_px: NDArray[np.integer], y_l0_px: NDArray[np.integer]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many pixels a tile lies left of, and above, its cell: ``(n,)`` each, 0 but at the border."""
+        column, row = self.cells(x_l0_px, y_l0_px)
+        return (
+            self.left_l0_px + column * self.size_l0_px - np.asarray(x_l0_px, np.int64),
+            self.top_l0_px + row * self.size_l0_px - np.asarray(y_l0_px, np.int64),
+        )
+
+
+def lattice_around(x_l0_px: NDArray[np.integer], y_l0_px: NDArray[np.integer], size_l0_px: int) -> TileLattice:
+    """A lattice on which tiles with these corners lie, as small as it can be.
+
+    Of a part of a slide's tiles it may be another than the slide's, but each tile lies in its place on it.
+    """
+    left, top = int(x_l0_px.min()) % size_l0_px, int(y_l0_px.min()) % size_l0_px
+    right, bottom = int(x_l0_px.max()) + size_l0_px, int(y_l0_px.max()) + size_l0_px
+    return TileLattice(left, top, right - left, bottom - top, size_l0_px)
+
+
+@dataclass(frozen=True)
 class TileGrid:
     """Tiles to score, in scoring order.
 
@@ -25,6 +89,8 @@ class TileGrid:
     x_l0_px, y_l0_px : (n,) int64
         Level-0 corner of each tile.
     tissue_fraction : (n,) float64
+        Tissue in the part of a tile that no tile before it holds, as a share of its whole area: over all tiles it adds up.
+        Only a tile moved in from the right or lower border shares a part of it.
     size_l0_px : int
         Edge of a tile on level 0; also the stride of the grid.
     size_px : int
@@ -47,9 +113,18 @@ class TileGrid:
     def __len__(self) -> int:
         return len(self.x_l0_px)
 
+    @property
+    def sha256(self) -> str:
+        """A hash of the tiles in their order: rows scored in one order are of no use to another."""
+        places = np.column_stack([self.x_l0_px, self.y_l0_px]).astype("<i8").tobytes()
+        return hashlib.sha256(f"{self.size_l0_px} {self.level} {self.size_level_px} ".encode() + places).hexdigest()
+
 
 def lay_grid(slide: Slide, tissue: TissueMask, tiles: TileInput) -> TileGrid:
-    """Lay the grid at the model's physical scale and keep tiles that hold tissue.
+    """Lay the grid at the model's physical scale over the scanned part, and keep tiles that hold tissue.
+
+    The last column and row end at the border (``TileLattice``). A tile that was moved in there is kept for any tissue that
+    lies in no tile before it.
 
     Raises
     ------
@@ -62,20 +137,22 @@ def lay_grid(slide: Slide, tissue: TissueMask, tiles: TileInput) -> TileGrid:
     size_l0_px = round(tiles.size_px * tiles.spacing_um_px / spacing)
     if abs(size_l0_px / tiles.size_px - 1.0) <= NATIVE_TOLERANCE:
         size_l0_px = tiles.size_px
-    if min(slide.width_l0_px, slide.height_l0_px) < size_l0_px:
+    lattice = TileLattice(*slide.plane.bounds_l0_px, size_l0_px)
+    if min(lattice.width_l0_px, lattice.height_l0_px) < size_l0_px:
         raise SlideNotSuitable(
             "The image is smaller than one tile",
             expected=f"at least {size_l0_px} × {size_l0_px} px ({size_l0_px * spacing:.0f} µm) at {spacing:g} µm per pixel",
-            found=f"{slide.width_l0_px:,} × {slide.height_l0_px:,} px",
+            found=f"{lattice.width_l0_px:,} × {lattice.height_l0_px:,} px",
         )
     level = slide.best_level(size_l0_px / tiles.size_px * (1 + NATIVE_TOLERANCE))
-    columns, rows = np.meshgrid(
-        np.arange(0, slide.width_l0_px - size_l0_px + 1, size_l0_px),
-        np.arange(0, slide.height_l0_px - size_l0_px + 1, size_l0_px),
-    )
-    x, y = columns.ravel(), rows.ravel()
+    x, y = lattice.corners()
+    shared_x, shared_y = lattice.moved_in(x, y)
+    own_width, own_height = size_l0_px - shared_x, size_l0_px - shared_y
     fraction = tissue.fraction_in(x, y, size_l0_px)
-    keep = np.flatnonzero(fraction >= MINIMUM_TISSUE_FRACTION)
+    own = tissue.fraction_in(x + shared_x, y + shared_y, own_width, own_height) * (own_width * own_height / size_l0_px**2)
+    # Where a tile was moved in, its own part is narrow, and what the border cuts off of a piece of tissue is little.
+    moved = (shared_x > 0) | (shared_y > 0)
+    keep = np.flatnonzero(np.where(moved, own > 0, fraction >= MINIMUM_TISSUE_FRACTION))
     if len(keep) == 0:
         raise NoTissue(
             "No tissue was found",
@@ -83,11 +160,11 @@ def lay_grid(slide: Slide, tissue: TissueMask, tiles: TileInput) -> TileGrid:
             found=f"{len(x):,} tiles of glass",
             action="Check that this is an H&E slide and that its scale is right.",
         )
-    keep = keep[sweep_order(x[keep] // size_l0_px, y[keep] // size_l0_px)]
+    keep = keep[sweep_order(*lattice.cells(x[keep], y[keep]))]
     return TileGrid(
         x_l0_px=x[keep],
         y_l0_px=y[keep],
-        tissue_fraction=fraction[keep],
+        tissue_fraction=own[keep],
         size_l0_px=size_l0_px,
         size_px=tiles.size_px,
         level=level,

@@ -1,6 +1,7 @@
 """Open a whole-slide image or a plain picture, and read it in level-0 coordinates."""
 
 import itertools
+import re
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,18 +13,21 @@ from threading import Lock
 import numpy as np
 import openslide
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown, TileNotReadable
 from cervix.slides.damage import COPY_AGAIN, truncation
 from cervix.slides.identity import files_of, identity_of
+from cervix.slides.plane import FilePlane
+from cervix.slides.stated import Stated, further_pages, only_first_of, require_colour, stated, stated_by_slide, whole
+from cervix.sources.colour import Profile, profile_of
 from cervix.sources.decoders import PLAIN_FORMATS, quiet, said, told_as_unreadable
+from cervix.sources.scale import PLAUSIBLE_SPACING_UM_PX, StatedScale, picture_scales
+from cervix.sources.tiff_header import TIFF_STARTS, TiffPage, is_tiff, read_pages
 
 READABLE = "a whole-slide image (SVS, NDPI, SCN, BIF, CZI, MRXS, DICOM, tiled TIFF) or an RGB PNG, JPEG or TIFF"
 PLAIN_VENDOR = "plain image"
 PLAIN_SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "TIFF": (".tif", ".tiff")}
-# Microscope scanners lie between 0.1 (100x oil) and 8 µm/px (1.25x); 352.8 is what 72 dpi, a default, says.
-PLAUSIBLE_SPACING_UM_PX = (0.05, 10.0)
 # A 10x objective gives about 1 µm per pixel on common scanners, so spacing is about 10 / magnification.
 SPACING_TIMES_MAGNIFICATION = 10.0
 MAX_PLAIN_PIXELS = 80_000_000
@@ -51,6 +55,9 @@ HOLES_LOOKED_AROUND = (16, 2_000)
 HOLES_SHARE = 0.1
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in level-0 pixels."""
+# Values of the orientation tag (EXIF 2.3, 4.6.4) other than upright, and those that swap width and height.
+TURNED, TURNED_BY_A_QUARTER = range(2, 9), range(5, 9)
+PNG_BIT_DEPTH_AT = 24
 
 
 class SlideFile:
@@ -146,11 +153,19 @@ class Slide:
     level_downsamples : tuple of float
         Level-0 pixels per pixel of each pyramid level, rising from 1.
     spacing_um_px : float or None
-        Micrometres per level-0 pixel; None where neither the file nor the user says.
+        Micrometres per level-0 pixel; None where neither the file nor the user says. Level-0 pixels are square: a file whose
+        pixels are not is read resampled.
     spacing_source : str
-        ``"file"`` or ``"user"``; empty while unknown.
+        ``"user"``, or ``"file"`` with the part of it that says so where it is not the scanner's own statement, as in
+        ``"file (OME-XML)"``; empty while unknown.
+    plane : FilePlane
+        How level-0 pixels lie on the file's own pixels, and which part was scanned.
     notices : list of str
         What a user should know about how the file was read.
+    profile : Profile
+        What turns the file's colours to sRGB.
+    unusable_scale : str
+        What the file states of its scale that was not used; empty where it states nothing.
     """
 
     path: Path
@@ -163,7 +178,10 @@ class Slide:
     spacing_source: str
     vendor: str
     magnification: float | None
+    plane: FilePlane
     notices: list[str] = field(default_factory=list)
+    profile: Profile = field(default_factory=Profile)
+    unusable_scale: str = ""
 
     @property
     def known_spacing_um_px(self) -> float:
@@ -172,7 +190,7 @@ class Slide:
             raise SlideScaleUnknown(
                 "The slide does not state its scale",
                 expected="micrometres per pixel in the file",
-                found="none",
+                found=self.unusable_scale or "none",
                 action="Give micrometres per pixel (0.25 is usual for a 40x scan, 0.5 for 20x).",
             )
         return self.spacing_um_px
@@ -183,7 +201,7 @@ class Slide:
         return SPACING_TIMES_MAGNIFICATION / (self.magnification or 20.0)
 
     def with_spacing(self, spacing_um_px: float) -> "Slide":
-        """The same slide with the scale the user gave; ``SlideNotSuitable`` where it is not plausible."""
+        """The same slide with the scale the user gave, for square pixels; ``SlideNotSuitable`` where it is not plausible."""
         low, high = PLAUSIBLE_SPACING_UM_PX
         if not low <= spacing_um_px <= high:
             raise SlideNotSuitable(
@@ -191,16 +209,37 @@ class Slide:
                 expected=f"{low} to {high} µm per pixel",
                 found=f"{spacing_um_px:g}",
             )
-        return replace(self, spacing_um_px=spacing_um_px, spacing_source="user")
+        told = replace(self, spacing_um_px=spacing_um_px, spacing_source="user")
+        if self.plane.square:
+            return told
+        width, height = self.file.handle.dimensions
+        plane = self.plane.model_copy(update={"file_px_per_l0_px_x": 1.0, "file_px_per_l0_px_y": 1.0})
+        notice = f"The scale given, {spacing_um_px:g} µm per pixel, was taken for both sides, although the file states two."
+        notices = [notice, *(other for other in self.notices if other != self.resampled)]
+        return replace(told, plane=plane, width_l0_px=width, height_l0_px=height, notices=notices)
 
-    def read(self, x_l0_px: int, y_l0_px: int, level: int, width_px: int, height_px: int) -> Image.Image:
-        """Read an RGB region; its corner in level-0 pixels, its size in pixels of ``level``.
+    @property
+    def resampled(self) -> str:
+        """The notice about pixels that are not square; empty where they are."""
+        if self.plane.square or self.spacing_um_px is None:
+            return ""
+        across, down = (self.spacing_um_px / per for per in (self.plane.file_px_per_l0_px_x, self.plane.file_px_per_l0_px_y))
+        return (
+            f"The file's pixels are not square: {across:.4g} µm wide and {down:.4g} µm high. They were resampled to squares of "
+            f"{self.spacing_um_px:.4g} µm, in which tables count; QuPath files are in the pixels of the file."
+        )
+
+    def read(
+        self, x_l0_px: int, y_l0_px: int, level: int, width_px: int, height_px: int, *, shown_px: tuple[int, int] | None = None
+    ) -> Image.Image:
+        """Read a region in sRGB; its corner in level-0 pixels, its size in pixels of ``level``, resized to ``shown_px``.
 
         Outside the scanned area is white. Raises ``TileNotReadable`` where the file is damaged, ``SlideNotReadable`` where
         it is gone.
         """
+        on_file = self.plane.region(x_l0_px, y_l0_px, self.level_downsamples[level], width_px, height_px)
         try:
-            region = self.file.read_region((x_l0_px, y_l0_px), level, (width_px, height_px))
+            region = self.file.read_region(on_file.corner_file_px, level, on_file.size_px)
         except Exception as error:  # what a decoder raises on a damaged file is no contract of its own
             if not self.path.is_file():
                 raise SlideNotReadable(
@@ -213,14 +252,14 @@ class Slide:
                 found=said(error),
                 action="The file is damaged; copy it again from its source.",
             ) from error
-        return on_white(region)
+        picture, shown_px = on_white(region), shown_px or (width_px, height_px)
+        if shown_px != picture.size or not self.plane.square:
+            picture = picture.resize(shown_px, Image.Resampling.BILINEAR, box=on_file.box)
+        return self.profile.apply(picture)
 
     def read_tile(self, x_l0_px: int, y_l0_px: int, level: int, size_level_px: int, size_px: int) -> NDArray[np.uint8]:
         """Read a square of ``level`` as the model sees it: ``(size_px, size_px, 3)`` uint8 RGB."""
-        tile = self.read(x_l0_px, y_l0_px, level, size_level_px, size_level_px)
-        if size_level_px != size_px:
-            tile = tile.resize((size_px, size_px), Image.Resampling.BILINEAR)
-        return image_array(tile)
+        return image_array(self.read(x_l0_px, y_l0_px, level, size_level_px, size_level_px, shown_px=(size_px, size_px)))
 
     def best_level(self, downsample: float) -> int:
         """The coarsest level that is still at least as fine as asked for (within 1 %)."""
@@ -328,38 +367,45 @@ def open_slide(path: Path, *, spacing_um_px: float | None = None, sha256: str | 
     SlideNotReadable
         Not a slide, empty, truncated or damaged.
     SlideNotSuitable
-        Readable, but greyscale, of 16 bits, too large for an image without tiles, or larger than its bytes can hold.
+        Readable, but greyscale, CMYK, of more than 8 bits, too large for an image without tiles, or larger than its bytes
+        can hold.
     """
     if not path.is_file():
         raise SlideNotReadable("There is no such slide file", expected=READABLE, found=str(path))
     if path.stat().st_size == 0:
         raise SlideNotReadable("The file is empty", expected=READABLE, found="0 bytes", action="Upload it again.")
+    pages = read_pages(path) if is_tiff(path) else []
     if openslide.OpenSlide.detect_format(str(path)):
         handle: openslide.AbstractSlide = _open_tiled(path)
-        notices: list[str] = []
         file = SlideFile(lambda: _open_tiled(path), handle)
+        _require_plausible_size(handle, path)
+        told = stated_by_slide(handle, pages)
     else:
-        image, notices = _open_picture(path)
+        image, told = _open_picture(path, pages)
         handle = openslide.ImageSlide(image)
         held_bytes = image.width * image.height * PILLOW_BYTES_PX
-        file = SlideFile(lambda: openslide.ImageSlide(_open_picture(path)[0]), handle, held_bytes)
-    _require_plausible_size(handle, path)
-    stated, scale_notices = _stated_spacing(handle)
-    width, height = handle.dimensions
+        file = SlideFile(lambda: openslide.ImageSlide(_open_picture(path, pages)[0]), handle, held_bytes)
+        _require_plausible_size(handle, path)
+    across, down = told.plane.file_px_per_l0_px_x, told.plane.file_px_per_l0_px_y
     power = handle.properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
     slide = Slide(
         path=path,
         sha256=sha256 or identity_of(path),
         file=file,
-        width_l0_px=width,
-        height_l0_px=height,
+        width_l0_px=int(handle.dimensions[0] / across),
+        height_l0_px=int(handle.dimensions[1] / down),
         level_downsamples=tuple(float(value) for value in handle.level_downsamples),
-        spacing_um_px=stated,
-        spacing_source="file" if stated else "",
+        spacing_um_px=told.scale.spacing_um_px if told.scale else None,
+        spacing_source=_source(told.scale),
         vendor=handle.properties.get(openslide.PROPERTY_NAME_VENDOR, PLAIN_VENDOR),
         magnification=float(power) if power else None,
-        notices=notices + scale_notices,
+        plane=told.plane,
+        notices=list(told.notices),
+        profile=told.profile,
+        unusable_scale=told.unusable_scale,
     )
+    if slide.resampled:
+        slide.notices.append(slide.resampled)
     return slide if spacing_um_px is None else slide.with_spacing(spacing_um_px)
 
 
@@ -410,29 +456,29 @@ def require_plausible_area(width_px: int, height_px: int, held_bytes: int) -> No
         )
 
 
-def _stated_spacing(handle: openslide.AbstractSlide) -> tuple[float | None, list[str]]:
-    values = [handle.properties.get(name) for name in (openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y)]
-    if not all(values):
-        return None, []
-    spacing = float(np.mean([float(value) for value in values if value]))
-    low, high = PLAUSIBLE_SPACING_UM_PX
-    if low <= spacing <= high:
-        return spacing, []
-    return None, [f"The file states {spacing:.4g} µm per pixel, which no microscope scan has; it was not used."]
+def _source(scale: StatedScale | None) -> str:
+    if scale is None:
+        return ""
+    return f"file ({scale.source})" if scale.source else "file"
 
 
-def _open_picture(path: Path) -> tuple[Image.Image, list[str]]:
-    """A plain RGB picture, upright, and what had to be done to it."""
+def _open_picture(path: Path, pages: list[TiffPage]) -> tuple[Image.Image, Stated]:
+    """A plain RGB picture, upright and in sRGB, and what it states."""
+    if pages:
+        require_colour(pages[0].not_colour)
     try:
         with told_as_unreadable("The picture cannot be opened", expected=READABLE), quiet():
             image = Image.open(path, formats=PLAIN_FORMATS)
     except SlideNotReadable as error:
+        if isinstance(error.__cause__, Image.DecompressionBombError):
+            pixels = re.search(r"\d+", str(error.__cause__))
+            raise _too_large(f"{int(pixels.group()) / 1e6:,.0f} megapixels" if pixels else "far more") from error
         if not isinstance(error.__cause__, UnidentifiedImageError):
             raise
         raise SlideNotReadable("This is not a slide that can be read", expected=READABLE, found=_kind_of(path)) from error
     with image:
-        _require_colour_and_size(image)
-        notices = []
+        _require_colour_and_size(image, path)
+        notices = further_pages(pages, set()) if pages else only_first_of(getattr(image, "n_frames", 1))
         kind = str(image.format)
         if path.suffix.lower() not in PLAIN_SUFFIXES[kind]:
             notices.append(f"The file is a {kind} although its name ends in {path.suffix or 'nothing'}; read as {kind}.")
@@ -441,33 +487,51 @@ def _open_picture(path: Path) -> tuple[Image.Image, list[str]]:
         # One at a time: a picture costs several times its size while it is decoded.
         ends_early = told_as_unreadable("The picture ends before its last row", action="The file is truncated; copy it again.")
         with _decoding, ends_early, quiet():
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            scales = pages[0].scales if pages else picture_scales(image)
+            profile = profile_of(image.info.get("icc_profile"))
             ImageOps.exif_transpose(image, in_place=True)  # in place: a copy of 80 megapixels is 320 MB
-            return on_white(image), notices
-
-
-def _require_colour_and_size(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PLAIN_PIXELS:
-        raise SlideNotSuitable(
-            "The picture is too large to be read whole",
-            expected=f"at most {MAX_PLAIN_PIXELS // 1_000_000} megapixels, or a tiled slide format",
-            found=f"{image.width:,} × {image.height:,} px",
-            action="Convert it to a tiled, pyramidal TIFF.",
+            upright = profile.apply(on_white(image))
+    if orientation in TURNED:
+        notices.append(
+            "The picture was turned upright, as its EXIF says. Coordinates count from the upright picture's corner; a viewer "
+            "that does not turn it shows them elsewhere."
         )
+    if orientation in TURNED_BY_A_QUARTER:
+        scales = [scale.turned() for scale in scales]
+    return upright, stated(scales, whole(*upright.size), Profile(None, profile.notice), notices)
+
+
+def _too_large(found: str) -> SlideNotSuitable:
+    return SlideNotSuitable(
+        "The picture is too large to be read whole",
+        expected=f"at most {MAX_PLAIN_PIXELS // 1_000_000} megapixels, or a tiled slide format",
+        found=found,
+        action="Convert it to a tiled, pyramidal TIFF.",
+    )
+
+
+def _require_colour_and_size(image: Image.Image, path: Path) -> None:
+    if image.width * image.height > MAX_PLAIN_PIXELS:
+        raise _too_large(f"{image.width:,} × {image.height:,} px")
     if image.mode not in ("RGB", "RGBA", "P"):
         known = {"L": "greyscale", "LA": "greyscale", "1": "black and white", "CMYK": "CMYK"}
-        raise SlideNotSuitable(
-            "The picture is not an H&E colour image",
-            expected="RGB with 8 bits per channel",
-            found=known.get(image.mode, f"{image.mode} (16 or more bits per channel)"),
-            action="Export it again as 8-bit RGB.",
-        )
+        require_colour(known.get(image.mode, f"{image.mode} (16 or more bits per channel)"))
+    if image.format == "PNG" and _png_bits(path) > 8:  # Pillow cuts it to 8 bits
+        require_colour("RGB with 16 bits per channel")
+
+
+def _png_bits(path: Path) -> int:
+    """Bits per channel, from the header that every PNG begins with (PNG specification, 11.2.1)."""
+    with path.open("rb") as stream:
+        return stream.read(PNG_BIT_DEPTH_AT + 1)[PNG_BIT_DEPTH_AT]
 
 
 def _kind_of(path: Path) -> str:
     """A guess, for a message, at what a file that is no slide might be."""
     with path.open("rb") as stream:
         head = stream.read(512)
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if head[:4] in TIFF_STARTS:
         return "a TIFF whose directory cannot be read, as when a copy was cut short"
     try:
         head.decode()

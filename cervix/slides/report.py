@@ -103,22 +103,27 @@ def _heat_over(overview: Image.Image, slide: Slide, score: SlideScore, model: Mo
     """The overview with each tile in the colour of its most probable class, and dark where it has no answer."""
     silent = ~heard_tiles(score.tiles, model)
     probability = np.where(silent[:, None], 0.0, tile_probabilities(score.tiles, model))
-    top = probability.argmax(axis=1)
-    grid = value_grid(score.tiles, np.arange(len(score.tiles), dtype=np.float32))
+    called = probability.argmax(axis=1)
+    lattice = score.summary.lattice
+    grid = value_grid(score.tiles, np.arange(len(score.tiles), dtype=np.float32), lattice)
     cells = np.zeros((*grid.shape, 4), np.uint8)
     scored = ~np.isnan(grid)
     index = grid[scored].astype(int)
     colours = np.array([rgb_of(CLASS_COLOURS.get(label, "#767676")) for label in model.classes], np.uint8)
-    cells[scored, :3] = np.where(silent[index, None], 0, colours[top[index]])
+    cells[scored, :3] = np.where(silent[index, None], 0, colours[called[index]])
     cells[scored, 3] = np.where(silent[index], 110, 60 + 130 * probability.max(axis=1)[index])
-    size = int(score.tiles["size_l0_px"].iloc[0])
-    shape = (
-        round(grid.shape[1] * size * overview.width / slide.width_l0_px),
-        round(grid.shape[0] * size * overview.height / slide.height_l0_px),
+    left, top, right, bottom = (
+        round(place * overview_px / slide_px)
+        for place, overview_px, slide_px in (
+            (lattice.left_l0_px, overview.width, slide.width_l0_px),
+            (lattice.top_l0_px, overview.height, slide.height_l0_px),
+            (lattice.left_l0_px + lattice.columns * lattice.size_l0_px, overview.width, slide.width_l0_px),
+            (lattice.top_l0_px + lattice.rows * lattice.size_l0_px, overview.height, slide.height_l0_px),
+        )
     )
-    layer = Image.fromarray(cells).resize((max(1, shape[0]), max(1, shape[1])), Image.Resampling.NEAREST)
+    layer = Image.fromarray(cells).resize((max(1, right - left), max(1, bottom - top)), Image.Resampling.NEAREST)
     canvas = Image.fromarray(image_array(overview)).convert("RGBA")
-    canvas.alpha_composite(layer.crop((0, 0, *canvas.size)))
+    canvas.alpha_composite(layer.crop((0, 0, canvas.width - left, canvas.height - top)), (left, top))
     return canvas.convert("RGB")
 
 

@@ -38,6 +38,8 @@ class ScoreOrder(BaseModel):
     everywhere: bool
     precision: str
     tiles: int
+    grid_sha256: str = ""
+    """Which tiles in which order (``TileGrid.sha256``); empty in orders of versions that laid them otherwise."""
     state: Literal["running", "stopped"] = "running"
     """``stopped`` scores, by a person or by a fault, wait until they are asked for again."""
 
@@ -62,6 +64,7 @@ def order_of(slide: Slide, bundle: Bundle, plan: SlidePlan) -> ScoreOrder:
         everywhere=plan.everywhere,
         precision=bundle.session("slide").variant.precision,
         tiles=len(plan.grid),
+        grid_sha256=plan.grid.sha256,
     )
 
 

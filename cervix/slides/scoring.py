@@ -20,7 +20,8 @@ from cervix.errors import Cancelled, DeviceLost, TileNotReadable
 from cervix.provenance import Provenance, provenance_of
 from cervix.slides.damage import too_damaged, too_many_lost, what_is_wrong
 from cervix.slides.decision import SlideAnswer, decide
-from cervix.slides.grid import TileGrid, lay_grid
+from cervix.slides.grid import TileGrid, TileLattice, lay_grid
+from cervix.slides.plane import FilePlane
 from cervix.slides.reading import Slide
 from cervix.slides.rows import ROW_OUTPUTS, Rows, mark_unread, row_dtype, rows_of, unread_rows
 from cervix.slides.tissue import TissueMask, find_tissue, whole_area
@@ -58,6 +59,8 @@ class SlideSummary(BaseModel):
     slide_sha256: str
     width_l0_px: int
     height_l0_px: int
+    plane: FilePlane
+    """How level-0 pixels lie on the file's own, and the part of it that was scanned."""
     spacing_um_px: float
     spacing_source: str
     requested_spacing_um_px: float
@@ -72,6 +75,11 @@ class SlideSummary(BaseModel):
     timings: Timings
     precision: str
     provenance: Provenance
+
+    @property
+    def lattice(self) -> TileLattice:
+        """The cells of all the slide's tiles, scored or not."""
+        return TileLattice(*self.plane.bounds_l0_px, self.size_l0_px)
 
 
 @dataclass(frozen=True)
@@ -247,6 +255,7 @@ def score_slide(
         slide_sha256=slide.sha256,
         width_l0_px=slide.width_l0_px,
         height_l0_px=slide.height_l0_px,
+        plane=slide.plane,
         spacing_um_px=slide.known_spacing_um_px,
         spacing_source=slide.spacing_source,
         requested_spacing_um_px=grid.requested_spacing_um_px,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import binary_dilation, median_filter
+from scipy.ndimage import binary_dilation, label, median_filter
 from skimage.filters import threshold_otsu
 from skimage.morphology import remove_small_objects
 
@@ -54,15 +54,19 @@ class TissueMask:
         """Tissue area in square millimetres."""
         return float(self.mask.sum() * (self.l0_px_per_mask_px * spacing_um_px / 1000.0) ** 2)
 
-    def fraction_in(self, x_l0_px: NDArray[np.integer], y_l0_px: NDArray[np.integer], size_l0_px: int) -> NDArray[np.float64]:
-        """Share of tissue, or of what could not be looked at, in squares with the given level-0 corners: ``(n,)`` in 0..1."""
+    def fraction_in(
+        self, x_l0_px: NDArray[np.integer], y_l0_px: NDArray[np.integer], width_l0_px: NDArray[np.integer] | int,
+        height_l0_px: NDArray[np.integer] | int | None = None,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Share of tissue, or of what could not be looked at, in rectangles (by default squares) with these corners ``(n,)``."""
         sums = np.pad((self.mask | self.unread).cumsum(axis=0, dtype=np.int64).cumsum(axis=1), ((1, 0), (1, 0)))
         height, width = self.mask.shape
         scale = self.l0_px_per_mask_px
+        height_l0_px = width_l0_px if height_l0_px is None else height_l0_px
         left = np.clip(np.round(x_l0_px / scale).astype(int), 0, width - 1)
         top = np.clip(np.round(y_l0_px / scale).astype(int), 0, height - 1)
-        right = np.clip(np.round((x_l0_px + size_l0_px) / scale).astype(int), left + 1, width)
-        bottom = np.clip(np.round((y_l0_px + size_l0_px) / scale).astype(int), top + 1, height)
+        right = np.clip(np.round((x_l0_px + width_l0_px) / scale).astype(int), left + 1, width)
+        bottom = np.clip(np.round((y_l0_px + height_l0_px) / scale).astype(int), top + 1, height)
         inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
         return np.asarray(inside / ((right - left) * (bottom - top)), np.float64)
 
@@ -95,7 +99,7 @@ def find_tissue(slide: Slide) -> TissueMask:
     mask = (saturation > threshold * 255.0) & (brightest > BLACK_BELOW) & ~unread
     speck_px = int((SPECK_UM / (spacing * scale)) ** 2)
     if speck_px > 1:
-        mask = remove_small_objects(mask, max_size=speck_px)
+        mask = _without_specks(mask, speck_px)
     # A small slide is looked at in more detail than its tissue needs.
     picture = overview if max(overview.size) >= OVERVIEW_PX else slide.overview(longest / OVERVIEW_PX)[0]
     picture.thumbnail((OVERVIEW_PX, OVERVIEW_PX))
@@ -124,6 +128,16 @@ def _covered(holes_l0_px: list[Box], scale: float, shape: tuple[int, int]) -> ND
     return covered
 
 
+def _without_specks(mask: NDArray[np.bool_], speck_px: int) -> NDArray[np.bool_]:
+    """The mask without pieces of at most ``speck_px``. What the border cuts off is half seen: there half of that is enough."""
+    kept = remove_small_objects(mask, max_size=speck_px)
+    cut_off, _ = label(mask)
+    at_border = np.unique(np.concatenate([cut_off[0], cut_off[-1], cut_off[:, 0], cut_off[:, -1]]))
+    sizes = np.bincount(cut_off.ravel())
+    again = at_border[(at_border > 0) & (2 * sizes[at_border] > speck_px)]
+    return np.asarray(kept | np.isin(cut_off, again), np.bool_) if len(again) else np.asarray(kept, np.bool_)
+
+
 def whole_area(slide: Slide) -> TissueMask:
     """A mask that takes the whole scanned area for tissue: for scoring knowingly where none was found.
 
@@ -131,7 +145,9 @@ def whole_area(slide: Slide) -> TissueMask:
     """
     longest = max(slide.width_l0_px, slide.height_l0_px)
     scale = max(1.0, longest / MASK_LONGEST_PX)
-    mask = np.ones((round(slide.height_l0_px / scale), round(slide.width_l0_px / scale)), np.bool_)
+    mask = np.zeros((round(slide.height_l0_px / scale), round(slide.width_l0_px / scale)), np.bool_)
+    left, top, width, height = slide.plane.bounds_l0_px
+    mask[round(top / scale) : round((top + height) / scale), round(left / scale) : round((left + width) / scale)] = True
     overview, _, _ = _looked_at(slide, longest / OVERVIEW_PX)
     overview.thumbnail((OVERVIEW_PX, OVERVIEW_PX))
     return TissueMask(mask, scale, 0.0, overview)

@@ -160,6 +160,18 @@ def test_rows_of_another_scale_are_not_gone_on_with(slide: Slide, bundle: Bundle
     assert desk.tiles_kept(other, bundle, plan_slide(other, bundle)) == 0
 
 
+def test_rows_of_tiles_that_were_laid_otherwise_are_not_gone_on_with(slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
+    desk = ScoringDesk(tmp_path)
+    plan, kept = stopped_half_way(desk, slide, bundle)
+    assert kept > 0
+    other = replace(plan, grid=replace(plan.grid, x_l0_px=plan.grid.x_l0_px[::-1], y_l0_px=plan.grid.y_l0_px[::-1]))
+    assert desk.tiles_kept(slide, bundle, other) == 0
+    order = read_order(result_dir(tmp_path, slide.sha256, bundle.sha256))
+    assert order is not None
+    # 0.1.0 named no grid, and laid none to the border.
+    assert not order.model_copy(update={"grid_sha256": ""}).same_work(order)
+
+
 def test_a_slide_that_is_gone_when_the_server_comes_back_is_said_and_not_tried_for_ever(bundle: Bundle, tmp_path: Path) -> None:
     path = tmp_path / "gone.tiff"
     write_pyramid(path, phantom_region(900, 700, seed=31), 0.5)

@@ -17,6 +17,7 @@ from cervix.slides.decision import class_areas_mm2, decide_tiles, hot_spots, til
 from cervix.slides.deepzoom import WorldMap, cam_mosaic
 from cervix.slides.explanation import explain_tile, gallery
 from cervix.slides.exports import write_export
+from cervix.slides.plane import FilePlane
 from cervix.slides.reading import Slide, open_slide
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore, score_slide
@@ -70,7 +71,7 @@ def test_the_heatmap_is_a_pyramid_with_a_channel_a_class_in_place(known: SlideSc
     assert 'PhysicalSizeX="112.0"' in described
     size = known.summary.size_l0_px
     for _, row in known.tiles.iterrows():
-        place = int(row["y_l0_px"]) // size, int(row["x_l0_px"]) // size
+        place = -(-int(row["y_l0_px"]) // size), -(-int(row["x_l0_px"]) // size)
         assert planes[(0, *place)] == pytest.approx(row["p_benign"])
         assert planes[(3, *place)] == pytest.approx(row["novelty"])
     assert np.isnan(planes).sum() == 4 * (planes[0].size - len(known.tiles))
@@ -82,7 +83,8 @@ def test_a_large_heatmap_has_coarser_levels(score: SlideScore, bundle: Bundle, t
     tiles = pd.DataFrame({"x_l0_px": x.ravel(), "y_l0_px": y.ravel(), "size_l0_px": 224, "tissue_fraction": 1.0})
     for name in ("p_benign", "p_scc", "p_ac", "novelty"):
         tiles[name] = np.random.default_rng(0).random(len(tiles)).astype(np.float32)
-    large = SlideScore(tiles, score.summary, score.rows)
+    plane = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=side * 224, bounds_height_px=side * 224)
+    large = SlideScore(tiles, score.summary.model_copy(update={"plane": plane}), score.rows)
     path = write_export("heatmap", large, bundle.session("slide").model, tmp_path, "slide")
     with tifffile.TiffFile(path) as opened:
         levels = opened.series[0].levels
@@ -159,16 +161,28 @@ def test_a_point_finds_the_tile_that_holds_it(score: SlideScore) -> None:
 
 def test_the_mosaic_shows_the_cam_of_each_tile_in_its_place(score: SlideScore, slide: Slide, bundle: Bundle) -> None:
     session = bundle.session("slide")
-    index = int(score.rows["cam_peak"][:, 1].argmax())
-    row = score.tiles.iloc[index]
-    x, y = int(row["x_l0_px"]), int(row["y_l0_px"])
     mosaic = cam_mosaic(score.tiles, score.rows, 1, "#D55E00")
+    within = (score.tiles["x_l0_px"] % 224 == 0) & (score.tiles["y_l0_px"] % 224 == 0)
+    index = int(np.where(within, score.rows["cam_peak"][:, 1], 0).argmax())
+    x, y = score.tiles[["x_l0_px", "y_l0_px"]].iloc[index]
     cell = mosaic.opacity[y // 224 * 14 : y // 224 * 14 + 14, x // 224 * 14 : x // 224 * 14 + 14].astype(float)
     cam = explain_tile(slide, score.summary, x, y, session).cam["scc"]
     assert np.corrcoef(cell.ravel(), cam.ravel())[0, 1] > 0.98
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     assert mosaic.render_tile(world, world.max_zoom, 2 ** (world.max_zoom - 1), 2 ** (world.max_zoom - 1))[:4] == b"\x89PNG"
     assert mosaic.render_tile(world, 0, 0, 0)[:4] == b"\x89PNG"
+
+
+def test_of_a_tile_moved_in_the_mosaic_shows_what_no_other_holds(score: SlideScore) -> None:
+    tiles = pd.DataFrame({"x_l0_px": [0, 112], "y_l0_px": [0, 0], "size_l0_px": 224})
+    rows = np.zeros(2, score.rows.dtype)
+    rows["cam_peak"] = 1.0
+    rows["cam"][1] = np.arange(14)[None, None, :] * 10
+    mosaic = cam_mosaic(tiles, rows, 1, "#D55E00")
+    right = mosaic.opacity[:, 14:]
+    assert (right[:, :7] == np.array([70, 80, 90, 100, 110, 120, 130]) * 215 // 255).all()
+    assert not right[:, 7:].any()
+    assert mosaic.lattice.width_l0_px == 336
 
 
 def test_the_gallery_shows_certain_before_doubtful_tiles_of_the_class(

@@ -11,7 +11,7 @@ from cervix.errors import SlideNotSuitable, SlideScaleUnknown
 from cervix.slides.grid import lay_grid, sweep_order
 from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.reading import open_slide
-from cervix.slides.tissue import find_tissue, outline
+from cervix.slides.tissue import find_tissue, outline, whole_area
 
 TILES = TileInput(size_px=224, spacing_um_px=0.5, spacing_source="test", steps_in_graph=[])
 
@@ -36,17 +36,19 @@ def test_the_outline_marks_the_border_of_tissue(phantom_slide: Path) -> None:
     assert (drawn == (0, 114, 178)).all(axis=2).sum() > 500
 
 
-def test_tiles_lie_on_tissue_inside_the_slide_without_overlap(phantom_slide: Path) -> None:
+def test_tiles_lie_on_tissue_inside_the_slide_on_one_lattice(phantom_slide: Path) -> None:
     slide = open_slide(phantom_slide)
     grid = lay_grid(slide, find_tissue(slide), TILES)
     assert grid.size_l0_px == 224
     assert grid.level == 0
-    assert (grid.tissue_fraction >= 0.25).all()
     assert (grid.x_l0_px + grid.size_l0_px <= slide.width_l0_px).all()
     assert (grid.y_l0_px + grid.size_l0_px <= slide.height_l0_px).all()
     corners = set(zip(grid.x_l0_px.tolist(), grid.y_l0_px.tolist(), strict=True))
     assert len(corners) == len(grid)
-    assert all(x % 224 == 0 and y % 224 == 0 for x, y in corners)
+    # 1400 = 6 x 224 + 56 and 1100 = 4 x 224 + 204: the last column and row end at the border.
+    assert all(x % 224 == 0 or x == 1400 - 224 for x, _ in corners)
+    assert all(y % 224 == 0 or y == 1100 - 224 for _, y in corners)
+    assert {(x == 1176, y == 876) for x, y in corners} >= {(True, False), (False, True)}
 
 
 def test_a_finer_scan_is_read_from_the_level_that_fits_the_model(tmp_path: Path) -> None:
@@ -104,3 +106,49 @@ def test_every_prefix_of_the_sweep_covers_all_quadrants_evenly() -> None:
     first = sweep_order(column, row)[:64]
     quadrant = (column[first] >= 16) * 2 + (row[first] >= 16)
     assert np.bincount(quadrant, minlength=4).tolist() == [16, 16, 16, 16]
+
+
+@pytest.mark.parametrize("size", [(440, 440), (448, 448), (449, 300), (1000, 230)])
+def test_every_pixel_lies_in_a_tile_and_its_area_counts_once(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "slide.tif"
+    write_pyramid(path, phantom_region(*size, seed=5, tissue_share=1.0), 0.5)
+    slide = open_slide(path)
+    grid = lay_grid(slide, whole_area(slide), TILES)
+    covered = np.zeros((size[1], size[0]), bool)
+    for x, y in zip(grid.x_l0_px, grid.y_l0_px, strict=True):
+        assert 0 <= x <= size[0] - 224
+        assert 0 <= y <= size[1] - 224
+        covered[y : y + 224, x : x + 224] = True
+    assert covered.all()
+    assert (grid.tissue_fraction * 224**2).sum() == pytest.approx(size[0] * size[1])
+
+
+def test_tissue_at_the_border_is_scored(cases_dir: Path) -> None:
+    slide = open_slide(cases_dir / "slides/tissue_at_right_border.tif")
+    tissue = find_tissue(slide)
+    grid = lay_grid(slide, tissue, TILES)
+    assert set(grid.x_l0_px.tolist()) == {1000 - 224}
+    assert grid.y_l0_px.tolist() == [0]  # the one wisp of tissue, 100 px wide, at y 110 to 190
+    area = (grid.tissue_fraction * (224 * 0.5 / 1000) ** 2).sum()
+    assert area == pytest.approx(tissue.area_mm2(0.5), rel=0.15)  # cells of the mask are 16 px wide
+
+
+def test_no_tissue_of_the_real_slide_lies_beyond_the_last_tile(data_dir: Path) -> None:
+    slide = open_slide(data_dir / "slides/CMU-1-Small-Region.svs")
+    tissue = find_tissue(slide)
+    grid = lay_grid(slide, tissue, TILES)
+    beyond = tissue.mask.copy()
+    scale = tissue.l0_px_per_mask_px
+    beyond[: round(2912 / scale), : round(2016 / scale)] = False  # 13 and 9 whole tiles
+    assert beyond.sum() > 0.03 * tissue.mask.sum()
+    for x, y in zip(grid.x_l0_px, grid.y_l0_px, strict=True):
+        beyond[int(y / scale) : int(-(-(y + 224) // scale)), int(x / scale) : int(-(-(x + 224) // scale))] = False
+    assert not beyond.any()
+
+
+def test_other_tiles_are_another_order(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide)
+    grid = lay_grid(slide, find_tissue(slide), TILES)
+    assert grid.sha256 == lay_grid(slide, find_tissue(slide), TILES).sha256
+    moved = replace(grid, x_l0_px=grid.x_l0_px[::-1])
+    assert moved.sha256 != grid.sha256
