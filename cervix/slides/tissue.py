@@ -58,7 +58,7 @@ class TissueMask:
         self, x_l0_px: NDArray[np.integer], y_l0_px: NDArray[np.integer], width_l0_px: NDArray[np.integer] | int,
         height_l0_px: NDArray[np.integer] | int | None = None,
     ) -> NDArray[np.float64]:  # fmt: skip
-        """Share of tissue, or of what could not be looked at, in rectangles (by default squares) with these corners ``(n,)``."""
+        """Share of tissue, or of what could not be read, in rectangles (by default squares) with these corners ``(n,)``."""
         sums = np.pad((self.mask | self.unread).cumsum(axis=0, dtype=np.int64).cumsum(axis=1), ((1, 0), (1, 0)))
         height, width = self.mask.shape
         scale = self.l0_px_per_mask_px
