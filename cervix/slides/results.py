@@ -158,6 +158,7 @@ def load_score(results_dir: Path, slide: Slide, bundle: Bundle, *, everywhere: b
     rows = read_rows(folder / ROWS_NAME, row_dtype(session.model), len(tiles))
     same = (
         summary.spacing_um_px == slide.spacing_um_px
+        and summary.plane == slide.plane
         and summary.precision == session.variant.precision
         and summary.everywhere == everywhere
         and len(rows) == len(tiles)

@@ -101,6 +101,22 @@ def test_heat_cells_lie_over_their_tiles_and_nowhere_else() -> None:
     assert alpha_at(222, 450) == alpha_at(336, 674) == alpha_at(10, 10) == alpha_at(1100, 880) == 0
 
 
+def test_the_cell_of_a_tile_moved_in_ends_at_the_border() -> None:
+    world = WorldMap(1000, 900)
+    tiles = pd.DataFrame({"x_l0_px": [32, 256, 776], "y_l0_px": [48, 272, 272], "size_l0_px": 224})
+    layer = heat_layer(tiles, np.array([1.0, 0.5, 0.8]), "#D55E00")
+
+    def alpha_at(x_l0_px: float, y_l0_px: float) -> int:
+        tile_x, tile_y, px, py = world_tile_of(world, x_l0_px, y_l0_px)
+        with Image.open(io.BytesIO(layer.render_tile(world, world.max_zoom, tile_x, tile_y))) as tile:
+            return int(tile.getpixel((px, py))[3])
+
+    # Cells begin at 32, 48 as the scanned part does; the last column begins at 928 and is cut off at 1000.
+    assert alpha_at(34, 50) == alpha_at(254, 270) > alpha_at(300, 300) > 0
+    assert alpha_at(930, 400) == alpha_at(998, 400) > alpha_at(300, 300)
+    assert alpha_at(30, 50) == alpha_at(900, 400) == alpha_at(1002, 400) == alpha_at(950, 500) == 0
+
+
 @pytest.mark.parametrize("size", [(60_000, 40_000), (2_220, 2_967), (300, 260), (100_000, 9_000)])
 def test_the_slide_lies_on_the_grid_of_map_tiles_in_the_middle_half_of_the_world(size: tuple[int, int]) -> None:
     world = WorldMap(*size)

@@ -159,6 +159,11 @@ def test_a_point_finds_the_tile_that_holds_it(score: SlideScore) -> None:
     assert tile_at(score.tiles, -50, -50) is None
 
 
+def test_where_tiles_share_a_point_the_nearest_centre_counts() -> None:
+    tiles = pd.DataFrame({"x_l0_px": [0, 112], "y_l0_px": [0, 0], "size_l0_px": 224})
+    assert [tile_at(tiles, x, 100) for x in (0, 160, 224, 335, 337)] == [(0, 0), (0, 0), (112, 0), (112, 0), None]
+
+
 def test_the_mosaic_shows_the_cam_of_each_tile_in_its_place(score: SlideScore, slide: Slide, bundle: Bundle) -> None:
     session = bundle.session("slide")
     mosaic = cam_mosaic(score.tiles, score.rows, 1, "#D55E00")
