@@ -23,8 +23,8 @@ from starlette.concurrency import run_in_threadpool
 from cervix.errors import UploadRefused
 from cervix.files import replacing, sha256_of
 from cervix.intake.archive import extract_archive
+from cervix.intake.photographs import erase_photographs
 from cervix.slides.identity import DICOM, MIRAX, PICTURE_SUFFIXES, SLIDE_SUFFIXES, joint_hash
-from cervix.sources.photographs import erase_photographs
 from cervix.sources.photographs.dicom import shows_tissue
 
 if TYPE_CHECKING:

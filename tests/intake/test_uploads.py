@@ -167,14 +167,15 @@ def test_a_cancelled_upload_leaves_nothing(store: UploadStore, content: bytes) -
     assert not (store.folder / ".parts" / UPLOAD).exists()
 
 
-def test_a_mirax_slide_comes_with_its_folder_under_a_name_of_ours(store: UploadStore) -> None:
+def test_a_mirax_slide_comes_with_its_folder_under_a_name_of_ours(store: UploadStore, cases_dir: Path) -> None:
     send(store, b"thumbnail", "Doe/Jane.mrxs")
-    send(store, b"ini", "Doe/Jane/Slidedat.ini", number=1)
-    send(store, b"data", "Doe/Jane/Data0000.dat", number=2)
-    send(store, b"notes", "Doe/notes.txt", number=3)
+    names = ["Data0000.dat", "Index.dat", "Slidedat.ini"]
+    for number, name in enumerate(names, 1):
+        send(store, (cases_dir / "slides/mirax_bounds" / name).read_bytes(), f"Doe/Jane/{name}", number=number)
+    send(store, b"notes", "Doe/notes.txt", number=4)
     (path,) = store.finish(UPLOAD)
     assert path.name == "slide.mrxs"
-    assert sorted(file.name for file in path.with_suffix("").iterdir()) == ["Data0000.dat", "Slidedat.ini"]
+    assert sorted(file.name for file in path.with_suffix("").iterdir()) == names
 
 
 def test_a_mirax_slide_without_its_folder_says_what_is_missing(store: UploadStore) -> None:

@@ -24,17 +24,21 @@ def photograph(width_px: int = 390, height_px: int = 460, text: str = "JANE DOE"
     return np.asarray(image)
 
 
-def write_svs(path: Path, *, reduced_levels: bool = True, bigtiff: bool = False) -> None:
+def write_svs(path: Path, *, reduced_levels: bool = True) -> None:
     """Aperio: two levels flagged as reduced, thumbnail, label and macro image."""
     tissue = phantom_region(1024, 768, seed=31)
     head = "Aperio Image Library v10.0.51\r\n"
-    with tifffile.TiffWriter(path, bigtiff=bigtiff) as out:
+    with tifffile.TiffWriter(path) as out:
         out.write(tissue, tile=(256, 256), compression="jpeg", metadata=None,
                   description=f"{head}1024x768 [0,0 1024x768] (256x256) JPEG/RGB Q=70|AppMag = 20|MPP = 0.5")  # fmt: skip
-        out.write(tissue[::4, ::4], rowsperstrip=16, compression="jpeg", metadata=None, description=f"{head}1024x768 -> 256x192 - |")
+        out.write(
+            tissue[::4, ::4], rowsperstrip=16, compression="jpeg", metadata=None, description=f"{head}1024x768 -> 256x192 - |"
+        )
         out.write(tissue[::2, ::2], tile=(256, 256), compression="jpeg", metadata=None, subfiletype=int(reduced_levels),
                   description=f"{head}1024x768 -> 512x384")  # fmt: skip
-        out.write(photograph(), rowsperstrip=16, compression="lzw", metadata=None, subfiletype=1, description=f"{head}label 390x460")
+        out.write(
+            photograph(), rowsperstrip=16, compression="lzw", metadata=None, subfiletype=1, description=f"{head}label 390x460"
+        )
         out.write(photograph(800, 300), rowsperstrip=16, compression="jpeg", metadata=None, subfiletype=9,
                   description=f"{head}macro 800x300")  # fmt: skip
 
@@ -45,7 +49,9 @@ def write_scn(path: Path) -> None:
     glass = photograph(512, 1280)
 
     def image(name: str, view: str, dimensions: list[tuple[int, int, int]]) -> str:
-        listed = "".join(f'<dimension sizeX="{w}" sizeY="{h}" r="{n}" ifd="{ifd}"/>' for n, (ifd, w, h) in enumerate(dimensions))
+        listed = "".join(
+            f'<dimension sizeX="{w}" sizeY="{h}" r="{n}" ifd="{ifd}"/>' for n, (ifd, w, h) in enumerate(dimensions)
+        )
         return (
             f'<image name="{name}"><pixels sizeX="{dimensions[0][1]}" sizeY="{dimensions[0][2]}">{listed}</pixels>'
             f'<view {view} spacingZ="0"/><creationDate>2020-01-01</creationDate><device model="Leica SCN400" version="1"/>'
@@ -85,7 +91,9 @@ def write_ventana(path: Path) -> None:
     )
     with tifffile.TiffWriter(path, bigtiff=True) as out:
         xmp = (700, "B", len(iscan), iscan.encode(), True)
-        out.write(photograph(400, 900), rowsperstrip=64, compression="lzw", metadata=None, description="Label Image", extratags=[xmp])
+        out.write(
+            photograph(400, 900), rowsperstrip=64, compression="lzw", metadata=None, description="Label Image", extratags=[xmp]
+        )
         out.write(tissue[::4, ::4], rowsperstrip=64, compression="jpeg", metadata=None, description="Thumbnail")
         out.write(tissue, tile=(256, 256), compression="jpeg", metadata=None, description="level=0 mag=20 quality=90",
                   extratags=[(700, "B", len(level0), level0.encode(), True)])  # fmt: skip
@@ -136,11 +144,13 @@ def write_philips(path: Path) -> None:
     )
     description = (
         '<?xml version="1.0" encoding="UTF-8" ?><DataObject ObjectType="DPUfsImport">'
-        f'{attribute("DICOM_MANUFACTURER", "PHILIPS")}'
+        f"{attribute('DICOM_MANUFACTURER', 'PHILIPS')}"
         f'<Attribute Name="PIM_DP_SCANNED_IMAGES"><Array>{scanned}</Array></Attribute></DataObject>'
     )
     with tifffile.TiffWriter(path, bigtiff=True) as out:
-        out.write(tissue, tile=(512, 512), compression="jpeg", metadata=None, description=description, software="Philips DP v1.0")
+        out.write(
+            tissue, tile=(512, 512), compression="jpeg", metadata=None, description=description, software="Philips DP v1.0"
+        )
         out.write(tissue[::2, ::2], tile=(512, 512), compression="jpeg", metadata=None, subfiletype=1, description="level=1")
         out.write(photograph(800, 300), rowsperstrip=300, compression="jpeg", metadata=None, subfiletype=1, description="Macro")
 
@@ -183,7 +193,12 @@ def write_czi(path: Path) -> None:
     label = io.BytesIO()
     Image.fromarray(photograph()).save(label, "JPEG")
     preview = _czi([(0, 0, photograph(300, 100))], [])
-    path.write_bytes(_czi(pieces, [("Label", b"JPG", label.getvalue()), ("SlidePreview", b"CZI", preview)]))
+    path.write_bytes(
+        _czi(
+            pieces,
+            [("Label", b"JPG", label.getvalue()), ("SlidePreview", b"CZI", preview), ("Prescan", b"JPG", label.getvalue())],
+        )
+    )
 
 
 def _czi(pieces: list[tuple[int, int, NDArray[np.uint8]]], attachments: list[tuple[str, bytes, bytes]]) -> bytes:
@@ -248,11 +263,13 @@ def write_mirax(path: Path, without: Path) -> None:
         section = f"NONHIERLAYER_0_LEVEL_{number}_SECTION"
         layers.append(f"NONHIER_0_VAL_{number}=ScanDataLayer_{name}\nNONHIER_0_VAL_{number}_SECTION={section}")
         sections.append(f"[{section}]\nBARCODE_IMAGE_TYPE=JPEG\nPREVIEW_IMAGE_TYPE=JPEG\nTHUMBNAIL_IMAGE_TYPE=JPEG")
-    (folder / "Slidedat.ini").write_text("\n".join([told.replace("NONHIER_COUNT=0", "\n".join(layers)), *sections, ""]), "utf-8")
+    (folder / "Slidedat.ini").write_text(
+        "\n".join([told.replace("NONHIER_COUNT=0", "\n".join(layers)), *sections, ""]), "utf-8"
+    )
 
 
 def still_readable(path: Path) -> list[str]:
-    """Images beside the levels that somebody can still see: names by OpenSlide, numbers of pages by tifffile's own reading."""
+    """Names of the images beside the levels that OpenSlide still shows, blank ones left out."""
     seen = []
     try:
         names = list(openslide.OpenSlide(str(path)).associated_images)

@@ -1,48 +1,10 @@
-"""The photographs of label and glass that scanners keep beside the tissue: erased from an upload, and proved gone.
+"""The photographs of label and glass that scanners keep beside the tissue: erased, and proved gone.
 
 Everything in a file that no level of the pyramid needs is overwritten, whatever it is called; see ADR 0019.
+``cervix.intake.photographs`` has it done, in a process apart.
 """
 
-from pathlib import Path
-from typing import Final
-
-from cervix.errors import CervixError, UploadRefused
-from cervix.slides.identity import files_of
-from cervix.sources.apart import Limits, run_apart
-
-# Decisions and proof take well under a second; writing zeros over gigabytes that no level needs takes the rest.
-SECONDS_AT_MOST: Final = 60.0
-
-
-def erase_photographs(path: Path) -> int:
-    """Overwrite every picture in a slide's files that is no part of its levels; returns how many bytes that were.
-
-    Runs in a process of its own that cannot make a file larger. Levels keep every byte.
-
-    Parameters
-    ----------
-    path : Path
-        The file that opens the slide; its other files are found as OpenSlide finds them.
-
-    Raises
-    ------
-    UploadRefused
-        It cannot be proved that no photograph is left, or that the levels are as they were. The files must then be deleted:
-        something of them may have been overwritten.
-    """
-    largest = max(file.stat().st_size for file in files_of(path))
-    try:
-        erased = run_apart(
-            "cervix.sources.photographs.erasing:erase",
-            {"path": str(path)},
-            Limits(seconds=SECONDS_AT_MOST, file_bytes=largest),
-            subject="slide",
-        )
-    except UploadRefused:
-        raise
-    except CervixError as error:
-        raise not_proved(error.found.replace("no answer", "content that is not understood")) from error
-    return int(erased)
+from cervix.errors import UploadRefused
 
 
 def not_proved(found: str) -> UploadRefused:

@@ -16,7 +16,9 @@ SUBBLOCK_DIRECTORY_AT, ATTACHMENT_DIRECTORY_AT = 84, 104
 DIRECTORY_HEAD_BYTES = 128
 ATTACHMENTS_HEAD_BYTES = 256
 ATTACHMENT_ENTRY = struct.Struct("<2s10sq108s")  # schema, reserved, place, and what names it
-SUBBLOCK_ENTRY = struct.Struct("<2siqiib5si")  # schema, pixel type, place, file part, compression, pyramid, reserved, dimensions
+SUBBLOCK_ENTRY = struct.Struct(
+    "<2siqiib5si"
+)  # schema, pixel type, place, file part, compression, pyramid, reserved, dimensions
 DIMENSION_BYTES = 20
 ATTACHMENTS_AT_MOST = 10_000
 

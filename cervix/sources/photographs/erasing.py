@@ -7,12 +7,12 @@ from pathlib import Path
 import openslide
 from PIL import Image
 
-from cervix.slides.identity import DICOM
 from cervix.sources.photographs import czi, mirax, no_slide, not_proved, tiff
 from cervix.sources.photographs.erasure import Erasure
 from cervix.sources.photographs.spans import length_of
 
 PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+DICOM_MAGIC_AT, DICOM_MAGIC = 128, b"DICM"
 SAMPLE_PX = 256
 SAMPLES_ACROSS = 3
 # Larger than any photograph of a glass; what is larger is not looked at, and not proved.
@@ -21,15 +21,16 @@ PICTURE_PIXELS_AT_MOST = 80_000_000
 
 
 def erase(path: str) -> int:
-    """Overwrite what no level needs and prove it; returns how many bytes that were. See ``erase_photographs``."""
+    """Overwrite what no level needs and prove it; returns how many bytes that were. See ``erase_photographs`` of ``cervix.intake``."""
     slide = Path(path)
     vendor = openslide.OpenSlide.detect_format(path)
     if tiff.is_tiff(slide):
         return _erase_in_tiff(slide, vendor)
     if vendor is None:
         with slide.open("rb") as stream:
-            head = stream.read(8)
-        if not head or head.startswith(PICTURE_MAGIC) or slide.suffix.lower() == DICOM:
+            head = stream.read(DICOM_MAGIC_AT + len(DICOM_MAGIC))
+        # A DICOM instance that OpenSlide cannot open was judged by its type; empty files and pictures hold nothing else.
+        if not head or head.startswith(PICTURE_MAGIC) or head[DICOM_MAGIC_AT:] == DICOM_MAGIC:
             return 0
         raise no_slide("a file that no reader knows")
     before = _levels_of(slide)
@@ -62,7 +63,9 @@ def _erase_in_tiff(slide: Path, vendor: str | None) -> int:
     erasure = contents.erasure()
     erasure.write()
     again = tiff.contents_of(slide, contents.vendor)
-    if not erasure.is_written() or not (again.needed.shape == contents.needed.shape and (again.needed == contents.needed).all()):
+    if not erasure.is_written() or not (
+        again.needed.shape == contents.needed.shape and (again.needed == contents.needed).all()
+    ):
         raise not_proved("other content after it was overwritten")
     if before and _levels_of(slide) != before:
         raise not_proved("levels that changed with it")
@@ -115,7 +118,9 @@ def _levels_of(slide: Path) -> Levels | None:
 
 def _places(size_px: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """Corners of samples over a level, in its pixels: the four corners of it among them."""
-    steps = [sorted({max(0, side - SAMPLE_PX) * step // (SAMPLES_ACROSS - 1) for step in range(SAMPLES_ACROSS)}) for side in size_px]
+    steps = [
+        sorted({max(0, side - SAMPLE_PX) * step // (SAMPLES_ACROSS - 1) for step in range(SAMPLES_ACROSS)}) for side in size_px
+    ]
     return ((x_px, y_px) for x_px in steps[0] for y_px in steps[1])
 
 

@@ -68,7 +68,9 @@ def contents_of(slide: Path) -> MiraxContents:
         if overlap(spans, merged(tiles[tiles[:, 2] == number][:, :2])):
             raise not_proved("a picture that lies across tiles")
         if found:
-            erasures.append(Erasure(file_path, spans, [(offset, _stand_in(file_path, offset, length)) for offset, length in found]))
+            erasures.append(
+                Erasure(file_path, spans, [(offset, _stand_in(file_path, offset, length)) for offset, length in found])
+            )
     named = {folder / SLIDEDAT, index_path, *files}
     return MiraxContents(erasures, [path for path in folder.rglob("*") if path.is_file() and path not in named])
 

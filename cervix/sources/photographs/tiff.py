@@ -257,7 +257,6 @@ def _bytes_uncompressed(page: tifffile.TiffPage) -> int:
 def without_pictures(text: bytes) -> bytes:
     """A description whose pictures in base64 are overwritten; its length and everything else stay."""
 
-
     def blanked(run: re.Match[bytes]) -> bytes:
         return BASE64_CHARACTER.sub(b"A", run.group()) if len(run.group()) >= BASE64_PICTURE_BYTES else run.group()
 
