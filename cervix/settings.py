@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     """Folders on the server whose slides can be opened without an upload, separated as in ``PATH``."""
     upload_limit_gb: float = 16.0
     keep_label_photographs: bool = False
-    """Leave photographs of label and glass in uploaded slides, for a closed room; else they are erased, or the slide is refused."""
+    """Leave photographs of label and glass in uploaded slides, for a closed room. Else they are erased or it is refused."""
     tiles_dir: Path | None = None
     """Folder of the tiles that the slide model was tested on: they may not be shipped, so their pictures need it."""
     uploads_keep_hours: float = 24.0

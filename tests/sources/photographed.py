@@ -127,9 +127,10 @@ def write_philips(path: Path) -> None:
         return f'<Attribute Name="{name}" Group="0x0028" Element="0x0030" PMSVR="IString">{value}</Attribute>'
 
     levels = "".join(
-        f'<DataObject ObjectType="PixelDataRepresentation">{attribute("DICOM_PIXEL_SPACING", f"&quot;{s}&quot; &quot;{s}&quot;")}'
-        "</DataObject>"
-        for s in (0.0005, 0.001)
+        '<DataObject ObjectType="PixelDataRepresentation">'
+        + attribute("DICOM_PIXEL_SPACING", f"&quot;{spacing_mm}&quot; &quot;{spacing_mm}&quot;")
+        + "</DataObject>"
+        for spacing_mm in (0.0005, 0.001)
     )
     scanned = (
         '<DataObject ObjectType="DPScannedImage">'
@@ -137,8 +138,10 @@ def write_philips(path: Path) -> None:
         + attribute("DICOM_PIXEL_SPACING", "&quot;0.0005&quot; &quot;0.0005&quot;")
         + f'<Attribute Name="PIIM_PIXEL_DATA_REPRESENTATION_SEQUENCE"><Array>{levels}</Array></Attribute></DataObject>'
         + "".join(
-            f'<DataObject ObjectType="DPScannedImage">{attribute("PIM_DP_IMAGE_TYPE", kind)}{attribute("PIM_DP_IMAGE_DATA", coded)}'
-            "</DataObject>"
+            '<DataObject ObjectType="DPScannedImage">'
+            + attribute("PIM_DP_IMAGE_TYPE", kind)
+            + attribute("PIM_DP_IMAGE_DATA", coded)
+            + "</DataObject>"
             for kind in ("LABELIMAGE", "MACROIMAGE")
         )
     )
@@ -220,9 +223,9 @@ def _czi(pieces: list[tuple[int, int, NDArray[np.uint8]]], attachments: list[tup
         directory += entry
     subblocks_at = segment(b"ZISRAWDIRECTORY", struct.pack("<i", len(pieces)).ljust(128, b"\0") + directory)
     xml = (
-        b"<ImageDocument><Metadata><Information><Image><SizeX>512</SizeX><SizeY>512</SizeY><SizeS>1</SizeS></Image></Information>"
-        b"<Scaling><Items><Distance Id='X'><Value>5e-7</Value></Distance><Distance Id='Y'><Value>5e-7</Value></Distance></Items>"
-        b"</Scaling></Metadata></ImageDocument>"
+        b"<ImageDocument><Metadata><Information><Image><SizeX>512</SizeX><SizeY>512</SizeY><SizeS>1</SizeS></Image>"
+        b"</Information><Scaling><Items><Distance Id='X'><Value>5e-7</Value></Distance>"
+        b"<Distance Id='Y'><Value>5e-7</Value></Distance></Items></Scaling></Metadata></ImageDocument>"
     )
     metadata_at = segment(b"ZISRAWMETADATA", struct.pack("<ii", len(xml), 0).ljust(256, b"\0") + xml)
     listed = b""

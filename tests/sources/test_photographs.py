@@ -64,7 +64,7 @@ def test_mirax_photographs_are_gone_from_data_and_slide_file(tmp_path: Path, cas
     erase(str(path))
     assert still_readable(path) == []
     assert levels_of(path) == before
-    # The photograph that OpenSlide does not know of, the picture that is the slide file, and a file that is none of the slide's.
+    # What OpenSlide does not know of: one more photograph, the slide file's own picture, a file that is none of the slide's.
     assert (path.with_suffix("") / "Data0000.dat").read_bytes().count(b"JFIF") == original_tiles(cases_dir) + 4
     assert not path.read_bytes().strip(b"\0")
     assert not (path.with_suffix("") / "Label.jpg").exists()
@@ -77,19 +77,18 @@ def original_tiles(cases_dir: Path) -> int:
 @pytest.mark.parametrize(
     "name",
     [
-        "slides/mirax_bounds.mrxs",
-        "slides/ome_subifd_xmlonly.ome.tif",
-        "slides/pyramid_one_damaged_l0_tile.tif",
-        "slides/grey8.tif",
+        "mirax_bounds.mrxs",
+        "ome_subifd_xmlonly.ome.tif",
+        "pyramid_one_damaged_l0_tile.tif",
+        "grey8.tif",
     ],
 )
-def test_a_slide_without_photographs_passes(name: str, tmp_path: Path, cases_dir: Path) -> None:
-    path = copy(cases_dir / name, tmp_path)
+def test_a_slide_without_photographs_stays_as_it_is(name: str, tmp_path: Path, cases_dir: Path) -> None:
+    path = copy(cases_dir / "slides" / name, tmp_path)
     erase(str(path))
-    try:
-        assert levels_of(path) == levels_of(cases_dir / name)
-    except openslide.OpenSlideError:
-        assert "damaged" in name or "grey" in name
+    before, after = (np.frombuffer(file.read_bytes(), np.uint8) for file in (cases_dir / "slides" / name, path))
+    # Bytes between the images, which nothing reads.
+    assert (before != after).sum() < 32
 
 
 def test_reduced_images_below_a_page_stay(tmp_path: Path, cases_dir: Path) -> None:

@@ -29,7 +29,8 @@ def merged(spans: Spans) -> Spans:
 def rest_of(spans: Spans, size_bytes: int) -> Spans:
     """What merged spans leave of a file."""
     edges = np.r_[0, spans.ravel(), size_bytes].reshape(-1, 2)
-    return edges[edges[:, 1] > edges[:, 0]]
+    rest: Spans = edges[edges[:, 1] > edges[:, 0]]
+    return rest
 
 
 def overlap(first: Spans, second: Spans) -> bool:

@@ -108,7 +108,7 @@ def contents_of(path: Path, vendor: str | None) -> TiffContents:
     """
     size = path.stat().st_size
     with tifffile.TiffFile(path) as file:
-        pages = []
+        pages: list[tifffile.TiffPage] = []
         for page in file.pages:
             if len(pages) == DIRECTORIES_AT_MOST:
                 raise not_proved(f"more than {DIRECTORIES_AT_MOST:,} images in one file")
@@ -143,7 +143,7 @@ def contents_of(path: Path, vendor: str | None) -> TiffContents:
 
 def _below(page: tifffile.TiffPage) -> list[tifffile.TiffPage]:
     """Reduced images of a page, in directories of its own (TIFF Technical Note 1)."""
-    return [inner for inner in page.pages if isinstance(inner, tifffile.TiffPage)] if page.subifds else []
+    return [inner for inner in page.pages or () if isinstance(inner, tifffile.TiffPage)]
 
 
 def _levels_among(pages: list[tifffile.TiffPage], vendor: str | None) -> list[bool]:
@@ -180,7 +180,8 @@ def _leica_levels(description: str) -> set[int]:
     if collection is None:
         raise not_proved("no list of its images")
     glass = (collection.attrib["sizeX"], collection.attrib["sizeY"])
-    levels, photographs = set(), set()
+    levels: set[int] = set()
+    photographs: set[int] = set()
     for image in collection.iterfind(f"{LEICA}image"):
         view = image.find(f"{LEICA}view")
         if view is None:
