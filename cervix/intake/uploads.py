@@ -207,7 +207,8 @@ class UploadStore:
     def finish(self, upload: str) -> list[Path]:
         """Turn a complete upload into slides; returns the file that opens each of them.
 
-        Raises ``UploadRefused`` where a file is not complete, or no slide is among them; the parts are then gone.
+        Raises ``UploadRefused`` where a file is not complete, no slide is among them, or a photograph of a label may be left in
+        one; the parts are then gone.
         """
         folder = self._parts_folder(upload)
         if not UPLOAD_ID.fullmatch(upload) or not folder.is_dir():
@@ -304,12 +305,14 @@ class UploadStore:
         return len(old)
 
     def store_picture(self, name: str, content: memoryview) -> Path:
-        """Keep a small image that came whole, as from ``st.file_uploader``."""
+        """Keep a small image that came whole, as from ``st.file_uploader``; ``UploadRefused`` as in ``finish``."""
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.folder / sha256 / f"{SLIDE_STEM}{PurePosixPath(name).suffix.lower()}"
         if not path.is_file():
             with replacing(path) as temporary:
                 temporary.write_bytes(content)
+                if not self.keep_photographs:
+                    erase_photographs(temporary)
         return path
 
     def _parts_folder(self, upload: str) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from cervix.errors import UploadRefused
 from cervix.intake.inbox import list_inbox
 from cervix.intake.shelf import thumbnail_path
 from cervix.samples import sample_slide
@@ -95,6 +96,8 @@ def _take_picture() -> None:
     st.session_state["slide_upload_id"] = picture.file_id
     try:
         choose(upload_store().store_picture(picture.name, picture.getbuffer()), name=picture.name)
+    except UploadRefused as error:
+        st.error(str(error))
     except OSError as error:
         st.error(f"The upload could not be kept on the server: {error.strerror}. Free some space and upload it again.")
 

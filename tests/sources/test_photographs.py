@@ -3,6 +3,7 @@
 import shutil
 import struct
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -140,18 +141,6 @@ def test_the_bytes_of_the_photographs_are_nowhere_in_the_file(tmp_path: Path, da
     before = path.read_bytes()
     erase_photographs(path)
     assert path.read_bytes() == before
-
-
-def test_a_page_that_no_reader_lists_is_gone_too(tmp_path: Path) -> None:
-    path = tmp_path / "slide.tif"
-    with tifffile.TiffWriter(path) as out:
-        out.write(photographed.photograph(400, 300, "tissue"), compression="lzw", metadata=None)
-        out.write(photograph(), compression="lzw", metadata=None, description="Label")
-    *_, stored = photographs_in(path)
-    erase(str(path))
-    with tifffile.TiffFile(path) as file:
-        assert (file.pages[0].asarray() == photographed.photograph(400, 300, "tissue")).all()
-    assert stored not in path.read_bytes()
 
 
 def test_what_lies_between_the_images_is_gone(tmp_path: Path, data_dir: Path) -> None:
@@ -344,6 +333,27 @@ class TestUpload:
         send(UploadStore(open_room.folder, 50_000_000), content, "a.svs")
         assert UploadStore(open_room.folder, 50_000_000).finish(UPLOAD) == [path]
         assert still_readable(path) == []
+
+    def test_further_pages_of_a_single_picture_are_gone(self, tmp_path: Path) -> None:
+        original = tmp_path / "picture.tif"
+        with tifffile.TiffWriter(original) as out:
+            out.write(photograph(400, 300, "tissue"), compression="lzw", metadata=None)
+            out.write(photograph(), compression="lzw", metadata=None, description="Label")
+        *_, stored = photographs_in(original)
+        store = UploadStore(tmp_path / "uploads", 50_000_000)
+        path = store.store_picture("Jane Doe.tif", memoryview(original.read_bytes()))
+        assert stored not in path.read_bytes()
+        assert np.array_equal(np.asarray(open_slide(path).overview(1.0)[0]), photograph(400, 300, "tissue"))
+
+    def test_a_dicom_series_without_its_photographs_passes(self, tmp_path: Path, cases_dir: Path) -> None:
+        store = UploadStore(tmp_path / "uploads", 50_000_000)
+        with zipfile.ZipFile(cases_dir / "slides/two_dicom_one_folder.zip") as archive:
+            levels = [name for name in archive.namelist() if b"\\VOLUME\\" in archive.read(name)[:65_536]]
+            for number, name in enumerate(archive.namelist()):
+                send(store, archive.read(name), name, number=number)
+        paths = store.finish(UPLOAD)
+        assert sum(len(list(path.parent.glob("*.dcm"))) for path in paths) == len(levels)
+        assert [still_readable(path) for path in paths] == [[]] * len(paths)
 
 
 def test_spans_are_merged_and_their_rest_and_overlap_told() -> None:
