@@ -29,6 +29,8 @@ SOURCE_LENS = 65421
 PRIVATE_TAGS_FROM, ICC_PROFILE, HAMAMATSU_TAGS_FROM = 32768, 34675, 65400
 # A compressed tile is hardly larger than its pixels; a count far above them leads into something else.
 SPARE_TILE_BYTES = 64 << 10
+# No picture hides in a gap this small, and slides of a million tiles have as many.
+GAP_BYTES_AT_LEAST = 64
 # How far the shape of a level may differ from that of the full resolution: rounding of its sides.
 SHAPE_TOLERANCE = 0.02
 SHAPE_TOLERANCE_PX = 2.0
@@ -85,7 +87,9 @@ class TiffContents:
                 for other in self.others
                 for start, end in other.pixels[:1]
             ]
-        return Erasure(self.path, rest_of(self.needed, self.size_bytes), instead)
+        gaps = rest_of(self.needed, self.size_bytes)
+        gaps = gaps[gaps[:, 1] - gaps[:, 0] >= GAP_BYTES_AT_LEAST]
+        return Erasure(self.path, merged(np.concatenate([gaps, *(other.pixels for other in self.others)])), instead)
 
 
 def is_tiff(path: Path) -> bool:
