@@ -66,7 +66,7 @@ def _row(name: str, path: Path, runs: int, limit_s: float | None) -> dict[str, o
             answer = error.problem
         seconds.append(time.perf_counter() - before)
         computed.append(_children_s() - computed_before)
-    _, peak = run_apart("tests.sources.apart_functions:cost_of_examining", {"path": str(path)}, SLIDE_LIMITS, subject="slide")
+    _, peak = run_apart("tests.sources.measured:cost_of_examining", {"path": str(path)}, SLIDE_LIMITS, subject="slide")
     return {
         "slide": name,
         "answer": answer,

@@ -12,7 +12,7 @@ import cervix.bundle.candidates
 from cervix.bundle import load_bundle
 from cervix.bundle.archive import keep_bundle
 from cervix.bundle.candidates import load_candidate
-from cervix.bundle.loading import GOLDEN_BYTES_AT_MOST
+from cervix.bundle.loading import GOLDEN_BYTES_AT_MOST, replay_golden, require_passed
 from cervix.errors import BundleError, LostApart
 from cervix.sources.apart import Limits
 from tests.bundle.altered import candidate_of_risk_models, copy_of_risk_models, edit_manifest, replace_file
@@ -84,17 +84,17 @@ def test_golden_vectors_that_say_more_than_they_hold_are_refused(copy: Path, con
     assert "\n" not in str(refusal.value)
 
 
-def test_two_hundred_damaged_golden_files_are_two_hundred_sentences_or_the_same_answers(copy: Path) -> None:
+def test_damaged_golden_files_are_sentences_or_give_the_same_answers(copy: Path) -> None:
     whole = (copy / GOLDEN).read_bytes()
     random = np.random.default_rng(0)
     refused = 0
+    session = load_bundle(copy, device="cpu").session("risk-factors")
     for _ in range(200):
         content = bytearray(whole)
         for place in random.integers(0, len(content), random.integers(1, 4)):
             content[place] ^= 1 << int(random.integers(0, 8))
-        replace_file(copy, GOLDEN, bytes(content))
         try:
-            load_bundle(copy, device="cpu")
+            require_passed(replay_golden(session, bytes(content)))
         except BundleError:
             refused += 1
     assert refused > 150

@@ -6,8 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cervix.errors import CervixError, SlideNotReadable
-from cervix.sources.examining import examine_slide
+from cervix.errors import SlideNotReadable
 
 
 def echo(value: object) -> object:
@@ -54,14 +53,3 @@ def crash_at(path: str) -> None:
 
 def stumble() -> None:
     raise KeyError("nobody meant this")
-
-
-def cost_of_examining(path: str) -> tuple[str, int]:
-    """What is said of a slide, and the most memory (bytes) that this process ever held."""
-    try:
-        said = str(examine_slide(path))
-    except CervixError as error:
-        said = str(error)
-    # Not the peak of getrusage: that is the parent's where this process is the smaller one.
-    status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
-    return said, int(status.split()[0]) << 10

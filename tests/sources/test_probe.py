@@ -47,7 +47,7 @@ def test_a_slide_larger_than_its_bytes_is_refused_in_2_s_and_300_mb(cases_dir: P
     with pytest.raises(SlideNotSuitable, match=r"larger than (its bytes can hold|any slide)"):
         probe_slide(path)
     assert time.perf_counter() - before < 2.0
-    said, peak = run_apart("tests.sources.apart_functions:cost_of_examining", {"path": str(path)}, Limits(), subject="slide")
+    said, peak = run_apart("tests.sources.measured:cost_of_examining", {"path": str(path)}, Limits(), subject="slide")
     assert "larger than" in said
     assert peak < 300 << 20
 
