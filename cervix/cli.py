@@ -28,6 +28,7 @@ from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
 from cervix.labels import open_store
 from cervix.labels.moving import back_up, export_labels, import_labels
+from cervix.outside_names import plain_stem
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.scoring import score_patients
 from cervix.patients.visits import VisitTable, read_table
@@ -140,7 +141,7 @@ def _slide(options: argparse.Namespace) -> int:
             bar.update(progress.done - bar.n)
 
         score = score_slide(slide, bundle, on_progress=show, cancel=stop)
-    stem = options.file.stem
+    stem = plain_stem(options.file)
     session = bundle.session("slide")
     for kind in options.export:
         if kind == REPORT:

@@ -17,8 +17,7 @@ PARTS_AT_MOST = 16
 STEM_BYTES_AT_MOST = 180
 # Reserved by Windows, with or without a suffix (Microsoft, Naming Files, Paths, and Namespaces).
 DEVICES = frozenset(
-    {"con", "prn", "aux", "nul", "conin$", "conout$"}
-    | {f"{kind}{digit}" for kind in ("com", "lpt") for digit in range(10)}
+    {"con", "prn", "aux", "nul", "conin$", "conout$"} | {f"{kind}{digit}" for kind in ("com", "lpt") for digit in range(10)}
 )
 # Controls, halves of surrogate pairs, and the separators of lines and paragraphs.
 NOT_IN_NAMES = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -72,18 +71,13 @@ def inside(folder: Path, name: str | PurePosixPath) -> Path:
 def is_litter(name: str) -> bool:
     """Whether a system put a file beside those that a person meant: AppleDouble, dot files, thumbnails of Windows.
 
-    A name that is not safe is never litter: it is refused, not passed over.
+    A name that leads elsewhere is never litter: it is refused, not passed over.
     """
     parts = name.replace("\\", "/").split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        return False
     hidden = any(part.startswith(".") and not part.startswith("..") for part in parts)
-    found = hidden or APPLE_DOUBLES in parts[:-1] or parts[-1].lower() in LITTER
-    if not found:
-        return False
-    try:
-        safe_name(name)
-    except NameRefused:
-        return False
-    return True
+    return hidden or APPLE_DOUBLES in parts[:-1] or parts[-1].lower() in LITTER
 
 
 def plain_stem(path: Path) -> str:

@@ -13,7 +13,17 @@ from cervix.outside_names import inside, is_litter, plain_stem, safe_name
 
 @pytest.mark.parametrize(
     "name",
-    ["slide.svs", "DOE^JANE 1970-01-01.svs", "ward 7/Präparat (2).mrxs", "病理/切片.svs", "a\\b.svs", "😀.svs", "..x/1.png", "-rf", "~"],
+    [
+        "slide.svs",
+        "DOE^JANE 1970-01-01.svs",
+        "ward 7/Präparat (2).mrxs",
+        "病理/切片.svs",
+        "a\\b.svs",
+        "😀.svs",
+        "..x/1.png",
+        "-rf",
+        "~",
+    ],
 )
 def test_plain_names_stay_as_they_are(name: str) -> None:
     assert safe_name(name) == PurePosixPath(name.replace("\\", "/"))
@@ -23,7 +33,8 @@ def test_plain_names_stay_as_they_are(name: str) -> None:
     "name",
     [
         "", ".", "..", "...", " ", "a/", "/a", "//a", "a//b", "a/./b", "d/J/../../X", "..\\X", "\\\\server\\share",
-        "C:\\X", "C:X", "X:stream", "con", "CON.svs", "nul .txt", "aux", "com1.svs", "LPT9", "COM¹", "conout$", "a.", "a ", "a. .", "..\u00a0",
+        "C:\\X", "C:X", "X:stream", "con", "CON.svs", "nul .txt", "aux", "com1.svs", "LPT9", "COM¹", "conout$",
+        "a.", "a ", "a. .", "..\u00a0",
         "..／X", "a＼b", "‥", "a/‥/b", "…", "．．", "a：b", "℀", "X\0.svs", "X\n.svs", "X\x7f", "X\u2028Y", "\ud800.svs",
         "X\u202esvs.exe", "x" * 256, "é" * 128, "a/" * 20 + "b", "x/" * 5 + "y" * 1020,
     ],
@@ -51,7 +62,9 @@ def test_a_folder_that_is_a_link_does_not_lead_out(tmp_path: Path) -> None:
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.text(st.characters(), max_size=60) | st.lists(st.sampled_from(["..", ".", "a", "/", "\\", "‥", "C:", "\0"])).map("".join))
+@given(
+    st.text(st.characters(), max_size=60) | st.lists(st.sampled_from(["..", ".", "a", "/", "\\", "‥", "C:", "\0"])).map("".join)
+)
 @example("a/../../b")
 def test_any_text_is_a_place_within_the_folder_or_refused(name: str) -> None:
     folder = Path("/somewhere/of/ours")
@@ -65,7 +78,8 @@ def test_any_text_is_a_place_within_the_folder_or_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["__MACOSX/._a.svs", "x/__MACOSX/a", "._a.svs", ".DS_Store", "a/.hidden/b.svs", "a/Thumbs.db", "Desktop.ini", "a\\._b"]
+    "name",
+    ["__MACOSX/._a.svs", "x/__MACOSX/a", "._a.svs", ".DS_Store", "a/.hidden/b.svs", "a/Thumbs.db", "Desktop.ini", "a\\._b"],
 )
 def test_what_systems_put_there_is_litter(name: str) -> None:
     assert is_litter(name)

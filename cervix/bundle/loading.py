@@ -21,7 +21,8 @@ from cervix.bundle.sessions import (
     open_session,
     running_provider,
 )
-from cervix.errors import BundleError
+from cervix.errors import BundleError, NameRefused
+from cervix.outside_names import inside
 
 SHORT_HASH = 10
 REINSTALL = "Export the bundle again with `python -m training build`, or restore the folder from its release."
@@ -169,9 +170,12 @@ def _short(value: object) -> str:
 
 
 def _read_file(root: Path, name: str, size: int, sha256: str) -> bytes:
-    path = root / name
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise BundleError(f"{name} lies outside the bundle", expected=f"a file under {root}", found=str(path.resolve()))
+    try:
+        path = inside(root, name)
+    except NameRefused as error:
+        raise BundleError(
+            f"{_short(name)} lies outside the bundle", expected=f"a file under {root}", found=error.found
+        ) from error
     try:
         content = path.read_bytes()
     except OSError as error:

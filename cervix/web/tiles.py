@@ -5,6 +5,7 @@ from threading import BoundedSemaphore, Lock, Thread
 
 from cachetools import LRUCache
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -12,9 +13,10 @@ from starlette.routing import BaseRoute, Route
 from cervix.errors import CervixError
 from cervix.slides.deepzoom import MAP_TILE_PX, OVERZOOM, HeatLayer, WorldMap, render_slide_tile
 from cervix.slides.reading import Slide
-from cervix.web.tokens import TokenRegistry
+from cervix.web.tokens import Session, TokenRegistry
 
 SLIDE_LAYER = "slide"
+DIGITS_AT_MOST, BEYOND = 9, 1 << 40
 TILE_CACHE_BYTES = 128 << 20
 DRAWN_AHEAD_AT_MOST = 64
 # The address of a tile names everything its pixels depend on: a slide by its token, a layer by its version.
@@ -51,10 +53,10 @@ drawn = TileCache()
 rendering = BoundedSemaphore(4)
 
 
-def open_view(slide: Slide) -> str:
-    """A token for a slide somebody turns to; the tiles of the whole slide from afar are drawn ahead, in the background."""
+def open_view(slide: Slide, session: Session | None = None) -> str:
+    """A token for a slide that a session turns to; those of the whole slide from afar are drawn ahead."""
     Thread(target=_draw_ahead, args=(slide,), name="draw-ahead", daemon=True).start()
-    return slide_tokens.grant(ViewedSlide(slide))
+    return slide_tokens.grant(ViewedSlide(slide), session)
 
 
 def _draw_ahead(slide: Slide) -> None:
@@ -75,6 +77,21 @@ def _draw_ahead(slide: Slide) -> None:
                 _draw(slide, z, x, y)
             except CervixError:
                 return  # whoever asks for the tile is told
+
+
+class Place(Convertor[int]):
+    """A number in an address. Python refuses to read thousands of digits: so many stand for a place beyond all slides."""
+
+    regex = "[0-9]+"
+
+    def convert(self, value: str) -> int:
+        return int(value) if len(value) <= DIGITS_AT_MOST else BEYOND
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("place", Place())
 
 
 async def map_tile(request: Request) -> Response:
@@ -119,4 +136,4 @@ def _draw(slide: Slide, z: int, x: int, y: int) -> bytes | None:
     return jpeg
 
 
-tile_routes: list[BaseRoute] = [Route("/slides/{token}/{layer}/{z:int}/{x:int}/{y:int}", map_tile)]
+tile_routes: list[BaseRoute] = [Route("/slides/{token}/{layer}/{z:place}/{x:place}/{y:place}", map_tile)]

@@ -41,9 +41,11 @@ export default function (component) {
     if (!real.length || (state.running && !state.running.stopped)) return;
     const total = real.reduce((sum, { file }) => sum + file.size, 0);
     const memory = MEMORY + fingerprint(real);
-    const upload = localStorage.getItem(memory) ?? newId();
-    localStorage.setItem(memory, upload);
-    state.running = { files: real, total, upload, memory, before: 0, speeds: [] };
+    // An upload belongs to the token that began it: after a reload that one has to be named.
+    const kept = localStorage.getItem(memory);
+    const [upload, begunBy] = (kept?.includes(":") ? kept : `${newId()}:${token()}`).split(":");
+    localStorage.setItem(memory, `${upload}:${begunBy}`);
+    state.running = { files: real, total, upload, begunBy, memory, before: 0, speeds: [] };
     send(state.running);
   }
 
@@ -63,7 +65,9 @@ export default function (component) {
         run.before += run.files[number].file.size;
       }
       find(".figures").textContent = "Checking …";
-      const answer = await fetch(address(run), { method: "POST" });
+      // The server keeps names in memory only and may have been started again since.
+      const names = JSON.stringify(run.files.map(({ path }) => path));
+      const answer = await fetch(address(run), { method: "POST", headers: known(run), body: names });
       const told = await answer.json();
       localStorage.removeItem(run.memory);
       if (!answer.ok) return halt(run, told.error, true);
@@ -81,7 +85,9 @@ export default function (component) {
     for (let tries = 0; ; tries++) {
       try {
         run.speeds = [];
-        const head = await fetch(address(run, number), { method: "HEAD" });
+        const head = await fetch(address(run, number), { method: "HEAD", headers: known(run) });
+        if (head.status === 403) throw refusal("This upload was begun elsewhere. Cancel, then choose the file again.", true);
+        if (head.status >= 500) throw refusal("The server does not answer.", false);
         if (!head.ok) throw refusal("This page's permission to upload has expired. Reload the page and choose the file again.", true);
         const offset = Number(head.headers.get("Upload-Offset"));
         if (offset > file.size) throw refusal("The file has changed since its upload began. Cancel, then choose it again.", true);
@@ -103,13 +109,14 @@ export default function (component) {
       request.open("PUT", address(run, number));
       request.setRequestHeader("Upload-Offset", offset);
       request.setRequestHeader("Upload-Length", file.size);
-      request.setRequestHeader("Upload-Name", encodeURIComponent(path));
+      request.setRequestHeader("Upload-Name", encodeURIComponent(path.toWellFormed?.() ?? path));
+      request.setRequestHeader("Upload-Begun-By", run.begunBy);
       request.upload.onprogress = (event) => progress(run, run.before + offset + event.loaded);
       request.onload = () => {
         if (request.status === 200) return resolve();
         let sentence = `The server answered ${request.status}.`;
         try { sentence = JSON.parse(request.responseText).error; } catch { /* a proxy's page, not ours */ }
-        const passing = request.status >= 502 || /still open|goes on elsewhere/.test(sentence);
+        const passing = [502, 503, 504].includes(request.status) || /still open|goes on elsewhere/.test(sentence);
         reject(refusal(sentence, !passing));
       };
       request.onerror = () => reject(refusal("connection", false));
@@ -134,7 +141,7 @@ export default function (component) {
     find(".resume").hidden = Boolean(final);
     if (final) {
       localStorage.removeItem(run.memory);
-      fetch(address(run), { method: "DELETE" }).catch(() => {});
+      fetch(address(run), { method: "DELETE", headers: known(run) }).catch(() => {});
       state.running = null;
       show("idle");
     }
@@ -146,7 +153,7 @@ export default function (component) {
       run.cancelled = true;
       run.request?.abort();
       localStorage.removeItem(run.memory);
-      fetch(address(run), { method: "DELETE" }).catch(() => {});
+      fetch(address(run), { method: "DELETE", headers: known(run) }).catch(() => {});
     }
     state.running = null;
     say("");
@@ -154,6 +161,8 @@ export default function (component) {
   }
 
   const address = (run, number) => `${state.data.url}/${run.upload}${number === undefined ? "" : `/${number}`}`;
+  const token = () => state.data.url.split("/").pop();
+  const known = (run) => ({ "Upload-Begun-By": run.begunBy });
   const say = (sentence) => { find(".problem").textContent = sentence; };
   function show(what) {
     find(".idle").hidden = what !== "idle";
