@@ -1,7 +1,6 @@
 """Unpack a zip without letting it out of its folder or letting it grow."""
 
 import io
-import lzma
 import re
 import shutil
 import struct
@@ -16,9 +15,9 @@ from cervix.errors import NameRefused, NoRoomForUpload, UploadRefused
 from cervix.outside_names import is_litter, safe_name
 
 COPY_BLOCK_BYTES = 1 << 20
-# zipfile gives all that a block of these unpacks to at once: a megabyte of bzip2 can be twenty gigabytes.
-SMALL_BLOCK_BYTES = 4 << 10
-UNPACKED_AT_ONCE = {zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+# The two that every system packs by. Of bzip2 and LZMA, zipfile unpacks a block at once, and one kilobyte of bzip2 can
+# be a gigabyte.
+METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 MEMBERS_AT_MOST = 20_000
 # Of the list of members, which zipfile holds in memory whole: 2 kB a member.
 DIRECTORY_BYTES_AT_MOST = MEMBERS_AT_MOST * (2 << 10)
@@ -37,7 +36,7 @@ SIZE_IS_ELSEWHERE = 0xFFFFFFFF
 END_SEARCH_BYTES = 66 << 10
 # Whatever zipfile and the decoders below it raise over bytes that are not what they should be.
 DAMAGE: Final = (
-    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError,
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError,
     NotImplementedError, ValueError, OverflowError, LookupError, TypeError, AttributeError, MemoryError,
 )  # fmt: skip
 
@@ -88,13 +87,12 @@ def extract_archive(archive: Path, folder: Path, limit_bytes: int) -> list[tuple
 
 def _blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
     """What a member holds. Only reading is in here: an error of writing is none of the archive's."""
-    size = SMALL_BLOCK_BYTES if member.compress_type in UNPACKED_AT_ONCE else COPY_BLOCK_BYTES
     with _damage_is_one_sentence():
         source = archive.open(member)
     with source:
         while True:
             with _damage_is_one_sentence():
-                block = source.read(size)
+                block = source.read(COPY_BLOCK_BYTES)
             if not block:
                 return
             yield block
@@ -108,14 +106,15 @@ def _damage_is_one_sentence() -> Iterator[None]:
         raise
     except DAMAGE as error:
         # Not the words of the error: they hold names of files.
-        unknown = isinstance(error, NotImplementedError)
-        found = "a method of packing that is not read here" if unknown else "a damaged or incomplete file"
-        raise _not_unpacked(found) from error
+        raise _not_unpacked("a damaged or incomplete file") from error
 
 
 def _not_unpacked(found: str) -> UploadRefused:
     return UploadRefused(
-        "The archive cannot be unpacked", expected="a zip without a password", found=found, action="Pack it again as a zip."
+        "The archive cannot be unpacked",
+        expected="a zip without a password, stored or deflated",
+        found=found,
+        action="Pack it again.",
     )
 
 
@@ -158,6 +157,8 @@ def _checked(members: list[zipfile.ZipInfo]) -> list[PurePosixPath]:
             raise UploadRefused("The archive holds two files of one name", expected="each once", action="Pack it again.")
         if member.flag_bits & ENCRYPTED:
             raise _not_unpacked("a file with a password")
+        if member.compress_type not in METHODS:
+            raise _not_unpacked("a method of packing that is not read here")
         places[place] = None
     return list(places)
 

@@ -326,8 +326,9 @@ class UploadStore:
         Raises
         ------
         UploadRefused, NameRefused
-            A file is not complete, its name is not known or not plain, or no slide is among them. But for somebody else's
-            upload, or names that are not known, the parts are then gone.
+            A name is not known or not plain, or the upload is somebody else's: the parts stay.
+        CervixError
+            A file is not complete, or what is among them is no slide that can be kept: the parts are then gone.
         """
         self._mine(upload, owners)
         with self._lock:

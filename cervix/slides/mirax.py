@@ -14,7 +14,7 @@ from cervix.outside_names import safe_name
 
 LIST_NAME: Final = "Slidedat.ini"
 LIST_BYTES_AT_MOST: Final = 4 << 20
-# GKeyFile, with which OpenSlide reads the list, takes blanks around keys and values away.
+# GKeyFile, with which OpenSlide reads the list, takes blanks around keys and before values away.
 LISTED = re.compile(rb"^([ \t\v\f\r]*(INDEXFILE|FILE_\d{1,6})[ \t\v\f\r]*=[ \t\v\f\r]*)([^\n]*?)([ \t\v\f\r]*)$", re.MULTILINE)
 # The scanner writes the name that a person gave the slide here as well; OpenSlide does not need it.
 NAMED = re.compile(rb"^([ \t\v\f\r]*SLIDE_NAME[ \t\v\f\r]*=)[^\n]*$", re.MULTILINE)
@@ -59,7 +59,8 @@ def names_of_ours(slidedat: Path) -> tuple[bytes, dict[str, str]]:
             # A key that stands there twice, with another name each time.
             others = (f"{'Index' if is_index else 'Data'}{number:07d}.dat" for number in count())
             renamed[sent] = next(ours for ours in chain(usual, others) if ours not in renamed.values())
-        return match[1] + renamed[sent].encode() + match[4]
+        # Not the blanks behind a name: OpenSlide takes them for a part of it.
+        return match[1] + renamed[sent].encode() + (b"\r" if match[4].endswith(b"\r") else b"")
 
     return NAMED.sub(rb"\1", LISTED.sub(replaced, content)), renamed
 
