@@ -3,6 +3,7 @@ const RETRIES = 8;
 const RETRY_AFTER_MS = 1000;
 const SPEED_WINDOW_MS = 4000;
 const MEMORY = "cervix-upload:";
+const EXPIRED = "This page's permission to upload has expired. Reload the page and choose the same file: it goes on where it was.";
 
 export default function (component) {
   const { parentElement, data, setTriggerValue } = component;
@@ -69,6 +70,7 @@ export default function (component) {
       const names = JSON.stringify(run.files.map(({ path }) => path));
       const answer = await fetch(address(run), { method: "POST", headers: known(run), body: names });
       const told = await answer.json();
+      if (answer.status === 404) return halt(run, EXPIRED, false);
       localStorage.removeItem(run.memory);
       if (!answer.ok) return halt(run, told.error, true);
       state.running = null;
@@ -86,9 +88,9 @@ export default function (component) {
       try {
         run.speeds = [];
         const head = await fetch(address(run, number), { method: "HEAD", headers: known(run) });
-        if (head.status === 403) throw refusal("This upload was begun elsewhere. Cancel, then choose the file again.", true);
-        if (head.status >= 500) throw refusal("The server does not answer.", false);
-        if (!head.ok) throw refusal("This page's permission to upload has expired. Reload the page and choose the file again.", true);
+        if (head.status === 403) throw refusal("This upload was begun by another session. Choose the file again.", true);
+        // After a restart of the server the page soon has a new permission; what has arrived is kept until then.
+        if (!head.ok) throw refusal(EXPIRED, false);
         const offset = Number(head.headers.get("Upload-Offset"));
         if (offset > file.size) throw refusal("The file has changed since its upload began. Cancel, then choose it again.", true);
         if (offset === file.size && file.size > 0) return;
@@ -96,7 +98,8 @@ export default function (component) {
         return;
       } catch (problem) {
         if (run.cancelled || problem.final) throw problem;
-        if (tries >= RETRIES) throw refusal("The connection broke off. What has arrived is kept.", false);
+        const lasting = problem.message === EXPIRED ? EXPIRED : "The connection broke off. What has arrived is kept.";
+        if (tries >= RETRIES) throw refusal(lasting, false);
         find(".figures").textContent = "Connection lost, trying again …";
         await new Promise((resume) => setTimeout(resume, RETRY_AFTER_MS * Math.min(tries + 1, 5)));
       }
@@ -116,7 +119,7 @@ export default function (component) {
         if (request.status === 200) return resolve();
         let sentence = `The server answered ${request.status}.`;
         try { sentence = JSON.parse(request.responseText).error; } catch { /* a proxy's page, not ours */ }
-        const passing = [502, 503, 504].includes(request.status) || /still open|goes on elsewhere/.test(sentence);
+        const passing = [404, 502, 503, 504].includes(request.status) || /still open|goes on elsewhere/.test(sentence);
         reject(refusal(sentence, !passing));
       };
       request.onerror = () => reject(refusal("connection", false));

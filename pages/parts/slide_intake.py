@@ -10,6 +10,7 @@ from cervix.intake.inbox import list_inbox
 from cervix.intake.shelf import thumbnail_path
 from cervix.samples import sample_slide
 from cervix.settings import get_settings
+from cervix.slides.identity import files_of
 from cervix.web import upload_store
 from pages.parts.components import uploader
 from pages.parts.people import person
@@ -59,8 +60,9 @@ def _show_upload(limit_gb: float, keep_hours: float) -> None:
         if result.done:
             slides = uploaded_slides(str(result.done["upload"]))
             st.session_state["slide_batch"] = slides
-            if len(slides) == 1:
-                choose(next(iter(slides)), name=str(result.done["name"]))
+            if slides:
+                first = next(iter(slides))
+                choose(first, name=str(result.done["name"]) if len(slides) == 1 else slides[first])
     with sample_side:
         if st.button("Try the sample slide", icon=":material/science:", key="slide_sample"):
             with st.spinner("Fetching the sample slide …"):
@@ -85,8 +87,8 @@ def _choose_of_batch(slides: dict[Path, str]) -> None:
     cards = []
     with st.spinner("Drawing thumbnails …"):
         for path, name in there[(page - 1) * CARDS_A_PAGE : page * CARDS_A_PAGE]:
-            stat = path.stat()
-            cards.append((path, small_overview(path, stat.st_size, stat.st_mtime), name, _size(stat.st_size)))
+            whole = sum(file.stat().st_size for file in files_of(path))
+            cards.append((path, small_overview(path, whole, path.stat().st_mtime), name, _size(whole)))
     _show_cards("batch", cards)
 
 
