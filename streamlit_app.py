@@ -2,6 +2,6 @@
 
 import streamlit as st
 
-from cervix.web import answering_at_once, routes
+from cervix.web import routes, serving
 
-app = st.App("pages/navigation.py", routes=routes, lifespan=answering_at_once)
+app = st.App("pages/navigation.py", routes=routes, lifespan=serving)

@@ -81,6 +81,18 @@ class UploadRefused(CervixError, ValueError):
     """Raised when an upload is too large, of the wrong kind, or not what it claimed to be."""
 
 
+class UploadTooLarge(UploadRefused):
+    """Raised when an upload, or what a session has under way, is larger than it may be."""
+
+
+class NoRoomForUpload(UploadRefused):
+    """Raised when the disk, or the share of it that unfinished uploads may take, has no room for an upload."""
+
+
+class UploadNotYours(UploadRefused):
+    """Raised when an upload was begun by another session."""
+
+
 class SampleUnavailable(CervixError, OSError):
     """Raised when a sample cannot be fetched from any of its sources."""
 

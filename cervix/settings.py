@@ -34,6 +34,12 @@ class Settings(BaseSettings):
     """Folder of the tiles that the slide model was tested on: they may not be shipped, so their pictures need it."""
     uploads_keep_hours: float = 24.0
     """Uploaded slides are deleted after this long unless they are marked to be kept."""
+    unfinished_uploads_a_session: int = Field(default=4, ge=1)
+    unfinished_gb_a_session: float = Field(default=32.0, gt=0)
+    """How many uploads one session may have under way, and how large they may be together, by what they announce."""
+    unfinished_uploads: int = Field(default=100, ge=1)
+    unfinished_gb: float = Field(default=128.0, gt=0)
+    """The same for all sessions together."""
 
     training_python: Path | None = None
     """Python of the training environment, for retraining from the app; where none is named, the app's own is tried."""

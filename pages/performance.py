@@ -10,6 +10,7 @@ from cervix.evaluation.heldout import held_out_cases
 from cervix.evaluation.labelled_tiles import picture_of
 from cervix.evaluation.questions import Question
 from cervix.evaluation.subgroups import subgroup_values
+from cervix.outside_names import inside
 from cervix.settings import get_settings
 from pages.parts.frame import CLASS_TITLES, bundle_or_stop
 from pages.parts.own_cases import own_cases, show_drift, show_own
@@ -82,7 +83,7 @@ try:
             cases = cases.among(*choices[among])
         tiles_dir = get_settings().tiles_dir
         if model.tiles and tiles_dir:
-            picture = lambda case: Image.open(tiles_dir / case)  # noqa: E731
+            picture = lambda case: Image.open(inside(tiles_dir, case))  # noqa: E731
         elif model.tiles:
             why_none = NO_PICTURES
     question = Question(cases, task, threshold)

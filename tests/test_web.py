@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 import io
 import socket
 from pathlib import Path
@@ -19,7 +20,7 @@ from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.reading import Slide, open_slide
 from cervix.web import ViewedSlide, answering_at_once, routes, slide_tokens
 from cervix.web import tokens as token_module
-from cervix.web.tokens import TokenRegistry
+from cervix.web.tokens import Session, TokenRegistry
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +73,51 @@ def test_tokens_cannot_be_guessed_and_are_not_shared(slide: Slide) -> None:
     assert len(first) >= 32
 
 
-def test_the_oldest_tokens_are_forgotten(slide: Slide, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_module, "TOKENS_KEPT", 2)
+def test_a_session_s_own_least_used_tokens_are_forgotten_and_nobody_else_s(
+    slide: Slide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_module, "TOKENS_A_SESSION", 2)
     registry: TokenRegistry[Slide] = TokenRegistry()
-    granted = [registry.grant(slide) for _ in range(3)]
-    assert [registry.find(token) is None for token in granted] == [True, False, False]
+    mine, theirs = Session(), Session()
+    first, second = registry.grant(slide, mine), registry.grant(slide, mine)
+    others = [registry.grant(slide, theirs), registry.grant(slide)]
+    assert registry.find(first) is slide
+    third = registry.grant(slide, mine)
+    assert [registry.find(token) is None for token in (first, second, third, *others)] == [False, True, False, False, False]
+
+
+def test_other_people_s_visits_do_not_end_a_token(slide: Slide) -> None:
+    registry: TokenRegistry[Slide] = TokenRegistry()
+    mine = registry.grant(slide, session := Session())
+    visits = [Session() for _ in range(1000)]
+    for visit in visits:
+        registry.grant(slide, visit)
+    assert registry.find(mine) is slide
+    del session
+
+
+def test_tokens_end_with_their_session_and_hold_no_memory(slide: Slide) -> None:
+    registry: TokenRegistry[Slide] = TokenRegistry()
+    gone, kept = Session(), Session()
+    token, other = registry.grant(slide, gone), registry.grant(slide, kept)
+    del gone
+    gc.collect()
+    assert (registry.find(token), registry.find(other)) == (None, slide)
+    for _ in range(1000):
+        registry.grant(slide, Session())
+    assert registry.find(other) is slide
+    assert len(registry._grants) == 1
+
+
+def test_a_token_lives_as_long_as_it_is_used(slide: Slide, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(token_module.time, "monotonic", lambda: now)
+    registry: TokenRegistry[Slide] = TokenRegistry()
+    used, idle = registry.grant(slide), registry.grant(slide)
+    for hour in range(1, 13):
+        now = hour * 3600.0
+        assert registry.find(used) is slide
+    assert registry.find(idle) is None
 
 
 def test_a_score_layer_is_served_beside_the_slide(client: TestClient, slide: Slide) -> None:
@@ -98,7 +139,7 @@ def test_places_outside_the_world_are_not_found(client: TestClient, slide: Slide
     assert client.get(f"/slides/{slide_tokens.grant(ViewedSlide(slide))}/slide/{place}").status_code == 404
 
 
-@pytest.mark.parametrize("place", ["a/b/c", "1/-1/0", "1/0"])
+@pytest.mark.parametrize("place", ["a/b/c", "1/-1/0", "1/0", "9" * 5000 + "/0/0", "0/0/" + "9" * 5000])
 def test_places_that_are_no_numbers_are_not_found(client: TestClient, slide: Slide, place: str) -> None:
     assert client.get(f"/slides/{slide_tokens.grant(ViewedSlide(slide))}/slide/{place}").status_code == 404
 

@@ -10,6 +10,7 @@ from cervix.bundle.loading import SHORT_HASH, read_manifest, read_verified
 from cervix.bundle.manifest import MANIFEST_NAME
 from cervix.errors import BundleError
 from cervix.intake.archive import extract_archive
+from cervix.outside_names import inside
 
 UNPACKED_LIMIT_BYTES = 2 << 30
 ON_ITS_WAY = ".keeping-"
@@ -40,7 +41,7 @@ def unpack_bundle(archive: Path, folder: Path) -> Path:
     root = folder / "bundle"
     for unpacked, place in members:
         if place.is_relative_to(tops[0]):
-            target = root / place.relative_to(tops[0])
+            target = inside(root, place.relative_to(tops[0]))
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(unpacked, target)
     return root

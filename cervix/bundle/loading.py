@@ -24,7 +24,8 @@ from cervix.bundle.sessions import (
     open_session,
     running_provider,
 )
-from cervix.errors import BundleError, DeviceLost
+from cervix.errors import BundleError, DeviceLost, NameRefused
+from cervix.outside_names import inside
 
 SHORT_HASH = 10
 # Those of the slide model, the largest, have 0.7 MB.
@@ -174,9 +175,12 @@ def _short(value: object) -> str:
 
 
 def _read_file(root: Path, name: str, size: int, sha256: str) -> bytes:
-    path = root / name
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise BundleError(f"{name} lies outside the bundle", expected=f"a file under {root}", found=str(path.resolve()))
+    try:
+        path = inside(root, name)
+    except NameRefused as error:
+        raise BundleError(
+            f"{_short(name)} lies outside the bundle", expected=f"a file under {root}", found=error.found
+        ) from error
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -77,7 +77,7 @@ def picture_of(archive: bytes, case: str) -> Image.Image:
 def _listed(members: list[tuple[Path, PurePosixPath]], classes: list[str], problems: list[str]) -> list[_Tile]:
     """The labelled tiles of an unpacked archive; what cannot be used goes to ``problems``."""
     tables = [(path, place) for path, place in members if place.suffix.lower() == ".csv"]
-    pictures = {place: path for path, place in members if place.suffix.lower() in PICTURES and not _hidden(place)}
+    pictures = {place: path for path, place in members if place.suffix.lower() in PICTURES}
     if len(tables) > 1:
         raise EvaluationError("The archive holds several tables", expected="one CSV at most", found=f"{len(tables)}")
     rows = _rows_of_table(*tables[0], pictures) if tables else [_row_of_place(place) for place in pictures]
@@ -98,11 +98,6 @@ def _listed(members: list[tuple[Path, PurePosixPath]], classes: list[str], probl
             found=f"{len(pictures):,} pictures" + (f"; {problems[0]}" if problems else ""),
         )
     return tiles
-
-
-def _hidden(place: PurePosixPath) -> bool:
-    """What macOS puts into an archive of its own accord."""
-    return place.parts[0] == "__MACOSX" or place.name.startswith(".")
 
 
 def _row_of_place(place: PurePosixPath) -> tuple[PurePosixPath, str, str]:

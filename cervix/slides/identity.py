@@ -1,24 +1,39 @@
 """Which files make up one slide, and the hash that stands for them."""
 
 import hashlib
-from pathlib import Path
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 from cervix.files import sha256_of
+from cervix.outside_names import is_litter
+from cervix.slides.dicom import DicomHead, dicom_head
+from cervix.slides.mirax import listed_files
+from cervix.sources.photographs.dicom import shows_tissue
 
 DICOM = ".dcm"
 MIRAX = ".mrxs"
 SLIDE_SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".svslide", ".czi", MIRAX, DICOM)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+FOLDERS_DEEP_AT_MOST = 4
+FILES_AT_MOST = 50_000
+# What scanners call the pictures that they put beside a slide, some of them as TIFF.
+PICTURE_NAMES = frozenset({"label", "macro", "thumbnail", "overview", "preview"})
 
 
 def files_of(path: Path) -> list[Path]:
-    """Every file of the slide that ``path`` opens: itself, a MIRAX data folder, or a DICOM series in its folder."""
-    suffix = path.suffix.lower()
-    if suffix == MIRAX:
-        return [path, *sorted(file for file in path.with_suffix("").rglob("*") if file.is_file())]
-    if suffix == DICOM:
-        return sorted(file for file in path.parent.iterdir() if file.suffix.lower() == DICOM and file.is_file())
-    return [path]
+    """Every file of the slide that ``path`` opens: itself, a MIRAX data folder, or the DICOM series it belongs to.
+
+    Of a MIRAX folder those that its list names; of a DICOM folder those with the same Series Instance UID. What else lies
+    there is not the slide's, and does not change its identity.
+    """
+    if path.suffix.lower() == MIRAX:
+        return [path, *listed_files(path.with_suffix(""))]
+    head = dicom_head(path)
+    if head is None and path.suffix.lower() != DICOM:
+        return [path]
+    beside = (file for file in path.parent.iterdir() if not is_litter(file.name) and file.is_file())
+    return sorted(file for file in beside if file == path or _same_series(file, head))
 
 
 def identity_of(path: Path) -> str:
@@ -31,3 +46,71 @@ def joint_hash(hashes: list[str]) -> str:
     if len(hashes) == 1:
         return hashes[0]
     return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()
+
+
+def slides_among(files: Mapping[PurePosixPath, Path]) -> list[list[PurePosixPath]]:
+    """The slides in a set of files, each as the names of its files; the first of them opens it.
+
+    Parameters
+    ----------
+    files : mapping
+        Where each file stands for whoever brought it -> where it lies now.
+
+    A DICOM series of a folder is one slide, by its Series Instance UID and with or without a suffix; photographs of its label
+    are left out. A MIRAX slide has the files of the folder of its name. A picture beside a slide in its folder is not a slide:
+    scanners put label, thumbnail and macro there.
+    """
+    slides: list[list[PurePosixPath]] = []
+    series: dict[tuple[PurePosixPath, str], list[PurePosixPath]] = {}
+    pictures: list[PurePosixPath] = []
+    meant = sorted((name for name in files if not is_litter(name.as_posix())), key=PurePosixPath.as_posix)
+    data: dict[PurePosixPath, list[PurePosixPath]] = {
+        name.with_suffix(""): [] for name in meant if name.suffix.lower() == MIRAX
+    }
+    for name in meant:
+        suffix = name.suffix.lower()
+        folder = next((parent for parent in name.parents if parent in data), None)
+        if folder is not None:
+            data[folder].append(name)
+        elif suffix == MIRAX:
+            slides.append([name])
+        elif suffix in PICTURE_SUFFIXES or name.stem.lower() in PICTURE_NAMES:
+            pictures.append(name)
+        elif suffix in SLIDE_SUFFIXES and suffix != DICOM:
+            slides.append([name])
+        else:
+            head = dicom_head(files[name])
+            is_dicom = suffix == DICOM or (head is not None and head.is_of_a_slide)
+            if is_dicom and shows_tissue(files[name]):
+                series.setdefault((name.parent, head.series_uid if head else ""), []).append(name)
+    slides = [[slide[0], *data.get(slide[0].with_suffix(""), [])] for slide in slides]
+    slides += series.values()
+    taken = {slide[0].parent for slide in slides}
+    slides += [[picture] for picture in pictures if picture.parent not in taken]
+    return sorted(slides, key=lambda slide: slide[0].as_posix())
+
+
+def slides_in(folder: Path) -> list[Path]:
+    """The files that open the slides in a folder and those below it, sorted.
+
+    Links are not followed, hidden files and folders are passed over; a folder that is not there holds none.
+    """
+    files: dict[PurePosixPath, Path] = {}
+    for where, below, names in os.walk(folder):
+        depth = len(Path(where).relative_to(folder).parts)
+        below[:] = sorted(name for name in below if not is_litter(name)) if depth < FOLDERS_DEEP_AT_MOST else []
+        for name in sorted(names):
+            path = Path(where, name)
+            if path.is_file() and not path.is_symlink():
+                files[PurePosixPath(path.relative_to(folder).as_posix())] = path
+        if len(files) >= FILES_AT_MOST:
+            break
+    return [files[slide[0]] for slide in slides_among(files)]
+
+
+def _same_series(file: Path, head: DicomHead | None) -> bool:
+    other = dicom_head(file)
+    if head is None or not head.series_uid:
+        # A series without a readable number: all of its kind in the folder, by their suffix.
+        return file.suffix.lower() == DICOM and (other is None or not other.series_uid)
+    return other is not None and other.series_uid == head.series_uid

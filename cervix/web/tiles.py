@@ -8,6 +8,7 @@ from threading import BoundedSemaphore, Lock, Thread
 from cachetools import LRUCache
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -24,9 +25,10 @@ from cervix.slides.deepzoom import (
     view_from_afar,
 )
 from cervix.slides.reading import Slide
-from cervix.web.tokens import TokenRegistry
+from cervix.web.tokens import Session, TokenRegistry
 
 SLIDE_LAYER = "slide"
+DIGITS_AT_MOST, BEYOND = 9, 1 << 40
 TILE_CACHE_BYTES = 128 << 20
 DRAWN_AHEAD_AT_MOST = 64
 # About a second. What would take longer is drawn from a view of the whole slide, which is read once.
@@ -77,10 +79,10 @@ far_views = FarViews()
 rendering = BoundedSemaphore(4)
 
 
-def open_view(slide: Slide) -> str:
-    """A token for a slide somebody turns to; the tiles of the whole slide from afar are drawn ahead, in the background."""
+def open_view(slide: Slide, session: Session | None = None) -> str:
+    """A token for a slide that a session turns to; those of the whole slide from afar are drawn ahead."""
     Thread(target=_draw_ahead, args=(slide,), name="draw-ahead", daemon=True).start()
-    return slide_tokens.grant(ViewedSlide(slide))
+    return slide_tokens.grant(ViewedSlide(slide), session)
 
 
 def _draw_ahead(slide: Slide) -> None:
@@ -102,6 +104,21 @@ def _draw_ahead(slide: Slide) -> None:
                 _draw(slide, z, x, y, far_views.ask(slide).result() if far else None)
             except CervixError:
                 return  # whoever asks for the tile is told
+
+
+class Place(Convertor[int]):
+    """A number in an address. Python refuses to read thousands of digits: so many stand for a place beyond all slides."""
+
+    regex = "[0-9]+"
+
+    def convert(self, value: str) -> int:
+        return int(value) if len(value) <= DIGITS_AT_MOST else BEYOND
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("place", Place())
 
 
 async def map_tile(request: Request) -> Response:
@@ -150,4 +167,4 @@ def _draw(slide: Slide, z: int, x: int, y: int, view: FarView | None) -> bytes |
     return jpeg
 
 
-tile_routes: list[BaseRoute] = [Route("/slides/{token}/{layer}/{z:int}/{x:int}/{y:int}", map_tile)]
+tile_routes: list[BaseRoute] = [Route("/slides/{token}/{layer}/{z:place}/{x:place}/{y:place}", map_tile)]

@@ -3,6 +3,7 @@ const RETRIES = 8;
 const RETRY_AFTER_MS = 1000;
 const SPEED_WINDOW_MS = 4000;
 const MEMORY = "cervix-upload:";
+const EXPIRED = "This page's permission to upload has expired. Reload the page and choose the same file: it goes on where it was.";
 
 export default function (component) {
   const { parentElement, data, setTriggerValue } = component;
@@ -41,9 +42,11 @@ export default function (component) {
     if (!real.length || (state.running && !state.running.stopped)) return;
     const total = real.reduce((sum, { file }) => sum + file.size, 0);
     const memory = MEMORY + fingerprint(real);
-    const upload = localStorage.getItem(memory) ?? newId();
-    localStorage.setItem(memory, upload);
-    state.running = { files: real, total, upload, memory, before: 0, speeds: [] };
+    // An upload belongs to the token that began it: after a reload that one has to be named.
+    const kept = localStorage.getItem(memory);
+    const [upload, begunBy] = (kept?.includes(":") ? kept : `${newId()}:${token()}`).split(":");
+    localStorage.setItem(memory, `${upload}:${begunBy}`);
+    state.running = { files: real, total, upload, begunBy, memory, before: 0, speeds: [] };
     send(state.running);
   }
 
@@ -63,8 +66,11 @@ export default function (component) {
         run.before += run.files[number].file.size;
       }
       find(".figures").textContent = "Checking …";
-      const answer = await fetch(address(run), { method: "POST" });
+      // The server keeps names in memory only and may have been started again since.
+      const names = JSON.stringify(run.files.map(({ path }) => path));
+      const answer = await fetch(address(run), { method: "POST", headers: known(run), body: names });
       const told = await answer.json();
+      if (answer.status === 404) return halt(run, EXPIRED, false);
       localStorage.removeItem(run.memory);
       if (!answer.ok) return halt(run, told.error, true);
       state.running = null;
@@ -81,8 +87,10 @@ export default function (component) {
     for (let tries = 0; ; tries++) {
       try {
         run.speeds = [];
-        const head = await fetch(address(run, number), { method: "HEAD" });
-        if (!head.ok) throw refusal("This page's permission to upload has expired. Reload the page and choose the file again.", true);
+        const head = await fetch(address(run, number), { method: "HEAD", headers: known(run) });
+        if (head.status === 403) throw refusal("This upload was begun by another session. Choose the file again.", true);
+        // After a restart of the server the page soon has a new permission; what has arrived is kept until then.
+        if (!head.ok) throw refusal(EXPIRED, false);
         const offset = Number(head.headers.get("Upload-Offset"));
         if (offset > file.size) throw refusal("The file has changed since its upload began. Cancel, then choose it again.", true);
         if (offset === file.size && file.size > 0) return;
@@ -90,7 +98,8 @@ export default function (component) {
         return;
       } catch (problem) {
         if (run.cancelled || problem.final) throw problem;
-        if (tries >= RETRIES) throw refusal("The connection broke off. What has arrived is kept.", false);
+        const lasting = problem.message === EXPIRED ? EXPIRED : "The connection broke off. What has arrived is kept.";
+        if (tries >= RETRIES) throw refusal(lasting, false);
         find(".figures").textContent = "Connection lost, trying again …";
         await new Promise((resume) => setTimeout(resume, RETRY_AFTER_MS * Math.min(tries + 1, 5)));
       }
@@ -103,13 +112,14 @@ export default function (component) {
       request.open("PUT", address(run, number));
       request.setRequestHeader("Upload-Offset", offset);
       request.setRequestHeader("Upload-Length", file.size);
-      request.setRequestHeader("Upload-Name", encodeURIComponent(path));
+      request.setRequestHeader("Upload-Name", encodeURIComponent(path.toWellFormed?.() ?? path));
+      request.setRequestHeader("Upload-Begun-By", run.begunBy);
       request.upload.onprogress = (event) => progress(run, run.before + offset + event.loaded);
       request.onload = () => {
         if (request.status === 200) return resolve();
         let sentence = `The server answered ${request.status}.`;
         try { sentence = JSON.parse(request.responseText).error; } catch { /* a proxy's page, not ours */ }
-        const passing = request.status >= 502 || /still open|goes on elsewhere/.test(sentence);
+        const passing = [404, 502, 503, 504].includes(request.status) || /still open|goes on elsewhere/.test(sentence);
         reject(refusal(sentence, !passing));
       };
       request.onerror = () => reject(refusal("connection", false));
@@ -134,7 +144,7 @@ export default function (component) {
     find(".resume").hidden = Boolean(final);
     if (final) {
       localStorage.removeItem(run.memory);
-      fetch(address(run), { method: "DELETE" }).catch(() => {});
+      fetch(address(run), { method: "DELETE", headers: known(run) }).catch(() => {});
       state.running = null;
       show("idle");
     }
@@ -146,7 +156,7 @@ export default function (component) {
       run.cancelled = true;
       run.request?.abort();
       localStorage.removeItem(run.memory);
-      fetch(address(run), { method: "DELETE" }).catch(() => {});
+      fetch(address(run), { method: "DELETE", headers: known(run) }).catch(() => {});
     }
     state.running = null;
     say("");
@@ -154,6 +164,8 @@ export default function (component) {
   }
 
   const address = (run, number) => `${state.data.url}/${run.upload}${number === undefined ? "" : `/${number}`}`;
+  const token = () => state.data.url.split("/").pop();
+  const known = (run) => ({ "Upload-Begun-By": run.begunBy });
   const say = (sentence) => { find(".problem").textContent = sentence; };
   function show(what) {
     find(".idle").hidden = what !== "idle";

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ from cervix.slides.results import SUMMARY_NAME, result_dir
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide
 from cervix.slides.tissue import outline
 from cervix.sources.probe import open_outside
-from cervix.web import UploadGrant, open_view, slide_tokens, upload_store, upload_tokens
+from cervix.web import Session, UploadGrant, open_view, slide_tokens, upload_store, upload_tokens
 from cervix.web.tiles import SLIDE_LAYER
 from cervix.web.tokens import TokenRegistry
 from pages.parts.people import person
@@ -155,28 +156,28 @@ def sweep_uploads(home: Path) -> int:  # noqa: ARG001 - part of the key
     return upload_store().sweep(get_settings().uploads_keep_hours * 3600, desk().slides_in_use())
 
 
-def _granted(name: str, tokens: TokenRegistry[Any], grant: Callable[[], str]) -> str:
-    """This session's token under a name; a new one where it has expired."""
+def _granted(name: str, tokens: TokenRegistry[Any], grant: Callable[[Session], str]) -> str:
+    """This session's token under a name; a new one where it has expired. All end with the session."""
     granted: dict[str, str] = st.session_state.setdefault("tokens", {})
     if name not in granted or tokens.find(granted[name]) is None:
-        granted[name] = grant()
+        granted[name] = grant(st.session_state.setdefault("token_session", Session()))
     return granted[name]
 
 
 def upload_url() -> str:
     """Where this session may put files."""
-    return f"/slides/upload/{_granted('upload', upload_tokens, lambda: upload_tokens.grant(UploadGrant()))}"
+    return f"/slides/upload/{_granted('upload', upload_tokens, partial(upload_tokens.grant, UploadGrant()))}"
 
 
-def uploaded_slides(upload: str) -> list[Path]:
-    """What this session has uploaded under an id; nothing that anybody else has."""
+def uploaded_slides(upload: str) -> dict[Path, str]:
+    """What this session has uploaded under an id, with the names it came with; nothing that anybody else has."""
     grant = upload_tokens.find(st.session_state.get("tokens", {}).get("upload", ""))
-    return grant.finished.get(upload, []) if grant is not None else []
+    return grant.finished.get(upload, {}) if grant is not None else {}
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
-def inbox_thumbnail(path: Path, size: int, changed: float) -> str | None:
-    """A small overview of a slide in an inbox, kept on disk; None where it cannot be read."""
+def small_overview(path: Path, size: int, changed: float) -> str | None:
+    """A small overview of a slide that nobody has opened yet, kept on disk; None where it cannot be read."""
     key = hashlib.sha256(f"{path}|{size}|{changed}".encode()).hexdigest()
     kept = thumbnail_path(get_settings().shelf_dir / "inbox", key)
     if not kept.is_file():
@@ -198,7 +199,7 @@ def inset_picture(slide: Slide) -> str:
 
 def map_base(slide: Slide) -> str:
     """Absolute address of this session's map tiles of a slide, without layer and place."""
-    token = _granted(f"slide-{slide.sha256}", slide_tokens, lambda: open_view(slide))
+    token = _granted(f"slide-{slide.sha256}", slide_tokens, partial(open_view, slide))
     parts = urlsplit(str(st.context.url or "http://localhost:8501"))
     return f"{parts.scheme}://{parts.netloc}/slides/{token}"
 

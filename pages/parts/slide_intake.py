@@ -10,10 +10,11 @@ from cervix.intake.inbox import list_inbox
 from cervix.intake.shelf import thumbnail_path
 from cervix.samples import sample_slide
 from cervix.settings import get_settings
+from cervix.slides.identity import files_of
 from cervix.web import upload_store
 from pages.parts.components import uploader
 from pages.parts.people import person
-from pages.parts.slide_desk import inbox_thumbnail, seen_lately, sweep_uploads, upload_url, uploaded_slides
+from pages.parts.slide_desk import seen_lately, small_overview, sweep_uploads, upload_url, uploaded_slides
 
 PICTURE_TYPES = ["png", "jpg", "jpeg", "tif", "tiff"]
 CARDS_A_PAGE = 8
@@ -60,8 +61,8 @@ def _show_upload(limit_gb: float, keep_hours: float) -> None:
             slides = uploaded_slides(str(result.done["upload"]))
             st.session_state["slide_batch"] = slides
             if slides:
-                choose(slides[0], name=str(result.done["name"]) if len(slides) == 1 else "")
-        _choose_of_batch(st.session_state.get("slide_batch", []))
+                first = next(iter(slides))
+                choose(first, name=str(result.done["name"]) if len(slides) == 1 else slides[first])
     with sample_side:
         if st.button("Try the sample slide", icon=":material/science:", key="slide_sample"):
             with st.spinner("Fetching the sample slide …"):
@@ -72,21 +73,23 @@ def _show_upload(limit_gb: float, keep_hours: float) -> None:
         st.caption("An H&E slide of 2,220 × 2,967 px, fetched once; without a network, a generated phantom.")
         with st.expander("A single picture (PNG, JPEG, small TIFF)"):
             _take_picture()
+    _choose_of_batch(st.session_state.get("slide_batch", {}))
 
 
-def _choose_of_batch(slides: list[Path]) -> None:
-    """Which slide of an upload of several to look at."""
-    if len(slides) < 2:
+def _choose_of_batch(slides: dict[Path, str]) -> None:
+    """Which slide of an upload of several to look at. Their names are this session's, and nowhere on disk."""
+    there = [(path, name) for path, name in slides.items() if path.is_file()]
+    if len(slides) < 2 or not there:
         return
-    st.segmented_control(
-        f"{len(slides)} slides arrived; look at",
-        range(len(slides)),
-        default=0,
-        format_func=lambda index: f"Slide {index + 1}",
-        key="slide_of_batch",
-        required=True,
-        on_change=lambda: choose(slides[st.session_state["slide_of_batch"]]),
-    )
+    pages = -(-len(there) // CARDS_A_PAGE)
+    st.caption(f"{len(there):,} slides arrived; choose one")
+    page = st.number_input(f"Page of {pages}", 1, pages, 1, key="batch_page", width=140) if pages > 1 else 1
+    cards = []
+    with st.spinner("Drawing thumbnails …"):
+        for path, name in there[(page - 1) * CARDS_A_PAGE : page * CARDS_A_PAGE]:
+            whole = sum(file.stat().st_size for file in files_of(path))
+            cards.append((path, small_overview(path, whole, path.stat().st_mtime), name, _size(whole)))
+    _show_cards("batch", cards)
 
 
 def _take_picture() -> None:
@@ -119,7 +122,7 @@ def _show_inbox(folders: tuple[Path, ...]) -> None:
         cards = [
             (
                 entry.path,
-                inbox_thumbnail(entry.path, entry.bytes, entry.modified),
+                small_overview(entry.path, entry.bytes, entry.modified),
                 entry.name,
                 f"{_size(entry.bytes)} · {datetime.fromtimestamp(entry.modified, UTC):%Y-%m-%d}",
             )
@@ -159,7 +162,7 @@ def _show_cards(kind: str, cards: list[tuple[Path, str | None, str, str]]) -> No
                 st.text(title)
                 st.caption(detail)
                 if st.button("Open slide", key=f"{kind}_open_{start + place}", disabled=thumbnail is None, width="stretch"):
-                    choose(path, name=title if kind == "inbox" else "")
+                    choose(path, name="" if kind == "recent" else title)
                     st.rerun()
 
 

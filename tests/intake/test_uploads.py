@@ -8,14 +8,15 @@ import shutil
 import time
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import nullcontext as nothing
 from pathlib import Path
 
 import pytest
 import tifffile
 
-from cervix.errors import UploadRefused
+from cervix.errors import NameRefused, NoRoomForUpload, SlideNotReadable, UploadNotYours, UploadRefused
 from cervix.intake import uploads
-from cervix.intake.uploads import UploadStore
+from cervix.intake.uploads import Quotas, UploadStore
 from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.reading import open_slide
 
@@ -43,10 +44,10 @@ async def stream(content: bytes, block: int = 65_536, fail_after: int | None = N
 
 
 def send(store: UploadStore, content: bytes, name: str, *, upload: str = UPLOAD, number: int = 0, offset: int = 0,
-         length: int | None = None, fail_after: int | None = None) -> int:  # fmt: skip
+         length: int | None = None, fail_after: int | None = None, owners: tuple[str, ...] = ("",)) -> int:  # fmt: skip
     blocks = stream(content[offset:], fail_after=fail_after)
     total = len(content) if length is None else length
-    return asyncio.run(store.receive(upload, number, name, offset, total, blocks))
+    return asyncio.run(store.receive(upload, number, name, offset, total, blocks, owners=owners))
 
 
 def test_a_slide_arrives_under_its_hash_without_its_name(store: UploadStore, content: bytes) -> None:
@@ -75,7 +76,9 @@ def test_an_upload_goes_on_after_a_restart_of_the_server(store: UploadStore, con
         send(store, content, "slide.tiff", fail_after=200_000)
     fresh = UploadStore(store.folder, store.limit_bytes)
     send(fresh, content, "slide.tiff", offset=fresh.offset(UPLOAD, 0))
-    (path,) = fresh.finish(UPLOAD)
+    with pytest.raises(UploadRefused, match="forgotten names"):
+        UploadStore(store.folder, store.limit_bytes).finish(UPLOAD)
+    (path,) = UploadStore(store.folder, store.limit_bytes).finish(UPLOAD, {0: "slide.tiff"})
     assert path.parent.name == hashlib.sha256(content).hexdigest()
 
 
@@ -88,7 +91,7 @@ def test_a_wrong_offset_is_refused_and_says_the_right_one(store: UploadStore, co
 def test_the_same_file_twice_is_one_slide(store: UploadStore, content: bytes) -> None:
     send(store, content, "first.tiff")
     send(store, content, "second.tiff", upload=OTHER)
-    assert store.finish(UPLOAD) == store.finish(OTHER)
+    assert [*store.finish(UPLOAD)] == [*store.finish(OTHER)]
     assert len([path for path in store.folder.iterdir() if path.name != ".parts"]) == 1
 
 
@@ -106,17 +109,37 @@ def test_another_kind_of_file_is_refused_before_a_byte_is_kept(store: UploadStor
 
 
 def test_files_without_a_slide_among_them_are_refused_and_not_kept(store: UploadStore) -> None:
-    send(store, b"x" * 10, "../../etc/passwd")
+    send(store, b"x" * 10, "folder/passwd")
     with pytest.raises(UploadRefused, match="no slide in this upload"):
         store.finish(UPLOAD)
     assert not [path for path in store.folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("name", ["../../../evil.tiff", "a/b/../../../evil.tiff", "C:\\evil.tiff", "<b>evil</b>.tiff"])
-def test_a_name_with_separators_or_markup_leads_nowhere(store: UploadStore, content: bytes, name: str, tmp_path: Path) -> None:
-    send(store, content, name)
+@pytest.mark.parametrize("name", ["../../../evil.tiff", "a/b/../../../evil.tiff", "C:\\evil.tiff", "x" * 300 + ".tiff"])
+def test_a_name_that_leads_elsewhere_is_refused_before_a_byte_is_kept(store: UploadStore, content: bytes, name: str) -> None:
+    with pytest.raises(NameRefused):
+        send(store, content, name)
+    assert not store.folder.exists()
+    send(store, content, "slide.tiff")
+    fresh = UploadStore(store.folder, store.limit_bytes)
+    with pytest.raises(NameRefused):
+        fresh.finish(UPLOAD, {0: name})
+
+
+def test_a_mirax_slide_cannot_put_a_file_elsewhere(store: UploadStore, tmp_path: Path) -> None:
+    (tmp_path / "labels.sqlite").write_bytes(b"564 labels")
+    send(store, b"thumbnail", "d/J.mrxs")
+    with pytest.raises(NameRefused):
+        send(store, b"harm", "d/J/../../../../labels.sqlite", number=1)
+    send(store, b"harm", "d/J/Data0000.dat", number=2)
     (path,) = store.finish(UPLOAD)
-    assert path.name == "slide.tiff"
+    assert path.with_suffix("").joinpath("Data0000.dat").read_bytes() == b"harm"
+    assert (tmp_path / "labels.sqlite").read_bytes() == b"564 labels"
+
+
+def test_markup_in_a_name_is_not_kept(store: UploadStore, content: bytes, tmp_path: Path) -> None:
+    send(store, content, "<b>evil</b>.tiff")
+    assert [path.name for path in store.finish(UPLOAD)] == ["slide.tiff"]
     assert not list(tmp_path.rglob("*evil*"))
 
 
@@ -255,3 +278,213 @@ def test_an_error_of_the_disk_that_is_no_lack_of_space_is_not_hidden(
     monkeypatch.setattr(uploads, "_catch_up", broken)
     with pytest.raises(OSError, match="input/output"):
         send(store, content, "slide.tiff")
+
+
+def files_under(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+NAME = "DOE^JANE 1970-01-01"
+
+
+def test_names_are_neither_on_disk_nor_in_the_log(
+    store: UploadStore, content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def names_on_disk() -> list[Path]:
+        return [path for path in tmp_path.rglob("*") if "DOE" in str(path) or (path.is_file() and b"DOE" in path.read_bytes())]
+
+    caplog.set_level(0)
+    send(store, content[:5000], f"{NAME}/{NAME}.tiff", length=len(content))
+    send(store, b"thumbnail", f"{NAME}.mrxs", number=1)
+    send(store, b"a list of nothing", f"{NAME}/Slidedat.ini", number=2)
+    send(store, b"secret", f"{NAME}/{NAME}.dat", number=3)
+    assert names_on_disk() == []
+    send(store, content, f"{NAME}/{NAME}.tiff", offset=5000)
+    with pytest.raises(NameRefused) as refused:
+        send(store, b"x", f"{NAME * 20}.tiff", upload=OTHER)
+    store.finish(UPLOAD)
+    assert names_on_disk() == []
+    assert "DOE" not in caplog.text + str(refused.value)
+
+
+def test_names_that_a_mirax_list_holds_are_replaced_in_it(store: UploadStore, cases_dir: Path) -> None:
+    folder = cases_dir / "slides/mirax_bounds"
+    told = (folder / "Slidedat.ini").read_bytes().replace(b"Data0000.dat", f" {NAME}.dat ".encode())
+    told = told.replace(b"[GENERAL]", f"[GENERAL]\r\nSLIDE_NAME = {NAME}".encode())
+    files = {f"{NAME}.mrxs": (cases_dir / "slides/mirax_bounds.mrxs").read_bytes(), f"{NAME}/Slidedat.ini": told}
+    files |= {f"{NAME}/{NAME}.dat": (folder / "Data0000.dat").read_bytes(), f"{NAME}/notes.txt": NAME.encode()}
+    files |= {f"{NAME}/Index.dat": (folder / "Index.dat").read_bytes(), f"{NAME}/._Index.dat": b"litter"}
+    for number, (name, held) in enumerate(files.items()):
+        send(store, held, name, number=number)
+    ((path, shown),) = store.finish(UPLOAD).items()
+    assert shown == f"{NAME}.mrxs"
+    assert {file.name for file in path.with_suffix("").iterdir()} == {"Slidedat.ini", "Index.dat", "Data0000.dat"}
+    assert not any(b"DOE" in held for held in files_under(store.folder).values())
+    slide, original = open_slide(path, sha256="known"), open_slide(cases_dir / "slides/mirax_bounds.mrxs")
+    assert slide.overview(8)[0].tobytes() == original.overview(8)[0].tobytes()
+
+
+@pytest.mark.parametrize("listed", ["../../../secret.dat", "/etc/passwd", "Data0001.dat", "sub/Data0000.dat"])
+def test_a_mirax_list_that_names_what_did_not_come_is_refused(store: UploadStore, listed: str) -> None:
+    send(store, b"thumbnail", "J.mrxs")
+    send(store, f"[HIERARCHICAL]\nINDEXFILE = Index.dat\n[DATAFILE]\n FILE_0={listed}\n".encode(), "J/Slidedat.ini", number=1)
+    send(store, b"index", "J/Index.dat", number=2)
+    with pytest.raises(SlideNotReadable, match="MIRAX"):
+        store.finish(UPLOAD)
+
+
+def test_the_same_bytes_under_two_suffixes_open_under_both(store: UploadStore, content: bytes) -> None:
+    send(store, content, "slide.svs")
+    send(store, content, "slide.tif", upload=OTHER)
+    (first,), (second,) = store.finish(UPLOAD), store.finish(OTHER)
+    assert first.parent == second.parent
+    assert (first.name, second.name) == ("slide.svs", "slide.tif")
+    assert first.read_bytes() == second.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("quotas", "error", "sentence"),
+    [
+        (Quotas(session_uploads=2), UploadRefused, "at most 2 of yours; found 2 already"),
+        (Quotas(session_bytes=100_000_000), NoRoomForUpload, "of yours; found 0.1 GB"),
+        (Quotas(all_uploads=2), UploadRefused, "at most 2 of everybody's"),
+        (Quotas(all_bytes=100_000_000), NoRoomForUpload, "of everybody's"),
+    ],
+)
+def test_what_is_announced_counts_before_it_arrives(
+    tmp_path: Path, quotas: Quotas, error: type[UploadRefused], sentence: str
+) -> None:
+    store = UploadStore(tmp_path / "uploads", 50_000_000, quotas)
+    for number in range(2):
+        send(store, b"x", "slide.svs", upload=f"{number:032x}", length=50_000_000, owners=("me",))
+    with pytest.raises(error, match=sentence):
+        send(store, b"x", "slide.svs", upload=OTHER, length=50_000_000, owners=("me",))
+    with nothing() if "of yours" in sentence else pytest.raises(error):
+        send(store, b"x", "slide.svs", upload=OTHER, length=40_000_000, owners=("they",))
+    store.discard(f"{0:032x}", owners=("me",))
+    send(store, b"x", "slide.svs", upload="a" * 32, length=40_000_000, owners=("me",))
+
+
+def test_what_others_announced_is_not_free(store: UploadStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = uploads.DISK_RESERVE_BYTES + 60_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 10**12, free))
+    send(store, b"x", "slide.svs", length=40_000_000)
+    with pytest.raises(NoRoomForUpload, match="uploads under way counted"):
+        send(store, b"x", "slide.svs", upload=OTHER, length=40_000_000)
+    store.discard(UPLOAD)
+    send(store, b"x", "slide.svs", upload=OTHER, length=40_000_000)
+
+
+def aged(folder: Path, seconds: float) -> None:
+    past = time.time() - seconds
+    for path in folder.iterdir():
+        os.utime(path, (past, past))
+
+
+def test_unfinished_uploads_go_at_the_start_and_with_every_new_one(tmp_path: Path, content: bytes) -> None:
+    quotas = Quotas(keep_s=3600)
+    store = UploadStore(tmp_path / "uploads", 50_000_000, quotas)
+    first, second = (store.folder / ".parts" / upload for upload in (UPLOAD, OTHER))
+    send(store, content[:10], "slide.tiff", length=len(content))
+    aged(first, 7200)
+    send(store, content[:10], "slide.tiff", upload=OTHER, length=len(content))
+    assert not first.exists()
+    aged(second, 7200)
+    named = store.folder / ".parts" / ("b" * 32)
+    named.mkdir(parents=True)
+    (named / "00000.json").write_text('{"sent_as": "Jane Doe.svs", "length": 1}', encoding="utf-8")
+    UploadStore(store.folder, 50_000_000, quotas)
+    assert not second.exists()
+    assert not named.exists(), "an earlier version kept names"
+
+
+def test_one_that_nobody_goes_on_with_makes_room_where_all_places_are_taken(tmp_path: Path, content: bytes) -> None:
+    store = UploadStore(tmp_path / "uploads", 50_000_000, Quotas(all_uploads=1))
+    send(store, content[:10], "slide.tiff", length=len(content))
+    with pytest.raises(UploadRefused, match="unfinished"):
+        send(store, content[:10], "slide.tiff", upload=OTHER, length=len(content))
+    aged(store.folder / ".parts" / UPLOAD, 2 * uploads.MAKES_ROOM_AFTER_S)
+    send(store, content[:10], "slide.tiff", upload=OTHER, length=len(content))
+    assert store.offset(UPLOAD, 0) == 0
+
+
+def test_an_upload_belongs_to_whoever_began_it_after_a_restart_too(store: UploadStore, content: bytes) -> None:
+    send(store, content[:10], "slide.tiff", length=len(content), owners=("mine",))
+    for there in (store, UploadStore(store.folder, store.limit_bytes)):
+        with pytest.raises(UploadNotYours):
+            send(there, content, "slide.tiff", offset=10, owners=("theirs",))
+        with pytest.raises(UploadNotYours):
+            there.offset(UPLOAD, 0, owners=("theirs",))
+        with pytest.raises(UploadNotYours):
+            there.discard(UPLOAD, owners=("theirs",))
+        with pytest.raises(UploadNotYours):
+            there.finish(UPLOAD, owners=("theirs",))
+        assert there.offset(UPLOAD, 0, owners=("new", "mine")) == 10
+    assert not any(b"mine" in held for held in files_under(store.folder).values())
+
+
+@pytest.mark.parametrize(
+    ("case", "names", "widths"),
+    [
+        ("macos.zip", ["slide.svs"], [1120]),
+        ("dicom_macos.zip", ["case"], [1120]),
+        ("dicom_no_suffix.zip", ["DICOM"], [1120]),
+        ("two_dicom_one_folder.zip", None, [1120, 2220]),
+    ],
+)
+def test_slides_are_told_from_what_lies_beside_them(
+    tmp_path: Path, cases_dir: Path, case: str, names: list[str] | None, widths: list[int]
+) -> None:
+    packed = cases_dir / "slides" / case
+    store = UploadStore(tmp_path / "uploads", 50_000_000)
+    send(store, packed.read_bytes(), case)
+    slides = store.finish(UPLOAD)
+    assert names is None or [*slides.values()] == names
+    assert [open_slide(path, sha256=path.parent.name).width_l0_px for path in slides] == widths
+    assert len({path.parent for path in slides}) == len(widths)
+    with zipfile.ZipFile(packed) as archive:
+        for number, name in enumerate(archive.namelist()):
+            send(store, archive.read(name), f"folder/{name}", upload=OTHER, number=number)
+    assert [*store.finish(OTHER)] == [*slides], "a folder that was chosen holds the same slides"
+
+
+def test_a_picture_beside_a_slide_is_not_a_slide_and_one_alone_is(store: UploadStore, content: bytes) -> None:
+    for number, name in enumerate(["case/slide.tiff", "case/label.jpg", "case/Thumbnail.png", "case/macro.tif"]):
+        send(store, content + bytes(number), name, number=number)
+    assert [*store.finish(UPLOAD).values()] == ["case/slide.tiff"]
+    send(store, content, "case/label.png", upload=OTHER)
+    assert [path.name for path in store.finish(OTHER)] == ["slide.png"]
+
+
+def test_a_single_dicom_file_without_a_suffix_is_known_by_its_mark(store: UploadStore, cases_dir: Path) -> None:
+    with zipfile.ZipFile(cases_dir / "slides/dicom_no_suffix.zip") as archive:
+        held = archive.read("DICOM/IM0002")
+    assert send(store, held[:100_000], "IM0002", length=len(held)) == 100_000
+    send(store, held, "IM0002", offset=100_000)
+    (path,) = store.finish(UPLOAD)
+    assert path.read_bytes() == held
+    assert open_slide(path, sha256="known").width_l0_px == 1120
+
+
+def test_what_archives_hold_is_counted_together(tmp_path: Path) -> None:
+    small = UploadStore(tmp_path / "small", 1_000_000)
+    for number in range(2):
+        with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(f"{number}.svs", bytes(600_000))
+        send(small, (tmp_path / "z.zip").read_bytes(), f"f/{number}.zip", number=number)
+    with pytest.raises(UploadRefused, match="more than it should"):
+        small.finish(UPLOAD)
+
+
+def test_two_files_of_one_name_are_refused(store: UploadStore, content: bytes) -> None:
+    for number in range(2):
+        send(store, content, "f/slide.tiff", number=number)
+    with pytest.raises(UploadRefused, match="one name"):
+        store.finish(UPLOAD)
+
+
+def test_only_pictures_are_kept_as_pictures(store: UploadStore) -> None:
+    for name in ("x.svg", "x." + "p" * 300, "x"):
+        with pytest.raises(UploadRefused, match="not a slide"):
+            store.store_picture(name, memoryview(b"x"))
+    assert store.store_picture("Jane.PNG", memoryview(b"x")).name == "slide.png"
