@@ -54,11 +54,11 @@ def test_the_temporary_file_has_the_same_ending_for_writers_that_look_at_it(tmp_
         assert temporary.parent == tmp_path
 
 
-def test_the_file_can_be_read_by_all(tmp_path: Path) -> None:
+def test_the_file_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     with replacing(path) as temporary:
         temporary.write_text("x")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("size", [0, 3, HASH_BLOCK_BYTES, 2 * HASH_BLOCK_BYTES + 1])

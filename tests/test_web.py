@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 from cervix.slides.deepzoom import WorldMap, heat_layer
 from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.reading import Slide, open_slide
-from cervix.web import ViewedSlide, answering_at_once, routes, slide_tokens
+from cervix.web import ViewedSlide, routes, slide_tokens
 from cervix.web import tokens as token_module
+from cervix.web.sockets import answering_at_once
 from cervix.web.tokens import TokenRegistry
 
 

@@ -1,24 +1,34 @@
-"""The routes beside the pages: deep-zoom tiles, streamed uploads and a health check.
+"""What stands before the pages and beside them: the server's door, deep-zoom tiles, streamed uploads and a health check.
 
-They lie outside the pages' own session, so every address carries a token that cannot be guessed, belongs to one
+The routes lie outside the pages' own session, so every address carries a token that cannot be guessed, belongs to one
 session and expires.
 """
 
+from pathlib import Path
+
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from cervix import __version__
-from cervix.web.sockets import answering_at_once
+from cervix.settings import get_settings
+from cervix.web.headers import SafeHeaders
+from cervix.web.hosts import OwnNamesOnly
+from cervix.web.passed import PassedOnly, let_in, shut_out
+from cervix.web.starting import serving
 from cervix.web.tiles import ViewedSlide, open_view, slide_tokens, tile_routes
 from cervix.web.uploads import UploadGrant, upload_routes, upload_store, upload_tokens
 
 __all__ = [
     "UploadGrant",
     "ViewedSlide",
-    "answering_at_once",
+    "door",
+    "let_in",
     "open_view",
     "routes",
+    "serving",
+    "shut_out",
     "slide_tokens",
     "upload_store",
     "upload_tokens",
@@ -31,3 +41,18 @@ async def health(_: Request) -> JSONResponse:
 
 
 routes: list[BaseRoute] = [*upload_routes, *tile_routes, Route("/health", health)]
+
+
+def door(index: Path) -> list[Middleware]:
+    """What every request passes, Streamlit's own included, the outermost first.
+
+    Parameters
+    ----------
+    index : Path
+        Streamlit's ``index.html``, whose inline script is allowed by its hash.
+    """
+    return [
+        Middleware(SafeHeaders, index=index),
+        Middleware(OwnNamesOnly, names=get_settings().hosts),
+        Middleware(PassedOnly),
+    ]
