@@ -69,9 +69,7 @@ def private_from_now_on(home: Path) -> None:
             except PermissionError:
                 kept += 1
     if narrowed:
-        logger.warning(
-            "CERVIX_HOME: %d files and folders could be read by other users of this computer, and cannot now", narrowed
-        )
+        logger.warning("CERVIX_HOME: other users could read %d files and folders; not any more", narrowed)
     if kept:
         logger.warning("CERVIX_HOME: %d files and folders belong to another user, who decides who may read them", kept)
 

@@ -121,7 +121,8 @@ def test_every_answer_has_the_headers(app: Running) -> None:
     assert script
     for method, path, host in (
         ("GET", "/", ""), ("GET", "/patients", ""), ("GET", f"/{script[0]}", ""), ("GET", "/_stcore/health", ""),
-        ("GET", "/_stcore/host-config", ""), ("GET", "/media/none", ""), ("GET", "/health", ""), ("GET", "/slides/t/slide/0/0/0", ""),
+        ("GET", "/_stcore/host-config", ""), ("GET", "/media/none", ""), ("GET", "/health", ""),
+        ("GET", "/slides/t/slide/0/0/0", ""),
         ("GET", "/", "evil.example"), ("GET", "//evil.example", ""), ("HEAD", "/slides/upload/t/u/0", ""),
         ("OPTIONS", "/_stcore/upload_file/s/f", ""), ("GET", "/_stcore/metrics", ""),
     ):  # fmt: skip
@@ -198,8 +199,8 @@ def test_two_hosts_in_one_request_are_one_too_many(client: TestClient) -> None:
     ("host", "parts"),
     [
         ("localhost", ("localhost", 80)), ("Localhost.:8501", ("localhost", 8501)), ("[::1]:1", ("[::1]", 1)),
-        ("a b", None), ("localhost:", None), ("localhost:x", None), ("localhost/..", None), ("::1", None), ("", None), (".", None),
-        ("localhost\n", None),
+        ("a b", None), ("localhost:", None), ("localhost:x", None), ("localhost/..", None), ("::1", None), ("", None),
+        (".", None), ("localhost\n", None),
     ],
 )  # fmt: skip
 def test_a_host_is_a_name_and_perhaps_a_port(host: str, parts: tuple[str, int] | None) -> None:

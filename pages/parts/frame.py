@@ -17,7 +17,7 @@ from cervix.bundle.sessions import CPU_PROVIDER, Device
 from cervix.errors import BundleError
 from cervix.settings import get_settings
 from cervix.slides.decision import CLASS_TITLES as SLIDE_CLASS_TITLES
-from pages.parts.gate import show_who
+from pages.parts.gate import show_reach, show_who
 
 Made = TypeVar("Made")
 STILL_CHART = {"displayModeBar": False}
@@ -123,6 +123,7 @@ def _frozen(loaded: int) -> None:  # noqa: ARG001 - the key: only what new modul
 def show_banner() -> None:
     """What stands on every screen: the notice, and which bundle, version and device are at work."""
     st.warning(f"**{RESEARCH_NOTICE}** Slide model trained on lung tissue, not on cervix.", icon=":material/science:")
+    show_reach()
     try:
         bundle = verified_bundle()
         facts = f"Bundle {bundle.label} · scoring on {leading_session(bundle).device_label}"
