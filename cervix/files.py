@@ -13,7 +13,6 @@ import pandas as pd
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 HASH_BLOCK_BYTES = 1 << 20
-FOLDER_MODE, FILE_MODE = 0o700, 0o600
 OTHERS = 0o077
 """What a file's mode may not grant: anything to any account but the one that the app runs as."""
 
@@ -55,7 +54,6 @@ def private_from_now_on(home: Path) -> None:
     if os.name != "posix":
         return
     os.umask(OTHERS)
-    home.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     narrowed = kept = 0
     for folder, _, names in os.walk(home):
         for path in (Path(folder), *(Path(folder, name) for name in names)):

@@ -11,9 +11,9 @@ from cervix.plain_text import LONGEST, escaped, printable
 READER = MarkdownIt("gfm-like", {"html": True, "linkify": False})
 TEXTS = [
     "![x](http://evil.example/a.png)", "<img src=http://evil.example>", "<script>alert(1)</script>", "[x](javascript:alert(1))",
-    r"\![x](y)", r"\\[x](y)", r"!\[a](b)", "![a][b]", "[a]: http://evil.example", "<http://evil.example>", "<!-- x", "<?php", "&lt;b&gt;",
-    "&#60;img&#62;", "*a* **b** _c_ __d__", "`x` ``y``", "~~x~~", "a|b", "# x", "> x", "- x", "+ x", "* x", "1. x", "12) x", "---", "- - -",
-    "===", "***", "___", "$x$", "$$x$$", "    code", "\tcode", "```", "~~~", "x\\", "\\",
+    r"\![x](y)", r"\\[x](y)", r"!\[a](b)", "![a][b]", "[a]: http://evil.example", "<http://evil.example>", "<!-- x", "<?php",
+    "&lt;b&gt;", "&#60;img&#62;", "*a* **b** _c_ __d__", "`x` ``y``", "~~x~~", "a|b", "# x", "> x", "- x", "+ x", "* x", "1. x",
+    "12) x", "---", "- - -", "===", "***", "___", "$x$", "$$x$$", "    code", "\tcode", "```", "~~~", "x\\", "\\",
     "H&E at 5 °C: 1.5 µm; p_value 0.05 (n = 3) – 50 %, ADC/AIS, CIN2+, -0.5, 16/18, c'est l'été; ≥ HSIL",
 ]  # fmt: skip
 

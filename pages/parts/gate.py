@@ -1,6 +1,5 @@
 """In and out, where people sign in."""
 
-import re
 from collections.abc import Mapping
 from typing import cast
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from cervix import RESEARCH_NOTICE
 from cervix.errors import SignInError
 from cervix.people import Role, reach_of
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.sign_in import check_provider, home_of
 from cervix.web import let_in, shut_out, slide_tokens, upload_tokens
@@ -22,15 +22,14 @@ MAY: dict[Role, str] = {
     "admin": "You may do everything: label, adjudicate, retrain, promote and roll back.",
 }
 EXPOSED = (
-    "Others can reach this server and nobody signs in, so everybody here is a viewer: labels, uploads that are kept, retraining and "
-    "promotion are closed. Whoever runs it opens them by setting up sign-in (operations manual, “Sign-in and roles”) or, for a "
-    "demo room where everybody is trusted, by starting it with `CERVIX_OPEN_DEMO_ROOM=true`."
+    "Others can reach this server and nobody signs in, so everybody here is a viewer: labelling, taking labels along, "
+    "deleting, retraining and promoting are closed. Whoever runs it opens them by setting up sign-in (operations manual, "
+    "“Sign-in and roles”) or, for a demo room where everybody is trusted, by starting it with `CERVIX_OPEN_DEMO_ROOM=true`."
 )
 DEMO_ROOM = (
-    "**Demo room.** Whoever reaches this server may do everything, under any name: label, delete, retrain, promote. Bring nothing "
-    "here that matters."
+    "**Demo room.** Whoever reaches this server may do everything, under any name: label, delete, retrain, promote. Bring "
+    "nothing here that matters."
 )
-MARKS = re.compile(r"([!-/:-@\[-`{-~])")
 NAME_SHOWN = 32
 
 
@@ -95,8 +94,9 @@ def show_who() -> None:
     if sign_in_section() is None:
         return
     who = person()
-    shown = who.name if len(who.name) <= NAME_SHOWN else f"{who.name[: NAME_SHOWN - 1]}…"
-    with st.popover(f"{_plain(shown)} · {who.role}", icon=":material/account_circle:", type="tertiary", key="who"):
+    with st.popover(
+        f"{escaped(who.name, NAME_SHOWN)} · {who.role}", icon=":material/account_circle:", type="tertiary", key="who"
+    ):
         st.text(who.name)
         st.caption(MAY[who.role])
         _show_way_out()
@@ -110,8 +110,3 @@ def _show_way_out() -> None:
             upload_tokens.revoke(token)
         shut_out(_session_id())
         st.logout()
-
-
-def _plain(text: str) -> str:
-    """A text that Markdown shows as it is."""
-    return MARKS.sub(r"\\\1", text)

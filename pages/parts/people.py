@@ -35,8 +35,8 @@ def listened_on() -> str | None:
 def known_person() -> Person | None:
     """Whoever uses this session; None where people sign in and nobody has, or not lately.
 
-    Without sign-in that is a local reader, under the name they gave themselves, who may do everything as long as nobody else can
-    reach the server. ``SignInError`` where sign-in is not set up as it must be.
+    Without sign-in that is a local reader, under the name they gave themselves, who may do everything as long as nobody else
+    can reach the server. ``SignInError`` where sign-in is not set up as it must be.
     """
     settings = get_settings()
     if not is_on(sign_in_section(), settings):

@@ -66,8 +66,8 @@ def candidate_of_risk_models(root: Path, version: str, *, worse: bool = False) -
 
 
 HOSTILE = (
-    '![x](http://evil.example/a.png)<img src="http://evil.example/b.png"><script>alert(1)</script>'
-    "[a](http://evil.example/c) \x07--> & </p> `x` $x$ :red[x] | *x*\n\n# y\n\n[1]: http://evil.example/d"
+    '![x](http://evil.example/a.png)<img src="http://evil.example/b"><script>alert(1)</script>'
+    "[a](http://evil.example/c) \x07--> & </p> `x` $x$ :red[x] | *x*\n\n# y\n\n[1]: http://evil.example"
 )
 # What is looked up elsewhere: columns, tensors, classes, files.
 KEYS = {"id", "task", "column", "names", "classes", "positive", "negative", "values", "output", "file", "path", "predictions"}
