@@ -83,7 +83,9 @@ def sentence(text: str) -> str:
 
 
 def _markdown_table(table: pd.DataFrame) -> str:
-    header, *rows = (
-        f"| {' | '.join(escaped(str(cell)) for cell in line)} |" for line in (table.columns, *table.to_numpy().tolist())
-    )
+    header, *rows = (_row(line) for line in [list(table.columns), *table.to_numpy().tolist()])
     return "\n".join([header, f"| {' | '.join(['---'] * table.shape[1])} |", *rows])
+
+
+def _row(cells: Iterable[object]) -> str:
+    return f"| {' | '.join(escaped(str(cell)) for cell in cells)} |"
