@@ -79,6 +79,7 @@ def test_the_sample_slide_s_map_is_drawn_within_the_policy(page: Page, address: 
     )
     page.goto(f"{address}/slides")
     page.get_by_role("button", name="Try the sample slide").click()
+    page.get_by_role("button", name="Score this slide").wait_for()
     page.locator(".maplibregl-canvas").first.scroll_into_view_if_needed()
     page.locator(".cervix-scale-bar").wait_for()
     page.wait_for_function(
@@ -96,10 +97,10 @@ def test_a_violation_would_be_noticed_and_a_foreign_picture_is_not_fetched(brows
     page.goto(address)
     page.get_by_text("golden replays passed").wait_for()
     page.evaluate("document.body.append(Object.assign(new Image(), {src: 'http://evil.example/a.png'}))")
-    page.evaluate("try { new Function('1') } catch {}")
+    page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
     page.wait_for_timeout(300)
     page.close()
-    assert [found.removeprefix(VIOLATION).split()[0] for found in violations] == ["img-src", "script-src"]
+    assert [found.removeprefix(VIOLATION).split()[0] for found in violations] == ["img-src", "script-src-elem"]
     assert not [url for url in asked if "evil.example" in url]
 
 
