@@ -15,6 +15,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     STREAMLIT_SERVER_HEADLESS=true \
+    STREAMLIT_SERVER_ADDRESS=0.0.0.0 \
     CERVIX_HOME=/data \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
@@ -38,6 +39,7 @@ USER cervix
 VOLUME /data
 EXPOSE 8501
 
+# Under a loopback name, which the server always answers to.
 # Loading the bundle replays its golden vectors, which the first minute allows for.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=3)"]

@@ -1,7 +1,9 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and that nobody else may read."""
 
 import hashlib
+import logging
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,10 @@ if TYPE_CHECKING:  # who only hashes or replaces files need not wait for pandas
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 HASH_BLOCK_BYTES = 1 << 20
-READABLE_BY_ALL = 0o644
+OTHERS = 0o077
+"""What a file's mode may not grant: anything to any account but the one that the app runs as."""
+
+logger = logging.getLogger(__name__)
 
 
 def sha256_of(path: Path) -> str:
@@ -29,7 +34,7 @@ def sha256_of(path: Path) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it into place only when the block succeeds.
 
-    A crash or a full disk leaves the old file (or none), never half a file.
+    A crash or a full disk leaves the old file (or none), never half a file. Only the user of this process may read it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
@@ -37,10 +42,36 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(READABLE_BY_ALL)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def private_from_now_on(home: Path) -> None:
+    """Make the home and everything in it this user's alone, and so whatever this process makes from now on.
+
+    Rights that were wider are narrowed, and the log says of how many. A process calls it once, when it starts; on Windows the
+    folder's own permissions hold and nothing is done. Links are left as they are, and so is what belongs to another user.
+    """
+    if os.name != "posix":
+        return
+    os.umask(OTHERS)
+    narrowed = kept = 0
+    for folder, _, names in os.walk(home):
+        for path in (Path(folder), *(Path(folder, name) for name in names)):
+            try:
+                mode = path.lstat().st_mode
+                if mode & OTHERS and not stat.S_ISLNK(mode):
+                    path.chmod(stat.S_IMODE(mode) & ~OTHERS)
+                    narrowed += 1
+            except FileNotFoundError:
+                continue  # another process put it in its place, or took it away
+            except PermissionError:
+                kept += 1
+    if narrowed:
+        logger.warning("CERVIX_HOME: other users could read %d files and folders; not any more", narrowed)
+    if kept:
+        logger.warning("CERVIX_HOME: %d files and folders belong to another user, who decides who may read them", kept)
 
 
 def inert(table: "pd.DataFrame") -> "pd.DataFrame":

@@ -1,8 +1,9 @@
-"""Who uses a session, and what he may do."""
+"""Who uses a session, and what they may do."""
 
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Literal, get_args
 
 from cervix.errors import SignInError
@@ -23,13 +24,16 @@ class Person:
     Attributes
     ----------
     name : str
-        As the label store knows him: the address he signed in with, or a local reader's name.
+        As the label store knows them: the address they signed in with, or a local reader's name.
     role : Role
         A viewer looks, a reader labels too, an admin also adjudicates, retrains, promotes and rolls back.
+    anybody : bool
+        Nothing is known of them: nobody signs in, and others can reach the server. Never more than a viewer.
     """
 
     name: str
     role: Role
+    anybody: bool = False
 
     @property
     def may_browse(self) -> bool:
@@ -41,9 +45,60 @@ class Person:
         return self.role in ("reader", "admin")
 
     @property
+    def may_bring_bundles(self) -> bool:
+        """Have a bundle of their own loaded, which runs its graphs."""
+        return self.role in ("reader", "admin")
+
+    @property
+    def may_take_labels(self) -> bool:
+        """Take the labels along, which name readers and hold their comments."""
+        return not self.anybody
+
+    @property
+    def may_delete(self) -> bool:
+        """Delete an uploaded slide, or mark it to be kept."""
+        return not self.anybody
+
+    @property
     def may_decide(self) -> bool:
         """Adjudicate, retrain, promote, roll back."""
         return self.role == "admin"
+
+
+Reach = Literal["alone", "exposed", "demo room"]
+"""Who can reach a server on which nobody signs in: this computer alone, or others; those may look, or do everything."""
+
+
+def reach_of(address: str | None, settings: Settings) -> Reach:
+    """Who can reach this server, where nobody signs in.
+
+    Parameters
+    ----------
+    address : str or None
+        The address that the server listens on; None or an empty text for every one. Names in ``CERVIX_HOSTS`` count as
+        well: behind a proxy on the same computer the server itself listens on a loopback address.
+    """
+    if address and all(is_loopback(name) for name in (address, *settings.hosts)):
+        return "alone"
+    return "demo room" if settings.open_demo_room else "exposed"
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a name or address always means this computer (RFC 6761, section 6.3; RFC 6890)."""
+    try:
+        return ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def local_person(name: str, address: str | None, settings: Settings) -> Person:
+    """Whoever uses a server on which nobody signs in: on this computer alone, or in a demo room, they may do everything.
+
+    Elsewhere nothing is known of them, and they are viewers.
+    """
+    if reach_of(address, settings) == "exposed":
+        return Person(settings.reader, "viewer", anybody=True)
+    return Person(name or settings.reader, "admin")
 
 
 def usable_name(name: str) -> str:

@@ -1,6 +1,7 @@
 """Settings, read once from the environment (prefix ``CERVIX_``)."""
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,8 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+# A name, an IPv4 address, or an IPv6 address (at least two colons), with or without its brackets.
+HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*\]?")
 
 
 class Settings(BaseSettings):
@@ -44,6 +47,10 @@ class Settings(BaseSettings):
     training_python: Path | None = None
     """Python of the training environment, for retraining from the app; where none is named, the app's own is tried."""
 
+    hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names and addresses besides the loopback ones under which this server is reached, without scheme or port."""
+    open_demo_room: bool = False
+    """Whoever reaches the server may do everything, though others can reach it and nobody signs in."""
     reader: str = "local reader"
     """Under which name labels are kept where nobody signs in and no other name is given."""
     admins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -67,6 +74,18 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.replace(os.pathsep, ",").split(",") if part.strip())
+
+    @field_validator("hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(part.strip().lower().rstrip(".") for part in value.split(",") if part.strip())
+        for place, name in enumerate(names, 1):
+            if not HOST_NAME.fullmatch(name):
+                # The name is not repeated, nor is a wildcard taken: then any name would do.
+                raise ValueError(f"entry {place} of CERVIX_HOSTS is no plain name: give it without scheme, port, path or *")
+        return tuple(f"[{name}]" if ":" in name and not name.startswith("[") else name for name in names)
 
     @property
     def label_store_url(self) -> str:

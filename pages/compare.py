@@ -77,9 +77,13 @@ chosen = from_server.selectbox(
     help=f"Folders with a manifest under {get_settings().bundles_dir}",
     key="compare_folder",
 )
-uploaded = from_here.file_uploader(
-    "Or a candidate as a zip", type=["zip"], key=f"compare_upload_{st.session_state.setdefault(TAKEN, 0)}"
-)
+uploaded = None
+if person().may_bring_bundles:
+    uploaded = from_here.file_uploader(
+        "Or a candidate as a zip", type=["zip"], key=f"compare_upload_{st.session_state.setdefault(TAKEN, 0)}"
+    )
+else:
+    from_here.caption("Candidates are brought by readers and admins.")
 try:
     if uploaded is not None:
         content, folder = uploaded.getvalue(), None
@@ -90,7 +94,7 @@ try:
         comparison = compared(active, f"{chosen} {changed}", partial(with_folder, active, folder))
     else:
         st.info(
-            "Nothing to compare yet. Bring a candidate as a zip of its folder, or put the folder under "
+            "Nothing to compare yet. A reader or admin brings a candidate as a zip of its folder, or puts the folder under "
             f"`{get_settings().bundles_dir}`. A candidate comes from the page Retrain or from `python -m training build`. An "
             "uploaded one is compared and forgotten, unless it is kept.",
             icon=":material/difference:",

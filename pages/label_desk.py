@@ -3,6 +3,7 @@
 import streamlit as st
 
 from cervix.errors import CervixError
+from cervix.plain_text import escaped
 from pages.parts.frame import bundle_or_stop
 from pages.parts.label_case import show_case
 from pages.parts.label_gallery import show_gallery
@@ -16,7 +17,9 @@ bundle = bundle_or_stop()
 store = label_store_or_stop()
 who = person()
 if not who.may_label:
-    st.info(f"{who.name} may look at this page but not label. An administrator can change that.", icon=":material/lock:")
+    st.info(
+        f"{escaped(who.name)} may look at this page but not label. An administrator can change that.", icon=":material/lock:"
+    )
     st.dataframe(store.status(), hide_index=True, key="label_status")
     st.stop()
 try:

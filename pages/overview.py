@@ -3,6 +3,7 @@
 import streamlit as st
 
 from cervix.bundle.sessions import CPU_PROVIDER
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.frame import bundle_or_stop, leading_session, provider_line
 from pages.parts.promotion_views import show_line
@@ -31,7 +32,7 @@ st.subheader("What is loaded")
 verdict, device, contents = st.columns(3, border=True)
 verdict.metric("Bundle", f"{bundle.manifest.version}, verified")
 verdict.caption(
-    f"{bundle.manifest.name} · {bundle.short_hash} · {len(bundle.manifest.files)} files hashed, "
+    f"{escaped(bundle.manifest.name)} · {bundle.short_hash} · {len(bundle.manifest.files)} files hashed, "
     f"{len(bundle.checks)} golden replays passed"
 )
 on_cpu = leading_session(bundle).provider == CPU_PROVIDER
@@ -45,5 +46,5 @@ if on_cpu and get_settings().device == "cuda":
 
 st.subheader("Where not to trust it")
 for model in bundle.manifest.models:
-    with st.expander(model.title, expanded=model.id == "slide"):
-        st.markdown("\n".join(f"- {limit}" for limit in model.limits))
+    with st.expander(escaped(model.title), expanded=model.id == "slide"):
+        st.markdown("\n".join(f"- {escaped(limit)}" for limit in model.limits))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cervix.errors import SignInError
-from cervix.people import NAME_AT_MOST, Person, check_lists, person_of
+from cervix.people import NAME_AT_MOST, Person, check_lists, local_person, person_of, reach_of
 from cervix.settings import Settings
 
 KELVIN, CYRILLIC_A, FULLWIDTH_A, OVERRIDE = "\u212a", "\u0430", "\uff41", "\u202e"
@@ -150,3 +150,42 @@ def test_a_list_with_a_slip_of_the_pen_is_refused_and_the_place_is_named(entry: 
 def test_lists_without_a_slip_pass() -> None:
     check_lists(Settings(readers="@x.example, ada@y.example"))
     check_lists(Settings())
+
+
+@pytest.mark.parametrize(
+    ("address", "hosts", "reach"),
+    [
+        ("127.0.0.1", "", "alone"),
+        ("127.0.0.2", "", "alone"),
+        ("localhost", "", "alone"),
+        ("::1", "", "alone"),
+        ("127.0.0.1", "localhost,[::1]", "alone"),
+        ("127.0.0.1", "ward.example", "exposed"),
+        ("0.0.0.0", "", "exposed"),
+        ("::", "", "exposed"),
+        ("10.0.0.5", "", "exposed"),
+        ("ward.example", "", "exposed"),
+        ("localhost.ward.example", "", "exposed"),
+        ("", "", "exposed"),
+        (None, "", "exposed"),
+    ],
+)
+def test_where_nobody_signs_in_only_a_loopback_address_makes_an_admin(address: str | None, hosts: str, reach: str) -> None:
+    settings = Settings(hosts=hosts)
+    assert reach_of(address, settings) == reach
+    someone = local_person("Ada", address, settings)
+    assert someone == (Person("Ada", "admin") if reach == "alone" else Person("local reader", "viewer", anybody=True))
+    assert (someone.may_decide, someone.may_delete, someone.may_take_labels) == (reach == "alone",) * 3
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", None])
+def test_a_demo_room_is_opened_by_hand(address: str | None) -> None:
+    settings = Settings(open_demo_room=True)
+    assert reach_of(address, settings) == "demo room"
+    assert local_person("", address, settings) == Person("local reader", "admin")
+    assert reach_of("127.0.0.1", settings) == "alone"
+
+
+def test_only_readers_and_admins_bring_bundles_and_a_viewer_who_signed_in_is_somebody() -> None:
+    assert [Person("Ada", role).may_bring_bundles for role in ("viewer", "reader", "admin")] == [False, True, True]
+    assert Person("Ada", "viewer").may_delete

@@ -138,6 +138,8 @@ def card_facts() -> CardFacts:
 def _copy(source: Path, target: Path, name: str) -> None:
     with replacing(target / name) as temporary:
         shutil.copyfile(source / name, temporary)
+        # A bundle is given away: the user of the container reads what another user built.
+        temporary.chmod(0o644)
 
 
 def git_commit() -> str:

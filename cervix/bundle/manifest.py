@@ -23,6 +23,8 @@ ModelId = Literal["slide", "history", "risk-factors", "risk-factors-with-tests",
 Precision = Literal["fp32", "fp16", "int8"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[\w-]+(\.[\w-]+)*(/[\w-]+(\.[\w-]+)*)*$")]
+Title = Annotated[str, Field(min_length=1, max_length=200)]
+"""What stands in headings, lists and on every page."""
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 JOULES_PER_KWH = 3.6e6
 
@@ -121,7 +123,7 @@ class DerivedTask(_Strict):
     """
 
     id: str
-    title: str
+    title: Title
     positive: list[str] = Field(min_length=1)
     negative: list[str] = Field(min_length=1)
 
@@ -207,14 +209,14 @@ class Baseline(_Strict):
     """A deliberately simple rival whose held-out scores are columns of the predictions file."""
 
     id: str
-    title: str
+    title: Title
 
 
 class EvaluationTable(_Strict):
     """A table that training made and that cannot be computed from the predictions: search trials, robustness."""
 
     id: Annotated[str, Field(pattern=r"^[a-z-]+$")]
-    title: str
+    title: Title
     file: RelativePath
     """CSV with a header in words."""
     note: str
@@ -231,7 +233,7 @@ class Subgroup(_Strict):
     """A way to divide the held-out cases, by a column of the predictions."""
 
     column: Annotated[str, Field(pattern=r"^by_[a-z_]+$")]
-    title: str
+    title: Title
     values: list[str] = Field(min_length=1)
     """In the order to show them."""
 
@@ -277,7 +279,7 @@ class Model(_Strict):
     """One model of the bundle, whole."""
 
     id: ModelId
-    title: str
+    title: Title
     task: str
     outcome: str
     architecture: str
@@ -399,8 +401,8 @@ class Manifest(_Strict):
     """``bundle/manifest.json``."""
 
     schema_version: Literal[1]
-    name: str
-    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    name: Title
+    version: Annotated[str, Field(pattern=r"^\d{1,9}\.\d{1,9}\.\d{1,9}$")]
     changelog: list[str] = Field(min_length=1)
     created: datetime
     stage: Literal["demonstration", "research"]

@@ -1,4 +1,7 @@
-"""What a card is made of: lines of Markdown, tables and drawings, which each format shows in its own way."""
+"""What a card is made of: lines of Markdown, tables and drawings, which each format shows in its own way.
+
+Lines are Markdown of our own, in which every text from a bundle is ``escaped``; tables hold plain text.
+"""
 
 from base64 import b64encode
 from collections.abc import Iterable
@@ -8,6 +11,7 @@ import pandas as pd
 from reportlab.graphics.shapes import Drawing
 
 from cervix.card.svg import svg_of
+from cervix.plain_text import escaped
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def markdown_text(blocks: Iterable[Block]) -> str:
     for block in blocks:
         if isinstance(block, Charts):
             drawn.extend(block.charts)
-            lines.append("\n".join(f"![{chart.alt}][{chart.id}]" for chart in block.charts))
+            lines.append("\n".join(f"![{escaped(chart.alt)}][{chart.id}]" for chart in block.charts))
         else:
             lines.append(block if isinstance(block, str) else _markdown_table(block))
     return "\n".join([*lines, *(f"[{chart.id}]: {chart.uri}" for chart in drawn), ""])
@@ -79,9 +83,9 @@ def sentence(text: str) -> str:
 
 
 def _markdown_table(table: pd.DataFrame) -> str:
-    lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+    header, *rows = (_row(line) for line in [list(table.columns), *table.to_numpy().tolist()])
+    return "\n".join([header, f"| {' | '.join(['---'] * table.shape[1])} |", *rows])
 
 
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|")
+def _row(cells: Iterable[object]) -> str:
+    return f"| {' | '.join(escaped(str(cell)) for cell in cells)} |"

@@ -7,6 +7,7 @@ from itertools import groupby
 from cervix.card.blocks import Block, frame
 from cervix.card.chai import Part
 from cervix.card.chai_metrics import MetricResult
+from cervix.plain_text import escaped
 
 RESULTS, KEYWORDS = "Results", "Keywords"
 
@@ -33,12 +34,12 @@ def part_blocks(part: Part, *, of_bundle: bool = False, level: int = 3) -> Itera
 
 def _child_blocks(child: Part, of_bundle: bool, level: int) -> Iterator[Block]:
     if child.element == KEYWORDS:
-        yield from (f"**{child.title}.** {', '.join(_texts(child))}", "")
+        yield from (f"**{child.title}.** {', '.join(map(escaped, _texts(child)))}", "")
     elif child.element == RESULTS:
         yield frame(["Figure", "Found (95 % interval)"], (_result(row) for row in child.content if isinstance(row, Part)))
         yield ""
     elif isinstance(child.content, str):
-        yield from (f"**{child.title}.** {child.content}", "")
+        yield from (f"**{child.title}.** {escaped(child.content)}", "")
     else:
         yield from part_blocks(child, of_bundle=of_bundle, level=level + 1)
 

@@ -7,6 +7,7 @@ from cervix.bundle.manifest import Lineage
 from cervix.card.blocks import Block, bullets, frame, markdown_text
 from cervix.evaluation.bundle_comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
 from cervix.evaluation.paired import Pair
+from cervix.plain_text import escaped
 from cervix.slides.decision import CLASS_TITLES
 
 DISAGREEMENTS_SHOWN = 20
@@ -24,15 +25,15 @@ def comparison_text(comparison: BundleComparison) -> str:
 def comparison_blocks(comparison: BundleComparison) -> Iterator[Block]:
     """The same, block by block."""
     yield from (
-        f"# {comparison.candidate} beside {comparison.active}",
+        f"# {escaped(comparison.candidate)} beside {escaped(comparison.active)}",
         "",
         f"> **{RESEARCH_NOTICE}**",
         "",
-        f"**{comparison.verdict}**",
+        f"**{escaped(comparison.verdict)}**",
         "",
     )
     if same := [model.title for model in comparison.models if model.same]:
-        yield from ("Unchanged:", "", *bullets(same), "")
+        yield from ("Unchanged:", "", *bullets(map(escaped, same)), "")
     for model in comparison.changed:
         yield from _model_blocks(model)
     yield from ("## What changed in the manifest", "")
@@ -79,17 +80,17 @@ def lineage_sentence(lineage: Lineage) -> str:
 
 
 def _model_blocks(model: ModelComparison) -> Iterator[Block]:
-    yield from (f"## {model.title}", "")
+    yield from (f"## {escaped(model.title)}", "")
     if model.problem:
-        yield from (f"Cannot be compared. {model.problem}", "")
+        yield from (f"Cannot be compared. {escaped(model.problem)}", "")
         return
     yield frame(["rule", "finding", "found"], [[ruling.rule, ruling.finding, ruling.found] for ruling in model.rulings])
     yield ""
     if model.lineage is not None:
-        yield from (lineage_sentence(model.lineage), "")
+        yield from (escaped(lineage_sentence(model.lineage)), "")
     for pair in model.pairs.values():
-        yield from (f"### {pair.question}", "")
+        yield from (f"### {escaped(pair.question)}", "")
         yield from pair_blocks(pair)
     for pair in model.new_cases.values():
-        yield from (f"### {pair.question}, on the newly labelled cases", "", NEW_CASES_NOTE, "")
+        yield from (f"### {escaped(pair.question)}, on the newly labelled cases", "", NEW_CASES_NOTE, "")
         yield from pair_blocks(pair)

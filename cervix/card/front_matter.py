@@ -1,4 +1,7 @@
-"""The metadata at the head of the card, as the Hugging Face hub reads them."""
+"""The metadata at the head of the card, as the Hugging Face hub reads them.
+
+Who does not know such metadata shows it as Markdown, so its texts are escaped too.
+"""
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -6,6 +9,7 @@ from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.card.asked import report_of
 from cervix.evaluation.comparison import METRIC_TITLES, METRICS
+from cervix.plain_text import escaped
 
 DIGITS = 4
 TASK_TYPES = {True: "image-classification", False: "tabular-classification"}
@@ -16,10 +20,10 @@ def front_matter(bundle: Bundle) -> str:
     manifest = bundle.manifest
     words = {word.lower().replace(" ", "-") for facts in manifest.card.models.values() for word in facts.keywords}
     data = ModelCardData(
-        model_name=f"{manifest.name} {manifest.version}",
+        model_name=f"{escaped(manifest.name)} {manifest.version}",
         license=manifest.card.licence_id,
         library_name="onnx",
-        tags=sorted(words),
+        tags=sorted(map(escaped, words)),
         eval_results=[
             result for model in manifest.models for task in model.derived_tasks for result in _results(bundle, model, task)
         ],
@@ -33,10 +37,10 @@ def _results(bundle: Bundle, model: Model, task: DerivedTask) -> list[EvalResult
     return [
         EvalResult(
             task_type=TASK_TYPES[model.tiles is not None],
-            task_name=f"{model.title}: {task.title}",
+            task_name=escaped(f"{model.title}: {task.title}"),
             dataset_type=model.id,
-            dataset_name=f"{model.training_data[0].name}; {model.evaluation.split}",
-            dataset_config=task.id,
+            dataset_name=escaped(f"{model.training_data[0].name}; {model.evaluation.split}"),
+            dataset_config=escaped(task.id),
             dataset_split="test",
             metric_type=metric,
             metric_name=METRIC_TITLES[metric],

@@ -10,7 +10,7 @@ import pandas as pd
 from cervix.card.blocks import frame
 
 TABLE = Path(__file__).parent / "guidelines.toml"
-NOT_REPORTED = "**not reported**"
+NOT_REPORTED = "not reported"
 
 
 @dataclass(frozen=True)

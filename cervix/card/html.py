@@ -8,7 +8,7 @@ from itertools import pairwise
 from markdown_it.token import Token
 
 from cervix.card.blocks import Block
-from cervix.card.parsed import CardMarkdown, tokens_of
+from cervix.card.parsed import CardMarkdown, plain_content, tokens_of
 
 STYLE = """
 body { font: 16px/1.5 Verdana, 'DejaVu Sans', sans-serif; color: #1B2B34; max-width: 60rem; margin: 0 auto; padding: 1rem; }
@@ -46,9 +46,10 @@ def _name_headings(tokens: list[Token]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open" and opening.tag == "h2":
-            name = re.sub(r"[^a-z0-9]+", "-", inline.content.lower()).strip("-")
+            heading = plain_content(inline)
+            name = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
             opening.attrSet("id", name)
-            found.append((name, inline.content))
+            found.append((name, heading))
     return found
 
 

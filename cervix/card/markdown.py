@@ -10,6 +10,7 @@ from cervix.card.chai_text import part_blocks
 from cervix.card.front_matter import front_matter
 from cervix.card.guidelines import guidelines
 from cervix.card.model_section import model_section
+from cervix.plain_text import escaped
 
 GUIDELINES = "Reporting guidelines"
 
@@ -36,7 +37,7 @@ def head_blocks(bundle: Bundle) -> Iterator[Block]:
     """Title, notice, and which bundle the card is of."""
     manifest = bundle.manifest
     yield from (
-        f"# Model card: {manifest.name} {manifest.version}",
+        f"# Model card: {escaped(manifest.name)} {manifest.version}",
         "",
         f"> **{RESEARCH_NOTICE}**",
         "",
@@ -52,7 +53,12 @@ def bundle_sections(bundle: Bundle) -> Iterator[Block]:
     manifest = bundle.manifest
     yield from _bundle_facts(bundle)
     yield from _licence(bundle)
-    yield from ("## Citations", "", *bullets(f"{item.sentence} *{item.used_for}*" for item in manifest.card.citations), "")
+    yield from (
+        "## Citations",
+        "",
+        *bullets(f"{escaped(item.sentence)} *{escaped(item.used_for)}*" for item in manifest.card.citations),
+        "",
+    )
     yield from _guideline_index()
     yield from _golden_vectors(bundle)
     yield from ("## Provenance", "")
@@ -62,14 +68,19 @@ def bundle_sections(bundle: Bundle) -> Iterator[Block]:
         ["file", "bytes", "SHA-256"],
         ((file.path, f"{file.bytes:,}", f"{file.sha256[:16]}…") for file in manifest.files),
     )
-    yield from ("", "## Changelog", "", *bullets(manifest.changelog), "")
+    yield from ("", "## Changelog", "", *bullets(map(escaped, manifest.changelog)), "")
 
 
 def _bundle_facts(bundle: Bundle) -> Iterator[Block]:
     parts = {part.element: part for part in chai_card(bundle, bundle.manifest.models[0])}
     for element in ("BasicInfo", "ReleaseInfo"):
         yield from part_blocks(parts[element], of_bundle=True, level=2)
-    yield from ("## Transparency and resources", "", f"**Ethics approval.** {bundle.manifest.card.ethics_approval}", "")
+    yield from (
+        "## Transparency and resources",
+        "",
+        f"**Ethics approval.** {escaped(bundle.manifest.card.ethics_approval)}",
+        "",
+    )
     for element in ("TrustIngredients", "Resources"):
         yield from part_blocks(parts[element], of_bundle=True)
 

@@ -12,6 +12,7 @@ from cervix.card.charts import charts_of
 from cervix.card.comparison import lineage_sentence
 from cervix.evaluation.comparison import METRIC_TITLES, comparison_table
 from cervix.evaluation.heldout import load_table
+from cervix.plain_text import escaped
 
 HEADERS = METRIC_TITLES | {"source": "Source", "computed on": "Computed on"}
 SPLITS = ("train", "validation", "calibration", "test")
@@ -22,10 +23,10 @@ AFTER_FIGURES = ("UsesAndDirections", "Warnings", "TrustIngredients", "KeyMetric
 def model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
     """The whole section, from heading to training cost."""
     parts = {part.element: part for part in chai_card(bundle, model)}
-    yield from (f"## {model.title}", "", f"`{model.id}` · {model.architecture}", "")
-    yield from ("### Limits", "", *bullets(model.limits), "")
-    yield from ("### Known failures", "", *bullets(model.known_failures), "")
-    yield from ("### Intended use", "", *bullets(model.intended_use), "")
+    yield from (f"## {escaped(model.title)}", "", f"`{model.id}` · {escaped(model.architecture)}", "")
+    yield from ("### Limits", "", *bullets(map(escaped, model.limits)), "")
+    yield from ("### Known failures", "", *bullets(map(escaped, model.known_failures)), "")
+    yield from ("### Intended use", "", *bullets(map(escaped, model.intended_use)), "")
     yield from part_blocks(parts["ModelSummary"])
     yield from _figures(bundle, model)
     for element in AFTER_FIGURES:
@@ -43,22 +44,22 @@ def _lineage(model: Model) -> Iterator[Block]:
     if model.lineage is None:
         return
     compared = [
-        f"{variant.precision}: {variant.difference.computed_on}."
+        f"{variant.precision}: {escaped(variant.difference.computed_on)}."
         for variant in model.variants
         if variant.difference is not None
     ]
     events = f"The keys of the label events are in `{model.lineage.events}` (SHA-256 {model.lineage.events_sha256})."
-    yield from ("### Retrained from labels", "", *bullets([lineage_sentence(model.lineage), events, *compared]), "")
+    yield from ("### Retrained from labels", "", *bullets([escaped(lineage_sentence(model.lineage)), events, *compared]), "")
 
 
 def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield from (
-        "### Held-out figures", "", f"Computed on {model.evaluation.split}; 95 % intervals in brackets.", "",
+        "### Held-out figures", "", f"Computed on {escaped(model.evaluation.split)}; 95 % intervals in brackets.", "",
     )  # fmt: skip
     yield charts_of(bundle, model)
     yield ""
     for task in model.derived_tasks:
-        yield from (f"**{task.title}** (threshold {model.threshold(task.id):.3g})", "")
+        yield from (f"**{escaped(task.title)}** (threshold {model.threshold(task.id):.3g})", "")
         yield comparison_table(bundle, model, task).rename(columns=HEADERS)
         report = report_of(bundle, model, task)
         yield from (
@@ -67,24 +68,26 @@ def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
             f"not called and positive {report.false_negative:,}, not called and negative {report.true_negative:,}.",
             "",
         )
-    yield from (*bullets(model.evaluation.notes), "")
+    yield from (*bullets(map(escaped, model.evaluation.notes)), "")
     for table in model.evaluation.tables:
-        yield from (f"**{table.title}**", "")
+        yield from (f"**{escaped(table.title)}**", "")
         yield load_table(bundle, table).rename(columns=METRIC_TITLES)
-        yield from ("", table.note, "")
+        yield from ("", escaped(table.note), "")
 
 
 def _decisions(model: Model) -> Iterator[Block]:
     yield from ("### Thresholds, calibration, abstention", "")
-    yield from bullets(f"{item.task}: {item.value:.3g}. {sentence(item.chosen_by)}" for item in model.thresholds)
+    yield from bullets(escaped(f"{item.task}: {item.value:.3g}. {sentence(item.chosen_by)}") for item in model.thresholds)
     parameters = ", ".join(f"{name} {value:.3g}" for name, value in model.calibration.parameters.items())
-    yield from bullets([f"Calibration: {model.calibration.method} ({parameters}), fitted on {model.calibration.fitted_on}."])
-    yield from bullets(_calibration_test(test) for test in model.calibration.tests)
-    yield from bullets(f"Abstains on {item.output} {item.limit:.3g}: {item.chosen_by}." for item in model.abstention)
+    yield from bullets(
+        [escaped(f"Calibration: {model.calibration.method} ({parameters}), fitted on {model.calibration.fitted_on}.")]
+    )
+    yield from bullets(escaped(_calibration_test(test)) for test in model.calibration.tests)
+    yield from bullets(escaped(f"Abstains on {item.output} {item.limit:.3g}: {item.chosen_by}.") for item in model.abstention)
     if model.slide_rule:
-        yield from bullets([f"Slide rule: {sentence(model.slide_rule.chosen_by)}"])
+        yield from bullets([f"Slide rule: {escaped(sentence(model.slide_rule.chosen_by))}"])
     if model.acquisition:
-        yield from bullets([f"Label queue: {model.acquisition.strategy} first, {model.acquisition.chosen_by}."])
+        yield from bullets([f"Label queue: {model.acquisition.strategy} first, {escaped(model.acquisition.chosen_by)}."])
     yield ""
 
 
@@ -115,7 +118,10 @@ def _variants(model: Model) -> Iterator[Block]:
 def _training_data(model: Model) -> Iterator[Block]:
     yield from ("### Training data", "")
     for data in model.training_data:
-        yield f"- **{data.name}** ({data.nature}; {data.licence}). {data.note} Split by {data.grouped_by}. {data.citation}"
+        yield (
+            f"- **{escaped(data.name)}** ({data.nature}; {escaped(data.licence)}). {escaped(data.note)} "
+            f"Split by {escaped(data.grouped_by)}. {escaped(data.citation)}"
+        )
     yield ""
     for data in model.training_data:
         if data.counts:
@@ -133,12 +139,15 @@ def _inputs(model: Model) -> Iterator[Block]:
     yield from ("### Inputs and preprocessing", "")
     if model.tiles:
         yield from bullets(
-            [f"Tiles of {model.tiles.size_px} px at {model.tiles.spacing_um_px:g} µm per pixel. {model.tiles.spacing_source}"]
+            [
+                f"Tiles of {model.tiles.size_px} px at {model.tiles.spacing_um_px:g} µm per pixel. "
+                f"{escaped(model.tiles.spacing_source)}"
+            ]
         )
-        yield from bullets(f"In the graph: {step}" for step in model.tiles.steps_in_graph)
+        yield from bullets(f"In the graph: {escaped(step)}" for step in model.tiles.steps_in_graph)
     if model.features:
-        yield from bullets([f"{len(model.features.names)} features: {', '.join(model.features.names)}."])
-        yield from bullets(f"In the graph: {step}" for step in model.features.steps_in_graph)
+        yield from bullets([f"{len(model.features.names)} features: {escaped(', '.join(model.features.names))}."])
+        yield from bullets(f"In the graph: {escaped(step)}" for step in model.features.steps_in_graph)
     yield ""
 
 
@@ -150,10 +159,10 @@ def _cost(model: Model) -> Iterator[Block]:
     else:
         yield from bullets(
             [
-                f"Time: {cost.wall_seconds:,.0f} s on {cost.hardware}.",
+                f"Time: {cost.wall_seconds:,.0f} s on {escaped(cost.hardware)}.",
                 f"Energy: about {cost.energy_kwh:.2g} kWh, from the time and an assumed {cost.assumed_watts:g} W "
-                f"({cost.assumption}).",
-                f"Covers {cost.covers}.",
+                f"({escaped(cost.assumption)}).",
+                f"Covers {escaped(cost.covers)}.",
             ]
         )
     yield ""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from cervix.card.blocks import Block, markdown_text
+from cervix.card.blocks import Block, Charts, markdown_text
 
 DRAWING = "data:image/svg+xml;base64,"
 
@@ -22,5 +22,21 @@ class CardMarkdown(MarkdownIt):
 
 
 def tokens_of(blocks: Iterable[Block]) -> list[Token]:
-    """The blocks of a card, parsed."""
-    return CardMarkdown().parse(markdown_text(blocks))
+    """The blocks of a card, parsed. A picture that is none of their drawings is shown as its words."""
+    kept = list(blocks)
+    drawn = {chart.uri for block in kept if isinstance(block, Charts) for chart in block.charts}
+    tokens = CardMarkdown().parse(markdown_text(kept))
+    for inline in tokens:
+        inline.children = [_without_picture(child, drawn) for child in inline.children or []]
+    return tokens
+
+
+def plain_content(inline: Token) -> str:
+    """What a reader sees of a line, as plain text."""
+    return "".join(" " if child.type == "softbreak" else child.content for child in inline.children or [])
+
+
+def _without_picture(token: Token, drawn: set[str]) -> Token:
+    if token.type != "image" or token.attrs["src"] in drawn:
+        return token
+    return Token("text", "", 0, content=token.content)

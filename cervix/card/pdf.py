@@ -10,7 +10,7 @@ from reportlab.graphics.shapes import Drawing
 from reportlab.platypus import Flowable
 
 from cervix.card.blocks import Block, Charts
-from cervix.card.parsed import tokens_of
+from cervix.card.parsed import plain_content, tokens_of
 from cervix.pdf import bullet, drawable, gap, grid_table, marked_up, outlined, side_by_side, write_pdf
 
 HEADINGS = {"h2": "chapter", "h3": "heading", "h4": "strong"}
@@ -30,7 +30,7 @@ def write_card_pdf(blocks: Iterable[Block], path: Path, *, footer: str) -> None:
     # A drawing remembers the canvas it is drawn on: each document gets its own.
     drawings = {chart.uri: deepcopy(chart.drawing) for block in kept if isinstance(block, Charts) for chart in block.charts}
     tokens = tokens_of(kept)
-    title = tokens[1].content
+    title = plain_content(tokens[1])
     write_pdf(path, title, list(_flowables(tokens[3:], drawings)), footer=footer)
 
 
@@ -43,7 +43,7 @@ def _flowables(tokens: list[Token], drawings: dict[str, Drawing]) -> Iterator[Fl
             case "heading_open":
                 inline = tokens[place + 1]
                 level = int(token.tag[1]) - 2
-                yield outlined(inline.content, HEADINGS[token.tag], level)
+                yield outlined(plain_content(inline), HEADINGS[token.tag], level)
             case "bullet_list_open" | "bullet_list_close":
                 in_list = token.type.endswith("open")
             case "blockquote_open" | "blockquote_close":

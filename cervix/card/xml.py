@@ -1,10 +1,12 @@
 """The CHAI Applied Model Card of one model as XML."""
 
+import re
 import xml.etree.ElementTree as ET
 
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle, Model
 from cervix.card.chai import Part, chai_card
+from cervix.plain_text import printable
 
 NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"
 ROOT = "AppliedModelCard"
@@ -13,7 +15,9 @@ ROOT = "AppliedModelCard"
 def chai_xml(bundle: Bundle, model: Model) -> str:
     """An XML document of schema 0.2; every text is escaped by the writer."""
     root = ET.Element(ROOT, xmlns=NAMESPACE)
-    root.append(ET.Comment(f" {bundle.label}. {RESEARCH_NOTICE} "))
+    # Two hyphens would end the comment; the writer escapes nothing in it.
+    label = re.sub("-(?=-)", "- ", printable(bundle.label))
+    root.append(ET.Comment(f" {label}. {RESEARCH_NOTICE} "))
     for part in chai_card(bundle, model):
         _add(root, part)
     ET.indent(root)
@@ -24,7 +28,7 @@ def chai_xml(bundle: Bundle, model: Model) -> str:
 def _add(parent: ET.Element, part: Part) -> None:
     element = ET.SubElement(parent, part.element)
     if isinstance(part.content, str):
-        element.text = part.content
+        element.text = "\n".join(printable(line) for line in part.content.split("\n"))
     else:
         for child in part.content:
             _add(element, child)

@@ -1,30 +1,36 @@
-"""The routes beside the pages: deep-zoom tiles, streamed uploads and a health check.
+"""What stands before the pages and beside them: the server's door, deep-zoom tiles, streamed uploads and a health check.
 
-They lie outside the pages' own session, so every address carries a token that cannot be guessed, belongs to one
+The routes lie outside the pages' own session, so every address carries a token that cannot be guessed, belongs to one
 session and expires.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from pathlib import Path
 
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from cervix import __version__
-from cervix.web.sockets import answering_at_once
+from cervix.settings import get_settings
+from cervix.web.headers import SafeHeaders
+from cervix.web.hosts import OwnNamesOnly
+from cervix.web.passed import PassedOnly, let_in, shut_out
+from cervix.web.starting import serving
 from cervix.web.tiles import ViewedSlide, open_view, slide_tokens, tile_routes
 from cervix.web.tokens import Session
-from cervix.web.uploads import UploadGrant, swept_at_the_start, upload_routes, upload_store, upload_tokens
+from cervix.web.uploads import UploadGrant, upload_routes, upload_store, upload_tokens
 
 __all__ = [
     "Session",
     "UploadGrant",
     "ViewedSlide",
-    "answering_at_once",
+    "door",
+    "let_in",
     "open_view",
     "routes",
     "serving",
+    "shut_out",
     "slide_tokens",
     "upload_store",
     "upload_tokens",
@@ -36,11 +42,19 @@ async def health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "version": __version__})
 
 
-@asynccontextmanager
-async def serving(app: object) -> AsyncIterator[None]:
-    """The lifespan of the server: what has to be done before the first request."""
-    async with swept_at_the_start(app), answering_at_once(app):
-        yield
-
-
 routes: list[BaseRoute] = [*upload_routes, *tile_routes, Route("/health", health)]
+
+
+def door(index: Path) -> list[Middleware]:
+    """What every request passes, Streamlit's own included, the outermost first.
+
+    Parameters
+    ----------
+    index : Path
+        Streamlit's ``index.html``, whose inline script is allowed by its hash.
+    """
+    return [
+        Middleware(SafeHeaders, index=index),
+        Middleware(OwnNamesOnly, names=get_settings().hosts),
+        Middleware(PassedOnly),
+    ]

@@ -8,6 +8,7 @@ from cervix.evaluation.bundle_comparison import BundleComparison, ModelCompariso
 from cervix.evaluation.figures import differences_figure
 from cervix.evaluation.paired import Pair
 from cervix.evaluation.promotion import LIMITS, Finding
+from cervix.plain_text import escaped
 from pages.parts.frame import STILL_CHART, sentence_case
 
 SIGNS: dict[Finding, str] = {"met": "✓", "not met": "✗", "not shown": "?", "cannot be judged": "?"}
@@ -16,13 +17,13 @@ DISAGREEMENTS_SHOWN = 200
 
 def show_verdict(comparison: BundleComparison) -> None:
     """The verdict, and which models it is about."""
-    st.subheader(f"{comparison.candidate} beside {comparison.active}")
+    st.subheader(f"{escaped(comparison.candidate)} beside {escaped(comparison.active)}")
     if comparison.identical:
-        st.info(comparison.verdict, icon=":material/equal:")
+        st.info(escaped(comparison.verdict), icon=":material/equal:")
     elif comparison.decision == "promote":
-        st.success(comparison.verdict, icon=":material/upgrade:")
+        st.success(escaped(comparison.verdict), icon=":material/upgrade:")
     else:
-        st.warning(comparison.verdict, icon=":material/pan_tool:")
+        st.warning(escaped(comparison.verdict), icon=":material/pan_tool:")
     if same := [model.title for model in comparison.models if model.same]:
         st.caption(f"The same in both: {', '.join(same)}.")
     if comparison.changed:
@@ -34,7 +35,7 @@ def show_verdict(comparison: BundleComparison) -> None:
 
 def show_model(model: ModelComparison) -> None:
     """Rules, then one question: figures, calibration and the cases called differently."""
-    st.header(model.title)
+    st.header(escaped(model.title))
     if model.problem:
         st.warning(f"Cannot be compared. {model.problem}")
         return

@@ -15,9 +15,10 @@ from cervix.bundle.active import ActiveBundle, active_bundle
 from cervix.bundle.loading import read_manifest
 from cervix.bundle.sessions import CPU_PROVIDER, Device
 from cervix.errors import BundleError
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.slides.decision import CLASS_TITLES as SLIDE_CLASS_TITLES
-from pages.parts.gate import show_who
+from pages.parts.gate import show_reach, show_who
 
 Made = TypeVar("Made")
 STILL_CHART = {"displayModeBar": False}
@@ -123,9 +124,10 @@ def _frozen(loaded: int) -> None:  # noqa: ARG001 - the key: only what new modul
 def show_banner() -> None:
     """What stands on every screen: the notice, and which bundle, version and device are at work."""
     st.warning(f"**{RESEARCH_NOTICE}** Slide model trained on lung tissue, not on cervix.", icon=":material/science:")
+    show_reach()
     try:
         bundle = verified_bundle()
-        facts = f"Bundle {bundle.label} · scoring on {leading_session(bundle).device_label}"
+        facts = f"Bundle {escaped(bundle.label)} · scoring on {leading_session(bundle).device_label}"
     except BundleError:
         facts = "No valid bundle"
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -140,7 +142,10 @@ def _show_other_bundle() -> None:
     if held is None:
         return
     if left := st.session_state.get(BUNDLE_LEFT):
-        st.warning(f"{left}, with which this session started, is not in its folder any more. It now uses {held.label}.")
+        st.warning(
+            f"{escaped(left)}, with which this session started, is not in its folder any more. "
+            f"It now uses {escaped(held.label)}."
+        )
     try:
         active = active_bundle(get_settings())
     except BundleError as error:
@@ -150,7 +155,8 @@ def _show_other_bundle() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(
-            f"**{active.label}** has become the active bundle. This session goes on with {held.label}, with which it started.",
+            f"**{escaped(active.label)}** has become the active bundle. This session goes on with {escaped(held.label)}, with "
+            "which it started.",
             icon=":material/upgrade:",
         )
         st.button("Use it now", key="use_active_bundle", on_click=use_active_bundle)

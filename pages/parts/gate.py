@@ -1,35 +1,51 @@
 """In and out, where people sign in."""
 
-import re
 from collections.abc import Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from cervix import RESEARCH_NOTICE
 from cervix.errors import SignInError
-from cervix.people import Role
+from cervix.people import Role, reach_of
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.sign_in import check_provider, home_of
-from cervix.web import slide_tokens, upload_tokens
-from pages.parts.people import known_person, person, sign_in_section
+from cervix.web import let_in, shut_out, slide_tokens, upload_tokens
+from pages.parts.people import known_person, listened_on, person, sign_in_section
 
 MAY: dict[Role, str] = {
     "viewer": "You may score slides and tables that you bring, and read every page.",
     "reader": "You may score, open inbox folders and recent slides, and label cases.",
     "admin": "You may do everything: label, adjudicate, retrain, promote and roll back.",
 }
-MARKS = re.compile(r"([!-/:-@\[-`{-~])")
+EXPOSED = (
+    "Others can reach this server and nobody signs in, so everybody here is a viewer: labelling, taking labels along, "
+    "deleting, retraining and promoting are closed. Whoever runs it opens them by setting up sign-in (operations manual, "
+    "“Sign-in and roles”) or, for a demo room where everybody is trusted, by starting it with `CERVIX_OPEN_DEMO_ROOM=true`."
+)
+DEMO_ROOM = (
+    "**Demo room.** Whoever reaches this server may do everything, under any name: label, delete, retrain, promote. Bring "
+    "nothing here that matters."
+)
 NAME_SHOWN = 32
 
 
 def is_open() -> bool:
-    """Whether this session may see the pages."""
+    """Whether this session may see the pages; only then are files taken from it."""
     try:
-        return known_person() is not None
+        known = known_person() is not None
     except SignInError:
-        return False
+        known = False
+    (let_in if known else shut_out)(_session_id())
+    return known
+
+
+def _session_id() -> str:
+    running = get_script_run_ctx()
+    return running.session_id if running else ""
 
 
 def show_gate() -> None:
@@ -62,13 +78,25 @@ def _show_way_in(section: Mapping[str, object]) -> None:
         st.login()
 
 
+def show_reach() -> None:
+    """Where nobody signs in though others can reach the server: what that means for everybody here."""
+    if sign_in_section() is not None:
+        return
+    reach = reach_of(listened_on(), get_settings())
+    if reach == "exposed":
+        st.info(EXPOSED, icon=":material/lock_open_right:")
+    elif reach == "demo room":
+        st.warning(DEMO_ROOM, icon=":material/lock_open_right:")
+
+
 def show_who() -> None:
     """Name, role and the way out; nothing where nobody signs in."""
     if sign_in_section() is None:
         return
     who = person()
-    shown = who.name if len(who.name) <= NAME_SHOWN else f"{who.name[: NAME_SHOWN - 1]}…"
-    with st.popover(f"{_plain(shown)} · {who.role}", icon=":material/account_circle:", type="tertiary", key="who"):
+    with st.popover(
+        f"{escaped(who.name, NAME_SHOWN)} · {who.role}", icon=":material/account_circle:", type="tertiary", key="who"
+    ):
         st.text(who.name)
         st.caption(MAY[who.role])
         _show_way_out()
@@ -80,9 +108,5 @@ def _show_way_out() -> None:
         for token in st.session_state.get("tokens", {}).values():
             slide_tokens.revoke(token)
             upload_tokens.revoke(token)
+        shut_out(_session_id())
         st.logout()
-
-
-def _plain(text: str) -> str:
-    """A text that Markdown shows as it is."""
-    return MARKS.sub(r"\\\1", text)

@@ -12,6 +12,7 @@ from cervix.errors import CervixError
 from cervix.intake.shelf import SeenSlide, thumbnail_path
 from cervix.patients.joint import JointRisk, joint_risk
 from cervix.patients.visit_vocabulary import SLIDE
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.slides.embedding import telling_embeddings
 from pages.parts.slide_desk import desk, reopened, scored_slides, slide_words
@@ -27,7 +28,8 @@ def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
         return
     session = bundle.session(MODEL_ID)
     task = session.model.derived_tasks[0]
-    st.warning(f"**The pairs this model learnt from are made up.** {' '.join(session.model.limits)}", icon=":material/science:")
+    limits = escaped(" ".join(session.model.limits))
+    st.warning(f"**The pairs this model learnt from are made up.** {limits}", icon=":material/science:")
     scored = scored_slides(bundle)
     if not scored:
         st.info("No slide has been scored here yet. Score one on the page Slides, then come back.")

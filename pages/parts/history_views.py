@@ -16,6 +16,7 @@ from cervix.patients.sequences import Histories
 from cervix.patients.visit_vocabulary import AGE
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
+from cervix.plain_text import escaped
 from pages.parts.cohort_view import show_cohort
 from pages.parts.frame import kept
 from pages.parts.history_woman import show_woman
@@ -81,8 +82,8 @@ def _show_trust(bundle: Bundle, model: Model) -> None:
     task = model.derived_tasks[0]
     auroc = held_out_auroc(bundle, model)
     st.info(
-        f"**{model.title}: held-out AUROC {auroc.value:.2f} for {task.title}** "
-        f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}, simulated). {' '.join(model.limits)} "
+        f"**{escaped(model.title)}: held-out AUROC {auroc.value:.2f} for {escaped(task.title)}** "
+        f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}, simulated). {escaped(' '.join(model.limits))} "
         "Select a woman in the list to see her course, why, and what would change it."
     )
 
@@ -92,7 +93,7 @@ def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFra
     task = model.derived_tasks[0]
     usual = model.threshold(task.id)
     percent = st.slider(
-        f"Flag women from this risk of {task.title} on (%)", 0.0, FLAG_AT_MOST, round(100 * usual, 2), 0.05,
+        f"Flag women from this risk of {escaped(task.title)} on (%)", 0.0, FLAG_AT_MOST, round(100 * usual, 2), 0.05,
         key="patients_threshold", help=f"{usual:.2%} is the bundle's own threshold",
     )  # fmt: skip
     threshold = percent / 100
@@ -141,7 +142,7 @@ def _columns(model: Model) -> dict[str, object]:
         "CIN3+ in 5 years": st.column_config.NumberColumn(format="%.1f %%"),
         "Networks": st.column_config.TextColumn(help="Lowest and highest answer of the networks of the ensemble"),
         "Course": st.column_config.LineChartColumn(
-            help=f"{model.derived_tasks[0].title} after each visit, 0 to {COURSE_CUT:.0%}; higher risks are cut there",
+            help=f"{escaped(model.derived_tasks[0].title)} after each visit, 0 to {COURSE_CUT:.0%}; higher risks are cut there",
             y_min=0,
             y_max=COURSE_CUT * 100,
         ),

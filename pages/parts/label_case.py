@@ -11,6 +11,7 @@ from cervix.labels.pictures import FIELDS, TileViews
 from cervix.patients.figures import timeline_figure
 from cervix.patients.sequences import AGE, TIME_YEARS
 from cervix.patients.visit_vocabulary import CODE_COLUMNS
+from cervix.plain_text import escaped
 from pages.parts.frame import STILL_CHART, duration
 from pages.parts.label_model_view import in_line, show_last, show_undo
 from pages.parts.label_place import labelled_classes
@@ -131,7 +132,7 @@ def _show_answers(desk: LabelDesk, shown: Shown, bundle: Bundle) -> None:
         desk.answer(case, action, label, (st.session_state.get(comment) or "").strip())
 
     if shown.case.kind == "patient":
-        st.markdown(f"**Did she have {bundle.manifest.model('history').main_task.title} after her last visit?**")
+        st.markdown(f"**Did she have {escaped(bundle.manifest.model('history').main_task.title)} after her last visit?**")
     with st.container(horizontal=True):
         for number, (label, title) in enumerate(labelled_classes(bundle, shown.case.kind).items(), start=1):
             st.button(

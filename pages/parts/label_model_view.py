@@ -12,6 +12,7 @@ from cervix.labels.desk import Answered, LabelDesk, Shown
 from cervix.labels.pictures import SMALL_SHOWN_PX, TileViews
 from cervix.labels.ranking import Opinion
 from cervix.patients.history_scoring import task_risk
+from cervix.plain_text import escaped
 from cervix.slides.explanation import overlay_cam
 from pages.parts.label_place import labelled_classes, title_of
 
@@ -95,7 +96,7 @@ def model_words(opinion: Opinion, kind: str, bundle: Bundle) -> str:
     if kind == "patient":
         task = model.main_task
         values = np.array([[said[label] for label in model.classes]], np.float32)
-        return f"The model said **{task_risk(values, model.classes, task)[0]:.1%}** for {task.title}."
+        return f"The model said **{task_risk(values, model.classes, task)[0]:.1%}** for {escaped(task.title)}."
     order = sorted(said, key=said.__getitem__, reverse=True)
     others = ", ".join(f"{title_of(label)} {said[label]:.0%}" for label in order[1:])
     words = f"The model said **{title_of(order[0])} {said[order[0]]:.0%}** ({others})."

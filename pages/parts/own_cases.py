@@ -13,6 +13,7 @@ from cervix.evaluation.labelled_patients import labelled_patients
 from cervix.evaluation.labelled_tiles import labelled_tiles
 from cervix.evaluation.questions import Question
 from cervix.files import inert
+from cervix.plain_text import escaped
 from cervix.provenance import provenance_of
 from pages.parts.frame import kept, sentence_case
 
@@ -82,7 +83,7 @@ def _scored(bundle: Bundle, model: Model, content: bytes) -> Labelled:
 def show_own(bundle: Bundle, model: Model, labelled: Labelled) -> None:
     """What was read, what was left out, and the predictions to take along."""
     cases = labelled.cases
-    st.success(f"{len(cases.frame):,} cases scored with {model.title.lower()}.", icon=":material/check:")
+    st.success(f"{len(cases.frame):,} cases scored with {escaped(model.title.lower())}.", icon=":material/check:")
     learned_from = "; ".join(data.name for data in model.training_data)
     st.caption(f"Of cases that the model learned from, every figure looks too good. It learned from: {learned_from}.")
     if cases.unanswered:

@@ -4,7 +4,7 @@ import streamlit as st
 from streamlit.errors import StreamlitSecretNotFoundError
 
 from cervix.errors import SignInError
-from cervix.people import Person, person_of
+from cervix.people import Person, local_person, person_of
 from cervix.settings import get_settings
 from cervix.sign_in import has_lapsed, is_on
 
@@ -27,15 +27,20 @@ def sign_in_section() -> object:
         ) from error
 
 
+def listened_on() -> str | None:
+    """The address that this server listens on; None for every one."""
+    return st.get_option("server.address")
+
+
 def known_person() -> Person | None:
     """Whoever uses this session; None where people sign in and nobody has, or not lately.
 
-    Without sign-in that is a local reader, under the name he gave himself, who may do everything. ``SignInError`` where sign-in
-    is not set up as it must be.
+    Without sign-in that is a local reader, under the name they gave themselves, who may do everything as long as nobody else
+    can reach the server. ``SignInError`` where sign-in is not set up as it must be.
     """
     settings = get_settings()
     if not is_on(sign_in_section(), settings):
-        return Person(st.session_state.get("reader_name") or settings.reader, "admin")
+        return local_person(st.session_state.get("reader_name", ""), listened_on(), settings)
     claims = st.user.to_dict()
     if claims.get("is_logged_in") is not True or has_lapsed(claims, settings):
         return None

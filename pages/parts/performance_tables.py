@@ -13,6 +13,7 @@ from cervix.evaluation.heldout import load_table
 from cervix.evaluation.mistakes import class_confusion, group_errors, worst_mistakes
 from cervix.evaluation.questions import CaseSet, Question
 from cervix.evaluation.subgroups import subgroup_table
+from cervix.plain_text import escaped
 from pages.parts.frame import CLASS_TITLES, STILL_CHART, sentence_case
 from pages.parts.performance_views import Sides
 
@@ -122,7 +123,7 @@ def show_training_tables(bundle: Bundle, model: Model) -> None:
     """The tables that training put into the bundle; how leaks make a figure look, as a picture too."""
     for measured in model.evaluation.tables:
         table = load_table(bundle, measured)
-        st.subheader(measured.title)
+        st.subheader(escaped(measured.title))
         if measured.id == LEAKAGE:
             st.plotly_chart(leakage_figure(table), key="performance_leakage", config=STILL_CHART)
         st.dataframe(

@@ -10,6 +10,7 @@ from cervix.bundle.active import SHIPPED, Promotion, PromotionLine, promotion_li
 from cervix.bundle.promoting import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, check_usable, promote, roll_back
 from cervix.errors import BundleError, CervixError, PromotionRefused
 from cervix.evaluation.bundle_comparison import BundleComparison
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.frame import use_active_bundle
 from pages.parts.people import person
@@ -62,7 +63,7 @@ def show_active() -> None:
         st.success(done, icon=":material/check_circle:")
     line, user = show_line(), person()
     if not user.may_decide:
-        st.info(f"Only an admin promotes and rolls back; {user.name} is here as {user.role}.", icon=":material/lock:")
+        st.info(f"Only an admin promotes and rolls back; {escaped(user.name)} is here as {user.role}.", icon=":material/lock:")
         return
     if line is None or not line.promotions:
         return
@@ -70,7 +71,7 @@ def show_active() -> None:
     last = st.session_state.get(ASKED)
     if not isinstance(last, Promotion):
         st.button(
-            f"Roll back to {line.before_last}", icon=":material/undo:", key="roll_back", on_click=_ask,
+            f"Roll back to {escaped(line.before_last)}", icon=":material/undo:", key="roll_back", on_click=_ask,
             args=(line.promotions[-1],),
         )  # fmt: skip
         return
@@ -78,11 +79,11 @@ def show_active() -> None:
     def change() -> str:
         with st.spinner("Proving the bundle that comes back …"):
             bundle = roll_back(get_settings(), last, label_store_or_stop(), user.name)
-        return f"Rolled back: {bundle.label} is active again."
+        return f"Rolled back: {escaped(bundle.label)} is active again."
 
     _confirm(
-        f"**{last.label}** will be active no more; **{line.before_last}** will be, for every session that starts from then on "
-        "and for yours. Its folder stays, so it can be promoted again.",
+        f"**{escaped(last.label)}** will be active no more; **{escaped(line.before_last)}** will be, for every session that "
+        "starts from then on and for yours. Its folder stays, so it can be promoted again.",
         "Roll back now",
         change,
     )
@@ -123,11 +124,14 @@ def show_promotion(comparison: BundleComparison, folder: Path | None, keep: Call
     def change() -> str:
         with st.spinner("Proving every variant of the candidate once more …"):
             promotion = promote(get_settings(), folder, comparison, label_store_or_stop(), user.name, reason=reason)
-        return f"Promoted: {promotion.label} is active. Sessions that are open finish with the bundle they started with."
+        return (
+            f"Promoted: {escaped(promotion.label)} is active. Sessions that are open finish with the bundle they started with."
+        )
 
     _confirm(
-        f"**{comparison.candidate}** will take the place of **{comparison.active}** for every session that starts from then on "
-        "and for yours. Sessions that are open finish with the bundle they started with, and are offered this one.",
+        f"**{escaped(comparison.candidate)}** will take the place of **{escaped(comparison.active)}** for every session that "
+        "starts from then on and for yours. Sessions that are open finish with the bundle they started with, and are offered "
+        "this one.",
         "Promote now",
         change,
         reason,
@@ -138,12 +142,13 @@ def _ask_to_promote(comparison: BundleComparison) -> None:
     """The first step: without a reason where every rule is met, with one where not."""
     if comparison.decision == "promote":
         st.button(
-            f"Promote {comparison.candidate}", icon=":material/upgrade:", type="primary", key="promote", on_click=_ask,
+            f"Promote {escaped(comparison.candidate)}", icon=":material/upgrade:", type="primary", key="promote", on_click=_ask,
             args=(_pair(comparison),),
         )  # fmt: skip
         return
     cases = [
-        f"{model.title}: {model.pairs[model.main_task].n:,}, of them {model.pairs[model.main_task].active.positives:,} positive"
+        f"{escaped(model.title)}: {model.pairs[model.main_task].n:,}, of them "
+        f"{model.pairs[model.main_task].active.positives:,} positive"
         for model in comparison.changed
         if model.pairs
     ]

@@ -11,6 +11,7 @@ from cervix.labels.agreement import blinded_names, settled_by, who_said
 from cervix.labels.cases import MODEL_OF
 from cervix.labels.events import new_key
 from cervix.people import Person
+from cervix.plain_text import escaped
 from pages.parts.frame import CLASS_TITLES, sentence_case, verified_bundle
 from pages.parts.readers_words import case_words, said_words
 
@@ -57,7 +58,7 @@ def show_case(store: LabelStore, case_id: str, who: Person, *, blind: bool, mode
             key=f"{key}_said",
         )
         if settled is not None:
-            by = "" if blind and settled.reader != who.name else f" by {settled.reader}"
+            by = "" if blind and settled.reader != who.name else f" by {escaped(settled.reader)}"
             st.info(f"{said_words('adjudicate', settled.label)}{by}.", icon=":material/gavel:")
         if not who.may_decide:
             st.caption("Only an admin settles a case. You can read here what was said.")

@@ -20,6 +20,9 @@ AS_THE_FILE_SAYS = ""
 
 def show_files(store: LabelStore, who: Person) -> None:
     """Downloads, the backup and the import."""
+    if not who.may_take_labels:
+        st.info("Labels are taken along and brought in by people who are known here.", icon=":material/lock:")
+        return
     truths = store.truths("tile")
     slides = list(truths.loc[truths["label"].notna(), "source"].unique())
     st.subheader("Take along")

@@ -8,6 +8,7 @@ import streamlit as st
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import ModelId
 from cervix.errors import RetrainingRefused
+from cervix.plain_text import escaped
 from cervix.retraining import (
     RECIPES,
     LabelCounts,
@@ -70,7 +71,7 @@ def _choose(bundle: Bundle, counts: dict[ModelId, LabelCounts]) -> RetrainingOrd
     ready = [name for name, why in why_not.items() if not why]
     for name, why in why_not.items():
         if why:
-            st.caption(f"**{models_here[name].title}** cannot be retrained. {why}")
+            st.caption(f"**{escaped(models_here[name].title)}** cannot be retrained. {why}")
     if not ready:
         if not counts:
             st.info("The active bundle has no model that labels could retrain.", icon=":material/block:")

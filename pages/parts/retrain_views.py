@@ -8,6 +8,7 @@ import streamlit as st
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import ModelId
 from cervix.labels import LabelStore
+from cervix.plain_text import escaped
 from cervix.retraining import RETRAINABLE, LabelCounts, RetrainingDesk, Run, count_labels
 from cervix.retraining.log import RetrainingProgress, last_lines, progress_in, without_progress
 from cervix.settings import get_settings
@@ -116,7 +117,7 @@ def _models(run: Run) -> str:
 def show_outcome(run: Run) -> None:
     """How the last run ended, and where to go from there."""
     if run.state == "done":
-        st.success(f"**Candidate {run.candidate}** is in `{run.candidate_dir.name}`.", icon=":material/check_circle:")
+        st.success(f"**Candidate {escaped(run.candidate)}** is in `{run.candidate_dir.name}`.", icon=":material/check_circle:")
         st.page_link("compare.py", label="Compare and promote", icon=":material/difference:")
         return
     title, icon = STATES[run.state]
@@ -142,7 +143,7 @@ def _show_run(run: Run) -> None:
     st.write(_order_line(run))
     if run.state == "done":
         gone = "" if run.candidate_dir.is_dir() else " The folder is not there any more."
-        st.write(f"Candidate {run.candidate} in `{run.candidate_dir}`.{gone}")
+        st.write(f"Candidate {escaped(run.candidate)} in `{run.candidate_dir}`.{gone}")
     else:
         st.write(run.message)
     log = desk().log_path(run)

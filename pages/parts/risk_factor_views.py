@@ -14,6 +14,7 @@ from cervix.patients.explanation import leading_factors
 from cervix.patients.reading import PatientTable
 from cervix.patients.scoring import BIOPSY_TASK, score_patients
 from cervix.patients.vocabulary import PATIENT_ID
+from cervix.plain_text import escaped
 from pages.parts.cohort_view import show_cohort
 from pages.parts.frame import kept
 from pages.parts.patient_views import download_scores, flag_words, held_out_auroc, show_counts
@@ -48,9 +49,9 @@ def show_risk_factor_desk(table: PatientTable, bundle: Bundle, key: str) -> None
     show_counts(scores, f"risk ≥ {model.threshold(BIOPSY_TASK):.1%}", table.rows_left_out)
     auroc = held_out_auroc(bundle, model)
     st.info(
-        f"**{model.title}: held-out AUROC {auroc.value:.2f}** "
+        f"**{escaped(model.title)}: held-out AUROC {auroc.value:.2f}** "
         f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}; 0.5 is chance). "
-        f"{' '.join(model.limits)} No guideline action is shown: the outcome is not CIN3+."
+        f"{escaped(' '.join(model.limits))} No guideline action is shown: the outcome is not CIN3+."
     )
     scores = _flag_from(scores, bundle, model)
     show_work_list(

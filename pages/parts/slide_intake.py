@@ -174,7 +174,7 @@ def show_upload_fate(sha256: str) -> None:
     """For an uploaded slide: keep it beyond its time, or delete it now."""
     store = upload_store()
     path = st.session_state["slide_path"]
-    if store.sha256_at(path) != sha256:
+    if store.sha256_at(path) != sha256 or not person().may_delete:
         return
     keep, delete = st.columns([3, 1], vertical_alignment="center")
     kept = keep.toggle("Keep this upload on the server", value=store.is_kept(sha256), key=f"slide_keep_{sha256}")

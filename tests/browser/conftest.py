@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.chromium import LAUNCH_OPTIONS, WAIT_MS, WIDTHS
+from tests.browser.chromium import LAUNCH_OPTIONS, WAIT_MS, WIDTHS, watch
 
 expect.set_options(timeout=WAIT_MS / 3)
 
@@ -25,5 +25,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     opened = browser.new_page(viewport={"width": WIDTHS["desktop"], "height": 1000})
     opened.set_default_timeout(WAIT_MS)
+    violations = watch(opened)
     yield opened
     opened.close()
+    assert not violations, "the app's own pages do what its Content-Security-Policy forbids"

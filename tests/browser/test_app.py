@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cervix import RESEARCH_NOTICE as NOTICE
-from tests.browser.chromium import WAIT_MS, WIDTHS, needs_browser
+from tests.browser.chromium import VIOLATION, WAIT_MS, WIDTHS, needs_browser, watch
 from tests.browser.server import free_port, running_app
 
 pytestmark = needs_browser
@@ -52,9 +52,11 @@ def test_no_page_is_wider_than_the_screen_or_shows_an_exception(
 ) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(WAIT_MS)
+    violations = watch(page)
     page.goto(f"{address}/{path}")
     page.get_by_text(landmark).first.wait_for()
     page.wait_for_timeout(500)
+    assert not violations
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
     expect(page.get_by_test_id("stException")).to_have_count(0)
     expect(page.get_by_text(NOTICE).first).to_be_visible()
@@ -68,6 +70,46 @@ def test_nothing_is_fetched_from_elsewhere(page: Page, address: str) -> None:
     page.get_by_text("ROC curve").wait_for()
     page.wait_for_timeout(1000)
     assert hosts == {address.removeprefix("http://")}
+
+
+def test_the_sample_slide_s_map_is_drawn_within_the_policy(page: Page, address: str) -> None:
+    tiles: list[int] = []
+    page.on(
+        "response", lambda answer: tiles.append(answer.status) if "/slides/" in answer.url and "/slide/" in answer.url else None
+    )
+    page.goto(f"{address}/slides")
+    page.get_by_role("button", name="Try the sample slide").click()
+    page.get_by_role("button", name="Score this slide").wait_for()
+    page.locator(".maplibregl-canvas").first.scroll_into_view_if_needed()
+    page.locator(".cervix-scale-bar").wait_for()
+    page.wait_for_function(
+        "performance.getEntriesByType('resource').some(entry => /\\/slides\\/.*\\/slide\\//.test(entry.name))"
+    )
+    page.wait_for_timeout(1000)
+    assert 200 in tiles
+
+
+def test_a_violation_would_be_noticed_and_a_foreign_picture_is_not_fetched(browser: Browser, address: str) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    violations = watch(page)
+    page.goto(address)
+    page.get_by_text("golden replays passed").wait_for()
+    page.evaluate("document.body.append(Object.assign(new Image(), {src: 'http://evil.example/a.png'}))")
+    page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
+    page.wait_for_timeout(300)
+    page.close()
+    assert [found.removeprefix(VIOLATION).split()[0] for found in violations] == ["img-src", "script-src-elem"]
+    assert not [url for url in asked if "evil.example" in url]
+
+
+def test_another_site_cannot_show_the_app_in_a_frame(page: Page, address: str) -> None:
+    refused: list[str] = []
+    page.on("requestfailed", lambda request: refused.append(request.failure or ""))
+    page.set_content(f'<iframe src="{address}"></iframe>')
+    page.wait_for_timeout(500)
+    assert refused == ["net::ERR_BLOCKED_BY_RESPONSE"]
 
 
 def test_no_patient_data_reaches_the_log(home: Path, address: str) -> None:  # noqa: ARG001 - the app must have run

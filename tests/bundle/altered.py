@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
+from cervix.bundle.manifest import Manifest
 from cervix.settings import PROJECT_ROOT
 
 
@@ -61,3 +63,39 @@ def candidate_of_risk_models(root: Path, version: str, *, worse: bool = False) -
     if worse:
         change_predictions(root, "risk-factors", lambda frame: frame.assign(p_yes=frame["p_no"], p_no=frame["p_yes"]))
     return root
+
+
+HOSTILE = (
+    '![x](http://evil.example/a.png)<img src="http://evil.example/b"><script>alert(1)</script>'
+    "[a](http://evil.example/c) \x07--> & </p> `x` $x$ :red[x] | *x*\n\n# y\n\n[1]: http://evil.example"
+)
+# What is looked up elsewhere: columns, tensors, classes, files.
+KEYS = {"id", "task", "column", "names", "classes", "positive", "negative", "values", "output", "file", "path", "predictions"}
+
+
+def hostile_texts(manifest: dict[str, Any]) -> int:
+    """Put a hostile text into every field that takes one; how many those are."""
+    return _poison(manifest, manifest)
+
+
+def _poison(whole: dict[str, Any], part: Any) -> int:
+    count = 0
+    for key in list(part) if isinstance(part, dict) else range(len(part)):
+        value = part[key]
+        if key in KEYS or (isinstance(part, dict) and "dtype" in part and key == "name"):
+            continue
+        if isinstance(value, dict | list):
+            count += _poison(whole, value)
+        elif isinstance(value, str) and _takes(whole, part, key):
+            count += 1
+    return count
+
+
+def _takes(whole: dict[str, Any], part: Any, key: Any) -> bool:
+    was, part[key] = part[key], HOSTILE
+    try:
+        Manifest.model_validate(whole)
+    except ValidationError:
+        part[key] = was
+        return False
+    return True

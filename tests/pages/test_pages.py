@@ -558,7 +558,7 @@ def test_the_model_card_turns_to_another_model_and_to_the_whole_bundle() -> None
     turn_to(app, "card_part", "whole-bundle")
     shown = texts(app)
     assert "Held-out figures" not in shown.replace("| Held-out figures |", "")
-    assert "**not reported**" in shown
+    assert "not reported" in shown
     names = [item.label.split(":")[0] for item in app.expander]
     assert names == ["TRIPOD+AI", "CLAIM, 2024 update", "STARD-AI", "DECIDE-AI"]
     assert "reproduced" in app.dataframe[1].value.to_string()

@@ -11,10 +11,12 @@ from streamlit.testing.v1 import AppTest
 from cervix import RESEARCH_NOTICE
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import phantom_region, write_pyramid
-from cervix.web import upload_tokens
+from cervix.web import let_in, upload_tokens
+from cervix.web.passed import has_passed
 from tests.test_sign_in import COMPLETE
 
 TIMEOUT_S = 60
+SESSION = "test session id"  # what AppTest calls its one session
 
 
 class User(dict[str, Any]):
@@ -181,6 +183,20 @@ def test_what_others_brought_is_shown_to_readers_and_not_to_viewers(tmp_path: Pa
     assert "Open slide" not in buttons(viewed)
     assert "What others opened is shown to readers only" in texts(viewed)
     assert ways(viewed) == ["Upload", "Recent slides"]
+
+
+def test_files_are_taken_from_a_session_once_it_is_behind_the_gate_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_app()
+    assert not has_passed(SESSION)
+    sign_in(monkeypatch, email="ada@ward.example")
+    app = open_app()
+    assert has_passed(SESSION)
+    app.button(key="sign_out").click().run()
+    assert not has_passed(SESSION)
+    let_in(SESSION)
+    sign_in(monkeypatch, email="ada@ward.example", iat=time.time() - 13 * 3600)
+    open_app()
+    assert not has_passed(SESSION)
 
 
 def test_signing_out_takes_this_session_s_addresses_back(monkeypatch: pytest.MonkeyPatch) -> None:
