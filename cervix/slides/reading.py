@@ -317,8 +317,11 @@ class Slide:
         across, down = self.stored_tile_px(level)
         in_level = self.width_l0_px * self.height_l0_px / scale**2 / (across * down)
         patience = min(max(HOLES_LOOKED_AROUND[0], int(in_level * HOLES_SHARE)), HOLES_LOOKED_AROUND[1])
-        for top, bottom in _pieces(round(y_l0_px / scale), height_px, down):
-            for left, right in _pieces(round(x_l0_px / scale), width_px, across):
+        rows, columns = _pieces(round(y_l0_px / scale), height_px, down), _pieces(round(x_l0_px / scale), width_px, across)
+        everything = width_px * scale >= self.width_l0_px and height_px * scale >= self.height_l0_px
+        lost, borne = 0, len(rows) * len(columns) - (len(rows) * len(columns) > 1 or everything)
+        for top, bottom in rows:
+            for left, right in columns:
                 corner = x_l0_px + round(left * scale), y_l0_px + round(top * scale)
                 try:
                     canvas.paste(self.read(*corner, level, right - left, bottom - top), (left, top))
@@ -326,7 +329,9 @@ class Slide:
                     holes_l0_px.append(
                         (*corner, corner[0] + round((right - left) * scale), corner[1] + round((bottom - top) * scale))
                     )
-                    if len(holes_l0_px) > patience:
+                    lost += 1
+                    # Nothing but damage is no picture, unless it is one piece of a larger one.
+                    if len(holes_l0_px) > patience or lost > borne:
                         raise
         return canvas
 

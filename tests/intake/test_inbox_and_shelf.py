@@ -11,11 +11,13 @@ from cervix.slides.reading import open_slide
 def inbox(tmp_path: Path) -> Path:
     folder = tmp_path / "inbox"
     for age, (name, size) in enumerate(
-        [("b.svs", 10), ("ward/A.ndpi", 30), ("ward/series/1.dcm", 5), ("ward/series/2.dcm", 5)]
+        [("b.svs", 10), ("ward/A.ndpi", 3000), ("ward/series/1.dcm", 500), ("ward/series/2.dcm", 500)]
     ):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bytes(size))
+        path.write_bytes(
+            (bytes(128) + b"DICM ORIGINAL\\PRIMARY\\VOLUME\\NONE" if path.suffix == ".dcm" else b"").ljust(size, b"\0")
+        )
         os.utime(path, (1e9 - age, 1e9 - age))
     (folder / ".hidden.svs").write_bytes(b"x")
     (folder / "notes.txt").write_bytes(b"x")

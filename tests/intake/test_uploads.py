@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import hashlib
+import io
 import os
 import shutil
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import tifffile
+from PIL import Image
 
 from cervix.errors import NameRefused, NoRoomForUpload, SlideNotReadable, UploadNotYours, UploadRefused
 from cervix.intake import uploads
@@ -126,14 +128,16 @@ def test_a_name_that_leads_elsewhere_is_refused_before_a_byte_is_kept(store: Upl
         fresh.finish(UPLOAD, {0: name})
 
 
-def test_a_mirax_slide_cannot_put_a_file_elsewhere(store: UploadStore, tmp_path: Path) -> None:
+def test_a_mirax_slide_cannot_put_a_file_elsewhere(store: UploadStore, tmp_path: Path, cases_dir: Path) -> None:
     (tmp_path / "labels.sqlite").write_bytes(b"564 labels")
-    send(store, b"thumbnail", "d/J.mrxs")
+    slide = cases_dir / "slides/mirax_bounds"
+    send(store, slide.with_suffix(".mrxs").read_bytes(), "d/J.mrxs")
     with pytest.raises(NameRefused):
         send(store, b"harm", "d/J/../../../../labels.sqlite", number=1)
-    send(store, b"harm", "d/J/Data0000.dat", number=2)
+    for number, file in enumerate(sorted(slide.iterdir()), start=2):
+        send(store, file.read_bytes(), f"d/J/{file.name}", number=number)
     (path,) = store.finish(UPLOAD)
-    assert path.with_suffix("").joinpath("Data0000.dat").read_bytes() == b"harm"
+    assert {file.name for file in path.with_suffix("").iterdir()} == {file.name for file in slide.iterdir()}
     assert (tmp_path / "labels.sqlite").read_bytes() == b"564 labels"
 
 
@@ -302,7 +306,8 @@ def test_names_are_neither_on_disk_nor_in_the_log(
     send(store, content, f"{NAME}/{NAME}.tiff", offset=5000)
     with pytest.raises(NameRefused) as refused:
         send(store, b"x", f"{NAME * 20}.tiff", upload=OTHER)
-    store.finish(UPLOAD)
+    with pytest.raises(UploadRefused):
+        store.finish(UPLOAD)  # the second slide is none
     assert names_on_disk() == []
     assert "DOE" not in caplog.text + str(refused.value)
 
@@ -487,4 +492,6 @@ def test_only_pictures_are_kept_as_pictures(store: UploadStore) -> None:
     for name in ("x.svg", "x." + "p" * 300, "x"):
         with pytest.raises(UploadRefused, match="not a slide"):
             store.store_picture(name, memoryview(b"x"))
-    assert store.store_picture("Jane.PNG", memoryview(b"x")).name == "slide.png"
+    picture = io.BytesIO()
+    Image.new("RGB", (300, 300), "pink").save(picture, "PNG")
+    assert store.store_picture("Jane.PNG", picture.getbuffer()).name == "slide.png"

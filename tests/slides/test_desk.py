@@ -95,7 +95,7 @@ def test_a_paused_score_holds_still_and_goes_on(slide: Slide, bundle: Bundle, wh
     job = desk.start(slide, bundle, plan, "me")
     until(lambda: desk.tiles_kept(slide, bundle, plan) >= 8)
     job.pause_requested.set()
-    time.sleep(1.5)
+    until(lambda: _holds_still(lambda: desk.tiles_kept(slide, bundle, plan)))
     held = desk.tiles_kept(slide, bundle, plan)
     time.sleep(1.5)
     assert desk.tiles_kept(slide, bundle, plan) == held < len(plan.grid)
@@ -104,6 +104,13 @@ def test_a_paused_score_holds_still_and_goes_on(slide: Slide, bundle: Bundle, wh
     assert ended(job).state == "done"
     assert job.result is not None
     assert job.result.summary.timings.total_s < whole.summary.timings.total_s + 1.5
+
+
+def _holds_still(count: Callable[[], int]) -> bool:
+    """Whether a count is the same a second later: the batch in hand when a pause was asked for is done."""
+    before = count()
+    time.sleep(1.0)
+    return count() == before
 
 
 SCORE_IN_A_SERVER = """

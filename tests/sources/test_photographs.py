@@ -331,7 +331,7 @@ class TestUpload:
         assert path.read_bytes() == content
         # The same slide, when photographs are not kept any more.
         send(UploadStore(open_room.folder, 50_000_000), content, "a.svs")
-        assert UploadStore(open_room.folder, 50_000_000).finish(UPLOAD) == [path]
+        assert list(UploadStore(open_room.folder, 50_000_000).finish(UPLOAD, {0: "a.svs"})) == [path]
         assert still_readable(path) == []
 
     def test_further_pages_of_a_single_picture_are_gone(self, tmp_path: Path) -> None:
