@@ -91,7 +91,14 @@ def completeness_columns(losses: pd.DataFrame, keys: NDArray[Any], used: NDArray
             INCOMPLETE: lost.to_numpy().any(axis=1) if len(lost) else np.empty(0, bool),
         }
     )
-    sentences = np.full(len(table), "", object)
-    for place in np.flatnonzero(table[INCOMPLETE]):
-        sentences[place] = completeness_of({USED: int(used[place]), **table.iloc[place].to_dict()}).sentence
-    return table.assign(**{RESTS_ON: sentences})
+    return table.assign(**{RESTS_ON: _sentences(table, used)})
+
+
+def _sentences(table: pd.DataFrame, used: NDArray[np.integer]) -> NDArray[np.object_]:
+    """That of each row; each kind of loss is put in words once."""
+    if not len(table):
+        return np.empty(0, object)
+    counts = np.stack([table[IN_FILE], used, table[CELLS], table[CONTRADICTIONS]], axis=1).astype(np.int64)
+    kinds, kind_of = np.unique(counts, axis=0, return_inverse=True)
+    words = np.array([Completeness(*(int(count) for count in kind)).sentence for kind in kinds], object)
+    return words[kind_of.reshape(-1)]
