@@ -51,6 +51,11 @@ class Completeness:
             parts.append(f"{self.contradictions} contradiction{'s' * (self.contradictions > 1)} in her file")
         return "; ".join(parts)
 
+    @property
+    def note(self) -> str:
+        """The sentence as it stands beside an answer: ``Incomplete: rests on 1 of 2 visits.``; empty where all was read."""
+        return f"Incomplete: {self.sentence}." if self.sentence else ""
+
 
 def completeness_of(scores: "Mapping[str, Any] | pd.Series") -> Completeness:
     """That of one row of ``score_visits`` or ``score_patients``; complete where the row does not say (a made-up visit)."""

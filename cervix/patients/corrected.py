@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from cervix.patients.csv_text import TextTable, read_text_table, written_text_table
 from cervix.patients.mapping import with_columns
 from cervix.patients.spelling import meant_code, meant_number
-from cervix.patients.visit_losses import LONGEST_CELL
-from cervix.patients.visit_vocabulary import VISIT_COLUMNS, identifies, says_nothing, visit_column
+from cervix.patients.visit_vocabulary import LONGEST_CELL, VISIT_COLUMNS, identifies, says_nothing, visit_column
 from cervix.patients.visits import is_visit_header
 from cervix.patients.vocabulary import recognise
 

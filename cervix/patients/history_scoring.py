@@ -84,10 +84,10 @@ def score_visits(
     scores["flagged"] = ~abstained & (scores[f"risk_{first}"].to_numpy() >= session.model.threshold(first))
     scores["results_known"] = answers["results_known"]
     scores["abstained"] = abstained
-    why = np.where(silent, NOTHING_KNOWN, "").astype(object)
-    for woman in np.flatnonzero(known):
-        why[woman] = why_no_answer(str(diagnoses[KNOWN].iat[woman]), str(diagnoses[TREATED].iat[woman]))
-    scores[NO_ANSWER] = why
+    scores[NO_ANSWER] = [
+        why_no_answer(str(found), str(by)) or (NOTHING_KNOWN if nothing else "")
+        for found, by, nothing in zip(diagnoses[KNOWN], diagnoses[TREATED], silent, strict=True)
+    ]
     for name, values in after.items():
         scores[name] = values
     marks = completeness_columns(table.losses, histories.patient_ids, histories.lengths)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 DateOrder = Literal["dmy", "mdy"]
-Minus = Literal["negative", "not done"]
+Minus = Literal["negative", "not-done"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Answers:
     ----------
     dates : "dmy" or "mdy", optional
         Whether 03/04/2020 is the 3rd of April or the 4th of March, where the column does not prove it.
-    minus : "negative" or "not done", optional
+    minus : "negative" or "not-done", optional
         What ``-`` means in a column of results that also holds ``+``.
     """
 
@@ -49,5 +49,5 @@ DATES: Final = Question(
 MINUS: Final = Question(
     "minus",
     "A column of results holds both + and -. What does the minus mean?",
-    {"negative": "the test was negative", "not done": "no test was done"},
+    {"negative": "the test was negative", "not-done": "no test was done"},
 )

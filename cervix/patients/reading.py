@@ -22,13 +22,12 @@ from cervix.patients.csv_text import (
     shown,
 )
 from cervix.patients.numerals import plain_numbers
-from cervix.patients.schema import LONGEST_ID, number_schema, parsed_numbers, unfit
+from cervix.patients.schema import number_schema, parsed_numbers, unfit
 from cervix.patients.spelling import meant_number
-from cervix.patients.visit_vocabulary import says_nothing, sums_up
+from cervix.patients.visit_vocabulary import LONGEST_CELL, LONGEST_ID, says_nothing, sums_up
 from cervix.patients.vocabulary import COLUMNS, OTHER_TESTS, PATIENT_ID, RISK_FACTORS, is_patient_id, recognise
 
 EXPECTED = "the UCI risk-factor table: a header such as Age, Number of sexual partners, … and one row a patient"
-LONGEST_CELL = 200
 READ_BY_MODELS = frozenset(column.name for column in (*RISK_FACTORS, *OTHER_TESTS))
 
 
@@ -197,9 +196,9 @@ def _nobody(table: TextTable, ids: NDArray[np.object_], read: NDArray[np.bool_],
     """Rows that are no patient's, by their place: those that sum up others, and those of which no cell could be read."""
     first = np.array(table.columns[0], dtype=object)
     member_of, unique = pd.factorize(first)
-    summing = np.array([sums_up(str(text)[:LONGEST_CELL]) for text in unique], bool)[member_of]
+    summing = np.array([sums_up(str(text)) for text in unique], bool)[member_of]
     member_of, unique = pd.factorize(ids)
-    summing |= np.array([sums_up(str(text)[:LONGEST_CELL]) for text in unique], bool)[member_of]
+    summing |= np.array([sums_up(str(text)) for text in unique], bool)[member_of]
     long = np.array([len(str(text)) > LONGEST_ID for text in ids], bool)
     out = dict.fromkeys(np.flatnonzero(lost & ~read).tolist(), "a patient; not one cell of this row can be read")
     out |= dict.fromkeys(np.flatnonzero(long).tolist(), f"a pseudonym of at most {LONGEST_ID} characters")

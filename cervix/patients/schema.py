@@ -13,11 +13,10 @@ import pandera.pandas as pa
 from numpy.typing import NDArray
 
 from cervix.patients.dates import ACCEPTED, EARLIEST_DATE
-from cervix.patients.visit_vocabulary import AGE_HIGH, AGE_LOW, CodeColumn
+from cervix.patients.visit_vocabulary import AGE_HIGH, AGE_LOW, LONGEST_ID, CodeColumn
 from cervix.patients.vocabulary import Column
 
 Bools = NDArray[np.bool_]
-LONGEST_ID = 100
 LONGEST_NUMBER = 200
 BEYOND_ALL_MEASURE = 1e9
 

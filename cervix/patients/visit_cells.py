@@ -12,13 +12,14 @@ from cervix.patients import dates, hpv
 from cervix.patients.numerals import plain_numbers
 from cervix.patients.questions import DATES, MINUS, Answers
 from cervix.patients.schema import age_schema, code_schema, date_schema, id_schema, parsed_numbers, unfit
-from cervix.patients.visit_losses import AT, LONGEST_CELL, Distinct, Ints, VisitReading, distinct_texts
+from cervix.patients.visit_losses import AT, Distinct, Ints, VisitReading, distinct_texts
 from cervix.patients.visit_vocabulary import (
     AGE,
     AGE_HIGH,
     AGE_LOW,
     CODE_COLUMNS,
     GENOTYPES,
+    LONGEST_CELL,
     SLIDE,
     VISIT_DATE,
     CodeColumn,
@@ -66,7 +67,7 @@ class _Minus:
         """``negative``, ``not done``, or None: not settled."""
         if not any(column.key_of(text).strip("+") == "" and "+" in text for text in texts):
             self.not_done.append(column.label)
-            return "not done"
+            return "not-done"
         self.asked.append(column.label)
         return self.answer
 
@@ -74,7 +75,7 @@ class _Minus:
         if self.not_done:
             reading.notices.append(f"- is read as not done in {', '.join(self.not_done)}.")
         if self.asked and self.answer:
-            reading.notices.append(f"- is read as {self.answer} in {', '.join(self.asked)}, as chosen.")
+            reading.notices.append(f"- is read as {self.answer.replace('-', ' ')} in {', '.join(self.asked)}, as chosen.")
         elif self.asked:
             reading.notices.append(f"- counts as not known in {', '.join(self.asked)} until it is said what it means.")
             reading.questions.append(MINUS)

@@ -14,10 +14,9 @@ from cervix.patients.questions import Question
 from cervix.patients.schema import unfit
 from cervix.patients.sequences import VISIT_FEATURES
 from cervix.patients.spelling import meant_code
-from cervix.patients.visit_vocabulary import GENOTYPES, VISIT_DATE, CodeColumn, looks_identifying, says_nothing
+from cervix.patients.visit_vocabulary import GENOTYPES, LONGEST_CELL, VISIT_DATE, CodeColumn, looks_identifying, says_nothing
 from cervix.patients.vocabulary import PATIENT_ID
 
-LONGEST_CELL = 200
 READ_BY_MODELS = frozenset({GENOTYPES, VISIT_DATE, *(feature.column for feature in VISIT_FEATURES)})
 """Columns whose cells can change an answer; whatever stands in another one costs nothing."""
 AT = "_place in the file"

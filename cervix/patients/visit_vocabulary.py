@@ -15,6 +15,7 @@ from cervix.patients.words import BARE_ANSWERS, CODES, FILLERS, HEADERS, HIGH_RI
 VISIT_DATE, AGE, GENOTYPES, SLIDE = "visit_date", "age", "hpv_genotypes", "slide"
 HIGH_RISK_GENOTYPES = HIGH_RISK
 AGE_LOW, AGE_HIGH = 10.0, 110.0
+LONGEST_ID, LONGEST_CELL = 100, 200
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | dict.fromkeys("’'`´", ""))
 
 
@@ -33,12 +34,12 @@ _SUMMARIES = {folded(word) for word in SUMMARIES}
 
 def says_nothing(text: str) -> bool:
     """Whether a cell says that nobody looked or knows."""
-    return folded(text) in _NOT_KNOWN
+    return folded(text[:LONGEST_CELL]) in _NOT_KNOWN
 
 
 def sums_up(text: str) -> bool:
     """Whether the first cell of a row says that the row sums up others and is nobody's."""
-    return folded(text) in _SUMMARIES
+    return folded(text[:LONGEST_CELL]) in _SUMMARIES
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ _IDENTIFYING = re.compile(
 )
 _IDENTIFYING_VALUE = re.compile(r"\d{3}-\d{2}-\d{4}|[^@\s]+@[^@\s]+\.[a-z]{2,}", re.IGNORECASE)
 # Two words or more of letters alone, as "Maria Schmidt" or "Schmidt, Maria".
-_NAME = re.compile(r"[^\W\d_][^\W\d_'’-]+(?:,\s*|\s+)(?:[^\W\d_][^\W\d_'’.-]*\s*)+")
+_NAME = re.compile(r"[^\W\d_]{2,}(?:[-'’][^\W\d_]+)*(?:,?\s+|,)[^\W\d_][^\d_<>=]*")
 
 
 @cache
@@ -142,5 +143,5 @@ def identifies(header: str) -> bool:
 
 def looks_identifying(value: str) -> bool:
     """Whether a whole cell looks like a social-security number, an e-mail address or a name of several words."""
-    text = value.strip()
+    text = value[:LONGEST_ID].strip()
     return _IDENTIFYING_VALUE.fullmatch(text) is not None or _NAME.fullmatch(text) is not None
