@@ -80,14 +80,14 @@ def test_a_misspelt_code_is_found_corrected_and_its_row_scored(page: Page, addre
     path = tmp_path / "misspelt.csv"
     path.write_text(sample_visits_csv().replace("NILM", "NLIM", 2), encoding="utf-8")
     open_visits(page, address, path)
-    expect(page.get_by_text("2 rows were left out")).to_be_visible()
+    expect(page.get_by_text("2 cells could not be read", exact=False)).to_be_visible()
     expect(page.get_by_text("NLIM” → NILM (2×)", exact=False)).to_be_visible()
     copy = download(page, "Download the corrected copy (CSV)").read_text(encoding="utf-8")
     assert copy.count("NILM") == sample_visits_csv().count("NILM")
     page.get_by_role("button", name="Correct and read again").click()
     expect(page.get_by_text("This is the corrected copy of your file.")).to_be_visible()
-    expect(page.get_by_text("rows were left out")).to_have_count(0)
-    expect(metric(page, "Rows left out")).to_contain_text("0")
+    expect(page.get_by_text("could not be read")).to_have_count(0)
+    expect(metric(page, "To be mended")).to_contain_text("0")
 
 
 def test_a_list_is_ordered_a_woman_opened_explained_and_imagined(page: Page, address: str, visits: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_whole_list_is_explained_on_request(page: Page, address: str, visits
     open_visits(page, address, visits)
     page.get_by_role("button", name="Explain the list").click()
     page.get_by_text("How one input acts").wait_for()
-    expect(page.get_by_text("n = 39 of 39 patients", exact=False)).to_be_visible()
+    expect(page.get_by_text("n = 36 of 36 patients", exact=False)).to_be_visible()
     assert page.locator(".st-key-cohort_swarm .scatterlayer .trace").count() > 3
 
 

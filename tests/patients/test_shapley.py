@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -75,7 +76,9 @@ def table() -> VisitTable:
 
 
 def woman(table: VisitTable, visits: int) -> pd.DataFrame:
-    """The first woman with so many visits, or the most there are."""
+    """The first woman with so many visits, or the most there are, of those whose diagnosis is not known."""
+    operated = table.frame.loc[table.frame["treatment"].isin(["LEEP", "cone", "ablation", "hysterectomy"]), PATIENT_ID]
+    table = replace(table, frame=table.frame[~table.frame[PATIENT_ID].isin(operated)])
     counts = table.frame.groupby(PATIENT_ID, sort=False).size()
     return table.frame[table.frame[PATIENT_ID] == counts.index[(counts == min(visits, counts.max())).to_numpy()][0]]
 
