@@ -293,9 +293,10 @@ def test_an_uploaded_table_lists_its_problems_and_keeps_the_good_rows() -> None:
     app = open_page("patients.py")
     app.file_uploader(key="patients_upload").upload("table.csv", "\n".join(lines).encode(), "text/csv").run()
     assert not app.exception
-    assert {metric.label: metric.value for metric in app.metric}["Patients scored"] == "4"
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert (shown["Patients scored"], shown["To be mended"]) == ("5", "1")
     problem = app.dataframe[0].value.iloc[0]
-    assert (problem["Row"], problem["Column"]) == (4, "Age")
+    assert (problem["Row"], problem["Column"], problem["Became"]) == (4, "Age", "not known")
 
 
 @pytest.mark.parametrize(

@@ -379,8 +379,6 @@ def test_the_corrected_copy_is_never_worse_than_its_original(rows: list[tuple[st
     assert isinstance(after, VisitTable)
     assert len(after.frame) >= len(before.frame)
     assert after.losses.to_numpy().sum() <= before.losses.to_numpy().sum()
-    known = before.frame.notna().sum().sum()
-    assert after.frame.notna().sum().sum() >= known
 
 
 def test_days_to_come_are_not_read() -> None:
