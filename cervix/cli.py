@@ -28,7 +28,9 @@ from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
 from cervix.labels import open_store
 from cervix.labels.moving import back_up, export_labels, import_labels
+from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.history_scoring import score_visits
+from cervix.patients.questions import DATES, MINUS, Answers
 from cervix.patients.scoring import score_patients
 from cervix.patients.visits import VisitTable, read_table
 from cervix.provenance import provenance_of
@@ -121,11 +123,13 @@ def _bundle(options: argparse.Namespace) -> Bundle:
 
 
 def _patients(options: argparse.Namespace) -> int:
-    table = read_table(options.file, strict=options.strict)
+    table = read_table(options.file, strict=options.strict, answers=Answers(options.dates, options.minus))
     for notice in table.notices:
         print(f"note: {notice}", file=sys.stderr)
     for problem in table.problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        print(f"{problem.became}: {problem}", file=sys.stderr)
+    for question in table.questions if isinstance(table, VisitTable) else ():
+        print(f"question: {question.title} Say --{question.name} {' or '.join(question.choices)}.", file=sys.stderr)
     bundle = _bundle(options)
     model = HISTORY_MODEL if isinstance(table, VisitTable) else options.model
     session = bundle.session(model)
@@ -142,6 +146,8 @@ def _patients(options: argparse.Namespace) -> int:
     with replacing(options.out) as temporary:
         inert(provenance_of(bundle, model).stamp(scores.reset_index())).to_csv(temporary, index=False)
     print(f"{len(scores):,} patients scored with {model} of {bundle.label}; written to {options.out}")
+    if incomplete := int(scores[INCOMPLETE].sum()):
+        print(f"{incomplete:,} of them rest on a part of their file only: see the column {RESTS_ON}")
     print(RESEARCH_NOTICE)
     return 0
 
@@ -302,7 +308,9 @@ def _parser() -> argparse.ArgumentParser:
     patients.add_argument("file", type=Path)
     patients.add_argument("--out", type=Path, required=True, help="CSV to write")
     patients.add_argument("--model", choices=RISK_MODELS, default=RISK_MODELS[0], help="for risk factors")
-    patients.add_argument("--strict", action="store_true", help="stop at the first bad row instead of leaving it out")
+    patients.add_argument("--strict", action="store_true", help="stop where anything cannot be read instead of marking it")
+    patients.add_argument("--dates", choices=sorted(DATES.choices), help="what comes first in dates as 03/04/2020")
+    patients.add_argument("--minus", choices=sorted(MINUS.choices), help="what - means in a column that also holds +")
     patients.set_defaults(run=_patients)
 
     card = commands.add_parser("card", parents=[common], help="write the model card")

@@ -61,6 +61,10 @@ class PatientFileError(CervixError, ValueError):
     """Raised when a patient table cannot be read as a whole, as opposed to single bad rows."""
 
 
+class PatientFileUnclear(PatientFileError):
+    """Raised when a patient table can be read in two ways and nobody has said which. A person can, once."""
+
+
 class EvaluationError(CervixError, ValueError):
     """Raised when a figure cannot be computed from the predictions given."""
 

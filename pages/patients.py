@@ -21,8 +21,9 @@ def take_sample(key: str) -> None:
 st.title("Patients")
 bundle = bundle_or_stop()
 upload = st.file_uploader(
-    "Patient table (CSV, pseudonymous ids only): screening visits, one row a visit, or UCI risk factors, one row a patient",
-    type=["csv", "tsv", "txt"],
+    "Patient table (CSV, XLSX or Parquet, pseudonymous ids only): screening visits, one row a visit, or UCI risk factors, one "
+    "row a patient",
+    type=["csv", "tsv", "txt", "xlsx", "xls", "ods", "parquet"],
     key="patients_upload",
 )
 if upload is not None and st.session_state.get("patients_upload_id") != upload.file_id:

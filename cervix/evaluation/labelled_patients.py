@@ -7,7 +7,9 @@ from cervix.bundle import ModelSession
 from cervix.errors import EvaluationError
 from cervix.evaluation.labelled import Labelled
 from cervix.evaluation.questions import CaseSet
+from cervix.patients.completeness import INCOMPLETE
 from cervix.patients.csv_text import TextTable, read_text_table, shown
+from cervix.patients.diagnosis import KNOWN, TREATED, known_diagnoses
 from cervix.patients.history_scoring import answer_histories, histories_of
 from cervix.patients.reading import PatientTable, patients_of
 from cervix.patients.scoring import score_patients
@@ -60,7 +62,9 @@ def _risk_factors(text: TextTable, session: ModelSession) -> Labelled:
     told, problems = _told(text, BIOPSY, BIOPSY_LABELS, "0 or 1")
     scores = score_patients(table, session)
     label = pd.Series(told).reindex(scores.index)
-    kept = label.notna().to_numpy(bool)
+    incomplete = scores[INCOMPLETE].to_numpy(bool)
+    kept = label.notna().to_numpy(bool) & ~incomplete
+    notices = [*table.notices, *_left_out(int((label.notna().to_numpy(bool) & incomplete).sum()))]
     risk = scores["risk"].to_numpy(np.float64)[kept]
     lines = scores.index[kept].astype(str)
     # Rows that repeat another are not independent of it.
@@ -68,7 +72,7 @@ def _risk_factors(text: TextTable, session: ModelSession) -> Labelled:
     frame = pd.DataFrame(
         {"case": "line " + lines, "group": twin.astype(str), "label": label[kept].to_numpy(), "p_no": 1 - risk, "p_yes": risk}
     )
-    return Labelled(CaseSet(SOURCE, frame, session.model.classes), _all_problems(table, problems), table.notices)
+    return Labelled(CaseSet(SOURCE, frame, session.model.classes), _all_problems(table, problems), notices)
 
 
 def _histories(text: TextTable, session: ModelSession) -> Labelled:
@@ -87,12 +91,22 @@ def _histories(text: TextTable, session: ModelSession) -> Labelled:
     answers = answer_histories(histories, session)
     probabilities = answers["probabilities"].astype(np.float64)
     probabilities[answers["results_known"] < session.model.abstention_limit("results_known")] = np.nan
+    diagnoses = known_diagnoses(table.frame, histories.first, histories.lengths)
+    probabilities[(diagnoses[KNOWN] != "").to_numpy(bool) & (diagnoses[TREATED] == "").to_numpy(bool)] = np.nan
+    incomplete = pd.Index(histories.patient_ids).isin(table.losses.index)
+    notices = [*table.notices, *_left_out(int(incomplete[of_woman.index].sum()))]
+    of_woman = of_woman[~incomplete[of_woman.index]]
     places = of_woman.index.to_numpy(np.int64)
     names = "line " + table.frame.index[histories.last[places]].astype(str)
     frame = pd.DataFrame({"case": names, "group": names, "label": of_woman.to_numpy()})
     for index, name in enumerate(classes):
         frame[f"p_{name}"] = probabilities[places, index]
-    return Labelled(CaseSet(SOURCE, frame, classes), _all_problems(table, problems), table.notices)
+    return Labelled(CaseSet(SOURCE, frame, classes), _all_problems(table, problems), notices)
+
+
+def _left_out(incomplete: int) -> list[str]:
+    """What is said of patients whose file could not be read in full: an error of the file is none of the model."""
+    return [f"{incomplete:,} patients are left out, as their file could not be read in full."] if incomplete else []
 
 
 def _told(text: TextTable, column: str, meaning: dict[str, str], accepted: str) -> tuple[dict[int, str], list[str]]:

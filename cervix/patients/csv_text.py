@@ -1,25 +1,34 @@
-"""From the bytes of a CSV file to rows of text, whatever its encoding, delimiter and small damage."""
+"""From the bytes of a table to rows of text, whatever its encoding, delimiter and small damage."""
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
 from cervix.errors import PatientFileError
+from cervix.patients.sheets import is_sheet, sheet_rows
+from cervix.patients.visit_vocabulary import visit_column
+from cervix.patients.vocabulary import is_patient_id, recognise
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
-NOT_KNOWN = {"", "?", "na", "n/a", "nan", "null", "none"}
+TITLE_ROWS = 20
+HEADER_CELLS_LOOKED_AT, LONGEST_HEADER, HEADER_AT_MOST = 500, 100, 1 << 20
 SHOWN_VALUE_LENGTH = 40
 WHOLE_ROW = "(whole row)"
 PROBLEMS_KEPT_PER_COLUMN = 1_000
 # Fewer lists at once than wake the garbage collector, which would walk every cell read so far, again and again.
 RECORDS_A_BLOCK = 250
 BLOCKS_A_REPORT = 20
-EXPECTED = "a CSV file with a header: the UCI risk-factor table, or one row a visit"
+EXPECTED = (
+    "a table with a header as CSV, TSV, XLSX, XLS, ODS or Parquet: the UCI risk-factor table (Age, Smokes, …), or one row a "
+    "visit (patient_id, visit_date or age, and results such as cytology and hpv_result)"
+)
+ROW_OUT, CELL_OUT, AGAINST = "row left out", "not known", "contradictory: not known"
 
 
 OnProgress = Callable[[int, int], None]
@@ -28,9 +37,10 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class RowProblem:
-    """Why a row was left out. ``value`` can hold patient data: for the page, never for a log.
+    """What is wrong in a row. ``value`` and ``patient`` are patient data: for the page, never for a log.
 
-    ``meant`` is what a misspelt code surely stands for; empty where that is not sure.
+    ``meant`` is what a misspelt code surely stands for; empty where that is not sure. ``became`` says what became of it:
+    one of ``ROW_OUT``, ``CELL_OUT``, ``AGAINST``. ``patient`` is her pseudonym, where it is known.
     """
 
     row: int
@@ -38,9 +48,12 @@ class RowProblem:
     value: str
     accepted: str
     meant: str = ""
+    became: str = ROW_OUT
+    patient: str = ""
 
     def __str__(self) -> str:
-        return f"row {self.row}, column {self.column}: found {self.value!r}, accepted is {self.accepted}"
+        who = f", patient {self.patient}" if self.patient else ""
+        return f"row {self.row}{who}, column {self.column}: found {self.value!r}, accepted is {self.accepted} ({self.became})"
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,8 @@ class TextTable:
         How many those are.
     notices : list of str
         What had to be assumed.
+    ragged_cells : list of list of str
+        The cells of those rows, cut as well as may be: whose they are may still be told.
     """
 
     header: list[str]
@@ -68,11 +83,13 @@ class TextTable:
     problems: list[RowProblem]
     ragged: int
     notices: list[str]
-    delimiter: str
+    ragged_cells: list[list[str]] = field(default_factory=list)
 
 
 def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = None) -> TextTable:
-    """Read a CSV with comma, semicolon, tab or pipe; UTF-8, UTF-16 with a byte-order mark, otherwise Latin-1.
+    """Read a table: CSV with comma, semicolon, tab or pipe, in UTF-8, UTF-16 or Windows-1252; XLSX, XLS, ODS; Parquet.
+
+    A ``sep=`` line and rows of titles above the header are passed over.
 
     Parameters
     ----------
@@ -82,17 +99,57 @@ def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = No
     Raises
     ------
     PatientFileError
-        If the file cannot be opened, is empty or binary, or has a header alone. Its message holds no cell.
+        If the file cannot be opened, is empty or of another kind, or has a header alone. Its message holds no cell.
     """
-    text, notices = _decode(_content(source))
-    delimiter = _delimiter(text, notices)
+    content = _content(source)
+    if is_sheet(content):
+        return _of_sheet(content)
+    text, notices = _decode(content)
     lines = list(io.StringIO(text, newline=""))
+    delimiter, start = _layout(lines, notices)
+    lines[:start] = ["\n"] * start
     records = _records(text, lines, delimiter)
     header = _without_trailing_blanks(next((cells or [] for _, cells in records if cells is None or _told(cells)), []))
-    rows, problems = _whole_rows(records, len(header), (lambda done: on_progress(done, len(lines))) if on_progress else None)
-    if not rows.lines and not problems:
-        raise PatientFileError("The table has a header and no patient", expected="at least one row", found="none")
-    return TextTable(header, rows.lines, rows.columns, problems[:PROBLEMS_KEPT_PER_COLUMN], len(problems), notices, delimiter)
+    torn = _Torn(lines, delimiter)
+    rows = _whole_rows(records, len(header), torn, (lambda done: on_progress(done, len(lines))) if on_progress else None)
+    return _text_table(header, rows, torn, notices)
+
+
+def header_of(source: Path | bytes) -> list[str]:
+    """The header of a table alone, for little time even where the table is long.
+
+    Raises ``PatientFileError`` as ``read_text_table`` does.
+    """
+    content = _content(source)
+    if is_sheet(content):
+        return _of_sheet(content).header
+    text, notices = _decode(content)
+    lines = text[:HEADER_AT_MOST].splitlines(keepends=True)
+    delimiter, start = _layout(lines, notices)
+    records = _records("".join(lines), lines[start:], delimiter)
+    return _without_trailing_blanks(next((cells or [] for _, cells in records if cells is None or _told(cells)), []))
+
+
+def _of_sheet(content: bytes) -> TextTable:
+    cells, notices = sheet_rows(content)
+    start = _start(cells)
+    if start:
+        notices.append(f"{start} rows above the header passed over.")
+    header = _without_trailing_blanks(cells[start]) if cells else []
+    torn = _Torn([], ",")
+    rows = _whole_rows(enumerate(cells[start + 1 :], start=start + 2), len(header), torn, None)
+    return _text_table(header, rows, torn, notices)
+
+
+def _text_table(header: list[str], rows: "_Rows", torn: "_Torn", notices: list[str]) -> TextTable:
+    if not rows.lines and not torn.problems:
+        raise PatientFileError(
+            "The table has a header and no patient",
+            expected=f"at least one row below the header; {EXPECTED}",
+            found="none",
+        )
+    problems = torn.problems[:PROBLEMS_KEPT_PER_COLUMN]
+    return TextTable(header, rows.lines, rows.columns, problems, len(torn.problems), notices, torn.cells)
 
 
 def refuse_twice(name: str, position: int) -> NoReturn:
@@ -109,18 +166,21 @@ def not_used(columns: list[str]) -> str:
 
 
 def refuse_if_unusable(problems: list[RowProblem], left_out: int, kept: int, *, strict: bool) -> None:
-    """Raise ``PatientFileError`` where nothing is left to score, or anything was left out and reading is strict."""
+    """Raise ``PatientFileError`` where nothing is left to score, or anything was lost and reading is strict."""
     if strict and problems:
+        rows = len({problem.row for problem in problems})
         raise PatientFileError(
-            "The table has rows that cannot be used",
+            "The table has rows that cannot be used in full",
             expected="no problem in strict reading",
-            found=f"{left_out:,} bad rows, the first on line {problems[0].row}",
+            found=f"{max(rows, left_out):,} bad rows, the first on line {problems[0].row} in column {problems[0].column}; "
+            f"accepted is {problems[0].accepted}",
         )
     if not kept:
+        first = problems[0] if problems else None
         raise PatientFileError(
             "No row of the table can be used",
-            expected=EXPECTED,
-            found=f"{left_out:,} bad rows, the first on line {problems[0].row} in column {problems[0].column}",
+            expected=f"{first.column} to hold {first.accepted}" if first else EXPECTED,
+            found=f"{left_out:,} bad rows" + (f", the first on line {first.row} in column {first.column}" if first else ""),
         )
 
 
@@ -148,25 +208,74 @@ def _decode(content: bytes) -> tuple[str, list[str]]:
                 raise PatientFileError(
                     "The file breaks off inside a character", expected=encoding.upper(), found="truncated text"
                 ) from error
+    if encoding := _utf_16_without_mark(content):
+        return content.decode(encoding, errors="replace"), ["Read as UTF-16 (no byte-order mark)."]
     if b"\0" in content[:4096]:
+        raise PatientFileError("This is not a text file", expected=EXPECTED, found="binary content")
+    if re.match(rb"\s*(<!doctype html|<html|<table|<\?xml)", content[:200], re.IGNORECASE):
         raise PatientFileError(
-            "This is not a text file",
+            "This is a web page and not a table",
             expected=EXPECTED,
-            found="binary content",
-            action="Export the sheet as CSV.",
+            found="markup, as some programs write under the name of a spreadsheet",
+            action="Open it in a spreadsheet program and save it as XLSX or CSV.",
         )
     try:
         return content.decode("utf-8"), []
     except UnicodeDecodeError:
+        pass
+    try:
+        return content.decode("cp1252"), ["Not UTF-8; read as Windows-1252: check accents in the patient ids."]
+    except UnicodeDecodeError:
         return content.decode("latin-1"), ["Not UTF-8; read as Latin-1: check accents in the patient ids."]
 
 
-def _delimiter(text: str, notices: list[str]) -> str:
-    first_line = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=first_line.count)
-    if first_line.count(delimiter) and delimiter != ",":
+def _utf_16_without_mark(content: bytes) -> str:
+    """The encoding of text in which every other byte is empty; none where it is otherwise."""
+    head = content[:4096]
+    half = len(head) // 2
+    for encoding, empty, full in (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2])):
+        if half and empty.count(0) > 0.7 * half and full.count(0) == 0:
+            return encoding
+    return ""
+
+
+def _layout(lines: list[str], notices: list[str]) -> tuple[str, int]:
+    """The delimiter, and how many lines stand above the header."""
+    first = next((at for at, line in enumerate(lines) if line.strip()), 0)
+    if said := re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[first] if lines else ""):
+        if said[1] in DELIMITERS and said[1] != ",":
+            notices.append(f"Read as {DELIMITERS[said[1]]}-separated.")
+        return said[1], first + 1
+    head = lines[first : first + TITLE_ROWS]
+    named = {mark: max((_named(_cut(line, mark)) for line in head), default=0) for mark in DELIMITERS}
+    delimiter = max(DELIMITERS, key=lambda mark: (named[mark], head[0].count(mark) if head else 0))
+    start = _start([_cut(line, delimiter) for line in head])
+    if head and head[start].count(delimiter) and delimiter != ",":
         notices.append(f"Read as {DELIMITERS[delimiter]}-separated.")
-    return delimiter
+    if start:
+        notices.append(f"{first + start} lines above the header passed over.")
+    return delimiter, first + start
+
+
+def _cut(line: str, delimiter: str) -> list[str]:
+    return [cell.strip().strip('"') for cell in line.split(delimiter, HEADER_CELLS_LOOKED_AT)]
+
+
+def _named(cells: Sequence[str]) -> int:
+    """How many cells are headers of a table that can be read."""
+    return sum(
+        is_patient_id(cell) or visit_column(cell) is not None or recognise(cell) is not None
+        for cell in cells[:HEADER_CELLS_LOOKED_AT]
+        if 0 < len(cell) < LONGEST_HEADER
+    )
+
+
+def _start(rows: Sequence[Sequence[str]]) -> int:
+    """Which of the first rows is the header: the first unless it names no columns and one below names two or more."""
+    names = [_named(cells) for cells in rows[:TITLE_ROWS]]
+    if not names or names[0] >= 2:
+        return 0
+    return next((at for at, count in enumerate(names) if count >= 2 and count > names[0]), 0)
 
 
 def _records(text: str, lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
@@ -226,31 +335,45 @@ class _Rows:
             column.extend(cells)
 
 
+@dataclass
+class _Torn:
+    """Rows that could not be cut into the header's cells."""
+
+    raw: list[str]
+    delimiter: str
+    problems: list[RowProblem] = field(default_factory=list)
+    cells: list[list[str]] = field(default_factory=list)
+
+    def add(self, line: int, cells: list[str] | None, found: str, accepted: str) -> None:
+        self.problems.append(RowProblem(line, WHOLE_ROW, found, accepted))
+        parts = _cut(self.raw[line - 1], self.delimiter) if cells is None else cells
+        self.cells.append([part[:LONGEST_HEADER] for part in parts[:HEADER_CELLS_LOOKED_AT]])
+
+
 def _whole_rows(
-    records: Iterator[tuple[int, list[str] | None]], width: int, on_progress: Callable[[int], None] | None
-) -> tuple[_Rows, list[RowProblem]]:
-    """Rows of the header's width, blank cells beyond it dropped; the others, if not blank, as problems."""
+    records: Iterator[tuple[int, list[str] | None]], width: int, torn: _Torn, on_progress: Callable[[int], None] | None
+) -> _Rows:
+    """Rows of the header's width, blank cells beyond it dropped; the others, if not blank, are torn."""
     rows = _Rows([], [[] for _ in range(width)])
-    problems: list[RowProblem] = []
     blocks = iter(lambda: list(islice(records, RECORDS_A_BLOCK)), [])
     for number, block in enumerate(blocks, start=1):
         if on_progress and number % BLOCKS_A_REPORT == 0:
             on_progress(block[-1][0])
         if not all(cells and len(cells) == width and cells[0] for _, cells in block):
-            block = [record for record in block if _judged_whole(record, width, problems)]
+            block = [record for record in block if _judged_whole(record, width, torn)]
         if block:
             rows.extend(*zip(*block, strict=True))
-    return rows, problems
+    return rows
 
 
-def _judged_whole(record: tuple[int, list[str] | None], width: int, problems: list[RowProblem]) -> bool:
+def _judged_whole(record: tuple[int, list[str] | None], width: int, torn: _Torn) -> bool:
     line, cells = record
     if cells is None:
-        problems.append(RowProblem(line, WHOLE_ROW, "a quote out of place", "quotes in pairs around a cell"))
+        torn.add(line, None, "a quote out of place", "quotes in pairs around a cell")
     elif len(cells) == width or (len(cells) > width and not _told(cells[width:])):
         return _told(cells)
     elif _told(cells):
-        problems.append(RowProblem(line, WHOLE_ROW, f"{len(cells)} cells", f"{width} cells, as in the header"))
+        torn.add(line, cells, f"{len(cells)} cells", f"{width} cells, as in the header")
     return False
 
 

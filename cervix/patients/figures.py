@@ -108,11 +108,25 @@ def course_figure(
     figure.update_yaxes(_lane_axis(told), row=1, col=1)
     figure.update_yaxes(title="Risk", tickformat=".1%", rangemode="tozero", automargin=True, row=2, col=1)
     figure.update_xaxes(title=None if dated else "Age (years)", row=2, col=1)
+    if moments.nunique() == 1:
+        # Of one moment an axis would show fractions of a second.
+        figure.update_xaxes(_axis_of_one_day(moments) if dated else _axis_of_one_age(moments))
     figure.update_layout(
         height=230 + 46 * len(told), margin={"l": 10, "r": 10, "t": 30, "b": 10},
         legend={"orientation": "h", "y": -0.12, "font": {"size": 11}},
     )  # fmt: skip
     return figure
+
+
+def _axis_of_one_day(days: pd.Series) -> dict[str, object]:
+    day = days.to_numpy("datetime64[D]")[0]
+    around = np.timedelta64(183, "D")
+    return {"range": [str(day - around), str(day + around)], "tickvals": [str(day)], "tickformat": "%Y-%m-%d"}
+
+
+def _axis_of_one_age(ages: pd.Series) -> dict[str, object]:
+    age = float(ages.to_numpy(np.float64)[0])
+    return {"range": [age - 1, age + 1], "tickvals": [age]}
 
 
 def timeline_figure(visits: pd.DataFrame) -> go.Figure:

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
 from cervix.bundle.manifest import DerivedTask
-from cervix.patients.scoring import feature_names
+from cervix.patients.completeness import completeness_columns
+from cervix.patients.diagnosis import KNOWN, TREATED, known_diagnoses, why_no_answer
+from cervix.patients.scoring import NO_ANSWER, feature_names
 from cervix.patients.sequences import Histories, encode
 from cervix.patients.visit_vocabulary import AGE, VISIT_DATE
 from cervix.patients.visits import VisitTable
@@ -16,6 +18,7 @@ from cervix.patients.vocabulary import PATIENT_ID
 
 BATCH_WOMEN = 4096
 OUTPUTS = ["probabilities", "member_risk", "results_known"]
+NOTHING_KNOWN = "No answer: without a single test result the model would only know her age."
 
 
 def histories_of(visits: pd.DataFrame, session: ModelSession) -> Histories:
@@ -44,14 +47,20 @@ def score_visits(
     DataFrame
         Index ``row``: line of her last visit. ``patient_id, last_visit, age`` (of the last visit that has it), ``visits``;
         ``risk_<task>`` of every question of the manifest, 0..1; ``lowest, highest`` of the ensemble's networks for the
-        first question; ``flagged`` at its threshold; ``results_known`` visits with a test result; ``abstained``. Where the
-        model abstains, the risks are NaN.
+        first question; ``flagged`` at its threshold; ``results_known`` visits with a test result; ``abstained`` and
+        ``no_answer``, why: no result is known, or the diagnosis is (``known_diagnosis``, ``treated_by``, see
+        ``diagnosis``). Where there is no answer, the risks are NaN; after treatment of precancer the answers to the question
+        that may still be asked stand in ``after_treatment_<task>``, NaN elsewhere. Then what each answer does not rest on:
+        ``visits_in_file, cells_not_read, contradictions, incomplete, rests_on`` (``completeness``).
     """
     histories = histories_of(table.frame, session) if histories is None else histories
     women = len(histories)
     answers = answer_histories(histories, session, on_progress=on_progress)
     tasks = session.model.derived_tasks
-    abstained = answers["results_known"] < session.model.abstention_limit("results_known")
+    silent = answers["results_known"] < session.model.abstention_limit("results_known")
+    diagnoses = known_diagnoses(table.frame, histories.first, histories.lengths)
+    known, treated = diagnoses[KNOWN].to_numpy(object) != "", diagnoses[TREATED].to_numpy(object) != ""
+    abstained = silent | known
     last = table.frame.iloc[histories.last]
     ages = table.frame.groupby(np.repeat(np.arange(women), histories.lengths))[AGE].last()
     scores = pd.DataFrame(
@@ -64,16 +73,25 @@ def score_visits(
         index=last.index,
     )
     nowhere = np.float32(np.nan)
+    after = {}
     for task in tasks:
         risk = task_risk(answers["probabilities"], session.model.classes, task)
         scores[f"risk_{task.id}"] = np.where(abstained, nowhere, risk)
+        after[f"after_treatment_{task.id}"] = np.where(treated & ~silent, risk, nowhere)
     scores["lowest"] = np.where(abstained, nowhere, answers["member_risk"].min(axis=1))
     scores["highest"] = np.where(abstained, nowhere, answers["member_risk"].max(axis=1))
     first = tasks[0].id
     scores["flagged"] = ~abstained & (scores[f"risk_{first}"].to_numpy() >= session.model.threshold(first))
     scores["results_known"] = answers["results_known"]
     scores["abstained"] = abstained
-    return scores
+    scores[NO_ANSWER] = [
+        why_no_answer(str(found), str(by)) or (NOTHING_KNOWN if nothing else "")
+        for found, by, nothing in zip(diagnoses[KNOWN], diagnoses[TREATED], silent, strict=True)
+    ]
+    for name, values in after.items():
+        scores[name] = values
+    marks = completeness_columns(table.losses, histories.patient_ids, histories.lengths)
+    return pd.concat([scores, diagnoses.set_index(scores.index), marks.set_index(scores.index)], axis=1)
 
 
 def answer_histories(

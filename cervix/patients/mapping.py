@@ -1,18 +1,14 @@
 """A header that nobody foresaw: a person says which column is which."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from cervix.errors import PatientFileError
-from cervix.patients.csv_text import read_text_table, written_text_table
+from cervix.patients.csv_text import TextTable
 from cervix.patients.visit_vocabulary import AGE, SLIDE, VISIT_COLUMNS, VISIT_DATE, identifies, visit_column
 from cervix.patients.vocabulary import PATIENT_ID, is_patient_id
 
 MAPPABLE = (PATIENT_ID, VISIT_DATE, AGE, *VISIT_COLUMNS, SLIDE)
-
-
-def header_of(content: bytes) -> list[str]:
-    """The header of a table; ``PatientFileError`` where the file cannot be cut into columns."""
-    return read_text_table(content).header
 
 
 def suggested(header: list[str]) -> dict[str, str]:
@@ -30,17 +26,14 @@ def choosable(header: list[str]) -> list[str]:
     return [cell for cell in header if cell.strip() and not identifies(cell)]
 
 
-def renamed(content: bytes, mapping: Mapping[str, str]) -> bytes:
+def with_columns(table: TextTable, mapping: Mapping[str, str]) -> TextTable:
     """The table as a visit table: the columns of a mapping (ours -> the file's) under our names, all others left out.
-
-    Lines keep their numbers (``written_text_table``), so that problems name the right row.
 
     Raises
     ------
     PatientFileError
         If a column is named that the file does not have, or one is used twice.
     """
-    table = read_text_table(content)
     places = {}
     for name, cell in mapping.items():
         if name not in MAPPABLE or cell not in table.header:
@@ -48,4 +41,11 @@ def renamed(content: bytes, mapping: Mapping[str, str]) -> bytes:
         places[name] = table.header.index(cell)
     if len(set(places.values())) < len(places):
         raise PatientFileError("A column of the file was chosen twice", expected="each column once")
-    return written_text_table(list(places), table.lines, [table.columns[place] for place in places.values()])
+    columns = [table.columns[place] for place in places.values()]
+    # Torn rows are cut as the file is: whose they are is told by where its pseudonyms stand.
+    torn = [_chosen(cells, list(places.values())) for cells in table.ragged_cells]
+    return replace(table, header=list(places), columns=columns, ragged_cells=torn)
+
+
+def _chosen(cells: list[str], places: list[int]) -> list[str]:
+    return [cells[place] if place < len(cells) else "" for place in places]

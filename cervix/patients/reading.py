@@ -1,15 +1,18 @@
 """Read the risk-factor table: every good row, and for every bad one its row, column, value and what is accepted."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cervix.errors import PatientFileError
 from cervix.patients.csv_text import (
-    NOT_KNOWN,
+    CELL_OUT,
     PROBLEMS_KEPT_PER_COLUMN,
+    WHOLE_ROW,
     RowProblem,
     TextTable,
     not_used,
@@ -18,13 +21,14 @@ from cervix.patients.csv_text import (
     refuse_twice,
     shown,
 )
-from cervix.patients.schema import id_schema, number_schema, parsed_numbers, unfit
+from cervix.patients.numerals import plain_numbers
+from cervix.patients.schema import number_schema, parsed_numbers, unfit
 from cervix.patients.spelling import meant_number
+from cervix.patients.visit_vocabulary import LONGEST_CELL, LONGEST_ID, says_nothing, sums_up
 from cervix.patients.vocabulary import COLUMNS, OTHER_TESTS, PATIENT_ID, RISK_FACTORS, is_patient_id, recognise
 
 EXPECTED = "the UCI risk-factor table: a header such as Age, Number of sexual partners, … and one row a patient"
-LONGEST_CELL = 200
-DECIMAL_COMMA = r"[+-]?\d+,\d+"
+READ_BY_MODELS = frozenset(column.name for column in (*RISK_FACTORS, *OTHER_TESTS))
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,20 @@ class PatientTable:
         Index ``row``: first line of the record in the file, lines counted from 1. Float32 columns by the names of
         the vocabulary, all of them, NaN where not known; ``patient_id`` first where the file has one.
     problems : list of RowProblem
-        Why rows were left out; of very many, the first thousand a column.
+        What was lost and what would be accepted; of very many, the first thousand a column.
     rows_left_out : int
+        Rows that are no patient's, cannot be cut into cells, or contradict another row of the same patient.
     notices : list of str
         What had to be assumed to read the file.
+    not_read : column -> (k,) lines
+        The rows in which a cell of the column could not be read, so that it counts as not known.
     """
 
     frame: pd.DataFrame
     problems: list[RowProblem]
     rows_left_out: int
     notices: list[str]
+    not_read: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 def read_patients(source: Path | bytes, *, strict: bool = False) -> PatientTable:
@@ -72,12 +80,12 @@ def patients_of(table: TextTable, *, strict: bool = False) -> PatientTable:
     """The same from rows of text."""
     notices = list(table.notices)
     columns = _match_header(table.header, notices)
-    frame, cell_problems = _numbers(table, columns, notices)
-    frame, twins = _one_row_a_patient(frame, notices)
-    problems = sorted(table.problems + cell_problems + twins, key=lambda problem: problem.row)
+    numbers = _numbers(table, columns, notices)
+    frame, twins = _one_row_a_patient(numbers.frame, notices)
+    problems = sorted(table.problems + numbers.problems + twins, key=lambda problem: problem.row)
     left_out = table.ragged + len(table.lines) - len(frame)
     refuse_if_unusable(problems, left_out, len(frame), strict=strict)
-    return PatientTable(frame, problems, left_out, notices)
+    return PatientTable(frame, problems, left_out, notices, numbers.not_read)
 
 
 def _match_header(header: list[str], notices: list[str]) -> dict[int, str]:
@@ -111,43 +119,90 @@ def _match_header(header: list[str], notices: list[str]) -> dict[int, str]:
     return columns
 
 
-def _numbers(table: TextTable, columns: dict[int, str], notices: list[str]) -> tuple[pd.DataFrame, list[RowProblem]]:
+@dataclass(frozen=True)
+class _Numbers:
+    frame: pd.DataFrame
+    problems: list[RowProblem]
+    not_read: dict[str, NDArray[np.int64]]
+
+
+def _numbers(table: TextTable, columns: dict[int, str], notices: list[str]) -> _Numbers:
     """Cells as numbers within their plausible range, column by column, each distinct cell parsed once."""
     lines = np.array(table.lines, np.int64)
-    good = np.ones(len(lines), bool)
     problems: list[RowProblem] = []
+    not_read: dict[str, NDArray[np.int64]] = {}
     data: dict[str, object] = {}
-    decimal_comma = table.delimiter != ","
-    commas = False
+    read = np.zeros(len(lines), bool)
+    lost = np.zeros(len(lines), bool)
+    ids = next(
+        (
+            np.array([cell.strip() for cell in table.columns[position]], dtype=object)
+            for position, name in columns.items()
+            if name == PATIENT_ID
+        ),
+        np.full(len(lines), "", object),
+    )
+    assumed: set[str] = set()
     for position, name in columns.items():
-        cells = np.array(table.columns[position], dtype=object)
-        if name == PATIENT_ID:
-            cells = np.array([cell.strip() for cell in cells], dtype=object)
-        member_of, unique = pd.factorize(cells)
-        found = pd.Series(unique, dtype="str").str.slice(0, LONGEST_CELL).str.strip()
-        texts, known = found, ~found.str.lower().isin(NOT_KNOWN).to_numpy(bool)
-        if decimal_comma and name != PATIENT_ID:
-            commas |= bool(texts.str.fullmatch(DECIMAL_COMMA).any())
-            texts = texts.str.replace(",", ".", regex=False)
         column = COLUMNS.get(name)
-        schema = number_schema(column) if column else id_schema()
-        for bad, accepted in unfit(schema, texts, known):
-            bad_rows = np.flatnonzero(bad[member_of])
-            good[bad_rows] = False
-            problems += [
-                RowProblem(int(lines[row]), name, shown(text), accepted, meant_number(text, column) if column else "")
-                for row in bad_rows[:PROBLEMS_KEPT_PER_COLUMN]
-                for text in [str(found.iat[member_of[row]])]
-            ]
-        values = parsed_numbers(texts).where(known).to_numpy(np.float32)
-        data[name] = values[member_of] if column else cells
-    if commas:
-        notices.append("Decimal commas read as decimal points.")
+        if column is None:
+            data[name] = ids
+            continue
+        member_of, unique = pd.factorize(np.array(table.columns[position], dtype=object))
+        found = pd.Series(unique, dtype="str").str.slice(0, LONGEST_CELL).str.strip()
+        known = np.array([not says_nothing(text) and text not in "-–" for text in found], bool)
+        texts, said = plain_numbers(found, column.low, column.high)
+        assumed |= set(said)
+        values = parsed_numbers(texts).where(known)
+        unread = np.zeros(len(texts), bool)
+        for bad, _ in unfit(number_schema(column), texts, known):
+            unread |= bad
+        rows = unread[member_of]
+        read |= (known & ~unread)[member_of]
+        lost |= rows
+        data[name] = values.where(~unread).to_numpy(np.float32)[member_of]
+        if not rows.any():
+            continue
+        if name not in READ_BY_MODELS:
+            notices.append(f"{name}: {int(rows.sum()):,} cells that cannot be read count as not known; no model reads them.")
+            continue
+        not_read[name] = lines[rows]
+        problems += [
+            RowProblem(
+                int(lines[row]), name, shown(text), column.accepted, meant_number(text, column), CELL_OUT, shown(str(ids[row]))
+            )
+            for row in np.flatnonzero(rows)[:PROBLEMS_KEPT_PER_COLUMN]
+            for text in [str(found.iat[member_of[row]])]
+        ]
+    notices += sorted(assumed)
     for name in COLUMNS:
         data.setdefault(name, np.full(len(lines), np.nan, np.float32))
     order = [PATIENT_ID] * (PATIENT_ID in data) + list(COLUMNS)
     frame = pd.DataFrame({name: data[name] for name in order}, index=pd.Index(lines, name="row"))
-    return frame[good], problems
+    out = _nobody(table, ids, read, lost)
+    # Their cells are no patient's: one line says it.
+    gone = {int(line) for line in lines[list(out)]}
+    problems = [problem for problem in problems if problem.row not in gone]
+    problems += [
+        RowProblem(int(lines[place]), WHOLE_ROW, shown(str(ids[place])), why)
+        for place, why in list(out.items())[:PROBLEMS_KEPT_PER_COLUMN]
+    ]
+    keep = np.ones(len(lines), bool)
+    keep[list(out)] = False
+    return _Numbers(frame[keep], problems, not_read)
+
+
+def _nobody(table: TextTable, ids: NDArray[np.object_], read: NDArray[np.bool_], lost: NDArray[np.bool_]) -> dict[int, str]:
+    """Rows that are no patient's, by their place: those that sum up others, and those of which no cell could be read."""
+    first = np.array(table.columns[0], dtype=object)
+    member_of, unique = pd.factorize(first)
+    summing = np.array([sums_up(str(text)) for text in unique], bool)[member_of]
+    member_of, unique = pd.factorize(ids)
+    summing |= np.array([sums_up(str(text)) for text in unique], bool)[member_of]
+    long = np.array([len(str(text)) > LONGEST_ID for text in ids], bool)
+    out = dict.fromkeys(np.flatnonzero(lost & ~read).tolist(), "a patient; not one cell of this row can be read")
+    out |= dict.fromkeys(np.flatnonzero(long).tolist(), f"a pseudonym of at most {LONGEST_ID} characters")
+    return out | dict.fromkeys(np.flatnonzero(summing).tolist(), "a patient; this row sums up others")
 
 
 def _one_row_a_patient(frame: pd.DataFrame, notices: list[str]) -> tuple[pd.DataFrame, list[RowProblem]]:
@@ -161,7 +216,13 @@ def _one_row_a_patient(frame: pd.DataFrame, notices: list[str]) -> tuple[pd.Data
         frame = frame[~repeated]
     twins = (frame[PATIENT_ID] != "") & frame.duplicated(PATIENT_ID, keep=False)
     problems = [
-        RowProblem(int(row), PATIENT_ID, shown(str(patient)), "one row a patient; this one has several that differ")
+        RowProblem(
+            int(row),
+            PATIENT_ID,
+            shown(str(patient)),
+            "one row a patient; this one has several that differ",
+            patient=shown(str(patient)),
+        )
         for row, patient in zip(frame.index[twins][:PROBLEMS_KEPT_PER_COLUMN], frame.loc[twins, PATIENT_ID], strict=False)
     ]
     return frame[~twins], problems

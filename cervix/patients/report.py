@@ -8,8 +8,11 @@ from reportlab.platypus import Flowable
 from cervix.bundle import Model, ModelSession
 from cervix.evaluation.metrics import Interval
 from cervix.files import replacing
+from cervix.patients.completeness import completeness_of
+from cervix.patients.diagnosis import TREATED
 from cervix.patients.explanation import Explanation, value_words
 from cervix.patients.history_explanation import HistoryExplanation
+from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_DATE
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.pdf import fact_table, text, write_pdf
@@ -62,20 +65,23 @@ def write_patient_report(
     scores : Series
         Her row of ``score_visits``.
     explained : HistoryExplanation, optional
-        Of the first question; None where the model abstains.
+        Of the first question; None where there is no answer.
     ladder : str
         The guideline action with its caveat, or why none is shown.
     """
     model = session.model
     tasks = model.derived_tasks
     if explained is None:
-        risks = [("Answer", "None: without a single test result the model would only know her age.")]
+        risks = [("Answer", str(scores[NO_ANSWER]))]
+        if scores[TREATED]:
+            risks += [(f"After treatment: {task.title}", f"{scores[f'after_treatment_{task.id}']:.2%}") for task in tasks]
     else:
         risks = [(task.title, f"{scores[f'risk_{task.id}']:.2%}") for task in tasks]
         risks.append((f"{tasks[0].title}, by single networks", f"{scores['lowest']:.2%} to {scores['highest']:.2%}"))
     story = [
         text(f"Pseudonym {scores[PATIENT_ID]}", "strong"),
         text("Risk after the last visit", "heading"),
+        *_mark(scores),
         fact_table(risks),
         text(ladder, "small"),
         text("Visits", "heading"),
@@ -97,8 +103,26 @@ def write_patient_report(
     _write(path, story, model, origin)
 
 
+def mark_words(scores: "pd.Series") -> str:
+    """What the answer about a patient does not rest on, as a sentence; empty where her file was read in full."""
+    rests_on = completeness_of(scores).sentence
+    return (
+        f"Incomplete: this answer {rests_on}."
+        if rests_on.startswith("rests")
+        else f"Incomplete: {rests_on}."
+        if rests_on
+        else ""
+    )
+
+
+def _mark(scores: pd.Series) -> list[Flowable]:
+    words = mark_words(scores)
+    return [text(words, "strong")] if words else []
+
+
 def write_factor_report(
     row: pd.Series,
+    scores: pd.Series,
     explained: Explanation | None,
     alike: Interval,
     session: ModelSession,
@@ -111,6 +135,8 @@ def write_factor_report(
     ----------
     row : Series
         Her row of ``PatientTable.frame``.
+    scores : Series
+        Her row of ``score_patients``.
     explained : Explanation, optional
         None where the model abstains.
     alike : Interval
@@ -119,7 +145,7 @@ def write_factor_report(
     model = session.model
     title = model.derived_tasks[0].title
     if explained is None:
-        risks = [("Answer", "None: too little is known of this patient.")]
+        risks = [("Answer", str(scores[NO_ANSWER]))]
     else:
         risks = [
             (title, f"{explained.risk:.2%}"),
@@ -133,6 +159,7 @@ def write_factor_report(
     story = [
         text(f"Row {row.name}" + (f", pseudonym {row[PATIENT_ID]}" if row.get(PATIENT_ID) else ""), "strong"),
         text("Risk", "heading"),
+        *_mark(scores),
         fact_table(risks),
         text("What is known", "heading"),
         fact_table(known),

@@ -12,15 +12,13 @@ import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
 
-from cervix.patients.visit_vocabulary import AGE_HIGH, AGE_LOW, HIGH_RISK_GENOTYPES, CodeColumn, folded
+from cervix.patients.dates import ACCEPTED, EARLIEST_DATE
+from cervix.patients.visit_vocabulary import AGE_HIGH, AGE_LOW, LONGEST_ID, CodeColumn
 from cervix.patients.vocabulary import Column
 
 Bools = NDArray[np.bool_]
-LONGEST_ID = 100
 LONGEST_NUMBER = 200
 BEYOND_ALL_MEASURE = 1e9
-EARLIEST_DATE = pd.Timestamp("1900-01-01")
-NONE_FOUND = {"negative", "none", "neg"}
 
 
 def unfit(schema: pa.SeriesSchema, texts: pd.Series, told: Bools) -> Iterator[tuple[Bools, str]]:
@@ -57,17 +55,21 @@ def id_schema() -> pa.SeriesSchema:
 
 def code_schema(column: CodeColumn) -> pa.SeriesSchema:
     """One of a column's codes in any spelling it is met in."""
-    return pa.SeriesSchema("str", pa.Check(lambda texts: texts.map(folded).isin(column.spellings), error=column.accepted))
+    return pa.SeriesSchema("str", pa.Check(lambda texts: texts.map(column.code_of).notna(), error=column.accepted))
 
 
 def date_schema(today: date) -> pa.SeriesSchema:
-    """A day as 2024-05-31, neither before 1900 nor to come."""
+    """A day as 2024-05-31, into which ``dates`` has turned what it could read; neither before 1900 nor to come."""
+
+    def days(texts: pd.Series) -> pd.Series:
+        return pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce")
+
     return pa.SeriesSchema(
         "str",
         [
-            pa.Check(lambda texts: parsed_dates(texts).notna(), error="a date as 2024-05-31"),
+            pa.Check(lambda texts: days(texts).notna(), error=ACCEPTED),
             pa.Check(
-                lambda texts: (days := parsed_dates(texts)).isna() | days.between(EARLIEST_DATE, pd.Timestamp(today)),
+                lambda texts: days(texts).isna() | days(texts).between(EARLIEST_DATE, pd.Timestamp(today)),
                 error=f"a day from {EARLIEST_DATE.year} to {today.isoformat()}",
             ),
         ],
@@ -92,35 +94,7 @@ def number_schema(column: Column) -> pa.SeriesSchema:
     return pa.SeriesSchema("str", pa.Check(accepted, error=column.accepted))
 
 
-def genotype_schema() -> pa.SeriesSchema:
-    """A list of high-risk types, or that none was found."""
-    return pa.SeriesSchema(
-        "str",
-        pa.Check(
-            lambda texts: texts.map(lambda text: _is_genotype_list(listed_types(text))),
-            error=f"high-risk types such as 16 31, of {' '.join(HIGH_RISK_GENOTYPES)}",
-        ),
-    )
-
-
-def parsed_dates(texts: pd.Series) -> pd.Series:
-    """Days, NaT where a text is none; a time of day behind it is dropped."""
-    iso = texts.str.replace("/", "-", regex=False).where(texts.str.match(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ].*)?$"), "")
-    return pd.to_datetime(iso.str.slice(0, 10).str.strip("T "), format="%Y-%m-%d", errors="coerce")
-
-
 def parsed_numbers(texts: pd.Series) -> pd.Series:
     """Numbers, NaN where a text is none or beyond all measure; a text longer than any number is not parsed."""
     values = pd.to_numeric(texts.where(texts.str.len() < LONGEST_NUMBER, ""), errors="coerce").astype(np.float64)
     return values.where(values.abs() < BEYOND_ALL_MEASURE)
-
-
-def listed_types(text: str) -> set[str]:
-    """The words of a list of genotypes."""
-    for mark in ("hpv", "HPV", "+", ",", ";"):
-        text = text.replace(mark, " ")
-    return set(text.split())
-
-
-def _is_genotype_list(types: set[str]) -> bool:
-    return bool(types) and (types <= set(HIGH_RISK_GENOTYPES) or types <= NONE_FOUND)

@@ -7,11 +7,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
+from cervix.patients.completeness import CELLS, CONTRADICTIONS, SET_ASIDE, completeness_columns
 from cervix.patients.reading import PatientTable
 from cervix.patients.vocabulary import OTHER_TESTS, PATIENT_ID
 
 BATCH_ROWS = 8192
 BIOPSY_TASK = "biopsy"
+NO_ANSWER = "no_answer"
+TOO_LITTLE = "No answer: too little is known of this patient."
 
 
 def feature_names(session: ModelSession) -> list[str]:
@@ -40,8 +43,10 @@ def score_patients(
     -------
     DataFrame
         Index as the table's; ``patient_id`` where there is one, ``risk`` in 0..1, ``flagged`` (at or above the
-        manifest's threshold), ``known_share`` of the inputs, ``abstained``. Where the model abstains, risk is NaN:
-        too few of the inputs known, or none of the other tests for a model that is asked for what they tell.
+        manifest's threshold), ``known_share`` of the inputs, ``abstained``. Where the model abstains, risk is NaN and
+        ``no_answer`` says why: too few of the inputs known, or none of the other tests for a model that is asked for what
+        they tell. Then ``visits_in_file, cells_not_read, contradictions, incomplete, rests_on`` (``completeness``) for the
+        columns that this model reads.
     """
     names = feature_names(session)
     risk = np.empty(len(table.frame), np.float32)
@@ -65,9 +70,19 @@ def score_patients(
             "flagged": ~abstained & (risk >= session.model.threshold(BIOPSY_TASK)),
             "known_share": known_share,
             "abstained": abstained,
+            NO_ANSWER: np.where(abstained, TOO_LITTLE, ""),
         },
         index=table.frame.index,
     )
+    marks = completeness_columns(_losses(table, names), table.frame.index.to_numpy(), np.ones(len(table.frame), np.int64))
+    scores = pd.concat([scores, marks.set_index(scores.index)], axis=1)
     if PATIENT_ID in table.frame:
         scores.insert(0, PATIENT_ID, table.frame[PATIENT_ID])
     return scores
+
+
+def _losses(table: PatientTable, names: list[str]) -> pd.DataFrame:
+    """By line: how many cells of the columns that a model reads could not be read."""
+    lines = np.concatenate([np.empty(0, np.int64), *(table.not_read[name] for name in names if name in table.not_read)])
+    found, counts = np.unique(lines, return_counts=True)
+    return pd.DataFrame({SET_ASIDE: 0, CELLS: counts, CONTRADICTIONS: 0}, index=pd.Index(found))

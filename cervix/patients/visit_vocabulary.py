@@ -1,15 +1,47 @@
-"""The columns of the visit table, one row a visit: their codes and the spellings they are met in.
+"""The columns of the visit table, one row a visit: their codes, and what a cell or header means.
 
-Cytology: Bethesda 2014 (Nayar & Wilbur 2015). Histology: CIN, with the two-tier LAST terms (Darragh et al. 2012).
+Cytology: Bethesda 2014 (Nayar & Wilbur 2015). Histology: CIN, with the two-tier LAST terms (Darragh et al. 2012). The words
+themselves are in ``words``.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+
+from cervix.patients.words import BARE_ANSWERS, CODES, FILLERS, HEADERS, HIGH_RISK, MINUS, NOT_KNOWN, RESULTS, SUMMARIES, WORDS
 
 VISIT_DATE, AGE, GENOTYPES, SLIDE = "visit_date", "age", "hpv_genotypes", "slide"
-HIGH_RISK_GENOTYPES = ("16", "18", "31", "33", "35", "39", "45", "51", "52", "56", "58", "59", "66", "68")
+HIGH_RISK_GENOTYPES = HIGH_RISK
 AGE_LOW, AGE_HIGH = 10.0, 110.0
+LONGEST_ID, LONGEST_CELL = 100, 200
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | dict.fromkeys("’'`´", ""))
+
+
+def folded(text: str) -> str:
+    """A header or cell without the case, accents, spaces and joints in which spellings differ; a sign alone stays a sign."""
+    plain = unicodedata.normalize("NFKD", text.strip().casefold()).translate(_DASHES)
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    # Dots of abbreviations go, those of numbers stay.
+    plain = re.sub(r"(?<=[^\W\d])\.|[,;:]", " ", plain).strip()
+    return re.sub(r"(?<=\w)[\s_\-/()]+(?=\w)|[\s_()]+", "", plain)
+
+
+_DIGIT = re.compile(r"\d")
+_NOT_KNOWN = {folded(word) for word in NOT_KNOWN}
+_SUMMARIES = {folded(word) for word in SUMMARIES}
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a cell says that nobody looked or knows."""
+    return folded(text[:LONGEST_CELL]) in _NOT_KNOWN
+
+
+def sums_up(text: str) -> bool:
+    """Whether the first cell of a row says that the row sums up others and is nobody's."""
+    # Pseudonyms mostly hold a digit, such words never: of many patients few are looked at closely.
+    return len(text) < LONGEST_ID and _DIGIT.search(text) is None and folded(text) in _SUMMARIES
 
 
 @dataclass(frozen=True)
@@ -32,95 +64,75 @@ class CodeColumn:
         """What a cell may hold, in words."""
         return f"{', '.join(self.codes)}, or empty or ? for not done or not known"
 
+    def key_of(self, text: str) -> str:
+        """A cell folded, without the words that say nothing about the result (``Pap``, ``HPV test``)."""
+        filler = FILLERS.get(self.name)
+        key = folded(re.sub(filler, " ", text, flags=re.IGNORECASE)) if filler else ""
+        unsaid = not key or (key in BARE_ANSWERS and self.name in RESULTS)
+        return folded(text) if unsaid else key
 
-def folded(text: str) -> str:
-    """A header or cell without the case, spaces and joints in which spellings differ; a sign alone stays a sign."""
-    return re.sub(r"(?<=\w)[\s_\-/()]+(?=\w)|[\s_()]+", "", text.strip().casefold())
+    def code_of(self, text: str) -> str | None:
+        """The code a cell means; None where it means none, or more than one."""
+        if code := self.spellings.get(folded(text), self.spellings.get(self.key_of(text))):
+            return code
+        # "Negative for intraepithelial lesion or malignancy (NILM)" says one thing twice.
+        twice = re.fullmatch(r"(.+?)\s*\((.+)\)|(.+?)\s+[-–:]\s+(.+)", text.strip())
+        if twice is None:
+            return None
+        first, second = (part for part in twice.groups() if part is not None)
+        codes = {self.spellings.get(self.key_of(first)), self.spellings.get(self.key_of(second))}
+        return codes.pop() if len(codes) == 1 else None
+
+    def is_minus(self, text: str) -> bool:
+        """Whether a cell is a lone minus sign, which may stand for negative or for not done."""
+        return self.key_of(text) == MINUS
 
 
-def _column(name: str, label: str, codes: Iterable[str], **spellings: str) -> CodeColumn:
-    known = tuple(codes)
-    others = {folded(spelling): code for code, listed in spellings.items() for spelling in listed.split(",")}
-    by_code = {code.replace("-", "_"): code for code in known}
-    table = {folded(code): code for code in known} | {spelling: by_code[code] for spelling, code in others.items()}
-    return CodeColumn(name, label, known, table)
-
-
-def _result(name: str, label: str, *more: str) -> CodeColumn:
-    return _column(
-        name, label, ("positive", "negative", *more),
-        positive="pos,+,1,detected,reactive", negative="neg,-,0,not detected",
-    )  # fmt: skip
-
-
-def _answer(name: str, label: str) -> CodeColumn:
-    return _column(name, label, ("yes", "no"), yes="y,true,1", no="n,false,0")
-
-
-CODE_COLUMNS: tuple[CodeColumn, ...] = (
-    _column(
-        "cytology", "Cytology",
-        ("UNSAT", "NILM", "ASC-US", "ASC-H", "LSIL", "HSIL", "SCC", "AGC", "AGC-FN", "AIS", "ADC"),
-        UNSAT="unsatisfactory,inadequate",
-        NILM="normal,negative,neg,within normal limits,wnl,benign",
-        ASC_US="ASCUS", ASC_H="ASCH", LSIL="LGSIL,low grade,lowgradesil", HSIL="HGSIL,high grade,highgradesil",
-        SCC="squamous cell carcinoma", AGC="AGUS,AGC-NOS,atypical glandular cells",
-        AGC_FN="AGC-favour neoplastic,AGC-favor neoplastic", AIS="adenocarcinoma in situ",
-        ADC="adenocarcinoma,adeno,adenoca",
-    ),
-    _result("hpv_result", "HPV test", "invalid"),
-    _result("hpv_16", "HPV 16"),
-    _result("hpv_18", "HPV 18"),
-    _result("hpv_other_hr", "Other high-risk HPV"),
-    _column(
-        "colposcopy", "Colposcopy", ("normal", "low-grade", "high-grade", "suspicious", "inadequate"),
-        low_grade="low,grade 1,minor", high_grade="high,grade 2,major", suspicious="suspicious for invasion,cancer",
-        inadequate="unsatisfactory",
-    ),
-    _result("via", "VIA"),
-    _column(
-        "histology", "Histology", ("benign", "CIN1", "CIN2", "CIN3", "HSIL", "AIS", "SCC", "ADC", "adenosquamous"),
-        benign="normal,negative,no dysplasia,NILM", CIN1="LSIL,CIN I,low grade", CIN2="CIN II", CIN3="CIN III,CIS",
-        HSIL="high grade,CIN2/3,CIN 2-3", AIS="adenocarcinoma in situ",
-        SCC="squamous cell carcinoma,carcinoma", ADC="adenocarcinoma", adenosquamous="adenosquamous carcinoma",
-    ),
-    _column(
-        "treatment", "Treatment", ("none", "ablation", "LEEP", "cone", "hysterectomy"),
-        none="no,untreated", ablation="cryotherapy,cryo,laser,thermal ablation", LEEP="LLETZ,LETZ,loop",
-        cone="conisation,conization,cold knife,CKC,NETZ", hysterectomy="TAH",
-    ),
-    _answer("hiv", "HIV"),
-    _answer("immunosuppressed", "Immunosuppressed"),
-    _answer("pregnant", "Pregnant"),
-    _answer("hpv_vaccinated", "Vaccinated against HPV"),
-    _answer("smoker", "Smokes"),
-)  # fmt: skip
-VISIT_COLUMNS: dict[str, CodeColumn] = {column.name: column for column in CODE_COLUMNS}
-
-_HEADERS = {
-    VISIT_DATE: ("date", "visit", "date of visit", "screening date", "visitdate"),
-    AGE: ("age at visit", "age years"),
-    GENOTYPES: ("genotypes", "hpv types", "hpv genotype"),
-    SLIDE: ("slide sha256", "slide file"),
-    "cytology": ("citology", "pap", "pap smear", "pap result", "cytology result"),
-    "hpv_result": ("hpv", "hr hpv", "hrhpv", "hpv test"),
-    "hpv_16": ("hpv16",), "hpv_18": ("hpv18",), "hpv_other_hr": ("hpv other", "other hr hpv"),
-    "histology": ("biopsy", "biopsy result", "histology result"),
-    "colposcopy": ("colposcopic impression",), "via": (), "treatment": ("procedure",),
-    "hiv": ("hiv status",), "immunosuppressed": ("immunosuppression",), "pregnant": ("pregnancy",),
-    "hpv_vaccinated": ("vaccinated", "hpv vaccine"), "smoker": ("smokes", "smoking"),
+_LABELS = {
+    "cytology": "Cytology", "hpv_result": "HPV test", "hpv_16": "HPV 16", "hpv_18": "HPV 18",
+    "hpv_other_hr": "Other high-risk HPV", "colposcopy": "Colposcopy", "via": "VIA", "histology": "Histology",
+    "treatment": "Treatment", "hiv": "HIV", "immunosuppressed": "Immunosuppressed", "pregnant": "Pregnant",
+    "hpv_vaccinated": "Vaccinated against HPV", "smoker": "Smokes",
 }  # fmt: skip
-_BY_HEADER = {folded(spelling): name for name, others in _HEADERS.items() for spelling in (name, *others)}
+
+
+def _column(name: str, codes: tuple[str, ...]) -> CodeColumn:
+    spellings = {folded(code): code for code in codes}
+    for words in WORDS:
+        if name in words.columns:
+            spellings |= {folded(spelling): words.code for spelling in words.spellings}
+    return CodeColumn(name, _LABELS[name], codes, spellings)
+
+
+CODE_COLUMNS: tuple[CodeColumn, ...] = tuple(_column(name, codes) for name, codes in CODES.items())
+VISIT_COLUMNS: dict[str, CodeColumn] = {column.name: column for column in CODE_COLUMNS}
+_BY_HEADER = {
+    folded(spelling): name for name, others in HEADERS.items() if name != "patient_id" for spelling in (name, *others)
+}
+_NOTES = {
+    (column, folded(spelling)): words.note
+    for words in WORDS if words.note for column in words.columns for spelling in words.spellings
+}  # fmt: skip
+
+
+def note_of(column: CodeColumn, text: str) -> str:
+    """What the reader of a file should know about a word in it; mostly empty."""
+    return _NOTES.get((column.name, column.key_of(text)), "")
+
 
 # Headers that name a person. Such a column is warned of and never kept.
 _IDENTIFYING = re.compile(
     r"\bnames?\b|surname|forename|birth|\bdob\b|address|street|postcode|\bzip\b|phone|mobile|e-?mail|passport|"
-    r"social.?security|\bssn\b|national.?id|insurance",
+    r"social.?security|\bssn\b|national.?id|insurance|geburt|vorname|nachname|familienname|telefon|adresse|versichert|"
+    r"\bnom\b|pr[ée]nom|naissance|apellido|\bnombre\b|nacimiento|direcci[óo]n|tel[ée]fono",
     re.IGNORECASE,
 )
 _IDENTIFYING_VALUE = re.compile(r"\d{3}-\d{2}-\d{4}|[^@\s]+@[^@\s]+\.[a-z]{2,}", re.IGNORECASE)
+# Two words or more of letters alone, as "Maria Schmidt" or "Schmidt, Maria".
+_NAME = re.compile(r"[^\W\d_]{2,}(?:[-'’][^\W\d_]+)*(?:,?\s+|,)[^\W\d_][^\d_<>=]*")
 
 
+@cache
 def visit_column(header: str) -> str | None:
     """The column of the visit table that a header names; None where it names none."""
     return _BY_HEADER.get(folded(header))
@@ -132,5 +144,6 @@ def identifies(header: str) -> bool:
 
 
 def looks_identifying(value: str) -> bool:
-    """Whether a whole cell looks like a social-security number or an e-mail address."""
-    return _IDENTIFYING_VALUE.fullmatch(value.strip()) is not None
+    """Whether a whole cell looks like a social-security number, an e-mail address or a name of several words."""
+    text = value[:LONGEST_ID].strip()
+    return _IDENTIFYING_VALUE.fullmatch(text) is not None or _NAME.fullmatch(text) is not None

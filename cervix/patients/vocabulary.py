@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from cervix.patients.visit_vocabulary import folded
+from cervix.patients.words import PATIENT_HEADERS
+
 Kind = Literal["years", "count", "yes-no"]
 Group = Literal["history", "infection", "prior diagnosis", "other test", "outcome"]
 
@@ -93,6 +96,9 @@ COLUMNS: dict[str, Column] = {column.name: column for column in (*RISK_FACTORS, 
 PATIENT_ID = "patient_id"
 
 
+_PATIENT_HEADERS = {folded(header) for header in PATIENT_HEADERS}
+
+
 def _folded(header: str) -> str:
     return re.sub(r"[\s_]+", " ", header.strip().casefold()).replace(": ", ":")
 
@@ -107,4 +113,4 @@ def recognise(header: str) -> Column | None:
 
 def is_patient_id(header: str) -> bool:
     """Whether a header names the pseudonymous patient identifier."""
-    return _folded(header) in {"patient id", "patientid", "patient", "id"}
+    return folded(header) in _PATIENT_HEADERS

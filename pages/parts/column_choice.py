@@ -3,9 +3,11 @@
 import streamlit as st
 
 from cervix.errors import PatientFileError
-from cervix.patients.mapping import choosable, header_of, renamed, suggested
+from cervix.patients.csv_text import header_of
+from cervix.patients.mapping import choosable, suggested
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 from cervix.patients.vocabulary import PATIENT_ID
+from pages.parts.frame import kept
 
 ASKED = (PATIENT_ID, VISIT_DATE, AGE, "cytology", "hpv_result", "hpv_16", "hpv_18", "histology", "colposcopy", "treatment")
 TITLES = {PATIENT_ID: "Pseudonym", VISIT_DATE: "Date of the visit", AGE: "Age (years)"}
@@ -13,24 +15,27 @@ NOT_THERE = "not in this file"
 REMEMBERED = "patients_columns"
 
 
-def with_chosen_columns(content: bytes) -> bytes:
-    """The table under our names, where columns were chosen for its header before in this session."""
+def chosen_columns(content: bytes) -> dict[str, str] | None:
+    """Which column is which, where that was chosen for a file of this header before in this session."""
     chosen = st.session_state.get(REMEMBERED, {})
-    if not chosen:
-        return content
-    try:
-        mapping = chosen.get(tuple(header_of(content)))
-        return content if mapping is None else renamed(content, mapping)
-    except PatientFileError:
-        return content  # reading it will say what is wrong
+    return chosen.get(tuple(_header(content))) if chosen else None
+
+
+def _header(content: bytes) -> list[str]:
+    """The header, found once a file; empty where there is none."""
+
+    def found() -> list[str]:
+        try:
+            return header_of(content)
+        except PatientFileError:
+            return []  # reading it says what is wrong
+
+    return kept("patients_header", hash(content), found)
 
 
 def offer_columns(content: bytes) -> None:
     """A form that asks which column is which."""
-    try:
-        header = header_of(content)
-    except PatientFileError:
-        return
+    header = _header(content)
     if len(header) < 2:
         return
     guess, cells = suggested(header), [NOT_THERE, *choosable(header)]

@@ -97,6 +97,13 @@ def leading_session(bundle: Bundle) -> ModelSession:
     return bundle.sessions.get("slide") or next(iter(bundle.sessions.values()))
 
 
+def devices_line(bundle: Bundle) -> str:
+    """Device and precision that really run: of slides, and of patients where they differ."""
+    slides = leading_session(bundle).device_label
+    patients = sorted({session.device_label for name, session in bundle.sessions.items() if name != "slide"} - {slides})
+    return f"{slides} (slides); {', '.join(patients)} (patients)" if patients else slides
+
+
 def provider_line(bundle: Bundle) -> str:
     """Where scoring really runs, for people."""
     session = leading_session(bundle)
@@ -127,7 +134,7 @@ def show_banner() -> None:
     show_reach()
     try:
         bundle = verified_bundle()
-        facts = f"Bundle {escaped(bundle.label)} · scoring on {leading_session(bundle).device_label}"
+        facts = f"Bundle {escaped(bundle.label)} · scoring on {devices_line(bundle)}"
     except BundleError:
         facts = "No valid bundle"
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):

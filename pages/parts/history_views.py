@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from cervix.bundle import Bundle, Model, ModelSession
 from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_histories
+from cervix.patients.completeness import RESTS_ON
 from cervix.patients.courses import courses, steps_in_words
 from cervix.patients.history_scoring import histories_of, score_visits
+from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.sequences import Histories
 from cervix.patients.visit_vocabulary import AGE
 from cervix.patients.visits import VisitTable
@@ -123,10 +125,12 @@ def _listed(
                 for low, high in zip(ranked["lowest"], ranked["highest"], strict=True)
             ],
             "Flag": flag_words(ranked),
-            "Course": [np.minimum(course.risk, COURSE_CUT) * 100 for course in followed],
-            "What moved it most": [
-                "" if abstained else words for abstained, words in zip(ranked["abstained"], moved, strict=True)
+            "Rests on": [words or "all of her file" for words in ranked[RESTS_ON]],
+            "Course": [
+                course.risk[:0] if none else np.minimum(course.risk, COURSE_CUT) * 100
+                for none, course in zip(ranked["abstained"], followed, strict=True)
             ],
+            "What moved it most": [reason or words for reason, words in zip(ranked[NO_ANSWER], moved, strict=True)],
             "CIN3+ in 5 years": ranked[LATER].to_numpy() * 100,
             "Last visit": pd.to_datetime(ranked["last_visit"]).dt.date.to_numpy(),
             "Age": ranked[AGE].to_numpy(),

@@ -7,11 +7,14 @@ import streamlit as st
 
 from cervix.bundle import Bundle, ModelSession
 from cervix.errors import PatientFileError
+from cervix.patients.completeness import completeness_of
+from cervix.patients.diagnosis import TREATED
 from cervix.patients.figures import course_figure, waterfall_figure
-from cervix.patients.guideline import FIVE_YEAR_TASK, IMMEDIATE_TASK, SOURCE, rung_of, why_no_ladder
+from cervix.patients.guideline import step_for
 from cervix.patients.history_explanation import HistoryExplanation, explain_history, explain_visit
 from cervix.patients.history_scoring import histories_of, member_band, score_visits, trajectory
 from cervix.patients.report import summary_sentence, visit_titles, visit_words, write_patient_report
+from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_COLUMNS, VISIT_DATE
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
@@ -38,9 +41,16 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
     scores : her row of ``score_visits``
     """
     st.subheader(str(scores[PATIENT_ID]))
+    if mark := completeness_of(scores).note:
+        st.error(mark, icon=":material/rule:")
     if scores["abstained"]:
-        st.warning("No answer: without a single test result the model would only know her age.")
+        st.warning(scores[NO_ANSWER])
+        if scores[TREATED]:
+            with st.container(horizontal=True):
+                for task in session.model.derived_tasks:
+                    st.metric(f"After treatment: {task.title}", f"{scores[f'after_treatment_{task.id}']:.2%}", width="content")
         _show_visits(visits)
+        _show_exports(visits, scores, bundle, session)
         return
     # Only the open tab is made: a choice in the list is answered at once.
     tabs = st.tabs(VIEWS, key="patients_view", on_change="rerun")
@@ -125,7 +135,8 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
     words = " · ".join(
         f"{row.label} {row.found} {row.contribution * 100:+.2f} points" for row in inside.itertuples(index=False)
     )
-    st.write(f"{words}. Together {inside['contribution'].sum() * 100:+.2f}.")
+    bar = "" if explained.exact else f" The bar, by other samples, says {explained.contributions[picked] * 100:+.2f}."
+    st.write(f"{words}. Together {inside['contribution'].sum() * 100:+.2f}.{bar}")
 
 
 def _show_what_if(visits: pd.DataFrame, scores: pd.Series, session: ModelSession) -> None:
@@ -147,33 +158,19 @@ def _show_what_if(visits: pd.DataFrame, scores: pd.Series, session: ModelSession
         st.error(str(error))
         return
     after = score_visits(VisitTable(imagined, [], 0, []), session).iloc[0]
+    if after["abstained"]:
+        st.warning(after[NO_ANSWER])
+        return
     with st.container(horizontal=True):
         for task in session.model.derived_tasks:
             show_hypothetical(task.title, float(after[f"risk_{task.id}"]), float(scores[f"risk_{task.id}"]))
     st.caption("Beside her risk after the last visit that did take place.")
 
 
-def _ladder_words(visits: pd.DataFrame, scores: pd.Series, session: ModelSession) -> str:
-    reason = why_no_ladder(session.model)
-    if reason:
-        return reason
-    pregnant = visits["pregnant"].dropna()
-    rung = rung_of(
-        float(scores[f"risk_{IMMEDIATE_TASK}"]),
-        float(scores[f"risk_{FIVE_YEAR_TASK}"]),
-        age=float(scores[AGE]) if pd.notna(scores[AGE]) else None,
-        pregnant=None if pregnant.empty else bool(pregnant.iat[-1] == "yes"),
-    )
-    return (
-        f"At these risks the ladder says: {rung.action}. Not an advice: the model learnt from simulated women, and its risk of "
-        f"CIN3+ within 3 years stands in for the immediate risk the ladder asks for. {SOURCE}."
-    )
-
-
 def _show_ladder(visits: pd.DataFrame, scores: pd.Series, session: ModelSession) -> None:
     st.markdown("**Guideline ladder**")
-    words = _ladder_words(visits, scores, session)
-    (st.info if why_no_ladder(session.model) else st.warning)(words)
+    step = step_for(visits, scores, session.model)
+    (st.warning if step.action else st.info)(step.words)
 
 
 def _show_exports(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session: ModelSession) -> None:
@@ -181,7 +178,7 @@ def _show_exports(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, sessi
 
     def write_report(path: Path) -> None:
         # Not from the session's cache, which a download does not have.
-        explained = explain_history(visits, session, session.model.derived_tasks[0].id)
-        write_patient_report(visits, scores, explained, session, origin, _ladder_words(visits, scores, session), path)
+        explained = None if scores["abstained"] else explain_history(visits, session, session.model.derived_tasks[0].id)
+        write_patient_report(visits, scores, explained, session, origin, step_for(visits, scores, session.model).words, path)
 
     download_one(scores, session.model, origin, write_report)

@@ -5,16 +5,18 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from cervix.errors import PatientFileError
+from cervix.errors import PatientFileError, PatientFileUnclear
 from cervix.files import inert
 from cervix.patients.corrected import CorrectedCopy, corrected_copy
+from cervix.patients.csv_text import ROW_OUT
+from cervix.patients.questions import DATES, Answers, Question
 from cervix.patients.reading import PatientTable
 from cervix.patients.visits import VisitTable, read_table
-from pages.parts.column_choice import offer_columns, with_chosen_columns
+from pages.parts.column_choice import chosen_columns, offer_columns
 from pages.parts.frame import kept
 
 PREVIEW_ROWS = 10
-CONTENT, ORIGINAL = "patients_table", "patients_original"
+CONTENT, ORIGINAL, ANSWERS = "patients_table", "patients_original", "patients_answers"
 
 
 def take_table(content: bytes, *, generated: bool) -> None:
@@ -29,6 +31,8 @@ def forget_table() -> None:
     for name in (
         CONTENT,
         ORIGINAL,
+        ANSWERS,
+        "patients_header",
         "patients_read",
         "patients_scores",
         "patients_ranked",
@@ -40,30 +44,58 @@ def forget_table() -> None:
 
 def read_or_stop() -> tuple[PatientTable | VisitTable, str]:
     """The session's table and a key for what is made from it; stops the page where it cannot be read."""
-    strict = st.toggle("Stop at the first bad row instead of leaving bad rows out", key="patients_strict")
-    content = with_chosen_columns(st.session_state[CONTENT])
-    key = f"{hash(content)}-{strict}"
+    strict = st.toggle("Stop at the first bad row instead of reading what can be read", key="patients_strict")
+    content = st.session_state[CONTENT]
+    columns = chosen_columns(content)
+    answers = given_answers(content)
+    key = f"{hash(content)}-{strict}-{sorted((columns or {}).items())}-{answers}"
     try:
-        table = kept("patients_read", key, partial(_read, content, strict=strict))
+        table = kept("patients_read", key, partial(_read, content, columns, answers, strict=strict))
+    except PatientFileUnclear as error:
+        st.error(str(error), icon=":material/event:")
+        ask(DATES, content)
+        st.stop()
     except PatientFileError as error:
         st.error(str(error), icon=":material/table_view:")
-        _offer_corrected(content, strict=strict)
+        _offer_corrected(content, columns, strict=strict)
         offer_columns(content)
         st.stop()
     for notice in table.notices:
         st.info(notice)
+    for question in table.questions if isinstance(table, VisitTable) else ():
+        ask(question, content)
     _show_problems(table)
     if any(problem.meant for problem in table.problems) or ORIGINAL in st.session_state:
-        _offer_corrected(content, strict=strict)
+        _offer_corrected(content, columns, strict=strict)
     return table, key
 
 
-def _read(content: bytes, *, strict: bool) -> PatientTable | VisitTable:
+def given_answers(content: bytes) -> Answers:
+    """What was said of this file in this session."""
+    said = st.session_state.get(ANSWERS, {}).get(hash(content), {})
+    return Answers(**said)
+
+
+def ask(question: Question, content: bytes) -> None:
+    """Put one question about a file; what is said holds for the file."""
+    with st.form(f"patients_question_{question.name}"):
+        said = st.radio(
+            question.title, list(question.choices), format_func=question.choices.__getitem__, index=None,
+            key=f"patients_answer_{question.name}",
+        )  # fmt: skip
+        if st.form_submit_button("Read it so", type="primary", key=f"patients_apply_{question.name}") and said:
+            st.session_state.setdefault(ANSWERS, {}).setdefault(hash(content), {})[question.name] = said
+            st.rerun()
+
+
+def _read(content: bytes, columns: dict[str, str] | None, answers: Answers, *, strict: bool) -> PatientTable | VisitTable:
     bar = st.progress(0.0, "Reading the table …")
     try:
         return read_table(
             content,
             strict=strict,
+            columns=columns,
+            answers=answers,
             on_progress=lambda done, total: bar.progress(done / total, f"Read {done:,} of {total:,} lines …"),
         )
     finally:
@@ -80,13 +112,19 @@ def _show_problems(table: PatientTable | VisitTable) -> None:
     """Which rows were left out and what each cell may hold."""
     if not table.problems:
         return
-    st.warning(f"{table.rows_left_out:,} rows were left out because of the cells listed here; all others are scored.")
+    cells = sum(problem.became != ROW_OUT for problem in table.problems)
+    st.warning(
+        f"{table.rows_left_out:,} rows were left out; {cells:,} cells could not be read or contradict others and count as not "
+        "known. Whoever is concerned is marked as incomplete."
+    )
     with st.expander("Problems by row and column", expanded=True):
         lines = pd.DataFrame(
             {
                 "Row": [problem.row for problem in table.problems],
+                "Patient": [problem.patient for problem in table.problems],
                 "Column": [problem.column for problem in table.problems],
                 "Found": [problem.value for problem in table.problems],
+                "Became": [problem.became for problem in table.problems],
                 "Meant": [problem.meant for problem in table.problems],
                 "Accepted": [problem.accepted for problem in table.problems],
             }
@@ -103,7 +141,7 @@ def _show_problems(table: PatientTable | VisitTable) -> None:
         )  # fmt: skip
 
 
-def _offer_corrected(content: bytes, *, strict: bool) -> None:
+def _offer_corrected(content: bytes, columns: dict[str, str] | None, *, strict: bool) -> None:
     """Put surely meant spellings right, here and as a file; and go back to the file as it came."""
     if ORIGINAL in st.session_state:
         st.success("This is the corrected copy of your file.", icon=":material/spellcheck:")
@@ -112,7 +150,8 @@ def _offer_corrected(content: bytes, *, strict: bool) -> None:
             st.rerun()
         return
     try:
-        copy = kept("patients_corrected", (hash(content), strict), partial(corrected_copy, content))
+        key = (hash(content), strict, tuple(sorted((columns or {}).items())))
+        copy = kept("patients_corrected", key, partial(corrected_copy, content, columns))
     except PatientFileError:
         return  # what is wrong with it was said
     if not copy.corrections:
@@ -137,6 +176,9 @@ def _offer_corrected(content: bytes, *, strict: bool) -> None:
 
 
 def take_corrected(content: bytes, copy: CorrectedCopy) -> None:
-    """Read the corrected copy in place of the file."""
+    """Read the corrected copy in place of the file; what was said of the one holds for the other."""
+    said = st.session_state.get(ANSWERS, {})
+    if hash(content) in said:
+        said[hash(copy.content)] = said[hash(content)]
     st.session_state[ORIGINAL] = content
     st.session_state[CONTENT] = copy.content

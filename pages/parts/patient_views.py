@@ -11,6 +11,7 @@ from cervix.bundle import Bundle, Model
 from cervix.evaluation.heldout import held_out
 from cervix.evaluation.metrics import Interval
 from cervix.files import inert
+from cervix.patients.completeness import INCOMPLETE
 from cervix.patients.fhir import fhir_json
 from cervix.provenance import Provenance, provenance_of
 from pages.parts.frame import show_metrics
@@ -23,22 +24,23 @@ def held_out_auroc(bundle: Bundle, model: Model) -> Interval:
 
 
 def show_counts(scores: pd.DataFrame, limit: str, rows_left_out: int) -> None:
-    """How many were scored, flagged, not answered and left out."""
+    """How many were scored, flagged, not answered, read in part and left out."""
     show_metrics(
         {
             "Patients scored": (f"{len(scores):,}", "in the table"),
             "Flagged": (f"{int(scores['flagged'].sum()):,}", limit),
-            "No answer": (f"{int(scores['abstained'].sum()):,}", "too little known"),
+            "No answer": (f"{int(scores['abstained'].sum()):,}", "too little known, or the diagnosis is"),
+            "To be mended": (f"{int(scores[INCOMPLETE].sum()):,}", "read in part"),
             "Rows left out": (f"{rows_left_out:,}", "with problems"),
         }
     )
 
 
 def flag_words(scores: pd.DataFrame) -> list[str]:
-    """For a work-list: no answer, above the threshold, or nothing."""
+    """For a work-list: no answer, above the threshold, or nothing; and whether her file was read in part only."""
     return [
-        "no answer" if none else "above" if above else ""
-        for none, above in zip(scores["abstained"], scores["flagged"], strict=True)
+        " · ".join(filter(None, ("no answer" if none else "above" if above else "", "incomplete" if part else "")))
+        for none, above, part in zip(scores["abstained"], scores["flagged"], scores[INCOMPLETE], strict=True)
     ]
 
 

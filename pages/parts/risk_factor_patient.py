@@ -8,10 +8,11 @@ import streamlit as st
 
 from cervix.bundle import Bundle, ModelSession
 from cervix.evaluation.heldout import held_out
+from cervix.patients.completeness import completeness_of
 from cervix.patients.explanation import explain_patient, value_words
 from cervix.patients.figures import contribution_figure, waterfall_figure
 from cervix.patients.report import write_factor_report
-from cervix.patients.scoring import feature_array, feature_names
+from cervix.patients.scoring import NO_ANSWER, feature_array, feature_names
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.provenance import provenance_of
 from pages.parts.frame import STILL_CHART
@@ -36,8 +37,10 @@ def show_patient(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Mod
     scores : of ``score_patients``
     """
     st.subheader(f"Row {row.name}" + (f": {row[PATIENT_ID]}" if row.get(PATIENT_ID) else ""))
+    if mark := completeness_of(scores).note:
+        st.error(mark, icon=":material/rule:")
     if scores["abstained"]:
-        st.warning("No answer: too little is known of this patient for this model, so no risk is given or explained.")
+        st.warning(scores[NO_ANSWER])
     sheet, why, what_if, take_away = st.tabs(VIEWS, key="patients_view_factors", on_change="rerun")
     with sheet:
         if sheet.open:
@@ -146,7 +149,7 @@ def _show_exports(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Mo
 
     def write_report(path: Path) -> None:
         explained = None if scores["abstained"] else explain_patient(row, session)
-        write_factor_report(row, explained, alike, session, origin, path)
+        write_factor_report(row, scores, explained, alike, session, origin, path)
 
     download_one(scores, session.model, origin, write_report)
     st.caption("No guideline action is part of them: the outcome is not CIN3+.")

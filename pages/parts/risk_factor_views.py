@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cervix.bundle import Bundle, Model, ModelSession
 from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_factors
+from cervix.patients.completeness import RESTS_ON
 from cervix.patients.explanation import leading_factors
 from cervix.patients.reading import PatientTable
 from cervix.patients.scoring import BIOPSY_TASK, score_patients
@@ -122,6 +123,7 @@ def _listed(
         "–" if none else f"{share.low:.0%}–{share.high:.0%}" for none, share in zip(ranked["abstained"], alike, strict=True)
     ]
     shown["Flag"] = flag_words(ranked)
+    shown["Rests on"] = [words or "all of the row" for words in ranked[RESTS_ON]]
     shown["What weighs most"] = [
         "" if none else f"{one.change * 100:+.1f} points: {one.label} {one.found}"
         for none, one in zip(ranked["abstained"], leading.itertuples(index=False), strict=True)

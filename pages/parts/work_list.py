@@ -9,11 +9,12 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from cervix.patients.completeness import INCOMPLETE
 from cervix.patients.vocabulary import PATIENT_ID
 from pages.parts.frame import kept
 
 ROWS_SHOWN = 500
-EVERYONE, ABOVE, UNANSWERED = "Everyone", "Above the threshold", "No answer"
+EVERYONE, ABOVE, UNANSWERED, TO_MEND = "Everyone", "Above the threshold", "No answer", "To be mended"
 SHOWN_HEIGHT = 480
 
 
@@ -31,7 +32,7 @@ def show_work_list(
     Parameters
     ----------
     scores : DataFrame
-        ``flagged``, ``abstained``, and ``patient_id`` where the file has one.
+        ``flagged``, ``abstained``, ``incomplete``, and ``patient_id`` where the file has one.
     orders : mapping
         Title of an order -> column of ``scores`` and whether its smallest value comes first.
     table_of : callable
@@ -45,7 +46,8 @@ def show_work_list(
         text = ""
         if PATIENT_ID in scores:
             text = st.text_input("Find a pseudonym", key="patients_find", placeholder="all or part of it", width=200)
-        whom = st.segmented_control("Show", [EVERYONE, ABOVE, UNANSWERED], default=EVERYONE, key="patients_whom", required=True)
+        whoms = [EVERYONE, TO_MEND, ABOVE, UNANSWERED]
+        whom = st.segmented_control("Show", whoms, default=EVERYONE, key="patients_whom", required=True)
         by = st.selectbox("Order", list(orders), key=f"patients_order_{'-'.join(orders)}", width=230)
     column, ascending = orders[by]
     wanted = _wanted(scores, text, whom)
@@ -85,6 +87,8 @@ def _wanted(scores: pd.DataFrame, text: str, whom: str | None) -> NDArray[np.boo
         wanted &= scores[PATIENT_ID].astype(str).str.contains(text, case=False, regex=False).to_numpy(bool)
     if whom == ABOVE:
         wanted &= scores["flagged"].to_numpy(bool)
+    elif whom == TO_MEND:
+        wanted &= scores[INCOMPLETE].to_numpy(bool)
     elif whom == UNANSWERED:
         wanted &= scores["abstained"].to_numpy(bool)
     return wanted

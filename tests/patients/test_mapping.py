@@ -3,8 +3,9 @@
 import pytest
 
 from cervix.errors import PatientFileError
-from cervix.patients.mapping import choosable, header_of, renamed, suggested
-from cervix.patients.visits import read_visits
+from cervix.patients.csv_text import header_of, read_text_table
+from cervix.patients.mapping import choosable, suggested, with_columns
+from cervix.patients.visits import VisitTable, read_table
 
 FILE = """Kennung;Besuch am;Alter;Abstrich;Geburtsname
 w1;2015-01-01;30;NILM;Doe
@@ -15,10 +16,11 @@ MAPPING = {"patient_id": "Kennung", "visit_date": "Besuch am", "age": "Alter", "
 
 
 def test_chosen_columns_are_read_under_our_names_and_rows_keep_their_lines() -> None:
-    table = read_visits(renamed(FILE.encode(), MAPPING))
-    assert list(table.frame.index) == [2, 4]
-    assert [(problem.row, problem.value) for problem in table.problems] == [(3, "PAP IV")]
-    assert "Doe" not in renamed(FILE.encode(), MAPPING).decode()
+    table = read_table(FILE.encode(), columns=MAPPING)
+    assert isinstance(table, VisitTable)
+    assert list(table.frame.index) == [2, 3, 4]
+    assert [(problem.row, problem.value, problem.patient) for problem in table.problems] == [(3, "PAP IV", "w1")]
+    assert "Doe" not in str(with_columns(read_text_table(FILE.encode()), MAPPING))
 
 
 def test_what_the_header_says_itself_is_suggested_and_names_cannot_be_chosen() -> None:
@@ -33,4 +35,4 @@ def test_what_the_header_says_itself_is_suggested_and_names_cannot_be_chosen() -
 )
 def test_a_choice_that_cannot_be_is_refused(mapping: dict[str, str]) -> None:
     with pytest.raises(PatientFileError):
-        renamed(FILE.encode(), mapping)
+        with_columns(read_text_table(FILE.encode()), mapping)
