@@ -84,15 +84,32 @@ def test_the_uci_table_is_scored_row_by_row(data_dir: Path, tmp_path: Path, caps
     assert "858 patients scored" in capsys.readouterr().out
 
 
-def test_bad_rows_are_named_and_the_good_ones_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_file_leaves_open_is_answered_by_options(
+    cases_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = ["patients", str(cases_dir / "patients/v10_dates_dot.csv"), "--out", str(tmp_path / "out.csv"), "--device", "cpu"]
+    assert main(order) == 1
+    assert "--dates dmy" in capsys.readouterr().err
+    assert main([*order, "--dates", "dmy"]) == 0
+    assert pd.read_csv(tmp_path / "out.csv")["last_visit"].tolist() == ["2021-03-04", "2022-07-01"]
+    order[1] = str(cases_dir / "patients/v29_hpv_spellings.csv")
+    assert main(order) == 0
+    assert "--minus negative or not-done" in capsys.readouterr().err
+    assert main([*order, "--minus", "negative"]) == 0
+    assert "question" not in capsys.readouterr().err
+
+
+def test_bad_cells_are_named_and_their_rows_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = sample_table_csv(3).splitlines()
     cells = lines[2].split(",")
     cells[1] = "forty"
     table = tmp_path / "table.csv"
     table.write_text("\n".join([lines[0], lines[1], ",".join(cells), lines[3]]))
     assert main(["patients", str(table), "--out", str(tmp_path / "out.csv"), "--device", "cpu"]) == 0
-    assert "left out: row 3, column Age" in capsys.readouterr().err
-    assert pd.read_csv(tmp_path / "out.csv")["row"].tolist() == [2, 4]
+    assert "not known: row 3, patient SAMPLE-0002, column Age" in capsys.readouterr().err
+    written = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
+    assert written["row"].tolist() == [2, 3, 4]
+    assert written["rests_on"].tolist() == ["", "1 cell could not be read", ""]
     assert main(["patients", str(table), "--out", str(tmp_path / "strict.csv"), "--strict"]) == 1
     assert not (tmp_path / "strict.csv").exists()
 

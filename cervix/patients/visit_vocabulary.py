@@ -28,6 +28,7 @@ def folded(text: str) -> str:
     return re.sub(r"(?<=\w)[\s_\-/()]+(?=\w)|[\s_()]+", "", plain)
 
 
+_DIGIT = re.compile(r"\d")
 _NOT_KNOWN = {folded(word) for word in NOT_KNOWN}
 _SUMMARIES = {folded(word) for word in SUMMARIES}
 
@@ -39,7 +40,8 @@ def says_nothing(text: str) -> bool:
 
 def sums_up(text: str) -> bool:
     """Whether the first cell of a row says that the row sums up others and is nobody's."""
-    return folded(text[:LONGEST_CELL]) in _SUMMARIES
+    # Pseudonyms mostly hold a digit, such words never: of many patients few are looked at closely.
+    return len(text) < LONGEST_ID and _DIGIT.search(text) is None and folded(text) in _SUMMARIES
 
 
 @dataclass(frozen=True)

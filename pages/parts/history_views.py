@@ -126,7 +126,7 @@ def _listed(
             "Flag": flag_words(ranked),
             "Rests on": [words or "all of her file" for words in ranked[RESTS_ON]],
             "Course": [
-                np.empty(0) if none else np.minimum(course.risk, COURSE_CUT) * 100
+                course.risk[:0] if none else np.minimum(course.risk, COURSE_CUT) * 100
                 for none, course in zip(ranked["abstained"], followed, strict=True)
             ],
             "What moved it most": [reason or words for reason, words in zip(ranked[NO_ANSWER], moved, strict=True)],

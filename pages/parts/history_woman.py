@@ -135,7 +135,8 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
     words = " · ".join(
         f"{row.label} {row.found} {row.contribution * 100:+.2f} points" for row in inside.itertuples(index=False)
     )
-    st.write(f"{words}. Together {inside['contribution'].sum() * 100:+.2f}.")
+    bar = "" if explained.exact else f" The bar, by other samples, says {explained.contributions[picked] * 100:+.2f}."
+    st.write(f"{words}. Together {inside['contribution'].sum() * 100:+.2f}.{bar}")
 
 
 def _show_what_if(visits: pd.DataFrame, scores: pd.Series, session: ModelSession) -> None:

@@ -87,14 +87,14 @@ def test_a_misspelt_code_is_found_corrected_and_its_row_scored(page: Page, addre
     path = tmp_path / "misspelt.csv"
     path.write_text(sample_visits_csv().replace("NILM", "NLIM", 2), encoding="utf-8")
     open_visits(page, address, path)
-    expect(page.get_by_text("2 rows were left out")).to_be_visible()
+    expect(page.get_by_text("2 cells could not be read", exact=False)).to_be_visible()
     expect(page.get_by_text("NLIM” → NILM (2×)", exact=False)).to_be_visible()
     copy = download(page, "Download the corrected copy (CSV)").read_text(encoding="utf-8")
     assert copy.count("NILM") == sample_visits_csv().count("NILM")
     page.get_by_role("button", name="Correct and read again").click()
     expect(page.get_by_text("This is the corrected copy of your file.")).to_be_visible()
-    expect(page.get_by_text("rows were left out")).to_have_count(0)
-    expect(metric(page, "Rows left out")).to_contain_text("0")
+    expect(page.get_by_text("could not be read")).to_have_count(0)
+    expect(metric(page, "To be mended")).to_contain_text("0")
 
 
 def test_a_list_is_ordered_a_woman_opened_explained_and_imagined(page: Page, address: str, visits: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_whole_list_is_explained_on_request(page: Page, address: str, visits
     open_visits(page, address, visits)
     page.get_by_role("button", name="Explain the list").click()
     page.get_by_text("How one input acts").wait_for()
-    expect(page.get_by_text("n = 39 of 39 patients", exact=False)).to_be_visible()
+    expect(page.get_by_text("n = 36 of 36 patients", exact=False)).to_be_visible()
     assert page.locator(".st-key-cohort_swarm .scatterlayer .trace").count() > 3
 
 
@@ -189,3 +189,44 @@ def test_no_pseudonym_or_file_name_reaches_the_log(home: Path, address: str) -> 
     assert "misspelt" not in log
     pseudonym = sample_visits_csv().splitlines()[1].split(",")[0]
     assert pseudonym not in log
+
+
+GERMAN = """sep=;
+Kennung;Untersuchungsdatum;Alter;Zytologie;HPV-Befund;Histologie;Raucherin
+w1;03.05.2018;32,5;II-a;nicht nachgewiesen;;nein
+w1;04.05.2024;38,5;IVa-p;nachgewiesen;;nein
+w2;02.03.2023;44,0;III D1;positiv;unauffällig;ja
+"""
+
+
+def test_a_german_export_goes_from_drop_to_risk(page: Page, address: str, tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text(GERMAN, encoding="cp1252")
+    page.goto(f"{address}/patients")
+    page.locator("input[type=file]").set_input_files(path)
+    page.get_by_text("Say which column is which", exact=False).wait_for()
+    choose(page, "Pseudonym", "Kennung")
+    page.get_by_role("button", name="Read it so").click()
+    page.get_by_text("Dates such as 03/04/2020 can be read two ways", exact=False).wait_for()
+    page.get_by_text("day first: 3 April 2020").click()
+    page.get_by_role("button", name="Read it so").click()
+    page.get_by_text("What the model would have said at each visit").wait_for()
+    expect(metric(page, "Patients scored")).to_contain_text("2")
+    expect(metric(page, "To be mended")).to_contain_text("0")
+    table = download(page, "Download the scores (CSV)").read_text(encoding="utf-8")
+    assert "2024-05-04" in table
+    risk = float(table.splitlines()[1].split(",")[table.splitlines()[0].split(",").index("risk_cin2-3y")])
+    assert risk > 0.5
+
+
+def test_a_woman_of_whom_a_cell_was_lost_is_marked_in_list_table_and_paper(page: Page, address: str, cases_dir: Path) -> None:
+    open_visits(page, address, cases_dir / "patients/x01_unused_column_costs_visit.csv")
+    expect(metric(page, "To be mended")).to_contain_text("1")
+    page.get_by_text("To be mended", exact=True).last.click()
+    page.get_by_role("heading", name="P3").wait_for()
+    expect(page.get_by_text("Incomplete: 1 cell could not be read.")).to_be_visible()
+    assert ",1 cell could not be read," in download(page, "Download the scores (CSV)").read_text(encoding="utf-8")
+    page.get_by_role("tab", name="Guideline and export").click()
+    expect(page.get_by_text("No guideline step is shown", exact=False)).to_be_visible()
+    paper = pypdf.PdfReader(download(page, "Her page (PDF)")).pages[0].extract_text()
+    assert "Incomplete: 1 cell could not be read." in paper

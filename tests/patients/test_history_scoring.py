@@ -47,8 +47,10 @@ def test_risks_do_not_contradict_each_other(scores: pd.DataFrame) -> None:
 
 
 def test_who_has_no_test_result_gets_no_risk_and_no_flag(scores: pd.DataFrame) -> None:
-    silent = scores[scores["abstained"]]
+    silent = scores[scores["results_known"] == 0]
     assert len(silent) == 1
+    assert silent["abstained"].all()
+    assert "without a single test result" in silent["no_answer"].iat[0]
     assert silent.filter(like="risk_").isna().all(axis=None)
     assert not silent["flagged"].any()
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cervix.errors import PatientFileError
-from cervix.patients.csv_text import PROBLEMS_KEPT_PER_COLUMN, WHOLE_ROW, read_text_table
+from cervix.patients.csv_text import CELL_OUT, PROBLEMS_KEPT_PER_COLUMN, WHOLE_ROW, read_text_table
 from cervix.patients.reading import read_patients
 from cervix.patients.sample import blank_table_csv, sample_table_csv
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID, RISK_FACTORS, recognise
@@ -75,22 +75,46 @@ def test_a_missing_value_is_not_known_and_never_zero(token: str) -> None:
         ("Smokes", "2"), ("Smokes", "0.5"), ("Smokes", "yes"), ("IUD (years)", "61"),
     ],
 )  # fmt: skip
-def test_a_value_that_cannot_be_leaves_out_its_row_alone(column: str, value: str) -> None:
+def test_a_value_that_cannot_be_is_not_known_and_its_row_is_kept(column: str, value: str) -> None:
     read = read_patients(table({"Age": "20"}, {column: value}, {"Age": "40"}).encode())
-    assert read.frame["Age"].tolist() == [20.0, 40.0]
+    assert np.isnan(read.frame[column].iloc[1])
+    assert len(read.frame) == 3
+    assert {name: lines.tolist() for name, lines in read.not_read.items()} == {column: [3]}
     assert [(problem.row, problem.column, problem.value) for problem in read.problems] == [(3, column, value)]
     assert read.problems[0].accepted == COLUMNS[column].accepted
-    assert read.rows_left_out == 1
+    assert (read.problems[0].became, read.rows_left_out) == (CELL_OUT, 0)
 
 
 def test_the_limits_of_a_range_are_accepted() -> None:
     assert ages(table({"Age": "10"}, {"Age": "110"})) == [10.0, 110.0]
 
 
-def test_a_row_with_two_bad_cells_reports_both_and_counts_once() -> None:
+def test_a_row_with_two_bad_cells_reports_both() -> None:
     read = read_patients(table({}, {"Age": "x", "Smokes": "7"}).encode())
     assert {problem.column for problem in read.problems} == {"Age", "Smokes"}
-    assert read.rows_left_out == 1
+    assert len(read.frame) == 2
+
+
+@pytest.mark.parametrize("word", ["Mean", "TOTAL", "Mittelwert", "std"])
+def test_a_row_that_sums_up_others_is_nobody(word: str) -> None:
+    names = [PATIENT_ID, *NAMES]
+    read = read_patients(table({PATIENT_ID: "w1"}, {PATIENT_ID: word, "Age": "26.8"}, names=names).encode())
+    assert read.frame[PATIENT_ID].tolist() == ["w1"]
+    assert [(problem.row, problem.accepted) for problem in read.problems] == [(3, "a patient; this row sums up others")]
+
+
+def test_a_header_in_the_middle_of_the_table_is_nobody() -> None:
+    header, row = table({}).splitlines()
+    read = read_patients(f"{header}\n{row}\n{header}\n{row}\n".encode())
+    assert read.frame.index.tolist() == [2, 4]
+    assert [(problem.row, problem.column) for problem in read.problems] == [(3, WHOLE_ROW)]
+
+
+def test_a_cell_that_no_model_reads_costs_nothing() -> None:
+    names = [*NAMES, "Biopsy"]
+    read = read_patients(table({"Biopsy": "pending later"}, names=names).encode(), strict=True)
+    assert read.not_read == {}
+    assert any("Biopsy" in notice and "no model reads" in notice for notice in read.notices)
 
 
 def test_rows_of_another_width_are_reported_by_their_line() -> None:
@@ -137,7 +161,7 @@ def test_an_open_quote_that_a_later_row_seems_to_close_swallows_nothing_between(
 def test_a_nul_far_down_is_a_bad_cell_and_not_a_binary_file() -> None:
     header, row = table({}).splitlines()
     read = read_patients("\n".join([header, *[row] * 200, row.replace("34", "\0"), row]).encode())
-    assert (len(read.frame), [problem.row for problem in read.problems]) == (201, [202])
+    assert (len(read.frame), [problem.row for problem in read.problems]) == (202, [202])
 
 
 def test_open_quotes_in_every_row_are_found_in_passable_time() -> None:
@@ -151,23 +175,24 @@ def test_a_line_break_inside_quotes_keeps_the_record_and_the_line_numbers() -> N
     names = ["Remark", *NAMES]
     text = table({"Remark": '"two\nlines"'}, {"Age": "40"}, {"Age": "x"}, names=names)
     read = read_patients(text.encode())
-    assert read.frame.index.tolist() == [2, 4]
+    assert read.frame.index.tolist() == [2, 4, 5]
     assert read.problems[0].row == 5
 
 
 def test_blank_lines_are_no_rows_and_do_not_shift_the_numbering() -> None:
     header, first, second = table({}, {"Age": "x"}).splitlines()
     read = read_patients(f"{header}\n\n{first}\n , \n{second}\n".encode())
-    assert read.frame.index.tolist() == [3]
+    assert read.frame.index.tolist() == [3, 5]
     assert [problem.row for problem in read.problems] == [5]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
-def test_spreadsheet_encodings_are_read_and_ids_keep_their_accents(encoding: str) -> None:
-    mark = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
-    text = table({PATIENT_ID: "Peña-1"}, names=[PATIENT_ID, *NAMES])
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_spreadsheet_encodings_are_read_and_ids_keep_their_accents(encoding: str, marked: bool) -> None:
+    mark = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"") if marked else b""
+    text = table({PATIENT_ID: "Peña–1"}, names=[PATIENT_ID, *NAMES])
     read = read_patients(mark + text.encode(encoding))
-    assert read.frame[PATIENT_ID].tolist() == ["Peña-1"]
+    assert read.frame[PATIENT_ID].tolist() == ["Peña–1"]
     assert any("ead as" in notice for notice in read.notices) == (encoding != "utf-8")
 
 
@@ -243,26 +268,29 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "cannot be opened" in refusal(tmp_path / "none.csv")
 
 
-def test_a_table_of_bad_rows_alone_is_refused_with_the_first_line() -> None:
-    assert "line 2 in column Age" in refusal(table({"Age": "x"}, {"Age": "y"}).encode())
+def test_a_table_of_bad_rows_alone_is_refused_with_the_first_line_and_what_is_accepted() -> None:
+    assert "line 2 in column (whole row)" in (said := refusal(f"{','.join(NAMES)}\n1,2\n3,4\n".encode()))
+    assert "cells, as in the header" in said
 
 
 def test_a_ten_megabyte_cell_costs_its_row_and_stays_short_on_the_page() -> None:
     read = read_patients(table({}, {"Age": "9" * 10_000_000}, {"Age": "40"}).encode())
-    assert read.frame["Age"].tolist() == [34.0, 40.0]
+    assert read.frame["Age"].dropna().tolist() == [34.0, 40.0]
     assert len(read.problems[0].value) < 50
 
 
 def test_strict_reading_refuses_any_problem_and_accepts_none() -> None:
     assert len(read_patients(table({}).encode(), strict=True).frame) == 1
-    with pytest.raises(PatientFileError, match="1 bad rows, the first on line 3"):
+    with pytest.raises(
+        PatientFileError, match="1 bad rows, the first on line 3 in column Age; accepted is a number from 10 to 110"
+    ):
         read_patients(table({}, {"Age": "x"}).encode(), strict=True)
 
 
 @pytest.mark.parametrize(
     ("content", "strict"),
     [
-        (table({"Age": SECRET}), False),
+        (f"{','.join(NAMES)}\n{SECRET},2\n", False),
         (table({}, {"Age": SECRET}), True),
         (table({}, {"Age": f'"{SECRET}'}), True),
         (table({}, delimiter="^").replace("34", SECRET), False),
@@ -281,7 +309,7 @@ def test_very_many_problems_are_capped_and_their_rows_counted_exactly() -> None:
     bad = row.replace("34", "x")
     read = read_patients("\n".join([header, row, *[bad] * 5_000, *["1,2"] * 3_000]).encode())
     assert len(read.problems) == 2 * PROBLEMS_KEPT_PER_COLUMN
-    assert read.rows_left_out == 8_000
+    assert (read.rows_left_out, len(read.not_read["Age"])) == (3_000, 5_000)
 
 
 def test_one_row_is_enough() -> None:

@@ -80,18 +80,21 @@ def test_a_visit_that_cannot_be_is_refused(table: VisitTable, years: float, resu
 
 def test_the_report_of_a_risk_factor_patient_carries_what_is_known_why_and_the_limits(bundle: Bundle, tmp_path: Path) -> None:
     session = bundle.session("risk-factors")
-    row = read_patients(sample_table_csv(5).encode()).frame.iloc[0]
+    table = read_patients(sample_table_csv(5).encode())
+    row, scores = table.frame.iloc[0], score_patients(table, session).iloc[0]
     explained = explain_patient(row, session)
     path = tmp_path / "patient.pdf"
     alike = Interval(0.25, 0.1, 0.4)
-    write_factor_report(row, explained, alike, session, provenance_of(bundle, "risk-factors"), path)
+    write_factor_report(row, scores, explained, alike, session, provenance_of(bundle, "risk-factors"), path)
     text = "\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
     for said in (
         RESEARCH_NOTICE, f"{explained.risk:.2%}", "25.0% (10.0% to 40.0%)", "Why (Shapley values of inputs)",
         bundle.sha256[:10], session.model.limits[0][:30],
     ):  # fmt: skip
         assert said in text
-    write_factor_report(row, None, alike, session, provenance_of(bundle, "risk-factors"), path)
+    nothing = scores.copy()
+    nothing["abstained"], nothing["no_answer"] = True, "No answer: too little is known of this patient."
+    write_factor_report(row, nothing, None, alike, session, provenance_of(bundle, "risk-factors"), path)
     text = pypdf.PdfReader(path).pages[0].extract_text()
     assert "too little is known" in text
     assert "Why" not in text

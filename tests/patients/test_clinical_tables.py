@@ -1,0 +1,129 @@
+"""Every row of the clinical tables is pinned apart from the code: a grade, a word or a limit that changes turns a test red."""
+
+import csv
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from cervix.patients import diagnosis, guideline, sequences, words
+from cervix.patients.visit_vocabulary import folded
+
+FOLDER = Path(__file__).parent
+Rows = set[tuple[str, ...]]
+
+
+def pinned(name: str) -> Rows:
+    with (FOLDER / name).open(encoding="utf-8", newline="") as file:
+        return {tuple(row) for row in list(csv.reader(file))[1:]}
+
+
+def grades() -> Rows:
+    return {
+        (feature.name, feature.column, code, f"{grade:g}")
+        for feature in sequences.VISIT_FEATURES
+        for code, grade in (feature.grades or {"": 0}).items()
+    }
+
+
+def spellings() -> Rows:
+    rows = {
+        (column, entry.code, spelling, entry.note)
+        for entry in words.WORDS for column in entry.columns for spelling in entry.spellings
+    }  # fmt: skip
+    rows |= {(column, code, code, "the code itself") for column, codes in words.CODES.items() for code in codes}
+    rows |= {("(any)", "(not known)", spelling, "") for spelling in words.NOT_KNOWN}
+    rows |= {("(header)", name, spelling, "") for name, listed in words.HEADERS.items() for spelling in listed}
+    rows |= {("(header)", "patient_id", spelling, "") for spelling in words.PATIENT_HEADERS}
+    rows |= {("(month)", str(number), start, "") for start, number in words.MONTHS.items()}
+    rows |= {("(summary)", "", spelling, "") for spelling in words.SUMMARIES}
+    for kind in ("HIGH_RISK", "POSSIBLY_HIGH_RISK", "LOW_RISK", "OTHER_HIGH_RISK", "BARE_ANSWERS"):
+        rows |= {("(hpv)", kind, entry, "") for entry in getattr(words, kind)}
+    rows |= {("(hpv)", name, entry, "group") for name, listed in words.TYPE_GROUPS.items() for entry in listed}
+    rows |= {("(filler)", name, pattern, "") for name, pattern in words.FILLERS.items()}
+    return rows
+
+
+def limits() -> Rows:
+    rows = {("ladder", rung.action, f"{rung.immediate_from:g}", f"{rung.five_year_from:g}") for rung in guideline.LADDER}
+    rows |= {("colposcopy at any risk", code, "", "") for code in (*guideline.COLPOSCOPY_CYTOLOGY, *guideline.HPV_TYPES)}
+    rows |= {("precancer", code, "", "") for code in diagnosis.PRECANCER}
+    rows |= {("cancer", code, "", "") for code in diagnosis.CANCER}
+    rows |= {("treats", code, "", "") for code in diagnosis.TREATMENTS}
+    return rows | {
+        ("age of the ladder", "", f"{guideline.EXPEDITED_AGE:g}", ""),
+        ("horizon, years", "", f"{guideline.HORIZON_YEARS}", ""),
+    }
+
+
+def check() -> None:
+    assert grades() == pinned("clinical_grades.csv")
+    assert spellings() == pinned("clinical_words.csv")
+    assert limits() == pinned("clinical_limits.csv")
+
+
+def test_every_grade_word_and_limit_is_as_pinned() -> None:
+    check()
+
+
+def test_every_code_of_a_graded_column_is_graded_or_measures_nothing() -> None:
+    ungraded = {"UNSAT", "invalid", "inadequate"}
+    for feature in sequences.VISIT_FEATURES:
+        if feature.grades is not None:
+            assert set(words.CODES[feature.column]) - set(feature.grades) <= ungraded
+
+
+def test_no_word_means_two_codes_of_a_column() -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for column, code, spelling, _ in sorted(spellings()):
+        if not column.startswith("("):
+            assert seen.setdefault((column, folded(spelling)), code) == code, (column, spelling)
+
+
+def test_what_counts_as_proven_is_what_the_model_grades_so() -> None:
+    histology = sequences.FEATURE_BY_NAME["histology"].grades or {}
+    assert set(diagnosis.PRECANCER) == {code for code, grade in histology.items() if 2 <= grade < 4}
+    assert set(diagnosis.CANCER) == {code for code, grade in histology.items() if grade >= 4}
+
+
+def mutations() -> Iterator[tuple[object, str, object]]:
+    """Every single change of a grade, of a row of words, or of a limit: where, under which name, to what."""
+    for at, feature in enumerate(sequences.VISIT_FEATURES):
+        for code, grade in (feature.grades or {}).items():
+            changed = dataclasses.replace(feature, grades=MappingProxyType({**(feature.grades or {}), code: (grade + 1) % 6}))
+            yield sequences, "VISIT_FEATURES", (*sequences.VISIT_FEATURES[:at], changed, *sequences.VISIT_FEATURES[at + 1 :])
+    for at, entry in enumerate(words.WORDS):
+        before, behind = words.WORDS[:at], words.WORDS[at + 1 :]
+        yield words, "WORDS", (*before, *behind)
+        other = next(code for code in words.CODES[entry.columns[0]] if code != entry.code)
+        yield words, "WORDS", (*before, dataclasses.replace(entry, code=other), *behind)
+        for spelling in entry.spellings:
+            left = tuple(word for word in entry.spellings if word != spelling)
+            yield words, "WORDS", (*before, dataclasses.replace(entry, spellings=left), *behind)
+    for name in ("NOT_KNOWN", "SUMMARIES", "HIGH_RISK", "POSSIBLY_HIGH_RISK", "LOW_RISK", "OTHER_HIGH_RISK", "PATIENT_HEADERS"):
+        listed = getattr(words, name)
+        for at in range(len(listed)):
+            yield words, name, (*listed[:at], *listed[at + 1 :])
+    for at, rung in enumerate(guideline.LADDER):
+        for name in ("immediate_from", "five_year_from"):
+            changed_rung = dataclasses.replace(rung, **{name: getattr(rung, name) + 0.001})
+            yield guideline, "LADDER", (*guideline.LADDER[:at], changed_rung, *guideline.LADDER[at + 1 :])
+    for name in ("PRECANCER", "CANCER", "TREATMENTS"):
+        yield diagnosis, name, getattr(diagnosis, name)[1:]
+    yield guideline, "COLPOSCOPY_CYTOLOGY", guideline.COLPOSCOPY_CYTOLOGY[1:]
+
+
+def test_changing_any_grade_word_or_limit_turns_the_check_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 0
+    changes = [
+        ("clinical_grades.csv", grades), ("clinical_words.csv", spellings), ("clinical_limits.csv", limits),
+    ]  # fmt: skip
+    right = {name: pinned(name) for name, _ in changes}
+    for module, name, value in list(mutations()):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, value)
+            assert any(found() != right[file] for file, found in changes), f"nothing saw that {name} became {value}"
+        count += 1
+    assert count > 300
