@@ -21,8 +21,11 @@ from cervix.provenance import Provenance
 
 Resource: TypeAlias = dict[str, Any]
 FhirVersion: TypeAlias = Literal["R5", "R4"]
-VERSIONS: Final[tuple[FhirVersion, ...]] = ("R5", "R4")
+# Element that names a device, and the part of it that holds the name: the one thing in which R4 and R5 differ for us.
+DEVICE_NAMES: Final[dict[FhirVersion, tuple[str, str]]] = {"R5": ("name", "value"), "R4": ("deviceName", "name")}
+VERSIONS: Final = tuple(DEVICE_NAMES)
 IDENTIFIER_SYSTEM: Final = "urn:cervix-workbench:pseudonym"
+BUNDLE_SYSTEM: Final = "urn:cervix-workbench:bundle-sha256"
 # The system of identifiers that are URIs themselves (https://hl7.org/fhir/R5/identifier-registry.html).
 URI_SYSTEM: Final = "urn:ietf:rfc:3986"
 SNOMED, LOINC, UCUM = "http://snomed.info/sct", "http://loinc.org", "http://unitsofmeasure.org"
@@ -142,14 +145,12 @@ def _concept(text: str, code: tuple[str, str, str] | None = None) -> Resource:
 
 
 def _device(origin: Provenance, version: FhirVersion) -> Resource:
-    """The software that assessed; R4 and R5 name a device differently."""
-    kind = "user-friendly-name"
-    name = (
-        {"name": [{"value": PRODUCT, "type": kind}]} if version == "R5" else {"deviceName": [{"name": PRODUCT, "type": kind}]}
-    )
+    """The software that assessed, with its models."""
+    element, part = DEVICE_NAMES[version]
     return {
         "resourceType": "Device",
-        **name,
+        "identifier": [{"system": BUNDLE_SYSTEM, "value": origin.bundle_sha256}],
+        element: [{part: PRODUCT, "type": "user-friendly-name"}],
         "version": [
             {"type": {"text": "application"}, "value": origin.app_version},
             {"type": {"text": "bundle of models"}, "value": f"{origin.bundle}, SHA-256 {origin.bundle_sha256}"},

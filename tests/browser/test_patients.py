@@ -219,7 +219,9 @@ def test_a_german_export_goes_from_drop_to_risk(page: Page, address: str, tmp_pa
     assert risk > 0.5
 
 
-def test_a_woman_of_whom_a_cell_was_lost_is_marked_in_list_table_and_paper(page: Page, address: str, cases_dir: Path) -> None:
+def test_a_woman_of_whom_a_cell_was_lost_is_marked_in_list_table_paper_and_fhir(
+    page: Page, address: str, cases_dir: Path
+) -> None:
     open_visits(page, address, cases_dir / "patients/x01_unused_column_costs_visit.csv")
     expect(metric(page, "To be mended")).to_contain_text("1")
     page.get_by_text("To be mended", exact=True).last.click()
@@ -230,3 +232,4 @@ def test_a_woman_of_whom_a_cell_was_lost_is_marked_in_list_table_and_paper(page:
     expect(page.get_by_text("No guideline step is shown", exact=False)).to_be_visible()
     paper = pypdf.PdfReader(download(page, "Her page (PDF)")).pages[0].extract_text()
     assert "Incomplete: 1 cell could not be read." in paper
+    assert "Incomplete: 1 cell could not be read." in download(page, "Her risk (FHIR R5)").read_text(encoding="utf-8")

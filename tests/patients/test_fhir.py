@@ -4,7 +4,6 @@ import copy
 import io
 import json
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -197,9 +196,8 @@ def test_a_horizon_is_a_period_from_the_last_visit_and_never_an_age(document: di
 
 def test_an_assessment_took_place_when_it_was_made(document: dict[str, Any]) -> None:
     for found in resources(document, "RiskAssessment"):
-        assert found["occurrenceDateTime"] == document["timestamp"]
+        assert found["occurrenceDateTime"] == document["timestamp"] > "2022-01-01"
         assert found["status"] == "preliminary"
-        assert date.fromisoformat(found["occurrenceDateTime"][:10]) >= date(2026, 1, 1)
         for prediction in found.get("prediction", []):
             assert prediction.get("whenPeriod", {}).get("start", "") <= found["occurrenceDateTime"]
 
@@ -276,6 +274,7 @@ def test_where_there_is_no_answer_there_is_no_prediction_and_a_note(name: str, w
 
 def test_the_software_has_name_versions_and_the_notice(document: dict[str, Any], version: str, bundle: Bundle) -> None:
     (device,) = resources(document, "Device")
+    assert device["identifier"][0]["value"] == bundle.sha256
     named = device["name"][0]["value"] if version == "R5" else device["deviceName"][0]["name"]
     assert named == "Cervix Workbench"
     assert device["version"][0]["value"] == __version__
@@ -318,7 +317,7 @@ def test_a_proven_lesion_has_no_risk_of_being_found(cases_dir: Path, bundle: Bun
     assert answered == {"HSIL-no-biopsy", "old-LSIL"}
     old = assessments(document)["old-LSIL"]
     assert old["prediction"][0]["whenPeriod"] == {"start": "1994-01-01", "end": "1997-01-01"}
-    assert old["occurrenceDateTime"] > "2026"
+    assert old["occurrenceDateTime"] > old["prediction"][0]["whenPeriod"]["end"]
 
 
 def test_one_woman_of_many_takes_nobody_along(table: VisitTable, scores: pd.DataFrame, bundle: Bundle) -> None:
@@ -329,6 +328,14 @@ def test_one_woman_of_many_takes_nobody_along(table: VisitTable, scores: pd.Data
     assert list(assessments(document)) == ["A-1"]
     assert len(resources(document, "Observation")) == 9
     assert "undated" not in text
+
+
+def test_a_pseudonym_holds_no_character_that_fhir_forbids(table: VisitTable, scores: pd.DataFrame, bundle: Bundle) -> None:
+    session = bundle.session("history")
+    named = {PATIENT_ID: "A\x07\x1b1"}
+    visits = table.frame[table.frame[PATIENT_ID] == "A-1"].assign(**named)
+    made = risk_bundle(scores.loc[["A-1"]].assign(**named), visits, session.model, provenance_of(bundle, "history"))
+    assert list(assessments(made)) == ["A\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}1"]
 
 
 def test_rows_without_a_pseudonym_are_named_by_their_line(bundle: Bundle) -> None:

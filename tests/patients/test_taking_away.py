@@ -16,6 +16,7 @@ from cervix.patients.history_scoring import score_visits
 from cervix.patients.reading import read_patients
 from cervix.patients.report import summary_sentence, write_factor_report, write_patient_report
 from cervix.patients.sample import sample_table_csv
+from cervix.patients.scoring import score_patients
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import VisitTable, read_visits
 from cervix.patients.vocabulary import PATIENT_ID
