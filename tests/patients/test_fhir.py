@@ -202,6 +202,14 @@ def test_an_assessment_took_place_when_it_was_made(document: dict[str, Any]) -> 
             assert prediction.get("whenPeriod", {}).get("start", "") <= found["occurrenceDateTime"]
 
 
+def test_codes_come_from_their_fixed_lists(document: dict[str, Any], version: str) -> None:
+    assert document["type"] == "collection"
+    assert {found["status"] for found in resources(document, "RiskAssessment")} == {"preliminary"}
+    assert {found["status"] for found in resources(document, "Observation")} == {"unknown"}
+    (device,) = resources(document, "Device")
+    assert device["name" if version == "R5" else "deviceName"][0]["type"] == "user-friendly-name"
+
+
 def test_outcomes_are_disorders_by_their_right_name_or_words_alone(document: dict[str, Any]) -> None:
     for prediction in assessments(document)["A-1"]["prediction"]:
         if prediction["outcome"]["text"].startswith("CIN2+"):
