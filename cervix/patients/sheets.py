@@ -8,7 +8,7 @@ from cervix.sources.apart import Limits, run_apart
 
 MAGIC: Final = {b"PK\x03\x04": "a spreadsheet", b"\xd0\xcf\x11\xe0": "a spreadsheet", b"PAR1": "a Parquet file"}
 # A spreadsheet of a million rows and ten columns takes about 1 GB; pyarrow reserves address space before it reads.
-LIMITS: Final = Limits(memory_bytes=6 << 30, seconds=120.0, file_bytes=1 << 30)
+LIMITS: Final = Limits(memory_bytes=4 << 30, seconds=90.0, file_bytes=1 << 30)
 
 
 def is_sheet(content: bytes) -> bool:

@@ -2,13 +2,18 @@
 
 import base64
 import io
+import zipfile
 from datetime import date, datetime, time
 from typing import Any, Final
 
 from cervix.errors import PatientFileError
 
 MOST_CELLS: Final = 50_000_000
+LONGEST_HEADER: Final = 100
+MOST_UNPACKED_BYTES: Final = 1 << 30
 ROWS_LOOKED_AT: Final = 20
+# Excel's own limit of characters in a cell.
+LONGEST_CELL: Final = 32_767
 
 
 def rows_of(content: str) -> dict[str, Any]:
@@ -21,13 +26,15 @@ def rows_of(content: str) -> dict[str, Any]:
 
 
 def _of_workbook(data: bytes) -> dict[str, Any]:
+    if data[:2] == b"PK":
+        _refuse_bomb(data)
     from python_calamine import CalamineError, CalamineWorkbook
 
     from cervix.patients.visit_vocabulary import visit_column
     from cervix.patients.vocabulary import is_patient_id, recognise
 
     def known(cells: list[Any]) -> int:
-        texts = [cell_text(cell) for cell in cells]
+        texts = [cell_text(cell)[:LONGEST_HEADER] for cell in cells]
         return sum(is_patient_id(text) or visit_column(text) is not None or recognise(text) is not None for text in texts)
 
     try:
@@ -75,8 +82,26 @@ def _of_parquet(data: bytes) -> dict[str, Any]:
     return {"rows": [names, *(list(row) for row in zip(*columns, strict=True))], "notices": []}
 
 
+def _refuse_bomb(data: bytes) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return  # opening it as a workbook says what is wrong
+    if unpacked > MOST_UNPACKED_BYTES:
+        raise PatientFileError(
+            "The spreadsheet is too large to be opened",
+            expected=f"at most {MOST_UNPACKED_BYTES >> 20} MB unpacked",
+            found=f"{unpacked >> 20:,} MB",
+        )
+
+
 def cell_text(cell: object) -> str:
-    """A cell as it would stand in a CSV."""
+    """A cell as it would stand in a CSV; one that is longer than a spreadsheet's can be is cut."""
+    return _cell_text(cell)[:LONGEST_CELL]
+
+
+def _cell_text(cell: object) -> str:
     if cell is None:
         return ""
     if isinstance(cell, bool):

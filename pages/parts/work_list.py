@@ -46,8 +46,7 @@ def show_work_list(
         text = ""
         if PATIENT_ID in scores:
             text = st.text_input("Find a pseudonym", key="patients_find", placeholder="all or part of it", width=200)
-        # Whose file was not read in full: first among the choices that narrow the list.
-        whoms = [EVERYONE, *[TO_MEND] * bool(scores[INCOMPLETE].any()), ABOVE, UNANSWERED]
+        whoms = [EVERYONE, TO_MEND, ABOVE, UNANSWERED]
         whom = st.segmented_control("Show", whoms, default=EVERYONE, key="patients_whom", required=True)
         by = st.selectbox("Order", list(orders), key=f"patients_order_{'-'.join(orders)}", width=230)
     column, ascending = orders[by]
