@@ -29,6 +29,7 @@ from cervix.files import inert, replacing
 from cervix.labels import open_store
 from cervix.labels.moving import back_up, export_labels, import_labels
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
+from cervix.patients.fhir import VERSIONS, fhir_pieces
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.questions import DATES, MINUS, Answers
 from cervix.patients.scoring import score_patients
@@ -143,8 +144,14 @@ def _patients(options: argparse.Namespace) -> int:
             scores = score_visits(table, session, on_progress=show)
         else:
             scores = score_patients(table, session, on_progress=show)
+    origin = provenance_of(bundle, model)
     with replacing(options.out) as temporary:
-        inert(provenance_of(bundle, model).stamp(scores.reset_index())).to_csv(temporary, index=False)
+        inert(origin.stamp(scores.reset_index())).to_csv(temporary, index=False)
+    if options.fhir:
+        beside = options.out.with_suffix(".fhir.json")
+        with replacing(beside) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.writelines(fhir_pieces(scores, table.frame, session.model, origin, options.fhir))
+        print(f"FHIR {options.fhir} written to {beside}")
     print(f"{len(scores):,} patients scored with {model} of {bundle.label}; written to {options.out}")
     if incomplete := int(scores[INCOMPLETE].sum()):
         print(f"{incomplete:,} of them rest on a part of their file only: see the column {RESTS_ON}")
@@ -307,6 +314,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     patients.add_argument("file", type=Path)
     patients.add_argument("--out", type=Path, required=True, help="CSV to write")
+    patients.add_argument(
+        "--fhir", type=str.upper, choices=VERSIONS, help="also write FHIR beside the CSV, of this version, as .fhir.json"
+    )
     patients.add_argument("--model", choices=RISK_MODELS, default=RISK_MODELS[0], help="for risk factors")
     patients.add_argument("--strict", action="store_true", help="stop where anything cannot be read instead of marking it")
     patients.add_argument("--dates", choices=sorted(DATES.choices), help="what comes first in dates as 03/04/2020")

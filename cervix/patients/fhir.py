@@ -1,96 +1,260 @@
-"""Scores as FHIR R5: a Bundle of RiskAssessment resources (https://hl7.org/fhir/R5/riskassessment.html)."""
+"""Answers about women as FHIR R5 or R4: a Bundle of RiskAssessments with the Observations that each rests on.
 
-from datetime import date
-from decimal import Decimal
+Plain JSON objects; the tests hold them against the official definitions (docs/adr/0023-fhir.md).
+"""
 
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Literal, TypeAlias
+from uuid import UUID, uuid4, uuid5
+
+import numpy as np
 import pandas as pd
-from fhir.resources.bundle import Bundle as FhirBundle
 
 from cervix.bundle.manifest import DerivedTask, Model
-from cervix.patients.vocabulary import PATIENT_ID
+from cervix.patients.completeness import completeness_of
+from cervix.patients.scoring import NO_ANSWER
+from cervix.patients.sequences import FEATURE_BY_NAME, TIME_YEARS
+from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
+from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.provenance import Provenance
 
-IDENTIFIER_SYSTEM = "urn:cervix-workbench:pseudonym"
-HORIZON_YEARS = {"3y": 3, "5y": 5}
-# SNOMED CT: cervical intraepithelial neoplasia grade 2 and 3; "or worse" has no code, so it stands in the text.
-OUTCOME_CODES = {
-    "cin2": ("285838002", "Cervical intraepithelial neoplasia grade 2"),
-    "cin3": ("20365006", "Cervical intraepithelial neoplasia grade III"),
+Resource: TypeAlias = dict[str, Any]
+FhirVersion: TypeAlias = Literal["R5", "R4"]
+# Element that names a device, and the part of it that holds the name: the one thing in which R4 and R5 differ for us.
+DEVICE_NAMES: Final[dict[FhirVersion, tuple[str, str]]] = {"R5": ("name", "value"), "R4": ("deviceName", "name")}
+VERSIONS: Final = tuple(DEVICE_NAMES)
+IDENTIFIER_SYSTEM: Final = "urn:cervix-workbench:pseudonym"
+BUNDLE_SYSTEM: Final = "urn:cervix-workbench:bundle-sha256"
+# The system of identifiers that are URIs themselves (https://hl7.org/fhir/R5/identifier-registry.html).
+URI_SYSTEM: Final = "urn:ietf:rfc:3986"
+SNOMED, LOINC, UCUM = "http://snomed.info/sct", "http://loinc.org", "http://unitsofmeasure.org"
+PRODUCT: Final = "Cervix Workbench"
+HORIZON_YEARS: Final = {"3y": 3, "5y": 5}
+# Codes of disorders, with their fully specified name. "Or worse" has no code, so it stands in the text. CIN3 has none at
+# all: 20365006 is the morphology that a pathologist sees and no disorder of a woman.
+OUTCOME_CODES: Final = {"cin2": (SNOMED, "285838002", "Cervical intraepithelial neoplasia grade 2 (disorder)")}
+# What an observation is, where a code says neither more nor less than the column. HPV codes name an assay, columns do not.
+OBSERVATION_CODES: Final = {
+    "cytology": (LOINC, "10524-7", "Microscopic observation [Identifier] in Cervix by Cyto stain"),
+    AGE: (LOINC, "30525-0", "Age"),
+    "Age": (LOINC, "30525-0", "Age"),
 }
-SNOMED = "http://snomed.info/sct"
+PERCENT_DIGITS = 4
+_YEARS: Final = {"unit": "years", "system": UCUM, "code": "a"}
+# Characters that FHIR strings must not hold (https://hl7.org/fhir/R5/datatypes.html#string).
+_UNPRINTABLE: Final = dict.fromkeys([*range(9), 11, 12, *range(14, 32)], "\N{REPLACEMENT CHARACTER}")
 
 
-def risk_assessments(scores: pd.DataFrame, model: Model, origin: Provenance) -> FhirBundle:
-    """One RiskAssessment a woman, in a Bundle of type ``collection``, validated by the library's models.
+def risk_bundle(
+    scores: pd.DataFrame, inputs: pd.DataFrame, model: Model, origin: Provenance, version: FhirVersion = "R5"
+) -> Resource:
+    """A Bundle of type ``collection``: the software as Device, then of each woman Patient, Observations and RiskAssessment.
 
-    Every resource is ``preliminary``: research output that no clinician has signed. Where the model abstains there is
-    no prediction, and a note says so. The subject is a pseudonym.
+    Every assessment is ``preliminary``: research output that no clinician has signed. Of a woman nothing leaves but her
+    pseudonym, her dates and what was read of her. Probabilities are percentages, 0..100, as the specification says. A
+    horizon is the period from her last visit on; it is left out where that has no date. Where there is no answer there is
+    no prediction, and a note says why; another says what an answer does not rest on.
 
     Parameters
     ----------
     scores : DataFrame
-        Of ``score_visits`` (``risk_<task>`` a question) or ``score_patients`` (``risk``).
+        Of ``score_visits`` (``risk_<task>`` a question) or ``score_patients`` (``risk``); all or some rows.
+    inputs : DataFrame
+        ``VisitTable.frame`` or ``PatientTable.frame`` that was scored; rows of others are not used.
+    version : "R5" or "R4"
     """
-    entries = [{"resource": _assessment(row, model, origin)} for _, row in scores.iterrows()]
-    return FhirBundle.model_validate(
-        {"resourceType": "Bundle", "type": "collection", "timestamp": origin.created, "entry": entries}
-    )
+    return {**_head(uuid4(), origin), "entry": list(_entries(scores, inputs, model, origin, version))}
 
 
-def _assessment(row: pd.Series, model: Model, origin: Provenance) -> dict[str, object]:
+def fhir_pieces(
+    scores: pd.DataFrame, inputs: pd.DataFrame, model: Model, origin: Provenance, version: FhirVersion = "R5"
+) -> Iterator[str]:
+    """``risk_bundle`` as JSON text, piece by piece, so that a long list need not be held twice."""
+    yield json.dumps(_head(uuid4(), origin), ensure_ascii=False)[:-1] + ', "entry": ['
+    for position, entry in enumerate(_entries(scores, inputs, model, origin, version)):
+        yield (",\n" if position else "\n") + json.dumps(entry, ensure_ascii=False, allow_nan=False)
+    yield "\n]}\n"
+
+
+def fhir_json(scores: pd.DataFrame, inputs: pd.DataFrame, model: Model, origin: Provenance, version: FhirVersion = "R5") -> str:
+    """``risk_bundle`` as JSON text."""
+    return "".join(fhir_pieces(scores, inputs, model, origin, version))
+
+
+def _head(export: UUID, origin: Provenance) -> Resource:
+    return {
+        "resourceType": "Bundle",
+        "id": str(export),
+        "identifier": _own_identifier(export),
+        "type": "collection",
+        "timestamp": origin.created,
+    }
+
+
+def _entries(
+    scores: pd.DataFrame, inputs: pd.DataFrame, model: Model, origin: Provenance, version: FhirVersion
+) -> Iterator[Resource]:
+    # Random, so that two hospitals' woman "1" are never one; all ids of an export follow from it.
+    namespace = uuid4()
+    device = uuid5(namespace, "device")
+    yield _entry(device, _device(origin, version))
+    observations_of = _visit_observations if TIME_YEARS in inputs else _factor_observations
+    observed = observations_of(scores, inputs, model)
+    for position, (line, row) in enumerate(scores.iterrows()):
+        woman = uuid5(namespace, f"patient {position}")
+        pseudonym = str(row.get(PATIENT_ID, "")).translate(_UNPRINTABLE).strip() or f"row {line}"
+        identifier = [{"system": IDENTIFIER_SYSTEM, "value": pseudonym}]
+        yield _entry(woman, {"resourceType": "Patient", "identifier": identifier})
+        basis = []
+        for number, observation in enumerate(observed(position)):
+            seen = uuid5(namespace, f"observation {position} {number}")
+            basis.append(_reference(seen))
+            yield _entry(
+                seen, {"resourceType": "Observation", "status": "unknown", "subject": _reference(woman), **observation}
+            )
+        name = uuid5(namespace, f"assessment {position}")
+        yield _entry(
+            name,
+            {
+                "resourceType": "RiskAssessment",
+                "identifier": [_own_identifier(name)],
+                "subject": _reference(woman),
+                "performer": _reference(device),
+                **({"basis": basis} if basis else {}),
+                **_assessment(row, model, origin),
+            },
+        )
+
+
+def _entry(name: UUID, resource: Resource) -> Resource:
+    return {"fullUrl": name.urn, "resource": {"resourceType": resource["resourceType"], "id": str(name), **resource}}
+
+
+def _reference(name: UUID) -> Resource:
+    return {"reference": name.urn}
+
+
+def _own_identifier(name: UUID) -> Resource:
+    return {"system": URI_SYSTEM, "value": name.urn}
+
+
+def _concept(text: str, code: tuple[str, str, str] | None = None) -> Resource:
+    coding = [{"system": code[0], "code": code[1], "display": code[2]}] if code else []
+    return {**({"coding": coding} if coding else {}), "text": text}
+
+
+def _device(origin: Provenance, version: FhirVersion) -> Resource:
+    """The software that assessed, with its models."""
+    element, part = DEVICE_NAMES[version]
+    return {
+        "resourceType": "Device",
+        "identifier": [{"system": BUNDLE_SYSTEM, "value": origin.bundle_sha256}],
+        element: [{part: PRODUCT, "type": "user-friendly-name"}],
+        "version": [
+            {"type": {"text": "application"}, "value": origin.app_version},
+            {"type": {"text": "bundle of models"}, "value": f"{origin.bundle}, SHA-256 {origin.bundle_sha256}"},
+        ],
+        "note": [{"text": origin.notice}],
+    }
+
+
+def _assessment(row: pd.Series, model: Model, origin: Provenance) -> Resource:
     notes = [
+        completeness_of(row).note,
+        f"No prediction. {row[NO_ANSWER]}".strip() if row["abstained"] else "",
         origin.notice,
-        f"Bundle {origin.bundle}, SHA-256 {origin.bundle_sha256}; {origin.provider}; Cervix Workbench {origin.app_version}.",
+        f"Bundle {origin.bundle}, SHA-256 {origin.bundle_sha256}; {origin.provider}; {PRODUCT} {origin.app_version}.",
         *model.limits,
     ]
-    predictions = [] if row["abstained"] else [_prediction(task, row, model.title) for task in model.derived_tasks]
-    if not predictions:
-        notes.insert(0, "No prediction: the model abstains, as too little is known.")
+    last_visit = _day(row.get("last_visit"))
+    predictions = [] if row["abstained"] else [_prediction(task, row, last_visit) for task in model.derived_tasks]
     return {
-        "resourceType": "RiskAssessment",
         "status": "preliminary",
-        "subject": {"identifier": {"system": IDENTIFIER_SYSTEM, "value": str(row.get(PATIENT_ID, row.name))}},
-        "occurrenceDateTime": _moment(row.get("last_visit"), origin.created),
         "method": {"text": f"{model.title}, {origin.bundle} ({origin.bundle_sha256[:10]})"},
-        "performer": {"display": "Cervix Workbench, research software; not a medical device"},
+        "occurrenceDateTime": origin.created,
         **({"prediction": predictions} if predictions else {}),
-        "note": [{"text": text} for text in notes],
+        "note": [{"text": text} for text in notes if text],
     }
 
 
-def _prediction(task: DerivedTask, row: pd.Series, method: str) -> dict[str, object]:
+def _prediction(task: DerivedTask, row: pd.Series, last_visit: pd.Timestamp | None) -> Resource:
     disease, _, horizon = task.id.partition("-")
-    risk = row["risk"] if "risk" in row else row[f"risk_{task.id}"]
-    code = OUTCOME_CODES.get(disease)
-    prediction: dict[str, object] = {
-        "outcome": {"text": task.title} | ({"coding": [_coding(*code)]} if code else {}),
-        "probabilityDecimal": Decimal(f"{float(risk):.6f}"),
-        "rationale": f"{method}. Probability in 0..1, calibrated; see the model card of the bundle.",
+    risk = float(row["risk"] if "risk" in row else row[f"risk_{task.id}"])
+    years = HORIZON_YEARS.get(horizon)
+    counted = ""
+    when: Resource = {}
+    if years and last_visit is not None:
+        # whenRange would be an age of hers; a period cannot be taken for one.
+        end = last_visit + pd.DateOffset(years=years)
+        when = {"whenPeriod": {"start": str(last_visit.date()), "end": str(end.date())}}
+        counted = " Counted from her last visit."
+    elif years:
+        counted = " Counted from her last visit, which has no date."
+    return {
+        "outcome": _concept(task.title, OUTCOME_CODES.get(disease)),
+        "probabilityDecimal": round(min(100.0 * risk, 100.0), PERCENT_DIGITS),
+        **when,
+        "rationale": f"A percentage, 0 to 100, calibrated as the model card of the bundle says.{counted}",
     }
-    if horizon in HORIZON_YEARS:
-        years = HORIZON_YEARS[horizon]
-        prediction["whenRange"] = {
-            "low": _years(0),
-            "high": _years(years),
-        }
-    return prediction
 
 
-def _coding(code: str, display: str) -> dict[str, str]:
-    return {"system": SNOMED, "code": code, "display": display}
+def _visit_observations(scores: pd.DataFrame, visits: pd.DataFrame, model: Model) -> Callable[[int], Iterator[Resource]]:
+    """What was known at the visits, of the columns that the model reads; ages and results as they were read."""
+    names = model.features.names if model.features else []
+    columns = dict.fromkeys(FEATURE_BY_NAME[name].column for name in names)
+    cells = {column: visits[column].astype(object).to_numpy() for column in columns}
+    days = visits[VISIT_DATE].to_numpy("datetime64[D]")
+    rows_of = visits.groupby(PATIENT_ID, sort=False).indices
+    women = scores[PATIENT_ID].to_numpy(object)
+
+    def observations(position: int) -> Iterator[Resource]:
+        rows = rows_of[women[position]]
+        for visit, row in enumerate(rows, 1):
+            undated = np.isnat(days[row])
+            when = (
+                {"note": [{"text": f"At visit {visit} of {len(rows)}, which has no date."}]}
+                if undated
+                else {"effectiveDateTime": str(days[row])}
+            )
+            for column, values in cells.items():
+                if pd.isna(values[row]):
+                    continue
+                label = VISIT_COLUMNS[column].label if column in VISIT_COLUMNS else "Age"
+                value = _years(values[row]) if column == AGE else {"valueCodeableConcept": _concept(str(values[row]))}
+                yield {"code": _concept(label, OBSERVATION_CODES.get(column)), **when, **value}
+
+    return observations
 
 
-def _years(value: int) -> dict[str, object]:
-    return {"value": Decimal(value), "unit": "years", "system": "http://unitsofmeasure.org", "code": "a"}
+def _factor_observations(scores: pd.DataFrame, patients: pd.DataFrame, model: Model) -> Callable[[int], Iterator[Resource]]:
+    """What was known of the risk factors that the model reads. The table has no dates."""
+    names = model.features.names if model.features else []
+    values = patients.loc[scores.index, names].to_numpy(np.float64)
+
+    def observations(position: int) -> Iterator[Resource]:
+        for name, value in zip(names, values[position], strict=True):
+            if np.isnan(value):
+                continue
+            column = COLUMNS[name]
+            if column.kind == "yes-no":
+                told: Resource = {"valueCodeableConcept": _concept("yes" if value else "no")}
+            else:
+                told = _years(value) if column.kind == "years" else {"valueQuantity": {"value": _plain(value)}}
+            yield {"code": _concept(column.label, OBSERVATION_CODES.get(name)), **told}
+
+    return observations
 
 
-def _moment(last_visit: object, created: str) -> str:
-    """The day the risk counts from: her last visit, or the moment of scoring where that is not dated."""
-    if isinstance(last_visit, pd.Timestamp | date) and not pd.isna(last_visit):
-        return pd.Timestamp(last_visit).date().isoformat()
-    return created
+def _years(value: float) -> Resource:
+    return {"valueQuantity": {"value": _plain(value), **_YEARS}}
 
 
-def fhir_json(scores: pd.DataFrame, model: Model, origin: Provenance) -> str:
-    """``risk_assessments`` as JSON text."""
-    return str(risk_assessments(scores, model, origin).model_dump_json(indent=1))
+def _plain(value: float) -> int | float:
+    """A number as people write it: 35 for 35.0, 0.1 for a float32's 0.10000000149."""
+    rounded = round(float(value), PERCENT_DIGITS)
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def _day(moment: Any) -> pd.Timestamp | None:
+    return None if moment is None or pd.isna(moment) else pd.Timestamp(moment)

@@ -61,7 +61,7 @@ def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
         f"{key}-{bundle.sha256}",
         "the kinds of result, each over all of a woman's visits; her ages and dates are always known",
     )
-    download_scores(scores, bundle, session.model)
+    download_scores(scores, table.frame, bundle, session.model)
 
 
 def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.DataFrame]:

@@ -181,4 +181,4 @@ def _show_exports(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, sessi
         explained = None if scores["abstained"] else explain_history(visits, session, session.model.derived_tasks[0].id)
         write_patient_report(visits, scores, explained, session, origin, step_for(visits, scores, session.model).words, path)
 
-    download_one(scores, session.model, origin, write_report)
+    download_one(scores, visits, session.model, origin, write_report)

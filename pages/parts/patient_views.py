@@ -12,9 +12,12 @@ from cervix.evaluation.heldout import held_out
 from cervix.evaluation.metrics import Interval
 from cervix.files import inert
 from cervix.patients.completeness import INCOMPLETE
-from cervix.patients.fhir import fhir_json
+from cervix.patients.fhir import VERSIONS, fhir_json
 from cervix.provenance import Provenance, provenance_of
 from pages.parts.frame import show_metrics
+
+# Some 10 kB and 1 ms a woman: a longer list would fill the server's memory at one click.
+FHIR_AT_MOST = 10_000
 
 
 def held_out_auroc(bundle: Bundle, model: Model) -> Interval:
@@ -44,7 +47,7 @@ def flag_words(scores: pd.DataFrame) -> list[str]:
     ]
 
 
-def download_scores(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
+def download_scores(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, model: Model) -> None:
     """The whole list as CSV and FHIR, with provenance in every row and resource."""
     st.subheader("The whole list")
     with st.container(horizontal=True):
@@ -57,18 +60,23 @@ def download_scores(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
             on_click="ignore",
             key="patients_download",
         )
-        st.download_button(
-            "Download the scores (FHIR R5)",
-            lambda: fhir_json(scores, model, provenance_of(bundle, model.id)).encode(),
-            file_name="patient-risks.fhir.json",
-            mime="application/fhir+json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="patients_fhir",
-        )
+        for version in VERSIONS:
+            st.download_button(
+                f"Download the scores (FHIR {version})",
+                lambda version=version: fhir_json(scores, inputs, model, provenance_of(bundle, model.id), version).encode(),
+                file_name=f"patient-risks.{version.lower()}.fhir.json",
+                mime="application/fhir+json",
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"patients_fhir_{version}",
+                disabled=len(scores) > FHIR_AT_MOST,
+                help=f"Up to {FHIR_AT_MOST:,} patients; of more by the command line" if len(scores) > FHIR_AT_MOST else None,
+            )
 
 
-def download_one(scores: pd.Series, model: Model, origin: Provenance, write_report: Callable[[Path], None]) -> None:
+def download_one(
+    scores: pd.Series, inputs: pd.DataFrame, model: Model, origin: Provenance, write_report: Callable[[Path], None]
+) -> None:
     """One patient's page as PDF and her risk as FHIR."""
 
     def report() -> bytes:
@@ -82,15 +90,16 @@ def download_one(scores: pd.Series, model: Model, origin: Provenance, write_repo
             "Her page (PDF)", report, file_name="patient-report.pdf", mime="application/pdf",
             icon=":material/download:", on_click="ignore", key="patient_pdf",
         )  # fmt: skip
-        st.download_button(
-            "Her risk (FHIR R5)",
-            lambda: fhir_json(scores.to_frame().T, model, origin).encode(),
-            file_name="patient-risk.fhir.json",
-            mime="application/fhir+json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="patient_fhir",
-        )
+        for version in VERSIONS:
+            st.download_button(
+                f"Her risk (FHIR {version})",
+                lambda version=version: fhir_json(scores.to_frame().T, inputs, model, origin, version).encode(),
+                file_name=f"patient-risk.{version.lower()}.fhir.json",
+                mime="application/fhir+json",
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"patient_fhir_{version}",
+            )
 
 
 def show_hypothetical(title: str, then: float, now: float | None) -> None:

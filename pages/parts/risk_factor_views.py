@@ -64,7 +64,7 @@ def show_risk_factor_desk(table: PatientTable, bundle: Bundle, key: str) -> None
         lambda tell: explain_factors(table.frame, answered, session, on_progress=tell), key,
         "every known input, beside nothing known",
     )  # fmt: skip
-    download_scores(scores, bundle, model)
+    download_scores(scores, table.frame, bundle, model)
 
 
 COLUMN_CONFIG = {

@@ -1,18 +1,16 @@
-"""What leaves the patient page: FHIR, PDF, and visits that never took place staying where they are."""
+"""What leaves the patient page: PDF, and visits that never took place staying where they are."""
 
 from pathlib import Path
 
 import pandas as pd
 import pypdf
 import pytest
-from fhir.resources.bundle import Bundle as FhirBundle
 
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
 from cervix.errors import PatientFileError
 from cervix.evaluation.metrics import Interval
 from cervix.patients.explanation import explain_patient
-from cervix.patients.fhir import fhir_json
 from cervix.patients.history_explanation import explain_history
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.reading import read_patients
@@ -34,33 +32,6 @@ def table() -> VisitTable:
 @pytest.fixture(scope="module")
 def scores(table: VisitTable, bundle: Bundle) -> pd.DataFrame:
     return score_visits(table, bundle.session("history"))
-
-
-def test_fhir_is_valid_and_carries_risks_horizons_and_the_notice(scores: pd.DataFrame, bundle: Bundle) -> None:
-    model = bundle.session("history").model
-    found = FhirBundle.model_validate_json(fhir_json(scores, model, provenance_of(bundle, "history")))
-    assert len(found.entry) == len(scores)
-    for entry, (_, row) in zip(found.entry, scores.iterrows(), strict=True):
-        resource = entry.resource
-        assert resource.status == "preliminary"
-        assert resource.subject.identifier.value == row[PATIENT_ID]
-        assert any(note.text == RESEARCH_NOTICE for note in resource.note)
-        if row["abstained"]:
-            assert resource.prediction is None
-            assert "abstains" in resource.note[0].text
-            continue
-        by_title = {item.outcome.text: item for item in resource.prediction}
-        cin3 = by_title["CIN3+ within 5 years"]
-        assert float(cin3.probabilityDecimal) == pytest.approx(row["risk_cin3-5y"], abs=1e-6)
-        assert float(cin3.whenRange.high.value) == 5
-        assert cin3.outcome.coding[0].code == "20365006"
-
-
-def test_risk_factor_scores_are_fhir_too(bundle: Bundle) -> None:
-    session = bundle.session("risk-factors")
-    scores = score_patients(read_patients(sample_table_csv(5).encode()), session)
-    found = FhirBundle.model_validate_json(fhir_json(scores, session.model, provenance_of(bundle, "risk-factors")))
-    assert len(found.entry) == 5
 
 
 def test_the_report_says_risk_why_and_whence_and_shows_markup_as_text(bundle: Bundle, tmp_path: Path) -> None:
