@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from cervix import RESEARCH_NOTICE
+from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle, load_bundle, verify_bundle
 from cervix.bundle.active import SHIPPED, active_bundle, active_root, promotion_line
 from cervix.bundle.candidates import load_candidate
@@ -286,6 +286,7 @@ def _labels_restore(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     settings = get_settings()
     parser = argparse.ArgumentParser(prog="python -m cervix", description=f"{__doc__} {RESEARCH_NOTICE}")
+    parser.add_argument("--version", action="version", version=f"cervix {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     device = argparse.ArgumentParser(add_help=False)
     device.add_argument("--device", choices=("auto", "cpu", "cuda"), default=settings.device)

@@ -153,7 +153,7 @@ def read_manifest(root: Path) -> tuple[Manifest, str]:
             "The bundle has no readable manifest",
             expected=str(path),
             found=error.strerror or "no file",
-            action=REINSTALL,
+            action="Name the folder of a bundle (--bundle, or CERVIX_BUNDLE_DIR), or restore it from its release.",
         ) from error
     try:
         manifest = Manifest.model_validate_json(text)

@@ -1,0 +1,23 @@
+# What an engineer types. Each works in the environment of `pip install -r requirements-dev.txt`.
+.PHONY: help check test-fast test bundle demo
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+check:  ## linters, types and import rules: seconds
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+test-fast:  ## everything without TensorFlow and without a browser
+	pytest -q -m "not training and not browser and not slow"
+
+test:  ## everything
+	pytest
+
+bundle:  ## the shipped bundle proves itself
+	python -m cervix bundle verify
+
+demo:  ## the app at http://localhost:8501
+	streamlit run streamlit_app.py
