@@ -112,6 +112,7 @@ def show_drift(reference: Question, own: Question) -> None:
         drift_table(reference, own).rename(columns=sentence_case), hide_index=True, height="content", key="performance_drift"
     )
     st.caption(
-        "Stability index: below 0.1 little, from 0.25 a large shift, by custom. Figures of shifted cases say how the model "
-        "does on them, not whether it got worse."
+        "Stability index: below 0.1 little, from 0.25 a large shift, by custom. Different is what fewer than one in twenty draws "
+        "of as many cases from the test set itself is; else cases are too few to tell. Figures of shifted cases say how the "
+        "model does on them, not whether it got worse."
     )
