@@ -74,4 +74,4 @@ def draws_like(groups: NDArray[np.str_], reference_groups: NDArray[np.str_], *, 
     starts = np.cumsum(in_group) - in_group
     chosen = np.repeat(member_of[rng.integers(len(member_of), size=(DRAWS, len(sizes)))], sizes, axis=1)
     within = (rng.random(chosen.shape) * in_group[chosen]).astype(np.int64)
-    return by_group[starts[chosen] + within]
+    return np.asarray(by_group[starts[chosen] + within], np.int64)

@@ -85,12 +85,13 @@ def drift_table(reference: Question, own: Question) -> pd.DataFrame:
         rows.append(_distribution("Distance to the training tiles", *_novelties(reference, own), sides))
     if all(side.has_both for side in sides):
         figures = [side.report().metrics for side in (reference, own)]
-        for name, title, by_chance in (
-            ("auroc", "AUROC", _auroc_by_chance(*sides, figures[1]["auroc"].value - figures[0]["auroc"].value)),
-            ("ece", "Calibration error (ECE)", _ece_by_chance(sides[0], drawn, figures[0]["ece"].value, figures[1]["ece"].value)),
-        ):
-            intervals = [figure[name] for figure in figures]
-            rows.append(_row(title, [decimal(interval) for interval in intervals], _apart(*intervals, by_chance)))
+        for name, title in (("auroc", "AUROC"), ("ece", "Calibration error (ECE)")):
+            tested, brought = (figure[name] for figure in figures)
+            if name == "auroc":
+                by_chance = _auroc_by_chance(*sides, brought.value - tested.value)
+            else:
+                by_chance = _ece_by_chance(sides[0], drawn, tested.value, brought.value)
+            rows.append(_row(title, [decimal(tested), decimal(brought)], _apart(tested, brought, by_chance)))
     return pd.DataFrame(rows)
 
 
@@ -109,12 +110,12 @@ def _novelties(reference: Question, own: Question) -> tuple[Floats, Floats]:
 
 
 def _share(reference: TaskScores, own: TaskScores, drawn: Draws) -> dict[str, str]:
-    shares = [
+    tested, brought = (
         wilson_interval(int(side.positive.sum()), len(side.positive), effective_n=_groups(side)) for side in (reference, own)
-    ]
-    far = np.abs(reference.positive[drawn].mean(axis=1) - shares[0].value)
-    by_chance = chance_of(abs(shares[1].value - shares[0].value), far)
-    return _row("Share with the condition", [percent(share) for share in shares], _apart(*shares, by_chance))
+    )
+    far = np.abs(reference.positive[drawn].mean(axis=1) - tested.value)
+    by_chance = chance_of(abs(brought.value - tested.value), far)
+    return _row("Share with the condition", [percent(tested), percent(brought)], _apart(tested, brought, by_chance))
 
 
 def _apart(one: Interval, other: Interval, by_chance: Chance) -> str:

@@ -159,8 +159,8 @@ def binary_report(
     """Evaluate scores at a threshold.
 
     Proportions get Wilson intervals at the number of groups, because a bootstrap of figures near 0 or 1 is too narrow, and a
-    perfect AUROC the Wilson interval of the smaller class; the rest get percentile bootstrap intervals over groups (1,000 replicates, seed 0). ``bootstrap`` holds the latter
-    for every metric.
+    perfect AUROC the Wilson interval of the smaller class; the rest get percentile bootstrap intervals over groups (1,000
+    replicates, seed 0). ``bootstrap`` holds the latter for every metric.
 
     Parameters
     ----------

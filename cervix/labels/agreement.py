@@ -59,8 +59,8 @@ class Kappa:
 def cohen_kappa(counts: NDArray[np.integer]) -> Kappa:
     """Cohen's kappa of two readers (Cohen 1960, Educ Psychol Meas 20:37-46), interval from the large-sample variance.
 
-    The variance is that of Fleiss, Cohen and Everitt 1969 (Psychol Bull 72:323-327), as statsmodels has it; the interval that of
-    ``_with_interval``.
+    The variance is that of Fleiss, Cohen and Everitt 1969 (Psychol Bull 72:323-327), as statsmodels has it; the interval
+    that of ``_with_interval``.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def cohen_kappa(counts: NDArray[np.integer]) -> Kappa:
 
 
 def fleiss_kappa_of(counts: NDArray[np.integer]) -> Kappa:
-    """Fleiss' kappa of several readers (Fleiss 1971, Psychol Bull 76:378-382), interval from the variance of a bootstrap over cases.
+    """Fleiss' kappa of several readers (Fleiss 1971, Psychol Bull 76:378-382), interval from a bootstrap's variance.
 
     Parameters
     ----------
@@ -114,8 +114,8 @@ def fleiss_kappa_of(counts: NDArray[np.integer]) -> Kappa:
 
 
 def _with_interval(agreed: float, by_chance: float, deviation: float, cases: int) -> Interval:
-    """Kappa with Wilson's interval of the agreement, at the number of cases that gives it the variance of kappa, or at all cases
-    where that is more.
+    """Kappa with Wilson's interval of the agreement, at the number of cases that gives it the variance of kappa, and no more
+    than there are.
 
     An interval that is symmetric around kappa has no width at full agreement and misses the true value twice as often as it
     may where kappa is high. Wilson's does neither, and its agreement is turned into kappa as the agreement itself is.

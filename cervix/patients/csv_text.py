@@ -3,8 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
@@ -128,6 +128,14 @@ def header_of(source: Path | bytes) -> list[str]:
     delimiter, start = _layout(lines, notices)
     records = _records("".join(lines), lines[start:], delimiter)
     return _without_trailing_blanks(next((cells or [] for _, cells in records if cells is None or _told(cells)), []))
+
+
+def without_columns(table: TextTable, places: Collection[int]) -> TextTable:
+    """The table without some of its columns, its torn rows cut alike."""
+    kept = [place for place in range(len(table.header)) if place not in places]
+    torn = [[cell for place, cell in enumerate(cells) if place not in places] for cells in table.ragged_cells]
+    header, columns = [table.header[place] for place in kept], [table.columns[place] for place in kept]
+    return replace(table, header=header, columns=columns, ragged_cells=torn)
 
 
 def _of_sheet(content: bytes) -> TextTable:

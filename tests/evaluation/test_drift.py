@@ -35,7 +35,8 @@ def test_scores_of_the_test_set_itself_are_not_called_shifted(bundle: Bundle, n:
         rows = rng.integers(len(scores.score), size=n)
         groups = scores.groups[rows]
         own = scores.score[rows]
-        words = shift_in_words(stability_index(scores.score, own), stability_by_chance(scores.score, own, groups, scores.groups))
+        by_chance = stability_by_chance(scores.score, own, groups, scores.groups)
+        words = shift_in_words(stability_index(scores.score, own), by_chance)
         alarms += words.startswith(ALARMS)
     assert alarms <= ALARMS_AT_MOST
 
