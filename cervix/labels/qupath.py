@@ -73,8 +73,14 @@ def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str
     LabelRefused
         If the file is no GeoJSON, or nothing says of which slide it is.
     """
-    reader = checked_reader(reader)
     features, told = _features(path)
+    if not reader.strip():
+        raise LabelRefused(
+            "Nothing says whose labels these are",
+            expected="the reader, whom GeoJSON does not name",
+            action="Name them (--reader on the command line).",
+        )
+    reader = checked_reader(reader)
     slide = slide_sha256 or told
     if not slide:
         raise LabelRefused("The file does not say on which slide its objects lie", action="Name the slide's SHA-256.")
@@ -107,7 +113,7 @@ def _features(path: Path) -> tuple[list[Any], str]:
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise LabelRefused("The file cannot be opened", found=error.strerror or "") from error
-    except ValueError:
+    except (ValueError, RecursionError):  # nested deeper than any GeoJSON
         document = None
     features = document.get("features") if isinstance(document, dict) else document  # QuPath can write a bare list
     if not isinstance(features, list):

@@ -24,8 +24,8 @@ ZIP_HELP = (
 TABLE_HELP = "**A risk-factor table** in the UCI format with its column `Biopsy` (0 or 1)."
 VISITS_HELP = (
     "**A visit table** with a column `outcome` that says what came after the woman's last visit: yes or no, 0 or 1, a grade "
-    "such as `CIN2`, the day of the diagnosis (or a grade and, as `outcome_date`, its day), or {classes}. Of women who were not "
-    "followed for the whole time nobody knows that nothing came."
+    "such as `CIN2`, the day of the diagnosis (or a grade and, as `outcome_date`, its day), or {classes}. Of women who were "
+    "not followed for the whole time nobody knows that nothing came."
 )
 
 
@@ -121,6 +121,6 @@ def show_drift(reference: Question, own: Question) -> None:
     )
     st.caption(
         "Stability index: below 0.1 little, from 0.25 a large shift, by custom. Different is what fewer than one in twenty "
-        "draws of as many cases from the test set itself is; else cases are too few to tell. Figures of shifted cases say how the "
-        "model does on them, not whether it got worse."
+        "draws of as many cases from the test set itself is; else cases are too few to tell. Figures of shifted cases say how "
+        "the model does on them, not whether it got worse."
     )
