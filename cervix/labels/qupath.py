@@ -113,7 +113,7 @@ def _features(path: Path) -> tuple[list[Any], str]:
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise LabelRefused("The file cannot be opened", found=error.strerror or "") from error
-    except (ValueError, RecursionError):  # nested deeper than any GeoJSON
+    except ValueError:
         document = None
     features = document.get("features") if isinstance(document, dict) else document  # QuPath can write a bare list
     if not isinstance(features, list):

@@ -267,8 +267,3 @@ def test_a_broken_geojson_is_told_before_a_missing_reader(store: LabelStore, tmp
     whole = written(tmp_path / "labels.geojson", '{"type": "FeatureCollection", "features": []}')
     with pytest.raises(LabelRefused, match="whose labels these are.*--reader"):
         read_qupath(store, whole, " ")
-
-
-def test_geojson_that_is_nested_without_end_is_refused(store: LabelStore, cases_dir: Path) -> None:
-    with pytest.raises(LabelRefused, match="not GeoJSON"):
-        read_qupath(store, cases_dir / "hostile/deeply_nested.geojson", "A")
