@@ -154,7 +154,8 @@ def _train_one(
     log: Log,
 ) -> Model:  # fmt: skip
     labels = np.where(table.positive, "yes", "no")
-    assigned = grouped_split(labels, table.groups, tenths=tuple(recipe["data"]["tenths"]), seed=recipe["seed"])
+    tenths = tuple(recipe["data"]["tenths"])
+    assigned = grouped_split(labels, table.groups, tenths=tenths, seed=recipe["seed"], mixed=True)
     features = feature_array(table.frame, names)
     train, validation, test = (assigned == split for split in ("train", "validation", "test"))
     network = fit_risk_lstm(features, table.positive, train, validation, recipe)

@@ -85,7 +85,7 @@ def predictions(model: Model, trained: tuple[list[Model], Path]) -> pd.DataFrame
 def assigned_splits(table: RiskTable) -> "np.ndarray[Any, np.dtype[np.str_]]":
     recipe = tomllib.loads(RECIPE.read_text(encoding="utf-8"))
     labels = np.where(table.positive, "yes", "no")
-    return grouped_split(labels, table.groups, tenths=tuple(recipe["data"]["tenths"]), seed=recipe["seed"])
+    return grouped_split(labels, table.groups, tenths=tuple(recipe["data"]["tenths"]), seed=recipe["seed"], mixed=True)
 
 
 def test_exact_duplicates_are_removed_and_counted(table: RiskTable) -> None:
