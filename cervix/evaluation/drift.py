@@ -15,6 +15,8 @@ INDEX_BINS = 10
 SOME_SHIFT, LARGE_SHIFT = 0.1, 0.25
 # What an empty bin counts as: its share cannot be told from less than half a case.
 EMPTY_BIN_CASES = 0.5
+# A difference in a share, an AUROC or a calibration error that would matter: where chance reaches it, nothing is told.
+MATTERS = 0.1
 REFERENCE_SEED, NEGATIVE_SEED = 1, 2
 TOO_FEW = "too few cases to tell"
 Floats = NDArray[np.float64]
@@ -119,9 +121,10 @@ def _share(reference: TaskScores, own: TaskScores, drawn: Draws) -> dict[str, st
 
 
 def _apart(one: Interval, other: Interval, by_chance: Chance) -> str:
-    if one.low <= other.high and other.low <= one.high:
-        return "intervals overlap"
-    return "intervals apart" if by_chance.beyond else f"{TOO_FEW} (p {by_chance.p_value:.2g})"
+    overlap = one.low <= other.high and other.low <= one.high
+    if not by_chance.beyond and (by_chance.limit >= MATTERS or not overlap):
+        return f"{TOO_FEW} (p {by_chance.p_value:.2g})"
+    return "intervals overlap" if overlap else "intervals apart"
 
 
 def _distribution(

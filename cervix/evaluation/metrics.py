@@ -127,7 +127,8 @@ class BinaryReport:
     true_positive, false_positive, false_negative, true_negative : int
     metrics : name -> Interval
         Those of ``call_fractions`` and ``auroc, average_precision, brier, ece``, proportions with Wilson's interval at the
-        number of groups, a perfect AUROC with that of the smaller class, the others with a bootstrap interval. A metric with an empty denominator is absent.
+        number of groups, a perfect AUROC with that of the smaller class, the others with a bootstrap interval. A metric
+        with an empty denominator is absent.
     bootstrap : name -> Interval
         The same figures, all with bootstrap intervals over groups.
     """
