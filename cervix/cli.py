@@ -182,7 +182,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise EvaluationError("There is no such threshold", expected="a score from 0 to 1", found=f"{threshold:g}")
     tested = question = Question(held_out_cases(bundle, model), task, threshold)
     if options.labelled:
-        labelled = _labelled(options.labelled, session)
+        labelled = _labelled(options, session, task.id)
         for problem in labelled.problems:
             print(f"left out: {problem}", file=sys.stderr)
         for notice in labelled.notices:
@@ -209,14 +209,17 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _labelled(file: Path, session: ModelSession) -> Labelled:
+def _labelled(options: argparse.Namespace, session: ModelSession, task: str) -> Labelled:
     try:
-        content = file.read_bytes()
+        content = options.labelled.read_bytes()
     except OSError as error:
         raise EvaluationError(
-            f"{file} cannot be read", expected="a zip of labelled tiles or a CSV of patients", found=error.strerror or ""
-        ) from error
-    return labelled_tiles(content, session) if session.model.tiles else labelled_patients(content, session)
+            f"{options.labelled} cannot be read", expected="a zip of labelled tiles or a table of patients",
+            found=error.strerror or "",
+        ) from error  # fmt: skip
+    if session.model.tiles:
+        return labelled_tiles(content, session)
+    return labelled_patients(content, session, task=task, answers=Answers(options.dates, options.minus))
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -320,8 +323,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     patients.add_argument("--model", choices=RISK_MODELS, default=RISK_MODELS[0], help="for risk factors")
     patients.add_argument("--strict", action="store_true", help="stop where anything cannot be read instead of marking it")
-    patients.add_argument("--dates", choices=sorted(DATES.choices), help="what comes first in dates as 03/04/2020")
-    patients.add_argument("--minus", choices=sorted(MINUS.choices), help="what - means in a column that also holds +")
+    _add_answers(patients)
     patients.set_defaults(run=_patients)
 
     card = commands.add_parser("card", parents=[common], help="write the model card")
@@ -334,9 +336,13 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate", parents=[common], help="figures of a model on held-out or your own labelled cases"
     )
     evaluate.add_argument("model", metavar="MODEL", help="id of the model, such as slide or history")
-    evaluate.add_argument("--task", default="", help="id of the question (default: the model's main question)")
+    evaluate.add_argument(
+        "--task", default="", help="id of the question, also that which a plain yes, no, grade or day in --labelled answers "
+        "(default: the model's main question)"
+    )  # fmt: skip
     evaluate.add_argument("--threshold", type=float, help="call positive from this score (default: the model's own)")
     evaluate.add_argument("--labelled", type=Path, help="zip of labelled tiles, or CSV of patients with their outcome")
+    _add_answers(evaluate)
     evaluate.add_argument("--out", type=Path, help="CSV to write")
     evaluate.set_defaults(run=_evaluate)
 
@@ -348,6 +354,12 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_labels(commands)
     return parser
+
+
+def _add_answers(command: argparse.ArgumentParser) -> None:
+    """What a person can say of a patient table."""
+    command.add_argument("--dates", choices=sorted(DATES.choices), help="what comes first in dates as 03/04/2020")
+    command.add_argument("--minus", choices=sorted(MINUS.choices), help="what - means in a column that also holds +")
 
 
 def _add_labels(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -36,24 +36,6 @@ chosen_model, chosen_task = st.columns(2)
 model = models[
     chosen_model.selectbox("Model", list(models), format_func=lambda name: models[name].title, key="performance_model")
 ]
-tasks = {task.id: task for task in model.derived_tasks}
-task = tasks[
-    chosen_task.selectbox(
-        "Question",
-        list(tasks),
-        index=list(tasks).index(model.main_task.id),
-        format_func=lambda name: tasks[name].title,
-        key=f"performance_task_{model.id}",
-    )
-]
-threshold = model.threshold(task.id)
-few_classes = len(model.classes) <= MOST_CLASSES_SHOWN
-sides = Sides(
-    *(
-        " or ".join(CLASS_TITLES[label] for label in side) if few_classes else answer
-        for side, answer in ((task.positive, "Yes"), (task.negative, "No"))
-    )
-)
 may_bring = model.tiles is not None or model.id != "hybrid"
 which = st.segmented_control(
     "Cases", [HELD_OUT, OWN] if may_bring else [HELD_OUT], default=HELD_OUT, key="performance_cases", required=True
@@ -63,12 +45,13 @@ picture, why_none = None, ""
 try:
     tested = held_out_cases(bundle, model)
     cases = tested
+    answered = [task.id for task in model.derived_tasks]
     if which == OWN:
         brought = own_cases(bundle, model)
         if brought is None:
             st.stop()
         labelled, content = brought
-        cases = labelled.cases
+        cases, answered = labelled.cases, labelled.tasks
         show_own(bundle, model, labelled)
         if model.tiles:
             picture = partial(picture_of, content)
@@ -86,6 +69,18 @@ try:
             picture = lambda case: Image.open(inside(tiles_dir, case))  # noqa: E731
         elif model.tiles:
             why_none = NO_PICTURES
+    tasks = {task.id: task for task in model.derived_tasks if task.id in answered}
+    some = "" if len(tasks) == len(model.derived_tasks) else f"_{'_'.join(tasks)}"
+    task = tasks[
+        chosen_task.selectbox(
+            "Question",
+            list(tasks),
+            index=list(tasks).index(model.main_task.id) if model.main_task.id in tasks else 0,
+            format_func=lambda name: tasks[name].title,
+            key=f"performance_task_{model.id}{some}",
+        )
+    ]
+    threshold = model.threshold(task.id)
     question = Question(cases, task, threshold)
     with st.spinner("Drawing 1,000 bootstrap samples …"):
         report = question.report()
@@ -93,6 +88,13 @@ except EvaluationError as error:
     st.error(str(error))
     st.stop()
 
+few_classes = len(model.classes) <= MOST_CLASSES_SHOWN
+sides = Sides(
+    *(
+        " or ".join(CLASS_TITLES[label] for label in side) if few_classes else answer
+        for side, answer in ((task.positive, "Yes"), (task.negative, "No"))
+    )
+)
 where = f"{model.evaluation.split}; {model.evaluation.precision} variant" if which == HELD_OUT else "brought by you"
 st.caption(
     f"Computed now from `{cases.source}`: {report.n:,} cases ({report.positives:,} positive, {report.groups:,} independent "

@@ -92,7 +92,7 @@ def _cases(step: Step, table_csv: Path, seed: int) -> tuple[NDArray[np.float32],
     """Inputs, outcomes, and what is kept on one side: groups of equal rows in the honest steps, nothing in the leaked."""
     names = [column.name for column in (*RISK_FACTORS, *(OTHER_TESTS if step.tests_among_inputs else ()))]
     if not step.leaked:
-        table = load_risk_table(table_csv)
+        table = load_risk_table(table_csv, names)
         return table.frame[names].to_numpy(np.float32), table.positive, table.groups
     frame = read_patients(table_csv, strict=True).frame
     positive = frame[OUTCOME.name].to_numpy() == 1

@@ -56,8 +56,8 @@ LEAKY_NOTEBOOKS = (
 def train_risk_factors(recipe_path: Path, table_csv: Path, out_dir: Path, log: Log) -> list[Model]:
     """Train, evaluate and export both models under ``out_dir``. Returns their manifest entries.
 
-    Duplicates are removed and whole groups split before anything else; medians, scales and weights come from the
-    training split, calibration and threshold from validation, figures from test.
+    Duplicates are removed and whole groups, rows with equal inputs of the model, split before anything else; medians, scales
+    and weights come from the training split, calibration and threshold from validation, figures from test.
 
     Raises
     ------
@@ -67,17 +67,17 @@ def train_risk_factors(recipe_path: Path, table_csv: Path, out_dir: Path, log: L
         With one outcome alone or fewer than 50 positive biopsies.
     """
     recipe = tomllib.loads(recipe_path.read_text(encoding="utf-8"))
-    table = load_risk_table(table_csv)
+    factors = [column.name for column in RISK_FACTORS]
+    tests = [column.name for column in OTHER_TESTS]
+    tables = {names: load_risk_table(table_csv, names) for names in (tuple(factors), tuple(factors + tests))}
+    table = next(iter(tables.values()))
     log(f"{len(table.frame)} rows, {table.duplicates_removed} duplicates removed, {int(table.positive.sum())} positive")
     require_events(table.positive)
     leakage = leakage_table(table_csv, recipe, log)
-    labels = np.where(table.positive, "yes", "no")
-    assigned = grouped_split(labels, table.groups, tenths=tuple(recipe["data"]["tenths"]), seed=recipe["seed"])
-    factors = [column.name for column in RISK_FACTORS]
-    tests = [column.name for column in OTHER_TESTS]
+    ids: tuple[ModelId, ...] = ("risk-factors", "risk-factors-with-tests")
     return [
-        _train_one("risk-factors", factors, table, assigned, recipe, leakage, out_dir, log),
-        _train_one("risk-factors-with-tests", factors + tests, table, assigned, recipe, leakage, out_dir, log),
+        _train_one(model_id, list(names), table, recipe, leakage, out_dir, log)
+        for model_id, (names, table) in zip(ids, tables.items(), strict=True)
     ]
 
 
@@ -150,9 +150,12 @@ class _HideInputs(keras.utils.PyDataset):  # type: ignore[misc]  # untyped base 
 
 
 def _train_one(
-    model_id: ModelId, names: list[str], table: RiskTable, assigned: NDArray[np.str_], recipe: dict[str, Any],
-    leakage: pd.DataFrame, out_dir: Path, log: Log,
+    model_id: ModelId, names: list[str], table: RiskTable, recipe: dict[str, Any], leakage: pd.DataFrame, out_dir: Path,
+    log: Log,
 ) -> Model:  # fmt: skip
+    labels = np.where(table.positive, "yes", "no")
+    tenths = tuple(recipe["data"]["tenths"])
+    assigned = grouped_split(labels, table.groups, tenths=tenths, seed=recipe["seed"], mixed=True)
     features = feature_array(table.frame, names)
     train, validation, test = (assigned == split for split in ("train", "validation", "test"))
     network = fit_risk_lstm(features, table.positive, train, validation, recipe)

@@ -16,8 +16,11 @@ class Labelled:
         What was left out, and why.
     notices : list of str
         What had to be assumed.
+    tasks : list of str
+        Ids of the questions that the labels answer.
     """
 
     cases: CaseSet
     problems: list[str]
     notices: list[str]
+    tasks: list[str]

@@ -173,7 +173,8 @@ def _scored(
             "No groups given: every tile counts as independent. Tiles of one slide or patient are not, and the intervals are "
             "then too narrow."
         )
-    return Labelled(CaseSet("your tiles", frame, session.model.classes), problems[:PROBLEMS_SHOWN], notices)
+    tasks = [task.id for task in session.model.derived_tasks]
+    return Labelled(CaseSet("your tiles", frame, session.model.classes), problems[:PROBLEMS_SHOWN], notices, tasks)
 
 
 def _pixels(path: Path, size_px: int) -> tuple[NDArray[np.uint8], bool]:

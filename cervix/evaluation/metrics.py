@@ -127,7 +127,8 @@ class BinaryReport:
     true_positive, false_positive, false_negative, true_negative : int
     metrics : name -> Interval
         Those of ``call_fractions`` and ``auroc, average_precision, brier, ece``, proportions with Wilson's interval at the
-        number of groups, the others with a bootstrap interval. A metric with an empty denominator is absent.
+        number of groups, a perfect AUROC with that of the smaller class, the others with a bootstrap interval. A metric
+        with an empty denominator is absent.
     bootstrap : name -> Interval
         The same figures, all with bootstrap intervals over groups.
     """
@@ -158,9 +159,9 @@ def binary_report(
 ) -> BinaryReport:
     """Evaluate scores at a threshold.
 
-    Proportions get Wilson intervals at the number of groups, because a bootstrap of figures near 0 or 1 is too narrow;
-    the rest get percentile bootstrap intervals over groups (1,000 replicates, seed 0). ``bootstrap`` holds the latter
-    for every metric.
+    Proportions get Wilson intervals at the number of groups, because a bootstrap of figures near 0 or 1 is too narrow, and a
+    perfect AUROC the Wilson interval of the smaller class; the rest get percentile bootstrap intervals over groups (1,000
+    replicates, seed 0). ``bootstrap`` holds the latter for every metric.
 
     Parameters
     ----------
@@ -185,6 +186,8 @@ def binary_report(
     )
     metrics, bootstrap = call_figures(counts, Cells(*(_sums(weights, mask) for mask in masks)), among)
     bootstrap |= {name: _interval(*figure) for name, figure in _free_of_threshold(positive, score, weights).items()}
+    if "auroc" in bootstrap:
+        metrics["auroc"] = _with_width(bootstrap["auroc"], among.positive, among.negative)
     return BinaryReport(
         threshold=threshold,
         n=len(positive),
@@ -203,7 +206,25 @@ def auroc_interval(positive: NDArray[np.bool_], score: NDArray[np.floating], gro
     """Area under the ROC curve with its bootstrap interval over groups; needs both classes."""
     if positive.all() or not positive.any():
         raise EvaluationError("AUROC needs both classes", expected="cases with and without", found="only one of them")
-    return ranking_interval("auroc", positive, score, groups)
+    sides = (len(np.unique(groups[of])) for of in (positive, ~positive))
+    return _with_width(ranking_interval("auroc", positive, score, groups), *sides)
+
+
+def _with_width(auroc: Interval, positives: int, negatives: int) -> Interval:
+    """An AUROC whose interval is not the point that the bootstrap makes of a perfect order.
+
+    The variance of an AUROC is at most A (1 - A) / min(m, n) (van Dantzig 1951; Birnbaum and Klose 1957, Ann Math Stat
+    28:933-945): that of a proportion of as many cases as the smaller class has. So Wilson's interval of that many bounds it.
+
+    Parameters
+    ----------
+    positives, negatives : int
+        Independent groups with such a case.
+    """
+    if auroc.value not in (0.0, 1.0):
+        return auroc
+    fewer = min(positives, negatives)
+    return wilson_interval(auroc.value * fewer, fewer)
 
 
 def bootstrap_mean(values: NDArray[np.floating], groups: NDArray[np.str_]) -> Interval:

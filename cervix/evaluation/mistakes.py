@@ -45,7 +45,7 @@ def worst_mistakes(question: Question, most: int = MISTAKES_SHOWN) -> pd.DataFra
     """
     scores = question.scores
     frame = question.cases.frame
-    rows = frame[frame["label"].isin(question.task.positive + question.task.negative)].reset_index(drop=True)
+    rows = frame[question.rows].reset_index(drop=True)
     called = scores.score >= question.threshold
     room = np.where(called, 1 - question.threshold, question.threshold)
     far = np.abs(scores.score - question.threshold) / np.where(room > 0, room, 1)

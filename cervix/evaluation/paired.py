@@ -92,7 +92,7 @@ def compare_answers(active: Question, candidate: Question) -> Pair:
 def _by_case(question: Question) -> pd.DataFrame:
     """``positive, score, group`` of the question's cases, by case."""
     frame, scores = question.cases.frame, question.scores
-    cases = frame.loc[frame["label"].isin(question.task.positive + question.task.negative), "case"]
+    cases = frame.loc[question.rows, "case"]
     if cases.duplicated().any():
         raise EvaluationError(
             f"{question.cases.source} names a case twice",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
-from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from cervix.bundle.manifest import DerivedTask
 from cervix.errors import EvaluationError
@@ -17,6 +17,8 @@ from cervix.evaluation.metrics import BinaryReport, Interval, auroc_interval, bi
 from cervix.evaluation.sweep import Sweep, sweep, thresholds_with
 
 SUBGROUP_PREFIX = "by_"
+ANSWER_PREFIX = "is_"
+YES, NO = "yes", "no"
 Made = TypeVar("Made")
 Floats = NDArray[np.float64]
 
@@ -33,7 +35,8 @@ class CaseSet:
         The file they are from.
     frame : DataFrame
         ``case, group, label, p_<class>…``; baselines as the manifest's ``Evaluation`` says; ``by_<name>`` the subgroup of
-        each case. Rows whose scores are not known are set aside.
+        each case; ``is_<task>`` yes, no or nothing, where outcomes were told that name no class. Rows whose scores are not
+        known are set aside.
     classes : list of str
         Of the model, in its order.
     unanswered : int
@@ -94,11 +97,23 @@ class TaskScores:
         """Whether there are positive and negative cases."""
         return bool(self.positive.any() and not self.positive.all())
 
+    def auroc_value(self) -> float:
+        """Area under the ROC curve without its interval; needs both classes."""
+        return float(roc_auc_score(self.positive, self.score))
+
     def auroc(self) -> Interval:
         return auroc_interval(self.positive, self.score, self.groups)
 
     def report(self, threshold: float) -> BinaryReport:
         return binary_report(self.positive, self.score, self.groups, threshold)
+
+
+def told_answers(frame: pd.DataFrame, task: DerivedTask) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which cases a question is about, and which of them have the condition: two of ``(n,)``."""
+    if (own := f"{ANSWER_PREFIX}{task.id}") in frame:
+        return frame[own].isin((YES, NO)).to_numpy(bool), (frame[own] == YES).to_numpy(bool)
+    label = frame["label"]
+    return label.isin(task.positive + task.negative).to_numpy(bool), label.isin(task.positive).to_numpy(bool)
 
 
 def task_scores(frame: pd.DataFrame, task: DerivedTask, *, baseline: str = "") -> TaskScores:
@@ -112,8 +127,8 @@ def task_scores(frame: pd.DataFrame, task: DerivedTask, *, baseline: str = "") -
         Id of a baseline whose columns to use instead of the model's own; its score of the task where it has one.
     """
     prefix = f"{baseline}__p_" if baseline else "p_"
-    rows = frame[frame["label"].isin(task.positive + task.negative)]
-    positive = rows["label"].isin(task.positive).to_numpy(bool)
+    asked, positive = told_answers(frame, task)
+    rows, positive = frame[asked], positive[asked]
     groups = rows["group"].to_numpy(dtype=str)
     if (own := f"{baseline}__{task.id}") in rows:
         return TaskScores(positive, rows[own].to_numpy(np.float64), groups)
@@ -149,6 +164,11 @@ class Question:
     def scores(self) -> TaskScores:
         """Truth and score of every case that the question is about."""
         return self._kept("scores", lambda: task_scores(self.cases.frame, self.task, baseline=self.baseline))
+
+    @property
+    def rows(self) -> NDArray[np.bool_]:
+        """Which cases of the frame the question is about: ``(n,)``."""
+        return told_answers(self.cases.frame, self.task)[0]
 
     def report(self) -> BinaryReport:
         """Every figure at the threshold: a thousand draws of fifty thousand women take a second, once."""

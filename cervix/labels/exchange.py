@@ -1,5 +1,6 @@
 """Label events as tables in files, CSV or parquet, written and read back."""
 
+import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,20 +14,27 @@ from pyarrow import ArrowInvalid
 from sqlalchemy import Connection, select
 
 from cervix import RESEARCH_NOTICE
-from cervix.errors import LabelRefused
+from cervix.errors import LabelRefused, PatientFileError
 from cervix.files import inert, replacing, without_apostrophe
 from cervix.labels.cases import tile_id
 from cervix.labels.events import Action, LabelEvent, checked_key, checked_reader
 from cervix.labels.recording import append, undo
 from cervix.labels.store import LabelStore
-from cervix.labels.tables import events
+from cervix.labels.tables import classes, events
+from cervix.patients.csv_text import delimited_text
+from cervix.patients.visit_vocabulary import folded
 
 COLUMNS = (
     "key", "case_id", "kind", "source", "x_l0_px", "y_l0_px", "size_l0_px", "reader", "action", "label", "comment", "blinded",
     "seconds_taken", "bundle_sha256", "bundle_version", "probabilities", "recorded_at", "undoes_key",
 )  # fmt: skip
+HEADERS = {folded(name): name for name in COLUMNS}
 NEEDED = ("reader", "action")
 PLACE = ("source", "x_l0_px", "y_l0_px", "size_l0_px")
+TRUTH = dict.fromkeys(("true", "1", "yes", "wahr", "vrai", "verdadero"), True) | dict.fromkeys(
+    ("false", "0", "no", "falsch", "faux", "falso"), False
+)
+"""As spreadsheets write it, in their own language."""
 KEYS = uuid5(NAMESPACE_URL, "urn:cervix-workbench:label-event")
 """Namespace of the keys of events that came without one (RFC 9562, 5.5)."""
 
@@ -64,7 +72,8 @@ def read_events(store: LabelStore, path: Path, *, only_of: str = "") -> ImportRe
     """Add the events of a file that ``write_events`` or a person wrote; bad rows are named and left out.
 
     A row needs ``reader``, ``action`` and ``case_id`` or the place (``source, x_l0_px, y_l0_px, size_l0_px``). The same file
-    again adds nothing: a row without a ``key`` gets one that follows from what it says.
+    again adds nothing: a row without a ``key`` gets one that follows from what it says. A CSV may have been through a
+    spreadsheet: comma, semicolon or tab, UTF-8, UTF-16 or Windows-1252, headers, actions and classes in any case.
 
     Parameters
     ----------
@@ -79,9 +88,13 @@ def read_events(store: LabelStore, path: Path, *, only_of: str = "") -> ImportRe
     rows = _rows(path)
     report = ImportReport()
     with store.database.writing() as connection:
+        known = set(connection.scalars(select(classes.c.label)))
+        by_fold = {label.casefold(): label for label in known}
         for number, row in rows:
             try:
-                if only_of and (row.get("reader", "").strip() != only_of or row.get("action") == "adjudicate"):
+                if (said := row.get("label", "")) not in known:
+                    row["label"] = by_fold.get(said.casefold(), said)
+                if only_of and (row.get("reader", "") != only_of or row.get("action") == "adjudicate"):
                     raise LabelRefused("It is not yours to add", expected=f"your own labels, as {only_of}")
                 report.count(_append_row(connection, row))
             except LabelRefused as error:
@@ -93,20 +106,36 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
     """Rows as text with their line in a CSV (or place in a parquet table, counted alike)."""
     parquet = path.suffix == ".parquet"
     try:
-        table = pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table, above = (pd.read_parquet(path), 0) if parquet else _csv(path.read_bytes())
     except OSError as error:
         raise LabelRefused("The file cannot be opened", found=error.strerror or "") from error
-    except (ValueError, ArrowInvalid) as error:  # among them pandas' ParserError and UnicodeDecodeError
-        raise LabelRefused("The file is not a table of labels", expected="CSV in UTF-8, or parquet") from error
+    except PatientFileError as error:
+        raise LabelRefused("The file is not a table of labels", expected="CSV or parquet", found=error.found) from error
+    except (ValueError, ArrowInvalid) as error:  # among them pandas' ParserError
+        raise LabelRefused("The file is not a table of labels", expected="CSV or parquet") from error
+    table.columns = pd.Index([HEADERS.get(folded(str(name)), str(name)) for name in table.columns])
+    if table.columns.has_duplicates:
+        raise LabelRefused("The header names a column twice", found=str(table.columns[table.columns.duplicated()][0]))
     missing = [name for name in NEEDED if name not in table.columns]
     if missing or not ("case_id" in table.columns or set(PLACE) <= set(table.columns)):
         raise LabelRefused(
             "The table lacks columns", expected=f"{', '.join(NEEDED)}, and case_id or {', '.join(PLACE)}",
             found=", ".join(map(str, table.columns[:20])),
         )  # fmt: skip
-    for number, cells in enumerate(table.to_dict("records"), start=2):
+    for number, cells in enumerate(table.to_dict("records"), start=2 + above):
         told = {str(name): str(cell) for name, cell in cells.items() if not pd.isna(cell)}
-        yield number, told if parquet else {name: without_apostrophe(cell) for name, cell in told.items()}
+        yield number, _tidy(told if parquet else {name: without_apostrophe(cell) for name, cell in told.items()})
+
+
+def _csv(content: bytes) -> tuple[pd.DataFrame, int]:
+    text, delimiter, above = delimited_text(content, lambda cell: folded(cell) in HEADERS)
+    return pd.read_csv(io.StringIO(text, newline=""), sep=delimiter, dtype=str, keep_default_na=False), above
+
+
+def _tidy(row: dict[str, str]) -> dict[str, str]:
+    """Cells without the blanks that a person or spreadsheet left around them; a comment as it is."""
+    row = {name: cell if name == "comment" else cell.strip() for name, cell in row.items()}
+    return row | {"action": row.get("action", "").lower()}
 
 
 def _append_row(connection: Connection, row: Mapping[str, str]) -> bool:
@@ -146,16 +175,15 @@ def _whole(text: str, name: str) -> int:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return float(text.replace(",", "."))  # as spreadsheets write it where the comma is decimal
     except ValueError:
         raise LabelRefused("seconds_taken is not a number", found=repr(text[:40])) from None
 
 
 def _yes(text: str) -> bool:
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in known:
+    if text.lower() not in TRUTH:
         raise LabelRefused("blinded is neither true nor false", found=repr(text[:40]))
-    return known[text.lower()]
+    return TRUTH[text.lower()]
 
 
 def _moment(text: str) -> datetime:

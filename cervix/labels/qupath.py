@@ -91,8 +91,14 @@ def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str
     LabelRefused
         If the file is no GeoJSON, or nothing says of which slide it is.
     """
-    reader = checked_reader(reader)
     features, told = _features(path)
+    if not reader.strip():
+        raise LabelRefused(
+            "Nothing says whose labels these are",
+            expected="the reader, whom GeoJSON does not name",
+            action="Name them (--reader on the command line).",
+        )
+    reader = checked_reader(reader)
     slide = slide_sha256 or str(told.get("slide_sha256", ""))
     if not slide:
         raise LabelRefused("The file does not say on which slide its objects lie", action="Name the slide's SHA-256.")

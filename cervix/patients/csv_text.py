@@ -3,8 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
@@ -115,6 +115,25 @@ def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = No
     return _text_table(header, rows, torn, notices)
 
 
+def delimited_text(content: bytes, is_header: Callable[[str], bool]) -> tuple[str, str, int]:
+    """The text of a CSV from its header on, its delimiter, and how many lines stand above the header.
+
+    Parameters
+    ----------
+    is_header : callable
+        Whether a cell is a header of the table that is looked for.
+
+    Raises
+    ------
+    PatientFileError
+        If it is empty or no text.
+    """
+    text, notices = _decode(_content(content))
+    lines = list(io.StringIO(text, newline=""))
+    delimiter, start = _layout(lines, notices, is_header)
+    return "".join(lines[start:]), delimiter, start
+
+
 def header_of(source: Path | bytes) -> list[str]:
     """The header of a table alone, for little time even where the table is long.
 
@@ -128,6 +147,14 @@ def header_of(source: Path | bytes) -> list[str]:
     delimiter, start = _layout(lines, notices)
     records = _records("".join(lines), lines[start:], delimiter)
     return _without_trailing_blanks(next((cells or [] for _, cells in records if cells is None or _told(cells)), []))
+
+
+def without_columns(table: TextTable, places: Collection[int]) -> TextTable:
+    """The table without some of its columns, its torn rows cut alike."""
+    kept = [place for place in range(len(table.header)) if place not in places]
+    torn = [[cell for place, cell in enumerate(cells) if place not in places] for cells in table.ragged_cells]
+    header, columns = [table.header[place] for place in kept], [table.columns[place] for place in kept]
+    return replace(table, header=header, columns=columns, ragged_cells=torn)
 
 
 def _of_sheet(content: bytes) -> TextTable:
@@ -239,7 +266,13 @@ def _utf_16_without_mark(content: bytes) -> str:
     return ""
 
 
-def _layout(lines: list[str], notices: list[str]) -> tuple[str, int]:
+def _is_patient_header(cell: str) -> bool:
+    return is_patient_id(cell) or visit_column(cell) is not None or recognise(cell) is not None
+
+
+def _layout(
+    lines: list[str], notices: list[str], is_header: Callable[[str], bool] = _is_patient_header
+) -> tuple[str, int]:  # fmt: skip
     """The delimiter, and how many lines stand above the header."""
     first = next((at for at, line in enumerate(lines) if line.strip()), 0)
     if said := re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[first] if lines else ""):
@@ -247,9 +280,9 @@ def _layout(lines: list[str], notices: list[str]) -> tuple[str, int]:
             notices.append(f"Read as {DELIMITERS[said[1]]}-separated.")
         return said[1], first + 1
     head = lines[first : first + TITLE_ROWS]
-    named = {mark: max((_named(_cut(line, mark)) for line in head), default=0) for mark in DELIMITERS}
+    named = {mark: max((_named(_cut(line, mark), is_header) for line in head), default=0) for mark in DELIMITERS}
     delimiter = max(DELIMITERS, key=lambda mark: (named[mark], head[0].count(mark) if head else 0))
-    start = _start([_cut(line, delimiter) for line in head])
+    start = _start([_cut(line, delimiter) for line in head], is_header)
     if head and head[start].count(delimiter) and delimiter != ",":
         notices.append(f"Read as {DELIMITERS[delimiter]}-separated.")
     if start:
@@ -261,18 +294,14 @@ def _cut(line: str, delimiter: str) -> list[str]:
     return [cell.strip().strip('"') for cell in line.split(delimiter, HEADER_CELLS_LOOKED_AT)]
 
 
-def _named(cells: Sequence[str]) -> int:
+def _named(cells: Sequence[str], is_header: Callable[[str], bool]) -> int:
     """How many cells are headers of a table that can be read."""
-    return sum(
-        is_patient_id(cell) or visit_column(cell) is not None or recognise(cell) is not None
-        for cell in cells[:HEADER_CELLS_LOOKED_AT]
-        if 0 < len(cell) < LONGEST_HEADER
-    )
+    return sum(is_header(cell) for cell in cells[:HEADER_CELLS_LOOKED_AT] if 0 < len(cell) < LONGEST_HEADER)
 
 
-def _start(rows: Sequence[Sequence[str]]) -> int:
+def _start(rows: Sequence[Sequence[str]], is_header: Callable[[str], bool] = _is_patient_header) -> int:
     """Which of the first rows is the header: the first unless it names no columns and one below names two or more."""
-    names = [_named(cells) for cells in rows[:TITLE_ROWS]]
+    names = [_named(cells, is_header) for cells in rows[:TITLE_ROWS]]
     if not names or names[0] >= 2:
         return 0
     return next((at for at, count in enumerate(names) if count >= 2 and count > names[0]), 0)

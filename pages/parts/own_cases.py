@@ -24,8 +24,9 @@ ZIP_HELP = (
 )
 TABLE_HELP = "**A risk-factor table** in the UCI format with its column `Biopsy` (0 or 1)."
 VISITS_HELP = (
-    "**A visit table** with a column `outcome` that says what came after the woman's last visit: {classes}. Only women "
-    "followed for five years can be told apart from those without disease."
+    "**A visit table** with a column `outcome` that says what came after the woman's last visit: yes or no, 0 or 1, a grade "
+    "such as `CIN2`, the day of the diagnosis (or a grade and, as `outcome_date`, its day), or {classes}. Of women who were "
+    "not followed for the whole time nobody knows that nothing came."
 )
 
 
@@ -41,9 +42,16 @@ def own_cases(bundle: Bundle, model: Model) -> tuple[Labelled, bytes] | None:
     else:
         words = VISITS_HELP.format(classes=classes)
     st.markdown(words)
+    asked = model.main_task.id
+    if model.features and model.features.visits > 1:
+        titles = {task.id: task.title for task in model.derived_tasks}
+        asked = st.selectbox(
+            "What a yes, grade or day in the column tells about", list(titles), index=list(titles).index(asked),
+            format_func=titles.__getitem__, key=f"performance_asked_{model.id}",
+        )  # fmt: skip
     uploaded = st.file_uploader(
-        "Labelled tiles (zip)" if model.tiles else "Labelled patients (CSV)",
-        type=["zip"] if model.tiles else ["csv", "txt", "tsv"],
+        "Labelled tiles (zip)" if model.tiles else "Labelled patients (CSV, XLSX or Parquet)",
+        type=["zip"] if model.tiles else ["csv", "txt", "tsv", "xlsx", "xls", "ods", "parquet"],
         key=f"performance_upload_{'tiles' if model.tiles else 'patients'}",
     )
     if uploaded is None:
@@ -54,19 +62,19 @@ def own_cases(bundle: Bundle, model: Model) -> tuple[Labelled, bytes] | None:
         )
         return None
     content = uploaded.getvalue()
-    key = (bundle.sha256, model.id, hashlib.sha256(content).hexdigest())
+    key = (bundle.sha256, model.id, asked, hashlib.sha256(content).hexdigest())
     try:
-        return kept("performance_own", key, lambda: _scored(bundle, model, content)), content
+        return kept("performance_own", key, lambda: _scored(bundle, model, content, asked)), content
     except CervixError as error:
         st.error(str(error), icon=":material/error:")
         return None
 
 
-def _scored(bundle: Bundle, model: Model, content: bytes) -> Labelled:
+def _scored(bundle: Bundle, model: Model, content: bytes, asked: str) -> Labelled:
     session = bundle.session(model.id)
     if not model.tiles:
         with st.spinner("Reading and scoring the table …"):
-            return labelled_patients(content, session)
+            return labelled_patients(content, session, task=asked)
     bar = st.progress(0.0, "Unpacking …")
     started = time.monotonic()
 
@@ -113,6 +121,7 @@ def show_drift(reference: Question, own: Question) -> None:
         drift_table(reference, own).rename(columns=sentence_case), hide_index=True, height="content", key="performance_drift"
     )
     st.caption(
-        "Stability index: below 0.1 little, from 0.25 a large shift, by custom. Figures of shifted cases say how the model "
-        "does on them, not whether it got worse."
+        "Stability index: below 0.1 little, from 0.25 a large shift, by custom. Different is what fewer than one in twenty "
+        "draws of as many cases from the test set itself is; else cases are too few to tell. Figures of shifted cases say how "
+        "the model does on them, not whether it got worse."
     )

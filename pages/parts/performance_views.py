@@ -11,7 +11,6 @@ from cervix.evaluation.metrics import THRESHOLD_FREE, BinaryReport, Interval
 from cervix.evaluation.questions import Question
 from pages.parts.frame import STILL_CHART, sentence_case, show_metrics
 
-CANNOT_SEE_BEYOND = 0.9995
 FEW_CASES = 50
 AT_THRESHOLD = (
     "recall", "specificity", "precision", "negative_predictive_value", "f1", "positive_likelihood_ratio",
@@ -31,8 +30,6 @@ class Sides:
 def show_ranking(question: Question, report: BinaryReport) -> None:
     """What no threshold changes: ranking and calibration, with the reliability diagram."""
     show_metrics({METRIC_TITLES[name]: _shown(report, name) for name in THRESHOLD_FREE})
-    if "auroc" in report.metrics and report.metrics["auroc"].low > CANNOT_SEE_BEYOND:
-        st.caption("A bootstrap cannot reach beyond its sample: an interval of 1.000–1.000 is no proof of perfection.")
     if report.groups < FEW_CASES:
         st.warning(f"Only {report.n:,} cases in {report.groups:,} independent groups: read the intervals, not the figures.")
     st.subheader("Are scores frequencies?")

@@ -8,7 +8,7 @@ import pytest
 
 from cervix import RESEARCH_NOTICE
 from cervix.errors import LabelRefused
-from cervix.labels import LabelStore, open_store
+from cervix.labels import LabelStore, open_store, patient_case
 from cervix.labels.exchange import read_events, write_events
 from cervix.labels.qupath import read_qupath, write_qupath
 from tests.labels.making import BUNDLE, SLIDES, TILES, adjudicate, filled, label
@@ -124,7 +124,7 @@ def test_an_event_undone_by_two_people_is_undone_once(told: LabelStore, tmp_path
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "not a table"), (b"\xff\xfe\x00\x01", "not a table"), (b"a,b\n1,2\n", "lacks columns: expected reader, action")],
+    [(b"", "not a table"), (b"PK\x03\x04\0\0\0", "not a table"), (b"a,b\n1,2\n", "lacks columns: expected reader, action")],
 )
 def test_a_file_that_is_no_table_of_labels_is_one_sentence(
     store: LabelStore, content: bytes, said: str, tmp_path: Path
@@ -212,3 +212,76 @@ def test_an_object_at_no_place_is_named_and_the_others_are_read(corner: str, sql
         report = read_qupath(store, tmp_path / "objects.geojson", "A", slide_sha256=SLIDES[0])
     assert report.added == 0
     assert report.problems == ["object 1: The object is no tile: expected a square polygon in whole pixels."]
+
+
+def written(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "delimiter"), [("utf-8", ";"), ("utf-8-sig", ","), ("utf-16", "\t"), ("utf-16-le", ";"), ("cp1252", ";")]
+)
+def test_a_table_that_went_through_a_spreadsheet_is_read_and_once(
+    store: LabelStore, encoding: str, delimiter: str, tmp_path: Path
+) -> None:
+    rows = [
+        ("Reader", "ACTION", "Case ID", "Label", "comment", "blinded", "seconds taken"),
+        ("Zoë", "Label", TILES[0], " SCC", "", "WAHR", "1.5" if delimiter == "," else "1,5"),
+        (" Zoë ", "unsure ", f" {TILES[1]}", "", "", "FALSCH", ""),
+    ]
+    path = written(tmp_path / "labels.csv", "".join(delimiter.join(row) + "\r\n" for row in rows), encoding)
+    report = read_events(store, path)
+    assert (report.added, report.problems) == (2, [])
+    reads = store.reads("tile")
+    assert reads[["case_id", "reader", "action", "label"]].fillna("").to_numpy().tolist() == [
+        [TILES[0], "Zoë", "label", "scc"], [TILES[1], "Zoë", "unsure", ""],
+    ]  # fmt: skip
+    assert store.events()["seconds_taken"].iloc[0] == 1.5
+    assert read_events(store, path).known == 2
+    plain = written(tmp_path / "plain.csv", f"reader,action,case_id,label\nZoë,label,{TILES[0]},scc\n")
+    assert read_events(store, plain).known == 1, "the same label, told plainly, is the same event"
+
+
+def test_labels_with_semicolons_are_read(store: LabelStore, cases_dir: Path) -> None:
+    report = read_events(store, cases_dir / "patients/l02_semicolon.csv")
+    assert len(report.problems) == 1
+    assert "no such case" in report.problems[0]
+    women = pd.read_csv(cases_dir / "patients/l11_good_semicolon_bom.csv", sep=";", encoding="utf-8-sig")["case_id"].unique()
+    table, pseudonyms = women[0].split(":")[1], [woman.split(":")[2] for woman in women]
+    store.add_cases(patient_case(table, pseudonym, {"age": [30]}) for pseudonym in pseudonyms)
+    for added, known in ((6, 0), (0, 6)):
+        report = read_events(store, cases_dir / "patients/l11_good_semicolon_bom.csv")
+        assert (report.added, report.known, report.problems) == (added, known, [])
+
+
+def test_an_export_that_a_spreadsheet_saved_with_semicolons_adds_nothing(told: LabelStore, tmp_path: Path) -> None:
+    label(told, TILES[3], "A", "scc", comment="two lines, of\nwhich one; has, many, commas, " + "a, " * 40)
+    write_events(told, tmp_path / "labels.csv")
+    events = pd.read_csv(tmp_path / "labels.csv", dtype=str, keep_default_na=False)
+    events.to_csv(tmp_path / "saved.csv", sep=";", index=False, encoding="utf-16")
+    for name in ("labels.csv", "saved.csv"):
+        report = read_events(told, tmp_path / name)
+        assert (report.added, report.known, report.problems) == (0, 8, [])
+
+
+def test_a_capital_does_not_let_a_reader_adjudicate(store: LabelStore, tmp_path: Path) -> None:
+    path = written(tmp_path / "labels.csv", f"reader,action,case_id,label\nA,Adjudicate,{TILES[0]},scc\n")
+    report = read_events(store, path, only_of="A")
+    assert report.added == 0
+    assert "not yours to add" in report.problems[0]
+
+
+def test_a_column_that_is_named_twice_is_refused(store: LabelStore, tmp_path: Path) -> None:
+    path = written(tmp_path / "labels.csv", f"reader,Reader,action,case_id,label\nA,B,label,{TILES[0]},scc\n")
+    with pytest.raises(LabelRefused, match="names a column twice: found reader"):
+        read_events(store, path)
+
+
+def test_a_broken_geojson_is_told_before_a_missing_reader(store: LabelStore, tmp_path: Path) -> None:
+    path = written(tmp_path / "labels.geojson", '{"type": "FeatureCollection", "features": [')
+    with pytest.raises(LabelRefused, match="not GeoJSON"):
+        read_qupath(store, path, "")
+    whole = written(tmp_path / "labels.geojson", '{"type": "FeatureCollection", "features": []}')
+    with pytest.raises(LabelRefused, match="whose labels these are.*--reader"):
+        read_qupath(store, whole, " ")

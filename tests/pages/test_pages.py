@@ -534,6 +534,25 @@ def test_a_labelled_table_is_evaluated_and_its_drift_shown(data_dir: Path) -> No
     assert app.error
 
 
+def test_only_questions_that_own_outcomes_answer_are_asked(cases_dir: Path) -> None:
+    app = open_page("performance.py")
+    app.selectbox(key="performance_model").set_value("history").run()
+    app.segmented_control(key="performance_cases").set_value("My own cases").run()
+    content = (cases_dir / "patients/e01_outcome_yesno.csv").read_bytes()
+    app.file_uploader(key="performance_upload_patients").upload("mine.csv", content, "text/csv").run()
+    assert not app.exception
+    assert app.selectbox(key="performance_task_history_cin2-3y").options == ["CIN2+ within 3 years"]
+    drift = next(table.value for table in app.dataframe if "Property" in table.value)
+    assert "too few cases to tell" in drift.set_index("Property").loc["Score, median", "How far"]
+    app.selectbox(key="performance_asked_history").set_value("cin3-5y").run()
+    assert not app.exception
+    assert app.selectbox(key="performance_task_history_cin3-5y").options == ["CIN3+ within 5 years"]
+    classes = (cases_dir / "patients/e02_outcome_classes.csv").read_bytes()
+    app.file_uploader(key="performance_upload_patients").upload("mine.csv", classes, "text/csv").run()
+    assert not app.exception
+    assert len(app.selectbox(key="performance_task_history").options) == 4
+
+
 def test_performance_shows_every_table_that_training_put_into_the_bundle() -> None:
     app = open_page("performance.py")
     titles = [item.value for item in app.subheader]

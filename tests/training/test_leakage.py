@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cervix.patients.vocabulary import RISK_FACTORS
+
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
@@ -53,7 +55,7 @@ def test_the_leaky_protocol_writes_the_table_alone(table_csv: Path, tmp_path: Pa
 
 
 def test_repeated_folds_hold_out_every_row_and_compare_on_the_same(table_csv: Path) -> None:
-    table = load_risk_table(table_csv)
+    table = load_risk_table(table_csv, [column.name for column in RISK_FACTORS])
     features = table.frame.iloc[:, :10].to_numpy(np.float32)[:, None]
     masks = []
 

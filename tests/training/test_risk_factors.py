@@ -29,6 +29,8 @@ from training.risk_factors import GOLDEN_ROWS, fit_risk_lstm, train_risk_factors
 RECIPE = Path(__file__).parents[2] / "training/recipes/risk-factors.toml"
 IDS = ["risk-factors", "risk-factors-with-tests"]
 TESTS = [column.name for column in OTHER_TESTS]
+FACTORS = [column.name for column in RISK_FACTORS]
+ALL_INPUTS = [*FACTORS, *TESTS]
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +40,7 @@ def table_csv(data_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def table(table_csv: Path) -> RiskTable:
-    return load_risk_table(table_csv)
+    return load_risk_table(table_csv, ALL_INPUTS)
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +85,7 @@ def predictions(model: Model, trained: tuple[list[Model], Path]) -> pd.DataFrame
 def assigned_splits(table: RiskTable) -> "np.ndarray[Any, np.dtype[np.str_]]":
     recipe = tomllib.loads(RECIPE.read_text(encoding="utf-8"))
     labels = np.where(table.positive, "yes", "no")
-    return grouped_split(labels, table.groups, tenths=tuple(recipe["data"]["tenths"]), seed=recipe["seed"])
+    return grouped_split(labels, table.groups, tenths=tuple(recipe["data"]["tenths"]), seed=recipe["seed"], mixed=True)
 
 
 def test_exact_duplicates_are_removed_and_counted(table: RiskTable) -> None:
@@ -97,7 +99,7 @@ def test_rows_with_equal_inputs_share_a_group_whatever_their_outcome(tmp_path: P
     twin = f"{outcome[0]},{1 - int(outcome[1])}"
     path = tmp_path / "twin.csv"
     path.write_text("\n".join([*lines, twin]))
-    with_twin = load_risk_table(path)
+    with_twin = load_risk_table(path, ALL_INPUTS)
     assert with_twin.groups[0] == with_twin.groups[-1]
     assert with_twin.positive[0] != with_twin.positive[-1]
 
@@ -108,15 +110,26 @@ def test_rows_that_share_a_group_have_equal_inputs(table: RiskTable) -> None:
     assert all(len(inputs[table.groups == group].drop_duplicates()) == 1 for group in shared)
 
 
+def test_rows_that_differ_in_what_a_model_does_not_read_share_its_group(table_csv: Path, table: RiskTable) -> None:
+    """Four sets of rows are equal in every risk factor and differ in the three tests."""
+    of_factors = load_risk_table(table_csv, FACTORS)
+    inputs = of_factors.frame[FACTORS]
+    assert of_factors.frame.equals(table.frame)
+    assert len(set(of_factors.groups)) == len(inputs.drop_duplicates()) == 831
+    assert len(set(table.groups)) == 835
+
+
 def test_a_table_without_an_outcome_is_not_trained_on(tmp_path: Path, table_csv: Path) -> None:
     header, first, *_ = table_csv.read_text().splitlines()
     path = tmp_path / "gap.csv"
     path.write_text(f"{header}\n{first.rsplit(',', 1)[0]},?\n")
     with pytest.raises(PatientFileError, match="outcome of every row"):
-        load_risk_table(path)
+        load_risk_table(path, ALL_INPUTS)
 
 
-def test_no_row_of_the_test_split_or_its_twin_was_trained_on(table: RiskTable, predictions: pd.DataFrame) -> None:
+def test_no_row_of_the_test_split_or_its_twin_was_trained_on(table_csv: Path, model: Model, predictions: pd.DataFrame) -> None:
+    assert model.features is not None
+    table = load_risk_table(table_csv, model.features.names)
     splits = assigned_splits(table)
     check_no_leak(splits, table.groups)
     expected = table.frame.index[splits == "test"].astype(str)
@@ -145,7 +158,7 @@ def test_every_pair_of_probabilities_sums_to_one(predictions: pd.DataFrame) -> N
 def test_only_the_second_model_reads_the_other_tests_and_none_reads_the_outcome(trained: tuple[list[Model], Path]) -> None:
     inputs = [model.features.names for model in trained[0] if model.features]
     assert [model.id for model in trained[0]] == IDS
-    assert inputs == [[column.name for column in RISK_FACTORS], [*(column.name for column in RISK_FACTORS), *TESTS]]
+    assert inputs == [FACTORS, ALL_INPUTS]
 
 
 def test_the_graph_has_the_declared_signature_and_no_loop(model: Model, trained: tuple[list[Model], Path]) -> None:

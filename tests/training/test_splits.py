@@ -82,6 +82,8 @@ def test_a_group_in_two_classes_is_named_with_both(labelled: Labelled) -> None:
     mixed[member] = "no" if labels[member] == "yes" else "yes"
     with pytest.raises(GroupError, match=r"more than one class.*found g017 in no and yes\."):
         grouped_split(mixed, groups, tenths=TENTHS, seed=1)
+    assigned = grouped_split(mixed, groups, tenths=TENTHS, seed=1, mixed=True)
+    assert len(set(assigned[groups == "g017"])) == 1
 
 
 @pytest.mark.parametrize(("count", "refused"), [(9, True), (10, False)])

@@ -28,7 +28,7 @@ class GroupError(CervixError, ValueError):
 
 
 def grouped_split(
-    labels: NDArray[np.str_], groups: NDArray[np.str_], *, tenths: tuple[int, int, int], seed: int
+    labels: NDArray[np.str_], groups: NDArray[np.str_], *, tenths: tuple[int, int, int], seed: int, mixed: bool = False
 ) -> NDArray[np.str_]:
     """Assign whole groups to train, validation and test, each class in proportion.
 
@@ -38,6 +38,8 @@ def grouped_split(
         Class and group of each case.
     tenths : (train, validation, test)
         Share of the groups in tenths; sums to 10.
+    mixed : bool
+        Whether a group may hold several classes, as women with equal inputs may have different outcomes.
 
     Returns
     -------
@@ -46,11 +48,11 @@ def grouped_split(
     Raises
     ------
     GroupError
-        If a group holds two classes, or a class has too few groups for every split to get one.
+        If a group holds two classes that may not, or a class has too few groups for every split to get one.
     LeakError
         If a group ends on two sides (it cannot, unless the fold generator is wrong; checked all the same).
     """
-    check_group_classes(labels, groups)
+    check_group_classes(labels, groups, mixed=mixed)
     if sum(tenths) != FOLDS or min(tenths) < 1:
         raise ValueError(f"expected three positive tenths that sum to 10, found {tenths}")
     folds = StratifiedGroupKFold(n_splits=FOLDS, shuffle=True, random_state=seed)
@@ -62,16 +64,17 @@ def grouped_split(
     return assigned
 
 
-def check_group_classes(labels: NDArray[np.str_], groups: NDArray[np.str_]) -> None:
-    """Raise ``GroupError`` where a group has two classes or a class fewer than ten groups, one a fold."""
+def check_group_classes(labels: NDArray[np.str_], groups: NDArray[np.str_], *, mixed: bool = False) -> None:
+    """Raise ``GroupError`` where a group has two classes and may not, or a class fewer than ten groups, one a fold."""
     classes_of: dict[str, set[str]] = {}
     for label, group in zip(labels, groups, strict=True):
         classes_of.setdefault(str(group), set()).add(str(label))
-    if mixed := sorted(group for group, classes in classes_of.items() if len(classes) > 1):
+    of_two = sorted(group for group, classes in classes_of.items() if len(classes) > 1)
+    if of_two and not mixed:
         raise GroupError(
             "A group holds more than one class",
             expected="every source image or patient in one class",
-            found=", ".join(f"{group} in {' and '.join(sorted(classes_of[group]))}" for group in mixed[:3]),
+            found=", ".join(f"{group} in {' and '.join(sorted(classes_of[group]))}" for group in of_two[:3]),
             action="Correct the labels or the groups in the index.",
         )
     for label in np.unique(labels):

@@ -1,5 +1,6 @@
-"""The UCI risk-factor table as training data: duplicates out, equal inputs in one group."""
+"""The UCI risk-factor table as training data: duplicates out, equal inputs of a model in one group."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class RiskTable:
     frame : DataFrame
         As ``PatientTable.frame``, without exact duplicates.
     positive : (n,) bool biopsy result
-    groups : (n,) rows with equal inputs share a group, whatever their outcome
+    groups : (n,) rows with equal inputs of the model share a group, whatever their outcome and what else is known of them
     duplicates_removed : int
     """
 
@@ -31,17 +32,21 @@ class RiskTable:
     duplicates_removed: int
 
 
-def load_risk_table(path: Path) -> RiskTable:
-    """Read the table with the reader that scoring uses; every row must be readable and have an outcome."""
+def load_risk_table(path: Path, inputs: Sequence[str]) -> RiskTable:
+    """Read the table with the reader that scoring uses; every row must be readable and have an outcome.
+
+    Parameters
+    ----------
+    inputs : columns that the model reads
+    """
     table = read_patients(path, strict=True)
     frame = table.frame[list(COLUMNS)]
     if frame[OUTCOME.name].isna().any():
         raise PatientFileError("Training needs the outcome of every row", expected=f"{OUTCOME.name} 0 or 1", found="gaps")
     unique = frame.drop_duplicates()
-    inputs = unique.drop(columns=OUTCOME.name)
     return RiskTable(
         frame=unique,
         positive=unique[OUTCOME.name].to_numpy() == 1,
-        groups=inputs.groupby(list(inputs.columns), dropna=False, sort=False).ngroup().to_numpy().astype(str),
+        groups=unique.groupby(list(inputs), dropna=False, sort=False).ngroup().to_numpy().astype(str),
         duplicates_removed=len(frame) - len(unique),
     )
