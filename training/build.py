@@ -31,8 +31,10 @@ from cervix.settings import PROJECT_ROOT
 from training.cost import with_cost
 
 BUNDLE_NAME = "cervix-demonstration"
-BUNDLE_VERSION = "0.5.0"
+BUNDLE_VERSION = "0.5.1"
 CHANGELOG = [
+    "0.5.1: the manifest says how rows of the risk-factor table were grouped for the model without the other tests. Models and "
+    "figures are those of 0.5.0.",
     "0.5.0: slide and history model carry their rehearsal, so that labels can retrain them without tiles or cohort. The models "
     "themselves are those of 0.4.0.",
     "0.4.0: the manifest holds what the model card needs and nobody can compute (use, users, risks, licences, citations), and "
