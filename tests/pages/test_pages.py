@@ -396,7 +396,7 @@ def test_glass_alone_is_said_and_can_be_scored_knowingly(tmp_path: Path) -> None
     assert not [button for button in app.button if button.key == "slide_score"]
     app.checkbox[0].check().run()
     assert not app.exception
-    assert {metric.label: metric.value for metric in app.metric}["Tiles"] == "12"
+    assert {metric.label: metric.value for metric in app.metric}["Tiles"] == "20"
     assert "empty: bubbles, folds or gaps" in texts(app)
     assert not app.button(key="slide_score").disabled
 
