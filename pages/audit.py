@@ -7,6 +7,7 @@ import streamlit as st
 
 from cervix.errors import LabelStoreUnavailable
 from cervix.labels.trail import fact_title, narrowed, trail_csv, trail_table
+from cervix.plain_text import escaped
 from pages.parts.frame import sentence_case
 from pages.parts.store import label_store_or_stop
 
@@ -36,7 +37,7 @@ st.markdown(
 try:
     trail = label_store_or_stop().audit_trail()
 except LabelStoreUnavailable as error:
-    st.error(str(error), icon=":material/database_off:")
+    st.error(escaped(str(error)), icon=":material/database_off:")
     st.stop()
 if trail.empty:
     st.info("Nothing has been done yet that would be written here.", icon=":material/history:")

@@ -14,6 +14,7 @@ from cervix.bundle.candidates import load_candidate
 from cervix.card.comparison import comparison_text
 from cervix.errors import CervixError
 from cervix.evaluation.bundle_comparison import BundleComparison, compare_bundles
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.bundle_comparison_views import show_manifest_differences, show_model, show_verdict
 from pages.parts.frame import active_or_stop, kept
@@ -101,7 +102,7 @@ try:
         )
         st.stop()
 except CervixError as error:
-    st.error(f"The candidate was refused, so nothing is compared. {error}", icon=":material/gpp_bad:")
+    st.error(f"The candidate was refused, so nothing is compared. {escaped(str(error))}", icon=":material/gpp_bad:")
     st.stop()
 
 show_verdict(comparison)

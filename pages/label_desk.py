@@ -31,7 +31,7 @@ try:
         if desk.ranking.scored:
             show_wishes(bundle, wish, desk.ranking)
 except CervixError as error:
-    st.error(str(error), icon=":material/database_off:")
+    st.error(escaped(str(error)), icon=":material/database_off:")
     st.stop()
 
 nothing_yet = not desk.ranking.scored

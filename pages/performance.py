@@ -11,6 +11,7 @@ from cervix.evaluation.labelled_tiles import picture_of
 from cervix.evaluation.questions import Question
 from cervix.evaluation.subgroups import subgroup_values
 from cervix.outside_names import inside
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.frame import CLASS_TITLES, bundle_or_stop
 from pages.parts.own_cases import own_cases, show_drift, show_own
@@ -85,7 +86,7 @@ try:
     with st.spinner("Drawing 1,000 bootstrap samples …"):
         report = question.report()
 except EvaluationError as error:
-    st.error(str(error))
+    st.error(escaped(str(error)))
     st.stop()
 
 few_classes = len(model.classes) <= MOST_CLASSES_SHOWN

@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 
 from cervix.errors import LabelStoreUnavailable
+from cervix.plain_text import escaped
 from pages.parts.frame import kept, show_metrics
 from pages.parts.people import person
 from pages.parts.readers_agreement import show_agreement
@@ -63,4 +64,4 @@ try:
     else:
         show_suspects(store, kind, who, truths, state)
 except LabelStoreUnavailable as error:
-    st.error(str(error), icon=":material/database_off:")
+    st.error(escaped(str(error)), icon=":material/database_off:")

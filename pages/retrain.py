@@ -3,6 +3,7 @@
 import streamlit as st
 
 from cervix.errors import CervixError
+from cervix.plain_text import escaped
 from pages.parts.frame import bundle_or_stop
 from pages.parts.learning_curves import show_learning_curves
 from pages.parts.retrain_order import show_order
@@ -20,7 +21,7 @@ st.markdown(
 try:
     counts = label_counts(store, bundle)
 except CervixError as error:
-    st.error(str(error), icon=":material/database_off:")
+    st.error(escaped(str(error)), icon=":material/database_off:")
     st.stop()
 show_labels(counts, bundle)
 

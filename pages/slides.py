@@ -3,6 +3,7 @@
 import streamlit as st
 
 from cervix.errors import CervixError
+from cervix.plain_text import escaped
 from pages.parts.frame import bundle_or_stop
 from pages.parts.slide_card import opened_with_scale, plan_or_ask, show_card
 from pages.parts.slide_compare import show_beside
@@ -30,7 +31,7 @@ try:
         st.stop()
     job = show_card(slide, bundle, plan)
 except CervixError as error:
-    st.error(str(error), icon=":material/broken_image:")
+    st.error(escaped(str(error)), icon=":material/broken_image:")
     st.stop()
 
 score = desk().score(slide, bundle, everywhere=plan.everywhere)

@@ -88,7 +88,7 @@ def _found_or_stop(find: Callable[[], Bundle]) -> Bundle:
     try:
         return find()
     except BundleError as error:
-        st.error(f"The bundle was refused, so nothing can be scored. {error}", icon=":material/gpp_bad:")
+        st.error(f"The bundle was refused, so nothing can be scored. {escaped(str(error))}", icon=":material/gpp_bad:")
         st.stop()
 
 
@@ -156,7 +156,7 @@ def _show_other_bundle() -> None:
     try:
         active = active_bundle(get_settings())
     except BundleError as error:
-        st.warning(f"This session goes on with the bundle it started with. {error}", icon=":material/gpp_bad:")
+        st.warning(f"This session goes on with the bundle it started with. {escaped(str(error))}", icon=":material/gpp_bad:")
         return
     if active.sha256 == held.sha256:
         return

@@ -56,7 +56,7 @@ def show_gate() -> None:
         known_person()
         _show_way_in(cast(Mapping[str, object], sign_in_section()))
     except SignInError as error:
-        st.error(str(error), icon=":material/lock:")
+        st.error(escaped(str(error)), icon=":material/lock:")
         if st.user.get("is_logged_in"):
             _show_way_out()
 

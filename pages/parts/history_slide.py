@@ -49,7 +49,7 @@ def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
     try:
         headline, embeddings = _embedded(scored[picked], bundle)
     except CervixError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(escaped(str(error)), icon=":material/broken_image:")
         return
     _show_side_by_side(joint_risk(until, embeddings, session), task.title, picked, headline)
     told = (

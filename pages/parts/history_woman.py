@@ -19,6 +19,7 @@ from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_COLUMNS, V
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.patients.what_if import LATEST_YEARS, with_next_visit
+from cervix.plain_text import escaped
 from cervix.provenance import provenance_of
 from pages.parts.frame import STILL_CHART
 from pages.parts.history_slide import show_slide_beside
@@ -155,7 +156,7 @@ def _show_what_if(visits: pd.DataFrame, scores: pd.Series, session: ModelSession
     try:
         imagined = with_next_visit(visits, years, results)
     except PatientFileError as error:
-        st.error(str(error))
+        st.error(escaped(str(error)))
         return
     after = score_visits(VisitTable(imagined, [], 0, []), session).iloc[0]
     if after["abstained"]:

@@ -33,7 +33,7 @@ def show_case(desk: LabelDesk, bundle: Bundle) -> None:
     except CervixError as error:
         show_standing(desk)
         show_unsaved(desk)
-        st.error(str(error), icon=":material/database_off:")
+        st.error(escaped(str(error)), icon=":material/database_off:")
         st.button("Try again", key="label_again", icon=":material/refresh:")
         return
     show_standing(desk)

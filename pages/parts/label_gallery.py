@@ -6,6 +6,7 @@ from cervix.bundle import Bundle
 from cervix.errors import CervixError
 from cervix.labels.desk import LabelDesk, Shown
 from cervix.labels.events import Action
+from cervix.plain_text import escaped
 from pages.parts.label_case import show_nothing_left, show_standing, show_unsaved
 from pages.parts.label_model_view import show_last, show_undo
 from pages.parts.label_place import labelled_classes
@@ -25,7 +26,7 @@ def show_gallery(desk: LabelDesk, bundle: Bundle) -> None:
         page = desk.page(count)
     except CervixError as error:
         show_unsaved(desk)
-        st.error(str(error), icon=":material/database_off:")
+        st.error(escaped(str(error)), icon=":material/database_off:")
         st.button("Try again", key="label_gallery_again", icon=":material/refresh:")
         return
     show_standing(desk)

@@ -18,6 +18,7 @@ from cervix.labels.rescoring import rescore
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import VisitTable, read_table
 from cervix.people import Person
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.frame import kept
 from pages.parts.label_place import leave_desk
@@ -153,7 +154,7 @@ def _offer_women(store: LabelStore, bundle: Bundle, who: Person) -> None:
     try:
         table = kept("label_read", sha256, partial(read_table, content))
     except PatientFileError as error:
-        st.error(str(error), icon=":material/table_view:")
+        st.error(escaped(str(error)), icon=":material/table_view:")
         return
     if not isinstance(table, VisitTable):
         st.error("This is a table of risk factors. Women are labelled by their visits: bring a table with one row a visit.")

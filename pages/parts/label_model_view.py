@@ -58,7 +58,7 @@ def _show_one(shown: Shown, event: LabelEvent, desk: LabelDesk, bundle: Bundle) 
     classes = labelled_classes(bundle, kind)
     error = desk.last.parcel.error if desk.last else ""
     if error:
-        st.error(f"Not kept. {error}", icon=":material/block:")
+        st.error(f"Not kept. {escaped(str(error))}", icon=":material/block:")
     picture, words = (
         st.columns([SMALL_SHOWN_PX, 4 * SMALL_SHOWN_PX]) if isinstance(shown.view, TileViews) else (None, st.container())
     )

@@ -16,6 +16,7 @@ from cervix.labels.patients import visits_frame
 from cervix.labels.pictures import tile_views
 from cervix.labels.ranking import Ranking, Wish
 from cervix.people import Person
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.frame import CLASS_TITLES
 from pages.parts.readers_words import KINDS
@@ -57,7 +58,7 @@ def show_reader(store: LabelStore, who: Person) -> None:
         try:
             st.session_state[READER] = checked_reader(st.session_state["label_reader"] or "")
         except LabelRefused as error:
-            st.toast(str(error), icon=":material/person_off:")
+            st.toast(escaped(str(error)), icon=":material/person_off:")
 
     st.session_state["label_reader"] = who.name
     st.selectbox(

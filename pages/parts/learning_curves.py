@@ -11,6 +11,7 @@ from cervix.labels.cases import MODEL_OF, Kind
 from cervix.labels.embedded import EmbeddedLabels, embedded_labels
 from cervix.labels.figures import live_curve_figure, simulated_curves_figure
 from cervix.labels.learning_curve import LearningCurve, bundle_calls, learning_curve
+from cervix.plain_text import escaped
 from pages.parts.frame import CLASS_TITLES, STILL_CHART, sentence_case, show_metrics
 from pages.parts.readers_words import KINDS
 
@@ -46,9 +47,9 @@ def _show_live(bundle: Bundle, store: LabelStore) -> None:
                 st.session_state[held] = (last, _measured(bundle, labels, kind), labels.notice)
             except EvaluationError as error:
                 st.session_state.pop(held, None)
-                st.info(f"{error} {labels.notice}", icon=":material/hourglass_empty:")
+                st.info(f"{escaped(str(error))} {labels.notice}", icon=":material/hourglass_empty:")
     except LabelStoreUnavailable as error:
-        st.error(str(error), icon=":material/database_off:")
+        st.error(escaped(str(error)), icon=":material/database_off:")
         return
     if held not in st.session_state:
         return

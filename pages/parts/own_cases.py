@@ -66,7 +66,7 @@ def own_cases(bundle: Bundle, model: Model) -> tuple[Labelled, bytes] | None:
     try:
         return kept("performance_own", key, lambda: _scored(bundle, model, content, asked)), content
     except CervixError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escaped(str(error)), icon=":material/error:")
         return None
 
 

@@ -12,6 +12,7 @@ from cervix.patients.csv_text import ROW_OUT
 from cervix.patients.questions import DATES, Answers, Question
 from cervix.patients.reading import PatientTable
 from cervix.patients.visits import VisitTable, read_table
+from cervix.plain_text import escaped
 from pages.parts.column_choice import chosen_columns, offer_columns
 from pages.parts.frame import kept
 
@@ -52,11 +53,11 @@ def read_or_stop() -> tuple[PatientTable | VisitTable, str]:
     try:
         table = kept("patients_read", key, partial(_read, content, columns, answers, strict=strict))
     except PatientFileUnclear as error:
-        st.error(str(error), icon=":material/event:")
+        st.error(escaped(str(error)), icon=":material/event:")
         ask(DATES, content)
         st.stop()
     except PatientFileError as error:
-        st.error(str(error), icon=":material/table_view:")
+        st.error(escaped(str(error)), icon=":material/table_view:")
         _offer_corrected(content, columns, strict=strict)
         offer_columns(content)
         st.stop()

@@ -5,6 +5,7 @@ from streamlit.errors import StreamlitSecretNotFoundError
 
 from cervix.errors import SignInError
 from cervix.people import Person, local_person, person_of
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.sign_in import has_lapsed, is_on
 
@@ -52,7 +53,7 @@ def person() -> Person:
     try:
         known = known_person()
     except SignInError as error:
-        st.error(str(error), icon=":material/lock:")
+        st.error(escaped(str(error)), icon=":material/lock:")
         known = None
     if known is None:
         st.stop()

@@ -106,7 +106,7 @@ def show_promotion(comparison: BundleComparison, folder: Path | None, keep: Call
     try:
         check_usable(comparison)
     except PromotionRefused as error:
-        st.info(str(error), icon=":material/block:")
+        st.info(escaped(str(error)), icon=":material/block:")
         return
     if folder is None:
         st.markdown("An uploaded candidate is forgotten after the comparison. To be promoted it must stay on this server.")
@@ -114,7 +114,7 @@ def show_promotion(comparison: BundleComparison, folder: Path | None, keep: Call
             try:
                 keep()
             except CervixError as error:
-                st.error(f"It was not kept. {error}", icon=":material/block:")
+                st.error(f"It was not kept. {escaped(str(error))}", icon=":material/block:")
         return
     if st.session_state.get(ASKED) != _pair(comparison):
         _ask_to_promote(comparison)
@@ -164,7 +164,7 @@ def _ask_to_promote(comparison: BundleComparison) -> None:
     try:
         check_promotable(comparison, reason)
     except CervixError as error:
-        st.error(str(error), icon=":material/block:")
+        st.error(escaped(str(error)), icon=":material/block:")
         return
     _ask(_pair(comparison), reason)
     st.rerun()
@@ -194,7 +194,7 @@ def _confirm(words: str, label: str, change: Callable[[], str], reason: str = ""
         try:
             done = change()
         except CervixError as error:
-            st.error(f"Nothing was changed. {error}", icon=":material/block:")
+            st.error(f"Nothing was changed. {escaped(str(error))}", icon=":material/block:")
             return
     _ask(None)
     use_active_bundle()

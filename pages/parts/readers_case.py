@@ -112,7 +112,7 @@ def _show_buttons(store: LabelStore, case: Case, who: Person, since: float, *, b
             try:
                 number = store.record(event)
             except CervixError as error:  # the key stays: the same click again is kept once
-                st.error(f"Not confirmed. {error} Press again.", icon=":material/sync_problem:")
+                st.error(f"Not confirmed. {escaped(str(error))} Press again.", icon=":material/sync_problem:")
                 continue
             st.session_state[LAST] = (case.id, number, said_words("adjudicate", label))
             st.rerun()
@@ -128,7 +128,7 @@ def _offer_undo(store: LabelStore, who: Person, event_id: int, key: str) -> None
         if undone is None:
             raise LabelRefused("This decision does not stand any more", action="Look at the case again.")
     except CervixError as error:
-        st.error(str(error), icon=":material/sync_problem:")
+        st.error(escaped(str(error)), icon=":material/sync_problem:")
         return
     if st.session_state.get(LAST, ("", None, ""))[1] == event_id:
         del st.session_state[LAST]

@@ -10,6 +10,7 @@ from cervix.errors import CervixError
 from cervix.labels import LabelStore
 from cervix.labels.moving import QUPATH, back_up, export_labels, import_labels
 from cervix.people import Person
+from cervix.plain_text import escaped
 from pages.parts.readers_words import SHA_SHOWN
 
 TABLES = {"csv": ("Every event (CSV)", "text/csv"), "parquet": ("Every event (parquet)", "application/octet-stream")}
@@ -88,7 +89,7 @@ def _show_import(store: LabelStore, who: Person, slides: list[str]) -> None:
                 store, path, who.name, slide_sha256=slide, reader=reader, only_of="" if who.may_decide else who.name
             )
         except CervixError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(escaped(str(error)), icon=":material/error:")
             return
     st.success(
         f"{report.added:,} added, {report.known:,} there already, {len(report.problems):,} left out.", icon=":material/check:"

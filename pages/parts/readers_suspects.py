@@ -9,6 +9,7 @@ from cervix.labels.cases import Kind
 from cervix.labels.embedded import embedded_labels
 from cervix.labels.label_errors import label_error_candidates
 from cervix.people import Person
+from cervix.plain_text import escaped
 from pages.parts.frame import CLASS_TITLES, verified_bundle
 from pages.parts.readers_case import show_case, show_last_settled
 from pages.parts.readers_words import case_words
@@ -35,7 +36,9 @@ def show_suspects(store: LabelStore, kind: Kind, who: Person, truths: pd.DataFra
     try:
         bundle = verified_bundle()
     except BundleError as error:
-        st.error(f"The bundle was refused, so nothing can be compared with it. {error}", icon=":material/gpp_bad:")
+        st.error(
+            f"The bundle was refused, so nothing can be compared with it. {escaped(str(error))}", icon=":material/gpp_bad:"
+        )
         return
     name = f"{KEY}_found_{kind}_{bundle.sha256}"
     if st.button("Look for suspected labels", key=f"{KEY}_look", icon=":material/search:", type="primary"):
@@ -45,7 +48,7 @@ def show_suspects(store: LabelStore, kind: Kind, who: Person, truths: pd.DataFra
             try:
                 candidates = label_error_candidates(labels.table, labels.embeddings)
             except EvaluationError as error:
-                st.info(f"{error} {labels.notice}", icon=":material/hourglass_empty:")
+                st.info(f"{escaped(str(error))} {labels.notice}", icon=":material/hourglass_empty:")
                 return
         st.session_state[name] = (candidates, len(labels.table), labels.notice, state)
     if name not in st.session_state:

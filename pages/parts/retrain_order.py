@@ -124,7 +124,7 @@ def _show_start(order: RetrainingOrder, environment: TrainingEnvironment) -> Non
     try:
         desk().start(order, environment.python, get_settings().label_store_url)
     except RetrainingRefused as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escaped(str(error)), icon=":material/error:")
         return
     st.rerun()
 

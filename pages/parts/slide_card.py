@@ -4,6 +4,7 @@ import streamlit as st
 
 from cervix.bundle import Bundle
 from cervix.errors import NoTissue
+from cervix.plain_text import escaped
 from cervix.slides.desk import SlideJob
 from cervix.slides.gate import GateReport
 from cervix.slides.reading import Slide
@@ -48,7 +49,7 @@ def plan_or_ask(slide: Slide, bundle: Bundle) -> SlidePlan | None:
     try:
         return slide_plan(slide, bundle, bool(st.session_state.get(key)))
     except NoTissue as error:
-        st.warning(f"{error} You can score the whole scanned area instead; most of its tiles will be glass.")
+        st.warning(f"{escaped(str(error))} You can score the whole scanned area instead; most of its tiles will be glass.")
         st.checkbox("Score everything, although no tissue was found", key=key)
         return None
 

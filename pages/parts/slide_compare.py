@@ -4,6 +4,7 @@ import streamlit as st
 
 from cervix.bundle import Bundle
 from cervix.errors import CervixError
+from cervix.plain_text import escaped
 from cervix.slides.reading import Slide
 from pages.parts.slide_desk import desk, final_layers, offer_layers, reopened, seen_lately, slide_words
 from pages.parts.slide_views import show_map
@@ -29,7 +30,7 @@ def show_beside(slide: Slide, bundle: Bundle) -> None:
     try:
         second = reopened(others[picked])
     except CervixError as error:
-        st.error(str(error))
+        st.error(escaped(str(error)))
         return
     for side, shown, key in zip(st.columns(2), (slide, second), ("slide_left", "slide_right"), strict=True):
         with side:

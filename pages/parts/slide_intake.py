@@ -8,6 +8,7 @@ import streamlit as st
 from cervix.errors import UploadRefused
 from cervix.intake.inbox import list_inbox
 from cervix.intake.shelf import thumbnail_path
+from cervix.plain_text import escaped
 from cervix.samples import sample_slide
 from cervix.settings import get_settings
 from cervix.slides.identity import files_of
@@ -100,7 +101,7 @@ def _take_picture() -> None:
     try:
         choose(upload_store().store_picture(picture.name, picture.getbuffer()), name=picture.name)
     except UploadRefused as error:
-        st.error(str(error))
+        st.error(escaped(str(error)))
     except OSError as error:
         st.error(f"The upload could not be kept on the server: {error.strerror}. Free some space and upload it again.")
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
+from cervix.plain_text import escaped
 from cervix.slides.decision import SlideAnswer, class_areas_mm2, decide_tiles, hot_spots, tile_at, tiles_within
 from cervix.slides.deepzoom import WorldMap
 from cervix.slides.desk import SlideJob
@@ -269,7 +270,7 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
     try:
         explained = explain_tile(slide, score.summary, *chosen, session)
     except CervixError as error:
-        st.error(str(error))
+        st.error(escaped(str(error)))
         return
     if score.summary.answer.abstained or not explained.recognised:
         why = "The slide has no answer" if score.summary.answer.abstained else "The model does not recognise this tile"
@@ -311,7 +312,7 @@ def show_gallery(slide: Slide, score: SlideScore, model: Model) -> None:
     try:
         certain, doubtful = gallery(slide, score, model, label)
     except CervixError as error:
-        st.error(str(error))
+        st.error(escaped(str(error)))
         return
     if not certain:
         st.info(f"No tile that has an answer looks most like {CLASS_TITLES[label].lower()}.")

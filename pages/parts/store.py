@@ -4,6 +4,7 @@ import streamlit as st
 
 from cervix.errors import LabelStoreUnavailable
 from cervix.labels import LabelStore, open_store
+from cervix.plain_text import escaped
 from cervix.settings import get_settings
 
 
@@ -22,5 +23,5 @@ def label_store_or_stop() -> LabelStore:
     try:
         return label_store()
     except LabelStoreUnavailable as error:
-        st.error(str(error), icon=":material/database_off:")
+        st.error(escaped(str(error)), icon=":material/database_off:")
         st.stop()
