@@ -154,7 +154,7 @@ def _filter_ms(page: "Page", whom: str) -> float:
     started = time.perf_counter()
     page.get_by_text(whom, exact=True).first.click()
     page.wait_for_function(
-        "before => [...document.querySelectorAll('p')].some(one => /in this order/.test(one.innerText) && one.innerText != before)",
+        "before => [...document.querySelectorAll('p')].some(p => /in this order/.test(p.innerText) && p.innerText != before)",
         arg=counted,
     )
     milliseconds = (time.perf_counter() - started) * 1e3
