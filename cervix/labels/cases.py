@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cervix.errors import LabelRefused
+from cervix.errors import LabelRefused, SlideNotReadable
 from cervix.slides.plane import FilePlane
+from cervix.sources.decoders import foreign_picture
 
 Kind = Literal["tile", "patient"]
 MODEL_OF: dict[Kind, str] = {"tile": "slide", "patient": "history"}
@@ -63,9 +64,18 @@ class Case:
 
     @property
     def picture(self) -> NDArray[np.uint8]:
-        """Pixels of a tile, ``(224, 224, 3)`` RGB."""
-        with Image.open(io.BytesIO(self.content)) as opened:
-            return np.asarray(opened.convert("RGB"))
+        """Pixels of a tile, ``(224, 224, 3)`` RGB.
+
+        Raises ``LabelRefused`` for content that is no such picture: it may have come with a backup from elsewhere.
+        """
+        try:
+            with foreign_picture(io.BytesIO(self.content)) as opened:
+                if opened.size == (TILE_SIDE_PX, TILE_SIDE_PX):
+                    return np.asarray(opened.convert("RGB"))
+                found = f"{opened.width:,} × {opened.height:,} px"
+        except SlideNotReadable as error:
+            found = error.found
+        raise LabelRefused("The picture of a case is damaged", expected="a PNG of 224 × 224 px", found=found)
 
     @property
     def visits(self) -> Any:

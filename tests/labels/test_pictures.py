@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cervix.errors import LabelRefused
 from cervix.intake.shelf import remember
 from cervix.labels.cases import Case, patient_case, tile_case
 from cervix.labels.patients import visits_content, visits_frame
@@ -87,3 +88,13 @@ def test_a_womans_timeline_shows_her_results_by_age_and_no_risk() -> None:
     assert visits["age"].min() - 1 <= shown[0]
     assert shown[-1] <= visits["age"].max() + 1
     assert "risk" not in figure.to_json().lower()
+
+
+@pytest.mark.parametrize(("side", "found"), [(0, "no picture"), (223, "223 × 223 px"), (9_000, "9,000 × 9,000 px")])
+def test_a_picture_of_another_size_is_refused_before_it_is_decoded(side: int, found: str) -> None:
+    content = io.BytesIO()
+    if side:
+        Image.new("1", (side, side)).save(content, "PNG")
+    damaged = Case("tile:x", "tile", "x", "x", content.getvalue() or b"no picture")
+    with pytest.raises(LabelRefused, match=found if side else "The picture of a case is damaged"):
+        _ = damaged.picture
