@@ -139,23 +139,28 @@ def desk(runs: int) -> pd.DataFrame:
 
 
 def _open_row_ms(page: "Page", row: int) -> float:
+    from tests.browser.chromium import until
+
     woman = page.locator("h3").first.inner_text()
     started = time.perf_counter()
     page.locator(WORK_LIST).get_by_test_id("stDataFrame").click(position={"x": 20, "y": ROW_PX * (row + 1.5)})
-    page.wait_for_function("before => document.querySelector('h3').innerText != before", arg=woman)
+    until(page, "before => document.querySelector('h3').innerText != before", woman)
     milliseconds = (time.perf_counter() - started) * 1e3
     page.wait_for_timeout(PAUSE_MS)
     return milliseconds
 
 
 def _filter_ms(page: "Page", whom: str) -> float:
+    from tests.browser.chromium import until
+
     # The rows shown are the first ones either way; how many there are in all is not.
     counted = page.get_by_text("in this order; narrow the list").inner_text()
     started = time.perf_counter()
     page.get_by_text(whom, exact=True).first.click()
-    page.wait_for_function(
+    until(
+        page,
         "before => [...document.querySelectorAll('p')].some(p => /in this order/.test(p.innerText) && p.innerText != before)",
-        arg=counted,
+        counted,
     )
     milliseconds = (time.perf_counter() - started) * 1e3
     page.wait_for_timeout(PAUSE_MS)

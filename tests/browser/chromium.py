@@ -2,9 +2,10 @@
 
 import os
 import shutil
+import time
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, TimeoutError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LAUNCH_OPTIONS = {
@@ -20,6 +21,7 @@ LAUNCH_OPTIONS = {
     ],
 }
 WAIT_MS = 90_000
+POLL_MS = 5
 WIDTHS = {"desktop": 1440, "phone": 390}
 VIOLATION = "violation of the policy: "
 TELL_VIOLATIONS = (
@@ -34,6 +36,19 @@ def watch(page: Page) -> list[str]:
     page.add_init_script(TELL_VIOLATIONS)
     page.on("console", lambda told: found.append(told.text) if told.text.startswith(VIOLATION) else None)
     return found
+
+
+def until(page: Page, expression: str, argument: object = None, timeout_ms: float = WAIT_MS) -> None:
+    """Wait until an expression is true on a page.
+
+    ``Page.wait_for_function`` evaluates within the page, which the page's own policy forbids; ``Page.evaluate`` does not.
+    Raises Playwright's ``TimeoutError``.
+    """
+    deadline = time.monotonic() + timeout_ms / 1e3
+    while not page.evaluate(expression, argument):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not true within {timeout_ms / 1e3:g} s: {expression}")
+        page.wait_for_timeout(POLL_MS)
 
 
 needs_browser = [

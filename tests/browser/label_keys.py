@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, TimeoutError
 
-from tests.browser.chromium import WAIT_MS
+from tests.browser.chromium import WAIT_MS, until
 
 TILE = "document.querySelector('[data-testid=stImage] img')?.src"
 LOOK_MS = 400
@@ -19,7 +19,7 @@ def press(page: Page, key: str) -> None:
     for _ in range(WAIT_MS // AGAIN_AFTER_MS):
         page.keyboard.press(key)
         try:
-            page.wait_for_function(f"{TILE} && {TILE} !== {before!r}", timeout=AGAIN_AFTER_MS)
+            until(page, f"{TILE} && {TILE} !== {before!r}", timeout_ms=AGAIN_AFTER_MS)
         except TimeoutError:
             continue
         page.wait_for_timeout(LOOK_MS)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cervix import RESEARCH_NOTICE as NOTICE
-from tests.browser.chromium import VIOLATION, WAIT_MS, WIDTHS, needs_browser, watch
+from tests.browser.chromium import VIOLATION, WAIT_MS, WIDTHS, needs_browser, until, watch
 from tests.browser.server import free_port, running_app
 
 pytestmark = needs_browser
@@ -82,9 +82,7 @@ def test_the_sample_slide_s_map_is_drawn_within_the_policy(page: Page, address: 
     page.get_by_role("button", name="Score this slide").wait_for()
     page.locator(".maplibregl-canvas").first.scroll_into_view_if_needed()
     page.locator(".cervix-scale-bar").wait_for()
-    page.wait_for_function(
-        "performance.getEntriesByType('resource').some(entry => /\\/slides\\/.*\\/slide\\//.test(entry.name))"
-    )
+    until(page, "performance.getEntriesByType('resource').some(entry => /\\/slides\\/.*\\/slide\\//.test(entry.name))")
     page.wait_for_timeout(1000)
     assert 200 in tiles
 

@@ -15,7 +15,7 @@ import tifffile
 from playwright.sync_api import Page, expect
 
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
-from tests.browser.chromium import WAIT_MS, needs_browser
+from tests.browser.chromium import WAIT_MS, needs_browser, until
 from tests.browser.line import Line, line_to
 from tests.browser.server import free_port, running_app, running_server
 
@@ -73,7 +73,7 @@ def test_a_real_slide_is_streamed_scored_live_and_explained_by_a_click(
     page.get_by_role("button", name="Score this slide").click()
     page.get_by_text("So far, over the whole slide").wait_for()
     expect(page.get_by_text(re.compile(r"A tile takes: read \d+ ms · infer \d+ ms · post \d+ ms"))).to_be_visible()
-    page.wait_for_function("performance.getEntriesByType('resource').some(entry => /scc.*v=live/.test(entry.name))")
+    until(page, "performance.getEntriesByType('resource').some(entry => /scc.*v=live/.test(entry.name))")
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("· paused").wait_for()
     page.get_by_role("button", name="Go on").click()
@@ -81,7 +81,7 @@ def test_a_real_slide_is_streamed_scored_live_and_explained_by_a_click(
     page.get_by_text("Not recognised 0.49 mm²", exact=False).wait_for()
 
     x, y = canvas_middle(page)
-    page.wait_for_function(f"{MAP_LAYERS}.at(-1).id === 'cervix-heat'")
+    until(page, f"{MAP_LAYERS}.at(-1).id === 'cervix-heat'")
     page.mouse.click(x, y)
     page.get_by_text("The slide has no answer, so nothing is said of it.").wait_for()
     picker = page.get_by_label("Click a tile on the map, or pick one by rank")
