@@ -10,7 +10,7 @@ import pytest
 
 import cervix.bundle.candidates
 from cervix.bundle import load_bundle
-from cervix.bundle.archive import keep_bundle
+from cervix.promotion.candidates import keep_bundle
 from cervix.bundle.candidates import load_candidate
 from cervix.bundle.loading import GOLDEN_BYTES_AT_MOST, replay_golden, require_passed
 from cervix.errors import BundleError, LostApart
