@@ -75,8 +75,8 @@ def _slide(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 
 def _shipped(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.slide.recipe import train_slide_model
     from training.slide.entry import slide_entry
+    from training.slide.recipe import train_slide_model
 
     recipe = RECIPES_DIR / f"{SHIPPED_RECIPE}.toml"
 
@@ -94,8 +94,8 @@ def _paper(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.risk_factors.leakage import LEAKAGE, leakage_table
-    from training.shared.manifest_parts import write_table
     from training.risk_factors.recipe import train_risk_factors
+    from training.shared.manifest_parts import write_table
 
     if options.protocol == LEAKY:
         recipe = tomllib.loads((RECIPES_DIR / f"{RISK_RECIPE}.toml").read_text(encoding="utf-8"))
@@ -155,9 +155,9 @@ def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 
 def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.bundle.subgroups import with_subgroups
     from training.history.checks.active_learning import ACQUISITION_FILE, with_acquisition
     from training.slide.paper import REPRODUCTION
-    from training.bundle.subgroups import with_subgroups
 
     for train, result in (
         (_shipped, f"slide/{ENTRY_NAME}"),

@@ -374,8 +374,8 @@ class Graphs(Target):
         return bytes(model.SerializeToString())
 
     def attempt(self, given: dict[str, bytes]) -> None:
-        from cervix.promotion.candidates import keep_bundle
         from cervix.evaluation.heldout import held_out_cases
+        from cervix.promotion.candidates import keep_bundle
 
         contents = self.contents | given
         manifest = json.loads(json.dumps(self.manifest))

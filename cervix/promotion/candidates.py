@@ -5,12 +5,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cervix.bundle.candidates import prove_apart
 from cervix.bundle.loading import SHORT_HASH, read_manifest, read_verified
 from cervix.bundle.manifest import MANIFEST_NAME
 from cervix.errors import BundleError
 from cervix.intake.archive import extract_archive
 from cervix.outside_names import inside
+from cervix.promotion.proving import prove_apart
 
 UNPACKED_LIMIT_BYTES = 2 << 30
 ON_ITS_WAY = ".keeping-"

@@ -10,8 +10,8 @@ from cervix.bundle.manifest import DerivedTask, Lineage
 from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import METRIC_TITLES, decimal, signed
 from cervix.evaluation.heldout import held_out
-from cervix.promotion.new_cases import new_case_pairs
 from cervix.evaluation.paired import Pair, compare_answers
+from cervix.promotion.new_cases import new_case_pairs
 from cervix.promotion.rules import Decision, Ruling, decided, promotion_rulings, same_contract
 
 

@@ -16,13 +16,13 @@ from cervix.bundle.active import (
     same_bundle,
     write_line,
 )
-from cervix.bundle.candidates import prove_apart
 from cervix.bundle.loading import Bundle, load_bundle, require_passed, verify_bundle
 from cervix.bundle.sessions import Device
 from cervix.errors import BundleError, LabelStoreUnavailable, LostApart, PromotionRefused
-from cervix.promotion.comparison import BundleComparison
 from cervix.labels import LabelStore
 from cervix.labels.store.events import checked_reader
+from cervix.promotion.comparison import BundleComparison
+from cervix.promotion.proving import prove_apart
 from cervix.settings import Settings
 
 REASON_AT_LEAST, REASON_AT_MOST = 10, 1_000

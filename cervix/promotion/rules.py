@@ -5,8 +5,8 @@ from typing import Literal
 
 from cervix.bundle.manifest import Model
 from cervix.evaluation.comparison import METRIC_TITLES, signed
-from cervix.evaluation.metrics import Interval
 from cervix.evaluation.paired import Pair
+from cervix.intervals import Interval
 
 Finding = Literal["met", "not met", "not shown", "cannot be judged"]
 Decision = Literal["promote", "keep"]

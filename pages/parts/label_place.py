@@ -8,13 +8,13 @@ from cervix.bundle import Bundle, Model
 from cervix.errors import LabelRefused
 from cervix.intake.shelf import card_of
 from cervix.labels import Case, LabelStore
-from cervix.labels.store.cases import MODEL_OF, PATIENT_LABELS, Kind
 from cervix.labels.desk.desk import LabelDesk
-from cervix.labels.store.events import checked_reader
 from cervix.labels.desk.outbox import Outbox
-from cervix.labels.gathering.women import visits_frame
 from cervix.labels.desk.pictures import tile_views
 from cervix.labels.desk.ranking import Ranking, Wish
+from cervix.labels.gathering.women import visits_frame
+from cervix.labels.store.cases import MODEL_OF, PATIENT_LABELS, Kind
+from cervix.labels.store.events import checked_reader
 from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings

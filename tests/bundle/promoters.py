@@ -5,13 +5,13 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from cervix.bundle import Bundle
-from cervix.promotion import promote as promoting
 from cervix.bundle.active import promotion_line
 from cervix.bundle.loading import read_manifest
-from cervix.promotion.promote import promote, roll_back
 from cervix.errors import PromotionRefused
-from cervix.promotion.comparison import BundleComparison
 from cervix.labels import open_store
+from cervix.promotion import promote as promoting
+from cervix.promotion.comparison import BundleComparison
+from cervix.promotion.promote import promote, roll_back
 from cervix.settings import Settings
 
 

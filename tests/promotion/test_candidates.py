@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cervix.bundle import load_bundle
-from cervix.promotion.candidates import candidate_folders, keep_bundle, unpack_bundle
 from cervix.errors import BundleError, NoRoomForUpload
+from cervix.promotion.candidates import candidate_folders, keep_bundle, unpack_bundle
 from tests.bundle.altered import copy_of_risk_models, edit_manifest
 
 

@@ -14,10 +14,10 @@ from cervix.bundle import load_bundle
 from cervix.bundle.manifest import DerivedTask
 from cervix.card.comparison import comparison_text
 from cervix.errors import EvaluationError
-from cervix.promotion.comparison import BundleComparison, calibration_shift, compare_bundles, figures_table
 from cervix.evaluation.metrics import expected_calibration_error, group_draws
 from cervix.evaluation.paired import compare_answers
 from cervix.evaluation.questions import CaseSet, Question
+from cervix.promotion.comparison import BundleComparison, calibration_shift, compare_bundles, figures_table
 from tests.bundle.altered import change_predictions, copy_of_risk_models, edit_manifest
 
 MODEL = "risk-factors"

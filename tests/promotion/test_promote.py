@@ -17,10 +17,10 @@ import pytest
 
 from cervix.bundle import load_bundle
 from cervix.bundle.active import POINTER_NAME, Promotion, active_bundle, active_root, changing, promotion_line
-from cervix.promotion.promote import check_promotable, promote, roll_back
 from cervix.errors import BundleError, LabelRefused, LabelStoreUnavailable, PromotionRefused
-from cervix.promotion.comparison import BundleComparison, compare_bundles
 from cervix.labels import LabelStore, open_store
+from cervix.promotion.comparison import BundleComparison, compare_bundles
+from cervix.promotion.promote import check_promotable, promote, roll_back
 from cervix.settings import Settings
 from tests.bundle.altered import candidate_of_risk_models, copy_of_risk_models, edit_manifest, replace_file
 from tests.bundle.promoters import change_until_killed, promote_at_once, roll_back_at_once

@@ -48,7 +48,7 @@ CHANGELOG = [
 SIZE_LIMIT_BYTES = 60_000_000
 """Of the bundle that is kept with the code."""
 CARD_NAME = "MODEL_CARD.md"
-CARD_FACTS = Path(__file__).parent / "recipes/card.toml"
+CARD_FACTS = Path(__file__).parents[1] / "recipes/card.toml"
 RECORDED_PACKAGES = (
     "tensorflow",
     "keras",

@@ -15,11 +15,11 @@ from cervix.labels import LabelStore
 from cervix.labels.store.cases import PATIENT_LABELS
 from cervix.retraining.readiness import RETRAINABLE
 from training.bundle.build import About, assemble_bundle, git_commit
-from training.shared.installation_labels import Labels, LabelsTooFew, read_labels
 from training.history.retrain import retrain_history
+from training.shared.installation_labels import Labels, LabelsTooFew, read_labels
 from training.shared.retrain_parts import Progress, copied
-from training.slide.retrain import retrain_slide
 from training.shared.stages import Log
+from training.slide.retrain import retrain_slide
 
 Retrain = Callable[[Bundle, Labels, LabelStore, Mapping[str, Any], Path, Log, Progress], Model]
 CANDIDATE_LIMIT_BYTES = 200_000_000

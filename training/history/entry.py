@@ -27,14 +27,14 @@ from cervix.evaluation.calibration import calibration_figures
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import binary_report, ranking_interval
 from cervix.patients.sequences import MOST_VISITS
+from training.history.checks.rivals import ALWAYS_NO, BOOSTING, LAST_VISIT, ORACLE, RIVALS, SUMMARY
 from training.history.data import CLASSES, MAIN_TASK, SPLITS, TASKS, HistoryData
 from training.history.export import MODEL_ID, TOLERANCE, ExportedHistory, test_probabilities
-from training.history.checks.rivals import ALWAYS_NO, BOOSTING, LAST_VISIT, ORACLE, RIVALS, SUMMARY
 from training.shared.manifest_parts import add_probabilities, write_predictions, write_table
 from training.shared.stages import Log
 
 if TYPE_CHECKING:
-    from training.history.recipe import FittedHistory
+    from training.history.fit import FittedHistory
 
 Floats = NDArray[np.float64]
 PUBLISHED = "Published LSTM on screening histories, another data set that is not available"

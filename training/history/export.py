@@ -15,12 +15,12 @@ from cervix.bundle.sessions import CPU_PROVIDER, Arrays, open_session
 from cervix.patients.sequences import encode
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
-from training.shared.calibrate import CoursePlatt
-from training.slide.functions import to_onnx
 from training.history.data import CLASSES, MAIN_TASK, TASKS, HistoryData
 from training.history.rehearsal import chosen_women, write_history_rehearsal
+from training.shared.calibrate import CoursePlatt
 from training.shared.manifest_parts import write_arrays, write_bytes, write_golden
 from training.shared.stages import Log
+from training.shared.to_onnx import to_onnx
 
 MODEL_ID = "history"
 RESULT_FEATURES = ("cytology_squamous", "hpv", "colposcopy", "histology")

@@ -6,11 +6,13 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from cervix.patients.sequences import AGE, FEATURE_BY_NAME, Histories
 from training.history.data import HistoryData
+from training.shared.calibrate import CoursePlatt
 from training.shared.lstm import PrepareVisits, history_lstm
 
 Floats = NDArray[np.float32]
@@ -28,6 +30,16 @@ class HistorySettings:
     learning_rate: float
     dropout: float
     batch_size: int
+
+
+@dataclass(frozen=True)
+class FittedHistory:
+    """The ensemble and its calibration, before it is exported."""
+
+    members: list[keras.Model]
+    platt: CoursePlatt
+    settings: HistorySettings
+    trials: pd.DataFrame
 
 
 def possible_loss(possible: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

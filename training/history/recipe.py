@@ -2,40 +2,28 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import optuna
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
 from cervix.bundle.manifest import Model
-from training.shared.calibrate import CoursePlatt, fit_course_platt
 from training.data.cohort.files import make_cohort
+from training.history.checks.rivals import rival_scores
 from training.history.data import CLASSES, HistoryData, load_history_data
 from training.history.entry import history_entry
 from training.history.export import HistoryParameters, export_history
-from training.history.fit import HistorySettings, fit_history, logits_of, untrained
-from training.history.checks.rivals import rival_scores
+from training.history.fit import FittedHistory, HistorySettings, fit_history, logits_of, untrained
+from training.shared.calibrate import fit_course_platt
 from training.shared.search import search
 from training.shared.stages import Log, Stages
 
 Floats = NDArray[np.float64]
 COHORT_FOLDER = "cohort"
-
-
-@dataclass(frozen=True)
-class FittedHistory:
-    """The ensemble and its calibration, before it is exported."""
-
-    members: list[keras.Model]
-    platt: CoursePlatt
-    settings: HistorySettings
-    trials: pd.DataFrame
 
 
 def train_history(

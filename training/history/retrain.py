@@ -15,13 +15,13 @@ from cervix.bundle.manifest import Calibration, Model
 from cervix.labels import LabelStore
 from cervix.labels.gathering.women import histories_of
 from cervix.patients.sequences import Histories
-from training.shared.calibrate import CoursePlatt, fit_course_platt
 from training.history.data import CLASSES, TASKS, HistoryData
 from training.history.entry import calibration_tests, comparison_figures, tests_table, threshold_of
 from training.history.export import run_graph, test_probabilities
 from training.history.fit import possible_loss
 from training.history.graph import HistoryGraph, HistoryNetwork
 from training.history.rehearsal import read_history_rehearsal
+from training.shared.calibrate import CoursePlatt, fit_course_platt
 from training.shared.installation_labels import Labels, folds_of, without_leaking
 from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
 from training.shared.retrain_parts import Progress, copied, golden_inputs, learned_from, lineage_of, needed, write_new_cases

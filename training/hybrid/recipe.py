@@ -30,16 +30,17 @@ from cervix.bundle.manifest import (
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import binary_report, ranking_interval
 from cervix.patients.sequences import MOST_VISITS
-from training.shared.calibrate import fit_opinion_weights
-from training.slide.functions import to_onnx
-from training.history.recipe import FittedHistory, cohort_data, fit_ensemble
 from training.history.data import SPLITS
 from training.history.entry import RANKINGS
 from training.history.export import history_inputs, run_graph
-from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
+from training.history.fit import FittedHistory
+from training.history.recipe import cohort_data, fit_ensemble
 from training.hybrid.network import dense_part
 from training.hybrid.pairs import CLASSES, Pairs, embedded_tiles, make_pairs
+from training.shared.calibrate import fit_opinion_weights
+from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
 from training.shared.stages import Log, Stages
+from training.shared.to_onnx import to_onnx
 
 Floats = NDArray[np.float64]
 MODEL_ID = "hybrid"

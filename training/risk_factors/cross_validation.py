@@ -18,8 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from cervix.bundle.manifest import EvaluationTable
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import bootstrap_mean, ranking_interval
-from training.shared.calibrate import fit_platt
 from training.data.uci import RiskTable
+from training.shared.calibrate import fit_platt
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]

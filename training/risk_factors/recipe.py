@@ -33,15 +33,22 @@ from cervix.patients.reading import read_patients
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.scoring import BIOPSY_TASK, feature_array
 from cervix.patients.vocabulary import OTHER_TESTS, RISK_FACTORS
-from training.shared.calibrate import fit_platt
-from training.risk_factors.cross_validation import CROSS_VALIDATION, cross_validation_table, logistic
 from training.data.splits import grouped_split, require_events
 from training.data.uci import RiskTable, load_risk_table
-from training.slide.functions import to_onnx
+from training.risk_factors.cross_validation import CROSS_VALIDATION, cross_validation_table, logistic
 from training.risk_factors.leakage import LEAKAGE, leakage_table
-from training.shared.manifest_parts import counts_by_split, groups_by_split, write_bytes, write_golden, write_predictions, write_table
+from training.shared.calibrate import fit_platt
 from training.shared.lstm import ImputeAndScale, risk_lstm
+from training.shared.manifest_parts import (
+    counts_by_split,
+    groups_by_split,
+    write_bytes,
+    write_golden,
+    write_predictions,
+    write_table,
+)
 from training.shared.stages import Log
+from training.shared.to_onnx import to_onnx
 
 Floats = NDArray[np.float32]
 OUTPUTS = ("risk", "logit", "known_share")

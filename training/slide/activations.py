@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from training.data.tissue import augment
 from training.data.tissue.tiles import TileSet
-from training.slide.vgg16 import BLOCK4_SHAPE, frozen_blocks
 from training.shared.stages import Arrays, Log, Stages, array_digest
+from training.slide.vgg16 import BLOCK4_SHAPE, frozen_blocks
 
 BATCH_SIZE = 16
 LOG_EVERY_TILES = 320

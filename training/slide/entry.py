@@ -21,8 +21,8 @@ from cervix.bundle.manifest import (
     TrainingData,
     Variant,
 )
-from training.slide.checks.baselines import BASELINES
 from training.shared.manifest_parts import counts_by_split, groups_by_split
+from training.slide.checks.baselines import BASELINES
 
 PAPER = "Published VGG16, TCGA cervical tiles, SCC versus AC (its Table 3); data and code not available"
 DERIVED_TASKS = [

@@ -16,31 +16,30 @@ from cervix.bundle.manifest import SlideRule, TensorSpec, Variant, VariantDiffer
 from cervix.bundle.sessions import Arrays
 from cervix.errors import CervixError
 from cervix.evaluation.comparison import LOWER_IS_BETTER, METRIC_TITLES, decimal
-from cervix.evaluation.metrics import wilson_interval
 from cervix.evaluation.questions import task_scores
+from cervix.intervals import wilson_interval
 from cervix.slides.phantom import phantom_region
-from training.slide.checks.baselines import baseline_scores
-from training.slide.checks.cam import cam_table
 from training.data.tissue.strange import NOT_HISTOLOGY, strange_tiles
 from training.data.tissue.tiles import TileSet
+from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
+from training.shared.stages import Log
+from training.shared.to_onnx import run_onnx, to_onnx
+from training.slide.checks.baselines import baseline_scores
+from training.slide.checks.cam import cam_table
+from training.slide.checks.robustness import Scorer, novelty_table, one_per_group, robustness_table
+from training.slide.entry import DERIVED_TASKS, SLIDE_REHEARSAL, THRESHOLDS, SlideFigures, slide_inputs, slide_outputs
 from training.slide.functions import (
     Corrections,
     SlideParameters,
     fit_correction,
     pooled_function,
     pooled_logits,
-    run_onnx,
     slide_function,
-    to_onnx,
 )
-from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
-from training.slide.vgg16 import last_block, with_last_block
 from training.slide.novelty import acceptance_limit
 from training.slide.quantise import to_fp16, to_int8
-from training.slide.checks.robustness import Scorer, novelty_table, one_per_group, robustness_table
-from training.slide.entry import DERIVED_TASKS, SLIDE_REHEARSAL, THRESHOLDS, SlideFigures, slide_inputs, slide_outputs
 from training.slide.rehearsal import write_slide_rehearsal
-from training.shared.stages import Log
+from training.slide.vgg16 import last_block, with_last_block
 
 GOLDEN_TILES = 4
 # Golden tolerances allow for another processor's kernels, not for another model.

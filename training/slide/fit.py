@@ -9,10 +9,10 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from training.slide.activations import Activations
 from training.shared.calibrate import log_loss
-from training.slide.vgg16 import last_block, pooled, shipped_classifier
 from training.shared.stages import Log
+from training.slide.activations import Activations
+from training.slide.vgg16 import last_block, pooled, shipped_classifier
 
 Floats = NDArray[np.float32]
 PREDICT_BATCH = 32

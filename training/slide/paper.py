@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from cervix.bundle.manifest import EvaluationTable
 from cervix.evaluation.comparison import decimal, percent
 from cervix.evaluation.metrics import binary_report
-from training.slide.activations import cached_activations
-from training.slide.checks.baselines import BASELINES, baseline_scores
 from training.data.splits import SPLITS, check_groups, grouped_split
 from training.data.tissue.tiles import TileFolderError, TileSet, load_tile_folder
-from training.slide.fit import in_batches
 from training.shared.manifest_parts import write_table
-from training.slide.vgg16 import backbone, last_block, paper_fine_tuned, paper_top, pooled
 from training.shared.stages import Arrays, Log, Stages, array_digest
+from training.slide.activations import cached_activations
+from training.slide.checks.baselines import BASELINES, baseline_scores
+from training.slide.fit import in_batches
+from training.slide.vgg16 import backbone, last_block, paper_fine_tuned, paper_top, pooled
 
 REPRODUCTION = EvaluationTable(
     id="reproduction",

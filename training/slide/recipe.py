@@ -12,11 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.evaluation.questions import task_scores
-from training.slide.activations import cached_activations
-from training.shared.calibrate import fit_opinion_weights, log_loss
 from training.data.splits import SPLITS, check_no_near_duplicates, grouped_split
 from training.data.tissue.tiles import TileSet, load_tile_folder
-from training.slide.functions import SlideParameters, network_logits, pooled_logits
+from training.shared.calibrate import fit_opinion_weights, log_loss
+from training.shared.manifest_parts import add_probabilities
+from training.shared.search import search
+from training.shared.stages import Arrays, Log, Stages, array_digest
+from training.slide.activations import cached_activations
+from training.slide.checks.remedies import remedies_table
+from training.slide.entry import DERIVED_TASKS, THRESHOLDS, SlideFigures
+from training.slide.export import Fitted, Split, export_and_evaluate
 from training.slide.fit import (
     FineTuned,
     HeadWeights,
@@ -29,15 +34,10 @@ from training.slide.fit import (
     pool_activations,
     suggest_settings,
 )
-from training.shared.manifest_parts import add_probabilities
-from training.slide.vgg16 import LAST_CONVOLUTION, backbone, last_block, pooled, shipped_classifier, with_last_block
+from training.slide.functions import SlideParameters, network_logits, pooled_logits
 from training.slide.novelty import fit_novelty, texture
-from training.slide.checks.remedies import remedies_table
-from training.shared.search import search
-from training.slide.entry import DERIVED_TASKS, THRESHOLDS, SlideFigures
-from training.slide.export import Fitted, Split, export_and_evaluate
-from training.shared.stages import Arrays, Log, Stages, array_digest
 from training.slide.texture_path import fit_linear_path
+from training.slide.vgg16 import LAST_CONVOLUTION, backbone, last_block, pooled, shipped_classifier, with_last_block
 
 ROUNDING = 1e-6
 """Within this, two losses are of the same weights: they are computed in another order when a network trains."""

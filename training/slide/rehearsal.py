@@ -13,8 +13,8 @@ from cervix.errors import BundleError
 from training.data.splits import SPLITS
 from training.data.tissue.tiles import TileSet
 from training.shared.manifest_parts import write_arrays
-from training.slide.graph import SlideGraph, TileFeatures, batches
 from training.shared.stages import Log
+from training.slide.graph import SlideGraph, TileFeatures, batches
 
 Floats = NDArray[np.float32]
 SHIPPED, REFERENCE = "int8", "fp16"

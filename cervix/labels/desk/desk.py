@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cervix.errors import CervixError, LabelStoreUnavailable
-from cervix.labels.store.cases import Case
-from cervix.labels.store.events import Action, LabelEvent, new_key
 from cervix.labels.desk.outbox import Outbox, Parcel
 from cervix.labels.desk.ranking import Opinion, Ranking, Wish, rank
+from cervix.labels.store.cases import Case
+from cervix.labels.store.events import Action, LabelEvent, new_key
 from cervix.labels.store.label_store import LabelStore
 from cervix.labels.store.truth import PACE_OVER
 

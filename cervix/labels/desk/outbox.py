@@ -8,8 +8,8 @@ from threading import Condition, Event, Thread
 
 from cervix.errors import CervixError, LabelStoreUnavailable
 from cervix.labels.store.events import LabelEvent
-from cervix.labels.store.recording import Undone
 from cervix.labels.store.label_store import LabelStore
+from cervix.labels.store.recording import Undone
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cervix.bundle import Model
-from cervix.labels.store.cases import MODEL_OF, Kind
 from cervix.labels.desk.queue import offered, queue
+from cervix.labels.store.cases import MODEL_OF, Kind
 from cervix.labels.store.label_store import LabelStore
 from cervix.labels.store.truth import READ
 

@@ -18,8 +18,8 @@ from cervix.errors import LabelRefused, PatientFileError
 from cervix.files import inert, replacing, without_apostrophe
 from cervix.labels.store.cases import tile_id
 from cervix.labels.store.events import Action, LabelEvent, checked_key, checked_reader
-from cervix.labels.store.recording import append, undo
 from cervix.labels.store.label_store import LabelStore
+from cervix.labels.store.recording import append, undo
 from cervix.labels.store.tables import classes, events
 from cervix.patients.csv_text import delimited_text
 from cervix.patients.visit_vocabulary import folded

@@ -13,12 +13,12 @@ from sqlalchemy import Connection, select
 
 from cervix import RESEARCH_NOTICE
 from cervix.errors import LabelRefused
+from cervix.labels.files.exchange import KEYS, ImportReport
 from cervix.labels.store.cases import tile_id
 from cervix.labels.store.events import Action, LabelEvent, checked_key, checked_reader
-from cervix.labels.files.exchange import KEYS, ImportReport
+from cervix.labels.store.label_store import LabelStore
 from cervix.labels.store.leases import store_clock
 from cervix.labels.store.recording import append
-from cervix.labels.store.label_store import LabelStore
 from cervix.labels.store.tables import cases, events
 from cervix.slides.decision import CLASS_TITLES
 from cervix.slides.deepzoom import CLASS_COLOURS

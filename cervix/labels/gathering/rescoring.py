@@ -7,9 +7,9 @@ import numpy as np
 
 from cervix.bundle import Bundle
 from cervix.errors import Cancelled
-from cervix.labels.store.cases import Kind, Score
 from cervix.labels.gathering.tiles import MODEL_ID, TILES_AT_ONCE
 from cervix.labels.gathering.women import score_women
+from cervix.labels.store.cases import Kind, Score
 from cervix.labels.store.label_store import LabelStore
 
 WOMEN_AT_ONCE = 200

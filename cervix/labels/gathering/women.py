@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from cervix.bundle import Bundle
 from cervix.errors import Cancelled
 from cervix.labels.desk.acquisition import entropy
-from cervix.labels.store.cases import Case, Score, patient_case
 from cervix.labels.gathering.tiles import doubted_and_drawn
+from cervix.labels.store.cases import Case, Score, patient_case
 from cervix.patients.history_scoring import answer_histories
 from cervix.patients.scoring import feature_names
 from cervix.patients.sequences import AGE, TIME_YEARS, Histories, encode

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from cervix.errors import EvaluationError
-from cervix.evaluation.metrics import Interval, group_draws, wilson_interval
+from cervix.evaluation.metrics import group_draws
+from cervix.intervals import Interval, wilson_interval
 
 UNSETTLED = "disputed"
 FEW_CASES = 30

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from cervix.evaluation.comparison import decimal, parsed_decimal
 from cervix.evaluation.figures import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
-from cervix.evaluation.metrics import Interval
+from cervix.intervals import Interval
 from cervix.labels.insight.learning_curve import LearningCurve
 
 # Of each strategy, so that no two share any of the three.

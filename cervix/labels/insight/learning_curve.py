@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from cervix.bundle import Bundle
 from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import signed
-from cervix.evaluation.metrics import Interval, group_draws, percentile_interval, wilson_interval
-from cervix.labels.store.cases import MODEL_OF, PATIENT_LABELS, Kind
+from cervix.evaluation.metrics import group_draws, percentile_interval
+from cervix.intervals import Interval, wilson_interval
 from cervix.labels.insight.embedded import FOLDS, Fold, folds, small_model
+from cervix.labels.store.cases import MODEL_OF, PATIENT_LABELS, Kind
 
 POINTS = 10
 LABELS_NEEDED = 20

@@ -13,8 +13,7 @@ import pandas as pd
 from sqlalchemy import func, select
 
 from cervix.errors import LabelRefused
-from cervix.labels.store import leases
-from cervix.labels.store import truth
+from cervix.labels.store import leases, truth
 from cervix.labels.store.backup import read_backup, write_backup
 from cervix.labels.store.cases import Case, Kind, Score
 from cervix.labels.store.engines import Database

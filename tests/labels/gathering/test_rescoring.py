@@ -9,10 +9,10 @@ import pytest
 from cervix.bundle import Bundle
 from cervix.errors import Cancelled
 from cervix.labels import LabelStore, open_store
-from cervix.labels.store.cases import PATIENT_LABELS, tile_case
+from cervix.labels.gathering.rescoring import rescore
 from cervix.labels.gathering.tiles import keep_cases
 from cervix.labels.gathering.women import gather_patients
-from cervix.labels.gathering.rescoring import rescore
+from cervix.labels.store.cases import PATIENT_LABELS, tile_case
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from cervix.slides.phantom import phantom_region

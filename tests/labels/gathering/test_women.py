@@ -11,9 +11,9 @@ import pytest
 from cervix.bundle import Bundle
 from cervix.errors import Cancelled
 from cervix.labels import open_store
-from cervix.labels.store.cases import PATIENT_LABELS
-from cervix.labels.gathering.women import gather_patients, histories_of, pseudonym, visits_content
 from cervix.labels.desk.queue import offered
+from cervix.labels.gathering.women import gather_patients, histories_of, pseudonym, visits_content
+from cervix.labels.store.cases import PATIENT_LABELS
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.scoring import feature_names
 from cervix.patients.sequences import FEATURE_BY_NAME, encode

@@ -6,7 +6,7 @@ import pytest
 
 from cervix.bundle import Bundle
 from cervix.evaluation.heldout import load_table
-from cervix.evaluation.metrics import Interval
+from cervix.intervals import Interval
 from cervix.labels.insight.figures import SIMULATED, live_curve_figure, pace_figure, pairs_figure, simulated_curves_figure
 from cervix.labels.insight.learning_curve import LearningCurve
 

@@ -7,7 +7,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from cervix.bundle import Bundle
 from cervix.errors import EvaluationError
-from cervix.evaluation.metrics import wilson_interval
+from cervix.intervals import wilson_interval
 from cervix.labels import LabelStore, Score
 from cervix.labels.insight.embedded import embedded_labels, folds, small_model
 from cervix.labels.insight.learning_curve import balanced_accuracy, bundle_calls, learning_curve

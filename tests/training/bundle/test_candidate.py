@@ -18,25 +18,25 @@ from cervix.bundle.manifest import Manifest, Model, manifest_text
 from cervix.bundle.sessions import CPU_PROVIDER, ModelSession, open_session
 from cervix.card.comparison import comparison_text
 from cervix.errors import BundleError
-from cervix.promotion.comparison import compare_bundles
-from cervix.promotion.new_cases import new_case_pairs
 from cervix.labels import Case, LabelEvent, LabelStore, open_store
-from cervix.labels.store.cases import PATIENT_LABELS, patient_case, tile_case
 from cervix.labels.gathering.women import gather_patients
+from cervix.labels.store.cases import PATIENT_LABELS, patient_case, tile_case
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
+from cervix.promotion.comparison import compare_bundles
+from cervix.promotion.new_cases import new_case_pairs
 from cervix.settings import PROJECT_ROOT, get_settings
 
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from training.cli import RECIPES_DIR, main  # noqa: E402
-from training.slide.functions import run_onnx  # noqa: E402
 from training.history.rehearsal import read_history_rehearsal  # noqa: E402
-from training.shared.installation_labels import LEAKING, OTHER_CLASS, LabelsTooFew, folds_of, read_labels  # noqa: E402
 from training.history.retrain import known_test_women, retrain_history  # noqa: E402
-from training.slide.retrain import near_test_tiles  # noqa: E402
+from training.shared.installation_labels import LEAKING, OTHER_CLASS, LabelsTooFew, folds_of, read_labels  # noqa: E402
+from training.shared.to_onnx import run_onnx  # noqa: E402
 from training.slide.rehearsal import read_slide_rehearsal  # noqa: E402
+from training.slide.retrain import near_test_tiles  # noqa: E402
 
 READER = "Reader-Whom-No-Bundle-Names"
 CLASSES = ["benign", "scc", "ac"]

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402
-from training.history import recipe as history_module  # noqa: E402
 from training.data.splits import EventError  # noqa: E402
+from training.history import recipe as history_module  # noqa: E402
 from training.history.data import CLASSES, SPLITS, TASKS, load_history_data, outcomes_of  # noqa: E402
 
 SHARES = {"train": 0.6, "validation": 0.1, "calibration": 0.1, "test": 0.2}

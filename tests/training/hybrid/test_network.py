@@ -10,12 +10,12 @@ pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402
-from training.hybrid import recipe as hybrid  # noqa: E402
 from training.cli import RECIPES_DIR  # noqa: E402
-from training.slide.functions import to_onnx  # noqa: E402
 from training.history.data import SPLITS, HistoryData, load_history_data  # noqa: E402
 from training.history.fit import HistorySettings, untrained  # noqa: E402
+from training.hybrid import recipe as hybrid  # noqa: E402
 from training.hybrid.pairs import TILE_SPLIT_OF, EmbeddedTiles, Pairs, make_pairs  # noqa: E402
+from training.shared.to_onnx import to_onnx  # noqa: E402
 
 SHARES = {"train": 0.6, "validation": 0.1, "calibration": 0.1, "test": 0.2}
 RECIPE = tomllib.loads((RECIPES_DIR / "hybrid.toml").read_text(encoding="utf-8"))

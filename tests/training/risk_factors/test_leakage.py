@@ -11,11 +11,11 @@ from cervix.patients.vocabulary import RISK_FACTORS
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
-from training.risk_factors import leakage  # noqa: E402
 from training.cli import main  # noqa: E402
-from training.risk_factors.cross_validation import cross_validation_table, logistic  # noqa: E402
 from training.data.splits import EventError, require_events  # noqa: E402
 from training.data.uci import load_risk_table  # noqa: E402
+from training.risk_factors import leakage  # noqa: E402
+from training.risk_factors.cross_validation import cross_validation_table, logistic  # noqa: E402
 from training.risk_factors.leakage import LEAKAGE, leakage_table  # noqa: E402
 
 RECIPE = {"seed": 20261122, "evaluation": {"folds": 5}}

@@ -26,7 +26,7 @@ from training.data.splits import check_no_leak, grouped_split  # noqa: E402
 from training.data.uci import RiskTable, load_risk_table  # noqa: E402
 from training.risk_factors.recipe import GOLDEN_ROWS, fit_risk_lstm, train_risk_factors  # noqa: E402
 
-RECIPE = Path(__file__).parents[2] / "training/recipes/risk-factors.toml"
+RECIPE = Path(__file__).parents[3] / "training/recipes/risk-factors.toml"
 IDS = ["risk-factors", "risk-factors-with-tests"]
 TESTS = [column.name for column in OTHER_TESTS]
 FACTORS = [column.name for column in RISK_FACTORS]

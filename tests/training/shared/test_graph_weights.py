@@ -12,12 +12,12 @@ from cervix.errors import BundleError
 pytestmark = pytest.mark.training
 keras = pytest.importorskip("keras", reason="training needs TensorFlow, which the app's environment has not")
 
-from training.shared.calibrate import CoursePlatt  # noqa: E402
-from training.slide.functions import run_onnx  # noqa: E402
 from training.history.data import CLASSES  # noqa: E402
 from training.history.export import run_graph  # noqa: E402
 from training.history.graph import HistoryGraph  # noqa: E402
 from training.history.rehearsal import read_history_rehearsal  # noqa: E402
+from training.shared.calibrate import CoursePlatt  # noqa: E402
+from training.shared.to_onnx import run_onnx  # noqa: E402
 from training.slide.graph import SlideGraph, batches  # noqa: E402
 
 OUTPUTS = ["probabilities", "embedding", "novelty", "cam"]

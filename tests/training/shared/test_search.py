@@ -11,9 +11,9 @@ import pytest
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
-from training.slide.fit import Settings, suggest_settings  # noqa: E402
 from training.shared.search import search  # noqa: E402
 from training.shared.stages import Stages  # noqa: E402
+from training.slide.fit import Settings, suggest_settings  # noqa: E402
 
 TRIALS = 10
 RECIPE: dict[str, Any] = {

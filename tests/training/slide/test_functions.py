@@ -15,24 +15,22 @@ tf = pytest.importorskip("tensorflow", reason="training needs TensorFlow, which 
 
 import keras  # noqa: E402
 
+from training.shared.to_onnx import declare_shapes, run_onnx, to_onnx  # noqa: E402
 from training.slide.functions import (  # noqa: E402
     IMAGENET_MEAN_BGR,
     SLOPE_LIMITS,
     Corrections,
     FeatureCorrection,
     SlideParameters,
-    declare_shapes,
     fit_correction,
     network_logits,
     pooled_function,
     pooled_logits,
-    run_onnx,
     slide_function,
-    to_onnx,
 )
-from training.slide.vgg16 import LAST_CONVOLUTION, LAST_FROZEN  # noqa: E402
 from training.slide.novelty import Novelty  # noqa: E402
 from training.slide.texture_path import LinearPath  # noqa: E402
+from training.slide.vgg16 import LAST_CONVOLUTION, LAST_FROZEN  # noqa: E402
 
 CLASSES = ["benign", "scc", "ac"]
 HIDDEN = 32

@@ -13,8 +13,8 @@ pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the a
 from tests.training.recipes import recipe_with, tile_folder  # noqa: E402
 from training.cli import RECIPES_DIR  # noqa: E402
 from training.data.tissue.tiles import TileFolderError, TileSet, load_tile_folder  # noqa: E402
-from training.slide.vgg16 import backbone, last_block, paper_fine_tuned, paper_top  # noqa: E402
 from training.slide.paper import REPRODUCTION, choose_tiles, train_paper  # noqa: E402
+from training.slide.vgg16 import backbone, last_block, paper_fine_tuned, paper_top  # noqa: E402
 
 RECIPE = tomllib.loads((RECIPES_DIR / "paper.toml").read_text(encoding="utf-8"))
 

@@ -13,12 +13,12 @@ from cervix.bundle import load_bundle  # noqa: E402
 from cervix.bundle.manifest import Model  # noqa: E402
 from cervix.bundle.sessions import CPU_PROVIDER, open_session  # noqa: E402
 from tests.training.recipes import recipe_with, tile_folder  # noqa: E402
-from training.slide import recipe as slide  # noqa: E402
 from training.bundle.build import about_build, assemble_bundle  # noqa: E402
 from training.cli import main  # noqa: E402
-from training.slide.vgg16 import WeightsMissing, backbone  # noqa: E402
-from training.slide.recipe import train_slide_model  # noqa: E402
+from training.slide import recipe as slide  # noqa: E402
 from training.slide.entry import TABLES, SlideFigures, slide_entry  # noqa: E402
+from training.slide.recipe import train_slide_model  # noqa: E402
+from training.slide.vgg16 import WeightsMissing, backbone  # noqa: E402
 
 GROUPS_PER_CLASS = 10
 

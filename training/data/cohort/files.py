@@ -15,9 +15,9 @@ import pandas as pd
 
 from cervix.errors import CervixError
 from cervix.files import replacing
-from training.data.cohort.sheet import data_sheet, sheet_is_of
 from training.data.cohort.natural_history import simulate_course
 from training.data.cohort.screening import AFTER_PREFIX, STATES, Histories, screen
+from training.data.cohort.sheet import data_sheet, sheet_is_of
 from training.shared.stages import Log
 
 VISITS_FILE, LATENT_FILE, SHEET_FILE = "visits.csv", "latent.csv", "DATASHEET.md"

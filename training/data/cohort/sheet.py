@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cervix.evaluation.metrics import wilson_interval
+from cervix.intervals import wilson_interval
 from training.data.cohort.screening import CANCER, CIN2, CIN3
 
 ABNORMAL_CYTOLOGY = ("ASC-US", "LSIL", "ASC-H", "HSIL", "SCC", "AGC", "AGC-FN", "AIS", "ADC")

@@ -18,10 +18,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from cervix.bundle.manifest import Acquisition, EvaluationTable, Model
 from cervix.files import replacing
 from cervix.labels.desk.acquisition import STRATEGIES, PoolView
-from training.history.recipe import cohort_data
 from training.history.data import CLASSES, TASKS, HistoryData
 from training.history.export import MODEL_ID
 from training.history.fit import possible_loss, preparation
+from training.history.recipe import cohort_data
 from training.shared.manifest_parts import write_table
 from training.shared.stages import Log, Stages, array_digest
 

@@ -12,7 +12,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
 from cervix.evaluation.comparison import decimal
-from cervix.evaluation.metrics import Interval, bootstrap_mean
+from cervix.evaluation.metrics import bootstrap_mean
+from cervix.intervals import Interval
 from training.slide.checks.robustness import Scorer
 
 DELETED_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)

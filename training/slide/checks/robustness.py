@@ -10,8 +10,8 @@ from scipy.ndimage import rotate
 
 from cervix.bundle.manifest import DerivedTask, within_novelty
 from cervix.evaluation.comparison import percent
-from cervix.evaluation.metrics import wilson_interval
 from cervix.evaluation.questions import task_scores
+from cervix.intervals import wilson_interval
 from training.data.tissue.augment import Tile, blurred, recoloured, recompressed, rescaled, restained, turned
 from training.data.tissue.strange import NOT_HISTOLOGY, StrangeTiles
 from training.shared.manifest_parts import add_probabilities

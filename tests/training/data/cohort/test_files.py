@@ -22,8 +22,8 @@ from training.data.cohort.files import (  # noqa: E402
     simulate_cohort,
     write_cohort,
 )
-from training.data.cohort.sheet import ABNORMAL_CYTOLOGY, HIGH_GRADE, face_validity  # noqa: E402
 from training.data.cohort.screening import CIN2, CIN3  # noqa: E402
+from training.data.cohort.sheet import ABNORMAL_CYTOLOGY, HIGH_GRADE, face_validity  # noqa: E402
 
 RECIPE_PATH = RECIPES_DIR / "cohort.toml"
 RECIPE = tomllib.loads(RECIPE_PATH.read_text(encoding="utf-8"))

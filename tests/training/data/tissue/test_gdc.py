@@ -40,7 +40,7 @@ from training.data.tissue.diagnoses import AC_TERMS, NOT_GIVEN, OTHER_TERMS, SCC
 from training.data.tissue.gdc import GdcError, SlideManifest, fetch_slides
 
 SCC, AC = "Squamous cell carcinoma, NOS", "Adenocarcinoma, endocervical type"
-PROJECT_ROOT = Path(__file__).parents[2]
+PROJECT_ROOT = Path(__file__).parents[4]
 SIZE = 3_000
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.comparison import percent
-from cervix.evaluation.metrics import wilson_interval
+from cervix.intervals import wilson_interval
 from training.data.tissue.strange import StrangeTiles
 from training.slide.checks.robustness import PERTURBATIONS, novelty_table, one_per_group, robustness_table
 

@@ -49,7 +49,7 @@ def prove_apart(root: Path) -> str:
         if sha256 in _proved:
             return sha256
     order = {"root": str(root.resolve()), "sha256": sha256}
-    run_apart("cervix.bundle.candidates:prove", order, BUNDLE_LIMITS, subject="bundle")
+    run_apart("cervix.promotion.proving:prove", order, BUNDLE_LIMITS, subject="bundle")
     with _lock:
         _proved[sha256] = True
     return sha256

@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import pytest
 
-import cervix.bundle.candidates
+import cervix.promotion.proving
 from cervix.bundle import load_bundle
-from cervix.promotion.candidates import keep_bundle
-from cervix.bundle.candidates import load_candidate
 from cervix.bundle.loading import GOLDEN_BYTES_AT_MOST, replay_golden, require_passed
 from cervix.errors import BundleError, LostApart
+from cervix.promotion.candidates import keep_bundle
+from cervix.promotion.proving import load_candidate
 from cervix.sources.apart import Limits
 from tests.bundle.altered import candidate_of_risk_models, copy_of_risk_models, edit_manifest, replace_file
 
@@ -53,7 +53,7 @@ def test_a_whole_candidate_is_loaded_and_the_same_one_is_not_examined_twice(
 ) -> None:
     root = candidate_of_risk_models(tmp_path / "bundle", "9.1.0")
     first = load_candidate(root, device="cpu")
-    monkeypatch.setattr(cervix.bundle.candidates, "run_apart", None)
+    monkeypatch.setattr(cervix.promotion.proving, "run_apart", None)
     assert load_candidate(root, device="cpu").sha256 == first.sha256
 
 
@@ -113,7 +113,7 @@ def test_golden_inputs_that_do_not_fit_the_graph_are_refused(copy: Path) -> None
 def test_a_candidate_that_outlasts_its_process_is_refused_and_not_kept(
     tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cervix.bundle.candidates, "BUNDLE_LIMITS", Limits(seconds=0.05))
+    monkeypatch.setattr(cervix.promotion.proving, "BUNDLE_LIMITS", Limits(seconds=0.05))
     edit_manifest(copy, lambda manifest: manifest.update(version="9.2.0"))
     with pytest.raises(LostApart, match="The bundle could not be examined safely"):
         keep_bundle(packed(copy, tmp_path / "bundle.zip"), tmp_path / "kept")
