@@ -11,7 +11,7 @@ import pandas as pd
 from cervix.bundle import Bundle, load_bundle
 from cervix.intake.shelf import remember
 from cervix.labels import open_store
-from cervix.labels.gathering import gather_tiles, keep_cases
+from cervix.labels.gathering.tiles import gather_tiles, keep_cases
 from cervix.settings import PROJECT_ROOT
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 from cervix.slides.reading import open_slide

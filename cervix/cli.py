@@ -10,14 +10,11 @@ from tqdm import tqdm
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle, load_bundle, verify_bundle
 from cervix.bundle.active import SHIPPED, active_bundle, active_root, promotion_line
-from cervix.bundle.candidates import load_candidate
-from cervix.bundle.promoting import NOT_PROMOTED, promote, refusals_kept, roll_back
 from cervix.bundle.sessions import ModelSession
 from cervix.card.comparison import comparison_text
 from cervix.card.formats import FORMATS, card_file
 from cervix.cli_slide import EXIT_REFUSED, add_slide_command
 from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError, PromotionRefused
-from cervix.evaluation.bundle_comparison import BundleComparison, compare_bundles
 from cervix.evaluation.comparison import figures_table
 from cervix.evaluation.drift import drift_table
 from cervix.evaluation.heldout import held_out_cases
@@ -27,13 +24,16 @@ from cervix.evaluation.labelled_tiles import labelled_tiles
 from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
 from cervix.labels import open_store
-from cervix.labels.moving import back_up, export_labels, import_labels
+from cervix.labels.files.moving import back_up, export_labels, import_labels
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.fhir import VERSIONS, fhir_pieces
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.questions import DATES, MINUS, Answers
 from cervix.patients.scoring import score_patients
 from cervix.patients.visits import VisitTable, read_table
+from cervix.promotion.comparison import BundleComparison, compare_bundles
+from cervix.promotion.promote import NOT_PROMOTED, promote, refusals_kept, roll_back
+from cervix.promotion.proving import load_candidate
 from cervix.provenance import provenance_of
 from cervix.settings import get_settings
 

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.errors import LabelStoreUnavailable
-from cervix.labels.trail import fact_title, narrowed, trail_csv, trail_table
+from cervix.labels.files.trail import fact_title, narrowed, trail_csv, trail_table
 from cervix.plain_text import escaped
 from pages.parts.frame import sentence_case
 from pages.parts.store import label_store_or_stop

@@ -9,12 +9,12 @@ from pathlib import Path
 import streamlit as st
 
 from cervix.bundle import Bundle
-from cervix.bundle.archive import candidate_folders, keep_bundle, unpack_bundle
-from cervix.bundle.candidates import load_candidate
 from cervix.card.comparison import comparison_text
 from cervix.errors import CervixError
-from cervix.evaluation.bundle_comparison import BundleComparison, compare_bundles
 from cervix.plain_text import escaped
+from cervix.promotion.candidates import candidate_folders, keep_bundle, unpack_bundle
+from cervix.promotion.comparison import BundleComparison, compare_bundles
+from cervix.promotion.proving import load_candidate
 from cervix.settings import get_settings
 from pages.parts.bundle_comparison_views import show_manifest_differences, show_model, show_verdict
 from pages.parts.frame import active_or_stop, kept

@@ -19,8 +19,8 @@ from cervix.bundle.manifest import Model
 from cervix.errors import CervixError
 from cervix.retraining import RECIPES, RETRAINABLE
 from cervix.settings import PROJECT_ROOT, get_settings
-from training.build import about_build, assemble_bundle
-from training.cost import costed
+from training.bundle.build import about_build, assemble_bundle
+from training.bundle.cost import costed
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
 BUILD_DIR = PROJECT_ROOT / "build"
@@ -75,8 +75,8 @@ def _slide(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 
 def _shipped(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.slide import train_slide_model
-    from training.slide_entry import slide_entry
+    from training.slide.entry import slide_entry
+    from training.slide.recipe import train_slide_model
 
     recipe = RECIPES_DIR / f"{SHIPPED_RECIPE}.toml"
 
@@ -87,15 +87,15 @@ def _shipped(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 
 def _paper(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.paper import train_paper
+    from training.slide.paper import train_paper
 
     train_paper(RECIPES_DIR / f"{PAPER_RECIPE}.toml", options.tiles, options.vgg16_weights, options.out, log)
 
 
 def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.leakage import LEAKAGE, leakage_table
-    from training.manifest_parts import write_table
-    from training.risk_factors import train_risk_factors
+    from training.risk_factors.leakage import LEAKAGE, leakage_table
+    from training.risk_factors.recipe import train_risk_factors
+    from training.shared.manifest_parts import write_table
 
     if options.protocol == LEAKY:
         recipe = tomllib.loads((RECIPES_DIR / f"{RISK_RECIPE}.toml").read_text(encoding="utf-8"))
@@ -108,7 +108,7 @@ def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> No
 
 
 def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.history import train_history
+    from training.history.recipe import train_history
 
     recipe, cohort = RECIPES_DIR / f"{HISTORY_RECIPE}.toml", RECIPES_DIR / f"{COHORT_RECIPE}.toml"
 
@@ -119,7 +119,7 @@ def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 
 def _hybrid(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.hybrid import train_hybrid
+    from training.hybrid.recipe import train_hybrid
 
     recipes = {name: RECIPES_DIR / f"{name}.toml" for name in (HYBRID_RECIPE, HISTORY_RECIPE, COHORT_RECIPE, SHIPPED_RECIPE)}
 
@@ -130,34 +130,34 @@ def _hybrid(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 
 def _active_learning(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.active_learning import run_active_learning
+    from training.history.checks.active_learning import run_active_learning
 
     recipes = {name: RECIPES_DIR / f"{name}.toml" for name in (ACTIVE_RECIPE, HISTORY_RECIPE, COHORT_RECIPE)}
     run_active_learning(recipes, options.women, options.seed, options.out, log)
 
 
 def _tcga(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.data.gdc import fetch_slides
+    from training.data.tissue.gdc import fetch_slides
 
     fetch_slides(options.project, options.out, limit=options.limit, smallest=options.smallest, log=log)
 
 
 def _cut_tiles(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.data.slide_tiles import cut_tiles
+    from training.data.tissue.slide_tiles import cut_tiles
 
     cut_tiles(options.slides, options.out, spacing_um_px=options.spacing, cap_per_slide=options.cap, log=log)
 
 
 def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.data.cohort import make_cohort
+    from training.data.cohort.files import make_cohort
 
     make_cohort(RECIPES_DIR / f"{COHORT_RECIPE}.toml", options.women, options.seed, options.out, log)
 
 
 def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.active_learning import ACQUISITION_FILE, with_acquisition
-    from training.paper import REPRODUCTION
-    from training.subgroups import with_subgroups
+    from training.bundle.subgroups import with_subgroups
+    from training.history.checks.active_learning import ACQUISITION_FILE, with_acquisition
+    from training.slide.paper import REPRODUCTION
 
     for train, result in (
         (_shipped, f"slide/{ENTRY_NAME}"),
@@ -183,7 +183,7 @@ def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 def _retrain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from cervix.bundle.active import active_bundle
     from cervix.labels import open_store
-    from training.retrain import retrain
+    from training.bundle.candidate import retrain
 
     def progress(share: float, what: str) -> None:
         print(f"progress {share:.2f} {what}", flush=True)

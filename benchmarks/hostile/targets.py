@@ -206,7 +206,7 @@ class Labels(Target):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         from cervix.labels import LabelEvent, open_store, tile_case
-        from cervix.labels.moving import back_up, export_labels
+        from cervix.labels.files.moving import back_up, export_labels
 
         self._place = Path(tempfile.mkdtemp())
         self.store = open_store(f"sqlite:///{self._place / 'labels.sqlite'}")
@@ -238,7 +238,7 @@ class Labels(Target):
 
     def attempt(self, given: tuple[str, bytes]) -> None:
         from cervix.labels import open_store
-        from cervix.labels.moving import import_labels
+        from cervix.labels.files.moving import import_labels
 
         suffix, content = given
         with self.file(suffix, content) as path:
@@ -374,8 +374,8 @@ class Graphs(Target):
         return bytes(model.SerializeToString())
 
     def attempt(self, given: dict[str, bytes]) -> None:
-        from cervix.bundle.archive import keep_bundle
         from cervix.evaluation.heldout import held_out_cases
+        from cervix.promotion.candidates import keep_bundle
 
         contents = self.contents | given
         manifest = json.loads(json.dumps(self.manifest))

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.heldout import held_out
-from cervix.evaluation.metrics import BinaryReport, Interval
+from cervix.evaluation.metrics import BinaryReport
 from cervix.evaluation.questions import Question, TaskScores
 from cervix.evaluation.subgroups import subgroup_values
+from cervix.intervals import Interval
 
 RIVAL_THRESHOLD = 0.5
 

@@ -7,7 +7,7 @@ from cervix.bundle import Bundle, Model
 from cervix.card.asked import Asked, asked, rival_report, subgroups
 from cervix.card.blocks import sentence
 from cervix.evaluation.comparison import METRIC_TITLES, decimal, percent
-from cervix.evaluation.metrics import CONFIDENCE, Interval
+from cervix.intervals import CONFIDENCE, Interval
 
 USEFUL = ("auroc", "average_precision", "recall", "specificity", "precision")
 SAFE = ("ece", "brier")

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from cervix import RESEARCH_NOTICE
 from cervix.bundle.manifest import Lineage
 from cervix.card.blocks import Block, bullets, frame, markdown_text
-from cervix.evaluation.bundle_comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
 from cervix.evaluation.paired import Pair
 from cervix.plain_text import escaped
+from cervix.promotion.comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
 from cervix.slides.decision import CLASS_TITLES
 
 DISAGREEMENTS_SHOWN = 20

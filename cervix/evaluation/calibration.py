@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from cervix.evaluation.metrics import Interval, binary_report, bootstrap_ratio, wilson_interval
+from cervix.evaluation.metrics import binary_report, bootstrap_ratio
+from cervix.intervals import Interval, wilson_interval
 
 RELIABILITY_BINS = 10
 

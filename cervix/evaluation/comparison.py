@@ -5,7 +5,8 @@ import pandas as pd
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.heldout import held_out
-from cervix.evaluation.metrics import BinaryReport, Interval
+from cervix.evaluation.metrics import BinaryReport
+from cervix.intervals import Interval
 
 METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auroc", "average_precision")
 METRIC_TITLES = {

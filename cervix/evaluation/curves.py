@@ -5,9 +5,10 @@ import plotly.graph_objects as go
 
 from cervix.evaluation.comparison import decimal
 from cervix.evaluation.figures import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
-from cervix.evaluation.metrics import BinaryReport, Interval
+from cervix.evaluation.metrics import BinaryReport
 from cervix.evaluation.questions import Question
 from cervix.evaluation.sweep import Sweep
+from cervix.intervals import Interval
 
 GREEN = "#009E73"
 # Beyond this multiple of the working threshold nobody would call: the curve there only flattens what matters.

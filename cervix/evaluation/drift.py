@@ -7,8 +7,9 @@ from scipy.stats import rankdata
 
 from cervix.evaluation.chance import CASES_DRAWN, Chance, Draws, chance_of, draws_like
 from cervix.evaluation.comparison import decimal, percent
-from cervix.evaluation.metrics import CALIBRATION_BINS, Interval, wilson_interval
+from cervix.evaluation.metrics import CALIBRATION_BINS
 from cervix.evaluation.questions import Question, TaskScores
+from cervix.intervals import Interval, wilson_interval
 
 INDEX_BINS = 10
 # Customary limits of the population stability index (Siddiqi 2006, Credit Risk Scorecards, chapter 6).

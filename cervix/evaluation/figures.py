@@ -7,7 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cervix.evaluation.comparison import METRIC_TITLES, parsed_decimal, signed
-from cervix.evaluation.metrics import Cells, Interval
+from cervix.evaluation.metrics import Cells
+from cervix.intervals import Interval
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#767676"
 FIGURE_HEIGHT = 380

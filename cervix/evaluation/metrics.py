@@ -7,12 +7,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cervix.errors import EvaluationError
+from cervix.intervals import CONFIDENCE, Interval, wilson_interval
 
-CONFIDENCE = 0.95
 BOOTSTRAP_REPLICATES = 1000
 BOOTSTRAP_SEED = 0
 CALIBRATION_BINS = 10
@@ -21,33 +20,6 @@ Counts = Any
 """One count, or an array of counts: what a figure of a decision is computed from."""
 THRESHOLD_FREE = ("auroc", "average_precision", "brier", "ece")
 WHOLE: dict[Ranking, Callable[..., float]] = {"auroc": roc_auc_score, "average_precision": average_precision_score}
-
-
-class Interval(NamedTuple):
-    """A figure with the limits of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def wilson_interval(successes: float, n: float, *, effective_n: float | None = None) -> Interval:
-    """Wilson's score interval of a proportion (Wilson 1927, J Am Stat Assoc 22:209-212).
-
-    Parameters
-    ----------
-    successes, n : float
-        ``0 <= successes <= n``, ``n > 0``.
-    effective_n : float, optional
-        Sample size to use for the width where cases come in groups: the number of independent groups, which
-        treats copies within a group as one case and so errs towards a wide interval.
-    """
-    share = successes / n
-    size = n if effective_n is None else effective_n
-    z = float(norm.ppf(0.5 + CONFIDENCE / 2))
-    centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
-    half = z / (1 + z**2 / size) * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
-    return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
 
 
 class Cells(NamedTuple):

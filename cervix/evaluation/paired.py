@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from statsmodels.stats.contingency_tables import mcnemar
 
 from cervix.errors import EvaluationError
-from cervix.evaluation.metrics import BinaryReport, Interval, binary_report, bootstrap_ratio, paired_differences
+from cervix.evaluation.metrics import BinaryReport, binary_report, bootstrap_ratio, paired_differences
 from cervix.evaluation.questions import Question
+from cervix.intervals import Interval
 
 # Below this many cases on which only one side is right, the chi-square of McNemar's test is too rough.
 EXACT_BELOW = 25

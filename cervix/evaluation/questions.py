@@ -13,8 +13,9 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 from cervix.bundle.manifest import DerivedTask
 from cervix.errors import EvaluationError
 from cervix.evaluation.calibration import reliability
-from cervix.evaluation.metrics import BinaryReport, Interval, auroc_interval, binary_report, wilson_interval
+from cervix.evaluation.metrics import BinaryReport, auroc_interval, binary_report
 from cervix.evaluation.sweep import Sweep, sweep, thresholds_with
+from cervix.intervals import Interval, wilson_interval
 
 SUBGROUP_PREFIX = "by_"
 ANSWER_PREFIX = "is_"

@@ -8,16 +8,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from cervix.errors import EvaluationError
-from cervix.evaluation.metrics import (
-    CONFIDENCE,
-    BinaryReport,
-    Cells,
-    IndependentGroups,
-    Interval,
-    call_figures,
-    group_draws,
-    percentile_interval,
-)
+from cervix.evaluation.metrics import BinaryReport, Cells, IndependentGroups, call_figures, group_draws, percentile_interval
+from cervix.intervals import CONFIDENCE, Interval
 
 DRAWS_AT_ONCE = 100
 # Fine where risks of a screening population lie, coarser above: in whole steps a person can name.

@@ -16,9 +16,9 @@ A strategy ranks case ids by ``store.scores(bundle_sha256)``; the lease takes th
 for everything again after an error: an event with a key that is there already is not written twice.
 """
 
-from cervix.labels.cases import Case, Score, patient_case, tile_case
-from cervix.labels.events import LabelEvent
-from cervix.labels.leases import Lease
-from cervix.labels.store import LabelStore, open_store
+from cervix.labels.store.cases import Case, Score, patient_case, tile_case
+from cervix.labels.store.events import LabelEvent
+from cervix.labels.store.label_store import LabelStore, open_store
+from cervix.labels.store.leases import Lease
 
 __all__ = ["Case", "LabelEvent", "LabelStore", "Lease", "Score", "open_store", "patient_case", "tile_case"]

@@ -135,7 +135,7 @@ def timeline_figure(visits: pd.DataFrame) -> go.Figure:
     Parameters
     ----------
     visits : DataFrame
-        One woman's rows of ``cervix.labels.patients.visits_frame``: ages and times, no dates.
+        One woman's rows of ``cervix.labels.gathering.women.visits_frame``: ages and times, no dates.
     """
     time = visits[TIME_YEARS]
     start = float((visits[AGE].astype(np.float64) - time).median())

@@ -6,8 +6,8 @@ import pandas as pd
 from reportlab.platypus import Flowable
 
 from cervix.bundle import Model, ModelSession
-from cervix.evaluation.metrics import Interval
 from cervix.files import replacing
+from cervix.intervals import Interval
 from cervix.patients.completeness import completeness_of
 from cervix.patients.diagnosis import TREATED
 from cervix.patients.explanation import Explanation, value_words

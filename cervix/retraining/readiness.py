@@ -7,7 +7,7 @@ from datetime import datetime
 import pandas as pd
 
 from cervix.bundle.manifest import Model, ModelId
-from cervix.labels.cases import Kind
+from cervix.labels.store.cases import Kind
 
 RETRAINABLE: dict[ModelId, Kind] = {"slide": "tile", "history": "patient"}
 """Model -> the kind of case whose labels retrain it."""

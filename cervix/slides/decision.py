@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from skimage.measure import points_in_poly
 
 from cervix.bundle.manifest import Model
-from cervix.evaluation.metrics import Interval, wilson_interval
+from cervix.intervals import Interval, wilson_interval
 
 CLASS_TITLES = {"benign": "Benign", "scc": "Squamous-cell carcinoma", "ac": "Adenocarcinoma"}
 CANCEROUS_TASK = "cancerous"

@@ -4,11 +4,11 @@ import pandas as pd
 import streamlit as st
 
 from cervix.card.comparison import NEW_CASES_NOTE, lineage_sentence, mcnemar_sentence
-from cervix.evaluation.bundle_comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
 from cervix.evaluation.figures import differences_figure
 from cervix.evaluation.paired import Pair
-from cervix.evaluation.promotion import LIMITS, Finding
 from cervix.plain_text import escaped
+from cervix.promotion.comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
+from cervix.promotion.rules import LIMITS, Finding
 from pages.parts.frame import STILL_CHART, sentence_case
 
 SIGNS: dict[Finding, str] = {"met": "✓", "not met": "✗", "not shown": "?", "cannot be judged": "?"}

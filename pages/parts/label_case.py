@@ -5,9 +5,9 @@ import streamlit as st
 
 from cervix.bundle import Bundle
 from cervix.errors import CervixError
-from cervix.labels.desk import LabelDesk, Shown
-from cervix.labels.events import COMMENT_AT_MOST, Action
-from cervix.labels.pictures import FIELDS, TileViews
+from cervix.labels.desk.desk import LabelDesk, Shown
+from cervix.labels.desk.pictures import FIELDS, TileViews
+from cervix.labels.store.events import COMMENT_AT_MOST, Action
 from cervix.patients.figures import timeline_figure
 from cervix.patients.sequences import AGE, TIME_YEARS
 from cervix.patients.visit_vocabulary import CODE_COLUMNS

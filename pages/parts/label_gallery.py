@@ -4,8 +4,8 @@ import streamlit as st
 
 from cervix.bundle import Bundle
 from cervix.errors import CervixError
-from cervix.labels.desk import LabelDesk, Shown
-from cervix.labels.events import Action
+from cervix.labels.desk.desk import LabelDesk, Shown
+from cervix.labels.store.events import Action
 from cervix.plain_text import escaped
 from pages.parts.label_case import show_nothing_left, show_standing, show_unsaved
 from pages.parts.label_model_view import show_last, show_undo

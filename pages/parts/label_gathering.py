@@ -11,10 +11,10 @@ from cervix.errors import CervixError, PatientFileError
 from cervix.intake.shelf import SeenSlide, thumbnail_path
 from cervix.jobs import Job, JobBoard
 from cervix.labels import LabelStore
-from cervix.labels.cases import PATIENT_LABELS, Kind
-from cervix.labels.gathering import gather_tiles, keep_cases
-from cervix.labels.patients import gather_patients
-from cervix.labels.rescoring import rescore
+from cervix.labels.gathering.rescoring import rescore
+from cervix.labels.gathering.tiles import gather_tiles, keep_cases
+from cervix.labels.gathering.women import gather_patients
+from cervix.labels.store.cases import PATIENT_LABELS, Kind
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import VisitTable, read_table
 from cervix.people import Person

@@ -7,10 +7,10 @@ import streamlit as st
 
 from cervix.bundle import Bundle
 from cervix.labels import LabelEvent
-from cervix.labels.cases import MODEL_OF
-from cervix.labels.desk import Answered, LabelDesk, Shown
-from cervix.labels.pictures import SMALL_SHOWN_PX, TileViews
-from cervix.labels.ranking import Opinion
+from cervix.labels.desk.desk import Answered, LabelDesk, Shown
+from cervix.labels.desk.pictures import SMALL_SHOWN_PX, TileViews
+from cervix.labels.desk.ranking import Opinion
+from cervix.labels.store.cases import MODEL_OF
 from cervix.patients.history_scoring import task_risk
 from cervix.plain_text import escaped
 from cervix.slides.explanation import overlay_cam

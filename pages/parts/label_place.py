@@ -8,13 +8,13 @@ from cervix.bundle import Bundle, Model
 from cervix.errors import LabelRefused
 from cervix.intake.shelf import card_of
 from cervix.labels import Case, LabelStore
-from cervix.labels.cases import MODEL_OF, PATIENT_LABELS, Kind
-from cervix.labels.desk import LabelDesk
-from cervix.labels.events import checked_reader
-from cervix.labels.outbox import Outbox
-from cervix.labels.patients import visits_frame
-from cervix.labels.pictures import tile_views
-from cervix.labels.ranking import Ranking, Wish
+from cervix.labels.desk.desk import LabelDesk
+from cervix.labels.desk.outbox import Outbox
+from cervix.labels.desk.pictures import tile_views
+from cervix.labels.desk.ranking import Ranking, Wish
+from cervix.labels.gathering.women import visits_frame
+from cervix.labels.store.cases import MODEL_OF, PATIENT_LABELS, Kind
+from cervix.labels.store.events import checked_reader
 from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings

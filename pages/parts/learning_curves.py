@@ -7,10 +7,10 @@ from cervix.errors import EvaluationError, LabelStoreUnavailable
 from cervix.evaluation.comparison import decimal
 from cervix.evaluation.heldout import load_table
 from cervix.labels import LabelStore
-from cervix.labels.cases import MODEL_OF, Kind
-from cervix.labels.embedded import EmbeddedLabels, embedded_labels
-from cervix.labels.figures import live_curve_figure, simulated_curves_figure
-from cervix.labels.learning_curve import LearningCurve, bundle_calls, learning_curve
+from cervix.labels.insight.embedded import EmbeddedLabels, embedded_labels
+from cervix.labels.insight.figures import live_curve_figure, simulated_curves_figure
+from cervix.labels.insight.learning_curve import LearningCurve, bundle_calls, learning_curve
+from cervix.labels.store.cases import MODEL_OF, Kind
 from cervix.plain_text import escaped
 from pages.parts.frame import CLASS_TITLES, STILL_CHART, sentence_case, show_metrics
 from pages.parts.readers_words import KINDS

@@ -9,8 +9,8 @@ import streamlit as st
 
 from cervix.bundle import Bundle, Model
 from cervix.evaluation.heldout import held_out
-from cervix.evaluation.metrics import Interval
 from cervix.files import inert
+from cervix.intervals import Interval
 from cervix.patients.completeness import INCOMPLETE
 from cervix.patients.fhir import VERSIONS, fhir_json
 from cervix.provenance import Provenance, provenance_of

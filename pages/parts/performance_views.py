@@ -7,8 +7,9 @@ import streamlit as st
 from cervix.evaluation.comparison import METRIC_TITLES, figures_table
 from cervix.evaluation.curves import decision_figure, precision_recall_figure, reliability_figure, roc_figure
 from cervix.evaluation.figures import confusion_figure, decision_counts
-from cervix.evaluation.metrics import THRESHOLD_FREE, BinaryReport, Interval
+from cervix.evaluation.metrics import THRESHOLD_FREE, BinaryReport
 from cervix.evaluation.questions import Question
+from cervix.intervals import Interval
 from pages.parts.frame import STILL_CHART, sentence_case, show_metrics
 
 FEW_CASES = 50

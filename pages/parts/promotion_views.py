@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from cervix.bundle.active import SHIPPED, Promotion, PromotionLine, promotion_line
-from cervix.bundle.promoting import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, check_usable, promote, roll_back
 from cervix.errors import BundleError, CervixError, PromotionRefused
-from cervix.evaluation.bundle_comparison import BundleComparison
 from cervix.plain_text import escaped
+from cervix.promotion.comparison import BundleComparison
+from cervix.promotion.promote import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, check_usable, promote, roll_back
 from cervix.settings import get_settings
 from pages.parts.frame import use_active_bundle
 from pages.parts.people import person

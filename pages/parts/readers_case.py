@@ -7,9 +7,9 @@ import streamlit as st
 
 from cervix.errors import BundleError, CervixError, LabelRefused
 from cervix.labels import Case, LabelEvent, LabelStore
-from cervix.labels.agreement import blinded_names, settled_by, who_said
-from cervix.labels.cases import MODEL_OF
-from cervix.labels.events import new_key
+from cervix.labels.insight.agreement import blinded_names, settled_by, who_said
+from cervix.labels.store.cases import MODEL_OF
+from cervix.labels.store.events import new_key
 from cervix.people import Person
 from cervix.plain_text import escaped
 from pages.parts.frame import CLASS_TITLES, sentence_case, verified_bundle

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.labels import LabelStore
-from cervix.labels.agreement import disputed, said_counts
+from cervix.labels.insight.agreement import disputed, said_counts
 from cervix.people import Person
 from pages.parts.readers_case import last_settled, show_case, show_last_settled
 from pages.parts.readers_words import case_words, counted_words

@@ -8,7 +8,7 @@ import streamlit as st
 
 from cervix.errors import CervixError
 from cervix.labels import LabelStore
-from cervix.labels.moving import QUPATH, back_up, export_labels, import_labels
+from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_labels
 from cervix.people import Person
 from cervix.plain_text import escaped
 from pages.parts.readers_words import SHA_SHOWN

@@ -6,12 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from cervix.evaluation.comparison import percent
-from cervix.evaluation.metrics import Interval
+from cervix.intervals import Interval
 from cervix.labels import LabelStore
-from cervix.labels.agreement import readers
-from cervix.labels.cases import Kind
-from cervix.labels.figures import PACED_FROM, pace_figure
-from cervix.labels.truth import READ
+from cervix.labels.insight.agreement import readers
+from cervix.labels.insight.figures import PACED_FROM, pace_figure
+from cervix.labels.store.cases import Kind
+from cervix.labels.store.truth import READ
 from pages.parts.frame import STILL_CHART, kept
 from pages.parts.readers_words import case_words, said_words
 

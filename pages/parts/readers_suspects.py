@@ -5,9 +5,9 @@ import streamlit as st
 
 from cervix.errors import BundleError, EvaluationError
 from cervix.labels import LabelStore
-from cervix.labels.cases import Kind
-from cervix.labels.embedded import embedded_labels
-from cervix.labels.label_errors import label_error_candidates
+from cervix.labels.insight.embedded import embedded_labels
+from cervix.labels.insight.label_errors import label_error_candidates
+from cervix.labels.store.cases import Kind
 from cervix.people import Person
 from cervix.plain_text import escaped
 from pages.parts.frame import CLASS_TITLES, verified_bundle

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from cervix.bundle import Bundle
 from cervix.intake.shelf import remember
 from cervix.labels import LabelStore, open_store
-from cervix.labels.cases import tile_case
+from cervix.labels.store.cases import tile_case
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 from cervix.slides.reading import open_slide
 from tests.browser.chromium import WAIT_MS, WIDTHS, needs_browser

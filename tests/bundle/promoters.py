@@ -4,13 +4,14 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from cervix.bundle import Bundle, promoting
+from cervix.bundle import Bundle
 from cervix.bundle.active import promotion_line
 from cervix.bundle.loading import read_manifest
-from cervix.bundle.promoting import promote, roll_back
 from cervix.errors import PromotionRefused
-from cervix.evaluation.bundle_comparison import BundleComparison
 from cervix.labels import open_store
+from cervix.promotion import promote as promoting
+from cervix.promotion.comparison import BundleComparison
+from cervix.promotion.promote import promote, roll_back
 from cervix.settings import Settings
 
 

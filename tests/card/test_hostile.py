@@ -18,7 +18,7 @@ from cervix.card.formats import card_file
 from cervix.card.html import card_html
 from cervix.card.markdown import card_blocks, with_front_matter
 from cervix.card.pdf import write_card_pdf
-from cervix.evaluation.bundle_comparison import compare_bundles
+from cervix.promotion.comparison import compare_bundles
 from tests.bundle.altered import HOSTILE, hostile_texts
 
 TEXTS_AT_LEAST = 200

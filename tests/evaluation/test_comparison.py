@@ -10,8 +10,9 @@ from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.comparison import LOWER_IS_BETTER, METRIC_TITLES, METRICS, comparison_table, figures_table, percent
 from cervix.evaluation.heldout import load_predictions
-from cervix.evaluation.metrics import BinaryReport, Interval, binary_report
+from cervix.evaluation.metrics import BinaryReport, binary_report
 from cervix.evaluation.questions import task_scores
+from cervix.intervals import Interval
 
 WITH_INTERVAL = re.compile(r"\d+\.\d % \(\d+\.\d–\d+\.\d\)")
 

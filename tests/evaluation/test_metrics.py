@@ -19,15 +19,8 @@ from sklearn.metrics import (
 
 from cervix.errors import EvaluationError
 from cervix.evaluation import metrics
-from cervix.evaluation.metrics import (
-    BOOTSTRAP_SEED,
-    CONFIDENCE,
-    auroc_interval,
-    binary_report,
-    bootstrap_mean,
-    expected_calibration_error,
-    wilson_interval,
-)
+from cervix.evaluation.metrics import BOOTSTRAP_SEED, auroc_interval, binary_report, bootstrap_mean, expected_calibration_error
+from cervix.intervals import CONFIDENCE, wilson_interval
 
 Cases = tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.str_]]
 THRESHOLD = 0.4

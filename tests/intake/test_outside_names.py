@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cervix.bundle.archive import unpack_bundle
 from cervix.errors import CervixError
 from cervix.intake.uploads import UploadStore
+from cervix.promotion.candidates import unpack_bundle
 
 EXAMPLES, NAMES_EACH = 100, 101
 

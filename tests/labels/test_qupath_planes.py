@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from cervix.labels import LabelStore, open_store, tile_case
-from cervix.labels.qupath import read_qupath, write_qupath
+from cervix.labels.files.qupath import read_qupath, write_qupath
 from cervix.slides.plane import FilePlane
 from tests.labels.making import CLASSES, TILES, filled, label
 

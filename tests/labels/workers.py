@@ -4,7 +4,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 
 from cervix.labels import LabelEvent, open_store
-from cervix.labels.events import new_key
+from cervix.labels.store.events import new_key
 from tests.labels.making import TILES
 
 

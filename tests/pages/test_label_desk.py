@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from cervix.bundle import Bundle
 from cervix.labels import LabelStore, open_store
-from cervix.labels.cases import tile_case
-from cervix.labels.gathering import keep_cases
+from cervix.labels.gathering.tiles import keep_cases
+from cervix.labels.store.cases import tile_case
 from cervix.people import Person
 from cervix.settings import get_settings
 from pages.parts.label_place import PLACE, READER

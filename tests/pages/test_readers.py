@@ -12,7 +12,7 @@ from cervix.bundle import Bundle
 from cervix.bundle.manifest import Lineage
 from cervix.errors import LabelStoreUnavailable
 from cervix.labels import LabelEvent, LabelStore, Score, open_store
-from cervix.labels.exchange import write_events
+from cervix.labels.files.exchange import write_events
 from cervix.people import Person, Role
 from cervix.settings import get_settings
 from tests.labels.making import CLASSES, TILES, adjudicate, filled, label, tiles

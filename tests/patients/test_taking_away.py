@@ -9,7 +9,7 @@ import pytest
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
 from cervix.errors import PatientFileError
-from cervix.evaluation.metrics import Interval
+from cervix.intervals import Interval
 from cervix.patients.explanation import explain_patient
 from cervix.patients.history_explanation import explain_history
 from cervix.patients.history_scoring import score_visits

@@ -16,7 +16,7 @@ from PIL import Image
 
 from cervix.bundle import Bundle
 from cervix.errors import SlideDamaged, SlideNotReadable, TileNotReadable
-from cervix.labels.gathering import gather_tiles
+from cervix.labels.gathering.tiles import gather_tiles
 from cervix.slides.decision import class_areas_mm2, hot_spots
 from cervix.slides.deepzoom import WorldMap, render_slide_tile
 from cervix.slides.desk import ScoringDesk

@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from cervix.bundle import Bundle
-from cervix.labels.ranking import Opinion
+from cervix.labels.desk.ranking import Opinion
 from cervix.patients.joint import joint_risk
 from cervix.patients.visits import read_visits
 from cervix.slides.decision import class_areas_mm2, decide_tiles, heard_tiles, hot_spots

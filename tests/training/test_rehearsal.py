@@ -15,11 +15,11 @@ pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402
-from training.history_data import CLASSES, load_history_data  # noqa: E402
-from training.history_export import test_probabilities as probabilities_of  # noqa: E402
-from training.history_rehearsal import chosen_women, read_history_rehearsal, write_history_rehearsal  # noqa: E402
-from training.slide_graph import SlideGraph  # noqa: E402
-from training.slide_rehearsal import orientations, pixels_sha256, read_slide_rehearsal  # noqa: E402
+from training.history.data import CLASSES, load_history_data  # noqa: E402
+from training.history.export import test_probabilities as probabilities_of  # noqa: E402
+from training.history.rehearsal import chosen_women, read_history_rehearsal, write_history_rehearsal  # noqa: E402
+from training.slide.graph import SlideGraph  # noqa: E402
+from training.slide.rehearsal import orientations, pixels_sha256, read_slide_rehearsal  # noqa: E402
 
 SHARES = {"train": 0.6, "validation": 0.1, "calibration": 0.1, "test": 0.2}
 

@@ -1,0 +1,56 @@
+"""Labels out to files and in from files, by the suffix of the file, each time written down in the audit trail."""
+
+from pathlib import Path
+
+from cervix.labels.files.exchange import ImportReport, read_events, write_events
+from cervix.labels.files.qupath import read_qupath, write_qupath
+from cervix.labels.store.label_store import LabelStore
+
+QUPATH = (".geojson", ".json")
+
+
+def export_labels(store: LabelStore, path: Path, by: str, *, slide_sha256: str = "", reader: str = "") -> int:
+    """Write every event as ``.csv`` or ``.parquet``, or one slide's labels as ``.geojson``; returns how many rows.
+
+    Parameters
+    ----------
+    by : who does it
+    slide_sha256, reader : as ``write_qupath`` takes them; of no use to a table
+    """
+    if path.suffix.lower() in QUPATH:
+        count = write_qupath(store, slide_sha256, path, reader=reader)
+    else:
+        count = write_events(store, path)
+    store.audit_append(by, "export", path.name, {"rows": count})
+    return count
+
+
+def import_labels(
+    store: LabelStore, path: Path, by: str, *, slide_sha256: str = "", reader: str = "", only_of: str = ""
+) -> ImportReport:
+    """Add what such a file says, each event once.
+
+    Parameters
+    ----------
+    by : who does it
+    slide_sha256, reader : as ``read_qupath`` takes them; of no use to a table
+    only_of : as ``read_events`` takes it; of no use to GeoJSON, whose labels are ``reader``'s
+
+    Raises
+    ------
+    LabelRefused
+        If the file is not one of labels.
+    """
+    if path.suffix.lower() in QUPATH:
+        report = read_qupath(store, path, reader, slide_sha256=slide_sha256)
+    else:
+        report = read_events(store, path, only_of=only_of)
+    counts = {"added": report.added, "known": report.known, "left out": len(report.problems)}
+    store.audit_append(by, "import", path.name, counts)
+    return report
+
+
+def back_up(store: LabelStore, path: Path, by: str) -> None:
+    """Write everything to one SQLite file; see ``LabelStore.backup``."""
+    store.backup(path)
+    store.audit_append(by, "backup", path.name)

@@ -1,0 +1,203 @@
+"""Labels of one slide as QuPath objects, written and read back."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid5
+
+import numpy as np
+from pydantic import ValidationError
+from sqlalchemy import Connection, select
+
+from cervix import RESEARCH_NOTICE
+from cervix.errors import LabelRefused
+from cervix.labels.files.exchange import KEYS, ImportReport
+from cervix.labels.store.cases import tile_id
+from cervix.labels.store.events import Action, LabelEvent, checked_key, checked_reader
+from cervix.labels.store.label_store import LabelStore
+from cervix.labels.store.leases import store_clock
+from cervix.labels.store.recording import append
+from cervix.labels.store.tables import cases, events
+from cervix.slides.decision import CLASS_TITLES
+from cervix.slides.deepzoom import CLASS_COLOURS
+from cervix.slides.plane import FilePlane
+from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
+
+OTHER_COLOUR = "#767676"
+LEVEL_0 = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=0, bounds_height_px=0)
+"""Level-0 pixels as they are: of slides of which no plane is known."""
+# QuPath keeps two decimal places of a file's pixel.
+WHOLE_WITHIN_PX = 0.02
+WITHOUT_CLASS = {"unsure": "Unsure", "unusable": "Unusable"}
+"""Answers that are no class of the model: action -> QuPath class."""
+
+
+def write_qupath(store: LabelStore, slide_sha256: str, path: Path, *, reader: str = "") -> int:
+    """Write the labels of a slide that count, or what one reader said; returns how many tiles there are.
+
+    Coordinates are QuPath's: in the file's pixels, from the corner of the scanned part, as the plane says that the tiles
+    were gathered with.
+
+    Raises
+    ------
+    LabelRefused
+        If there is nothing to write.
+    """
+    of_slide = store.cases("tile").set_index("case_id")
+    of_slide = of_slide[of_slide["source"] == slide_sha256]
+    table = store.reads("tile") if reader else store.truths("tile")
+    if reader:
+        table = table[(table["reader"] == checked_reader(reader)) & (table["action"] != "skip")]
+        said = table["label"].where(table["action"] == "label", table["action"].map(WITHOUT_CLASS))
+    else:
+        table = table[table["label"].notna()]
+        said = table["label"]
+    names = {case: str(name) for case, name in zip(table["case_id"], said, strict=True) if case in of_slide.index}
+    if not names:
+        raise LabelRefused("No tile of this slide is labelled", action="Label some, or name another slide or reader.")
+    with store.database.reading() as connection:
+        plane = _kept_plane(connection, slide_sha256)
+    keys = dict(zip(table["case_id"], table["key"], strict=True)) if reader else {}
+    features = []
+    tiles = of_slide.loc[list(names), ["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(np.int64)
+    for (case, name), box in zip(names.items(), qupath_boxes(tiles, plane or LEVEL_0), strict=True):
+        shown = qupath_class(CLASS_TITLES.get(name, name), CLASS_COLOURS.get(name, OTHER_COLOUR))
+        features.append({"id": keys.get(case, str(uuid5(KEYS, case)))} | tile_feature(box, shown, {}))
+    facts = {
+        "slide_sha256": slide_sha256,
+        "reader": reader or "all, what counts",
+        "plane": (plane or LEVEL_0).model_dump(),
+        "notice": RESEARCH_NOTICE,
+    }
+    write_features(features, facts, path)
+    return len(features)
+
+
+def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str = "") -> ImportReport:
+    """Add a reader's labels from QuPath objects that lie exactly where tiles of the store lie, in QuPath's pixels.
+
+    The class is a class of the tiles or its title, unsure or unusable. Objects without a class are passed over; those that
+    match no tile or class are named. The same file again adds nothing; an object whose class was changed adds a label.
+
+    Parameters
+    ----------
+    slide_sha256 : str
+        The slide the objects lie on; by default what the file's ``provenance`` says, which QuPath does not keep.
+
+    Raises
+    ------
+    LabelRefused
+        If the file is no GeoJSON, or nothing says of which slide it is.
+    """
+    features, told = _features(path)
+    if not reader.strip():
+        raise LabelRefused(
+            "Nothing says whose labels these are",
+            expected="the reader, whom GeoJSON does not name",
+            action="Name them (--reader on the command line).",
+        )
+    reader = checked_reader(reader)
+    slide = slide_sha256 or str(told.get("slide_sha256", ""))
+    if not slide:
+        raise LabelRefused("The file does not say on which slide its objects lie", action="Name the slide's SHA-256.")
+    titles = {label: label for label in store.classes("tile")} | {
+        CLASS_TITLES.get(label, label): label for label in store.classes("tile")
+    }
+    labels = {name.lower(): label for name, label in titles.items()}
+    actions = {name.lower(): action for action, name in WITHOUT_CLASS.items()}
+    report = ImportReport()
+    with store.database.writing() as connection:
+        plane = _told_plane(told) or _kept_plane(connection, slide) or LEVEL_0
+        for number, feature in enumerate(features, start=1):
+            name = _class_name(feature)
+            if name is None:
+                continue
+            try:
+                case = tile_id(slide, *_square(feature, plane))
+                action = actions.get(name.lower(), "label")
+                label = None if action != "label" else labels.get(name.lower(), name)
+                key = _key(connection, feature, case, reader, action, label)
+                event = LabelEvent(case, reader, cast(Action, action), label, key, comment="from QuPath")
+                report.count(append(connection, event, store_clock(connection))[1])
+            except LabelRefused as error:
+                report.problems.append(f"object {number}: {error}")
+    return report
+
+
+def _kept_plane(connection: Connection, slide_sha256: str) -> FilePlane | None:
+    """The plane that a slide's tiles were gathered with; None where they came without."""
+    wanted = (cases.c.source == slide_sha256) & (cases.c.kind == "tile") & cases.c.file_plane.is_not(None)
+    kept = connection.scalar(select(cases.c.file_plane).where(wanted).limit(1))
+    return FilePlane.model_validate(kept) if kept is not None else None
+
+
+def _told_plane(provenance: Mapping[str, Any]) -> FilePlane | None:
+    """The plane that a file written here names. 0.1.0 named none and wrote level-0 pixels; QuPath keeps nothing of this."""
+    if not provenance:
+        return None
+    try:
+        return FilePlane.model_validate(provenance.get("plane", LEVEL_0))
+    except ValidationError:
+        return None
+
+
+def _features(path: Path) -> tuple[list[Any], dict[str, Any]]:
+    """The objects of a file and what it says of where it comes from."""
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise LabelRefused("The file cannot be opened", found=error.strerror or "") from error
+    except (ValueError, RecursionError):  # RecursionError: brackets within brackets by the thousand
+        document = None
+    features = document.get("features") if isinstance(document, dict) else document  # QuPath can write a bare list
+    if not isinstance(features, list):
+        raise LabelRefused("The file is not GeoJSON", expected="a FeatureCollection, or a list of features")
+    provenance = document.get("provenance") if isinstance(document, dict) else None
+    return features, provenance if isinstance(provenance, dict) else {}
+
+
+def _class_name(feature: Any) -> str | None:
+    """The class of an object; None where it has none."""
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    classification = properties.get("classification") if isinstance(properties, dict) else None
+    name = classification.get("name") if isinstance(classification, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _square(feature: Mapping[str, Any], plane: FilePlane) -> tuple[int, int, int]:
+    """Left, top and side in level-0 pixels of an object that is a tile there: a square in whole pixels."""
+    refused = LabelRefused("The object is no tile", expected="a square polygon in whole pixels")
+    try:
+        ring = feature["geometry"]["coordinates"][0]
+        corners = {(float(x), float(y)) for x, y in ring}
+    except (LookupError, TypeError, ValueError, OverflowError):
+        raise refused from None
+    xs, ys = {x for x, _ in corners}, {y for _, y in corners}
+    if len(corners) != 4 or len(xs) != 2 or len(ys) != 2:
+        raise refused
+    exact = [*plane.from_qupath_px(min(xs), min(ys)), *plane.from_qupath_px(max(xs), max(ys))]
+    within = 0.0 if plane.square else WHOLE_WITHIN_PX / min(plane.file_px_per_l0_px_x, plane.file_px_per_l0_px_y)
+    if not all(math.isfinite(value) and abs(value - round(value)) <= within for value in exact):
+        raise refused
+    left, top, right, bottom = map(round, exact)
+    if right - left != bottom - top:
+        raise refused
+    return left, top, right - left
+
+
+def _key(
+    connection: Connection, feature: Mapping[str, Any], case: str, reader: str, action: str, label: str | None
+) -> str:  # fmt: skip
+    """The key of an object's label: that of the event it was written from, or one that follows from what it says."""
+    try:
+        own = checked_key(str(feature.get("id", "")))
+    except LabelRefused:
+        own = ""
+    row = connection.execute(
+        select(events.c.case_id, events.c.reader, events.c.action, events.c.label).where(events.c.key == own)
+    ).one_or_none()
+    if row is not None and tuple(row) == (case, reader, action, label):
+        return own
+    return str(uuid5(KEYS, "|".join((own, case, reader, action, label or ""))))

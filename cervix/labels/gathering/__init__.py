@@ -1,0 +1,1 @@
+"""What can be labelled: tiles of scored slides, women of scored tables."""

@@ -1,0 +1,1 @@
+"""What labels say about readers, about the model and about each other."""

@@ -1,1 +1,0 @@
-"""How the tables of the label store came to be, step by step; `cervix.labels.upgrading` takes the steps that are missing."""

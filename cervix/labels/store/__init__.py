@@ -1,0 +1,1 @@
+"""The label store: what readers said of which case, appended and never changed."""

@@ -1,0 +1,1 @@
+"""Candidate bundles: unpacked, proved, compared, promoted by rules, taken back."""

@@ -1,0 +1,196 @@
+"""A candidate bundle beside the active one, with a verdict by the promotion rules."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from cervix.bundle import Bundle, Model
+from cervix.bundle.differences import manifest_differences, same_model
+from cervix.bundle.manifest import DerivedTask, Lineage
+from cervix.errors import EvaluationError
+from cervix.evaluation.comparison import METRIC_TITLES, decimal, signed
+from cervix.evaluation.heldout import held_out
+from cervix.evaluation.paired import Pair, compare_answers
+from cervix.promotion.new_cases import new_case_pairs
+from cervix.promotion.rules import Decision, Ruling, decided, promotion_rulings, same_contract
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """One model of both bundles.
+
+    Attributes
+    ----------
+    pairs : question id -> Pair
+        Empty where the model is the same, or cannot be compared.
+    rulings : list of Ruling
+        On the main question; empty where the model is the same.
+    fits : bool
+        Whether the candidate can stand in for it on every page: it has the model, and that reads and answers the same.
+    problem : str
+        Why it cannot be compared; empty otherwise.
+    new_cases : question id -> Pair
+        As ``new_case_pairs``: for a candidate that was retrained from the active bundle.
+    lineage : Lineage, optional
+        Of the candidate's model.
+    """
+
+    id: str
+    title: str
+    main_task: str
+    same: bool
+    pairs: dict[str, Pair]
+    rulings: list[Ruling]
+    fits: bool
+    problem: str = ""
+    new_cases: dict[str, Pair] = field(default_factory=dict)
+    lineage: Lineage | None = None
+
+    @property
+    def decision(self) -> Decision:
+        """Whether this model may be promoted; one that did not change may."""
+        return "keep" if self.problem else decided(self.rulings)
+
+
+@dataclass(frozen=True)
+class BundleComparison:
+    """Everything that the comparison of two bundles shows.
+
+    Attributes
+    ----------
+    active, candidate : str
+        Name, version and short hash.
+    active_sha256, candidate_sha256 : str
+        Which bundles they were, exactly.
+    differences : DataFrame
+        As ``manifest_differences``.
+    """
+
+    active: str
+    candidate: str
+    active_sha256: str
+    candidate_sha256: str
+    differences: pd.DataFrame
+    models: list[ModelComparison]
+
+    @property
+    def identical(self) -> bool:
+        """Whether both are one bundle."""
+        return self.active_sha256 == self.candidate_sha256
+
+    @property
+    def changed(self) -> list[ModelComparison]:
+        """Models that are not the same in both."""
+        return [model for model in self.models if not model.same]
+
+    @property
+    def decision(self) -> Decision:
+        """Promote where every changed model may be, and there is one."""
+        return "promote" if self.changed and all(model.decision == "promote" for model in self.changed) else "keep"
+
+    @property
+    def verdict(self) -> str:
+        """The decision as a sentence with its reason."""
+        if self.identical:
+            return "Identical: the two manifests have the same SHA-256. There is nothing to promote."
+        if not self.changed:
+            return "Keep the active bundle: every model and its held-out predictions are the same."
+        if self.decision == "promote":
+            return f"Promote: every rule is met for {_listed([model.title for model in self.changed])}."
+        kept = [model for model in self.changed if model.decision == "keep"]
+        return f"Keep the active bundle. {' '.join(_reason(model) for model in kept)}"
+
+
+def compare_bundles(active: Bundle, candidate: Bundle) -> BundleComparison:
+    """Compare two bundles that have proved themselves, model by model and question by question."""
+    before, after = ({model.id: model for model in bundle.manifest.models} for bundle in (active, candidate))
+    return BundleComparison(
+        active=active.label,
+        candidate=candidate.label,
+        active_sha256=active.sha256,
+        candidate_sha256=candidate.sha256,
+        differences=manifest_differences(active.manifest, candidate.manifest),
+        models=[
+            _compared(active, candidate, before[name], after[name])
+            if name in before and name in after
+            else _on_one_side(before.get(name), after.get(name))
+            for name in dict.fromkeys([*before, *after])
+        ],
+    )
+
+
+def figures_table(pair: Pair) -> pd.DataFrame:
+    """One row a metric: ``metric, active, candidate, difference``, each with its 95 % interval over groups."""
+    sides = (pair.active.bootstrap, pair.candidate.bootstrap)
+    return pd.DataFrame(
+        [
+            {
+                "metric": METRIC_TITLES[name],
+                "active": decimal(sides[0][name]),
+                "candidate": decimal(sides[1][name]),
+                "difference": signed(pair.differences[name]),
+            }
+            for name in METRIC_TITLES
+            if name in pair.differences
+        ]
+    )
+
+
+def calibration_shift(pair: Pair) -> pd.DataFrame:
+    """One row a property of calibration: ``property, active, candidate``."""
+    ratios = ["–" if ratio is None else decimal(ratio) for ratio in pair.observed_expected]
+    errors = [decimal(report.bootstrap["ece"]) for report in (pair.active, pair.candidate)]
+    rows = [["Events over the sum of the scores (1 is right)", *ratios], ["Calibration error (ECE)", *errors]]
+    return pd.DataFrame(rows, columns=["property", "active", "candidate"])
+
+
+def _compared(active: Bundle, candidate: Bundle, before: Model, after: Model) -> ModelComparison:
+    task = after.main_task
+    if same_model((active.manifest, before), (candidate.manifest, after)):
+        return ModelComparison(after.id, after.title, task.id, True, {}, [], fits=True)
+    fits = same_contract(before, after).finding == "met"
+    asked_before = {item.id: item for item in before.derived_tasks}
+    if task.id not in asked_before:
+        return _cannot(after, f"The active {after.title} is not asked “{task.title}”.", fits=fits)
+    try:
+        pairs = {
+            item.id: _pair(active, candidate, before, after, asked_before[item.id], item)
+            for item in after.derived_tasks
+            if item.id in asked_before
+        }
+    except EvaluationError as error:
+        return _cannot(after, str(error), fits=fits)
+    rulings = promotion_rulings(before, after, pairs[task.id])
+    new_cases = new_case_pairs(active, candidate, after.id)
+    return ModelComparison(after.id, after.title, task.id, False, pairs, rulings, fits, "", new_cases, after.lineage)
+
+
+def _pair(
+    active: Bundle, candidate: Bundle, before: Model, after: Model, asked_before: DerivedTask, asked_after: DerivedTask
+) -> Pair:
+    return compare_answers(
+        held_out(active, before, asked_before, before.threshold(asked_before.id)),
+        held_out(candidate, after, asked_after, after.threshold(asked_after.id)),
+    )
+
+
+def _on_one_side(before: Model | None, after: Model | None) -> ModelComparison:
+    if after is not None:
+        return _cannot(after, "The active bundle has no such model.", fits=True)
+    assert before is not None, "an id comes from one of the two"
+    return _cannot(before, "The candidate has no such model.", fits=False)
+
+
+def _cannot(model: Model, problem: str, *, fits: bool) -> ModelComparison:
+    return ModelComparison(model.id, model.title, model.main_task.id, False, {}, [], fits, problem)
+
+
+def _reason(model: ModelComparison) -> str:
+    if model.problem:
+        return f"{model.title} cannot be compared: {model.problem}"
+    broken = [f"“{ruling.rule}” is {ruling.finding} ({ruling.found})" for ruling in model.rulings if ruling.finding != "met"]
+    return f"{model.title}: {'; '.join(broken)}."
+
+
+def _listed(titles: list[str]) -> str:
+    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"

@@ -1,0 +1,63 @@
+"""Bundles that somebody brought: they prove themselves in a process of their own before they do so here."""
+
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from cachetools import LRUCache
+
+from cervix.bundle.active import same_bundle
+from cervix.bundle.loading import Bundle, load_bundle, read_manifest, require_passed, verify_bundle
+from cervix.bundle.sessions import Device
+from cervix.errors import BundleError
+from cervix.sources.apart import Limits, run_apart
+
+# All variants of the shipped bundle take 10 s on one core, and less than 1.5 GB.
+BUNDLE_LIMITS: Final = Limits(memory_bytes=4 << 30, seconds=120.0, file_bytes=1 << 20)
+REMEMBERED: Final = 64
+
+_proved: LRUCache[str, bool] = LRUCache(REMEMBERED)
+_lock = Lock()
+
+
+def load_candidate(root: Path, *, device: Device = "auto") -> Bundle:
+    """``load_bundle`` for a bundle that somebody brought: ``prove_apart`` comes first.
+
+    Raises
+    ------
+    BundleError, LostApart
+        As ``load_bundle`` and ``prove_apart``, and where the folder is another bundle by then.
+    """
+    sha256 = prove_apart(root)
+    return same_bundle(load_bundle(root, device=device), sha256)
+
+
+def prove_apart(root: Path) -> str:
+    """Load every variant and replay its golden vectors on the CPU, in a process that may be lost; the manifest's SHA-256.
+
+    The hash stands for every file, so the same bundle is not proved twice by one process.
+
+    Raises
+    ------
+    BundleError
+        As ``verify_bundle``, and where golden vectors are not reproduced.
+    LostApart
+        The bundle ended that process, or took more than 4 GB or two minutes.
+    """
+    sha256 = read_manifest(root)[1]
+    with _lock:
+        if sha256 in _proved:
+            return sha256
+    order = {"root": str(root.resolve()), "sha256": sha256}
+    run_apart("cervix.promotion.proving:prove", order, BUNDLE_LIMITS, subject="bundle")
+    with _lock:
+        _proved[sha256] = True
+    return sha256
+
+
+def prove(root: str, sha256: str) -> None:
+    """What the process apart does; ``BundleError`` where the bundle is not the one meant or does not prove itself."""
+    for check in verify_bundle(Path(root), device="cpu"):
+        require_passed(check)
+    if read_manifest(Path(root))[1] != sha256:
+        raise BundleError("The bundle changed while it was examined", action="Try again.")

@@ -1,0 +1,110 @@
+"""Whether a candidate model may take the place of the active one: rules stated beforehand, each with its margin."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cervix.bundle.manifest import Model
+from cervix.evaluation.comparison import METRIC_TITLES, signed
+from cervix.evaluation.paired import Pair
+from cervix.intervals import Interval
+
+Finding = Literal["met", "not met", "not shown", "cannot be judged"]
+Decision = Literal["promote", "keep"]
+
+# Largest loss that a candidate may bring. It must be ruled out by the whole 95 % interval (non-inferiority, Piaggio et al.
+# 2012, JAMA 308:2594-2604). The margins are this project's own; a missed carcinoma weighs more than a false alarm.
+MARGINS = {"auroc": 0.02, "recall": 0.02, "specificity": 0.05}
+ECE_MARGIN = 0.02
+LIMITS = {name: -margin for name, margin in MARGINS.items()} | {"ece": ECE_MARGIN}
+"""The difference, candidate less active, that each rule allows at most."""
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A promotion rule as found.
+
+    Attributes
+    ----------
+    rule, found : str
+        In words.
+    finding : Finding
+        "not shown": the figure itself lies within the margin and its interval beyond it, so more cases are needed.
+    """
+
+    rule: str
+    finding: Finding
+    found: str
+
+
+def promotion_rulings(active: Model, candidate: Model, pair: Pair) -> list[Ruling]:
+    """Every rule on a model's main question."""
+    return [
+        same_contract(active, candidate),
+        _same_cases(pair),
+        *(_no_loss(pair, name, margin) for name, margin in MARGINS.items()),
+        _no_rise(pair),
+        _calibration_kept(active, candidate),
+    ]
+
+
+def decided(rulings: list[Ruling]) -> Decision:
+    """Promote only where every rule is met."""
+    return "promote" if all(ruling.finding == "met" for ruling in rulings) else "keep"
+
+
+def same_contract(active: Model, candidate: Model) -> Ruling:
+    """What the pages rely on: inputs, outputs, classes and questions."""
+    changed = [
+        title
+        for title, before, after in (
+            ("inputs", active.inputs, candidate.inputs),
+            ("outputs", active.outputs, candidate.outputs),
+            ("classes", active.classes, candidate.classes),
+            ("questions", active.derived_tasks, candidate.derived_tasks),
+            ("features", active.features, candidate.features),
+        )
+        if before != after
+    ]
+    return Ruling(
+        "It reads and answers the same",
+        "not met" if changed else "met",
+        f"other {', '.join(changed)}" if changed else "the same",
+    )
+
+
+def _same_cases(pair: Pair) -> Ruling:
+    found = f"{pair.n:,} shared" + (f", {pair.left_out:,} in one only or labelled differently" if pair.left_out else "")
+    return Ruling("Both were tested on the same cases", "not met" if pair.left_out else "met", found)
+
+
+def _no_loss(pair: Pair, name: str, margin: float) -> Ruling:
+    rule = f"{METRIC_TITLES[name]} falls by less than {margin:.2f}"
+    if name not in pair.differences:
+        return Ruling(rule, "cannot be judged", "the shared cases lack one of the two classes")
+    difference = pair.differences[name]
+    return Ruling(rule, _within(Interval(-difference.value, -difference.high, -difference.low), margin), signed(difference))
+
+
+def _no_rise(pair: Pair) -> Ruling:
+    difference = pair.differences["ece"]
+    rule = f"{METRIC_TITLES['ece']} rises by less than {ECE_MARGIN:.2f}"
+    return Ruling(rule, _within(difference, ECE_MARGIN), signed(difference))
+
+
+def _within(loss: Interval, margin: float) -> Finding:
+    if loss.high < margin:
+        return "met"
+    return "not shown" if loss.value < margin else "not met"
+
+
+def _calibration_kept(active: Model, candidate: Model) -> Ruling:
+    lost = [
+        task.title
+        for task in active.derived_tasks
+        if active.calibration.passed(task.id) and not candidate.calibration.passed(task.id)
+    ]
+    return Ruling(
+        "No calibration test that was passed is lost",
+        "not met" if lost else "met",
+        f"lost for: {'; '.join(lost)}" if lost else "none lost",
+    )

@@ -1,0 +1,184 @@
+"""The simulated cohort looks like a screened population, its tests err as often as cited, and a seed fixes every byte."""
+
+import hashlib
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+
+pytest.importorskip("hpvsim", reason="the cohort needs HPVsim, which the app's environment has not")
+pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("ignore")]
+
+from training.cli import RECIPES_DIR  # noqa: E402
+from training.data.cohort.files import (  # noqa: E402
+    LATENT_FILE,
+    SHEET_FILE,
+    VISITS_FILE,
+    Cohort,
+    CohortError,
+    simulate_cohort,
+    write_cohort,
+)
+from training.data.cohort.screening import CIN2, CIN3  # noqa: E402
+from training.data.cohort.sheet import ABNORMAL_CYTOLOGY, HIGH_GRADE, face_validity  # noqa: E402
+
+RECIPE_PATH = RECIPES_DIR / "cohort.toml"
+RECIPE = tomllib.loads(RECIPE_PATH.read_text(encoding="utf-8"))
+WOMEN, SEED = 4_000, 7
+# Of the tests of face validity, so few may fail by chance.
+CHANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def cohort() -> Cohort:
+    return simulate_cohort(WOMEN, SEED, RECIPE, log=lambda _: None)
+
+
+def _agrees(hits: int, count: int, cited: float) -> bool:
+    return binomtest(hits, count, cited).pvalue > CHANCE
+
+
+def test_there_are_as_many_women_as_asked_for_each_with_a_visit(cohort: Cohort) -> None:
+    assert cohort.visits["patient_id"].nunique() == WOMEN
+    assert (cohort.visits[["patient_id", "visit_date"]] == cohort.latent[["patient_id", "visit_date"]]).all(axis=None)
+
+
+def test_equal_seeds_give_equal_bytes_and_other_seeds_others(tmp_path: Path) -> None:
+    def digests(made: Cohort, name: str) -> list[str]:
+        write_cohort(made, tmp_path / name, RECIPE_PATH, SEED)
+        return [
+            hashlib.sha256((tmp_path / name / file).read_bytes()).hexdigest() for file in (VISITS_FILE, LATENT_FILE, SHEET_FILE)
+        ]
+
+    small = [simulate_cohort(40, seed, RECIPE, log=lambda _: None) for seed in (3, 3, 4)]
+    first, again, other = (digests(made, str(number)) for number, made in enumerate(small))
+    assert first == again
+    assert first[0] != other[0]
+
+
+def test_cytology_finds_as_many_lesions_as_cited(cohort: Cohort) -> None:
+    """Koliopoulos et al. 2017: 75.5 % at ASC-US or worse for CIN2+."""
+    visits = cohort.visits
+    read = visits[(visits["latent_state"] >= CIN2) & ~visits["cytology"].isin(["", "UNSAT"])]
+    # Co-tests and reflex cytology alike: the result depends on the lesion alone.
+    assert _agrees(int(read["cytology"].isin(ABNORMAL_CYTOLOGY).sum()), len(read), 0.755)
+
+
+def test_the_hpv_test_finds_as_many_lesions_as_cited(cohort: Cohort) -> None:
+    """Koliopoulos et al. 2017: 92.6 % for CIN2+."""
+    visits = cohort.visits
+    tested = visits[(visits["latent_state"] >= CIN2) & visits["hpv_result"].isin(["positive", "negative"])]
+    assert _agrees(int((tested["hpv_result"] == "positive").sum()), len(tested), 0.926)
+
+
+def test_biopsies_find_as_many_lesions_as_cited(cohort: Cohort) -> None:
+    """Wentzensen et al. 2015: 85.6 % for two biopsies."""
+    visits = cohort.visits
+    taken = visits[visits["latent_biopsied"] & (visits["latent_state"] >= CIN2) & (visits["histology"] != "")]
+    assert _agrees(int(taken["histology"].isin(HIGH_GRADE).sum()), len(taken), 0.856)
+
+
+def test_hpv_is_commonest_in_young_women_and_falls_with_age(cohort: Cohort) -> None:
+    tested = cohort.visits[cohort.visits["hpv_result"].isin(["positive", "negative"])]
+    share = [
+        (tested.loc[tested["age"].between(low, high), "hpv_result"] == "positive").mean()
+        for low, high in ((25, 34), (35, 49), (50, 75))
+    ]
+    assert share[0] > share[1] > share[2]
+    assert 0.08 < share[0] < 0.30
+    assert 0.01 < share[2] < 0.12
+
+
+def test_hpv_16_leads_in_high_grade_lesions(cohort: Cohort) -> None:
+    """De Sanjosé et al. 2010, Lancet Oncol 11:1048: about half or more of the worst lesions."""
+    visits = cohort.visits
+    typed = visits[(visits["latent_state"] >= CIN3) & (visits["hpv_16"] != "") & (visits["hpv_result"] == "positive")]
+    mild = visits[(visits["latent_state"] < CIN2) & (visits["hpv_16"] != "") & (visits["hpv_result"] == "positive")]
+    assert (typed["hpv_16"] == "positive").mean() > 1.3 * (mild["hpv_16"] == "positive").mean()
+
+
+def test_disease_is_as_rare_as_under_screening(cohort: Cohort) -> None:
+    assert 0.004 < cohort.visits["latent_state"].isin([CIN2, CIN3]).mean() < 0.02
+    index = cohort.latent.groupby("patient_id").tail(1)
+    assert 0.004 < (index.loc[index["observed_years"] >= 3, "years_to_cin2"] <= 3).mean() < 0.03
+
+
+def test_a_disease_that_is_to_come_is_nearer_at_the_next_visit_unless_treated(cohort: Cohort) -> None:
+    latent = cohort.latent
+    same = (latent["patient_id"] == latent["patient_id"].shift()).to_numpy()[1:]
+    waits = latent["years_to_cin2"].to_numpy()
+    years = pd.to_datetime(latent["visit_date"]).diff().dt.days.to_numpy()[1:] / 365.25
+    coming = same & np.isfinite(waits[:-1]) & (waits[:-1] > years)
+    untreated = (cohort.visits["treatment"] == "").to_numpy()[1:]
+    shorter = waits[1:] - (waits[:-1] - years)
+    assert (shorter[coming & untreated] <= 0.01).all()
+    assert coming.sum() > 100
+
+
+def test_who_was_treated_had_a_lesion_before_and_mostly_none_after(cohort: Cohort) -> None:
+    treated = (cohort.visits["treatment"] != "").to_numpy()
+    had = cohort.visits.loc[treated, "latent_state"] >= CIN2
+    has = cohort.latent.loc[treated, "state"].isin(["CIN2", "CIN3", "cancer"])
+    assert had.mean() > 0.8
+    assert has.mean() < 0.15
+
+
+def test_cin3_never_comes_before_cin2(cohort: Cohort) -> None:
+    latent = cohort.latent
+    assert (latent["years_to_cin2"] <= latent["years_to_cin3"]).all()
+
+
+def test_nobody_with_known_untreated_disease_or_without_a_cervix_is_predicted_for(cohort: Cohort) -> None:
+    last = cohort.visits.groupby("patient_id").tail(1)
+    assert not (last["histology"].isin(HIGH_GRADE) & (last["treatment"] == "")).any()
+    assert not (cohort.visits["treatment"] == "hysterectomy").any()
+
+
+def test_high_grade_histology_is_mostly_treated_and_treatment_mostly_cures(cohort: Cohort) -> None:
+    visits = cohort.visits
+    found = visits[visits["histology"].isin(["CIN3", "AIS"])]
+    assert (found["treatment"] != "").mean() > 0.85
+    next_state = visits.groupby("patient_id")["latent_state"].shift(-1)
+    after = next_state[(visits["treatment"] != "") & next_state.notna()]
+    assert (after >= CIN2).mean() < 0.15
+
+
+def test_missing_results_and_unknown_factors_are_empty_not_negative(cohort: Cohort) -> None:
+    visits = cohort.visits
+    assert set(visits["hpv_16"]) <= {"", "positive", "negative"}
+    assert (visits["hpv_result"] == "").mean() > 0.3
+    assert 0.15 < (visits.drop_duplicates("patient_id")["smoker"] == "").mean() < 0.35
+
+
+def test_the_truth_is_not_in_the_visit_file(cohort: Cohort, tmp_path: Path) -> None:
+    write_cohort(cohort, tmp_path, RECIPE_PATH, SEED)
+    header = (tmp_path / VISITS_FILE).read_text(encoding="utf-8").splitlines()[0]
+    assert "latent" not in header
+    assert "years_to" not in header
+    assert len(pd.read_csv(tmp_path / LATENT_FILE)) == len(cohort.visits)
+
+
+def test_the_data_sheet_says_that_it_is_simulated_and_quotes_the_whole_recipe(cohort: Cohort, tmp_path: Path) -> None:
+    write_cohort(cohort, tmp_path, RECIPE_PATH, SEED)
+    sheet = (tmp_path / SHEET_FILE).read_text(encoding="utf-8")
+    assert "**Simulated. No woman stands behind any row.**" in sheet
+    assert RECIPE_PATH.read_text(encoding="utf-8").rstrip() in sheet
+    for figure in face_validity(cohort.visits, cohort.latent)["figure"]:
+        assert figure in sheet
+
+
+def test_a_cohort_of_nobody_is_refused() -> None:
+    with pytest.raises(CohortError, match="at least 1"):
+        simulate_cohort(0, SEED, RECIPE, log=lambda _: None)
+
+
+def test_visits_are_in_order_and_ages_fit_the_dates(cohort: Cohort) -> None:
+    visits = cohort.visits
+    dates = pd.to_datetime(visits["visit_date"])
+    same = visits["patient_id"] == visits["patient_id"].shift()
+    assert (dates.diff()[same] > pd.Timedelta(0)).all()
+    years, ages = dates.diff()[same].dt.days / 365.25, visits["age"].diff()[same]
+    assert np.abs(years - ages).max() < 1.1

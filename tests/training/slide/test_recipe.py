@@ -1,0 +1,147 @@
+"""The recipe of the shipped slide model, small and whole: real tiles in, a proven manifest entry out."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = [pytest.mark.training, pytest.mark.timeout(900)]
+pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
+
+from cervix.bundle import load_bundle  # noqa: E402
+from cervix.bundle.manifest import Model  # noqa: E402
+from cervix.bundle.sessions import CPU_PROVIDER, open_session  # noqa: E402
+from tests.training.recipes import recipe_with, tile_folder  # noqa: E402
+from training.bundle.build import about_build, assemble_bundle  # noqa: E402
+from training.cli import main  # noqa: E402
+from training.slide import recipe as slide  # noqa: E402
+from training.slide.entry import TABLES, SlideFigures, slide_entry  # noqa: E402
+from training.slide.recipe import train_slide_model  # noqa: E402
+from training.slide.vgg16 import WeightsMissing, backbone  # noqa: E402
+
+GROUPS_PER_CLASS = 10
+
+
+class Interrupted(RuntimeError):
+    """Stands for a power cut."""
+
+
+class Run:
+    """One run of a small recipe that was cut off before its export and then started again."""
+
+    def __init__(self, data_dir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.out = folder / "out"
+        self.logs: list[list[str]] = [[], []]
+        tiles = tile_folder(data_dir, folder / "tiles", GROUPS_PER_CLASS)
+        recipe = recipe_with(
+            "shipped", folder / "small.toml",
+            copies=1, trials=1, epochs=1, runs=1, batch_sizes="[4, 4]", calibration_tiles=8, correction_tiles=8,
+            agreement_at_least=0.0, auroc_loss_at_most=1.0, minimum_tiles=2,
+        )  # fmt: skip
+        weights = data_dir / "weights/vgg16_imagenet_notop.h5"
+
+        def cut(*_: object) -> SlideFigures:
+            raise Interrupted
+
+        with monkeypatch.context() as patched:
+            patched.setattr(slide, "export_and_evaluate", cut)
+            with pytest.raises(Interrupted):
+                train_slide_model(recipe, tiles, weights, self.out, self.logs[0].append)
+        self.entry: Model = slide_entry(train_slide_model(recipe, tiles, weights, self.out, self.logs[1].append))
+
+
+@pytest.fixture(scope="module")
+def run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return Run(data_dir, tmp_path_factory.mktemp("slide"), monkeypatch)
+
+
+def test_a_run_that_was_cut_off_goes_on_after_its_last_finished_stage(run: Run) -> None:
+    stages = ("activations", "activations-copy1", "features", "trial-1", "run-1")
+    assert [line for line in run.logs[1] if line.endswith("read back")] == [
+        f"{stage}: finished before, read back" for stage in stages
+    ]
+    assert not [line for line in run.logs[0] if line.endswith("read back")]
+    assert any(line.startswith("epoch") for line in run.logs[0])
+    assert not any(line.startswith("epoch") for line in run.logs[1])
+
+
+def test_its_parts_make_a_bundle_that_proves_itself(run: Run, tmp_path: Path) -> None:
+    assemble_bundle(run.out, tmp_path / "bundle", [run.entry], about_build([run.entry]))
+    bundle = load_bundle(tmp_path / "bundle", device="cpu")
+    assert bundle.session("slide").variant.precision == "int8"
+
+
+def test_whole_source_images_stand_on_one_side_and_every_class_on_each(run: Run) -> None:
+    data = run.entry.training_data[0]
+    assert data.groups == {"train": 18, "validation": 6, "test": 6}
+    assert data.counts["test"] == {"benign": 2, "scc": 2, "ac": 2}
+
+
+def test_every_table_is_written_and_holds_something(run: Run) -> None:
+    assert [table.id for table in run.entry.evaluation.tables] == list(TABLES)
+    for table in run.entry.evaluation.tables:
+        assert len(pd.read_csv(run.out / table.file)) >= 1, table.id
+
+
+def test_every_search_trial_and_run_is_listed(run: Run) -> None:
+    trials, runs = (pd.read_csv(run.out / f"slide/{name}.csv") for name in ("trials", "runs"))
+    assert trials["chosen"].tolist() == ["yes"]
+    assert runs["run"].tolist() == ["1", "mean of the weights"]
+    assert runs["shipped"].tolist() == ["yes", "no"]
+
+
+def test_predictions_are_of_test_tiles_by_the_int8_graph(run: Run) -> None:
+    frame = pd.read_parquet(run.out / run.entry.evaluation.predictions)
+    assert len(frame) == 6
+    np.testing.assert_allclose(frame[["p_benign", "p_scc", "p_ac"]].sum(axis=1), 1.0, atol=1e-4)
+    for baseline in run.entry.evaluation.baselines:
+        np.testing.assert_allclose(frame[[f"{baseline.id}__p_{name}" for name in run.entry.classes]].sum(axis=1), 1.0)
+
+
+def test_each_variant_states_its_distance_to_fp32_and_the_opset_is_named(run: Run) -> None:
+    for variant in run.entry.variants:
+        assert variant.difference is not None
+        assert variant.difference.n == 6
+        session = open_session((run.out / variant.file).read_bytes(), CPU_PROVIDER)
+        assert session.get_inputs()[0].shape == ["N", 224, 224, 3]
+    assert "ONNX opset 18" in run.entry.architecture
+
+
+def test_block_5_was_trained_and_the_blocks_before_it_were_not(run: Run, data_dir: Path) -> None:
+    network = backbone(data_dir / "weights/vgg16_imagenet_notop.h5")
+    path = next((run.out / "stages").glob("run-1-*.npz"))
+    with np.load(path, allow_pickle=False) as finished:
+        first, last = finished["w0"], finished["w4"]
+    assert first.shape == last.shape == (3, 3, 512, 512)
+    for name, trained in (("block5_conv1", first), ("block5_conv3", last)):
+        before = network.get_layer(name).get_weights()[0]
+        assert 0 < np.abs(trained - before).max() < 0.1
+
+
+@pytest.mark.parametrize("recipe", ["paper", "shipped"])
+def test_missing_weights_are_asked_for_in_one_sentence(
+    recipe: str, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiles = data_dir / "tiles/lc25000_lung"
+    arguments = ["slide", "--recipe", recipe, "--tiles", str(tiles), "--out", str(tmp_path)]
+    assert main([*arguments, "--vgg16-weights", str(tmp_path / "nowhere.h5")]) == 1
+    said = capsys.readouterr().err
+    assert "The ImageNet weights of VGG16 cannot be loaded" in said
+    assert "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5" in said
+
+
+def test_a_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "weights.h5").write_bytes(b"not HDF5")
+    with pytest.raises(WeightsMissing, match=r"weights\.h5"):
+        backbone(tmp_path / "weights.h5")
+
+
+def test_a_download_that_fails_says_what_file_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(**_: object) -> None:
+        raise Exception("URL fetch failure on https://example.org/weights.h5: Name or service not known")  # as Keras does
+
+    monkeypatch.setattr("keras.applications.VGG16", offline)
+    with pytest.raises(WeightsMissing, match="--vgg16-weights"):
+        backbone(None)

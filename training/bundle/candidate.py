@@ -1,0 +1,147 @@
+"""From labels to a candidate bundle: the parent with what its models learned from readers."""
+
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cervix.bundle import Bundle, load_bundle
+from cervix.bundle.manifest import MANIFEST_NAME, Model, ModelId
+from cervix.errors import CervixError
+from cervix.files import sha256_of
+from cervix.labels import LabelStore
+from cervix.labels.store.cases import PATIENT_LABELS
+from cervix.retraining.readiness import RETRAINABLE
+from training.bundle.build import About, assemble_bundle, git_commit
+from training.history.retrain import retrain_history
+from training.shared.installation_labels import Labels, LabelsTooFew, read_labels
+from training.shared.retrain_parts import Progress, copied
+from training.shared.stages import Log
+from training.slide.retrain import retrain_slide
+
+Retrain = Callable[[Bundle, Labels, LabelStore, Mapping[str, Any], Path, Log, Progress], Model]
+CANDIDATE_LIMIT_BYTES = 200_000_000
+"""A candidate lies in an installation, not beside the code, and names every label event that it learned from."""
+RETRAINERS: dict[ModelId, Retrain] = {"slide": retrain_slide, "history": retrain_history}
+
+
+class CandidateRefused(CervixError, ValueError):
+    """Raised when a candidate cannot be made or kept where it was asked for."""
+
+
+def retrain(
+    parent_dir: Path, store: LabelStore, models: Sequence[ModelId], recipe_path: Path, seed: int | None, out: Path, by: str,
+    log: Log, progress: Progress,
+) -> str:  # fmt: skip
+    """Make a candidate bundle under ``out``, which is complete or not there; returns its name, version and short hash.
+
+    Parameters
+    ----------
+    models : ids to retrain, all or none
+        Empty: each that has labels enough.
+    seed : int, optional
+        In place of the recipe's.
+    by : str
+        Who does it, for the audit trail.
+    progress : (share of the whole run, what it does) -> None
+
+    Raises
+    ------
+    LabelsTooFew
+        If a model that was asked for has too few labels, or no model has enough.
+    CandidateRefused
+        If ``out`` is there already.
+    BundleError
+        If the parent does not prove itself or carries no rehearsal, or the candidate does not prove itself.
+    """
+    if out.exists():
+        raise CandidateRefused("The candidate's folder is there already", expected="a new folder", found=out.name)
+    recipe = tomllib.loads(recipe_path.read_text(encoding="utf-8"))
+    recipe = recipe if seed is None else {**recipe, "seed": seed}
+    progress(0.0, "proving the parent")
+    parent = load_bundle(parent_dir, device="cpu")
+    log(f"from {parent.label}, recipe {recipe['name']}, seed {recipe['seed']}")
+    usable = _usable(parent, store, models, recipe, log)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Named for the candidate, so that what a killed run leaves can be told from what another is making.
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as place:
+        parts, whole = Path(place) / "parts", Path(place) / "bundle"
+        made = {}
+        for number, (model_id, labels) in enumerate(usable.items()):
+
+            def within(share: float, what: str, number: int = number) -> None:
+                progress(0.05 + 0.6 * (number + share) / len(usable), what)
+
+            made[model_id] = RETRAINERS[model_id](parent, labels, store, recipe, parts, log, within)
+        progress(0.65, "assembling and proving the candidate")
+        entries = []
+        for model in parent.manifest.models:
+            if model.id not in made:
+                copied(parent, model.files, parts)
+            entries.append(Model.model_validate(made.get(model.id, model).model_dump()))
+        manifest = assemble_bundle(parts, whole, entries, _about(parent, made))
+        label = Bundle(whole, manifest, sha256_of(whole / MANIFEST_NAME), {}, []).label
+        lineages = {model_id: model.lineage.model_dump() for model_id, model in made.items() if model.lineage}
+        store.audit_append(by, "retrain", label, {"folder": out.name, "recipe": recipe["name"], "lineage": lineages})
+        whole.replace(out)
+    progress(1.0, "done")
+    return label
+
+
+def _usable(
+    parent: Bundle, store: LabelStore, models: Sequence[ModelId], recipe: Mapping[str, Any], log: Log
+) -> dict[ModelId, Labels]:  # fmt: skip
+    """The labels of each model that is retrained."""
+    usable: dict[ModelId, Labels] = {}
+    problems = []
+    held = [model.id for model in parent.manifest.models]
+    for model_id in models or [name for name in RETRAINERS if name in held]:
+        if model_id not in held or model_id not in RETRAINERS:
+            raise CandidateRefused(
+                f"{model_id} cannot be retrained",
+                expected=" or ".join(name for name in RETRAINERS if name in held),
+                found=model_id,
+            )
+        kind = RETRAINABLE[model_id]
+        classes = parent.manifest.model(model_id).classes if kind == "tile" else PATIENT_LABELS
+        labels = read_labels(store, kind, classes)
+        try:
+            labels.require_enough(recipe["labels"])
+        except LabelsTooFew as error:
+            if models:
+                raise
+            problems.append(str(error))
+            log(f"{model_id} stays as it is. {error}")
+            continue
+        usable[model_id] = labels
+    if not usable:
+        raise LabelsTooFew(" ".join(problems).rstrip(".") or "There is no model to retrain")
+    return usable
+
+
+def _about(parent: Bundle, made: Mapping[ModelId, Model]) -> About:
+    before = parent.manifest
+    major, minor, patch = (int(part) for part in before.version.split("."))
+    version = f"{major}.{minor}.{patch + 1}"
+    learned = " and ".join(
+        f"{model_id} from {sum(model.lineage.labels.values())} labels" for model_id, model in made.items() if model.lineage
+    )
+    return About(
+        name=before.name,
+        version=version,
+        changelog=[f"{version}: retrained {learned}, starting from {parent.label}.", *before.changelog],
+        stage=before.stage,
+        git_commit=_commit(before.git_commit),
+        card=before.card,
+        size_limit_bytes=CANDIDATE_LIMIT_BYTES,
+    )
+
+
+def _commit(otherwise: str) -> str:
+    """The commit of the training code; that of the parent where the code was installed without its history."""
+    try:
+        return git_commit()
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return otherwise

@@ -1,0 +1,1 @@
+"""Simulated women: natural history, screening, files, data sheet."""

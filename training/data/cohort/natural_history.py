@@ -1,0 +1,235 @@
+"""The latent course of HPV infection in a simulated female population, from HPVsim.
+
+HPVsim (Stuart et al. 2024, PLOS Computational Biology 20:e1012181) is an agent-based model of sexual networks, HPV
+transmission by genotype and progression. It decides an infection's whole course at its beginning; this module logs
+that course and leaves tests and treatment to ``training.data.cohort.screening``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import hpvsim as hpv
+import numpy as np
+import pandas as pd
+import starsim as ss
+from hpvsim.utils import get_asymptotes
+from numpy.typing import NDArray
+
+GENOTYPES = ("hpv16", "hpv18", "hi5", "ohr")
+"""HPV 16, HPV 18, the pool 31/33/45/52/58 and the pool of the other high-risk types."""
+# Share of the epithelium that CIN2 and CIN3 begin at: HPVsim 1.x, `clinical_cutoffs`.
+CIN2_SEVERITY, CIN3_SEVERITY = 0.33, 0.67
+STEP_YEARS = 0.25
+NEVER = np.inf
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Course:
+    """A population's women and their infections. Times are calendar years; what does not happen is ``inf``.
+
+    Attributes
+    ----------
+    women : DataFrame
+        Index 0 … n - 1; ``born, exit`` (death, or ``inf``), ``smoker, immunosuppressed, vaccinated`` bool.
+    infections : DataFrame
+        ``woman`` (index into ``women``), ``genotype``, ``infected, cin1, cin2, cin3, cancer, symptoms, cleared``.
+        ``symptoms`` is when an invasive cancer is found without screening.
+    """
+
+    women: pd.DataFrame
+    infections: pd.DataFrame
+
+
+def simulate_course(agents: int, seed: int, recipe: Mapping[str, Any]) -> Course:
+    """Run one population. Reproducible by ``seed``.
+
+    Parameters
+    ----------
+    agents : int
+        Women and men alive at the start.
+    recipe : mapping
+        The ``[population]``, ``[transmission]``, ``[progression]`` and ``[factors]`` tables of ``recipes/cohort.toml``.
+    """
+    population, transmission = recipe["population"], recipe["transmission"]
+    factors, log = _Factors(recipe["factors"]), _InfectionLog()
+    sim = hpv.Sim(
+        start=population["start"],
+        stop=population["stop"],
+        dt=STEP_YEARS,
+        rand_seed=seed,
+        genotypes=list(GENOTYPES),
+        genotype_pars={name: _genotype_parameters(name, recipe) for name in GENOTYPES},
+        people=ss.People(agents, age_data=_age_pyramid(), extra_states=[ss.BoolArr("fine", default=False)]),
+        demographics=[
+            hpv.Births(birth_rate=ss.peryear(population["births_per_1000"])),
+            ss.Deaths(death_rate=_death_table()),
+        ],
+        nw_pars={
+            "m_cross_layer": transmission["male_cross_layer"],
+            "f_cross_layer": transmission["female_cross_layer"],
+            "m_partners_casual": ss.poisson(lam=transmission["extra_casual_partners"]),
+            "f_partners_casual": ss.poisson(lam=transmission["extra_casual_partners"]),
+            "dur_pship_casual": ss.lognorm_ex(mean=transmission["casual_years"], std=transmission["casual_years"]),
+            "debut_f": ss.normal(loc=transmission["debut_age_female"], scale=2.1),
+            "debut_m": ss.normal(loc=transmission["debut_age_male"], scale=1.8),
+        },
+        connectors=[factors],
+        analyzers=[log],
+        copy_inputs=False,
+        verbose=0,
+    )
+    # Common random numbers serve scenario comparisons; without them a run takes a third less and is as reproducible.
+    with ss.options.context(crn=False):
+        sim.run()
+    return _course(sim, factors, log, population["start"])
+
+
+def _genotype_parameters(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = hpv.get_genotype_pars(name)
+    cancer = dict(defaults.cancer_fn)
+    cancer["transform_prob"] = cancer["transform_prob"] * recipe["progression"]["cancer_factor"]
+    return {
+        "beta": recipe["transmission"]["per_act"],
+        "rel_beta": recipe["transmission"]["relative"][GENOTYPES.index(name)],
+        "cancer_fn": ss.Pars(cancer),
+        "dur_undetected": ss.lognorm_ex(
+            mean=ss.years(recipe["progression"]["years_to_symptoms"]), std=ss.years(recipe["progression"]["years_to_symptoms"])
+        ),
+    }
+
+
+class _InfectionLog(ss.Analyzer):  # type: ignore[misc]  # untyped base class
+    """Every new infection of a woman with the course that was drawn for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, NDArray[Any]]] = []
+
+    def step(self) -> None:
+        immunity = next(c for c in self.sim.connectors.values() if isinstance(c, hpv.CrossImmunity))
+        female = self.sim.people.female
+        for index, name in enumerate(GENOTYPES):
+            module = self.sim.diseases[name]
+            new = (module.ti_infected == module.ti).uids
+            new = new[female[new]]
+            if len(new):
+                self.rows.append(
+                    {
+                        "woman": np.asarray(new),
+                        "genotype": np.full(len(new), index),
+                        "speed": np.asarray(immunity.rel_sev[new]),
+                        "infected": np.full(len(new), float(module.ti)),
+                        "cin1": np.asarray(module.ti_cin[new]),
+                        "cancer": np.asarray(module.ti_cancerous[new]),
+                        "symptoms": np.asarray(module.ti_cancer_detection[new]),
+                        "cleared": np.asarray(module.ti_clearance[new]),
+                    }
+                )
+
+
+class _Factors(ss.Connector):  # type: ignore[misc]  # untyped base class
+    """Smoking, immunosuppression and vaccination, through HPVsim's own multipliers."""
+
+    def __init__(self, factors: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.settings = dict(factors)
+        self.define_states(
+            ss.BoolState("drawn"), ss.BoolState("smoker"), ss.BoolState("immunosuppressed"),
+            ss.BoolState("offered"), ss.BoolState("vaccinated"),
+        )  # fmt: skip
+        self._smokes = ss.bernoulli(p=factors["smoker_share"])
+        self._immunosuppressed = ss.bernoulli(p=factors["immunosuppressed_share"])
+        self._vaccinated = ss.bernoulli(p=factors["vaccinated_share"])
+
+    def step(self) -> None:
+        settings = self.settings
+        immunity = next(c for c in self.sim.connectors.values() if isinstance(c, hpv.CrossImmunity))
+        new = (~self.drawn).uids
+        if len(new):
+            immunity.ensure_rel_sev(new)
+            self.drawn[new] = True
+            smokers, immune = self._smokes.filter(new), self._immunosuppressed.filter(new)
+            self.smoker[smokers] = True
+            self.immunosuppressed[immune] = True
+            immunity.rel_sev[smokers] = immunity.rel_sev[smokers] * settings["smoker_speed"]
+            immunity.rel_sev[immune] = immunity.rel_sev[immune] * settings["immunosuppressed_speed"]
+        suppressed = self.immunosuppressed.uids
+        modules = [self.sim.diseases[name] for name in GENOTYPES]
+        for module in modules:
+            module.rel_sus[suppressed] = module.rel_sus[suppressed] * settings["immunosuppressed_susceptibility"]
+        year = self.sim.pars.start.years + self.ti * STEP_YEARS
+        if year >= settings["vaccination_from"]:
+            people = self.sim.people
+            girls = (people.female & (people.age >= settings["vaccination_age"]) & ~self.offered).uids
+            self.offered[girls] = True
+            young = girls[people.age[girls] < settings["vaccination_age"] + 2.0]
+            vaccinated = self._vaccinated.filter(young)
+            self.vaccinated[vaccinated] = True
+            for module, efficacy in zip(modules, list(settings["vaccine_efficacy"]), strict=True):
+                module.vax_imm[vaccinated] = efficacy
+
+
+def _course(sim: hpv.Sim, factors: _Factors, log: _InfectionLog, start: float) -> Course:
+    """HPVsim's arrays and step numbers as tables in calendar years."""
+    people, seen = sim.people, len(sim.people.uid.raw)
+    female = np.asarray(people.female.raw[:seen], bool) & np.isfinite(people.age.raw[:seen])
+    died = np.asarray(people.ti_dead.raw[:seen], np.float64)
+    last = sim.t.npts - 1
+    died = np.where(np.isfinite(died) & (died <= last), died, np.nan)
+    exit_step = np.where(np.isnan(died), float(last), died)
+    born = start + exit_step * STEP_YEARS - np.asarray(people.age.raw[:seen], np.float64)
+    women = pd.DataFrame(
+        {
+            "born": born,
+            "exit": np.where(np.isnan(died), NEVER, start + died * STEP_YEARS),
+            **{
+                name: np.asarray(getattr(factors, name).raw[:seen], bool)
+                for name in ("smoker", "immunosuppressed", "vaccinated")
+            },
+        }
+    )[female].reset_index(names="uid")
+    number = np.full(seen, -1)
+    number[women["uid"]] = np.arange(len(women))
+    infections = pd.DataFrame({key: np.concatenate([row[key] for row in log.rows]) for key in log.rows[0]})
+    infections["woman"] = number[infections["woman"]]
+    for event in ("infected", "cin1", "cancer", "symptoms", "cleared"):
+        steps = infections[event].to_numpy(np.float64)
+        infections[event] = np.where(np.isnan(steps), NEVER, start + steps * STEP_YEARS)
+    return Course(women.drop(columns="uid"), _with_grades(infections, sim))
+
+
+def _with_grades(infections: pd.DataFrame, sim: hpv.Sim) -> pd.DataFrame:
+    """When the lesion's severity, which grows along HPVsim's logistic curve, passes the cut-offs of CIN2 and CIN3."""
+    infections = infections.sort_values(["woman", "infected", "genotype"], ignore_index=True)
+    speed, onset = infections["speed"].to_numpy(), infections["cin1"].to_numpy()
+    ends = np.minimum(infections["cleared"].to_numpy(), infections["cancer"].to_numpy())
+    for grade, severity in (("cin2", CIN2_SEVERITY), ("cin3", CIN3_SEVERITY)):
+        years = np.array([_years_to(severity, sim.diseases[name].pars.cin_fn) for name in GENOTYPES])
+        reached = onset + years[infections["genotype"]] / np.maximum(speed, 1e-6)
+        infections[grade] = np.where(reached < ends, reached, NEVER)
+    return infections.drop(columns="speed")
+
+
+def _years_to(severity: float, curve: Mapping[str, Any]) -> float:
+    """Inverse of HPVsim's ``logf2``: years in CIN until the severity is reached at relative speed 1."""
+    lower, upper = get_asymptotes(curve["k"], curve["x_infl"], ttc=curve["ttc"])
+    return float(curve["x_infl"] - np.log((upper - lower) / (severity - lower) - 1.0) / curve["k"])
+
+
+def _age_pyramid() -> pd.DataFrame:
+    """People by age at the start, thinning out with age as under the death table."""
+    ages = np.arange(0, 90)
+    return pd.DataFrame({"age": ages, "value": np.exp(-np.cumsum(_mortality(ages)))})
+
+
+def _death_table() -> pd.DataFrame:
+    ages = np.arange(0, 101, 5)
+    rates = pd.DataFrame({"AgeGrpStart": ages, "mx": _mortality(ages)})
+    return pd.concat([rates.assign(Time=year, Sex=sex) for year in (1900, 2100) for sex in ("Male", "Female")])
+
+
+def _mortality(ages: NDArray[np.integer]) -> Floats:
+    """Deaths per person-year by Gompertz's law: 0.0005 at 30, doubling every 8 years."""
+    return np.asarray(0.0005 * 2.0 ** ((ages - 30) / 8.0), np.float64)

@@ -1,0 +1,149 @@
+"""The cohort's data sheet: what it is made of, what came out, and what it cannot stand for."""
+
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+
+from cervix.intervals import wilson_interval
+from training.data.cohort.screening import CANCER, CIN2, CIN3
+
+ABNORMAL_CYTOLOGY = ("ASC-US", "LSIL", "ASC-H", "HSIL", "SCC", "AGC", "AGC-FN", "AIS", "ADC")
+HIGH_GRADE = ("CIN2", "CIN3", "HSIL", "AIS", "SCC", "ADC")
+AGE_BANDS = (21, 25, 30, 35, 40, 50, 60, 76)
+SOURCES = """\
+- HPVsim 3.2 (Stuart et al. 2024, PLOS Computational Biology 20:e1012181): sexual network, transmission, progression.
+- Cut-offs of CIN2 and CIN3 on the severity scale (0.33, 0.67): HPVsim 1.x.
+- HPV test and cytology, sensitivity for CIN2+: Koliopoulos et al. 2017 (Cochrane CD008587).
+- Two colposcopy-directed biopsies, sensitivity for HSIL: Wentzensen et al. 2015 (J Clin Oncol 33:83).
+- Treatment failure: Arbyn et al. 2017 (Lancet Oncol 18:1665).
+- Smoking and progression, direction only: International Collaboration 2006 (Int J Cancer 118:1481).
+- Everything else in the recipe is set by judgement."""
+CANNOT = """\
+- It is nobody's country: demography, network and attendance are stylised, and cancer registries were not fitted.
+- Errors of repeated tests are independent given the lesion; in life a laboratory misses the same woman twice.
+- One network of partners, no migration, no HIV epidemic, no pregnancy, no self-sampling, no VIA.
+- A lesion is one severity that only grows until it clears; regression by steps is not there.
+- Attendance does not depend on risk beyond the follow-up of abnormal results; in life it does.
+- A figure measured on it says how well a model learns this simulator, not how well it serves women."""
+
+
+def data_sheet(visits: pd.DataFrame, latent: pd.DataFrame, recipe_path: Path, seed: int) -> str:
+    """Markdown.
+
+    Parameters
+    ----------
+    visits : with ``latent_state`` and ``latent_biopsied`` beside the columns of the CSV
+    latent : the truth after each visit, in the same order
+    """
+    recipe = recipe_path.read_text(encoding="utf-8")
+    named, women = tomllib.loads(recipe)["name"], visits["patient_id"].nunique()
+    return "\n".join(
+        [
+            "# Simulated screening cohort: data sheet",
+            "",
+            "**Simulated. No woman stands behind any row.** Research and demonstration only.",
+            "",
+            f"{_made_of(named, seed, women)} with {len(visits):,} visits, "
+            f"{len(visits) / women:.1f} each. `visits.csv` is what a clinic would have; `latent.csv` is the truth "
+            "after each visit, for outcomes and evaluation, never an input.",
+            "",
+            "## What came out",
+            "",
+            _table(face_validity(visits, latent)),
+            "",
+            "## HPV by age, at visits with an HPV test",
+            "",
+            _table(hpv_by_age(visits)),
+            "",
+            "## Sources",
+            "",
+            SOURCES,
+            "",
+            "## What it cannot stand for",
+            "",
+            CANNOT,
+            "",
+            "## The whole recipe",
+            "",
+            "```toml",
+            recipe.rstrip(),
+            "```",
+            "",
+        ]
+    )
+
+
+def sheet_is_of(sheet: str, recipe_path: Path, women: int, seed: int) -> bool:
+    """Whether a data sheet describes a cohort of this recipe, size and seed. It is written last, so all files are there."""
+    recipe = recipe_path.read_text(encoding="utf-8")
+    return _made_of(tomllib.loads(recipe)["name"], seed, women) in sheet and recipe.rstrip() in sheet
+
+
+def _made_of(name: str, seed: int, women: int) -> str:
+    return f"Recipe `{name}`, seed {seed}: {women:,} women"
+
+
+def face_validity(visits: pd.DataFrame, latent: pd.DataFrame) -> pd.DataFrame:
+    """Figures that a reader can hold against the literature, each with its 95 % Wilson interval."""
+    state = visits["latent_state"]
+    squamous_or_not = state >= CIN2
+    read = visits["cytology"].isin(ABNORMAL_CYTOLOGY) | (visits["cytology"] == "NILM")
+    tested = visits["hpv_result"].isin(["positive", "negative"])
+    graded = visits["latent_biopsied"] & (visits["histology"] != "")
+    typed = visits["hpv_16"] != ""
+    rows = [
+        ("Cytology ASC-US or worse, of visits with CIN2+", visits["cytology"].isin(ABNORMAL_CYTOLOGY), read & squamous_or_not),
+        ("Cytology negative, of visits without CIN2+", visits["cytology"] == "NILM", read & ~squamous_or_not),
+        ("HPV test positive, of visits with CIN2+", visits["hpv_result"] == "positive", tested & squamous_or_not),
+        ("HPV test negative, of visits without CIN2+", visits["hpv_result"] == "negative", tested & ~squamous_or_not),
+        ("Biopsy CIN2 or worse, of biopsies with CIN2+", visits["histology"].isin(HIGH_GRADE), graded & squamous_or_not),
+        ("HPV 16 found, of typed visits with CIN3+", visits["hpv_16"] == "positive", typed & (state >= CIN3)),
+        ("HPV 18 found, of typed visits with CIN3+", visits["hpv_18"] == "positive", typed & (state >= CIN3)),
+        ("Visits with CIN2 or CIN3", state.isin([CIN2, CIN3]), state.notna()),
+        ("Visits with undiagnosed cancer", state == CANCER, state.notna()),
+    ]
+    figures = [(name, int((hit & among).sum()), int(among.sum())) for name, hit, among in rows]
+    index = latent.groupby("patient_id").tail(1)
+    for years in (3, 5):
+        for grade, column in (("CIN2+", "years_to_cin2"), ("CIN3+", "years_to_cin3")):
+            hit = index[column] <= years
+            known = index["observed_years"] >= years
+            figures.append((f"{grade} within {years} years of the index visit", int((hit & known).sum()), int(known.sum())))
+    return pd.DataFrame(
+        [
+            {
+                "figure": name,
+                "value": f"{hits / max(count, 1):.2%}",
+                "95 % interval": f"{wilson_interval(hits, count).low:.2%}–{wilson_interval(hits, count).high:.2%}"
+                if count
+                else "–",
+                "n": f"{count:,}",
+            }
+            for name, hits, count in figures
+        ]
+    )
+
+
+def hpv_by_age(visits: pd.DataFrame) -> pd.DataFrame:
+    """Share of HPV tests that are positive, by age band in years."""
+    tested = visits[visits["hpv_result"].isin(["positive", "negative"])]
+    band = pd.cut(tested["age"], AGE_BANDS, right=False)
+    rows = []
+    for interval, members in tested.groupby(band, observed=True):
+        hits = int((members["hpv_result"] == "positive").sum())
+        share = wilson_interval(hits, len(members))
+        rows.append(
+            {
+                "age": f"{interval.left}–{interval.right - 1}",
+                "HPV positive": f"{share.value:.1%}",
+                "95 % interval": f"{share.low:.1%}–{share.high:.1%}",
+                "n": f"{len(members):,}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _table(frame: pd.DataFrame) -> str:
+    rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -1,0 +1,1 @@
+"""Labelled tiles, and whole slides cut into them."""

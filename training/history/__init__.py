@@ -1,0 +1,1 @@
+"""The model of screening histories."""

@@ -1,0 +1,1 @@
+"""History and slide together, on made-up pairs."""

@@ -1,0 +1,76 @@
+"""What the frozen blocks make of every tile, computed once: fine-tuning block 5 then fits on a CPU."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.tissue import augment
+from training.data.tissue.tiles import TileSet
+from training.shared.stages import Arrays, Log, Stages, array_digest
+from training.slide.vgg16 import BLOCK4_SHAPE, frozen_blocks
+
+BATCH_SIZE = 16
+LOG_EVERY_TILES = 320
+Halves = NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Outputs of block 4 after its pool, in half precision.
+
+    Attributes
+    ----------
+    clean : (n, 14, 14, 512)
+        Of every tile as it is.
+    varied : list of (n_train, 14, 14, 512)
+        Of the training tiles, one array per augmented copy.
+    """
+
+    clean: Halves
+    varied: list[Halves]
+
+
+def cached_activations(
+    network: keras.Model, tiles: TileSet, train: NDArray[np.integer], settings: Mapping[str, Any], stages: Stages, log: Log
+) -> Activations:
+    """Run the frozen blocks over all tiles, and over ``settings["copies"]`` augmented copies of the training tiles.
+
+    Parameters
+    ----------
+    train : (n_train,) positions of the training tiles
+    settings : the ``[augment]`` table of the recipe, or one with ``copies = 0``
+    """
+    frozen = frozen_blocks(network)
+    weights = array_digest(*frozen.get_weights())
+    code = array_digest(np.frombuffer(Path(augment.__file__).read_bytes(), np.uint8))
+    subset = tiles.pixels[train]
+    inputs = {"weights": weights, "pixels": array_digest(tiles.pixels)}
+    clean = stages.arrays("activations", inputs, lambda: _run(frozen, tiles.pixels, "tiles as they are", log))["block4"]
+    varied = []
+    for copy in range(settings["copies"]):
+        of_copy = {"weights": weights, "pixels": array_digest(subset), "augment": dict(settings), "copy": copy, "code": code}
+        varied.append(
+            stages.arrays(
+                f"activations-copy{copy + 1}",
+                of_copy,
+                lambda seed=settings["seed"] + copy, name=f"augmented copy {copy + 1}": _run(  # type: ignore[misc]
+                    frozen, augment.augmented(subset, dict(settings), seed), name, log
+                ),
+            )["block4"]
+        )
+    return Activations(clean, varied)
+
+
+def _run(frozen: keras.Model, pixels: NDArray[np.uint8], name: str, log: Log) -> Arrays:
+    block4 = np.empty((len(pixels), *BLOCK4_SHAPE), np.float16)
+    for start in range(0, len(pixels), BATCH_SIZE):
+        batch = keras.applications.vgg16.preprocess_input(pixels[start : start + BATCH_SIZE].astype(np.float32))
+        block4[start : start + len(batch)] = frozen.predict_on_batch(batch)
+        if start % LOG_EVERY_TILES == 0:
+            log(f"blocks 1–4 on {name}: {start + len(batch)}/{len(pixels)}")
+    return {"block4": block4}

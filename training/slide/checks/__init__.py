@@ -1,0 +1,1 @@
+"""What the slide model is held against."""

@@ -1,0 +1,385 @@
+"""Export a fitted slide model, refuse a wrong variant, and evaluate what ships on the test tiles."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from cervix.bundle.manifest import SlideRule, TensorSpec, Variant, VariantDifference, within_novelty
+from cervix.bundle.sessions import Arrays
+from cervix.errors import CervixError
+from cervix.evaluation.comparison import LOWER_IS_BETTER, METRIC_TITLES, decimal
+from cervix.evaluation.questions import task_scores
+from cervix.intervals import wilson_interval
+from cervix.slides.phantom import phantom_region
+from training.data.tissue.strange import NOT_HISTOLOGY, strange_tiles
+from training.data.tissue.tiles import TileSet
+from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
+from training.shared.stages import Log
+from training.shared.to_onnx import run_onnx, to_onnx
+from training.slide.checks.baselines import baseline_scores
+from training.slide.checks.cam import cam_table
+from training.slide.checks.robustness import Scorer, novelty_table, one_per_group, robustness_table
+from training.slide.entry import DERIVED_TASKS, SLIDE_REHEARSAL, THRESHOLDS, SlideFigures, slide_inputs, slide_outputs
+from training.slide.functions import (
+    Corrections,
+    SlideParameters,
+    fit_correction,
+    pooled_function,
+    pooled_logits,
+    slide_function,
+)
+from training.slide.novelty import acceptance_limit
+from training.slide.quantise import to_fp16, to_int8
+from training.slide.rehearsal import write_slide_rehearsal
+from training.slide.vgg16 import last_block, with_last_block
+
+GOLDEN_TILES = 4
+# Golden tolerances allow for another processor's kernels, not for another model.
+GOLDEN_TOLERANCE: dict[str, dict[str, float]] = {
+    "int8": {"probabilities": 0.02, "embedding": 0.5, "novelty": 1.0, "cam": 0.5},
+    "fp16": {"probabilities": 0.02, "embedding": 0.5, "novelty": 1.0, "cam": 0.5},
+}
+CAM_CHECK_TILES = 32
+REACH = {"cancerous": {"accuracy": 0.99, "ece": 0.03}, "scc-versus-ac": {"accuracy": 0.95, "ece": 0.03}}
+FLAGGED_AT_LEAST, ACCEPTED_AT_LEAST = 0.90, 0.95
+Positions = NDArray[np.int64]
+
+
+class VariantRefused(CervixError, ValueError):
+    """Raised when a smaller variant differs too much from the reference to be shipped."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions of the tiles of each split."""
+
+    assigned: NDArray[np.str_]
+    train: Positions
+    validation: Positions
+    test: Positions
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Everything that training and validation tiles decided.
+
+    Attributes
+    ----------
+    embeddings : (n, 512)
+        Of every tile, by the fine-tuned network.
+    textures : (n, 512)
+        Mean of block 4, on which novelty is measured.
+    reference_features : (n, 512)
+        Embeddings by the ImageNet network.
+    trials, runs, tries : tables of the search, of the equal runs and of remedies
+    """
+
+    parameters: SlideParameters
+    embeddings: NDArray[np.float32]
+    textures: NDArray[np.float32]
+    reference_features: NDArray[np.float32]
+    trials: pd.DataFrame
+    runs: pd.DataFrame
+    tries: pd.DataFrame
+
+
+def export_and_evaluate(
+    tiles: TileSet, split: Split, fitted: Fitted, recipe: Mapping[str, Any], out_dir: Path, log: Log
+) -> SlideFigures:
+    """Export both variants, refuse a wrong one, and evaluate what ships on the test tiles."""
+    parameters, folder = fitted.parameters, out_dir / "slide"
+    classes = parameters.classes
+    test = tiles.of(split.test)
+    reference = to_onnx(slide_function(parameters), slide_inputs(), slide_outputs(classes))
+    reference_test = run_onnx(reference.SerializeToString(), test.pixels, ["probabilities"])["probabilities"]
+    log("fp32 reference exported and run on the test tiles")
+    exported = {"fp16": to_fp16(reference), "int8": quantised(fitted, tiles.pixels, split.train, recipe)}
+    golden = golden_tiles(recipe["tiles"]["size_px"])
+    golden_outputs: dict[str, Arrays] = {}
+    variants, answers = [], {}
+    for precision, onnx_bytes in exported.items():
+        answers[precision] = run_onnx(onnx_bytes, test.pixels, ["probabilities", "novelty"])
+        difference = compare(reference_test, answers[precision]["probabilities"], test.labels, test.groups, classes)
+        log(f"{precision}: {difference.model_dump_json()}")
+        refuse_if_different(precision, difference, recipe["quantise"])
+        file = f"slide/{precision}.onnx"
+        write_bytes(out_dir / file, onnx_bytes)
+        golden_outputs[precision] = dict(run_onnx(onnx_bytes, golden, [spec.name for spec in slide_outputs(classes)]))
+        variants.append(
+            Variant.model_validate(
+                {
+                    "precision": precision,
+                    "file": file,
+                    "runs_on": "cuda" if precision == "fp16" else "cpu",
+                    "tolerance": GOLDEN_TOLERANCE[precision],
+                    "difference": difference,
+                }
+            )
+        )
+    write_golden(folder / "golden.npz", {"tiles": golden}, golden_outputs)
+    write_slide_rehearsal(out_dir / SLIDE_REHEARSAL, exported, tiles, split.assigned, log)
+
+    shipped = answers["int8"]
+    predictions = pd.DataFrame({"case": test.paths, "group": test.groups, "label": test.labels})
+    add_probabilities(predictions, "p_", classes, shipped["probabilities"])
+    predictions["novelty"] = shipped["novelty"]
+    rivals = baseline_scores(tiles.pixels, fitted.reference_features, tiles.labels, split.train, split.test, classes)
+    for name, scores in rivals.items():
+        add_probabilities(predictions, f"{name}__p_", classes, scores)
+    write_predictions(folder / "predictions.parquet", predictions)
+
+    def score(pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        return run_onnx(exported["int8"], pixels, ["probabilities", "novelty", "cam"])
+
+    limit = novelty_limit(exported["int8"], tiles.of(split.validation), recipe)
+    log(f"novelty limit {limit:.2f}")
+    lone = one_per_group(test.groups)
+    strange = strange_tiles(recipe["tiles"]["size_px"], recipe["seed"], tiles.pixels[split.validation])
+    told = score(strange.pixels)
+    strange_known = within_novelty(told["novelty"], told["probabilities"], limit)
+    test_known = within_novelty(shipped["novelty"], shipped["probabilities"], limit)
+    log("strange pictures scored")
+    flagged = float((~strange_known[np.isin(strange.kind, NOT_HISTOLOGY)]).mean())
+    accepted = float(test_known.mean())
+    tables = {
+        "reach": reach_table(predictions, flagged, accepted),
+        "trials": readable_trials(fitted.trials),
+        "runs": fitted.runs,
+        "tries": fitted.tries,
+        "novelty": novelty_table(test_known, test.groups, strange, strange_known),
+        "robustness": robustness_table(
+            test.pixels[lone], test.labels[lone], test.groups[lone], score, classes, DERIVED_TASKS, THRESHOLDS, limit
+        ),
+        "cam-check": cam_table(
+            *cam_check_tiles(test.pixels, test.groups, test.labels, shipped["probabilities"], classes),
+            score, _scorer(randomised(parameters, recipe["seed"])), recipe["seed"],
+        ),
+    }  # fmt: skip
+    for name, table in tables.items():
+        write_table(folder / f"{name}.csv", table)
+        log(f"{name}\n{table.to_string(index=False)}")
+    return SlideFigures(
+        recipe=dict(recipe),
+        classes=classes,
+        labels=tiles.labels,
+        groups=tiles.groups,
+        assigned=split.assigned,
+        network_weight=parameters.network_weight,
+        texture_weight=parameters.texture_weight,
+        novelty_limit=limit,
+        accepted=accepted,
+        flagged=flagged,
+        variants=variants,
+        slide_rule=fit_slide_rule(recipe, fitted, tiles, split),
+        opset=opset_of(reference),
+    )
+
+
+def reach_table(predictions: pd.DataFrame, flagged: float, accepted: float) -> pd.DataFrame:
+    """What the recipe set out to reach on test tiles, and what it did.
+
+    Parameters
+    ----------
+    predictions : with ``label, group, p_<class>…``
+    flagged, accepted : share of strange pictures beyond, and of test tiles within, the novelty limit
+    """
+    reports = {task.id: task_scores(predictions, task).report(THRESHOLDS[task.id]) for task in DERIVED_TASKS}
+    rows = []
+    for task in DERIVED_TASKS:
+        figures = reports[task.id].metrics
+        for metric, goal in REACH[task.id].items():
+            reached = figures[metric].value <= goal if metric in LOWER_IS_BETTER else figures[metric].value >= goal
+            rows.append(
+                {
+                    "figure": f"{task.title}: {METRIC_TITLES[metric]}",
+                    "aimed for": f"at most {goal}" if metric in LOWER_IS_BETTER else f"at least {goal}",
+                    "found": decimal(figures[metric]),
+                    "reached": "yes" if reached else "no",
+                }
+            )
+    for name, value, goal in (
+        ("Pictures that are no histology, flagged as novel", flagged, FLAGGED_AT_LEAST),
+        ("Test tiles kept", accepted, ACCEPTED_AT_LEAST),
+    ):
+        reached = value >= goal
+        rows.append(
+            {"figure": name, "aimed for": f"at least {goal}", "found": f"{value:.3f}", "reached": "yes" if reached else "no"}
+        )
+    return pd.DataFrame(rows)
+
+
+def readable_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials as people read them."""
+    return pd.DataFrame(
+        {
+            "trial": trials["trial"],
+            "optimiser": trials["optimizer"].str.upper().replace("ADAM", "Adam"),
+            "learning rate": trials["learning_rate"].map("{:.1e}".format),
+            "dropout": trials["dropout"].map("{:.2f}".format),
+            "batch size": trials["batch_size"],
+            "best epoch": trials["best_epoch"],
+            "validation loss": trials["validation_loss"].map("{:.4f}".format),
+            "chosen": trials["chosen"].map({True: "yes", False: "no"}),
+        }
+    )
+
+
+def quantised(fitted: Fitted, pixels: NDArray[np.uint8], train: Positions, recipe: Mapping[str, Any]) -> bytes:
+    """The int8 variant, quantised once to measure the error of its features and once more with that error corrected."""
+    parameters = fitted.parameters
+    rng = np.random.default_rng(recipe["seed"])
+    calibration = pixels[rng.choice(train, recipe["quantise"]["calibration_tiles"], replace=False)]
+    matched = rng.choice(train, recipe["quantise"]["correction_tiles"], replace=False)
+    features = [
+        TensorSpec(name=name, dtype="float32", shape=["N", 512], unit="", meaning="") for name in ("embedding", "texture")
+    ]
+    first = to_int8(to_onnx(pooled_function(parameters), slide_inputs(), features), calibration)
+    found = run_onnx(first, pixels[matched], ["embedding", "texture"])
+    corrections = Corrections(
+        fit_correction(found["embedding"], fitted.embeddings[matched]),
+        fit_correction(found["texture"], fitted.textures[matched]),
+    )
+    return to_int8(
+        to_onnx(slide_function(parameters, corrections), slide_inputs(), slide_outputs(parameters.classes)), calibration
+    )
+
+
+def novelty_limit(int8: bytes, validation: TileSet, recipe: Mapping[str, Any]) -> float:
+    """The limit for both variants, set on int8: quantisation moves features, so its distances are the larger ones."""
+    distances = run_onnx(int8, validation.pixels, ["novelty"])["novelty"]
+    return acceptance_limit(distances, validation.groups, recipe["novelty"]["accepted_share"])
+
+
+def golden_tiles(size_px: int) -> NDArray[np.uint8]:
+    """Generated tiles, nobody's tissue: ``(GOLDEN_TILES, size, size, 3)`` uint8."""
+    return np.stack([phantom_region(size_px, size_px, seed=seed, tissue_share=0.9) for seed in range(GOLDEN_TILES)])
+
+
+def compare(
+    reference: NDArray[np.floating],
+    variant: NDArray[np.floating],
+    labels: NDArray[np.str_],
+    groups: NDArray[np.str_],
+    classes: list[str],
+) -> VariantDifference:
+    """How far a variant's test probabilities ``(n, classes)`` are from the reference's."""
+    gap = np.abs(reference - variant)
+    auroc = []
+    for scores in (reference, variant):
+        frame = pd.DataFrame({"label": labels, "group": groups})
+        add_probabilities(frame, "p_", classes, scores)
+        auroc.append([task_scores(frame, task).auroc().value for task in DERIVED_TASKS])
+    return VariantDifference(
+        computed_on="test split",
+        n=len(reference),
+        largest_probability=float(gap.max()),
+        mean_probability=float(gap.mean()),
+        agreement=float((reference.argmax(axis=1) == variant.argmax(axis=1)).mean()),
+        auroc_difference=float(np.min(np.subtract(auroc[1], auroc[0]))),
+    )
+
+
+def refuse_if_different(precision: str, difference: VariantDifference, limits: Mapping[str, float]) -> None:
+    """Raise ``VariantRefused`` unless agreement and AUROC are within the recipe's limits."""
+    if difference.agreement < limits["agreement_at_least"]:
+        raise VariantRefused(
+            f"The {precision} variant is not the model it should be",
+            expected=f"agreement with fp32 of at least {limits['agreement_at_least']:.1%}",
+            found=f"{difference.agreement:.2%} of {difference.n} test tiles",
+        )
+    if difference.auroc_difference < -limits["auroc_loss_at_most"]:
+        raise VariantRefused(
+            f"The {precision} variant ranks worse than fp32",
+            expected=f"an AUROC at most {limits['auroc_loss_at_most']} lower",
+            found=f"{-difference.auroc_difference:.4f} lower",
+        )
+
+
+def fit_slide_rule(recipe: Mapping[str, Any], fitted: Fitted, tiles: TileSet, split: Split) -> SlideRule:
+    """The rule from the validation tiles of a fitted model."""
+    here, parameters = split.validation, fitted.parameters
+    probabilities = softmax(pooled_logits(parameters, fitted.embeddings[here], fitted.textures[here]), axis=1)
+    return false_positive_rule(
+        probabilities, tiles.labels[here], tiles.groups[here], parameters.classes, recipe["slide_rule"]
+    )  # fmt: skip
+
+
+def false_positive_rule(
+    probabilities: NDArray[np.floating],
+    labels: NDArray[np.str_],
+    groups: NDArray[np.str_],
+    classes: list[str],
+    settings: Mapping[str, Any],
+) -> SlideRule:
+    """The false-positive share that benign validation source images cannot rule out.
+
+    Parameters
+    ----------
+    probabilities : (n, classes) of validation tiles
+    settings : ``minimum_tiles``, ``novel_share_limit``
+    """
+    benign = labels == "benign"
+    cancer_mass = 1.0 - probabilities[:, classes.index("benign")]
+    called, all_benign = set(groups[benign & (cancer_mass >= THRESHOLDS["cancerous"])]), set(groups[benign])
+    return SlideRule(
+        minimum_tiles=settings["minimum_tiles"],
+        false_positive_share=wilson_interval(len(called), len(all_benign)).high,
+        novel_share_limit=settings["novel_share_limit"],
+        chosen_by=(
+            f"False-positive share: upper 95 % Wilson limit for {len(called)} of {len(all_benign)} benign validation source "
+            "images with a tile called cancerous. Minimum tiles and novel share: set by judgement. No whole slides "
+            "with a known diagnosis were at hand, so the rule is untested on slides."
+        ),
+    )
+
+
+def cam_check_tiles(
+    pixels: NDArray[np.uint8],
+    groups: NDArray[np.str_],
+    labels: NDArray[np.str_],
+    probabilities: NDArray[np.floating],
+    classes: list[str],
+) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
+    """Cancerous test tiles that are called rightly, one per source image: pixels and groups."""
+    right = np.asarray(classes)[probabilities.argmax(axis=1)] == labels
+    lone = np.isin(np.arange(len(groups)), one_per_group(groups))
+    chosen = np.flatnonzero(lone & right & (labels != "benign"))
+    chosen = chosen[np.linspace(0, len(chosen) - 1, min(CAM_CHECK_TILES, len(chosen))).astype(int)]
+    return pixels[chosen], groups[chosen]
+
+
+def randomised(parameters: SlideParameters, seed: int) -> SlideParameters:
+    """The same network with block 5 and head drawn anew."""
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+    fresh = last_block(keras.applications.VGG16(weights=None, include_top=False, input_shape=(224, 224, 3)))
+
+    def shuffled(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(rng.permutation(values.ravel()).reshape(values.shape), np.float32)
+
+    return replace(
+        parameters,
+        backbone=with_last_block(parameters.backbone, fresh),
+        hidden_kernel=shuffled(parameters.hidden_kernel),
+        hidden_bias=shuffled(parameters.hidden_bias),
+        logit_kernel=shuffled(parameters.logit_kernel),
+        logit_bias=shuffled(parameters.logit_bias),
+    )
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The ONNX operator set that a graph is written in."""
+    return next(int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+
+
+def _scorer(parameters: SlideParameters) -> Scorer:
+    graph = to_onnx(slide_function(parameters), slide_inputs(), slide_outputs(parameters.classes)).SerializeToString()
+    return lambda pixels: run_onnx(graph, pixels, ["probabilities", "novelty", "cam"])

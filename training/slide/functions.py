@@ -1,0 +1,157 @@
+"""From fitted parameters to an ONNX graph that loads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from training.slide.graph import SlideHead
+from training.slide.novelty import Novelty
+from training.slide.texture_path import LinearPath
+
+IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SlideParameters:
+    """Everything the exported slide graph holds.
+
+    Attributes
+    ----------
+    backbone : keras.Model
+        ``(N, 224, 224, 3)`` BGR minus means -> outputs of block 4 and of block 5, both ``(N, 14, 14, 512)``.
+    hidden_kernel, hidden_bias, logit_kernel, logit_bias
+        The head on raw pooled features; the standardisation it was trained with is folded in.
+    texture_path : LinearPath
+        Logits from the mean over the map of block 4, the ``texture (N, 512)``.
+    network_weight, texture_weight : float
+        Of the two paths' logits in the sum: calibration, in log odds.
+    novelty : Novelty
+        Of the texture. Block 4 was not trained here, so tiles that were
+        trained on look no more familiar to it than others.
+    """
+
+    classes: list[str]
+    backbone: keras.Model
+    hidden_kernel: Floats
+    hidden_bias: Floats
+    logit_kernel: Floats
+    logit_bias: Floats
+    texture_path: LinearPath
+    network_weight: float
+    texture_weight: float
+    novelty: Novelty
+
+    @property
+    def head(self) -> SlideHead:
+        """What the graph does with pooled features."""
+        return SlideHead(
+            self.hidden_kernel, self.hidden_bias, self.logit_kernel, self.logit_bias, self.network_weight, self.texture_weight
+        )
+
+
+@dataclass(frozen=True)
+class FeatureCorrection:
+    """Per-channel straight line that maps a quantised network's pooled features onto the reference's.
+
+    The empirical bias correction of Nagel et al. 2019 (arXiv:1906.04721), with a slope. Shapes ``(512,)``.
+    """
+
+    scale: NDArray[np.float32]
+    shift: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Those of both pooled features: the embedding (block 5) and the texture (block 4)."""
+
+    embedding: FeatureCorrection
+    texture: FeatureCorrection
+
+
+# A slope beyond this says that a channel is noise, not that it is scaled.
+SLOPE_LIMITS = (0.8, 1.2)
+
+
+def fit_correction(quantised: NDArray[np.floating], reference: NDArray[np.floating]) -> FeatureCorrection:
+    """Least squares per channel from pooled features ``(n, 512)`` of the same training tiles."""
+    centred = quantised - quantised.mean(axis=0)
+    slope = (centred * reference).mean(axis=0) / np.maximum(quantised.var(axis=0), 1e-6)
+    slope = np.clip(slope, *SLOPE_LIMITS)
+    shift = reference.mean(axis=0) - slope * quantised.mean(axis=0)
+    return FeatureCorrection(slope.astype(np.float32), shift.astype(np.float32))
+
+
+def pooled_function(parameters: SlideParameters) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Raw tiles to their pooled features alone, ``embedding`` and ``texture``: what quantisation is corrected on."""
+
+    def serve(tiles: tf.Tensor) -> dict[str, tf.Tensor]:
+        activation, embedding, texture = _pooled(parameters, tiles)
+        del activation
+        return {"embedding": embedding, "texture": texture}
+
+    return serve
+
+
+def slide_function(
+    parameters: SlideParameters, corrections: Corrections | None = None
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """The whole slide model as one function of raw tiles, with Grad-CAM in closed form.
+
+    Grad-CAM (Selvaraju et al. 2017) weights each channel k of ``block5_conv3`` by the mean over the map of
+    d logit_c / d activation. After a max-pool and a global average the gradient reaches exactly one of the four
+    positions of each window, 49 windows, each with g_ck / 49, where g_ck = d logit_c / d pooled_k. So the mean
+    over 14 x 14 positions is g_ck / 196, and no gradient operator is needed in the graph.
+    """
+    classes = len(parameters.classes)
+
+    def serve(tiles: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Constants are made while tracing: an eager tensor would be captured, and exported as an input.
+        w1, b1 = tf.constant(parameters.hidden_kernel), tf.constant(parameters.hidden_bias)
+        w2, b2 = tf.constant(parameters.logit_kernel), tf.constant(parameters.logit_bias)
+        whitening, centres = tf.constant(parameters.novelty.whitening), tf.constant(parameters.novelty.whitened_centres)
+        activation, pooled, texture = _pooled(parameters, tiles)
+        if corrections is not None:
+            pooled = pooled * tf.constant(corrections.embedding.scale) + tf.constant(corrections.embedding.shift)
+            texture = texture * tf.constant(corrections.texture.scale) + tf.constant(corrections.texture.shift)
+        hidden = tf.nn.relu(pooled @ w1 + b1)
+        logits = hidden @ w2 + b2
+        open_gates = tf.cast(hidden > 0, tf.float32)
+        through_gates = open_gates[:, None, :] * tf.transpose(w2)[None]
+        pooled_gradient = through_gates @ tf.transpose(w1)
+        flat = tf.reshape(activation, (-1, 196, 512))
+        cam = tf.nn.relu(tf.matmul(pooled_gradient / 196.0, flat, transpose_b=True))
+        whitened = texture @ whitening
+        second = texture @ tf.constant(parameters.texture_path.kernel) + tf.constant(parameters.texture_path.bias)
+        pool = np.float32(parameters.network_weight) * logits + np.float32(parameters.texture_weight) * second
+        squared = tf.reduce_sum((whitened[:, None, :] - centres[None]) ** 2, axis=2)
+        return {
+            "probabilities": tf.nn.softmax(pool),
+            "embedding": pooled,
+            "novelty": tf.sqrt(tf.reduce_min(squared, axis=1)),
+            "cam": tf.reshape(cam, (-1, classes, 14, 14)),
+        }
+
+    return serve
+
+
+def _pooled(parameters: SlideParameters, tiles: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Block 5's map, its pooled mean, and the mean of block 4's map."""
+    bgr = tf.cast(tiles, tf.float32)[..., ::-1] - tf.constant(IMAGENET_MEAN_BGR, tf.float32)
+    block4, activation = parameters.backbone(bgr, training=False)
+    embedding = tf.reduce_mean(tf.nn.max_pool2d(activation, 2, 2, "VALID"), axis=(1, 2))
+    return activation, embedding, tf.reduce_mean(block4, axis=(1, 2))
+
+
+def network_logits(parameters: SlideParameters, pooled: Floats) -> Floats:
+    """The head alone on pooled features ``(n, 512)``, in numpy: what the graph computes without its convolutions."""
+    return parameters.head.network_logits(pooled)
+
+
+def pooled_logits(parameters: SlideParameters, pooled: Floats, texture: Floats) -> Floats:
+    """Both paths' logits in their weighted sum ``(n, classes)``; its softmax is the graph's ``probabilities``."""
+    return parameters.head.logits(pooled, parameters.texture_path.logits(texture))

@@ -1,0 +1,254 @@
+"""Recipe ``retrain``, slide model: the head fitted on from where the parent left it, on its own tiles and on labelled ones."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from cervix.bundle import Bundle
+from cervix.bundle.manifest import Calibration, Model, Variant, VariantDifference
+from cervix.bundle.sessions import Arrays
+from cervix.labels import LabelStore
+from training.shared.calibrate import fit_opinion_weights
+from training.shared.installation_labels import Labels, folds_of, without_leaking
+from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
+from training.shared.retrain_parts import Progress, copied, golden_inputs, learned_from, lineage_of, needed, write_new_cases
+from training.shared.stages import Log
+from training.shared.to_onnx import run_onnx
+from training.slide.entry import slide_outputs
+from training.slide.export import compare, false_positive_rule, reach_table, refuse_if_different
+from training.slide.fit import standardisation
+from training.slide.graph import BATCH, SlideGraph, SlideHead, TileFeatures
+from training.slide.rehearsal import REFERENCE, SHIPPED, SlideRehearsal, pixels_sha256, read_slide_rehearsal
+
+Floats = NDArray[np.float32]
+NEARLY_THE_SAME = 0.95
+"""Cosine of standardised block 4 means from which two tiles count as one picture. On LC25000 tiles of other source images stay
+below 0.947 of a test tile in any orientation; one saved again as JPEG (quality 75) reaches 0.9999, scaled by a tenth 0.97."""
+CHANGED_TABLES = ("reach",)
+STILL_TRUE_TABLES = ("reproduction", "novelty")
+"""Of the published recipe, and of block 4, which no label touches. Robustness, Grad-CAM and search are of the parent's head."""
+
+
+@dataclass(frozen=True)
+class _Learnable:
+    """Pooled features with targets: rehearsed tiles first, then labelled ones."""
+
+    embedding: Floats
+    target: NDArray[np.int64]
+    weight: Floats
+
+
+def retrain_slide(
+    parent: Bundle, labels: Labels, store: LabelStore, recipe: Mapping[str, Any], out_dir: Path, log: Log, progress: Progress
+) -> Model:  # fmt: skip
+    """Write the slide model of a candidate under ``out_dir``; return its manifest entry.
+
+    Raises
+    ------
+    LabelsTooFew
+        If too few labels are left once those near the test tiles are refused.
+    BundleError
+        If the parent carries no rehearsal, or its graph is built otherwise.
+    VariantRefused
+        If the new head answers otherwise in int8 than in half precision.
+    """
+    model = parent.manifest.model("slide")
+    rehearsal = read_slide_rehearsal(needed(parent, model))
+    graphs: dict[str, SlideGraph] = {
+        variant.precision: SlideGraph((parent.root / variant.file).read_bytes())
+        for variant in model.variants
+        if variant.precision in (SHIPPED, REFERENCE)
+    }
+    labels.require_enough(recipe["labels"])
+    read, sha256 = _features(graphs[SHIPPED], labels, store, progress)
+    labels, kept = without_leaking(labels, near_test_tiles(read.texture, sha256, rehearsal), log)
+    labels.require_enough(recipe["labels"])
+    read = TileFeatures(read.embedding[kept], read.texture[kept], read.texture_logits[kept])
+
+    start, settings, seed = graphs[SHIPPED].head, recipe["slide"], recipe["seed"]
+    rehearsed = _drawn(rehearsal, settings["train_tiles"], seed)
+    folds = folds_of(labels, settings["folds"], seed, "slide")
+    unseen = np.empty((len(labels), len(model.classes)), np.float32)
+    for number in np.unique(folds.fold):
+        progress(0.3 + 0.4 * number / settings["folds"], f"slide: fold {number + 1}")
+        taught = folds.fold != number
+        head = _fitted(start, rehearsal, rehearsed, read, labels, taught, model.classes, settings, seed)
+        unseen[~taught] = head.logits(read.embedding[~taught], read.texture_logits[~taught])
+    progress(0.7, "slide: the head of the candidate")
+    head = _fitted(start, rehearsal, rehearsed, read, labels, np.ones(len(labels), bool), model.classes, settings, seed)
+    log(f"slide: head fitted on {len(rehearsed)} rehearsed and {len(labels)} labelled tiles")
+    before = softmax(start.logits(read.embedding, read.texture_logits), axis=1)
+    lineage = lineage_of(parent, labels, seed, folds.kept_whole, out_dir, "slide")
+    label = labels.cases["label"].to_numpy(str)
+    write_new_cases(out_dir / lineage.new_cases, labels, folds, label, model.classes, softmax(unseen, axis=1), before)
+    progress(0.8, "slide: export and evaluation")
+    return _exported(parent, model, graphs, head, rehearsal, labels, out_dir, recipe, log).model_copy(
+        update={"lineage": lineage, "recipe": recipe["name"], "seed": seed}
+    )
+
+
+def near_test_tiles(texture: Floats, sha256: list[str], rehearsal: SlideRehearsal) -> NDArray[np.bool_]:
+    """Whether each tile is a test tile or nearly one, ``(n,)``.
+
+    Pixels that are the same are found by their hash; a copy that was saved again, mirrored, turned by quarters or slightly
+    scaled by the mean of block 4. One that is cut elsewhere or turned by another angle may pass: the whole slide falls with
+    the first tile that does not.
+
+    Parameters
+    ----------
+    texture : (n, 512)
+    sha256 : of the pixels
+    """
+    here, there = (texture - rehearsal.texture_mean) / rehearsal.texture_spread, rehearsal.test_texture
+    here, there = (values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6) for values in (here, there))
+    near = (here @ there.T).max(axis=1, initial=-1.0) >= NEARLY_THE_SAME
+    return np.asarray(near | np.isin(sha256, rehearsal.test_sha256))
+
+
+def _features(graph: SlideGraph, labels: Labels, store: LabelStore, progress: Progress) -> tuple[TileFeatures, list[str]]:
+    """Pooled features and pixel hashes of the labelled tiles, a batch of pictures in memory at a time."""
+    sha256: list[str] = []
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        ids = labels.cases["case_id"].tolist()
+        for at in range(0, len(ids), BATCH):
+            progress(0.3 * at / len(ids), f"slide: features of labelled tiles, {at} of {len(ids)}")
+            batch = [store.case(case).picture for case in ids[at : at + BATCH]]
+            sha256.extend(pixels_sha256(picture) for picture in batch)
+            yield np.stack(batch)
+
+    return graph.features(pictures()), sha256
+
+
+def _drawn(rehearsal: SlideRehearsal, count: int, seed: int) -> NDArray[np.int64]:
+    """Training tiles to rehearse; 0: all."""
+    train = rehearsal.of("train")
+    return np.random.default_rng(seed).choice(train, count, replace=False) if 0 < count < len(train) else train
+
+
+def _fitted(
+    start: SlideHead, rehearsal: SlideRehearsal, rehearsed: NDArray[np.int64], read: TileFeatures, labels: Labels,
+    taught: NDArray[np.bool_], classes: list[str], settings: Mapping[str, Any], seed: int,
+) -> SlideHead:  # fmt: skip
+    """A head that learned from these labelled tiles, weighed against block 4's path on validation tiles as the parent's was."""
+    label = np.concatenate([rehearsal.label[rehearsed], labels.cases["label"].to_numpy(str)[taught]])
+    weight = np.ones(len(label), np.float32)
+    weight[len(rehearsed) :] = settings["label_weight"]
+    data = _Learnable(
+        np.concatenate([rehearsal.embedding[rehearsed], read.embedding[taught]]),
+        np.array([classes.index(name) for name in label]),
+        weight,
+    )
+    head = fit_on(start, data, settings, seed)
+    validation = rehearsal.of("validation")
+    target = np.array([classes.index(name) for name in rehearsal.label[validation]])
+    paths = np.stack([head.network_logits(rehearsal.embedding[validation]), rehearsal.texture_logits[validation]])
+    network, texture = fit_opinion_weights(paths, target)
+    return replace(head, network_weight=float(network), texture_weight=float(texture))
+
+
+def fit_on(start: SlideHead, data: _Learnable, settings: Mapping[str, Any], seed: int) -> SlideHead:
+    """Go on fitting a head from its own weights by Adam on cross-entropy, for a fixed number of epochs.
+
+    Inputs are standardised for the fit, and that is folded back into the weights.
+
+    Parameters
+    ----------
+    settings : ``epochs``, ``learning_rate``, ``batch_size``
+    """
+    keras.utils.set_random_seed(seed)
+    centre, spread = standardisation(data.embedding)
+    entry = keras.Input((data.embedding.shape[1],))
+    hidden = keras.layers.Dense(len(start.hidden_bias), activation="relu")
+    logits = keras.layers.Dense(len(start.logit_bias))
+    model = keras.Model(entry, logits(hidden(entry)))
+    hidden.set_weights([start.hidden_kernel * spread[:, None], start.hidden_bias + centre @ start.hidden_kernel])
+    logits.set_weights([start.logit_kernel, start.logit_bias])
+    model.compile(
+        keras.optimizers.Adam(settings["learning_rate"]), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    model.fit(
+        (data.embedding - centre) / spread, data.target, sample_weight=data.weight,
+        batch_size=settings["batch_size"], epochs=settings["epochs"], verbose=0,
+    )  # fmt: skip
+    kernel, bias = hidden.get_weights()
+    return replace(
+        start,
+        hidden_kernel=(kernel / spread[:, None]).astype(np.float32),
+        hidden_bias=(bias - (centre / spread) @ kernel).astype(np.float32),
+        logit_kernel=logits.get_weights()[0],
+        logit_bias=logits.get_weights()[1],
+    )
+
+
+def _exported(
+    parent: Bundle, model: Model, graphs: Mapping[str, SlideGraph], head: SlideHead, rehearsal: SlideRehearsal, labels: Labels,
+    out_dir: Path, recipe: Mapping[str, Any], log: Log,
+) -> Model:  # fmt: skip
+    """Graphs, golden vectors, predictions and tables of the new head, and its entry."""
+    if model.slide_rule is None:
+        raise ValueError("the slide model has no slide rule")
+    test, classes = rehearsal.of("test"), model.classes
+    shipped = softmax(head.logits(rehearsal.embedding[test], rehearsal.texture_logits[test]), axis=1)
+    reference = softmax(head.logits(rehearsal.test_embedding, rehearsal.test_texture_logits), axis=1)
+    difference = compare(reference, shipped, rehearsal.label[test], rehearsal.group[test], classes)
+    difference = difference.model_copy(update={"computed_on": f"test split, beside {REFERENCE}: a bundle carries no fp32"})
+    refuse_if_different(SHIPPED, difference, recipe["quantise"])
+    golden = golden_inputs(parent, model)
+    outputs = [spec.name for spec in slide_outputs(classes)]
+    answers: dict[str, Arrays] = {}
+    variants = []
+    for variant in model.variants:
+        onnx_bytes = graphs[variant.precision].with_head(head)
+        write_bytes(out_dir / variant.file, onnx_bytes)
+        answers[variant.precision] = dict(run_onnx(onnx_bytes, golden["tiles"].astype(np.uint8), outputs))
+        variants.append(_with_difference(variant, difference))
+    write_golden(out_dir / model.golden, golden, answers)
+    predictions = pd.read_parquet(parent.root / model.evaluation.predictions)
+    add_probabilities(predictions, "p_", classes, shipped)
+    write_predictions(out_dir / model.evaluation.predictions, predictions)
+    # Novelty is of block 4: what it flags and accepts did not change.
+    before = pd.read_csv(parent.root / f"{model.id}/reach.csv", dtype=str).set_index("figure")
+    reach = reach_table(predictions, *(float(before.loc[name, "found"]) for name in before.index[-2:]))
+    write_table(out_dir / f"{model.id}/reach.csv", reach)
+    log(f"slide: reach\n{reach.to_string(index=False)}")
+    validation = rehearsal.of("validation")
+    probabilities = softmax(head.logits(rehearsal.embedding[validation], rehearsal.texture_logits[validation]), axis=1)
+    tables = [table for table in model.evaluation.tables if table.id in (*CHANGED_TABLES, *STILL_TRUE_TABLES)]
+    copied(parent, [model.rehearsal, *(table.file for table in tables if table.id in STILL_TRUE_TABLES)], out_dir)
+    return model.model_copy(
+        update={
+            "variants": variants,
+            "slide_rule": false_positive_rule(
+                probabilities, rehearsal.label[validation], rehearsal.group[validation], classes, model.slide_rule.model_dump()
+            ),
+            "calibration": Calibration(
+                method="opinion-pool",
+                parameters={"block 5": head.network_weight, "block 4": head.texture_weight},
+                fitted_on=f"validation split, {len(validation)} tiles, after the head had learned from labels",
+            ),
+            "training_data": [*model.training_data, learned_from(labels, "slide")],
+            "evaluation": model.evaluation.model_copy(
+                update={
+                    "tables": tables,
+                    "notes": [
+                        *model.evaluation.notes,
+                        "The head was fitted on from the parent's on labels of an installation. Robustness, Grad-CAM and "
+                        "search were measured on the parent and are left out here.",
+                    ],
+                }
+            ),
+        }
+    )
+
+
+def _with_difference(variant: Variant, difference: VariantDifference) -> Variant:
+    """int8 beside its reference; the reference has none."""
+    return variant.model_copy(update={"difference": difference if variant.precision == SHIPPED else None})
