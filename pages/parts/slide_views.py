@@ -130,7 +130,8 @@ def _show_verdict(answer: SlideAnswer) -> None:
 
 def _show_areas(answer: SlideAnswer, areas: dict[str, float]) -> None:
     """Areas by class where there is an answer, and what has none in any case."""
-    named = {"unrecognised": "Not recognised"} if answer.abstained else {**CLASS_TITLES, "unrecognised": "Not recognised"}
+    answered = () if answer.abstained else answer.class_tiles
+    named = {label: CLASS_TITLES[label] for label in answered} | {"unrecognised": "Not recognised"}
     if answer.unread_tiles:
         named["unread"] = "Could not be read"
     st.caption(

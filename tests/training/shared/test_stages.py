@@ -197,7 +197,7 @@ RUN = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from training import stages
+from training.shared import stages
 
 def kill(*args, **named):
     if args:
