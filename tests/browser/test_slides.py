@@ -78,7 +78,7 @@ def test_a_real_slide_is_streamed_scored_live_and_explained_by_a_click(
     page.get_by_text("· paused").wait_for()
     page.get_by_role("button", name="Go on").click()
     page.get_by_text("100 % of tiles not recognised").first.wait_for()
-    page.get_by_text("Not recognised 0.49 mm²", exact=False).wait_for()
+    page.get_by_text("Not recognised 0.51 mm²", exact=False).wait_for()
 
     x, y = canvas_middle(page)
     until(page, f"{MAP_LAYERS}.at(-1).id === 'cervix-heat'")
@@ -96,6 +96,8 @@ def test_a_tile_of_an_answered_slide_is_explained(page: Page, address: str, carc
     upload(page, carcinoma_slide)
     page.get_by_role("button", name="Score this slide").click()
     page.get_by_text("% of tiles not recognised").first.wait_for()
+    page.get_by_text("One tile, explained").wait_for()
+    page.locator(".cervix-scale-bar").wait_for()
     picker = page.get_by_label("Click a tile on the map, or pick one by rank")
     picker.click()
     page.get_by_role("option", name="1. carcinoma", exact=False).first.click()
@@ -156,7 +158,7 @@ def test_a_region_drawn_on_the_map_is_answered_and_cleared(page: Page, address: 
     page.get_by_text("Within the region drawn:").wait_for()
     shown = page.locator(".st-key-slide_region_answer").inner_text()
     inside = int(re.search(r"drawn: (\d+) tiles", shown).group(1))  # type: ignore[union-attr]
-    assert 5 < inside < 50
+    assert 5 < inside < 56
     page.get_by_role("button", name="Clear region").click()
     expect(page.get_by_text("Within the region drawn:")).to_have_count(0)
 
@@ -172,10 +174,10 @@ def test_every_export_is_downloaded_and_opens(page: Page, address: str, data_dir
         return path
 
     table = pd.read_csv(download("Tile table (CSV)"))
-    assert (len(table), set(table["notice"])) == (50, {NOTICE})
-    assert len(pd.read_parquet(download("Tile table (Parquet)"))) == 50
+    assert (len(table), set(table["notice"])) == (56, {NOTICE})
+    assert len(pd.read_parquet(download("Tile table (Parquet)"))) == 56
     objects = json.loads(download("QuPath objects (GeoJSON)").read_text(encoding="utf-8"))
-    assert (len(objects["features"]), objects["provenance"]["notice"]) == (50, NOTICE)
+    assert (len(objects["features"]), objects["provenance"]["notice"]) == (56, NOTICE)
     with tifffile.TiffFile(download("Heatmap (OME-TIFF)")) as heatmap:
         assert heatmap.asarray().shape[0] == 4
         assert NOTICE in str(heatmap.ome_metadata)
