@@ -159,6 +159,8 @@ def _offer_women(store: LabelStore, bundle: Bundle, who: Person) -> None:
     if not isinstance(table, VisitTable):
         st.error("This is a table of risk factors. Women are labelled by their visits: bring a table with one row a visit.")
         return
+    if len(table.losses):
+        st.toast(f"Left out: {len(table.losses):,} whose file could not be read whole. The Patients page says why.")
     _start(f"women-{sha256}-{bundle.sha256}-{count}", partial(_women, store, bundle, table, sha256, count, who.name))
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle import Bundle
-from cervix.errors import Cancelled
+from cervix.errors import Cancelled, LabelRefused
 from cervix.labels.desk.acquisition import entropy
 from cervix.labels.gathering.tiles import doubted_and_drawn
 from cervix.labels.store.cases import Case, Score, patient_case
@@ -34,7 +34,8 @@ def gather_patients(
     """Make cases of at most ``count`` women: half those that the history model doubts most, half drawn from the rest.
 
     Nothing is stored. A case holds results, ages and the time between visits: no date, no name of a slide, no id of hers.
-    Women on whom the model abstains are among them: what it cannot answer, a reader may.
+    Women on whom the model abstains are among them: what it cannot answer, a reader may. Women whose file could not be read
+    whole are not: a label would rest on less than she has, and nobody would see it.
 
     Parameters
     ----------
@@ -52,9 +53,18 @@ def gather_patients(
     ------
     Cancelled
         If ``cancel`` was set.
+    LabelRefused
+        If no woman of the table was read whole.
     """
     session = bundle.session(MODEL_ID)
-    histories = encode(table.frame, feature_names(session))
+    whole = table.frame[~table.frame[PATIENT_ID].isin(table.losses.index)]
+    if whole.empty:
+        raise LabelRefused(
+            "No woman of the table was read whole",
+            found=f"{len(table.losses):,} whose cells or visits could not be read",
+            action="Mend the table first; the Patients page names each cell.",
+        )
+    histories = encode(whole, feature_names(session))
 
     def step(done: int, total: int) -> None:
         if cancel is not None and cancel.is_set():
@@ -67,7 +77,7 @@ def gather_patients(
     cases: list[Case] = []
     scores: list[Score] = []
     for woman in doubted_and_drawn(told["probabilities"].astype(np.float64), count, seed):
-        rows = table.frame.iloc[histories.first[woman] : histories.first[woman] + histories.lengths[woman]]
+        rows = whole.iloc[histories.first[woman] : histories.first[woman] + histories.lengths[woman]]
         case = patient_case(table_sha256, pseudonym(table_sha256, str(histories.patient_ids[woman])), visits_content(rows))
         cases.append(case)
         scores.append(_score(case.id, told, woman, bundle))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cervix.bundle import Bundle
-from cervix.errors import Cancelled
+from cervix.errors import Cancelled, LabelRefused
 from cervix.labels import open_store
 from cervix.labels.desk.queue import offered
 from cervix.labels.gathering.women import gather_patients, histories_of, pseudonym, visits_content
@@ -106,3 +106,12 @@ def test_women_are_kept_scored_and_labelled_like_tiles(table: VisitTable, bundle
         assert {"diverse", "bald"} <= set(offered(held))
         assert isinstance(store.case(cases[0].id).visits, list)
         assert isinstance(held, pd.DataFrame)
+
+
+def test_women_whose_file_was_not_read_whole_are_left_out(bundle: Bundle) -> None:
+    text = "patient_id,age,cytology,hpv_result\nA,30,NILM,negative\nB,40,who knows,positive\nC,50,HSIL,positive\n"
+    cases, _ = gather_patients(read_visits(text.encode()), "d" * 64, bundle, 10)
+    assert {case.id for case in cases} == {f"patient:{'d' * 64}:{pseudonym('d' * 64, who)}" for who in "AC"}
+    header, _, broken, _ = text.splitlines()
+    with pytest.raises(LabelRefused, match="No woman of the table was read whole"):
+        gather_patients(read_visits(f"{header}\n{broken}\n".encode()), "d" * 64, bundle, 10)
