@@ -7,12 +7,15 @@ from pyarrow import ArrowException
 
 from cervix.errors import BundleError
 
+PARQUET_FAULTS = (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, ArrowException)
+"""What pandas and pyarrow raise at a parquet file with damaged bytes, in its footer or in what pandas wrote there."""
+
 
 def read_predictions(root: Path, name: str) -> pd.DataFrame:
     """A parquet table of a bundle; ``BundleError`` where it cannot be read as one."""
     try:
         return pd.read_parquet(root / name)
-    except (OSError, ValueError, KeyError, TypeError, MemoryError, ArrowException) as error:
+    except PARQUET_FAULTS as error:
         raise _no_table(name, "a parquet table") from error
 
 

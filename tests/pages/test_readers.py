@@ -133,7 +133,7 @@ def test_kappa_comes_with_interval_number_and_caution(disputed: LabelStore) -> N
     assert len(disputed.reads()) == 6
     app = look_at("Agreement")
     shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
-    assert shown["Fleiss' kappa"] == ("-0.33", "-1.00 to -0.33"), "observed 0.5, by chance 0.625"
+    assert shown["Fleiss' kappa"] == ("-0.33", "-1.00 to 0.75"), "observed 0.5, by chance 0.625"
     assert shown["Same label"] == ("50 %", "of pairs of labels")
     assert "Of 2 cases only" in texts(app)
     pair = app.dataframe[0].value.iloc[0]

@@ -10,10 +10,10 @@ from typing import Any, cast
 from uuid import NAMESPACE_URL, uuid5
 
 import pandas as pd
-from pyarrow import ArrowInvalid
 from sqlalchemy import Connection, select
 
 from cervix import RESEARCH_NOTICE
+from cervix.bundle.tables import PARQUET_FAULTS
 from cervix.errors import LabelRefused, PatientFileError
 from cervix.files import inert, replacing, without_apostrophe
 from cervix.labels.store.cases import tile_id
@@ -85,7 +85,8 @@ def read_events(store: LabelStore, path: Path, *, only_of: str = "") -> ImportRe
     LabelRefused
         If the file cannot be read as a table or lacks a column.
     """
-    rows = _rows(path)
+    # Before the store is asked for anything: what is wrong with the file must not count as wrong with the store.
+    rows = list(_rows(path))
     report = ImportReport()
     with store.database.writing() as connection:
         known = set(connection.scalars(select(classes.c.label)))
@@ -106,12 +107,13 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
     """Rows as text with their line in a CSV (or place in a parquet table, counted alike)."""
     parquet = path.suffix == ".parquet"
     try:
-        table, above = (pd.read_parquet(path), 0) if parquet else _csv(path.read_bytes())
+        # As objects: text that is none is found here, not at the first look at a cell.
+        table, above = (pd.read_parquet(path).astype(object), 0) if parquet else _csv(path.read_bytes())
     except OSError as error:
         raise LabelRefused("The file cannot be opened", found=error.strerror or "") from error
     except PatientFileError as error:
         raise LabelRefused("The file is not a table of labels", expected="CSV or parquet", found=error.found) from error
-    except (ValueError, ArrowInvalid) as error:  # among them pandas' ParserError
+    except (ValueError, *PARQUET_FAULTS) as error:  # ValueError: pandas' ParserError among others
         raise LabelRefused("The file is not a table of labels", expected="CSV or parquet") from error
     table.columns = pd.Index([HEADERS.get(folded(str(name)), str(name)) for name in table.columns])
     if table.columns.has_duplicates:

@@ -130,7 +130,8 @@ def _with_interval(agreed: float, by_chance: float, deviation: float, cases: int
     alike = agreed * (1 - agreed)
     size = min(cases, alike / (room * deviation) ** 2) if alike > 0 and deviation > 0 else cases
     share = wilson_interval(agreed * cases, cases, effective_n=size)
-    return Interval(*((value - by_chance) / room for value in share))
+    # No kappa lies below -1; where chance agrees often, a share of few cases would say so.
+    return Interval(*(max(-1.0, (value - by_chance) / room) for value in share))
 
 
 def pairs(reads: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -285,3 +286,22 @@ def test_a_broken_geojson_is_told_before_a_missing_reader(store: LabelStore, tmp
     whole = written(tmp_path / "labels.geojson", '{"type": "FeatureCollection", "features": []}')
     with pytest.raises(LabelRefused, match="whose labels these are.*--reader"):
         read_qupath(store, whole, " ")
+
+
+def test_a_parquet_table_with_any_damage_is_one_sentence_or_read(told: LabelStore, tmp_path: Path) -> None:
+    write_events(told, tmp_path / "labels.parquet")
+    whole, rng = (tmp_path / "labels.parquet").read_bytes(), np.random.default_rng(7)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for at in rng.integers(len(whole), size=3):
+            damaged[at] ^= 1 << int(rng.integers(8))
+        # What pandas wrote of its columns lies in the footer.
+        at = whole.rindex(b'"name"') + int(rng.integers(6))
+        damaged[at] ^= 1 << int(rng.integers(8))
+        (tmp_path / "damaged.parquet").write_bytes(bytes(damaged))
+        try:
+            read_events(told, tmp_path / "damaged.parquet")
+        except LabelRefused:
+            refused += 1
+    assert refused > 100
