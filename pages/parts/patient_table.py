@@ -114,10 +114,14 @@ def _show_problems(table: PatientTable | VisitTable) -> None:
     if not table.problems:
         return
     cells = sum(problem.became != ROW_OUT for problem in table.problems)
-    st.warning(
-        f"{table.rows_left_out:,} rows were left out; {cells:,} cells could not be read or contradict others and count as not "
-        "known. Whoever is concerned is marked as incomplete."
-    )
+    said = []
+    if table.rows_left_out:
+        said.append("1 row was left out." if table.rows_left_out == 1 else f"{table.rows_left_out:,} rows were left out.")
+    if cells == 1:
+        said.append("1 cell could not be read or contradicts another, and counts as not known.")
+    elif cells:
+        said.append(f"{cells:,} cells could not be read or contradict others, and count as not known.")
+    st.warning(" ".join([*said, "Whoever is concerned is marked as incomplete."]))
     with st.expander("Problems by row and column", expanded=True):
         lines = pd.DataFrame(
             {
