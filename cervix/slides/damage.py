@@ -7,13 +7,13 @@ from tifffile import TiffFile, TiffFileError
 
 from cervix.errors import CervixError, SlideDamaged
 from cervix.sources.apart import Limits, run_apart
+from cervix.sources.tiff_header import is_tiff
 
 # Of what a slide shows, or of its tiles, at most so much may be unreadable. A tenth of the tiles less widens the interval of
 # the share of cancerous ones by a twentieth (the root of 1 / 0.9); more is a broken copy and not a scratch.
 UNREAD_SHARE_AT_MOST = 0.1
 # One damaged tile never costs a slide, however small: the file's tiles of 256 px touch 2 or 3 of ours in each direction.
 TOUCHED_BY_ONE = 9
-TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 LIMITS = Limits(memory_bytes=2 << 30, seconds=30.0)
 DAMAGED = "The file is damaged."
 COPY_AGAIN = "Copy it again from its source."
@@ -42,9 +42,8 @@ def what_is_wrong(path: Path) -> str:
 def truncation(path: Path) -> str:
     """That a TIFF ends before the tiles that it declares, in a sentence; empty where it does not or nobody can tell."""
     try:
-        with path.open("rb") as stream:
-            if stream.read(4) not in TIFF_HEADS:
-                return ""
+        if not is_tiff(path):
+            return ""
         lost, declared = run_apart("cervix.slides.damage:tiles_beyond_end", {"path": str(path)}, LIMITS, subject="slide")
     except (CervixError, OSError):
         return ""

@@ -12,8 +12,8 @@ import tifffile
 from cervix.errors import SlideNotReadable, SlideNotSuitable
 from cervix.slides.reading import PLAIN_VENDOR, READABLE, Slide, open_slide, require_plausible_area
 from cervix.sources.decoders import told_as_unreadable
+from cervix.sources.tiff_header import is_tiff
 
-TIFF_STARTS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DIRECTORIES_AT_MOST: Final = 2_000
 # OpenSlide makes room for a whole tile; scanners write 256 to 1,024 px, converters up to 4,096.
 TILE_PX_AT_MOST: Final = 8192 * 8192
@@ -51,9 +51,8 @@ def examine_slide(path: str) -> dict[str, Any]:
 
 def _compare_with_bytes(path: Path) -> None:
     """Whether the directories of a TIFF fit the bytes of the file; other kinds of file are compared when they are open."""
-    with path.open("rb") as stream:
-        if stream.read(4) not in TIFF_STARTS:
-            return
+    if not is_tiff(path):
+        return
     size = path.stat().st_size
     damaged = told_as_unreadable("The directory of the TIFF cannot be read", found="damaged entries", action=CUT_SHORT)
     with damaged, tifffile.TiffFile(path) as slide:

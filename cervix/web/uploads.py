@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial, wraps
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -27,6 +27,7 @@ from starlette.routing import BaseRoute, Route
 from cervix.errors import CervixError, NameRefused, NoRoomForUpload, UploadNotYours, UploadRefused, UploadTooLarge
 from cervix.intake.uploads import Quotas, UploadStore
 from cervix.settings import get_settings
+from cervix.web.hosts import is_own_origin
 from cervix.web.tokens import TokenRegistry
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ def _granted(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         grant = upload_tokens.find(request.path_params["token"])
         if grant is None:
             return _refusal("This page's permission to upload has expired. Reload the page, then go on.", 404)
-        if not _is_of_this_origin(request):
+        origin = request.headers.get("origin")
+        if origin and not is_own_origin(origin, request.headers.get("host", "")):
             return _refusal("Uploads are taken from this app's own pages only.", 403)
         try:
             return await handler(request, grant)
@@ -97,14 +99,6 @@ def _granted(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             return _refusal(f"The server could not keep the upload: {error.strerror}.", 507)
 
     return checked
-
-
-def _is_of_this_origin(request: Request) -> bool:
-    origin = request.headers.get("origin")
-    try:
-        return not origin or urlsplit(origin).netloc == request.headers.get("host")
-    except ValueError:  # no address at all
-        return False
 
 
 def _refusal(sentence: str, status: int) -> Response:

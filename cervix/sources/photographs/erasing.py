@@ -10,6 +10,7 @@ from PIL import Image
 from cervix.sources.photographs import czi, mirax, no_slide, not_proved, tiff
 from cervix.sources.photographs.erasure import Erasure
 from cervix.sources.photographs.spans import length_of
+from cervix.sources.tiff_header import is_tiff
 
 PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 DICOM_MAGIC_AT, DICOM_MAGIC = 128, b"DICM"
@@ -27,7 +28,7 @@ def erase(path: str) -> int:
     """
     slide = Path(path)
     vendor = openslide.OpenSlide.detect_format(path)
-    if tiff.is_tiff(slide):
+    if is_tiff(slide):
         return _erase_in_tiff(slide, vendor)
     if vendor is None:
         with slide.open("rb") as stream:

@@ -17,7 +17,6 @@ from cervix.sources.photographs import no_slide, not_proved
 from cervix.sources.photographs.erasure import Erasure, blank_jpeg
 from cervix.sources.photographs.spans import Spans, merged, overlap, rest_of, spans_of
 
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DIRECTORIES_AT_MOST = 4096
 DESCRIPTION, STRIP_OFFSETS, STRIP_COUNTS, TILE_WIDTH = 270, 273, 279, 322
 TILE_OFFSETS, TILE_COUNTS, SUB_DIRECTORIES, XMP = 324, 325, 330, 700
@@ -90,11 +89,6 @@ class TiffContents:
         gaps = rest_of(self.needed, self.size_bytes)
         gaps = gaps[gaps[:, 1] - gaps[:, 0] >= GAP_BYTES_AT_LEAST]
         return Erasure(self.path, merged(np.concatenate([gaps, *(other.pixels for other in self.others)])), instead)
-
-
-def is_tiff(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(4) in MAGIC
 
 
 def contents_of(path: Path, vendor: str | None) -> TiffContents:
