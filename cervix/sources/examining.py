@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable
+from cervix.slides.damage import UNREAD_SHARE_AT_MOST
 from cervix.slides.reading import PLAIN_VENDOR, READABLE, Slide, open_slide, require_plausible_area
 from cervix.sources.decoders import told_as_unreadable
 from cervix.sources.tiff_header import is_tiff
@@ -17,8 +18,6 @@ from cervix.sources.tiff_header import is_tiff
 DIRECTORIES_AT_MOST: Final = 2_000
 # OpenSlide makes room for a whole tile; scanners write 256 to 1,024 px, converters up to 4,096.
 TILE_PX_AT_MOST: Final = 8192 * 8192
-# A slide with a few damaged tiles is scored without them; one that lost more was cut short.
-LOST_SHARE_AT_MOST: Final = 0.1
 SAMPLES_A_SIDE: Final = 3
 SAMPLE_PX: Final = 256
 SAMPLING_S: Final = 3.0
@@ -89,7 +88,7 @@ def _compare_image(page: tifffile.TiffPage, file_bytes: int) -> None:
                 action=CUT_SHORT,
             )
     lost = int((spans.sum(axis=0) > file_bytes).sum())
-    if (spans[1] > file_bytes).any() or lost > LOST_SHARE_AT_MOST * spans.shape[1]:
+    if (spans[1] > file_bytes).any() or lost > UNREAD_SHARE_AT_MOST * spans.shape[1]:
         raise SlideNotReadable(
             "The slide lists parts that lie behind the end of the file",
             expected=f"{file_bytes:,} bytes or fewer",
