@@ -161,7 +161,7 @@ def _of_sheet(content: bytes) -> TextTable:
     cells, notices = sheet_rows(content)
     start = _start(cells)
     if start:
-        notices.append(f"{start} rows above the header passed over.")
+        notices.append(f"{start} rows above the header were skipped.")
     header = _without_trailing_blanks(cells[start]) if cells else []
     torn = _Torn([], ",")
     rows = _whole_rows(enumerate(cells[start + 1 :], start=start + 2), len(header), torn, None)
@@ -171,7 +171,7 @@ def _of_sheet(content: bytes) -> TextTable:
 def _text_table(header: list[str], rows: "_Rows", torn: "_Torn", notices: list[str]) -> TextTable:
     if not rows.lines and not torn.problems:
         raise PatientFileError(
-            "The table has a header and no patient",
+            "The table has a header but no rows",
             expected=f"at least one row below the header; {EXPECTED}",
             found="none",
         )
@@ -233,7 +233,7 @@ def _decode(content: bytes) -> tuple[str, list[str]]:
                 return content.decode(encoding), [f"Read as {encoding.removesuffix('-sig').upper()} (byte-order mark)."]
             except UnicodeDecodeError as error:
                 raise PatientFileError(
-                    "The file breaks off inside a character", expected=encoding.upper(), found="truncated text"
+                    "The file ends in the middle of a character", expected=encoding.upper(), found="truncated text"
                 ) from error
     if encoding := _utf_16_without_mark(content):
         return content.decode(encoding, errors="replace"), ["Read as UTF-16 (no byte-order mark)."]
@@ -241,9 +241,9 @@ def _decode(content: bytes) -> tuple[str, list[str]]:
         raise PatientFileError("This is not a text file", expected=EXPECTED, found="binary content")
     if re.match(rb"\s*(<!doctype html|<html|<table|<\?xml)", content[:200], re.IGNORECASE):
         raise PatientFileError(
-            "This is a web page and not a table",
+            "This is a web page, not a table",
             expected=EXPECTED,
-            found="markup, as some programs write under the name of a spreadsheet",
+            found="HTML or XML, which some programs save under the name of a spreadsheet",
             action="Open it in a spreadsheet program and save it as XLSX or CSV.",
         )
     try:
@@ -286,7 +286,7 @@ def _layout(
     if head and head[start].count(delimiter) and delimiter != ",":
         notices.append(f"Read as {DELIMITERS[delimiter]}-separated.")
     if start:
-        notices.append(f"{first + start} lines above the header passed over.")
+        notices.append(f"{first + start} lines above the header were skipped.")
     return delimiter, first + start
 
 

@@ -79,8 +79,8 @@ def why_no_answer(known: str, treated: str) -> str:
     if not known:
         return ""
     if known.startswith(HYSTERECTOMY):
-        return f"No risk: {known}. The model knows women with a cervix only."
-    said = f"Diagnosis known: {known}. A risk of finding what is proved already is not given"
+        return f"No risk: {known}. The model was trained on women with a cervix only."
+    said = f"Diagnosis known: {known}. No risk is given of finding what is already proved"
     if treated:
-        return f"{said}; treated by {treated}, so only the risk after treatment may be asked."
-    return f"{said}, and no treatment after it stands in the file."
+        return f"{said}; treated by {treated}, so only the risk after treatment is given."
+    return f"{said}, and the file shows no treatment after it."

@@ -91,7 +91,7 @@ def course_figure(
     figure.add_trace(
         go.Scatter(
             x=moments, y=high, line=edge, mode="lines", fill="tonexty", fillcolor="rgba(0,114,178,0.15)",
-            name="lowest to highest network", hoverinfo="skip",
+            name="range over the networks of the ensemble", hoverinfo="skip",
         ),
         row=2, col=1,
     )  # fmt: skip

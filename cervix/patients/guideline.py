@@ -71,8 +71,8 @@ class Step:
             return f"No guideline step is shown: {self.reason}"
         why = f" ({self.reason})" if self.reason else ""
         return (
-            f"At these risks the ladder says: {self.action}{why}. Not an advice: the model learnt from simulated women, and "
-            f"its risk of CIN3+ within 3 years stands in for the immediate risk the ladder asks for. {SOURCE}."
+            f"At these risks the ladder says: {self.action}{why}. This is not advice: the model learned from simulated women, "
+            f"and its risk of CIN3+ within 3 years stands in for the immediate risk the ladder asks for. {SOURCE}."
         )
 
 
@@ -110,7 +110,7 @@ def step_for(visits: pd.DataFrame, scores: pd.Series, model: Model, *, today: da
     immediate, five_year = (float(scores[f"risk_{task}"]) for task in (IMMEDIATE_TASK, FIVE_YEAR_TASK))
     rung = rung_of(immediate, five_year, age=age, pregnant=(pregnant == "yes") if pregnant else None)
     if LADDER.index(rung) > LADDER.index(COLPOSCOPY) and (found := _calls_for_colposcopy(visits)):
-        return Step(COLPOSCOPY.action, f"{found} calls for it whatever the risk")
+        return Step(COLPOSCOPY.action, f"{found} calls for colposcopy at any risk")
     return Step(rung.action)
 
 
@@ -119,14 +119,13 @@ def _why_not_her(visits: pd.DataFrame, scores: pd.Series, today: date) -> str:
     if scores.get(NO_ANSWER):
         return str(scores[NO_ANSWER])
     if scores.get(RESTS_ON):
-        return f"the answer {_of_history(str(scores[RESTS_ON]))}. Mend the file first."
+        return f"the answer {_of_history(str(scores[RESTS_ON]))}. Correct the file first."
     last: date | None = visits[VISIT_DATE].to_numpy("datetime64[D]")[-1].item()
     if last is None:
-        return "when her last visit was is not known, so neither is whether the time that the risk speaks of has run out."
+        return "the date of her last visit is not known, so the time that the risk refers to may be over."
     if (today - last).days > HORIZON_YEARS * DAYS_A_YEAR:
         return (
-            f"her last visit was on {last.isoformat()}, more than {HORIZON_YEARS} years ago. "
-            f"This is her risk as it stood in {last.year}."
+            f"her last visit was on {last.isoformat()}, more than {HORIZON_YEARS} years ago. This was her risk in {last.year}."
         )
     age = age_at_last_visit(visits)
     if age is None:

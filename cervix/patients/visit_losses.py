@@ -69,7 +69,7 @@ class VisitReading:
             return
         if column not in READ_BY_MODELS:
             self.notices.append(
-                f"{column}: {int(rows.sum()):,} cells that are none of {accepted} count as not known; no model reads them."
+                f"{column}: {int(rows.sum()):,} cells that are not {accepted} count as not known; no model reads them."
             )
             return
         self.cells += rows
@@ -115,7 +115,7 @@ class VisitReading:
     def warn_of_identifiers(self) -> None:
         """Pseudonyms that are none."""
         if any(looks_identifying(str(value)) for value in self.women[:1000]):
-            self.notices.append("Patient ids look like names, personal numbers or addresses. Use pseudonyms.")
+            self.notices.append("Some patient ids look like names, personal numbers or addresses. Use pseudonyms.")
 
     def own_torn_rows(self, table: TextTable, id_column: int) -> None:
         """Rows that could not be cut into cells are visits of somebody: whose, as far as it can be told."""
@@ -127,7 +127,7 @@ class VisitReading:
             else:
                 self.set_aside[woman] += 1
         if strangers:
-            self.notices.append(f"Of {strangers:,} rows that cannot be cut into cells it cannot be told whose they are.")
+            self.notices.append(f"Of {strangers:,} rows that cannot be split into cells, it is not known whose they are.")
 
     def torn(self, table: TextTable, id_column: int) -> list[RowProblem]:
         """The problems of those rows with the pseudonyms found in them."""
@@ -172,4 +172,4 @@ class VisitReading:
         named = self.women.astype(str) != ""
         gone = int(named.sum()) - len(pd.unique(self.woman[frame[AT].to_numpy(np.int64)]))
         if gone > 0:
-            self.notices.append(f"{gone:,} women have no visit that can be used and are not in the list.")
+            self.notices.append(f"{gone:,} women have no usable visit and are not in the list.")

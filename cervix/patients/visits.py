@@ -190,9 +190,9 @@ def _match_header(header: list[str], notices: list[str]) -> dict[str, int]:
             action="Check the delimiter and the header, or start from the sample file.",
         )
     if personal:
-        notices.append(f"Not read, as they look like personal data: {', '.join(personal)}. Remove them from the file.")
+        notices.append(f"Not read, because they look like personal data: {', '.join(personal)}. Remove them from the file.")
     if AGE not in columns:
-        notices.append("No column of ages: the model takes the age it has met most, and answers are less certain.")
+        notices.append("No column of ages: the model assumes the most common age, and answers are less certain.")
     if unused:
         notices.append(not_used(unused))
     return columns
@@ -243,15 +243,15 @@ def _in_order(frame: pd.DataFrame, reading: VisitReading) -> pd.DataFrame:
         moment = np.where(unplaced, days, moment)
         nowhere = np.zeros(len(reading.lines), bool)
         nowhere[frame[AT].to_numpy(np.int64)[np.isnan(moment)]] = True
-        reading.leave_out(nowhere, VISIT_DATE, np.full(len(nowhere), "", object), "a date, as her other visits have")
+        reading.leave_out(nowhere, VISIT_DATE, np.full(len(nowhere), "", object), "a date, like her other visits")
     # A woman one of whose visits has no date is ordered by age.
     if (mixed := int((~dated & frame[VISIT_DATE].notna().to_numpy()).sum())) > 0:
-        reading.notices.append(f"{mixed:,} visits of women some of whose visits have no date: ordered by age.")
+        reading.notices.append(f"{mixed:,} visits belong to women with some undated visits: they were ordered by age.")
     placed = ~np.isnan(moment)
     frame, moment, woman = frame[placed], moment[placed], woman[placed]
     order = np.lexsort((np.arange(len(frame)), moment, woman))
     if (moved := _visits_out_of_order(woman, moment)) > 0:
-        reading.notices.append(f"{moved:,} visits were not in order of time; sorted.")
+        reading.notices.append(f"{moved:,} visits were out of order and were sorted.")
     frame, moment, woman = frame.iloc[order], moment[order], woman[order]
     first = np.append(True, woman[1:] != woman[:-1])[: len(woman)]
     start = moment[np.maximum.accumulate(np.where(first, np.arange(len(woman)), 0))] if len(woman) else moment
@@ -300,7 +300,7 @@ def _merged_days(frame: pd.DataFrame, reading: VisitReading) -> pd.DataFrame:
         joined = days[name].transform("first").astype(twins[name].dtype)
         twins[name] = joined.where(~differs[name]) if name in columns else joined
     twins = twins[~twins.duplicated([PATIENT_ID, VISIT_DATE])]
-    reading.notices.append(f"{int(same.sum()) - len(twins):,} rows repeated a visit's day and were joined with it.")
+    reading.notices.append(f"{int(same.sum()) - len(twins):,} rows had the same day as another row and were joined with it.")
     whole = pd.concat([frame[~same], twins])
     return whole.loc[frame.index[frame.index.isin(whole.index)]]
 
@@ -325,7 +325,7 @@ def _with_hpv_joined(frame: pd.DataFrame, reading: VisitReading) -> pd.DataFrame
             reading.contradict(places[rows], name, values, accepted, counted=counted)
             counted = counted[:0]
     if made.joined:
-        reading.notices.append(f"At {made.joined:,} visits the overall HPV result is joined from its types.")
+        reading.notices.append(f"At {made.joined:,} visits the overall HPV result was derived from its types.")
     replaced = {}
     for name in hpv.RESULTS:
         kind = pd.CategoricalDtype(list(VISIT_COLUMNS[name].codes))

@@ -27,7 +27,7 @@ def too_many_lost(lost: int, planned: int) -> bool:
 def too_damaged(path: Path, what: str, found: str) -> SlideDamaged:
     """The error for a slide of which too much ``what`` cannot be read."""
     return SlideDamaged(
-        "The slide opened but cannot be read well enough",
+        "The slide opened but too much of it cannot be read",
         expected=f"at least {1 - UNREAD_SHARE_AT_MOST:.0%} of its {what}",
         found=found,
         action=f"{what_is_wrong(path)} {COPY_AGAIN}",

@@ -1,4 +1,4 @@
-"""The case report of a scored slide as PDF: answer, map, the tiles that speak loudest, provenance."""
+"""The case report of a scored slide as PDF: answer, map, the most suspicious tiles, provenance."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
             [picture(overview, MAP_MM, MAP_HEIGHT_MM), text("Overview", "small")],
             [
                 picture(_heat_over(overview, slide, score, model), MAP_MM, MAP_HEIGHT_MM),
-                text("Most probable class of each tile, black where there is no answer. Stronger is more certain.", "small"),
+                text("Most probable class of each tile, black where there is no answer. Strong is certain.", "small"),
                 text(" · ".join(f"{CLASS_TITLES[label]}: {_colour_name(label)}" for label in model.classes), "small"),
             ],
         ),
@@ -131,7 +131,7 @@ def _loudest_tiles(score: SlideScore, slide: Slide, session: ModelSession) -> li
     """The tiles with the highest probability of carcinoma that have an answer; each beside its Grad-CAM."""
     chosen = score.tiles.iloc[most_suspicious(score.tiles, session.model, TILES_SHOWN)]
     if chosen.empty:
-        return [text("The slide has no answer, so no tile is shown: the model's view of them means nothing.")]
+        return [text("The slide has no answer, so no tile is shown: the model's scores of them mean nothing.")]
     cells = []
     for _, tile in chosen.iterrows():
         explained = explain_tile(slide, score.summary, int(tile["x_l0_px"]), int(tile["y_l0_px"]), session)

@@ -305,7 +305,7 @@ def test_an_uploaded_table_lists_its_problems_and_keeps_the_good_rows() -> None:
         (b"", "The file is empty"),
         (b"a^b\n1^2\n", "not that of the risk-factor table"),
         (b"\x00\x01\x02\x03" * 50, "not a text file"),
-        (sample_table_csv(1).splitlines()[0].encode(), "a header and no patient"),
+        (sample_table_csv(1).splitlines()[0].encode(), "a header but no rows"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_one_sentence(content: bytes, sentence: str) -> None:

@@ -152,7 +152,7 @@ def test_a_damaged_line_of_promotions_is_said_and_nothing_is_scored(name: str, h
     app = open_page(name)
     assert not app.exception
     (said,) = app.error
-    assert "cannot be read which bundle is active" in said.value
+    assert "record of which bundle is active cannot be read" in said.value
     assert not app.button
 
 

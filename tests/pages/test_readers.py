@@ -268,7 +268,7 @@ def test_too_few_labels_to_suspect_any_is_a_sentence(disputed: LabelStore) -> No
     app = look_at("Suspected labels")
     app.button(key="readers_suspect_look").click().run()
     assert "There are too few labels to look for wrong ones: expected two classes with 5 labels each" in texts(app)
-    assert "Labels left out, because the active bundle has not embedded their cases: 1." in texts(app)
+    assert "Labels left out because the active bundle has not scored their cases: 1." in texts(app)
 
 
 def test_a_table_is_brought_in_with_a_report_and_an_entry_in_the_audit_trail(disputed: LabelStore, tmp_path: Path) -> None:

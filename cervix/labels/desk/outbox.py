@@ -14,7 +14,7 @@ from cervix.labels.store.recording import Undone
 logger = logging.getLogger(__name__)
 
 AGAIN_AFTER_S = 1.0
-UNFORESEEN = "The answer could not be kept for a reason that was not foreseen; the server's log has the details."
+UNFORESEEN = "The answer could not be saved because of an unexpected error; the server's log has the details."
 
 
 @dataclass

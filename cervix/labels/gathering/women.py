@@ -35,7 +35,7 @@ def gather_patients(
 
     Nothing is stored. A case holds results, ages and the time between visits: no date, no name of a slide, no id of hers.
     Women on whom the model abstains are among them: what it cannot answer, a reader may. Women whose file could not be read
-    whole are not: a label would rest on less than she has, and nobody would see it.
+    in full are not: a label would rest on less than her file says, and nobody would see it.
 
     Parameters
     ----------
@@ -54,15 +54,15 @@ def gather_patients(
     Cancelled
         If ``cancel`` was set.
     LabelRefused
-        If no woman of the table was read whole.
+        If no woman of the table could be read in full.
     """
     session = bundle.session(MODEL_ID)
     whole = table.frame[~table.frame[PATIENT_ID].isin(table.losses.index)]
     if whole.empty:
         raise LabelRefused(
-            "No woman of the table was read whole",
+            "No woman of the table could be read in full",
             found=f"{len(table.losses):,} whose cells or visits could not be read",
-            action="Mend the table first; the Patients page names each cell.",
+            action="Correct the table first; the Patients page names each cell.",
         )
     histories = encode(whole, feature_names(session))
 

@@ -42,7 +42,7 @@ class EmbeddedLabels:
         """What is missing, in words; empty where nothing is."""
         if not self.without:
             return ""
-        return f"Labels left out, because the active bundle has not embedded their cases: {self.without:,}."
+        return f"Labels left out because the active bundle has not scored their cases: {self.without:,}."
 
 
 def embedded_labels(store: LabelStore, bundle_sha256: str, kind: Kind) -> EmbeddedLabels:

@@ -73,7 +73,7 @@ def test_full_agreement_is_one_and_a_single_class_has_no_kappa() -> None:
 
 @pytest.mark.parametrize("counts", [np.zeros((0, 3), int), np.array([[1, 0], [0, 1]]), np.array([[2, 0], [2, 1]])])
 def test_fleiss_kappa_of_unequal_reads_is_refused(counts: np.ndarray) -> None:
-    with pytest.raises(EvaluationError, match="as many labels of each case"):
+    with pytest.raises(EvaluationError, match="equally many labels of each case"):
         fleiss_kappa_of(counts)
 
 
