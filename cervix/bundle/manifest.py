@@ -129,7 +129,7 @@ class DerivedTask(_Strict):
 
 
 class Abstention(_Strict):
-    """When the model gives no answer: the output that decides it, and its limit."""
+    """When the model must not be heard: the output that says so, and its limit."""
 
     output: str
     limit: float

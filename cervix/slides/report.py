@@ -39,7 +39,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
             [picture(overview, MAP_MM, MAP_HEIGHT_MM), text("Overview", "small")],
             [
                 picture(_heat_over(overview, slide, score, model), MAP_MM, MAP_HEIGHT_MM),
-                text("Most probable class of each tile, black where there is no answer. Strong is certain.", "small"),
+                text("Most probable class of each tile; black: no answer; strong colour: more certain.", "small"),
                 text(" · ".join(f"{CLASS_TITLES[label]}: {_colour_name(label)}" for label in model.classes), "small"),
             ],
         ),

@@ -144,25 +144,24 @@ def show_banner() -> None:
 
 
 def _show_other_bundle() -> None:
-    """What a session that is under way must know of its bundle: it was replaced, or another has become active."""
+    """What an open session must know about its bundle: it was replaced, or another has become active."""
     held: Bundle | None = st.session_state.get(BUNDLE)
     if held is None:
         return
     if left := st.session_state.get(BUNDLE_LEFT):
         st.warning(
-            f"{escaped(left)}, with which this session started, is not in its folder any more. "
-            f"It now uses {escaped(held.label)}."
+            f"{escaped(left)}, with which this session started, is no longer in its folder. It now uses {escaped(held.label)}."
         )
     try:
         active = active_bundle(get_settings())
     except BundleError as error:
-        st.warning(f"This session goes on with the bundle it started with. {escaped(str(error))}", icon=":material/gpp_bad:")
+        st.warning(f"This session keeps the bundle it started with. {escaped(str(error))}", icon=":material/gpp_bad:")
         return
     if active.sha256 == held.sha256:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(
-            f"**{escaped(active.label)}** has become the active bundle. This session goes on with {escaped(held.label)}, with "
+            f"**{escaped(active.label)}** is now the active bundle. This session keeps {escaped(held.label)}, with "
             "which it started.",
             icon=":material/upgrade:",
         )

@@ -15,7 +15,7 @@ PAGES = (12, 18, 24)
 COLUMNS = 6
 OTHERS: dict[str, str] = {"unsure": "Unsure", "unusable": "Unusable"}
 SHORT = {"scc": "SCC", "ac": "AC", "unsure": "?", "unusable": "×"}
-NOTHING = "nothing, leave them here"
+NOTHING = "nothing; keep them here"
 
 
 @st.fragment

@@ -192,7 +192,7 @@ def test_a_gallery_sends_all_its_answers_at_once(store: LabelStore) -> None:
     assert events["label"].fillna("-").tolist() == ["scc", "-", *["benign"] * 10]
     assert events["case_id"].nunique() == 12
     assert "You answered **12** tiles." in texts(app)
-    assert "Everything here is read" in texts(app)
+    assert "Every case has been read" in texts(app)
 
 
 def test_a_locked_store_keeps_the_answer_and_sends_it_again(store: LabelStore) -> None:

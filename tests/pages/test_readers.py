@@ -112,7 +112,7 @@ def test_an_empty_store_says_what_to_do_and_takes_files() -> None:
 def test_cases_without_a_label_say_that_nobody_has_read() -> None:
     app = open_page("readers.py")
     assert {metric.label: metric.value for metric in app.metric}["Cases"] == "12"
-    assert "Nobody has labelled yet" in texts(app)
+    assert "Nobody has labelled anything yet" in texts(app)
 
 
 def test_one_reader_has_a_history_and_no_agreement(store: LabelStore) -> None:
@@ -184,7 +184,7 @@ def test_a_case_is_settled_as_unusable_and_later_by_its_place_in_the_list_undone
     assert "Settled: Unusable" in texts(app)
     press(app, "readers_dispute_undo_")
     assert truth_of(disputed, TILES[1])[1] == "disputed"
-    assert "Nothing was settled yet" in texts(app)
+    assert "Nothing has been settled yet" in texts(app)
 
 
 @pytest.mark.parametrize("kept", [False, True])
@@ -348,7 +348,7 @@ def test_the_live_curve_is_drawn_on_demand_and_says_what_it_is_not(learned: Labe
     assert not app.exception
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Labels"] == "60"
-    assert float(shown["Taught by these labels"]) == pytest.approx(0.9, abs=0.02), "six labels of sixty are wrong"
+    assert float(shown["Trained on these labels"]) == pytest.approx(0.9, abs=0.02), "six labels of sixty are wrong"
     assert float(shown["The active bundle"]) == 0.5, "it calls every tile benign"
     assert "it takes 5" in texts(app), "two slides say nothing of others"
     assert "**Not unbiased**" in texts(app)

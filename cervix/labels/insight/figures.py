@@ -124,9 +124,9 @@ def simulated_curves_figure(table: pd.DataFrame, metric: str, first: str = "") -
 
 
 def live_curve_figure(curve: LearningCurve) -> go.Figure:
-    """What the labels of this installation teach, and the bundle's own answers to the same cases as a dashed line."""
+    """What the labels of this installation are worth, and the bundle's own answers to the same cases as a dashed line."""
     figure = go.Figure(
-        _curve(list(curve.labels), list(curve.scores), "Taught by these labels", {"color": BLUE, "width": 3}, "circle")
+        _curve(list(curve.labels), list(curve.scores), "Trained on these labels", {"color": BLUE, "width": 3}, "circle")
     )
     ends = [float(curve.labels[0]), float(curve.labels[-1])]
     if len(curve.labels) == 1:

@@ -62,10 +62,10 @@ class LearningCurve:
             return f"{self.groups} independent groups are too few to say whether labels help: it takes {GROUPS_FOR_GAIN}."
         beside = f"{signed(self.gain)} beside the bundle's own answers"
         if self.gain.low > 0:
-            return f"A small model taught by these labels does better on these cases than the bundle: {beside}."
+            return f"A small model trained on these labels does better on these cases than the bundle: {beside}."
         if self.gain.high < 0:
-            return f"The bundle does better on these cases than a small model taught by these labels: {beside}."
-        return f"No difference is shown between a small model taught by these labels and the bundle: {beside}."
+            return f"The bundle does better on these cases than a small model trained on these labels: {beside}."
+        return f"No difference is shown between a small model trained on these labels and the bundle: {beside}."
 
 
 def learning_curve(
