@@ -15,7 +15,7 @@ RELIABILITY_BINS = 10
 
 @dataclass(frozen=True)
 class CalibrationFigures:
-    """How a set of probabilities stands to what happened.
+    """How well a set of probabilities fits what happened.
 
     Attributes
     ----------

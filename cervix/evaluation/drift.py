@@ -35,7 +35,7 @@ def stability_by_chance(
 ) -> Chance:
     """Whether the stability index is larger than that of as many cases of the reference itself.
 
-    The reference is drawn anew too, as it is a sample itself: of a small one, more lies within chance.
+    The reference is resampled too, as it is a sample itself: with a small one, chance explains more.
 
     Parameters
     ----------

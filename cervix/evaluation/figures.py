@@ -1,4 +1,4 @@
-"""Plotly figures of held-out performance. Colours are Okabe & Ito's; nothing is told by colour alone."""
+"""Plotly charts of held-out performance. Colours are Okabe & Ito's; nothing is shown by colour alone."""
 
 import textwrap
 

@@ -143,7 +143,7 @@ def _places(text: TextTable, names: Collection[str], accepted: str, *, unless: S
 
 
 def _left_out(incomplete: int) -> list[str]:
-    """What is said of patients whose file could not be read in full: an error of the file is none of the model."""
+    """What is said of patients whose file could not be read in full: an error in the file is not an error of the model."""
     return [f"{incomplete:,} patients were left out because their file could not be read in full."] if incomplete else []
 
 

@@ -43,7 +43,7 @@ class CaseSet:
     unanswered : int
         Rows without a score.
 
-    Raises ``EvaluationError`` where a column is missing, or a score is no number.
+    Raises ``EvaluationError`` where a column is missing, or a score is not a number.
     """
 
     source: str

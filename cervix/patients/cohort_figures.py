@@ -1,4 +1,4 @@
-"""Plotly figures of what a model goes by in many patients."""
+"""Plotly charts of what a model uses in many patients."""
 
 import numpy as np
 import pandas as pd

@@ -53,7 +53,7 @@ class Completeness:
 
     @property
     def note(self) -> str:
-        """The sentence as it stands beside an answer: ``Incomplete: rests on 1 of 2 visits.``; empty where all was read."""
+        """The sentence shown beside an answer: ``Incomplete: rests on 1 of 2 visits.``; empty where all was read."""
         return f"Incomplete: {self.sentence}." if self.sentence else ""
 
 
@@ -66,7 +66,7 @@ def completeness_of(scores: "Mapping[str, Any] | pd.Series") -> Completeness:
 
 
 def no_losses() -> pd.DataFrame:
-    """What a table has lost that has lost nothing: no woman, the columns of ``LOSSES``."""
+    """The losses of a table without losses: no row, the columns of ``LOSSES``."""
     return pd.DataFrame({name: np.empty(0, np.int64) for name in LOSSES}, index=pd.Index([], dtype=object, name=PATIENT_ID))
 
 
@@ -78,7 +78,7 @@ def completeness_columns(losses: pd.DataFrame, keys: NDArray[Any], used: NDArray
     losses : DataFrame
         Index: patient (or line); the columns of ``LOSSES``; only those who lost something.
     keys : (n,)
-        Of each patient, as they stand in the index of ``losses``.
+        Of each patient, as in the index of ``losses``.
     used : (n,) int
         Visits that each answer rests on.
 

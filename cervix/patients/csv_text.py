@@ -32,7 +32,7 @@ ROW_OUT, CELL_OUT, AGAINST = "row left out", "not known", "contradictory: not kn
 
 
 OnProgress = Callable[[int, int], None]
-"""Told how many are done, and how many there are."""
+"""Called with how many are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ class TextTable:
     columns : list of list of str
         One a header cell, each with a cell a row.
     problems : list of RowProblem
-        Rows that could not be cut into cells; of very many, the first thousand.
+        Rows that could not be split into cells; of very many, the first thousand.
     ragged : int
         How many those are.
     notices : list of str
         What had to be assumed.
     ragged_cells : list of list of str
-        The cells of those rows, cut as well as may be: whose they are may still be told.
+        The cells of those rows, split as well as possible: it may still be clear whose they are.
     """
 
     header: list[str]
@@ -89,7 +89,7 @@ class TextTable:
 def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = None) -> TextTable:
     """Read a table: CSV with comma, semicolon, tab or pipe, in UTF-8, UTF-16 or Windows-1252; XLSX, XLS, ODS; Parquet.
 
-    A ``sep=`` line and rows of titles above the header are passed over.
+    A ``sep=`` line and rows of titles above the header are skipped.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = No
 
 
 def delimited_text(content: bytes, is_header: Callable[[str], bool]) -> tuple[str, str, int]:
-    """The text of a CSV from its header on, its delimiter, and how many lines stand above the header.
+    """The text of a CSV from its header on, its delimiter, and how many lines are above the header.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ def _is_patient_header(cell: str) -> bool:
 def _layout(
     lines: list[str], notices: list[str], is_header: Callable[[str], bool] = _is_patient_header
 ) -> tuple[str, int]:  # fmt: skip
-    """The delimiter, and how many lines stand above the header."""
+    """The delimiter, and how many lines are above the header."""
     first = next((at for at, line in enumerate(lines) if line.strip()), 0)
     if said := re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[first] if lines else ""):
         if said[1] in DELIMITERS and said[1] != ",":
@@ -366,7 +366,7 @@ class _Rows:
 
 @dataclass
 class _Torn:
-    """Rows that could not be cut into the header's cells."""
+    """Rows that could not be split into the header's cells."""
 
     raw: list[str]
     delimiter: str
@@ -420,5 +420,5 @@ def written_text_table(header: Sequence[str], lines: Sequence[int], columns: Seq
 
 
 def shown(value: str) -> str:
-    """A cell as it may stand on a page: cut where it is long."""
+    """A cell as it is shown on a page: shortened where it is long."""
     return value if len(value) <= SHOWN_VALUE_LENGTH else f"{value[:SHOWN_VALUE_LENGTH]}…"

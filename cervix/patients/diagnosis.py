@@ -25,7 +25,7 @@ _RANK: Final = {**dict.fromkeys(PRECANCER, 1), HYSTERECTOMY: 2, **dict.fromkeys(
 
 
 def known_diagnoses(visits: pd.DataFrame, first: NDArray[np.int64], lengths: NDArray[np.integer]) -> pd.DataFrame:
-    """What stands in each woman's history.
+    """What each woman's history shows.
 
     Parameters
     ----------

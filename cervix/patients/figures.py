@@ -1,4 +1,4 @@
-"""Plotly figures of one patient."""
+"""Plotly charts of one patient."""
 
 import textwrap
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def course_figure(
     title: str,
     threshold: float,
 ) -> go.Figure:
-    """What was found at each visit, in lanes, above the risk as it stood after each with the networks' band.
+    """What was found at each visit, in lanes, above the risk after each visit with the networks' range.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A header that nobody foresaw: a person says which column is which."""
+"""An unknown header: a person says which column is which."""
 
 from collections.abc import Mapping
 from dataclasses import replace

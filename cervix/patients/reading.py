@@ -43,7 +43,7 @@ class PatientTable:
     problems : list of RowProblem
         What was lost and what would be accepted; of very many, the first thousand a column.
     rows_left_out : int
-        Rows that are no patient's, cannot be cut into cells, or contradict another row of the same patient.
+        Rows that belong to no patient, cannot be split into cells, or contradict another row of the same patient.
     notices : list of str
         What had to be assumed to read the file.
     not_read : column -> (k,) lines
@@ -193,7 +193,7 @@ def _numbers(table: TextTable, columns: dict[int, str], notices: list[str]) -> _
 
 
 def _nobody(table: TextTable, ids: NDArray[np.object_], read: NDArray[np.bool_], lost: NDArray[np.bool_]) -> dict[int, str]:
-    """Rows that are no patient's, by their place: those that sum up others, and those of which no cell could be read."""
+    """Rows that belong to no patient, by their place: those that sum up others, and those of which no cell could be read."""
     first = np.array(table.columns[0], dtype=object)
     member_of, unique = pd.factorize(first)
     summing = np.array([sums_up(str(text)) for text in unique], bool)[member_of]

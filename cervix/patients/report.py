@@ -179,7 +179,7 @@ def write_factor_report(
 
 
 def _write(path: Path, story: list[Flowable], model: Model, origin: Provenance) -> None:
-    """Put provenance and limits behind a patient's story and write it."""
+    """Add provenance and limits to a patient's page and write it."""
     story += [
         text("Provenance and limits", "heading"),
         fact_table(

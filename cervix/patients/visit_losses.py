@@ -1,4 +1,4 @@
-"""What is lost while a visit table is read: which cell, whose it is, and how much a woman."""
+"""What is lost while a visit table is read: which cell, whose it is, and how much for each woman."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from cervix.patients.visit_vocabulary import GENOTYPES, LONGEST_CELL, VISIT_DATE
 from cervix.patients.vocabulary import PATIENT_ID
 
 READ_BY_MODELS = frozenset({GENOTYPES, VISIT_DATE, *(feature.column for feature in VISIT_FEATURES)})
-"""Columns whose cells can change an answer; whatever stands in another one costs nothing."""
+"""Columns whose cells can change an answer; cells of the others cost nothing."""
 AT = "_place in the file"
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -113,12 +113,12 @@ class VisitReading:
         ]
 
     def warn_of_identifiers(self) -> None:
-        """Pseudonyms that are none."""
+        """Texts that are not pseudonyms."""
         if any(looks_identifying(str(value)) for value in self.women[:1000]):
             self.notices.append("Some patient ids look like names, personal numbers or addresses. Use pseudonyms.")
 
     def own_torn_rows(self, table: TextTable, id_column: int) -> None:
-        """Rows that could not be cut into cells are visits of somebody: whose, as far as it can be told."""
+        """Rows that could not be split into cells are visits of somebody: whose, as far as is known."""
         strangers = 0
         for cells in table.ragged_cells:
             woman = self._owner(cells, len(table.header), id_column)

@@ -53,13 +53,13 @@ class VisitTable:
     Attributes
     ----------
     frame : DataFrame
-        Index ``row``: first line of the record in the file. A woman's visits stand together and in order of time;
+        Index ``row``: first line of the record in the file. A woman's visits are together and in order of time;
         ``patient_id`` str, ``visit_date`` (NaT where not given), ``age`` float32 years, ``time_years`` since her first
         visit, one categorical column a code (NaN: not done or not known), ``slide`` str or None.
     problems : list of RowProblem
         What was lost, whose it was and what would be accepted; of very many, the first thousand a column.
     rows_left_out : int
-        Rows that are no visit of anybody, or whose time or woman cannot be known.
+        Rows that are not a visit, or whose time or woman cannot be known.
     notices : list of str
         What had to be assumed to read the file.
     losses : DataFrame
@@ -130,7 +130,7 @@ def read_visits(
     PatientFileUnclear
         If its dates can be read two ways and nobody said which.
     PatientFileError
-        If the file is no visit table or no visit can be used. Its message holds no cell.
+        If the file is not a visit table or no visit can be used. Its message holds no cell.
     """
     return visits_of(read_text_table(source), strict=strict, today=today, answers=answers)
 
@@ -259,7 +259,7 @@ def _in_order(frame: pd.DataFrame, reading: VisitReading) -> pd.DataFrame:
 
 
 def _visits_out_of_order(woman: Ints, moment: NDArray[np.float64]) -> int:
-    """Visits that stand behind a later one of the same woman."""
+    """Visits that come after a later one of the same woman in the file."""
     by_woman = np.argsort(woman, kind="stable")
     latest = pd.Series(moment[by_woman]).groupby(woman[by_woman]).cummax().to_numpy()
     return int((moment[by_woman] < latest).sum())

@@ -1,4 +1,4 @@
-"""A visit that has not taken place: what the model would say after it."""
+"""A hypothetical visit: what the model would say after it."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ LATEST_YEARS = 10.0
 
 
 def with_next_visit(visits: pd.DataFrame, years_later: float, results: Mapping[str, str]) -> pd.DataFrame:
-    """A woman's visits with a hypothetical one behind them.
+    """A woman's visits with a hypothetical one added.
 
     Parameters
     ----------

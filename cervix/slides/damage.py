@@ -1,4 +1,4 @@
-"""A slide of which not every place can be read: how much of that is borne, and what is said of it."""
+"""A slide that cannot be read everywhere: how much damage is accepted, and how it is reported."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def truncation(path: Path) -> str:
 
 
 def tiles_beyond_end(path: str) -> tuple[int, int]:
-    """How many of the tiles (or strips) of a TIFF end behind the end of its file, and how many it declares, on all levels."""
+    """How many of the tiles (or strips) of a TIFF end after the end of its file, and how many it declares, on all levels."""
     size = Path(path).stat().st_size
     lost = declared = 0
     try:

@@ -184,8 +184,8 @@ def class_areas_mm2(tiles: pd.DataFrame, model: Model, spacing_um_px: float) -> 
 def hot_spots(tiles: pd.DataFrame, model: Model, *, count: int = 20) -> list[tuple[int, int]]:
     """Level-0 centres of the places where carcinoma is most probable, at least two tiles apart, the strongest first.
 
-    A place is called by the mean over a tile and its scored neighbours, so that a single stray tile ranks behind a
-    region. Tiles that have no answer, and places no more likely than the tile threshold, are none.
+    A place is called by the mean over a tile and its scored neighbours, so that a single stray tile ranks below a
+    region. Tiles that have no answer, and places no more likely than the tile threshold, are left out.
     """
     task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
     known = tiles[heard_tiles(tiles, model)]

@@ -1,4 +1,4 @@
-"""Which sessions have passed the gate, for the routes of Streamlit that do not ask themselves."""
+"""Which sessions have signed in, for the routes of Streamlit that do not check it themselves."""
 
 import re
 from threading import Lock

@@ -129,7 +129,7 @@ def _frozen(loaded: int) -> None:  # noqa: ARG001 - the key: only what new modul
 
 
 def show_banner() -> None:
-    """What stands on every screen: the notice, and which bundle, version and device are at work."""
+    """Shown on every screen: the notice, and which bundle, version and device are at work."""
     st.warning(f"**{RESEARCH_NOTICE}** Slide model trained on lung tissue, not on cervix.", icon=":material/science:")
     show_reach()
     try:
@@ -169,14 +169,14 @@ def _show_other_bundle() -> None:
 
 
 def show_metrics(figures: dict[str, tuple[str, str]]) -> None:
-    """Figures side by side, as many as fit: title -> (value, what stands under it)."""
+    """Figures side by side, as many as fit: title -> (value, caption)."""
     with st.container(horizontal=True, gap="medium"):
         for title, (value, detail) in figures.items():
             st.metric(title, value, delta=detail, delta_color="off", delta_arrow="off", width="content")
 
 
 def kept(name: str, key: object, make: Callable[[], Made]) -> Made:
-    """What this session made last under a name, made anew when its key changes: shared, not copied, and not to be changed.
+    """What this session made last under a name, made again when its key changes: shared, not copied, and not to be changed.
 
     ``st.cache_data`` would copy a table of half a million rows at every click.
     """
@@ -188,7 +188,7 @@ def kept(name: str, key: object, make: Callable[[], Made]) -> Made:
 
 
 def sentence_case(header: str) -> str:
-    """A column header as it stands in a table on a page: ``n`` stays, other words begin large."""
+    """A column header as shown in a table on a page: ``n`` stays, other words are capitalised."""
     return header if len(header) == 1 else header[:1].upper() + header[1:]
 
 

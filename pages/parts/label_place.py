@@ -81,7 +81,7 @@ def chosen_wish(who: Person) -> Wish:
 
 
 def desk_for(store: LabelStore, bundle: Bundle, wish: Wish) -> LabelDesk:
-    """The desk of this session, made anew where somebody wishes something else or nothing was there to see."""
+    """The desk of this session, made again when the wish changes or there was nothing to see."""
     key = (wish, bundle.sha256, get_settings().label_store_url)
     held = st.session_state.get(PLACE)
     if held is not None and held[0] == key and held[1].ranking.scored:
@@ -99,7 +99,7 @@ def desk_for(store: LabelStore, bundle: Bundle, wish: Wish) -> LabelDesk:
 
 
 def leave_desk() -> None:
-    """Have the queue ranked anew at the next run."""
+    """Have the queue ranked again at the next run."""
     held = st.session_state.pop(PLACE, None)
     if held is not None:
         held[1].close()

@@ -1,4 +1,4 @@
-"""What the desks of both formats show alike: how far to trust a model, counts, flags, the scores as a file."""
+"""What the pages of both formats share: how far to trust a model, counts, flags, the scores as a file."""
 
 import tempfile
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What stands below the curves: subgroups, the worst mistakes, the tables that training made."""
+"""Below the curves: subgroups, the worst mistakes, the tables that training made."""
 
 from collections.abc import Callable
 
@@ -70,7 +70,7 @@ def show_mistakes(question: Question, sides: Sides, picture: Callable[[str], Ima
         key="performance_mistakes",
     )
     st.caption(
-        f"The {len(worst)} called wrongly that lie farthest from the threshold, by their share of the room on that side."
+        f"The {len(worst)} wrong calls farthest from the threshold, as a share of the largest possible distance on that side."
     )
 
 

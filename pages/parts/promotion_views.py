@@ -34,7 +34,7 @@ def since_words(line: PromotionLine) -> str:
 
 
 def show_line() -> PromotionLine | None:
-    """The promotions that stand, the active one first; None where they cannot be read: banner or page say that already."""
+    """The promotions that stand, the active one first; None where they cannot be read: banner or page say so already."""
     try:
         line = promotion_line(get_settings())
     except BundleError:

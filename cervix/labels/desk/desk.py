@@ -1,4 +1,4 @@
-"""One reader's place at the label desk: the case in hand, the next one ready behind it, and the way back."""
+"""One reader's place at the label desk: the case in hand, the next one ready behind it, and undo."""
 
 import statistics
 import time
@@ -19,7 +19,7 @@ from cervix.labels.store.truth import PACE_OVER
 
 RANKED_AT_ONCE = 200
 TOO_QUICK_S = 0.15
-"""Nobody reads a case in less: it is a key that repeats, or a second press that was meant for the case before."""
+"""Nobody reads a case faster: it is a repeating key, or a second press that was meant for the case before."""
 CONFIRMED_WITHIN_S = 0.1
 LOADED_AFTER_S = 0.1
 UNDONE_WITHIN_S = 3.0
@@ -317,7 +317,7 @@ class LabelDesk:
             self.note = TAKEN
 
     def _rank_ahead(self) -> None:
-        """Rank anew while they read what is left of the old ranking: others read too, and labels change a strategy's mind."""
+        """Rank again while they read the rest of the old ranking: others read too, and labels change what a strategy wants."""
         with suppress(LabelStoreUnavailable):  # the old one does until it is used up
             self._rank(RANKED_AT_ONCE)
 

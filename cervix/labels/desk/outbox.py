@@ -1,4 +1,4 @@
-"""Answers on their way into the store: sent in order, sent again until confirmed, so that none is lost and none is doubled."""
+"""Answers on their way into the store: sent in order and again until confirmed, so that none is lost or kept twice."""
 
 import logging
 from collections import deque

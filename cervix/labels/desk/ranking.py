@@ -99,7 +99,7 @@ class Ranking:
 def rank(store: LabelStore, bundle_sha256: str, wish: Wish, default_strategy: str, length: int) -> Ranking:
     """Rank at most ``length`` cases. It reads the scores and all reads: about a second at 20,000 labels, so not after each.
 
-    Second reads are drawn at random from the cases that one other reader has read: agreement then speaks of all of them, not
+    Second reads are drawn at random from the cases that one other reader has read: agreement then holds for all of them, not
     of those that the model doubts.
 
     Raises

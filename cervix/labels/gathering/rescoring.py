@@ -1,4 +1,4 @@
-"""Cases that an earlier bundle scored, scored by the one that is at work now: without that no queue of its holds them."""
+"""Scores of the current bundle for cases that an earlier one scored: without them its queue does not hold these cases."""
 
 from collections.abc import Callable, Sequence
 from threading import Event

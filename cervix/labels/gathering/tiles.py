@@ -28,7 +28,7 @@ def gather_tiles(
 ) -> tuple[list[Case], list[Score]]:  # fmt: skip
     """Make cases of at most ``count`` tiles: half those that the model doubts most, half drawn at random from the rest.
 
-    Tiles that could not be read when the slide was scored are none. Nothing is stored. The scores are those of ``score``;
+    Tiles that could not be read when the slide was scored are left out. Nothing is stored. The scores are those of ``score``;
     embeddings are computed here, which takes as long as scoring.
 
     Parameters

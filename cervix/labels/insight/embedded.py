@@ -16,7 +16,7 @@ from cervix.labels.store.label_store import LabelStore
 FOLDS = 5
 SEED = 0
 INVERSE_PENALTY = 0.05
-"""Few labels stand against 512 numbers each, so the regression is held back strongly."""
+"""There are few labels and 512 numbers for each, so the regression is strongly regularised."""
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 

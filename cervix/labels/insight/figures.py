@@ -1,4 +1,4 @@
-"""Plotly figures of readers and labels. Colours are Okabe & Ito's; nothing is told by colour alone."""
+"""Plotly charts of readers and labels. Colours are Okabe & Ito's; nothing is shown by colour alone."""
 
 import textwrap
 from collections.abc import Sequence

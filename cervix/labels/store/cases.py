@@ -66,7 +66,7 @@ class Case:
     def picture(self) -> NDArray[np.uint8]:
         """Pixels of a tile, ``(224, 224, 3)`` RGB.
 
-        Raises ``LabelRefused`` for content that is no such picture: it may have come with a backup from elsewhere.
+        Raises ``LabelRefused`` for content that is not such a picture: it may have come with a backup from elsewhere.
         """
         try:
             with foreign_picture(io.BytesIO(self.content)) as opened:

@@ -104,7 +104,7 @@ class LabelStore:
     def add_scores(self, new: Iterable[Score]) -> None:
         """Add what a bundle makes of cases. Older scores stay; the newest of a case, model and bundle counts.
 
-        Raises ``LabelRefused`` where a case is not there or a probability is none.
+        Raises ``LabelRefused`` where a case is not there or a probability is not from 0 to 1.
         """
         now = datetime.now(UTC)
         rows = [_score_row(score) | {"scored_at": now} for score in new]
@@ -274,7 +274,7 @@ def _score_row(score: Score) -> dict[str, Any]:
     for name in ("novelty", "disagreement"):
         value = getattr(score, name)
         if value is not None and not math.isfinite(value):
-            raise LabelRefused(f"The {name} of a score is no number", expected="a finite number, or none", found=f"{value}")
+            raise LabelRefused(f"The {name} of a score is not a number", expected="a finite number, or none", found=f"{value}")
     embedding = None if score.embedding is None else np.asarray(score.embedding, "<f4").tobytes()
     # float(): numpy's float32 is no JSON.
     return vars(score) | {
