@@ -18,7 +18,7 @@ from cervix.errors import BundleError
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.slides.decision import CLASS_TITLES as SLIDE_CLASS_TITLES
-from pages.parts.gate import show_reach, show_who
+from pages.parts.sign_in import show_reach, show_who
 
 Made = TypeVar("Made")
 STILL_CHART = {"displayModeBar": False}

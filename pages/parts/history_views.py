@@ -39,7 +39,7 @@ ORDERS = {
 }
 
 
-def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
+def show_visit_table(table: VisitTable, bundle: Bundle, key: str) -> None:
     """Scores of a visit table: how far to trust them, who comes first, and what each risk is based on."""
     if MODEL_ID not in {model.id for model in bundle.manifest.models}:
         st.error("This is a visit table, and the bundle has no model for screening histories.", icon=":material/table_view:")

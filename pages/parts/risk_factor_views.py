@@ -32,7 +32,7 @@ ORDERS = {
 }
 
 
-def show_risk_factor_desk(table: PatientTable, bundle: Bundle, key: str) -> None:
+def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str) -> None:
     """Scores of a risk-factor table: how far to trust them, who comes first, and why."""
     chosen = st.segmented_control(
         "What the model is given",

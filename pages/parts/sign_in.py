@@ -48,7 +48,7 @@ def _session_id() -> str:
     return running.session_id if running else ""
 
 
-def show_gate() -> None:
+def show_sign_in() -> None:
     """All that somebody sees who is not signed in: what this is, the notice, the button, or why there is none."""
     st.title("Cervix Workbench", anchor=False)
     st.warning(f"**{RESEARCH_NOTICE}**", icon=":material/science:")
