@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cervix.patients.completeness import CELLS, CONTRADICTIONS, SET_ASIDE
 from cervix.patients.csv_text import AGAINST, CELL_OUT, PROBLEMS_KEPT_PER_COLUMN, ROW_OUT, RowProblem, TextTable, shown
-from cervix.patients.questions import Question
+from cervix.patients.questions import FileQuestion
 from cervix.patients.schema import unfit
 from cervix.patients.sequences import VISIT_FEATURES
 from cervix.patients.spelling import meant_code
@@ -54,7 +54,7 @@ class VisitReading:
         self.contradictions = np.zeros(len(lines), np.int64)
         self.set_aside = np.zeros(len(self.women), np.int64)
         self.found: list[RowProblem] = []
-        self.questions: list[Question] = []
+        self.questions: list[FileQuestion] = []
 
     def leave_out(self, rows: Bools, column: str, values: NDArray[np.object_], accepted: str) -> None:
         """Rows whose woman or time cannot be known."""

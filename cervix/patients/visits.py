@@ -24,7 +24,7 @@ from cervix.patients.csv_text import (
 )
 from cervix.patients.dates import EARLIEST_DATE
 from cervix.patients.mapping import with_columns
-from cervix.patients.questions import Answers, Question
+from cervix.patients.questions import Answers, FileQuestion
 from cervix.patients.reading import PatientTable, patients_of
 from cervix.patients.sequences import MOST_VISITS, TIME_YEARS
 from cervix.patients.visit_cells import listed_name, parsed_cells
@@ -65,7 +65,7 @@ class VisitTable:
     losses : DataFrame
         Index ``patient_id``: the women of ``frame`` who lost something; how many ``visits_set_aside``, ``cells_not_read``
         of columns that a model reads, and ``contradictions``.
-    questions : list of Question
+    questions : list of FileQuestion
         What a person can still say of the file; until then the cells concerned are not known.
     """
 
@@ -74,7 +74,7 @@ class VisitTable:
     rows_left_out: int
     notices: list[str]
     losses: pd.DataFrame = field(default_factory=no_losses)
-    questions: list[Question] = field(default_factory=list)
+    questions: list[FileQuestion] = field(default_factory=list)
 
 
 def read_table(

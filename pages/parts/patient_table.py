@@ -9,7 +9,7 @@ from cervix.errors import PatientFileError, PatientFileUnclear
 from cervix.files import inert
 from cervix.patients.corrected import CorrectedCopy, corrected_copy
 from cervix.patients.csv_text import ROW_OUT
-from cervix.patients.questions import DATES, Answers, Question
+from cervix.patients.questions import DATES, Answers, FileQuestion
 from cervix.patients.reading import PatientTable
 from cervix.patients.visits import VisitTable, read_table
 from cervix.plain_text import escaped
@@ -77,7 +77,7 @@ def given_answers(content: bytes) -> Answers:
     return Answers(**said)
 
 
-def ask(question: Question, content: bytes) -> None:
+def ask(question: FileQuestion, content: bytes) -> None:
     """Put one question about a file; what is said holds for the file."""
     with st.form(f"patients_question_{question.name}"):
         said = st.radio(
