@@ -30,9 +30,7 @@ PROBLEMS_SHOWN = 200
 SOURCE = "your patients"
 
 
-def labelled_patients(
-    content: bytes, session: ModelSession, *, task: str = "", answers: Answers | None = None
-) -> Labelled:  # fmt: skip
+def labelled_patients(content: bytes, session: ModelSession, *, task: str = "", answers: Answers | None = None) -> Labelled:
     """Read a table with outcomes and score every woman.
 
     The UCI risk-factor table with its ``Biopsy`` column, or a visit table with an ``outcome`` column, and perhaps an

@@ -60,9 +60,7 @@ class Completeness:
 def completeness_of(scores: "Mapping[str, Any] | pd.Series") -> Completeness:
     """That of one row of ``score_visits`` or ``score_patients``; complete where the row does not say (a made-up visit)."""
     used = int(scores.get(USED, 1))
-    return Completeness(
-        int(scores.get(IN_FILE, used)), used, int(scores.get(CELLS, 0)), int(scores.get(CONTRADICTIONS, 0))
-    )  # fmt: skip
+    return Completeness(int(scores.get(IN_FILE, used)), used, int(scores.get(CELLS, 0)), int(scores.get(CONTRADICTIONS, 0)))
 
 
 def no_losses() -> pd.DataFrame:

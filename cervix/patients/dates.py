@@ -86,9 +86,13 @@ def _said_in_full(text: str) -> date | None:
 
 
 def _read_in_order(
-    mark: str, members: list[tuple[int, int, int, int]], said: DateOrder | None, days: list[date | None], open_: Bools,
+    mark: str,
+    members: list[tuple[int, int, int, int]],
+    said: DateOrder | None,
+    days: list[date | None],
+    open_: Bools,
     notices: list[str],
-) -> None:  # fmt: skip
+) -> None:
     """Fill in the dates of one separator, such as 03/04/2020."""
     day_first = any(first > 12 and _day(year, second, first) for _, first, second, year in members)
     month_first = any(second > 12 and _day(year, first, second) for _, first, second, year in members)

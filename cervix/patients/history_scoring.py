@@ -95,9 +95,12 @@ def score_visits(
 
 
 def answer_histories(
-    histories: Histories, session: ModelSession, outputs: list[str] = OUTPUTS, *,
+    histories: Histories,
+    session: ModelSession,
+    outputs: list[str] = OUTPUTS,
+    *,
     on_progress: Callable[[int, int], None] | None = None,
-) -> dict[str, NDArray[np.float32]]:  # fmt: skip
+) -> dict[str, NDArray[np.float32]]:
     """The graph's answers for every woman by output, in batches of about equal length."""
     women = np.arange(len(histories))
     answers: dict[str, NDArray[np.float32]] = {}

@@ -74,8 +74,11 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
             fact_table(
                 [
                     ("Slide, SHA-256", summary.slide_sha256),
-                    ("Size and scale", f"{summary.width_l0_px:,} × {summary.height_l0_px:,} px, "
-                     f"{summary.spacing_um_px:g} µm per pixel, stated by the {summary.spacing_source}"),
+                    (
+                        "Size and scale",
+                        f"{summary.width_l0_px:,} × {summary.height_l0_px:,} px, "
+                        f"{summary.spacing_um_px:g} µm per pixel, stated by the {summary.spacing_source}",
+                    ),
                     ("Bundle", origin.bundle),
                     ("Bundle, SHA-256", origin.bundle_sha256),
                     ("Scored on", f"{origin.provider}, {origin.created}, Cervix Workbench {origin.app_version}"),
@@ -84,7 +87,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
                 ]
             ),
         ),
-    ]  # fmt: skip
+    ]
     with replacing(path) as temporary:
         write_pdf(
             temporary,

@@ -37,11 +37,14 @@ def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
     named, visit = _named_slide(visits, scored)
     choices = [NONE, *scored]
     picked = st.selectbox(
-        "Slide of her biopsy", choices, index=choices.index(named) if named else 0,
-        format_func=lambda sha: slide_words(scored[sha]) if sha else "none attached", key=f"joint_slide_{visits.index[0]}",
+        "Slide of her biopsy",
+        choices,
+        index=choices.index(named) if named else 0,
+        format_func=lambda sha: slide_words(scored[sha]) if sha else "none attached",
+        key=f"joint_slide_{visits.index[0]}",
         help="A visit whose column “slide” holds the SHA-256 of a scored slide, or the name of a file in an inbox, already "
         "has it attached.",
-    )  # fmt: skip
+    )
     if picked == NONE:
         st.caption("Attach a scored slide to see the slide's, the history's and the joint risk side by side.")
         return
@@ -89,9 +92,10 @@ def _named_slide(visits: pd.DataFrame, scored: dict[str, SeenSlide]) -> tuple[st
 
 
 @st.cache_data(
-    max_entries=20, show_spinner="Reading the slide's most telling tiles …",
+    max_entries=20,
+    show_spinner="Reading the slide's most telling tiles …",
     hash_funcs={Bundle: lambda bundle: bundle.sha256, SeenSlide: lambda card: card.model_dump_json()},
-)  # fmt: skip
+)
 def _embedded(card: SeenSlide, bundle: Bundle) -> tuple[str, NDArray[np.float32]]:
     """What the slide model says of a scored slide, and the embeddings of its most telling tiles."""
     slide = reopened(card)

@@ -51,10 +51,13 @@ def show_visit_table(table: VisitTable, bundle: Bundle, key: str) -> None:
     _show_trust(bundle, session.model)
     scores = _flag_from(scores, bundle, session.model)
     show_work_list(
-        scores, ORDERS, partial(_listed, scores, table.frame, histories, session), _columns(session.model),
+        scores,
+        ORDERS,
+        partial(_listed, scores, table.frame, histories, session),
+        _columns(session.model),
         f"history_{key}_{bundle.sha256}",
         lambda at: show_woman(_visits_of(at, table.frame, histories), scores.iloc[at], bundle, session),
-    )  # fmt: skip
+    )
     answered = ~scores["abstained"].to_numpy(bool)
     show_cohort(
         lambda tell: explain_histories(table.frame, histories, answered, session, on_progress=tell),
@@ -68,9 +71,11 @@ def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.Dat
     bar = st.progress(0.0, "Scoring …")
     histories = histories_of(table.frame, session)
     scores = score_visits(
-        table, session, histories=histories,
+        table,
+        session,
+        histories=histories,
         on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,} women"),
-    )  # fmt: skip
+    )
     bar.empty()
     return histories, scores
 
@@ -95,9 +100,14 @@ def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFra
     task = model.derived_tasks[0]
     usual = model.threshold(task.id)
     percent = st.slider(
-        f"Flag women at or above this risk of {escaped(task.title)} (%)", 0.0, FLAG_AT_MOST, round(100 * usual, 2), 0.05,
-        key="patients_threshold", help=f"{usual:.2%} is the bundle's own threshold",
-    )  # fmt: skip
+        f"Flag women at or above this risk of {escaped(task.title)} (%)",
+        0.0,
+        FLAG_AT_MOST,
+        round(100 * usual, 2),
+        0.05,
+        key="patients_threshold",
+        help=f"{usual:.2%} is the bundle's own threshold",
+    )
     threshold = percent / 100
     flagged = ~scores["abstained"] & (scores[MAIN] >= threshold)
     sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()

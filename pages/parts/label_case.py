@@ -108,9 +108,11 @@ def _show_picture(shown: Shown) -> None:
     for column in told:
         lines[column.label] = visits[column.name].astype(object).where(visits[column.name].notna(), "")
     st.dataframe(
-        lines.iloc[::-1], hide_index=True, key=f"label_visits_{shown.case.id}",
+        lines.iloc[::-1],
+        hide_index=True,
+        key=f"label_visits_{shown.case.id}",
         column_config={"Age": st.column_config.NumberColumn(format="%d")},
-    )  # fmt: skip
+    )
 
 
 def _show_fields(views: TileViews) -> None:
@@ -142,6 +144,10 @@ def _show_answers(desk: LabelDesk, shown: Shown, bundle: Bundle) -> None:
             st.button(title, key=f"label_{action}_{case}", shortcut=shortcut, icon=icon, on_click=answer, args=(action,))
         show_undo(desk)
         st.text_input(
-            "Comment", key=comment, placeholder="Comment, kept with the answer", max_chars=COMMENT_AT_MOST, width=260,
+            "Comment",
+            key=comment,
+            placeholder="Comment, kept with the answer",
+            max_chars=COMMENT_AT_MOST,
+            width=260,
             label_visibility="collapsed",
-        )  # fmt: skip
+        )

@@ -48,9 +48,13 @@ def show_undo(desk: LabelDesk) -> None:
     """The button that takes back the last answer; a press belongs to that answer alone."""
     last = desk.last
     st.button(
-        "Undo", icon=":material/undo:", shortcut="U", disabled=last is None, on_click=desk.undo,
+        "Undo",
+        icon=":material/undo:",
+        shortcut="U",
+        disabled=last is None,
+        on_click=desk.undo,
         key=f"label_undo_{last.undo_keys[0] if last else 'none'}",
-    )  # fmt: skip
+    )
 
 
 def _show_one(shown: Shown, event: LabelEvent, desk: LabelDesk, bundle: Bundle) -> None:

@@ -46,9 +46,12 @@ def own_cases(bundle: Bundle, model: Model) -> tuple[Labelled, bytes] | None:
     if model.features and model.features.visits > 1:
         titles = {task.id: task.title for task in model.derived_tasks}
         asked = st.selectbox(
-            "The question that a yes, grade or day in the column answers", list(titles), index=list(titles).index(asked),
-            format_func=titles.__getitem__, key=f"performance_asked_{model.id}",
-        )  # fmt: skip
+            "The question that a yes, grade or day in the column answers",
+            list(titles),
+            index=list(titles).index(asked),
+            format_func=titles.__getitem__,
+            key=f"performance_asked_{model.id}",
+        )
     uploaded = st.file_uploader(
         "Labelled tiles (zip)" if model.tiles else "Labelled patients (CSV, XLSX or Parquet)",
         type=["zip"] if model.tiles else ["csv", "txt", "tsv", "xlsx", "xls", "ods", "parquet"],

@@ -87,9 +87,14 @@ def download_one(
 
     with st.container(horizontal=True):
         st.download_button(
-            "Her page (PDF)", report, file_name="patient-report.pdf", mime="application/pdf",
-            icon=":material/download:", on_click="ignore", key="patient_pdf",
-        )  # fmt: skip
+            "Her page (PDF)",
+            report,
+            file_name="patient-report.pdf",
+            mime="application/pdf",
+            icon=":material/download:",
+            on_click="ignore",
+            key="patient_pdf",
+        )
         for version in VERSIONS:
             st.download_button(
                 f"Her risk (FHIR {version})",
@@ -106,6 +111,10 @@ def show_hypothetical(title: str, then: float, now: float | None) -> None:
     """A hypothetical risk, and by how many points it differs from the real one, where there is one."""
     moved = None if now is None else round((then - now) * 100, 2)
     st.metric(
-        f"{title}, hypothetical", f"{then:.2%}", None if moved is None else f"{moved:+.2f} points" if moved else "unchanged",
-        delta_color="inverse" if moved else "off", delta_arrow="auto" if moved else "off", width="content",
-    )  # fmt: skip
+        f"{title}, hypothetical",
+        f"{then:.2%}",
+        None if moved is None else f"{moved:+.2f} points" if moved else "unchanged",
+        delta_color="inverse" if moved else "off",
+        delta_arrow="auto" if moved else "off",
+        width="content",
+    )

@@ -14,9 +14,14 @@ from pages.parts.frame import STILL_CHART, sentence_case, show_metrics
 
 FEW_CASES = 50
 AT_THRESHOLD = (
-    "recall", "specificity", "precision", "negative_predictive_value", "f1", "positive_likelihood_ratio",
+    "recall",
+    "specificity",
+    "precision",
+    "negative_predictive_value",
+    "f1",
+    "positive_likelihood_ratio",
     "negative_likelihood_ratio",
-)  # fmt: skip
+)
 NO_CASE = ("–", "no case to compute it on")
 
 
@@ -55,9 +60,13 @@ def show_at_threshold(question: Question, sides: Sides, key: str) -> None:
     working = float(sweep.thresholds[sweep.nearest(question.threshold)])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threshold = st.select_slider(
-            "Called positive from a score of", sweep.thresholds.tolist(), value=working, format_func=_percent, key=slider,
+            "Called positive from a score of",
+            sweep.thresholds.tolist(),
+            value=working,
+            format_func=_percent,
+            key=slider,
             width=520,
-        )  # fmt: skip
+        )
         st.button(
             f"Back to the model's own, {_percent(working)}",
             on_click=lambda: st.session_state.update({slider: working}),
@@ -117,9 +126,14 @@ def _show_prevalence(question: Question, place: int, key: str) -> None:
     sweep = question.sweep()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         share = st.number_input(
-            "Share with the condition, %", 0.01, 99.99, round(100 * sweep.prevalence, 2), step=0.5,
-            key=f"performance_prevalence_{key}", width=220,
-        )  # fmt: skip
+            "Share with the condition, %",
+            0.01,
+            99.99,
+            round(100 * sweep.prevalence, 2),
+            step=0.5,
+            key=f"performance_prevalence_{key}",
+            width=220,
+        )
         values = sweep.predictive_values(place, share / 100)
         for title, value in zip(("Positive predictive value", "Negative predictive value"), values, strict=True):
             figure, interval = _figure(value) if value else ("–", "no case is called so")

@@ -34,9 +34,11 @@ def show_files(store: LabelStore, who: Person) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             slide = st.selectbox("Slide", slides, format_func=lambda sha: f"{sha[:SHA_SHOWN]}…", key="readers_slide", width=200)
             _offer(
-                "Labels of the slide (QuPath)", f"labels-{slide[:SHA_SHOWN]}.geojson", "application/geo+json",
+                "Labels of the slide (QuPath)",
+                f"labels-{slide[:SHA_SHOWN]}.geojson",
+                "application/geo+json",
                 lambda path: export_labels(store, path, who.name, slide_sha256=slide),
-            )  # fmt: skip
+            )
     st.caption(
         "Files name readers and hold their comments; research and demonstration only. QuPath gets the labels that count, one "
         "square a tile with its class. Each download is in the audit trail."
@@ -72,9 +74,11 @@ def _show_import(store: LabelStore, who: Person, slides: list[str]) -> None:
     if suffix in QUPATH:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             slide = st.selectbox(
-                "Slide the objects lie on", [AS_THE_FILE_SAYS, *slides],
-                format_func=lambda sha: f"{sha[:SHA_SHOWN]}…" if sha else "As the file says", key="readers_upload_slide",
-            )  # fmt: skip
+                "Slide the objects lie on",
+                [AS_THE_FILE_SAYS, *slides],
+                format_func=lambda sha: f"{sha[:SHA_SHOWN]}…" if sha else "As the file says",
+                key="readers_upload_slide",
+            )
             if who.may_decide:
                 reader = st.text_input("Whose labels they are", who.name, key="readers_upload_reader")
     if not st.button("Import these labels", key="readers_import", type="primary", icon=":material/upload:"):
@@ -106,6 +110,11 @@ def _offer(title: str, name: str, mime: str, write: Callable[[Path], object]) ->
             return path.read_bytes()
 
     st.download_button(
-        title, content, file_name=name, mime=mime, icon=":material/download:", on_click="ignore",
+        title,
+        content,
+        file_name=name,
+        mime=mime,
+        icon=":material/download:",
+        on_click="ignore",
         key=f"readers_download_{Path(name).suffix[1:]}",
-    )  # fmt: skip
+    )

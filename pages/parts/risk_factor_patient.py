@@ -20,8 +20,11 @@ from pages.parts.patient_views import download_one, show_hypothetical
 
 VIEWS = ("Factor sheet", "Why her", "What if", "Export")
 GROUP_TITLES = {
-    "history": "History", "infection": "Infections", "prior diagnosis": "Prior diagnoses", "other test": "Other tests",
-}  # fmt: skip
+    "history": "History",
+    "infection": "Infections",
+    "prior diagnosis": "Prior diagnoses",
+    "other test": "Other tests",
+}
 ALIKE_BINS = 4
 STEPS_SHOWN = 10
 NOT_KNOWN, YES, NO = "not known", "yes", "no"
@@ -107,9 +110,12 @@ def _show_what_if(row: pd.Series, scores: pd.Series, session: ModelSession) -> N
         for name in [key for key in st.session_state if str(key).startswith("factor_")]:
             del st.session_state[name]
     chosen = st.multiselect(
-        "Factors to change", names, format_func=lambda name: COLUMNS[name].label, key="factor_chosen",
+        "Factors to change",
+        names,
+        format_func=lambda name: COLUMNS[name].label,
+        key="factor_chosen",
         placeholder="Choose one or more",
-    )  # fmt: skip
+    )
     changed = row[names].astype("float32").copy()
     with st.container(horizontal=True):
         for name in chosen:
@@ -134,10 +140,16 @@ def _changed(name: str, value: float) -> float:
         picked = st.selectbox(column.label, list(answers), index=list(answers).index(first), key=f"factor_{name}", width=220)
         return answers[picked]
     number = st.number_input(
-        column.label, column.low, column.high, None if np.isnan(value) else value, 1.0,
+        column.label,
+        column.low,
+        column.high,
+        None if np.isnan(value) else value,
+        1.0,
         format="%g",
-        key=f"factor_{name}", width=220, placeholder=NOT_KNOWN,
-    )  # fmt: skip
+        key=f"factor_{name}",
+        width=220,
+        placeholder=NOT_KNOWN,
+    )
     return np.nan if number is None else float(number)
 
 

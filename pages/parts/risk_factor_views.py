@@ -56,14 +56,19 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str) -> Non
     )
     scores = _flag_from(scores, bundle, model)
     show_work_list(
-        scores.reset_index(names=ROW), ORDERS, partial(_listed, table, scores, session, bundle), COLUMN_CONFIG, key,
+        scores.reset_index(names=ROW),
+        ORDERS,
+        partial(_listed, table, scores, session, bundle),
+        COLUMN_CONFIG,
+        key,
         lambda at: show_patient(table.frame.iloc[at], scores.iloc[at], bundle, session),
-    )  # fmt: skip
+    )
     answered = ~scores["abstained"].to_numpy(bool)
     show_cohort(
-        lambda tell: explain_factors(table.frame, answered, session, on_progress=tell), key,
+        lambda tell: explain_factors(table.frame, answered, session, on_progress=tell),
+        key,
         "every known input, beside nothing known",
-    )  # fmt: skip
+    )
     download_scores(scores, table.frame, bundle, model)
 
 
@@ -94,9 +99,14 @@ def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFra
     task = model.derived_tasks[0]
     usual = model.threshold(task.id)
     percent = st.slider(
-        "Flag patients at or above this risk (%)", 0.0, 50.0, round(100 * usual, 1), 0.1,
-        key=f"patients_threshold_{model.id}", help=f"{usual:.1%} is the bundle's own threshold",
-    )  # fmt: skip
+        "Flag patients at or above this risk (%)",
+        0.0,
+        50.0,
+        round(100 * usual, 1),
+        0.1,
+        key=f"patients_threshold_{model.id}",
+        help=f"{usual:.1%} is the bundle's own threshold",
+    )
     threshold = percent / 100
     flagged = ~scores["abstained"] & (scores["risk"] >= threshold)
     sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()

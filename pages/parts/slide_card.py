@@ -33,9 +33,14 @@ def opened_with_scale() -> Slide | None:
     st.warning("This file does not state its scale, which the model needs. It is not guessed.")
     spacing = st.number_input(
         "Micrometres per pixel (about 0.25 for a 40× scan, 0.5 for 20×)",
-        min_value=0.05, max_value=10.0, value=remembered, step=0.05, format="%.3f",
-        placeholder="for example 0.5", key=f"slide_spacing_{slide.sha256}",
-    )  # fmt: skip
+        min_value=0.05,
+        max_value=10.0,
+        value=remembered,
+        step=0.05,
+        format="%.3f",
+        placeholder="for example 0.5",
+        key=f"slide_spacing_{slide.sha256}",
+    )
     if spacing is None:
         for notice in slide.notices:
             st.info(notice)

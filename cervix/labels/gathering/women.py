@@ -28,9 +28,15 @@ KEY_LENGTH = 16
 
 
 def gather_patients(
-    table: VisitTable, table_sha256: str, bundle: Bundle, count: int, *, seed: int = 0,
-    on_progress: Callable[[int, int], None] | None = None, cancel: Event | None = None,
-) -> tuple[list[Case], list[Score]]:  # fmt: skip
+    table: VisitTable,
+    table_sha256: str,
+    bundle: Bundle,
+    count: int,
+    *,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+    cancel: Event | None = None,
+) -> tuple[list[Case], list[Score]]:
     """Make cases of at most ``count`` women: half those that the history model doubts most, half drawn from the rest.
 
     Nothing is stored. A case holds results, ages and the time between visits: no date, no name of a slide, no id of hers.
@@ -94,10 +100,14 @@ def score_women(case_ids: Sequence[str], contents: Sequence[bytes], bundle: Bund
 def _score(case_id: str, told: Mapping[str, NDArray[np.float32]], woman: int, bundle: Bundle) -> Score:
     classes = bundle.session(MODEL_ID).model.classes
     return Score(
-        case_id, MODEL_ID, bundle.sha256, bundle.manifest.version,
-        dict(zip(classes, told["probabilities"][woman].tolist(), strict=True)), told["state"][woman],
+        case_id,
+        MODEL_ID,
+        bundle.sha256,
+        bundle.manifest.version,
+        dict(zip(classes, told["probabilities"][woman].tolist(), strict=True)),
+        told["state"][woman],
         disagreement=float(_disagreement(told["member_risk"][woman : woman + 1])[0]),
-    )  # fmt: skip
+    )
 
 
 def pseudonym(table_sha256: str, patient_id: str) -> str:

@@ -111,9 +111,14 @@ def tile_id(slide_sha256: str, x_l0_px: int, y_l0_px: int, size_l0_px: int) -> s
 
 
 def tile_case(
-    slide_sha256: str, x_l0_px: int, y_l0_px: int, size_l0_px: int, spacing_um_px: float, pixels: NDArray[np.uint8],
+    slide_sha256: str,
+    x_l0_px: int,
+    y_l0_px: int,
+    size_l0_px: int,
+    spacing_um_px: float,
+    pixels: NDArray[np.uint8],
     plane: FilePlane | None = None,
-) -> Case:  # fmt: skip
+) -> Case:
     """The case of one tile.
 
     Parameters
@@ -139,9 +144,17 @@ def tile_case(
     png = io.BytesIO()
     Image.fromarray(pixels).save(png, format="PNG")
     return Case(
-        tile_id(slide_sha256, x_l0_px, y_l0_px, size_l0_px), "tile", slide_sha256, slide_sha256, png.getvalue(),
-        x_l0_px, y_l0_px, size_l0_px, spacing_um_px, plane.model_dump() if plane is not None else None,
-    )  # fmt: skip
+        tile_id(slide_sha256, x_l0_px, y_l0_px, size_l0_px),
+        "tile",
+        slide_sha256,
+        slide_sha256,
+        png.getvalue(),
+        x_l0_px,
+        y_l0_px,
+        size_l0_px,
+        spacing_um_px,
+        plane.model_dump() if plane is not None else None,
+    )
 
 
 def patient_case(table_sha256: str, key: str, visits: Any) -> Case:

@@ -54,9 +54,15 @@ def store_clock(connection: Connection) -> datetime:
 
 
 def take(
-    connection: Connection, ranking: Sequence[str], reader: str, now: datetime, *, count: int, wanted_reads: int,
+    connection: Connection,
+    ranking: Sequence[str],
+    reader: str,
+    now: datetime,
+    *,
+    count: int,
+    wanted_reads: int,
     lease_for: timedelta,
-) -> list[Lease]:  # fmt: skip
+) -> list[Lease]:
     """Give a reader the first ``count`` cases of a ranking that are theirs or free, and take back all else that they held.
 
     A case is free when this reader has done nothing with it that stands and fewer than ``wanted_reads`` others have read it
@@ -94,9 +100,14 @@ def _pull_back(connection: Connection, now: datetime, lease_for: timedelta) -> N
 
 
 def _free(
-    connection: Connection, ranking: Sequence[str], reader: str, count: int, wanted_reads: int, *,
+    connection: Connection,
+    ranking: Sequence[str],
+    reader: str,
+    count: int,
+    wanted_reads: int,
+    *,
     besides: Collection[str] = (),
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """The first cases of a ranking that this reader may have."""
     chosen: list[str] = []
     at, size = 0, FIRST_LOOK
