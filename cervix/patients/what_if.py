@@ -32,7 +32,7 @@ def with_next_visit(visits: pd.DataFrame, years_later: float, results: Mapping[s
     """
     if not 0 < years_later <= LATEST_YEARS:
         raise PatientFileError(
-            "The time of the next visit is not possible",
+            "The next visit is at an impossible time",
             expected=f"above 0 to {LATEST_YEARS:g} years",
             found=f"{years_later:g}",
         )

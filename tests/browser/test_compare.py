@@ -54,7 +54,7 @@ def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_
         expect(page.get_by_text("Rolled back:")).to_be_visible()
         expect(page.get_by_text("Bundle cervix-demonstration 0.9.1")).to_have_count(0)
         page.goto(f"{address}/audit")
-        expect(page.get_by_text("Listed: 3 of 3, the newest first.")).to_be_visible()
+        expect(page.get_by_text("Listed: 3 of 3, newest first.")).to_be_visible()
         for opened in (page, other):
             expect(opened.get_by_test_id("stException")).to_have_count(0)
     other.close()

@@ -120,7 +120,7 @@ class TestSteps:
             (["A,2020-06-01,30,NILM,,,,,,yes,", "A,2025-06-01,35,HSIL,positive,,,,no,,"], "HIV or another immunosuppression"),
             (["A,2025-06-01,35,HSIL,positive,,,,no,,yes"], "HIV or another immunosuppression"),
             (["A,2020-06-01,30,NILM,,,,hysterectomy,,,", "A,2025-06-01,35,HSIL,,,,,no,,"], "hysterectomy on 2020-06-01"),
-            (["A,2025-06-01,35,,,,,,no,,"], "without a single test result"),
+            (["A,2025-06-01,35,,,,,,no,,"], "without any test result"),
         ],
     )
     def test_where_the_guideline_has_rules_of_its_own_there_is_no_step_and_the_reason(

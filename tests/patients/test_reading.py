@@ -248,7 +248,7 @@ def test_an_empty_file_is_refused(content: bytes) -> None:
 
 
 def test_a_header_without_a_patient_is_refused() -> None:
-    assert "no patient" in refusal(blank_table_csv().encode())
+    assert "no rows" in refusal(blank_table_csv().encode())
 
 
 @pytest.mark.parametrize(
