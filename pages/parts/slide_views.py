@@ -276,7 +276,7 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
     if score.summary.answer.abstained or not explained.recognised:
         why = "The slide has no answer" if score.summary.answer.abstained else "The model does not recognise this tile"
         st.image(explained.pixels, caption="Tile", width="stretch")
-        st.info(f"{why}, so its tiles get none.", icon=":material/block:")
+        st.info(f"{why}, so this tile gets no answer.", icon=":material/block:")
         return
     classes = session.model.classes
     best = max(classes, key=explained.probabilities.__getitem__)

@@ -84,7 +84,7 @@ def test_a_real_slide_is_streamed_scored_live_and_explained_by_a_click(
     x, y = canvas_middle(page)
     until(page, f"{MAP_LAYERS}.at(-1).id === 'cervix-heat'")
     page.mouse.click(x, y)
-    page.get_by_text("The slide has no answer, so its tiles get none.").wait_for()
+    page.get_by_text("The slide has no answer, so this tile gets no answer.").wait_for()
     picker = page.get_by_label(PICKER)
     assert "x 896, y 1,344" in picker.input_value()
     expect(page.get_by_text(re.compile(r"carcinoma \d+%"))).to_have_count(0)
@@ -129,7 +129,7 @@ def test_the_map_zooms_beyond_full_resolution_by_mouse_and_keyboard_and_keeps_it
     expect(page.locator(".cervix-scale-bar")).to_contain_text("µm")
 
     page.mouse.click(x + 3, y)
-    page.get_by_text("so its tiles get none").wait_for()
+    page.get_by_text("so this tile gets no answer").wait_for()
     page.wait_for_timeout(800)
     assert page.evaluate(MAP_ZOOM) == near
     page.locator(".maplibregl-map").focus()
