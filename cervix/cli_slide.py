@@ -20,11 +20,11 @@ from cervix.intake.inbox import list_inbox
 from cervix.outside_names import PART_BYTES_AT_MOST, inside
 from cervix.slides.exports import EXPORTS, write_export
 from cervix.slides.gate import inspect_slide
-from cervix.slides.identity import MIRAX, PICTURE_SUFFIXES
-from cervix.slides.reading import READABLE, Slide
 from cervix.slides.report import write_report
 from cervix.slides.scoring import ScoreProgress, SlidePlan, SlideScore, plan_slide, score_slide
+from cervix.sources.identity import MIRAX, PICTURE_SUFFIXES
 from cervix.sources.probe import open_outside
+from cervix.sources.slide import READABLE, Slide
 
 EXIT_REFUSED = 1
 REPORT, REPORT_ENDING = "report", "report.pdf"

@@ -26,9 +26,9 @@ from cervix.files import replacing, sha256_of
 from cervix.intake.archive import DISK_RESERVE_BYTES, extract_archive
 from cervix.intake.photographs import erase_photographs
 from cervix.outside_names import safe_name
-from cervix.slides.dicom import HEAD_BYTES, MAGIC
-from cervix.slides.identity import DICOM, MIRAX, PICTURE_SUFFIXES, SLIDE_SUFFIXES, joint_hash, slides_among
-from cervix.slides.mirax import LIST_NAME, names_of_ours
+from cervix.sources.dicom import HEAD_BYTES, MAGIC
+from cervix.sources.identity import DICOM, MIRAX, PICTURE_SUFFIXES, SLIDE_SUFFIXES, joint_hash, slides_among
+from cervix.sources.mirax import LIST_NAME, names_of_ours
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -12,7 +12,6 @@ import numpy as np
 from cervix.bundle import Bundle
 from cervix.errors import CervixError, SlideDamaged
 from cervix.jobs import FairTurns, Job, JobBoard
-from cervix.slides.reading import Slide
 from cervix.slides.results import (
     RowJournal,
     ScoreOrder,
@@ -27,6 +26,7 @@ from cervix.slides.results import (
 from cervix.slides.rows import ROW_OUTPUTS, Rows
 from cervix.slides.scoring import ScoreProgress, SlidePlan, SlideScore, plan_slide, score_slide
 from cervix.sources.probe import open_outside
+from cervix.sources.slide import Slide
 
 logger = logging.getLogger(__name__)
 

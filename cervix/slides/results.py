@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cervix.bundle import Bundle
 from cervix.files import replacing
-from cervix.slides.reading import Slide
 from cervix.slides.rows import Rows, read_rows, row_dtype
 from cervix.slides.scoring import SlidePlan, SlideScore, SlideSummary
+from cervix.sources.slide import Slide
 
 TILES_NAME = "tiles.parquet"
 SUMMARY_NAME = "summary.json"

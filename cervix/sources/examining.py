@@ -10,9 +10,9 @@ import numpy as np
 import tifffile
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable
-from cervix.slides.damage import UNREAD_SHARE_AT_MOST
-from cervix.slides.reading import PLAIN_VENDOR, READABLE, Slide, open_slide, require_plausible_area
+from cervix.sources.damage import UNREAD_SHARE_AT_MOST
 from cervix.sources.decoders import told_as_unreadable
+from cervix.sources.slide import PLAIN_VENDOR, READABLE, Slide, open_slide, require_plausible_area
 from cervix.sources.tiff_header import is_tiff
 
 DIRECTORIES_AT_MOST: Final = 2_000

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import openslide
 
 from cervix.errors import SlideNotSuitable
-from cervix.slides.plane import FilePlane
 from cervix.sources.colour import Profile, profile_of
+from cervix.sources.plane import FilePlane
 from cervix.sources.scale import StatedScale
 from cervix.sources.tiff_header import TiffPage, page_of
 

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from cervix.files import sha256_of
 from cervix.outside_names import is_litter
-from cervix.slides.dicom import DicomHead, dicom_head
-from cervix.slides.mirax import listed_files
+from cervix.sources.dicom import DicomHead, dicom_head
+from cervix.sources.mirax import listed_files
 from cervix.sources.photographs.dicom import shows_tissue
 
 DICOM = ".dcm"

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown, TileNotReadable
-from cervix.slides.damage import COPY_AGAIN, truncation
-from cervix.slides.identity import files_of, identity_of
-from cervix.slides.plane import FilePlane
-from cervix.slides.stated import Stated, further_pages, only_first_of, require_colour, stated, stated_by_slide, whole
 from cervix.sources.colour import Profile, profile_of
+from cervix.sources.damage import COPY_AGAIN, truncation
 from cervix.sources.decoders import PLAIN_FORMATS, quiet, said, told_as_unreadable
+from cervix.sources.identity import files_of, identity_of
+from cervix.sources.plane import FilePlane
 from cervix.sources.scale import PLAUSIBLE_SPACING_UM_PX, StatedScale, picture_scales
+from cervix.sources.stated import Stated, further_pages, only_first_of, require_colour, stated, stated_by_slide, whole
 from cervix.sources.tiff_header import TIFF_STARTS, TiffPage, is_tiff, read_pages
 
 READABLE = "a whole-slide image (SVS, NDPI, SCN, BIF, CZI, MRXS, DICOM, tiled TIFF) or an RGB PNG, JPEG or TIFF"

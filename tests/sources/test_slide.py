@@ -9,9 +9,9 @@ from PIL import Image
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
 from cervix.files import sha256_of
-from cervix.slides import reading
 from cervix.slides.phantom import phantom_region, write_pyramid
-from cervix.slides.reading import MAX_PLAIN_PIXELS, open_slide
+from cervix.sources import slide as reading
+from cervix.sources.slide import MAX_PLAIN_PIXELS, open_slide
 
 
 def test_a_real_slide_states_its_size_scale_and_hash(data_dir: Path) -> None:
