@@ -16,7 +16,7 @@ from cervix.settings import PROJECT_ROOT
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 from cervix.slides.results import save_score
 from cervix.slides.scoring import score_slide
-from cervix.sources.slide import open_slide
+from cervix.sources.opening import open_slide
 
 SIDE_PX = 2688
 CASES = 60

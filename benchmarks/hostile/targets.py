@@ -157,7 +157,7 @@ class Uploads(Target):
     def _look_at(path: Path) -> None:
         from cervix.slides.deepzoom import render_slide_tile
         from cervix.slides.tissue import find_tissue
-        from cervix.sources.slide import open_slide
+        from cervix.sources.opening import open_slide
 
         slide = open_slide(path)
         if slide.spacing_um_px is None:
@@ -412,7 +412,7 @@ class Routes(Target):
         from starlette.testclient import TestClient
 
         from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
-        from cervix.sources.slide import open_slide
+        from cervix.sources.opening import open_slide
         from cervix.web import UploadGrant, open_view, routes, upload_tokens
 
         path = folder / "tmp" / "seen.tiff"

@@ -29,7 +29,8 @@ from cervix.slides.report import write_report
 from cervix.slides.results import RowJournal, order_of, read_order, result_dir
 from cervix.slides.rows import unread_rows
 from cervix.slides.scoring import SlideScore, plan_slide, score_slide
-from cervix.sources.slide import UNREAD_RGB, Slide, open_slide
+from cervix.sources.opening import open_slide
+from cervix.sources.slide import UNREAD_RGB, Slide
 
 # One tile of the file is damaged, and four of the model's lie in part on it.
 PLANNED, LOST = 56, 4

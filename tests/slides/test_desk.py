@@ -22,7 +22,8 @@ from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.results import ROWS_NAME, read_order, result_dir, unfinished_orders
 from cervix.slides.rows import read_rows, row_dtype
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide, score_slide
-from cervix.sources.slide import Slide, open_slide
+from cervix.sources.opening import open_slide
+from cervix.sources.slide import Slide
 
 PATIENCE_S = 120.0
 
@@ -119,7 +120,7 @@ from pathlib import Path
 from cervix.bundle import load_bundle
 from cervix.settings import PROJECT_ROOT
 from cervix.slides.desk import ScoringDesk
-from cervix.sources.slide import open_slide
+from cervix.sources.opening import open_slide
 from cervix.slides.scoring import plan_slide
 slide, bundle = open_slide(Path(sys.argv[1])), load_bundle(PROJECT_ROOT / "bundle", device="cpu")
 ScoringDesk(Path(sys.argv[2])).start(slide, bundle, plan_slide(slide, bundle), "me")

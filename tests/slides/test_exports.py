@@ -19,8 +19,9 @@ from cervix.slides.explanation import explain_tile, gallery
 from cervix.slides.exports import write_export
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore, score_slide
+from cervix.sources.opening import open_slide
 from cervix.sources.plane import FilePlane
-from cervix.sources.slide import Slide, open_slide
+from cervix.sources.slide import Slide
 
 
 @pytest.fixture(scope="module")

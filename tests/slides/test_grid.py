@@ -11,7 +11,7 @@ from cervix.errors import SlideNotSuitable, SlideScaleUnknown
 from cervix.slides.grid import lay_grid, sweep_order
 from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.tissue import find_tissue, outline, whole_area
-from cervix.sources.slide import open_slide
+from cervix.sources.opening import open_slide
 
 TILES = TileInput(size_px=224, spacing_um_px=0.5, spacing_source="test", steps_in_graph=[])
 

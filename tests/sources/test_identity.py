@@ -10,8 +10,8 @@ import pytest
 from cervix.intake.inbox import list_inbox
 from cervix.sources.dicom import DicomHead, dicom_head
 from cervix.sources.identity import files_of, identity_of, slides_among, slides_in
+from cervix.sources.opening import open_slide
 from cervix.sources.photographs.dicom import shows_tissue
-from cervix.sources.slide import open_slide
 
 
 @pytest.fixture

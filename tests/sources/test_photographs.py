@@ -17,11 +17,11 @@ from cervix.errors import UploadRefused
 from cervix.intake.photographs import erase_photographs
 from cervix.intake.uploads import UploadStore
 from cervix.settings import get_settings
+from cervix.sources.opening import open_slide
 from cervix.sources.photographs.dicom import shows_tissue
 from cervix.sources.photographs.erasing import erase
 from cervix.sources.photographs.spans import merged, overlap, rest_of, spans_of
 from cervix.sources.photographs.tiff import without_pictures
-from cervix.sources.slide import open_slide
 from tests.intake.test_uploads import UPLOAD, send
 from tests.sources import photographed
 from tests.sources.damaged import damaged, photographs_in, structure_of
