@@ -101,6 +101,11 @@ class SlideScore:
     summary: SlideSummary
     rows: Rows
 
+    @property
+    def held_bytes(self) -> int:
+        """About what it takes in memory."""
+        return int(self.tiles.memory_usage().sum()) + self.rows.nbytes
+
 
 @dataclass(frozen=True)
 class ScoreProgress:
