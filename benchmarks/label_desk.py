@@ -14,9 +14,9 @@ from cervix.labels import open_store
 from cervix.labels.gathering.tiles import gather_tiles, keep_cases
 from cervix.settings import PROJECT_ROOT
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
-from cervix.slides.reading import open_slide
 from cervix.slides.results import save_score
 from cervix.slides.scoring import score_slide
+from cervix.sources.opening import open_slide
 
 SIDE_PX = 2688
 CASES = 60

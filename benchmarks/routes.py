@@ -9,7 +9,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from cervix.slides.deepzoom import WorldMap
-from cervix.slides.reading import open_slide
+from cervix.sources.opening import open_slide
 from cervix.web import UploadGrant, open_view, routes, upload_tokens
 from cervix.web.sockets import answering_at_once
 

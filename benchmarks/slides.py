@@ -26,9 +26,9 @@ from cervix.bundle.sessions import CUDA_PROVIDER, Arrays, ModelSession
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.deepzoom import WorldMap
 from cervix.slides.desk import ScoringDesk
-from cervix.slides.reading import open_slide
 from cervix.slides.rows import ROW_OUTPUTS
 from cervix.slides.scoring import plan_slide, score_slide
+from cervix.sources.opening import open_slide
 
 SMALL_PX, LARGE_PX = 8_192, 60_000
 LARGE_BLOCKS = 3

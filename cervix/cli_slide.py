@@ -20,11 +20,12 @@ from cervix.intake.inbox import list_inbox
 from cervix.outside_names import PART_BYTES_AT_MOST, inside
 from cervix.slides.exports import EXPORTS, write_export
 from cervix.slides.gate import inspect_slide
-from cervix.slides.identity import MIRAX, PICTURE_SUFFIXES
-from cervix.slides.reading import READABLE, Slide
 from cervix.slides.report import write_report
 from cervix.slides.scoring import ScoreProgress, SlidePlan, SlideScore, plan_slide, score_slide
+from cervix.sources.mirax import MIRAX
 from cervix.sources.probe import open_outside
+from cervix.sources.readers.registry import picture_suffixes, readable
+from cervix.sources.slide import Slide
 
 EXIT_REFUSED = 1
 REPORT, REPORT_ENDING = "report", "report.pdf"
@@ -121,12 +122,12 @@ def slides_named(path: Path) -> list[Path]:
         return [path]
     found = [entry.path for entry in list_inbox([path], order="name")]
     # Scanners lay photographs of the label and the like beside a slide.
-    slides = [file for file in found if file.suffix.lower() not in PICTURE_SUFFIXES] or found
+    slides = [file for file in found if file.suffix.lower() not in picture_suffixes()] or found
     beside = path.with_name(path.name + MIRAX)
     if not slides and beside.is_file():
         slides = [beside]
     if not slides:
-        raise SlideNotReadable("There is no slide in this folder", expected=READABLE, found=str(path))
+        raise SlideNotReadable("There is no slide in this folder", expected=readable(), found=str(path))
     return slides
 
 

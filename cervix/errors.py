@@ -97,6 +97,10 @@ class UploadNotYours(UploadRefused):
     """Raised when an upload was begun by another session."""
 
 
+class DownloadFailed(CervixError, OSError):
+    """Raised when something cannot be had whole from elsewhere, or who has it does not answer as documented."""
+
+
 class SampleUnavailable(CervixError, OSError):
     """Raised when a sample cannot be fetched from any of its sources."""
 

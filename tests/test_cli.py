@@ -5,19 +5,23 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from cervix import RESEARCH_NOTICE
-from cervix.bundle import load_bundle
+from cervix.bundle import GoldenCheck, ModelSession, load_bundle, loading
+from cervix.bundle.loading import replay_golden
 from cervix.card.formats import card_file
 from cervix.cli import main
 from cervix.evaluation.comparison import figures_table
 from cervix.evaluation.heldout import held_out
 from cervix.labels import open_store
 from cervix.patients.sample import sample_table_csv
+from cervix.promotion import proving
 from cervix.settings import PROJECT_ROOT, get_settings
+from cervix.sources.apart import run_apart
 from tests.bundle.altered import candidate_of_risk_models, change_predictions, copy_of_risk_models
 
 
@@ -249,6 +253,31 @@ def test_a_candidate_is_promoted_and_rolled_back_and_the_active_bundle_is_what_s
     capsys.readouterr()
     assert main(["bundle", "roll-back"]) == 1
     assert "There is no promotion to take back" in capsys.readouterr().err
+
+
+def test_a_candidate_is_proved_once_at_its_promotion(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(copy_of_risk_models(tmp_path / "shipped")))
+    get_settings.cache_clear()
+    candidate = load_bundle(candidate_of_risk_models(home / "bundles/counted", "0.9.7"), device="cpu")
+    apart, here = [], []
+
+    def run_counted(*order: Any, **more: Any) -> Any:
+        apart.append(order)
+        return run_apart(*order, **more)
+
+    def replay_counted(session: ModelSession, golden_bytes: bytes) -> GoldenCheck:
+        here.append(session.model.id)
+        return replay_golden(session, golden_bytes)
+
+    monkeypatch.setattr(proving, "run_apart", run_counted)
+    monkeypatch.setattr(loading, "replay_golden", replay_counted)
+    assert main(["bundle", "promote", "counted", "--reason", "The clinic wants to try it."]) == 0
+    capsys.readouterr()
+    assert len(apart) == 1, "every variant, in a process apart"
+    models = len(candidate.manifest.models)
+    assert len(here) == 2 * models, "what runs here of the active one and of the candidate, opened to be compared"
 
 
 def test_a_candidate_that_cannot_even_be_compared_is_refused_and_written_down(

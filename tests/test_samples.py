@@ -11,7 +11,7 @@ import pytest
 from cervix import samples
 from cervix.samples import PHANTOM_CREDIT, SLIDE_SHA256, sample_slide
 from cervix.settings import Settings
-from cervix.slides.reading import open_slide
+from cervix.sources.opening import open_slide
 
 
 class Quiet(SimpleHTTPRequestHandler):

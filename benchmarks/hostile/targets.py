@@ -156,8 +156,8 @@ class Uploads(Target):
     @staticmethod
     def _look_at(path: Path) -> None:
         from cervix.slides.deepzoom import render_slide_tile
-        from cervix.slides.reading import open_slide
         from cervix.slides.tissue import find_tissue
+        from cervix.sources.opening import open_slide
 
         slide = open_slide(path)
         if slide.spacing_um_px is None:
@@ -412,7 +412,7 @@ class Routes(Target):
         from starlette.testclient import TestClient
 
         from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
-        from cervix.slides.reading import open_slide
+        from cervix.sources.opening import open_slide
         from cervix.web import UploadGrant, open_view, routes, upload_tokens
 
         path = folder / "tmp" / "seen.tiff"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cervix.slides.identity import slides_in
+from cervix.sources.identity import slides_in
 
 Order = Literal["newest", "name", "largest"]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Final
 
 from cervix.errors import CervixError, UploadRefused
-from cervix.slides.identity import files_of
 from cervix.sources.apart import Limits, run_apart
+from cervix.sources.identity import files_of
 from cervix.sources.photographs import not_proved
 
 # Decisions and proof take well under a second; writing zeros over gigabytes that no level needs takes the rest.

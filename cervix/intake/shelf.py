@@ -9,7 +9,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cervix.files import replacing
-from cervix.slides.reading import Slide
+from cervix.sources.slide import Slide
 
 logger = logging.getLogger(__name__)
 

@@ -26,9 +26,10 @@ from cervix.files import replacing, sha256_of
 from cervix.intake.archive import DISK_RESERVE_BYTES, extract_archive
 from cervix.intake.photographs import erase_photographs
 from cervix.outside_names import safe_name
-from cervix.slides.dicom import HEAD_BYTES, MAGIC
-from cervix.slides.identity import DICOM, MIRAX, PICTURE_SUFFIXES, SLIDE_SUFFIXES, joint_hash, slides_among
-from cervix.slides.mirax import LIST_NAME, names_of_ours
+from cervix.sources.dicom import DICOM, HEAD_BYTES, MAGIC
+from cervix.sources.identity import joint_hash, slides_among
+from cervix.sources.mirax import LIST_NAME, MIRAX, names_of_ours
+from cervix.sources.readers.registry import picture_suffixes, slide_suffixes
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -371,7 +372,7 @@ class UploadStore:
         if not found:
             raise UploadRefused(
                 "There is no slide in this upload",
-                expected=", ".join(suffix.removeprefix(".") for suffix in SLIDE_SUFFIXES),
+                expected=", ".join(suffix.removeprefix(".") for suffix in slide_suffixes()),
                 found=f"{len(received)} other files",
             )
         return {self._settle(_named(names, received), folder / "slides"): _shown_name(names, found) for names in found}
@@ -458,7 +459,7 @@ class UploadStore:
         """Keep a small image that came whole, as from ``st.file_uploader``; ``UploadRefused`` for another kind of file,
         and as in ``finish``."""
         suffix = PurePosixPath(name).suffix.lower()
-        if suffix not in (*PICTURE_SUFFIXES, *PLAIN_SLIDE_SUFFIXES):
+        if suffix not in (*picture_suffixes(), *PLAIN_SLIDE_SUFFIXES):
             raise _another_kind(suffix)
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.folder / sha256 / f"{SLIDE_STEM}{suffix}"
@@ -530,13 +531,13 @@ def _catch_up(part: _Part, size: int) -> None:
 
 
 def _may_be_a_slide(name: PurePosixPath) -> bool:
-    return name.suffix.lower() in (*SLIDE_SUFFIXES, *PICTURE_SUFFIXES, ARCHIVE)
+    return name.suffix.lower() in (*slide_suffixes(), *picture_suffixes(), ARCHIVE)
 
 
 def _another_kind(suffix: str) -> UploadRefused:
     return UploadRefused(
         "This kind of file is not a slide",
-        expected=", ".join(name.removeprefix(".") for name in (*SLIDE_SUFFIXES, ARCHIVE)),
+        expected=", ".join(name.removeprefix(".") for name in (*slide_suffixes(), ARCHIVE)),
         found=suffix.removeprefix(".")[:12] or "no suffix",
     )
 
@@ -576,7 +577,7 @@ def _named(names: list[PurePosixPath], received: Mapping[PurePosixPath, Received
     suffix = first.suffix.lower()
     if suffix == MIRAX:
         return _named_as_mirax(names, received)
-    if (suffix in SLIDE_SUFFIXES and suffix != DICOM) or suffix in PICTURE_SUFFIXES:
+    if (suffix in slide_suffixes() and suffix != DICOM) or suffix in picture_suffixes():
         return {f"{SLIDE_STEM}{suffix}": received[first]}
     return {f"{index:05d}{DICOM}": received[name] for index, name in enumerate(names)}
 

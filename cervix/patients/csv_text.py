@@ -1,8 +1,7 @@
-"""From the bytes of a table to rows of text, whatever its encoding, delimiter and small damage."""
+"""A table of patients as columns of text, and the rows that do not fit into them."""
 
 import csv
 import io
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -10,14 +9,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from cervix.errors import PatientFileError
-from cervix.patients.sheets import is_sheet, sheet_rows
 from cervix.patients.visit_vocabulary import visit_column
 from cervix.patients.vocabulary import is_patient_id, recognise
+from cervix.sources.tables.reader import HEADER_CELLS_LOOKED_AT, LONGEST_HEADER, WantedTable, told
+from cervix.sources.tables.registry import open_table
 
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
-TITLE_ROWS = 20
-HEADER_CELLS_LOOKED_AT, LONGEST_HEADER, HEADER_AT_MOST = 500, 100, 1 << 20
 SHOWN_VALUE_LENGTH = 40
 WHOLE_ROW = "(whole row)"
 PROBLEMS_KEPT_PER_COLUMN = 1_000
@@ -86,10 +82,16 @@ class TextTable:
     ragged_cells: list[list[str]] = field(default_factory=list)
 
 
-def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = None) -> TextTable:
-    """Read a table: CSV with comma, semicolon, tab or pipe, in UTF-8, UTF-16 or Windows-1252; XLSX, XLS, ODS; Parquet.
+def is_patient_header(cell: str) -> bool:
+    """Whether a cell names a column of one of the patient tables."""
+    return is_patient_id(cell) or visit_column(cell) is not None or recognise(cell) is not None
 
-    A ``sep=`` line and rows of titles above the header are skipped.
+
+PATIENT_TABLE = WantedTable(is_patient_header, EXPECTED)
+
+
+def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = None) -> TextTable:
+    """Read a table of any kind that ``cervix.sources.tables`` knows.
 
     Parameters
     ----------
@@ -101,37 +103,12 @@ def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = No
     PatientFileError
         If the file cannot be opened, is empty or of another kind, or has a header alone. Its message holds no cell.
     """
-    content = _content(source)
-    if is_sheet(content):
-        return _of_sheet(content)
-    text, notices = _decode(content)
-    lines = list(io.StringIO(text, newline=""))
-    delimiter, start = _layout(lines, notices)
-    lines[:start] = ["\n"] * start
-    records = _records(text, lines, delimiter)
-    header = _without_trailing_blanks(next((cells or [] for _, cells in records if cells is None or _told(cells)), []))
-    torn = _Torn(lines, delimiter)
-    rows = _whole_rows(records, len(header), torn, (lambda done: on_progress(done, len(lines))) if on_progress else None)
-    return _text_table(header, rows, torn, notices)
-
-
-def delimited_text(content: bytes, is_header: Callable[[str], bool]) -> tuple[str, str, int]:
-    """The text of a CSV from its header on, its delimiter, and how many lines are above the header.
-
-    Parameters
-    ----------
-    is_header : callable
-        Whether a cell is a header of the table that is looked for.
-
-    Raises
-    ------
-    PatientFileError
-        If it is empty or no text.
-    """
-    text, notices = _decode(_content(content))
-    lines = list(io.StringIO(text, newline=""))
-    delimiter, start = _layout(lines, notices, is_header)
-    return "".join(lines[start:]), delimiter, start
+    table = open_table(source, PATIENT_TABLE)
+    torn = _Torn(table.cut_anyhow)
+    rows = _whole_rows(
+        table.rows, len(table.header), torn, (lambda done: on_progress(done, table.lines)) if on_progress else None
+    )
+    return _text_table(table.header, rows, torn, table.notices)
 
 
 def header_of(source: Path | bytes) -> list[str]:
@@ -139,14 +116,7 @@ def header_of(source: Path | bytes) -> list[str]:
 
     Raises ``PatientFileError`` as ``read_text_table`` does.
     """
-    content = _content(source)
-    if is_sheet(content):
-        return _of_sheet(content).header
-    text, notices = _decode(content)
-    lines = text[:HEADER_AT_MOST].splitlines(keepends=True)
-    delimiter, start = _layout(lines, notices)
-    records = _records("".join(lines), lines[start:], delimiter)
-    return _without_trailing_blanks(next((cells or [] for _, cells in records if cells is None or _told(cells)), []))
+    return open_table(source, PATIENT_TABLE, header_alone=True).header
 
 
 def without_columns(table: TextTable, places: Collection[int]) -> TextTable:
@@ -155,17 +125,6 @@ def without_columns(table: TextTable, places: Collection[int]) -> TextTable:
     torn = [[cell for place, cell in enumerate(cells) if place not in places] for cells in table.ragged_cells]
     header, columns = [table.header[place] for place in kept], [table.columns[place] for place in kept]
     return replace(table, header=header, columns=columns, ragged_cells=torn)
-
-
-def _of_sheet(content: bytes) -> TextTable:
-    cells, notices = sheet_rows(content)
-    start = _start(cells)
-    if start:
-        notices.append(f"{start} rows above the header were skipped.")
-    header = _without_trailing_blanks(cells[start]) if cells else []
-    torn = _Torn([], ",")
-    rows = _whole_rows(enumerate(cells[start + 1 :], start=start + 2), len(header), torn, None)
-    return _text_table(header, rows, torn, notices)
 
 
 def _text_table(header: list[str], rows: "_Rows", torn: "_Torn", notices: list[str]) -> TextTable:
@@ -211,145 +170,6 @@ def refuse_if_unusable(problems: list[RowProblem], left_out: int, kept: int, *, 
         )
 
 
-def _content(source: Path | bytes) -> bytes:
-    if isinstance(source, bytes):
-        content = source
-    else:
-        try:
-            content = source.read_bytes()
-        except OSError as error:
-            raise PatientFileError(
-                "The table cannot be opened", expected=EXPECTED, found=error.strerror or "no such file"
-            ) from error
-    if not content.strip():
-        raise PatientFileError("The file is empty", expected=EXPECTED, found=f"{len(content)} bytes")
-    return content
-
-
-def _decode(content: bytes) -> tuple[str, list[str]]:
-    for mark, encoding in BYTE_ORDER_MARKS.items():
-        if content.startswith(mark):
-            try:
-                return content.decode(encoding), [f"Read as {encoding.removesuffix('-sig').upper()} (byte-order mark)."]
-            except UnicodeDecodeError as error:
-                raise PatientFileError(
-                    "The file ends in the middle of a character", expected=encoding.upper(), found="truncated text"
-                ) from error
-    if encoding := _utf_16_without_mark(content):
-        return content.decode(encoding, errors="replace"), ["Read as UTF-16 (no byte-order mark)."]
-    if b"\0" in content[:4096]:
-        raise PatientFileError("This is not a text file", expected=EXPECTED, found="binary content")
-    if re.match(rb"\s*(<!doctype html|<html|<table|<\?xml)", content[:200], re.IGNORECASE):
-        raise PatientFileError(
-            "This is a web page, not a table",
-            expected=EXPECTED,
-            found="HTML or XML, which some programs save under the name of a spreadsheet",
-            action="Open it in a spreadsheet program and save it as XLSX or CSV.",
-        )
-    try:
-        return content.decode("utf-8"), []
-    except UnicodeDecodeError:
-        pass
-    try:
-        return content.decode("cp1252"), ["Not UTF-8; read as Windows-1252: check accents in the patient ids."]
-    except UnicodeDecodeError:
-        return content.decode("latin-1"), ["Not UTF-8; read as Latin-1: check accents in the patient ids."]
-
-
-def _utf_16_without_mark(content: bytes) -> str:
-    """The encoding of text in which every other byte is empty; none where it is otherwise."""
-    head = content[:4096]
-    half = len(head) // 2
-    for encoding, empty, full in (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2])):
-        if half and empty.count(0) > 0.7 * half and full.count(0) == 0:
-            return encoding
-    return ""
-
-
-def _is_patient_header(cell: str) -> bool:
-    return is_patient_id(cell) or visit_column(cell) is not None or recognise(cell) is not None
-
-
-def _layout(
-    lines: list[str], notices: list[str], is_header: Callable[[str], bool] = _is_patient_header
-) -> tuple[str, int]:  # fmt: skip
-    """The delimiter, and how many lines are above the header."""
-    first = next((at for at, line in enumerate(lines) if line.strip()), 0)
-    if said := re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[first] if lines else ""):
-        if said[1] in DELIMITERS and said[1] != ",":
-            notices.append(f"Read as {DELIMITERS[said[1]]}-separated.")
-        return said[1], first + 1
-    head = lines[first : first + TITLE_ROWS]
-    named = {mark: max((_named(_cut(line, mark), is_header) for line in head), default=0) for mark in DELIMITERS}
-    delimiter = max(DELIMITERS, key=lambda mark: (named[mark], head[0].count(mark) if head else 0))
-    start = _start([_cut(line, delimiter) for line in head], is_header)
-    if head and head[start].count(delimiter) and delimiter != ",":
-        notices.append(f"Read as {DELIMITERS[delimiter]}-separated.")
-    if start:
-        notices.append(f"{first + start} lines above the header were skipped.")
-    return delimiter, first + start
-
-
-def _cut(line: str, delimiter: str) -> list[str]:
-    return [cell.strip().strip('"') for cell in line.split(delimiter, HEADER_CELLS_LOOKED_AT)]
-
-
-def _named(cells: Sequence[str], is_header: Callable[[str], bool]) -> int:
-    """How many cells are headers of a table that can be read."""
-    return sum(is_header(cell) for cell in cells[:HEADER_CELLS_LOOKED_AT] if 0 < len(cell) < LONGEST_HEADER)
-
-
-def _start(rows: Sequence[Sequence[str]], is_header: Callable[[str], bool] = _is_patient_header) -> int:
-    """Which of the first rows is the header: the first unless it names no columns and one below names two or more."""
-    names = [_named(cells, is_header) for cells in rows[:TITLE_ROWS]]
-    if not names or names[0] >= 2:
-        return 0
-    return next((at for at, count in enumerate(names) if count >= 2 and count > names[0]), 0)
-
-
-def _records(text: str, lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
-    """Yield (first line, cells) of every record; None for cells whose quotes do not close.
-
-    An open quote would swallow the rows below it. Its row alone is given up: reading goes on with the next line. A
-    record over several lines that holds the delimiters of two rows is taken for one with an open quote.
-    """
-    csv.field_size_limit(max(len(text) + 1, csv.field_size_limit()))
-    if '"' not in text:
-        return enumerate(csv.reader(lines, delimiter=delimiter), start=1)
-    return _quoted_records(lines, delimiter)
-
-
-def _quoted_records(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
-    start = width = 0
-    while start < len(lines):
-        first = start
-        reader = csv.reader((lines[index] for index in range(first, len(lines))), delimiter=delimiter, strict=True)
-        try:
-            for cells in reader:
-                end = first + reader.line_num
-                if end - start > 1 and width > 1 and _delimiters(lines[start:end], delimiter) >= 2 * (width - 1):
-                    raise csv.Error("a quoted cell ran into other rows")
-                width = width or len(cells)
-                yield start + 1, cells
-                start = end
-        except csv.Error:
-            yield start + 1, None
-            start += 1
-
-
-def _delimiters(lines: list[str], delimiter: str) -> int:
-    return sum(line.count(delimiter) for line in lines)
-
-
-def _without_trailing_blanks(header: list[str]) -> list[str]:
-    return header[: max((position + 1 for position, cell in enumerate(header) if cell.strip()), default=0)]
-
-
-def _told(cells: list[str]) -> bool:
-    """Whether a record holds anything but blanks."""
-    return bool("".join(cells).strip())
-
-
 @dataclass
 class _Rows:
     """Rows kept by column."""
@@ -368,14 +188,13 @@ class _Rows:
 class _Torn:
     """Rows that could not be split into the header's cells."""
 
-    raw: list[str]
-    delimiter: str
+    cut_anyhow: Callable[[int], list[str]]
     problems: list[RowProblem] = field(default_factory=list)
     cells: list[list[str]] = field(default_factory=list)
 
     def add(self, line: int, cells: list[str] | None, found: str, accepted: str) -> None:
         self.problems.append(RowProblem(line, WHOLE_ROW, found, accepted))
-        parts = _cut(self.raw[line - 1], self.delimiter) if cells is None else cells
+        parts = self.cut_anyhow(line) if cells is None else cells
         self.cells.append([part[:LONGEST_HEADER] for part in parts[:HEADER_CELLS_LOOKED_AT]])
 
 
@@ -399,9 +218,9 @@ def _judged_whole(record: tuple[int, list[str] | None], width: int, torn: _Torn)
     line, cells = record
     if cells is None:
         torn.add(line, None, "a quote out of place", "quotes in pairs around a cell")
-    elif len(cells) == width or (len(cells) > width and not _told(cells[width:])):
-        return _told(cells)
-    elif _told(cells):
+    elif len(cells) == width or (len(cells) > width and not told(cells[width:])):
+        return told(cells)
+    elif told(cells):
         torn.add(line, cells, f"{len(cells)} cells", f"{width} cells, as in the header")
     return False
 

@@ -16,8 +16,7 @@ from cervix.bundle.active import (
     same_bundle,
     write_line,
 )
-from cervix.bundle.loading import Bundle, load_bundle, require_passed, verify_bundle
-from cervix.bundle.sessions import Device
+from cervix.bundle.loading import Bundle, load_bundle, read_verified
 from cervix.errors import BundleError, LabelStoreUnavailable, LostApart, PromotionRefused
 from cervix.labels import LabelStore
 from cervix.labels.store.events import checked_reader
@@ -69,8 +68,8 @@ def promote(
 ) -> Promotion:
     """Make the compared candidate the active bundle, for every session that starts from now on.
 
-    Every variant proves itself first. The audit trail is written before the change; where it cannot be written, nothing
-    changes. A refused attempt is an entry as well.
+    Every variant has proved itself: apart, once in this process, and what would run here when it was compared. The audit trail
+    is written before the change; where it cannot be written, nothing changes. A refused attempt is an entry as well.
 
     Parameters
     ----------
@@ -96,7 +95,7 @@ def promote(
     facts = _facts(comparison) | {"folder": folder.name, "reason": reason}
     with refusals_kept(store, by, NOT_PROMOTED, comparison.candidate, facts):
         check_promotable(comparison, reason)
-        candidate = _proved(_candidate_root(settings, folder), comparison.candidate_sha256, settings.device)
+        candidate = _proved(_candidate_root(settings, folder), comparison.candidate_sha256)
         with changing(settings) as line:
             active = active_bundle(settings)
             if active.sha256 != comparison.active_sha256:
@@ -176,12 +175,15 @@ def _active_by(settings: Settings, line: PromotionLine) -> Bundle:
     return same_bundle(bundle, line.promotions[-1].sha256) if line.promotions else bundle
 
 
-def _proved(root: Path, sha256: str, device: Device) -> Bundle:
-    """The candidate with every variant proved, not only those that would run here: in a process apart, then here."""
+def _proved(root: Path, sha256: str) -> Bundle:
+    """The candidate that was compared, without sessions: its files are what they were, and every variant is proved apart.
+
+    What would run here proved itself when it was opened to be compared. The hash stands for every file, so nothing is proved
+    again.
+    """
+    candidate = same_bundle(Bundle(root, *read_verified(root)[:2], {}, []), sha256)
     prove_apart(root)
-    for check in verify_bundle(root, device=device):
-        require_passed(check)
-    return same_bundle(load_bundle(root, device=device), sha256)
+    return candidate
 
 
 def _candidate_root(settings: Settings, folder: Path) -> Path:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cervix.slides.grid import TileLattice, lattice_around
-from cervix.slides.reading import Slide
 from cervix.slides.rows import CAM_STEPS, Rows
+from cervix.sources.slide import Slide
 
 MAP_TILE_PX = 256
 JPEG_QUALITY = 85

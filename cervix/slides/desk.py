@@ -2,17 +2,17 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
+from cachetools import LRUCache
 
 from cervix.bundle import Bundle
 from cervix.errors import CervixError, SlideDamaged
 from cervix.jobs import FairTurns, Job, JobBoard
-from cervix.slides.reading import Slide
 from cervix.slides.results import (
     RowJournal,
     ScoreOrder,
@@ -21,17 +21,21 @@ from cervix.slides.results import (
     read_order,
     result_dir,
     save_score,
+    score_mark,
     unfinished_orders,
     write_order,
 )
 from cervix.slides.rows import ROW_OUTPUTS, Rows
 from cervix.slides.scoring import ScoreProgress, SlidePlan, SlideScore, plan_slide, score_slide
 from cervix.sources.probe import open_outside
+from cervix.sources.slide import Slide
 
 logger = logging.getLogger(__name__)
 
 SlideJob = Job[ScoreProgress, SlideScore]
 RESUMED_OWNER = "resumed after a restart"
+# A score of 50,000 tiles takes 31 MB.
+SCORES_HELD_BYTES = 256 << 20
 
 
 class ScoringDesk:
@@ -50,6 +54,7 @@ class ScoringDesk:
         self._known_sha256 = known_sha256
         self._board: JobBoard[ScoreProgress, SlideScore] = JobBoard()
         self._turns = FairTurns()
+        self._loaded: LRUCache[Hashable, SlideScore] = LRUCache(SCORES_HELD_BYTES, getsizeof=lambda score: score.held_bytes)
         self._resumed: set[str] = set()
         self._lock = Lock()
 
@@ -66,11 +71,24 @@ class ScoringDesk:
         return self._board.get(_key(slide.sha256, bundle, slide.known_spacing_um_px, everywhere))
 
     def score(self, slide: Slide, bundle: Bundle, *, everywhere: bool = False) -> SlideScore | None:
-        """The finished score of this slide, from memory or from disk."""
+        """The finished score of this slide, from memory or from disk, where it is read once as long as it stays as it is."""
         job = self.job(slide, bundle, everywhere=everywhere)
         if job is not None and job.result is not None:
             return job.result
-        return load_score(self.results_dir, slide, bundle, everywhere=everywhere)
+        mark = score_mark(self.results_dir, slide, bundle)
+        if mark is None:
+            return None
+        precision = bundle.session("slide").variant.precision
+        key = (mark, slide.sha256, bundle.sha256, precision, slide.spacing_um_px, slide.plane, everywhere)
+        with self._lock:
+            held = self._loaded.get(key)
+        if held is not None:
+            return held
+        score = load_score(self.results_dir, slide, bundle, everywhere=everywhere)
+        if score is not None and score.held_bytes <= self._loaded.maxsize:
+            with self._lock:
+                self._loaded[key] = score
+        return score
 
     def tiles_kept(self, slide: Slide, bundle: Bundle, plan: SlidePlan) -> int:
         """How many tiles an interrupted run of this order has left."""

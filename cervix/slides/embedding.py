@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
 from cervix.slides.explanation import most_suspicious
-from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlideScore
+from cervix.sources.slide import Slide
 
 TILES_READ = 12
 

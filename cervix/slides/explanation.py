@@ -9,8 +9,8 @@ from PIL import Image
 
 from cervix.bundle import Model, ModelSession
 from cervix.slides.decision import CANCEROUS_TASK, heard_tiles, tile_probabilities
-from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlideScore, SlideSummary
+from cervix.sources.slide import Slide
 
 # Cividis is monotone in lightness and reads the same with red-green deficiency (Nuñez et al. 2018). Anchors at
 # 0, 1/4, 1/2, 3/4 and 1.

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervix.errors import TileNotReadable
-from cervix.slides.damage import too_damaged
 from cervix.slides.quality import measure_quality
-from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlidePlan
+from cervix.sources.damage import too_damaged
+from cervix.sources.slide import Slide
 
 # The first tiles of the scoring order are spread evenly over the tissue.
 TILES_LOOKED_AT = 64

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from cervix.bundle.manifest import TileInput
 from cervix.errors import NoTissue, SlideNotSuitable
-from cervix.slides.reading import Slide
 from cervix.slides.tissue import TissueMask
+from cervix.sources.slide import Slide
 
 # A tile counts as tissue from a quarter of its area: alveolar lung and loose stroma are half air.
 MINIMUM_TISSUE_FRACTION = 0.25

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cervix.files import replacing
 from cervix.slides.deepzoom import rgb_of
-from cervix.slides.plane import FilePlane
+from cervix.sources.plane import FilePlane
 
 FEATURES_AT_ONCE = 1000
 Feature = dict[str, Any]

@@ -11,8 +11,8 @@ from cervix.pdf import fact_table, gap, picture, side_by_side, text, together, w
 from cervix.slides.decision import CLASS_TITLES, class_areas_mm2, heard_tiles, tile_probabilities
 from cervix.slides.deepzoom import CLASS_COLOURS, rgb_of, value_grid
 from cervix.slides.explanation import explain_tile, most_suspicious
-from cervix.slides.reading import Slide, image_array
 from cervix.slides.scoring import SlideScore
+from cervix.sources.slide import Slide, image_array
 
 MAP_PX = 900
 MAP_MM = 84

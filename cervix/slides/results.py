@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cervix.bundle import Bundle
 from cervix.files import replacing
-from cervix.slides.reading import Slide
 from cervix.slides.rows import Rows, read_rows, row_dtype
 from cervix.slides.scoring import SlidePlan, SlideScore, SlideSummary
+from cervix.sources.slide import Slide
 
 TILES_NAME = "tiles.parquet"
 SUMMARY_NAME = "summary.json"
@@ -149,18 +149,30 @@ def load_score(results_dir: Path, slide: Slide, bundle: Bundle, *, everywhere: b
     A result written by another version of the app, or at another scale, does not count.
     """
     folder = result_dir(results_dir, slide.sha256, bundle.sha256)
+    session = bundle.session("slide")
     try:
         summary = SlideSummary.model_validate_json((folder / SUMMARY_NAME).read_bytes())
+        if (
+            summary.spacing_um_px != slide.spacing_um_px
+            or summary.plane != slide.plane
+            or summary.precision != session.variant.precision
+            or summary.everywhere != everywhere
+        ):
+            return None
         tiles = pd.read_parquet(folder / TILES_NAME)
     except (FileNotFoundError, ValidationError):
         return None
-    session = bundle.session("slide")
     rows = read_rows(folder / ROWS_NAME, row_dtype(session.model), len(tiles))
-    same = (
-        summary.spacing_um_px == slide.spacing_um_px
-        and summary.plane == slide.plane
-        and summary.precision == session.variant.precision
-        and summary.everywhere == everywhere
-        and len(rows) == len(tiles)
-    )
-    return SlideScore(tiles, summary, rows) if same else None
+    return SlideScore(tiles, summary, rows) if len(rows) == len(tiles) else None
+
+
+def score_mark(results_dir: Path, slide: Slide, bundle: Bundle) -> tuple[int, int, int] | None:
+    """Which file says that a score is finished: inode, size and time of change; None where none does.
+
+    The summary is written last and as a new file, so another score has another mark.
+    """
+    try:
+        stat = (result_dir(results_dir, slide.sha256, bundle.sha256) / SUMMARY_NAME).stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns

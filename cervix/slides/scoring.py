@@ -18,13 +18,13 @@ from cervix.bundle import Bundle, ModelSession
 from cervix.bundle.sessions import CPU_PROVIDER
 from cervix.errors import Cancelled, DeviceLost, TileNotReadable
 from cervix.provenance import Provenance, provenance_of
-from cervix.slides.damage import too_damaged, too_many_lost, what_is_wrong
 from cervix.slides.decision import SlideAnswer, decide
 from cervix.slides.grid import TileGrid, TileLattice, lay_grid
-from cervix.slides.plane import FilePlane
-from cervix.slides.reading import Slide
 from cervix.slides.rows import ROW_OUTPUTS, Rows, mark_unread, row_dtype, rows_of, unread_rows
 from cervix.slides.tissue import TissueMask, find_tissue, whole_area
+from cervix.sources.damage import too_damaged, too_many_lost, what_is_wrong
+from cervix.sources.plane import FilePlane
+from cervix.sources.slide import Slide
 
 # A CPU spends its time in the model; a GPU waits for whoever decodes, so every core reads, up to a point.
 READER_THREADS = max(2, min(8, os.cpu_count() or 2))
@@ -100,6 +100,11 @@ class SlideScore:
     tiles: pd.DataFrame
     summary: SlideSummary
     rows: Rows
+
+    @property
+    def held_bytes(self) -> int:
+        """About what it takes in memory."""
+        return int(self.tiles.memory_usage().sum()) + self.rows.nbytes
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,7 @@ def score_slide(
     ------
     SlideScaleUnknown, SlideNotSuitable, SlideNotReadable
     SlideDamaged
-        As soon as too many of the tiles cannot be read (``cervix.slides.damage.too_many_lost``).
+        As soon as too many of the tiles cannot be read (``cervix.sources.damage.too_many_lost``).
     Cancelled
         When ``cancel`` was set.
     """

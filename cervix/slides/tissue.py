@@ -10,8 +10,8 @@ from skimage.filters import threshold_otsu
 from skimage.morphology import remove_small_objects
 
 from cervix.errors import TileNotReadable
-from cervix.slides.damage import UNREAD_SHARE_AT_MOST, too_damaged
-from cervix.slides.reading import Box, Slide, image_array
+from cervix.sources.damage import UNREAD_SHARE_AT_MOST, too_damaged
+from cervix.sources.slide import Box, Slide, image_array
 
 # Fine enough to outline glands and stroma, coarse enough for a slide to be read in a moment; 8 µm is 1/14 of a tile.
 MASK_SPACING_UM_PX = 8.0

@@ -10,9 +10,12 @@ import numpy as np
 import tifffile
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable
-from cervix.slides.damage import UNREAD_SHARE_AT_MOST
-from cervix.slides.reading import PLAIN_VENDOR, READABLE, Slide, open_slide, require_plausible_area
+from cervix.sources.damage import UNREAD_SHARE_AT_MOST
 from cervix.sources.decoders import told_as_unreadable
+from cervix.sources.opening import open_slide, require_plausible_area
+from cervix.sources.readers.pictures import PLAIN_VENDOR
+from cervix.sources.readers.registry import readable
+from cervix.sources.slide import Slide
 from cervix.sources.tiff_header import is_tiff
 
 DIRECTORIES_AT_MOST: Final = 2_000
@@ -34,7 +37,7 @@ def examine_slide(path: str) -> dict[str, Any]:
     SlideNotReadable, SlideNotSuitable
         As ``open_slide``; besides where its directories do not fit its bytes, or no part looked at can be read.
     """
-    with told_as_unreadable("The slide cannot be read", expected=READABLE, action=CUT_SHORT):
+    with told_as_unreadable("The slide cannot be read", expected=readable(), action=CUT_SHORT):
         _compare_with_bytes(Path(path))
         slide = open_slide(Path(path), sha256="")
         looked_at, unreadable = (0, 0) if slide.vendor == PLAIN_VENDOR else _look_at_parts(slide)

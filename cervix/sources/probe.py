@@ -9,9 +9,10 @@ from typing import Any, Final
 from cachetools import LRUCache, TTLCache
 
 from cervix.errors import CervixError, LostApart
-from cervix.slides.identity import files_of
-from cervix.slides.reading import Slide, open_slide
 from cervix.sources.apart import Limits, run_apart
+from cervix.sources.identity import files_of
+from cervix.sources.opening import open_slide
+from cervix.sources.slide import Slide
 
 EXAMINE: Final = "cervix.sources.examining:examine_slide"
 # A picture of 80 megapixels with transparency takes 1.3 GB while it is decoded.

@@ -24,7 +24,7 @@ from cervix.slides.deepzoom import (
     tile_work_px,
     view_from_afar,
 )
-from cervix.slides.reading import Slide
+from cervix.sources.slide import Slide
 from cervix.web.tokens import Session, TokenRegistry
 
 SLIDE_LAYER = "slide"

@@ -7,8 +7,8 @@ from cervix.errors import NoTissue
 from cervix.plain_text import escaped
 from cervix.slides.desk import SlideJob
 from cervix.slides.gate import GateReport
-from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlidePlan
+from cervix.sources.slide import Slide
 from pages.parts.frame import duration, show_metrics
 from pages.parts.slide_desk import (
     desk,

@@ -5,7 +5,7 @@ import streamlit as st
 from cervix.bundle import Bundle
 from cervix.errors import CervixError
 from cervix.plain_text import escaped
-from cervix.slides.reading import Slide
+from cervix.sources.slide import Slide
 from pages.parts.slide_desk import desk, final_layers, offer_layers, reopened, seen_lately, slide_words
 from pages.parts.slide_views import show_map
 

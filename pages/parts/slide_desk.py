@@ -21,14 +21,14 @@ from cervix.slides.deepzoom import HeatLayer
 from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
 from cervix.slides.exports import write_export
 from cervix.slides.gate import GateReport, inspect_slide
-from cervix.slides.identity import files_of
 from cervix.slides.layers import cam_layers, score_layers
-from cervix.slides.reading import Slide
 from cervix.slides.report import write_report
 from cervix.slides.results import SUMMARY_NAME, result_dir
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide
 from cervix.slides.tissue import outline
+from cervix.sources.identity import files_of
 from cervix.sources.probe import open_outside
+from cervix.sources.slide import Slide
 from cervix.web import Session, UploadGrant, open_view, slide_tokens, upload_store, upload_tokens
 from cervix.web.tiles import SLIDE_LAYER
 from cervix.web.tokens import TokenRegistry

@@ -11,7 +11,7 @@ from cervix.intake.shelf import thumbnail_path
 from cervix.plain_text import escaped
 from cervix.samples import sample_slide
 from cervix.settings import get_settings
-from cervix.slides.identity import files_of
+from cervix.sources.identity import files_of
 from cervix.web import upload_store
 from pages.parts.components import uploader
 from pages.parts.people import person

@@ -11,8 +11,8 @@ from cervix.slides.desk import SlideJob
 from cervix.slides.explanation import cancer_probability, explain_tile, gallery, most_suspicious
 from cervix.slides.figures import probability_histogram, viewer_figure
 from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, score_layers
-from cervix.slides.reading import Slide
 from cervix.slides.scoring import ScoreProgress, SlideScore
+from cervix.sources.slide import Slide
 from pages.parts.components import viewer
 from pages.parts.frame import CLASS_TITLES, STILL_CHART, show_metrics
 from pages.parts.slide_desk import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cervix.intake.inbox import list_inbox
 from cervix.intake.shelf import card_of, recent, remember, thumbnail_path
-from cervix.slides.reading import open_slide
+from cervix.sources.opening import open_slide
 
 
 def inbox(tmp_path: Path) -> Path:

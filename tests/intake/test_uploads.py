@@ -20,7 +20,7 @@ from cervix.errors import NameRefused, NoRoomForUpload, SlideNotReadable, Upload
 from cervix.intake import uploads
 from cervix.intake.uploads import Quotas, UploadStore
 from cervix.slides.phantom import phantom_region, write_pyramid
-from cervix.slides.reading import open_slide
+from cervix.sources.opening import open_slide
 
 UPLOAD = "0123456789abcdef" * 2
 OTHER = "fedcba9876543210" * 2

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from cervix.labels import LabelStore, open_store, tile_case
 from cervix.labels.files.qupath import read_qupath, write_qupath
-from cervix.slides.plane import FilePlane
+from cervix.sources.plane import FilePlane
 from tests.labels.making import CLASSES, TILES, filled, label
 
 SLIDE = "d" * 64

@@ -12,8 +12,9 @@ from cervix.bundle import Bundle
 from cervix.patients.joint import joint_risk
 from cervix.patients.visits import read_visits
 from cervix.slides.embedding import TILES_READ, telling_embeddings
-from cervix.slides.reading import Slide, open_slide
 from cervix.slides.scoring import SlideScore, score_slide
+from cervix.sources.opening import open_slide
+from cervix.sources.slide import Slide
 
 HEADER = "patient_id,visit_date,age,cytology,hpv_result,hpv_16,histology,treatment\n"
 CALM = "A,2015-01-01,31,NILM,negative,negative,,\nA,2018-01-01,34,NILM,negative,negative,{},\n"

@@ -25,11 +25,12 @@ from cervix.slides.explanation import gallery, most_suspicious
 from cervix.slides.exports import write_export
 from cervix.slides.gate import inspect_slide
 from cervix.slides.phantom import phantom_region, write_pyramid
-from cervix.slides.reading import UNREAD_RGB, Slide, open_slide
 from cervix.slides.report import write_report
 from cervix.slides.results import RowJournal, order_of, read_order, result_dir
 from cervix.slides.rows import unread_rows
 from cervix.slides.scoring import SlideScore, plan_slide, score_slide
+from cervix.sources.opening import open_slide
+from cervix.sources.slide import UNREAD_RGB, Slide
 
 # One tile of the file is damaged, and four of the model's lie in part on it.
 PLANNED, LOST = 56, 4

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cervix.slides.deepzoom import MAP_TILE_PX, OVERZOOM, WorldMap, heat_layer, render_slide_tile
-from cervix.slides.reading import open_slide
+from cervix.sources.opening import open_slide
 
 
 def world_tile_of(world: WorldMap, x_l0_px: float, y_l0_px: float) -> tuple[int, int, int, int]:

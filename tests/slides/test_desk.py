@@ -9,20 +9,24 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cervix.bundle import Bundle
 from cervix.bundle.sessions import CUDA_PROVIDER, Arrays
 from cervix.errors import DeviceLost
 from cervix.settings import PROJECT_ROOT
+from cervix.slides import results
 from cervix.slides.desk import ScoringDesk, SlideJob, measured_tiles_per_s
 from cervix.slides.phantom import phantom_region, write_pyramid
-from cervix.slides.reading import Slide, open_slide
-from cervix.slides.results import ROWS_NAME, read_order, result_dir, unfinished_orders
+from cervix.slides.results import ROWS_NAME, SUMMARY_NAME, read_order, result_dir, save_score, unfinished_orders
 from cervix.slides.rows import read_rows, row_dtype
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide, score_slide
+from cervix.sources.opening import open_slide
+from cervix.sources.slide import Slide
 
 PATIENCE_S = 120.0
 
@@ -78,6 +82,63 @@ def test_a_score_is_made_kept_and_found_by_another_desk(
     assert not unfinished_orders(tmp_path, bundle)
 
 
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Every file of tiles that is read from disk."""
+    read: list[Path] = []
+
+    def counted(path: Path) -> pd.DataFrame:
+        read.append(path)
+        return pd.read_parquet(path)
+
+    monkeypatch.setattr(results, "pd", SimpleNamespace(read_parquet=counted))
+    return read
+
+
+def test_a_finished_score_is_read_from_disk_once(
+    slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path, loads: list[Path]
+) -> None:
+    save_score(tmp_path, whole)
+    desk = ScoringDesk(tmp_path)
+    scores = [desk.score(slide, bundle) for _ in range(4)]
+    assert all(score is scores[0] for score in scores)
+    assert scores[0] is not None
+    assert same_scores(scores[0], whole)
+    assert len(loads) == 1
+    assert desk.score(slide, bundle, everywhere=True) is None
+    assert desk.score(replace(slide, spacing_um_px=0.25), bundle) is None
+    assert len(loads) == 1, "a score of other work is told by its summary alone"
+
+
+def test_another_score_in_its_place_is_read_anew_and_none_where_it_is_gone(
+    slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path, loads: list[Path]
+) -> None:
+    desk = ScoringDesk(tmp_path)
+    assert desk.score(slide, bundle) is None
+    folder = save_score(tmp_path, whole)
+    first = desk.score(slide, bundle)
+    save_score(tmp_path, replace(whole, tiles=whole.tiles.assign(tissue_fraction=0.5)))
+    second = desk.score(slide, bundle)
+    assert first is not None
+    assert second is not None
+    assert (first.tiles["tissue_fraction"] != 0.5).any()
+    assert (second.tiles["tissue_fraction"] == 0.5).all()
+    assert len(loads) == 2
+    (folder / SUMMARY_NAME).unlink()
+    assert desk.score(slide, bundle) is None
+
+
+def test_scores_are_held_up_to_so_many_bytes(
+    slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path, loads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cervix.slides.desk.SCORES_HELD_BYTES", whole.held_bytes - 1)
+    save_score(tmp_path, whole)
+    desk = ScoringDesk(tmp_path)
+    assert desk.score(slide, bundle) is not None
+    assert desk.score(slide, bundle) is not None
+    assert len(loads) == 2
+
+
 def test_a_stopped_score_waits_and_goes_on_behind_its_last_batch(
     slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path
 ) -> None:
@@ -119,7 +180,7 @@ from pathlib import Path
 from cervix.bundle import load_bundle
 from cervix.settings import PROJECT_ROOT
 from cervix.slides.desk import ScoringDesk
-from cervix.slides.reading import open_slide
+from cervix.sources.opening import open_slide
 from cervix.slides.scoring import plan_slide
 slide, bundle = open_slide(Path(sys.argv[1])), load_bundle(PROJECT_ROOT / "bundle", device="cpu")
 ScoringDesk(Path(sys.argv[2])).start(slide, bundle, plan_slide(slide, bundle), "me")

@@ -17,10 +17,11 @@ from cervix.slides.decision import class_areas_mm2, decide_tiles, hot_spots, til
 from cervix.slides.deepzoom import WorldMap, cam_mosaic
 from cervix.slides.explanation import explain_tile, gallery
 from cervix.slides.exports import write_export
-from cervix.slides.plane import FilePlane
-from cervix.slides.reading import Slide, open_slide
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore, score_slide
+from cervix.sources.opening import open_slide
+from cervix.sources.plane import FilePlane
+from cervix.sources.slide import Slide
 
 
 @pytest.fixture(scope="module")

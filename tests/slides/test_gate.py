@@ -10,8 +10,8 @@ from PIL import Image, ImageFilter
 from cervix.bundle import Bundle
 from cervix.slides.gate import GateReport, inspect_slide
 from cervix.slides.phantom import write_pyramid
-from cervix.slides.reading import open_slide
 from cervix.slides.scoring import plan_slide
+from cervix.sources.opening import open_slide
 
 # Optical density of 3,3'-diaminobenzidine (Ruifrok and Johnston 2001).
 DAB = np.array([0.27, 0.57, 0.78])

@@ -10,8 +10,8 @@ from cervix.bundle.manifest import TileInput
 from cervix.errors import SlideNotSuitable, SlideScaleUnknown
 from cervix.slides.grid import lay_grid, sweep_order
 from cervix.slides.phantom import phantom_region, write_pyramid
-from cervix.slides.reading import open_slide
 from cervix.slides.tissue import find_tissue, outline, whole_area
+from cervix.sources.opening import open_slide
 
 TILES = TileInput(size_px=224, spacing_um_px=0.5, spacing_source="test", steps_in_graph=[])
 

@@ -13,9 +13,10 @@ from PIL import Image
 from cervix.bundle import Bundle
 from cervix.slides.exports import write_export
 from cervix.slides.phantom import phantom_region
-from cervix.slides.plane import FilePlane
-from cervix.slides.reading import Slide, open_slide
 from cervix.slides.scoring import SlideScore, plan_slide, score_slide
+from cervix.sources.opening import open_slide
+from cervix.sources.plane import FilePlane
+from cervix.sources.slide import Slide
 
 
 def corners_in(path: Path) -> np.ndarray:

@@ -12,8 +12,8 @@ from scipy.ndimage import gaussian_filter
 from cervix.bundle.manifest import TileInput
 from cervix.slides.grid import lay_grid
 from cervix.slides.quality import measure_quality
-from cervix.slides.reading import open_slide
 from cervix.slides.tissue import find_tissue
+from cervix.sources.opening import open_slide
 
 Tiles = NDArray[np.uint8]
 # Colours of ink on bare glass.

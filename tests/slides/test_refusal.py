@@ -24,9 +24,10 @@ from cervix.slides.exports import tile_table, write_export
 from cervix.slides.figures import probability_histogram
 from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, cam_layers, score_layers
 from cervix.slides.phantom import phantom_region, write_pyramid
-from cervix.slides.reading import Slide, open_slide
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore, score_slide
+from cervix.sources.opening import open_slide
+from cervix.sources.slide import Slide
 
 # Places, in tiles, where something that the model does not know lies on the carcinoma.
 UNKNOWN = {(0, 0), (2, 1), (3, 3)}

@@ -13,9 +13,9 @@ from cervix.bundle import Bundle
 from cervix.errors import Cancelled, SlideNotReadable
 from cervix.slides.explanation import explain_tile, overlay_cam
 from cervix.slides.exports import tile_table
-from cervix.slides.reading import open_slide
 from cervix.slides.results import load_score, result_dir, save_score
 from cervix.slides.scoring import ScoreProgress, SlideScore, score_slide
+from cervix.sources.opening import open_slide
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from cervix.errors import UploadRefused
 from cervix.intake.photographs import erase_photographs
 from cervix.intake.uploads import UploadStore
 from cervix.settings import get_settings
-from cervix.slides.reading import open_slide
+from cervix.sources.opening import open_slide
 from cervix.sources.photographs.dicom import shows_tissue
 from cervix.sources.photographs.erasing import erase
 from cervix.sources.photographs.spans import merged, overlap, rest_of, spans_of

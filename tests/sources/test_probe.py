@@ -9,8 +9,8 @@ import pytest
 
 import cervix.sources.probe
 from cervix.errors import CervixError, LostApart, SlideNotReadable, SlideNotSuitable
-from cervix.slides.reading import open_slide
 from cervix.sources.apart import Limits, run_apart
+from cervix.sources.opening import open_slide
 from cervix.sources.probe import open_outside, probe_slide
 from tests.sources.bombs import directory, jpeg_of, png_of, tiff, write_gigapixels, write_sparse_pyramid
 

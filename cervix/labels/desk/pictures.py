@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw
 from cervix.errors import CervixError
 from cervix.intake.shelf import card_of
 from cervix.labels.store.cases import TILE_SIDE_PX, Case
-from cervix.slides.identity import files_of
-from cervix.slides.reading import Slide
+from cervix.sources.identity import files_of
 from cervix.sources.probe import open_outside
+from cervix.sources.slide import Slide
 
 TILE_SHOWN_PX = 560
 FIELD_SHOWN_PX, SMALL_SHOWN_PX = 280, 150

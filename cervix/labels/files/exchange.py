@@ -21,8 +21,9 @@ from cervix.labels.store.events import Action, LabelEvent, checked_key, checked_
 from cervix.labels.store.label_store import LabelStore
 from cervix.labels.store.recording import append, undo
 from cervix.labels.store.tables import classes, events
-from cervix.patients.csv_text import delimited_text
 from cervix.patients.visit_vocabulary import folded
+from cervix.sources.tables.delimited import delimited_text
+from cervix.sources.tables.reader import WantedTable
 
 COLUMNS = (
     "key", "case_id", "kind", "source", "x_l0_px", "y_l0_px", "size_l0_px", "reader", "action", "label", "comment", "blinded",
@@ -37,6 +38,14 @@ TRUTH = dict.fromkeys(("true", "1", "yes", "wahr", "vrai", "verdadero"), True) |
 """As spreadsheets write it, in their own language."""
 KEYS = uuid5(NAMESPACE_URL, "urn:cervix-workbench:label-event")
 """Namespace of the keys of events that came without one (RFC 9562, 5.5)."""
+
+
+def is_label_header(cell: str) -> bool:
+    """Whether a cell names a column of the table of labels."""
+    return folded(cell) in HEADERS
+
+
+LABEL_TABLE = WantedTable(is_label_header, "a table of labels as CSV or parquet")
 
 
 @dataclass
@@ -130,7 +139,7 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
 
 
 def _csv(content: bytes) -> tuple[pd.DataFrame, int]:
-    text, delimiter, above = delimited_text(content, lambda cell: folded(cell) in HEADERS)
+    text, delimiter, above = delimited_text(content, LABEL_TABLE)
     return pd.read_csv(io.StringIO(text, newline=""), sep=delimiter, dtype=str, keep_default_na=False), above
 
 

@@ -22,8 +22,8 @@ from cervix.labels.store.recording import append
 from cervix.labels.store.tables import cases, events
 from cervix.slides.decision import CLASS_TITLES
 from cervix.slides.deepzoom import CLASS_COLOURS
-from cervix.slides.plane import FilePlane
 from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
+from cervix.sources.plane import FilePlane
 
 OTHER_COLOUR = "#767676"
 LEVEL_0 = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=0, bounds_height_px=0)

@@ -13,8 +13,8 @@ from cervix.labels.store.cases import Case, Kind, Score, tile_case
 from cervix.labels.store.label_store import LabelStore
 from cervix.slides.decision import read_tiles, tile_probabilities
 from cervix.slides.embedding import embeddings_of, tile_pixels
-from cervix.slides.reading import Slide
 from cervix.slides.scoring import SlideScore
+from cervix.sources.slide import Slide
 
 MODEL_ID = "slide"
 TILES_AT_ONCE = 16

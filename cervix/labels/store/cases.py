@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cervix.errors import LabelRefused, SlideNotReadable
-from cervix.slides.plane import FilePlane
 from cervix.sources.decoders import foreign_picture
+from cervix.sources.plane import FilePlane
 
 Kind = Literal["tile", "patient"]
 MODEL_OF: dict[Kind, str] = {"tile": "slide", "patient": "history"}

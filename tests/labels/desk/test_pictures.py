@@ -17,7 +17,7 @@ from cervix.patients.figures import timeline_figure
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
-from cervix.slides.reading import open_slide
+from cervix.sources.opening import open_slide
 
 SIDE = 448
 """Level-0 pixels of a tile of 224 at twice the spacing."""

@@ -12,8 +12,9 @@ from cervix.labels import open_store
 from cervix.labels.desk.acquisition import entropy
 from cervix.labels.desk.queue import offered, queue
 from cervix.labels.gathering.tiles import gather_tiles
-from cervix.slides.reading import Slide, open_slide
 from cervix.slides.scoring import SlideScore, score_slide
+from cervix.sources.opening import open_slide
+from cervix.sources.slide import Slide
 
 
 @pytest.fixture(scope="module")

@@ -1,35 +1,27 @@
 """Open-access diagnostic slides of a TCGA project, from the Genomic Data Commons.
 
-Interface: https://docs.gdc.cancer.gov/API/Users_Guide/ (files and data endpoints). Ranges and ``Retry-After``: RFC 9110.
+Interface: https://docs.gdc.cancer.gov/API/Users_Guide/ (files and data endpoints).
 """
 
 import csv
 import errno
-import hashlib
-import os
-import re
 import shutil
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-import requests
 from pydantic import BaseModel, Field, ValidationError
-from urllib3.exceptions import HTTPError as TransportError
-from urllib3.exceptions import ReadTimeoutError
 
-from cervix.errors import CervixError
+from cervix.errors import DownloadFailed
 from cervix.files import replacing
+from cervix.sources.downloads import READ_TIMEOUT_S, RETRY_WAIT_S, Downloader, RemoteFile, part_of, size_of
 from training.data.tissue.diagnoses import classify
 from training.shared.stages import Log
 
+SERVICE = "The Genomic Data Commons"
 GDC_API = "https://api.gdc.cancer.gov"
 FIELDS = (
     "file_id",
@@ -40,22 +32,6 @@ FIELDS = (
     "cases.diagnoses.primary_diagnosis",
 )
 PAGE_SIZE = 500
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 20.0, 60.0
-ATTEMPTS = 6
-RETRY_WAIT_S, LONGEST_WAIT_S = 2.0, 120.0
-# An attempt that brought this much is not counted: a slide of 1 GB must survive a line that breaks ten times on the way.
-WORTHWHILE_BYTES = 8 << 20
-# Below this, over one read time-out, a transfer is as good as dead and a new connection is the better try.
-SLOWEST_BYTES_S = 1024
-BLOCK_BYTES = 1 << 18
-LOG_EVERY_S = 5.0
-PASSING_STATUS = frozenset({408, 425, 429})  # and all from 500
-REFUSALS = {
-    401: ("it is not open access", "Only open-access files can be had without a token."),
-    403: ("it is not open access", "Only open-access files can be had without a token."),
-    404: ("it is not there", "Check the address; a withdrawn file is gone from a new list when the command is run again."),
-}
-CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 CLASSES = ("scc", "ac")
 MANIFEST_NAME, EXCLUDED_NAME = "manifest.csv", "excluded.csv"
@@ -71,19 +47,6 @@ MANIFEST_COLUMNS = (
     "status",
 )
 EXCLUDED_COLUMNS = ("file_id", "source_group", "primary_diagnosis", "reason")
-Answer = TypeVar("Answer")
-
-
-class GdcError(CervixError, OSError):
-    """Raised when the Genomic Data Commons does not answer as documented, or a slide cannot be had or kept whole."""
-
-
-class _TryAgain(Exception):
-    """A fault that another attempt may not meet: what happened, and how long the server asks to wait."""
-
-    def __init__(self, what: str, wait_s: float = 0.0) -> None:
-        super().__init__(what)
-        self.wait_s = wait_s
 
 
 @dataclass(frozen=True)
@@ -153,15 +116,17 @@ def fetch_slides(
 
     Raises
     ------
-    GdcError
+    DownloadFailed
         If the service does not answer as documented, the project has no slide to choose, a slide cannot be had whole, or
         the disk is too small or full.
     """
     if limit is not None and limit < 1:
-        raise GdcError("No slide is asked for", expected="a limit of at least 1", found=str(limit), action="Or leave it out.")
-    with requests.Session() as session:
-        service = _Service(session, base_url.rstrip("/"), retry_wait_s, read_timeout_s, log)
-        listed = service.list_slides(project)
+        raise DownloadFailed(
+            "No slide is asked for", expected="a limit of at least 1", found=str(limit), action="Or leave it out."
+        )
+    base_url = base_url.rstrip("/")
+    with Downloader(SERVICE, log=log, retry_wait_s=retry_wait_s, read_timeout_s=read_timeout_s) as service:
+        listed = _list_slides(service, base_url, project)
         excluded = tuple(slide for slide in listed if not slide.label)
         chosen = tuple(choose([slide for slide in listed if slide.label], limit=limit, smallest=smallest))
         log(f"{project}: {len(listed)} diagnostic slides, {len(excluded)} excluded, {len(chosen)} chosen")
@@ -173,7 +138,7 @@ def fetch_slides(
                 raise _nothing_to_choose(project, len(listed), out_dir / EXCLUDED_NAME)
             manifest = SlideManifest(chosen, excluded, out_dir / MANIFEST_NAME)
             _write_manifest(manifest)
-            _download(manifest, service, log)
+            _download(manifest, service, base_url, log)
     return manifest
 
 
@@ -196,7 +161,7 @@ def is_whole(path: Path, slide: SlideFile) -> bool:
     return path.is_file() and path.stat().st_size == slide.file_size
 
 
-def _download(manifest: SlideManifest, service: "_Service", log: Log) -> None:
+def _download(manifest: SlideManifest, service: Downloader, base_url: str, log: Log) -> None:
     out_dir = manifest.path.parent
     waiting = [slide for slide in manifest.slides if not is_whole(out_dir / slide.path, slide)]
     missing = _missing_bytes(out_dir, waiting)
@@ -204,7 +169,8 @@ def _download(manifest: SlideManifest, service: "_Service", log: Log) -> None:
     if shutil.disk_usage(out_dir).free < missing:
         raise _no_room(out_dir, missing)
     for number, slide in enumerate(waiting, start=1):
-        service.download(slide, out_dir / slide.path, f"{number} of {len(waiting)}: {slide.file_name}")
+        file = RemoteFile(f"{base_url}/data/{slide.file_id}", slide.file_name, slide.file_size, f"md5:{slide.md5sum}")
+        service.fetch(file, out_dir / slide.path, f"{number} of {len(waiting)}: {slide.file_name}")
         _write_manifest(manifest)
 
 
@@ -260,246 +226,50 @@ class _Reply(BaseModel):
     data: _Page
 
 
-class _Service:
-    """The two endpoints, with patience."""
-
-    def __init__(self, session: requests.Session, base_url: str, retry_wait_s: float, read_timeout_s: float, log: Log) -> None:
-        self._session = session
-        self._base_url = base_url
-        self._retry_wait_s = retry_wait_s
-        self._read_timeout_s = read_timeout_s
-        self._log = log
-
-    def list_slides(self, project: str) -> list[SlideFile]:
-        """All open diagnostic slides of a project, page by page."""
-        slides: dict[str, SlideFile] = {}
-        while True:
-            page = self._patiently("the list of files", partial(self._page, project, len(slides)))
-            for slide in (hit.as_slide() for hit in page.hits):
-                if slide.file_id in slides:
-                    raise _undocumented("every file once", f"{slide.file_id} on two pages")
-                slides[slide.file_id] = slide
-            if len(slides) >= page.pagination.total:
-                return list(slides.values())
-            if not page.hits:
-                raise _undocumented(f"{page.pagination.total} files", f"an empty page after {len(slides)}")
-
-    def _page(self, project: str, start: int) -> _Page:
-        wanted = {
-            "cases.project.project_id": project,
-            "data_format": "SVS",
-            "experimental_strategy": "Diagnostic Slide",
-            "access": "open",
-        }
-        filters = [{"op": "in", "content": {"field": name, "value": [value]}} for name, value in wanted.items()]
-        question: dict[str, Any] = {
-            "filters": {"op": "and", "content": filters},
-            "fields": ",".join(FIELDS),
-            "format": "JSON",
-            "from": start,
-            "size": PAGE_SIZE,
-            "sort": "file_id:asc",
-        }
-        timeouts_s = (CONNECT_TIMEOUT_S, self._read_timeout_s)
-        with _faults_sorted(), self._session.post(f"{self._base_url}/files", json=question, timeout=timeouts_s) as response:
-            _check_status(response, "the list of files")
-            try:
-                return _Reply.model_validate_json(response.content).data
-            except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                place = ".".join(map(str, first["loc"])) or "the whole reply"
-                opening = response.content[:60].decode("utf-8", "replace")
-                raise _undocumented(
-                    "JSON with the id, plain name, size, MD5 and cases of every file",
-                    f"at {place}: {first['msg']}; the reply begins with {opening!r}",
-                ) from error
-
-    def download(self, slide: SlideFile, target: Path, which: str) -> None:
-        """Fetch one file beside its place, check it, and rename it into place."""
-        part = _part_of(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        have = _size_of(part)
-        self._log(f"{which}, {slide.file_size / 1e6:,.1f} MB" + (f", going on after {have / 1e6:,.1f} MB" if have else ""))
-        started = time.monotonic()
-        for last_try in (False, True):
-            self._patiently(slide.file_name, partial(self._go_on, slide, part, which), arrived=partial(_size_of, part))
-            found = _md5_of(part)
-            if found == slide.md5sum:
-                break
-            part.unlink()
-            if last_try:
-                raise GdcError(
-                    f"{slide.file_name} does not arrive as it was deposited",
-                    expected=f"MD5 {slide.md5sum}",
-                    found=f"MD5 {found}, twice",
-                    action="Nothing else is lost. Try again later; if it stays so, report the file to the GDC help desk.",
-                )
-            self._log(f"{which}: the MD5 is wrong, once more from the start")
-        _rename_for_good(part, target)
-        self._log(f"{which} is whole after {_duration(time.monotonic() - started)}")
-
-    def _go_on(self, slide: SlideFile, part: Path, which: str) -> None:
-        """One request for what is still missing. What arrives is kept, whatever happens next."""
-        have = _size_of(part)
-        if have > slide.file_size:
-            part.unlink()
-            have = 0
-        if have == slide.file_size:
-            return
-        # Ranges count the bytes that travel, so these must be the file's own.
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        timeouts_s = (CONNECT_TIMEOUT_S, self._read_timeout_s)
-        address = f"{self._base_url}/data/{slide.file_id}"
-        with _faults_sorted(), self._session.get(address, headers=headers, stream=True, timeout=timeouts_s) as response:
-            if response.status_code == 416:
-                part.unlink(missing_ok=True)
-                raise _TryAgain(f"the server has nothing after byte {have:,}")
-            _check_status(response, slide.file_name)
-            self._store(response, slide, part, _first_byte(response, slide, have), which)
-        size = _size_of(part)
-        if size < slide.file_size:
-            raise _TryAgain(f"the connection ended after {size:,} of {slide.file_size:,} bytes")
-
-    def _store(self, response: requests.Response, slide: SlideFile, part: Path, have: int, which: str) -> None:
-        """Append the body of a reply, as it comes, after the first ``have`` bytes; from the start if that is 0."""
-        meter = _Meter(have, slide.file_size, self._read_timeout_s)
-        with part.open("ab" if have else "wb") as stream:
-            # read1 gives what has come; read would hold back up to a block and lose it when the connection breaks.
-            while block := response.raw.read1(BLOCK_BYTES, decode_content=False):
-                stream.write(block)
-                have += len(block)
-                if have > slide.file_size:
-                    part.unlink()
-                    raise _TryAgain(f"more came than the {slide.file_size:,} bytes of the file")
-                if line := meter.line(have):
-                    self._log(f"{which}: {line}")
-                if meter.is_stalled(have):
-                    raise _TryAgain(f"less than {SLOWEST_BYTES_S:,} bytes a second for {self._read_timeout_s:g} s")
-
-    def _patiently(self, what: str, attempt: Callable[[], Answer], *, arrived: Callable[[], int] = lambda: 0) -> Answer:
-        """Try again after faults that pass, waiting longer each time or as long as the server asks.
-
-        It ends after ``ATTEMPTS`` in a row that did not bring ``WORTHWHILE_BYTES`` beyond what had ``arrived`` before.
-        """
-        failures, most_bytes = 0, arrived()
-        while True:
-            try:
-                return attempt()
-            except _TryAgain as error:
-                fault = error
-            bytes_now = arrived()
-            failures = 1 if bytes_now - most_bytes >= WORTHWHILE_BYTES else failures + 1
-            most_bytes = max(most_bytes, bytes_now)
-            if failures == ATTEMPTS:
-                raise GdcError(
-                    f"The Genomic Data Commons did not deliver {what}",
-                    expected=f"success within {ATTEMPTS} attempts",
-                    found=str(fault),
-                    action="Run the same command again later: it goes on where it stopped.",
-                ) from fault
-            wait_s = min(max(fault.wait_s, self._retry_wait_s * 2 ** (failures - 1)), LONGEST_WAIT_S)
-            self._log(f"{what}: {fault}; trying again in {_duration(wait_s)}")
-            time.sleep(wait_s)
+def _list_slides(service: Downloader, base_url: str, project: str) -> list[SlideFile]:
+    """All open diagnostic slides of a project, page by page."""
+    slides: dict[str, SlideFile] = {}
+    while True:
+        page = _page(service.ask(f"{base_url}/files", _question(project, len(slides)), "the list of files"))
+        for slide in (hit.as_slide() for hit in page.hits):
+            if slide.file_id in slides:
+                raise _undocumented("every file once", f"{slide.file_id} on two pages")
+            slides[slide.file_id] = slide
+        if len(slides) >= page.pagination.total:
+            return list(slides.values())
+        if not page.hits:
+            raise _undocumented(f"{page.pagination.total} files", f"an empty page after {len(slides)}")
 
 
-class _Meter:
-    """How fast one transfer is: a line for the log now and then, and whether it still moves."""
-
-    def __init__(self, have: int, size: int, window_s: float) -> None:
-        self._first, self._size, self._window_s = have, size, window_s
-        self._started_s = self._told_s = self._marked_s = time.monotonic()
-        self._marked = have
-
-    def line(self, have: int) -> str:
-        """MB, MB/s and time left, at most once in ``LOG_EVERY_S``; else empty."""
-        now_s = time.monotonic()
-        if now_s - self._told_s < LOG_EVERY_S:
-            return ""
-        self._told_s = now_s
-        bytes_s = max((have - self._first) / max(now_s - self._started_s, 1e-3), 1.0)
-        left = _duration((self._size - have) / bytes_s)
-        return f"{have / 1e6:,.1f} of {self._size / 1e6:,.1f} MB, {bytes_s / 1e6:.1f} MB/s, {left} left"
-
-    def is_stalled(self, have: int) -> bool:
-        """Whether less than ``SLOWEST_BYTES_S`` came, on average over one window."""
-        now_s = time.monotonic()
-        if now_s - self._marked_s < self._window_s:
-            return False
-        stalled = have - self._marked < SLOWEST_BYTES_S * (now_s - self._marked_s)
-        self._marked_s, self._marked = now_s, have
-        return stalled
+def _question(project: str, start: int) -> dict[str, Any]:
+    wanted = {
+        "cases.project.project_id": project,
+        "data_format": "SVS",
+        "experimental_strategy": "Diagnostic Slide",
+        "access": "open",
+    }
+    filters = [{"op": "in", "content": {"field": name, "value": [value]}} for name, value in wanted.items()]
+    return {
+        "filters": {"op": "and", "content": filters},
+        "fields": ",".join(FIELDS),
+        "format": "JSON",
+        "from": start,
+        "size": PAGE_SIZE,
+        "sort": "file_id:asc",
+    }
 
 
-@contextmanager
-def _faults_sorted() -> Iterator[None]:
-    """Faults of the network become ``_TryAgain``, addresses that cannot be used ``GdcError``; all others pass through."""
+def _page(reply: bytes) -> _Page:
     try:
-        yield
-    except (requests.Timeout, ReadTimeoutError) as error:
-        raise _TryAgain("the server was silent for too long") from error
-    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, TransportError) as error:
-        raise _TryAgain(f"the connection failed ({_root_cause(error)})") from error
-    except requests.RequestException as error:
-        raise GdcError(
-            "The Genomic Data Commons cannot be asked",
-            expected=f"an address such as {GDC_API}",
-            found=str(error),
-            action="Check the address.",
+        return _Reply.model_validate_json(reply).data
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the whole reply"
+        opening = reply[:60].decode("utf-8", "replace")
+        raise _undocumented(
+            "JSON with the id, plain name, size, MD5 and cases of every file",
+            f"at {place}: {first['msg']}; the reply begins with {opening!r}",
         ) from error
-
-
-def _root_cause(error: BaseException) -> str:
-    while (deeper := error.__cause__ or error.__context__) is not None:
-        error = deeper
-    return str(error) or type(error).__name__
-
-
-def _check_status(response: requests.Response, what: str) -> None:
-    status = response.status_code
-    if status in (200, 206):
-        return
-    if status in PASSING_STATUS or status >= 500:
-        raise _TryAgain(f"the server answered {status}", _asked_wait_s(response.headers.get("Retry-After", "")))
-    meaning, action = REFUSALS.get(status, ("", "Check the address, and whether a proxy stands between."))
-    raise GdcError(
-        f"The Genomic Data Commons refuses {what}",
-        expected="status 200",
-        found=f"status {status}" + (f": {meaning}" if meaning else ""),
-        action=action,
-    )
-
-
-def _asked_wait_s(retry_after: str) -> float:
-    """Seconds that a ``Retry-After`` header asks for: a number or a date. What is neither asks for nothing."""
-    if retry_after.isdecimal():
-        return float(retry_after)
-    try:
-        moment = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return 0.0
-    return max((moment.astimezone(UTC) - datetime.now(UTC)).total_seconds(), 0.0)
-
-
-def _first_byte(response: requests.Response, slide: SlideFile, have: int) -> int:
-    """Where in the file the body of a reply begins: ``have`` for the rest that was asked for, 0 for the whole file."""
-    if response.status_code == 206:
-        stated = response.headers.get("Content-Range", "")
-        match = CONTENT_RANGE.fullmatch(stated)
-        if match is None or int(match[1]) != have or match[3] not in (str(slide.file_size), "*"):
-            raise _TryAgain(f"asked for bytes {have}- of {slide.file_size}, the server sent {stated or 'unnamed ones'}")
-        return have
-    length = response.headers.get("Content-Length", str(slide.file_size))
-    if length != str(slide.file_size):
-        raise _TryAgain(f"the server announced {length} bytes instead of {slide.file_size}")
-    return 0
-
-
-def _part_of(target: Path) -> Path:
-    return target.with_name(f"{target.name}.part")
-
-
-def _size_of(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _missing_bytes(out_dir: Path, slides: Iterable[SlideFile]) -> int:
@@ -508,26 +278,8 @@ def _missing_bytes(out_dir: Path, slides: Iterable[SlideFile]) -> int:
     for slide in slides:
         target = out_dir / slide.path
         if not is_whole(target, slide):
-            missing += max(slide.file_size - _size_of(_part_of(target)), 0)
+            missing += max(slide.file_size - size_of(part_of(target)), 0)
     return missing
-
-
-def _md5_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()
-
-
-def _rename_for_good(part: Path, target: Path) -> None:
-    """The bytes first, then the name, also when the power fails: later runs trust the name and the size."""
-    with part.open("rb+") as stream:
-        os.fsync(stream.fileno())
-    part.replace(target)
-
-
-def _duration(seconds: float) -> str:
-    if seconds >= 90:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds:.0f} s"
 
 
 def _write_manifest(manifest: SlideManifest) -> None:
@@ -557,8 +309,8 @@ def _room_for(out_dir: Path, slides: Iterable[SlideFile]) -> Iterator[None]:
         raise _no_room(out_dir, _missing_bytes(out_dir, slides)) from error
 
 
-def _no_room(out_dir: Path, missing: int) -> GdcError:
-    return GdcError(
+def _no_room(out_dir: Path, missing: int) -> DownloadFailed:
+    return DownloadFailed(
         f"No room for the slides under {out_dir}",
         expected=f"{missing:,} bytes free",
         found=f"{shutil.disk_usage(out_dir).free:,}",
@@ -566,15 +318,15 @@ def _no_room(out_dir: Path, missing: int) -> GdcError:
     )
 
 
-def _nothing_to_choose(project: str, listed: int, excluded_path: Path) -> GdcError:
+def _nothing_to_choose(project: str, listed: int, excluded_path: Path) -> DownloadFailed:
     if not listed:
-        return GdcError(
+        return DownloadFailed(
             f"{project} has no open diagnostic slides",
             expected="a project id such as TCGA-CESC",
             found="0 files",
             action="Check how it is written.",
         )
-    return GdcError(
+    return DownloadFailed(
         f"{project} has no slide of either class",
         expected="squamous-cell carcinoma or adenocarcinoma",
         found=f"{listed} slides of something else",
@@ -582,9 +334,9 @@ def _nothing_to_choose(project: str, listed: int, excluded_path: Path) -> GdcErr
     )
 
 
-def _undocumented(expected: str, found: str) -> GdcError:
-    return GdcError(
-        "The Genomic Data Commons answers in another way than documented",
+def _undocumented(expected: str, found: str) -> DownloadFailed:
+    return DownloadFailed(
+        f"{SERVICE} answers in another way than documented",
         expected=expected,
         found=found,
         action="Check the address, and whether a proxy or a sign-in page stands between.",

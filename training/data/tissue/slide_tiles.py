@@ -16,8 +16,8 @@ from cervix.errors import CervixError, SlideNotReadable, SlideNotSuitable
 from cervix.files import replacing
 from cervix.slides.grid import lay_grid
 from cervix.slides.quality import measure_quality
-from cervix.slides.reading import open_slide
 from cervix.slides.tissue import find_tissue
+from cervix.sources.opening import open_slide
 from training.data.tissue.tiles import INDEX_COLUMNS
 from training.shared.stages import Log
 

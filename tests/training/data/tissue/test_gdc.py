@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from cervix.errors import DownloadFailed
+from cervix.sources import downloads
 from tests.training.gdc_server import (
     FILES,
     HTML,
@@ -37,7 +39,7 @@ from tests.training.gdc_server import (
 )
 from training.data.tissue import gdc
 from training.data.tissue.diagnoses import AC_TERMS, NOT_GIVEN, OTHER_TERMS, SCC_TERMS, classify
-from training.data.tissue.gdc import GdcError, SlideManifest, fetch_slides
+from training.data.tissue.gdc import SlideManifest, fetch_slides
 
 SCC, AC = "Squamous cell carcinoma, NOS", "Adenocarcinoma, endocervical type"
 PROJECT_ROOT = Path(__file__).parents[4]
@@ -55,9 +57,9 @@ class Fetch:
         merged = {"log": self.lines.append, "base_url": self.archive.address} | self.options | options
         return fetch_slides("TCGA-CESC", self.out, **merged)
 
-    def refused(self, match: str, **options: Any) -> GdcError:
+    def refused(self, match: str, **options: Any) -> DownloadFailed:
         """The error in place of slides, whose text has to match."""
-        with pytest.raises(GdcError, match=match) as caught:
+        with pytest.raises(DownloadFailed, match=match) as caught:
             self(**options)
         return caught.value
 
@@ -115,7 +117,7 @@ def slide(archive: Archive) -> str:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits between attempts in seconds, noted and not waited."""
     noted: list[float] = []
-    monkeypatch.setattr(gdc.time, "sleep", noted.append)
+    monkeypatch.setattr(downloads.time, "sleep", noted.append)
     return noted
 
 
@@ -367,7 +369,7 @@ def test_a_server_that_is_not_there_ends_with_a_sentence(fetch: Fetch, waits: li
     with serving(gone) as address:
         pass
     fetch.refused("did not deliver the list of files: .*the connection failed .*refused", base_url=address)
-    assert len(waits) == gdc.ATTEMPTS - 1
+    assert len(waits) == downloads.ATTEMPTS - 1
 
 
 # The choice
@@ -525,7 +527,7 @@ def test_a_part_of_other_bytes_is_found_out_and_begun_again(archive: Archive, fe
 
 @pytest.mark.usefixtures("waits")
 def test_a_page_in_place_of_the_slide_costs_no_byte_of_what_is_there(archive: Archive, fetch: Fetch, slide: str) -> None:
-    archive.plan(slide, *[HTML] * gdc.ATTEMPTS)
+    archive.plan(slide, *[HTML] * downloads.ATTEMPTS)
     fetch.leave_part(slide, archive.contents[slide][:1000])
     fetch.refused("the server announced 46 bytes instead of 3000")
     assert fetch.part(slide).read_bytes() == archive.contents[slide][:1000]
@@ -565,7 +567,7 @@ def test_as_long_as_the_server_asks_is_waited_within_reason(
 ) -> None:
     archive.plan(slide, status(code, Retry_After="9"), status(code, Retry_After="86400"), status(code, Retry_After="soon"))
     fetch(retry_wait_s=0.5)
-    assert waits == [9.0, gdc.LONGEST_WAIT_S, 2.0]
+    assert waits == [9.0, downloads.LONGEST_WAIT_S, 2.0]
 
 
 def test_a_date_to_come_back_at_is_waited_for(archive: Archive, fetch: Fetch, slide: str, waits: list[float]) -> None:
@@ -581,9 +583,9 @@ def test_a_lasting_fault_ends_with_a_sentence_after_a_few_attempts(
 ) -> None:
     archive.plan(slide, *[status(500)] * 100)
     error = fetch.refused("TCGA-AA-0001-01Z-00-DX1.svs")
-    assert (error.expected, error.found) == (f"success within {gdc.ATTEMPTS} attempts", "the server answered 500")
+    assert (error.expected, error.found) == (f"success within {downloads.ATTEMPTS} attempts", "the server answered 500")
     assert "Run the same command again later" in error.action
-    assert len(archive.ranges(slide)) == gdc.ATTEMPTS == len(waits) + 1
+    assert len(archive.ranges(slide)) == downloads.ATTEMPTS == len(waits) + 1
     assert fetch.states() == {slide: "listed"}
 
 
@@ -646,8 +648,8 @@ def test_a_slow_transfer_that_moves_is_left_alone(archive: Archive, fetch: Fetch
 def test_a_line_that_breaks_often_is_followed_as_long_as_it_brings_something(
     archive: Archive, fetch: Fetch, slide: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gdc, "WORTHWHILE_BYTES", 100)
-    breaks = 3 * gdc.ATTEMPTS
+    monkeypatch.setattr(downloads, "WORTHWHILE_BYTES", 100)
+    breaks = 3 * downloads.ATTEMPTS
     archive.plan(slide, *[cut_after(100)] * breaks)
     fetch()
     assert len(archive.ranges(slide)) == breaks + 1
@@ -657,11 +659,11 @@ def test_a_line_that_breaks_often_is_followed_as_long_as_it_brings_something(
 def test_a_line_that_brings_too_little_each_time_is_given_up(
     archive: Archive, fetch: Fetch, slide: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gdc, "WORTHWHILE_BYTES", 100)
+    monkeypatch.setattr(downloads, "WORTHWHILE_BYTES", 100)
     archive.plan(slide, *[cut_after(99)] * 50)
-    fetch.refused(f"the connection ended after {99 * gdc.ATTEMPTS} of 3,000 bytes|the connection failed")
-    assert len(archive.ranges(slide)) == gdc.ATTEMPTS
-    assert fetch.part(slide).read_bytes() == archive.contents[slide][: 99 * gdc.ATTEMPTS]
+    fetch.refused(f"the connection ended after {99 * downloads.ATTEMPTS} of 3,000 bytes|the connection failed")
+    assert len(archive.ranges(slide)) == downloads.ATTEMPTS
+    assert fetch.part(slide).read_bytes() == archive.contents[slide][: 99 * downloads.ATTEMPTS]
 
 
 # Bytes that are not the file's
@@ -733,7 +735,7 @@ def test_what_interrupts_a_download_passes_through_and_the_next_run_goes_on(
 ) -> None:
     archive.plan(slide, dripping(1000, seconds=0.2, step=1000))
     with monkeypatch.context() as patched:
-        patched.setattr(gdc, "LOG_EVERY_S", 0.0)
+        patched.setattr(downloads, "LOG_EVERY_S", 0.0)
         with pytest.raises(type(error)):
             fetch(log=raising_on_progress(error))
     kept = fetch.part(slide).stat().st_size
@@ -826,7 +828,7 @@ def test_a_disk_that_fills_up_on_the_way_keeps_what_came(
     archive.plan(slide, dripping(1000, seconds=0.2, step=1000))
     full = OSError(errno.ENOSPC, "No space left on device")
     with monkeypatch.context() as patched:
-        patched.setattr(gdc, "LOG_EVERY_S", 0.0)
+        patched.setattr(downloads, "LOG_EVERY_S", 0.0)
         error = fetch.refused("No room for the slides", log=raising_on_progress(full))
     kept = fetch.part(slide).stat().st_size
     assert 0 < kept < SIZE
@@ -842,7 +844,7 @@ def test_a_disk_that_fills_up_on_the_way_keeps_what_came(
 def test_progress_names_file_place_size_speed_and_time_left(
     archive: Archive, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gdc, "LOG_EVERY_S", 0.0)
+    monkeypatch.setattr(downloads, "LOG_EVERY_S", 0.0)
     file_id = archive.add("TCGA-AA-0001", SCC, size=1_200_000)
     archive.add("TCGA-AA-0002", AC, size=2_000_000)
     archive.plan(file_id, dripping(600_000, seconds=0.05, step=300_000))
@@ -858,8 +860,8 @@ def test_progress_names_file_place_size_speed_and_time_left(
 
 def test_speed_and_time_left_are_those_of_what_came_in_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
     clock_s = 0.0
-    monkeypatch.setattr(gdc, "time", SimpleNamespace(monotonic=lambda: clock_s))
-    meter = gdc._Meter(have=100_000_000, size=400_000_000, window_s=60.0)
+    monkeypatch.setattr(downloads, "time", SimpleNamespace(monotonic=lambda: clock_s))
+    meter = downloads._Meter(have=100_000_000, size=400_000_000, window_s=60.0)
     clock_s = 4.9
     assert meter.line(110_000_000) == ""
     clock_s = 10.0
@@ -884,7 +886,7 @@ def test_a_quick_slide_is_two_lines(fetch: Fetch) -> None:
 
 
 def test_progress_keeps_its_interval(archive: Archive, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gdc, "LOG_EVERY_S", 0.2)
+    monkeypatch.setattr(downloads, "LOG_EVERY_S", 0.2)
     file_id = archive.add("TCGA-AA-0001", SCC, size=40_000)
     archive.plan(file_id, dripping(0, seconds=0.02, step=1000))
     started = time.monotonic()

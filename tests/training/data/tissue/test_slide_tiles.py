@@ -10,8 +10,9 @@ from PIL import Image
 
 from cervix.bundle.manifest import TileInput
 from cervix.slides.grid import lay_grid
-from cervix.slides.reading import Slide, open_slide
 from cervix.slides.tissue import find_tissue
+from cervix.sources.opening import open_slide
+from cervix.sources.slide import Slide
 from training.data.tissue.slide_tiles import SlideTilesError, cut_tiles
 from training.data.tissue.tiles import load_tile_folder
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
+DICOM: Final = ".dcm"
 PREAMBLE_BYTES: Final = 128
 MAGIC: Final = b"DICM"
 HEAD_BYTES: Final = PREAMBLE_BYTES + len(MAGIC)

@@ -44,7 +44,7 @@ def truncation(path: Path) -> str:
     try:
         if not is_tiff(path):
             return ""
-        lost, declared = run_apart("cervix.slides.damage:tiles_beyond_end", {"path": str(path)}, LIMITS, subject="slide")
+        lost, declared = run_apart("cervix.sources.damage:tiles_beyond_end", {"path": str(path)}, LIMITS, subject="slide")
     except (CervixError, OSError):
         return ""
     return f"The copy ends early: {lost:,} of {declared:,} tiles that the file declares cannot be read." if lost else ""

@@ -1,41 +1,44 @@
 """The cells of a spreadsheet or Parquet file as text. Runs in a process apart: what it opens comes from strangers."""
 
 import base64
+import importlib
 import io
 import zipfile
 from datetime import date, datetime, time
 from typing import Any, Final
 
 from cervix.errors import PatientFileError
+from cervix.sources.tables.reader import LONGEST_HEADER
 
 MOST_CELLS: Final = 50_000_000
-LONGEST_HEADER: Final = 100
 MOST_UNPACKED_BYTES: Final = 1 << 30
 ROWS_LOOKED_AT: Final = 20
 # Excel's own limit of characters in a cell.
 LONGEST_CELL: Final = 32_767
 
 
-def rows_of(content: str) -> dict[str, Any]:
-    """Rows of text of the sheet with the most known headers; ``content`` is base64.
+def of_workbook(content: str, is_header: str) -> dict[str, Any]:
+    """Rows of text of the sheet with the most headers that are looked for.
+
+    Parameters
+    ----------
+    content : str
+        The file as base64.
+    is_header : str
+        ``package.module:function`` of this library that says whether a cell is one.
 
     Raises ``PatientFileError`` for a file that is none, or is too large.
     """
-    data = base64.b64decode(content)
-    return _of_parquet(data) if data[:4] == b"PAR1" else _of_workbook(data)
-
-
-def _of_workbook(data: bytes) -> dict[str, Any]:
-    if data[:2] == b"PK":
-        _refuse_bomb(data)
     from python_calamine import CalamineError, CalamineWorkbook
 
-    from cervix.patients.visit_vocabulary import visit_column
-    from cervix.patients.vocabulary import is_patient_id, recognise
+    data = base64.b64decode(content)
+    if data[:2] == b"PK":
+        _refuse_bomb(data)
+    module, name = is_header.split(":")
+    looked_for = getattr(importlib.import_module(module), name)
 
     def known(cells: list[Any]) -> int:
-        texts = [cell_text(cell)[:LONGEST_HEADER] for cell in cells]
-        return sum(is_patient_id(text) or visit_column(text) is not None or recognise(text) is not None for text in texts)
+        return sum(looked_for(cell_text(cell)[:LONGEST_HEADER]) for cell in cells)
 
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
@@ -61,10 +64,12 @@ def _of_workbook(data: bytes) -> dict[str, Any]:
     return {"rows": [[cell_text(cell) for cell in row] for row in best], "notices": notices}
 
 
-def _of_parquet(data: bytes) -> dict[str, Any]:
+def of_parquet(content: str) -> dict[str, Any]:
+    """Rows of text of a Parquet file, which is given as base64; ``PatientFileError`` as ``of_workbook``."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    data = base64.b64decode(content)
     try:
         file = pq.ParquetFile(io.BytesIO(data))
         rows, width = file.metadata.num_rows, len(file.schema_arrow.names)

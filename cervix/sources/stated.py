@@ -2,19 +2,11 @@
 
 from dataclasses import dataclass, field
 
-import openslide
-
 from cervix.errors import SlideNotSuitable
-from cervix.slides.plane import FilePlane
-from cervix.sources.colour import Profile, profile_of
+from cervix.sources.colour import Profile
+from cervix.sources.plane import FilePlane
 from cervix.sources.scale import StatedScale
-from cervix.sources.tiff_header import TiffPage, page_of
-
-GENERIC_TIFF = "generic-tiff"
-BOUNDS = (
-    openslide.PROPERTY_NAME_BOUNDS_X, openslide.PROPERTY_NAME_BOUNDS_Y,
-    openslide.PROPERTY_NAME_BOUNDS_WIDTH, openslide.PROPERTY_NAME_BOUNDS_HEIGHT,
-)  # fmt: skip
+from cervix.sources.tiff_header import TiffPage
 
 
 @dataclass(frozen=True)
@@ -34,36 +26,6 @@ class Stated:
     unusable_scale: str = ""
     profile: Profile = field(default_factory=Profile)
     notices: list[str] = field(default_factory=list)
-
-
-def stated_by_slide(handle: openslide.AbstractSlide, pages: list[TiffPage]) -> Stated:
-    """What a file that OpenSlide reads states.
-
-    Parameters
-    ----------
-    pages
-        Of a TIFF; empty otherwise.
-
-    Raises
-    ------
-    SlideNotSuitable
-        If its pixels are no colour image of 8 bits per channel: OpenSlide would show other pixels as glass, or not at all.
-    """
-    properties = handle.properties
-    page = page_of(pages, *handle.dimensions)
-    notices = []
-    if page is not None:
-        require_colour(page.not_colour)
-    if page is not None and properties.get(openslide.PROPERTY_NAME_VENDOR) == GENERIC_TIFF:
-        notices += _notices_of(page) + further_pages(pages, set(handle.level_dimensions))
-        if page.smaller_levels and handle.level_count == 1:
-            notices.append("The file's own smaller levels (SubIFDs) cannot be used here, so the overview is slow.")
-    scales = _scanner_scale(handle)
-    if page is not None:
-        own = [scale for scale in page.scales if scale.source == "OME-XML"]  # the tags beside it are often left at a default
-        scales = own + scales + [scale for scale in page.scales if scale not in own]
-    icc = getattr(handle, "color_profile", None)
-    return stated(scales, _plane(handle), profile_of(icc.tobytes() if icc is not None else None), notices)
 
 
 def stated(scales: list[StatedScale], plane: FilePlane, profile: Profile, notices: list[str]) -> Stated:
@@ -123,39 +85,6 @@ def only_first_of(pictures: int) -> list[str]:
     if pictures == 1:
         return []
     return [f"The file holds {pictures} pages (other planes, channels or pictures); only the first was read."]
-
-
-def _notices_of(page: TiffPage) -> list[str]:
-    notices = []
-    if page.missing:
-        notices.append(
-            f"{page.missing:,} of {page.tiles:,} tiles are missing in the file; they are shown white and count as glass."
-        )
-    if page.orientation != 1:
-        notices.append("The file says that it is rotated or mirrored; it is shown as stored, and coordinates follow that.")
-    if page.photometric == 3:
-        notices.append("The file's colours come from a palette.")
-    return notices
-
-
-def _scanner_scale(handle: openslide.AbstractSlide) -> list[StatedScale]:
-    values = [handle.properties.get(name) for name in (openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y)]
-    try:
-        sides = [float(value) for value in values if value]
-    except ValueError:
-        return []
-    return [StatedScale(sides[0], sides[1], "")] if len(sides) == 2 else []
-
-
-def _plane(handle: openslide.AbstractSlide) -> FilePlane:
-    """The plane of a file with square pixels; the scanned part is all of it where the file does not name one that fits."""
-    width, height = handle.dimensions
-    given = [handle.properties.get(name, "") for name in BOUNDS]
-    if all(value.isdigit() for value in given):
-        x, y, across, down = map(int, given)
-        if across and down and x + across <= width and y + down <= height:
-            return FilePlane(bounds_x_px=x, bounds_y_px=y, bounds_width_px=across, bounds_height_px=down)
-    return whole(width, height)
 
 
 def whole(width_px: int, height_px: int) -> FilePlane:

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from cervix.intake.inbox import list_inbox
-from cervix.slides.dicom import DicomHead, dicom_head
-from cervix.slides.identity import files_of, identity_of, slides_among, slides_in
-from cervix.slides.reading import open_slide
+from cervix.sources.dicom import DicomHead, dicom_head
+from cervix.sources.identity import files_of, identity_of, slides_among, slides_in
+from cervix.sources.opening import open_slide
 from cervix.sources.photographs.dicom import shows_tissue
 
 

@@ -9,9 +9,11 @@ from PIL import Image
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
 from cervix.files import sha256_of
-from cervix.slides import reading
 from cervix.slides.phantom import phantom_region, write_pyramid
-from cervix.slides.reading import MAX_PLAIN_PIXELS, open_slide
+from cervix.sources import handles, opening
+from cervix.sources import slide as slides
+from cervix.sources.opening import open_slide
+from cervix.sources.readers.pictures import MAX_PLAIN_PIXELS
 
 
 def test_a_real_slide_states_its_size_scale_and_hash(data_dir: Path) -> None:
@@ -174,7 +176,7 @@ def test_a_region_of_any_size_is_read_reduced(data_dir: Path) -> None:
 def test_pictures_that_are_open_are_held_up_to_so_many_bytes_and_decoded_again_when_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_handles", reading._OpenHandles(limit=32, limit_bytes=2 * 400 * 300 * 4))
+    monkeypatch.setattr(handles, "_handles", handles._OpenHandles(limit=32, limit_bytes=2 * 400 * 300 * 4))
     slides, pictures = [], []
     for number in range(5):
         pixels = phantom_region(400, 300, seed=number)
@@ -201,12 +203,12 @@ def test_a_very_wide_slide_is_read_in_blocks_and_looks_the_same(tmp_path: Path, 
     path = tmp_path / "wide.tiff"
     write_pyramid(path, phantom_region(1000, 300, seed=3), 0.5)
     whole, scale = open_slide(path).read_reduced(10, 20, 900, 250, 3.0)
-    monkeypatch.setattr(reading, "BLOCK_COLUMNS", 100)
-    monkeypatch.setattr(reading, "BLOCK_ROWS", 50)
+    monkeypatch.setattr(slides, "BLOCK_COLUMNS", 100)
+    monkeypatch.setattr(slides, "BLOCK_ROWS", 50)
     assert open_slide(path).read_reduced(10, 20, 900, 250, 3.0) == (whole, scale)
 
 
 def test_a_flat_slide_that_no_overview_can_be_read_of_is_refused(phantom_slide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "FLAT_AREA_PX_AT_MOST", 1000)
+    monkeypatch.setattr(opening, "FLAT_AREA_PX_AT_MOST", 1000)
     with pytest.raises(SlideNotSuitable, match="without a pyramid"):
         open_slide(phantom_slide)

@@ -7,14 +7,11 @@ from pathlib import Path, PurePosixPath
 
 from cervix.files import sha256_of
 from cervix.outside_names import is_litter
-from cervix.slides.dicom import DicomHead, dicom_head
-from cervix.slides.mirax import listed_files
+from cervix.sources.dicom import DICOM, DicomHead, dicom_head
+from cervix.sources.mirax import MIRAX, listed_files
 from cervix.sources.photographs.dicom import shows_tissue
+from cervix.sources.readers.registry import picture_suffixes, slide_suffixes
 
-DICOM = ".dcm"
-MIRAX = ".mrxs"
-SLIDE_SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".svslide", ".czi", MIRAX, DICOM)
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 FOLDERS_DEEP_AT_MOST = 4
 FILES_AT_MOST = 50_000
 # What scanners call the pictures that they put beside a slide, some of them as TIFF.
@@ -74,9 +71,9 @@ def slides_among(files: Mapping[PurePosixPath, Path]) -> list[list[PurePosixPath
             data[folder].append(name)
         elif suffix == MIRAX:
             slides.append([name])
-        elif suffix in PICTURE_SUFFIXES or name.stem.lower() in PICTURE_NAMES:
+        elif suffix in picture_suffixes() or name.stem.lower() in PICTURE_NAMES:
             pictures.append(name)
-        elif suffix in SLIDE_SUFFIXES and suffix != DICOM:
+        elif suffix in slide_suffixes() and suffix != DICOM:
             slides.append([name])
         else:
             head = dicom_head(files[name])

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cervix.errors import SlideNotSuitable, SlideScaleUnknown
 from cervix.slides.phantom import phantom_region
-from cervix.slides.reading import open_slide
+from cervix.sources.opening import open_slide
 from tests.sources.test_colour import swapped_profile
 
 TILED = {"tile": (256, 256), "compression": "zlib", "metadata": None}

@@ -12,6 +12,7 @@ from typing import Final
 from cervix.errors import NameRefused, SlideNotReadable
 from cervix.outside_names import safe_name
 
+MIRAX: Final = ".mrxs"
 LIST_NAME: Final = "Slidedat.ini"
 LIST_BYTES_AT_MOST: Final = 4 << 20
 # GKeyFile, with which OpenSlide reads the list, takes blanks around keys and before values away.
