@@ -27,7 +27,7 @@ CANDIDATE_LIMIT_BYTES = 200_000_000
 RETRAINERS: dict[ModelId, Retrain] = {"slide": retrain_slide, "history": retrain_history}
 
 
-class CandidateRefused(CervixError, ValueError):
+class CandidateRefused(CervixError, ValueError, code="candidate-refused"):
     """Raised when a candidate cannot be made or kept where it was asked for."""
 
 

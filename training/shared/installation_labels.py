@@ -19,7 +19,7 @@ OTHER_CLASS = "of a class that the model does not have"
 LEAKING = "of a group in which a case is nearly one of the frozen test cases"
 
 
-class LabelsTooFew(CervixError, ValueError):
+class LabelsTooFew(CervixError, ValueError, code="labels-too-few"):
     """Raised when labels are too few, or of too few classes, to retrain a model."""
 
 

@@ -53,7 +53,7 @@ FLAGGED_AT_LEAST, ACCEPTED_AT_LEAST = 0.90, 0.95
 Positions = NDArray[np.int64]
 
 
-class VariantRefused(CervixError, ValueError):
+class VariantRefused(CervixError, ValueError, code="variant-refused"):
     """Raised when a smaller variant differs too much from the reference to be shipped."""
 
 

@@ -74,7 +74,7 @@ EXCLUDED_COLUMNS = ("file_id", "source_group", "primary_diagnosis", "reason")
 Answer = TypeVar("Answer")
 
 
-class GdcError(CervixError, OSError):
+class GdcError(CervixError, OSError, code="gdc-unavailable"):
     """Raised when the Genomic Data Commons does not answer as documented, or a slide cannot be had or kept whole."""
 
 
