@@ -127,7 +127,7 @@ class UploadFromElsewhere(UploadRefused, code="upload-from-elsewhere"):
 
 
 class UploadBusy(UploadRefused, code="upload-busy"):
-    """Raised when an upload cannot go on from where the sender thinks it is just now; asked again, the server says from where."""
+    """Raised when an upload cannot go on from where the sender thinks it is just now; the server says from where."""
 
 
 class SampleUnavailable(CervixError, OSError, code="sample-unavailable"):

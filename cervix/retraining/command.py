@@ -46,7 +46,8 @@ def retraining_command(python: Path, order: RetrainingOrder, candidate_dir: Path
 
     A command line is there for everybody on the machine to read, and the address may hold a password.
     """
-    return [str(python), *_arguments(order, candidate_dir)]
+    module, training, *rest = _arguments(order, candidate_dir)
+    return [str(python), module, training, "--json", *rest]
 
 
 def shown_command(order: RetrainingOrder, candidate_dir: Path, labels_url: str, python: str = "python") -> str:

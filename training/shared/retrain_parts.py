@@ -18,7 +18,7 @@ from training.shared.installation_labels import Folds, Labels
 from training.shared.manifest_parts import add_probabilities, write_predictions, write_table
 
 Progress = Callable[[float, str], None]
-"""How far a model's retraining is, 0 to 1, and what it does."""
+"""How far a model's retraining is, 0 to 1, and what it does, in words."""
 
 
 def needed(parent: Bundle, model: Model) -> bytes:
