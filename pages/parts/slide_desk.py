@@ -24,7 +24,6 @@ from cervix.slides.gate import GateReport, inspect_slide
 from cervix.slides.identity import files_of
 from cervix.slides.layers import cam_layers, score_layers
 from cervix.slides.reading import Slide
-from cervix.slides.report import write_report
 from cervix.slides.results import SUMMARY_NAME, result_dir
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide
 from cervix.slides.tissue import outline
@@ -236,11 +235,6 @@ def export_bytes(kind: str, score: SlideScore, slide: Slide, bundle: Bundle) -> 
     made = _exports().find(key)
     if made is not None:
         return made
-    session = bundle.session("slide")
     with tempfile.TemporaryDirectory() as folder:
-        if kind == "report":
-            path = Path(folder) / "report.pdf"
-            write_report(score, slide, session, path)
-        else:
-            path = write_export(kind, score, session.model, Path(folder), "slide")
+        path = write_export(kind, score, slide, bundle.session("slide"), Path(folder), "slide")
         return _exports().keep(key, path.read_bytes())
