@@ -15,7 +15,8 @@ from scipy.special import softmax
 from cervix.bundle.manifest import SlideRule, TensorSpec, Variant, VariantDifference, within_novelty
 from cervix.bundle.sessions import Arrays
 from cervix.errors import CervixError
-from cervix.evaluation.comparison import LOWER_IS_BETTER, METRIC_TITLES, decimal
+from cervix.evaluation.comparison import decimal
+from cervix.evaluation.metrics import METRICS
 from cervix.evaluation.questions import task_scores
 from cervix.intervals import wilson_interval
 from cervix.slides.phantom import phantom_region
@@ -198,11 +199,11 @@ def reach_table(predictions: pd.DataFrame, flagged: float, accepted: float) -> p
     for task in DERIVED_TASKS:
         figures = reports[task.id].metrics
         for metric, goal in REACH[task.id].items():
-            reached = figures[metric].value <= goal if metric in LOWER_IS_BETTER else figures[metric].value >= goal
+            reached = figures[metric].value <= goal if METRICS[metric].lower_is_better else figures[metric].value >= goal
             rows.append(
                 {
-                    "figure": f"{task.title}: {METRIC_TITLES[metric]}",
-                    "aimed for": f"at most {goal}" if metric in LOWER_IS_BETTER else f"at least {goal}",
+                    "figure": f"{task.title}: {METRICS[metric].title}",
+                    "aimed for": f"at most {goal}" if METRICS[metric].lower_is_better else f"at least {goal}",
                     "found": decimal(figures[metric]),
                     "reached": "yes" if reached else "no",
                 }
