@@ -160,7 +160,7 @@ def _patients(options: argparse.Namespace) -> int:
 
 
 def _card(options: argparse.Namespace) -> int:
-    if options.model and options.format != "xml":
+    if options.model and not FORMATS[options.format].of_one_model:
         raise BundleError(
             f"A card as {options.format} is of the whole bundle",
             expected="--model with --format xml only",

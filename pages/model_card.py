@@ -8,13 +8,12 @@ import streamlit as st
 
 from cervix.bundle import Bundle
 from cervix.card.blocks import Block, Charts, divided, markdown_text
-from cervix.card.formats import MIME, Format, card_file, file_name
+from cervix.card.formats import FORMATS, card_file, file_name
 from cervix.card.markdown import GUIDELINES, bundle_sections, head_blocks
 from cervix.card.model_section import model_section
 from pages.parts.frame import bundle_or_stop
 
 WHOLE_BUNDLE = "whole-bundle"
-FORMAT_TITLES: dict[Format, str] = {"md": "Markdown", "html": "HTML", "pdf": "PDF", "xml": "XML (CHAI)"}
 CHART_WIDTH_PX = 420
 
 
@@ -58,12 +57,12 @@ titles = {model.id: model.title for model in bundle.manifest.models}
 st.caption(origin)
 st.markdown("Take the whole card along as Markdown, HTML or PDF, or one model's as XML after the schema of CHAI.")
 xml_model = st.selectbox("Model of the XML", list(titles), format_func=titles.__getitem__, key="card_xml_model")
-for place, (kind, label) in zip(st.columns(len(FORMAT_TITLES)), FORMAT_TITLES.items(), strict=True):
+for place, (kind, form) in zip(st.columns(len(FORMATS)), FORMATS.items(), strict=True):
     place.download_button(
-        label,
+        form.title,
         partial(card_file, bundle, kind, xml_model),
         file_name=file_name(bundle, kind, xml_model),
-        mime=MIME[kind],
+        mime=form.media_type,
         icon=":material/download:",
         key=f"card_download_{kind}",
         on_click="ignore",

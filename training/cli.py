@@ -275,7 +275,7 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         default=[],
         help="again for another (default: all with labels)",
     )
-    command.add_argument("--recipe", choices=RECIPES, default=RECIPES[0])
+    command.add_argument("--recipe", choices=RECIPES, default=next(iter(RECIPES)))
     command.add_argument("--seed", type=int, help="in place of the recipe's")
     command.add_argument("--by", default="command line", help="who does it, for the audit trail")
     command.set_defaults(run=_retrain)
