@@ -236,10 +236,6 @@ class LabelStore:
         """How far the labelling is, a row a kind of case."""
         return self._read(truth.read_status)
 
-    def labelled_cases(self, kind: Kind) -> pd.DataFrame:
-        """Cases whose label counts, with their content: all that training needs."""
-        return self._read(truth.read_labelled, kind)
-
     # What was done with them
 
     def audit_append(self, who: str, what: str, subject: str, detail: Mapping[str, Any] | None = None) -> int:

@@ -28,7 +28,6 @@ from sqlalchemy import (
 )
 
 ACTIONS = ("label", "unsure", "unusable", "skip", "undo", "adjudicate")
-STATUSES = ("adjudicated", "agreed", "disputed", "unsure", "unusable")
 APPEND_ONLY = ("scores", "events", "audit")
 
 
