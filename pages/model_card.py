@@ -6,7 +6,7 @@ from itertools import groupby
 import pandas as pd
 import streamlit as st
 
-from cervix.bundle import Bundle
+from cervix.bundle import Bundle, Model
 from cervix.card.blocks import Block, Charts, divided, markdown_text
 from cervix.card.formats import FORMATS, card_file, file_name
 from cervix.card.markdown import GUIDELINES, bundle_sections, head_blocks
@@ -23,7 +23,7 @@ CHART_WIDTH_PX = 420
 )
 def written(bundle: Bundle, part: str) -> list[Block]:
     """A part of the card, computed once per bundle and never changed."""
-    models = {model.id: model for model in bundle.manifest.models}
+    models: dict[str, Model] = {model.id: model for model in bundle.manifest.models}
     return list(bundle_sections(bundle) if part == WHOLE_BUNDLE else model_section(bundle, models[part]))
 
 
@@ -31,7 +31,7 @@ def show(blocks: list[Block]) -> None:
     """Blocks as the page draws them."""
     for is_text, group in groupby(blocks, key=lambda block: isinstance(block, str)):
         if is_text:
-            st.markdown("\n".join(group))
+            st.markdown("\n".join(map(str, group)))
             continue
         for block in group:
             if isinstance(block, Charts):
@@ -52,9 +52,8 @@ def show_index(blocks: list[Block]) -> None:
 
 st.title("Model card")
 bundle = bundle_or_stop()
-titles = {model.id: model.title for model in bundle.manifest.models}
-*_, origin, _ = head_blocks(bundle)
-st.caption(origin)
+titles: dict[str, str] = {model.id: model.title for model in bundle.manifest.models}
+st.caption(str(head_blocks(bundle)[-2]))
 st.markdown("Take the whole card along as Markdown, HTML or PDF, or one model's as XML after the schema of CHAI.")
 xml_model = st.selectbox("Model of the XML", list(titles), format_func=titles.__getitem__, key="card_xml_model")
 for place, (kind, form) in zip(st.columns(len(FORMATS)), FORMATS.items(), strict=True):

@@ -68,12 +68,16 @@ def _show_live(bundle: Bundle, store: LabelStore) -> None:
 
 def _measured(bundle: Bundle, labels: EmbeddedLabels, kind: Kind) -> LearningCurve:
     bar = st.progress(0.0, "Teaching with the first labels …")
+
+    def show(done: int, total: int) -> None:
+        bar.progress(done / total, f"Point {done} of {total} …")
+
     try:
         return learning_curve(
             labels.table,
             labels.embeddings,
             bundle_calls(bundle, labels.table, kind),
-            on_progress=lambda done, total: bar.progress(done / total, f"Point {done} of {total} …"),
+            on_progress=show,
         )
     finally:
         bar.empty()

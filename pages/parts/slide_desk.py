@@ -39,9 +39,10 @@ SCORED_AT_MOST = 50
 # The GeoJSON of a large slide has 50 MB.
 EXPORTS_HELD_BYTES = 128 << 20
 
-by_hash = {Slide: lambda slide: (slide.sha256, slide.spacing_um_px)}
-by_bundle = {**by_hash, Bundle: lambda bundle: bundle.sha256}
-by_score = {**by_bundle, SlideScore: lambda score: score.summary.model_dump_json()}
+HashFuncs = dict[str | type[Any], Callable[[Any], Any]]
+by_hash: HashFuncs = {Slide: lambda slide: (slide.sha256, slide.spacing_um_px)}
+by_bundle: HashFuncs = {**by_hash, Bundle: lambda bundle: bundle.sha256}
+by_score: HashFuncs = {**by_bundle, SlideScore: lambda score: score.summary.model_dump_json()}
 
 
 @st.cache_resource

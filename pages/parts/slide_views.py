@@ -1,5 +1,8 @@
 """The slide page's pieces: running score, answer, viewer, one tile, gallery, exports."""
 
+from functools import partial
+from typing import Any
+
 import streamlit as st
 
 from cervix.bundle import Bundle, Model
@@ -143,7 +146,7 @@ def show_map(
     chosen: tuple[int, int, int] | None = None,
     region: list[tuple[float, float]] | None = None,
     key: str = "slide_map",
-):  # type: ignore[no-untyped-def]
+) -> Any:
     """The deep-zoom map with its instruments. Returns what was clicked or drawn in this run."""
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     selectable = spots is not None
@@ -330,7 +333,7 @@ def show_all_tiles(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
         for kind, export in EXPORTS.items():
             st.download_button(
                 export.title,
-                lambda kind=kind: export_bytes(kind, score, slide, bundle),
+                partial(export_bytes, kind, score, slide, bundle),
                 file_name=f"{stem}{export.suffix}",
                 mime=export.media_type,
                 icon=":material/download:",

@@ -234,7 +234,7 @@ def test_a_womans_visits_come_back_as_they_were_added(store: LabelStore) -> None
     case = patient_case("d" * 64, "w é", visits)
     store.add_cases([case])
     assert store.case(case.id).visits == visits
-    row = store.cases("patient").iloc[0]
+    row = store.cases("patient").set_index("case_id").loc[case.id]
     assert row["group_id"] == case.id
     assert pd.isna(row["x_l0_px"])
 
