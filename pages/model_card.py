@@ -53,7 +53,7 @@ def show_index(blocks: list[Block]) -> None:
 st.title("Model card")
 bundle = bundle_or_stop()
 titles: dict[str, str] = {model.id: model.title for model in bundle.manifest.models}
-st.caption(str(head_blocks(bundle)[-2]))
+st.caption(str(list(head_blocks(bundle))[-2]))
 st.markdown("Take the whole card along as Markdown, HTML or PDF, or one model's as XML after the schema of CHAI.")
 xml_model = st.selectbox("Model of the XML", list(titles), format_func=titles.__getitem__, key="card_xml_model")
 for place, (kind, form) in zip(st.columns(len(FORMATS)), FORMATS.items(), strict=True):
