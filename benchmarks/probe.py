@@ -18,7 +18,7 @@ from cervix.sources.apart import run_apart
 from cervix.sources.probe import EXAMINE, SLIDE_LIMITS
 from tests.sources.bombs import directory, jpeg_of, png_of, tiff, write_gigapixels, write_sparse_pyramid
 
-ORDINARY_LIMIT_S, HOSTILE_LIMIT_S, HOSTILE_LIMIT_MB = 0.5, 2.0, 300
+ORDINARY_LIMIT_S, HOSTILE_LIMIT_S = 0.5, 2.0
 
 
 def probe(runs: int) -> pd.DataFrame:

@@ -160,7 +160,7 @@ def _patients(options: argparse.Namespace) -> int:
 
 
 def _card(options: argparse.Namespace) -> int:
-    if options.model and options.format != "xml":
+    if options.model and not FORMATS[options.format].of_one_model:
         raise BundleError(
             f"A card as {options.format} is of the whole bundle",
             expected="--model with --format xml only",
@@ -327,7 +327,10 @@ def _parser() -> argparse.ArgumentParser:
     patients.set_defaults(run=_patients)
 
     card = commands.add_parser("card", parents=[common], help="write the model card")
-    card.add_argument("--format", choices=FORMATS, required=True, help="XML is of one model, after the schema of CHAI")
+    card.add_argument(
+        "--format", choices=FORMATS, required=True,
+        help=f"{'; '.join(f'{kind}: {form.title}' for kind, form in FORMATS.items())}; XML is of one model",
+    )  # fmt: skip
     card.add_argument("--model", default="", help="id of the model, for XML (default: the first)")
     card.add_argument("--out", type=Path, required=True, help="file to write")
     card.set_defaults(run=_card)

@@ -20,7 +20,6 @@ from cervix.intake.inbox import list_inbox
 from cervix.outside_names import PART_BYTES_AT_MOST, inside
 from cervix.slides.exports import EXPORTS, write_export
 from cervix.slides.gate import inspect_slide
-from cervix.slides.report import write_report
 from cervix.slides.scoring import ScoreProgress, SlidePlan, SlideScore, plan_slide, score_slide
 from cervix.sources.mirax import MIRAX
 from cervix.sources.probe import open_outside
@@ -28,9 +27,8 @@ from cervix.sources.readers.registry import picture_suffixes, readable
 from cervix.sources.slide import Slide
 
 EXIT_REFUSED = 1
-REPORT, REPORT_ENDING = "report", "report.pdf"
 SUMMARY_ENDING = "summary.json"
-ENDINGS = (*(ending for ending, _ in EXPORTS.values()), REPORT_ENDING, SUMMARY_ENDING)
+ENDINGS = (*(export.ending for export in EXPORTS.values()), SUMMARY_ENDING)
 # A file is written under a temporary name first: its own with a dot, a dash and eight letters more.
 STEM_BYTES_AT_MOST = PART_BYTES_AT_MOST - max(len(f"-{ending}") for ending in ENDINGS) - 10
 HASH_DIGITS = 12
@@ -51,7 +49,12 @@ def add_slide_command(
     slide.add_argument("files", metavar="FILE", type=Path, nargs="+", help="a slide, or a folder with slides (DICOM, MIRAX)")
     slide.add_argument("--out", type=Path, required=True, help="folder for the tile table and the summary")
     slide.add_argument(
-        "--export", nargs="+", choices=[*EXPORTS, REPORT], default=["csv"], help="what to write beside the summary"
+        "--export",
+        nargs="+",
+        choices=EXPORTS,
+        default=["csv"],
+        metavar="KIND",
+        help=f"what to write beside the summary: {'; '.join(f'{kind}: {export.title}' for kind, export in EXPORTS.items())}",
     )
     slide.add_argument("--mpp", type=float, help="micrometres per pixel, where the file does not say")
     slide.add_argument("--everywhere", action="store_true", help="score the whole scanned area, where no tissue is found")
@@ -237,9 +240,6 @@ def _plan_through_the_gate(slide: Slide, options: argparse.Namespace, bundle: Bu
 def _write(score: SlideScore, slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle) -> None:
     session = bundle.session("slide")
     for kind in options.export:
-        if kind == REPORT:
-            write_report(score, slide, session, options.out / f"{stem}-{REPORT_ENDING}")
-        else:
-            write_export(kind, score, session.model, options.out, stem)
+        write_export(kind, score, slide, session, options.out, stem)
     with replacing(options.out / f"{stem}-{SUMMARY_ENDING}") as temporary:
         temporary.write_text(score.summary.model_dump_json(indent=2), encoding="utf-8")

@@ -4,7 +4,6 @@ Names come with uploads, folders, zip members, DICOM and MIRAX files, bundles, a
 one into a plain relative name or refuses it; ``inside`` is the only function that joins such a name to a folder.
 """
 
-import hashlib
 import unicodedata
 from pathlib import Path, PurePosixPath
 
@@ -13,8 +12,6 @@ from cervix.errors import NameRefused
 PART_BYTES_AT_MOST = 255
 NAME_BYTES_AT_MOST = 1024
 PARTS_AT_MOST = 16
-# Room for what is written behind a stem, and for the temporary name beside it.
-STEM_BYTES_AT_MOST = 180
 # Reserved by Windows, with or without a suffix (Microsoft, Naming Files, Paths, and Namespaces).
 DEVICES = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"} | {f"{kind}{digit}" for kind in ("com", "lpt") for digit in range(10)}
@@ -78,18 +75,6 @@ def is_litter(name: str) -> bool:
         return False
     hidden = any(part.startswith(".") and not part.startswith("..") for part in parts)
     return hidden or APPLE_DOUBLES in parts[:-1] or parts[-1].lower() in LITTER
-
-
-def plain_stem(path: Path) -> str:
-    """The stem of a file's name as the first part of names of files made of it: cut where those would be too long.
-
-    What is cut away is replaced by a hash of the whole, so that two stems never become one.
-    """
-    stem = path.stem
-    whole = stem.encode("utf-8", "surrogateescape")
-    if len(whole) <= STEM_BYTES_AT_MOST:
-        return stem
-    return f"{whole[:STEM_BYTES_AT_MOST].decode('utf-8', 'ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
 def _refused(found: str) -> NameRefused:

@@ -6,15 +6,14 @@ from itertools import groupby
 import pandas as pd
 import streamlit as st
 
-from cervix.bundle import Bundle
+from cervix.bundle import Bundle, Model
 from cervix.card.blocks import Block, Charts, divided, markdown_text
-from cervix.card.formats import MIME, Format, card_file, file_name
+from cervix.card.formats import FORMATS, card_file, file_name
 from cervix.card.markdown import GUIDELINES, bundle_sections, head_blocks
 from cervix.card.model_section import model_section
 from pages.parts.frame import bundle_or_stop
 
 WHOLE_BUNDLE = "whole-bundle"
-FORMAT_TITLES: dict[Format, str] = {"md": "Markdown", "html": "HTML", "pdf": "PDF", "xml": "XML (CHAI)"}
 CHART_WIDTH_PX = 420
 
 
@@ -24,7 +23,7 @@ CHART_WIDTH_PX = 420
 )
 def written(bundle: Bundle, part: str) -> list[Block]:
     """A part of the card, computed once per bundle and never changed."""
-    models = {model.id: model for model in bundle.manifest.models}
+    models: dict[str, Model] = {model.id: model for model in bundle.manifest.models}
     return list(bundle_sections(bundle) if part == WHOLE_BUNDLE else model_section(bundle, models[part]))
 
 
@@ -32,7 +31,7 @@ def show(blocks: list[Block]) -> None:
     """Blocks as the page draws them."""
     for is_text, group in groupby(blocks, key=lambda block: isinstance(block, str)):
         if is_text:
-            st.markdown("\n".join(group))
+            st.markdown("\n".join(map(str, group)))
             continue
         for block in group:
             if isinstance(block, Charts):
@@ -53,17 +52,16 @@ def show_index(blocks: list[Block]) -> None:
 
 st.title("Model card")
 bundle = bundle_or_stop()
-titles = {model.id: model.title for model in bundle.manifest.models}
-*_, origin, _ = head_blocks(bundle)
-st.caption(origin)
+titles: dict[str, str] = {model.id: model.title for model in bundle.manifest.models}
+st.caption(str(list(head_blocks(bundle))[-2]))
 st.markdown("Download the whole card as Markdown, HTML or PDF, or one model's as XML in the CHAI schema.")
 xml_model = st.selectbox("Model of the XML", list(titles), format_func=titles.__getitem__, key="card_xml_model")
-for place, (kind, label) in zip(st.columns(len(FORMAT_TITLES)), FORMAT_TITLES.items(), strict=True):
+for place, (kind, form) in zip(st.columns(len(FORMATS)), FORMATS.items(), strict=True):
     place.download_button(
-        label,
+        form.title,
         partial(card_file, bundle, kind, xml_model),
         file_name=file_name(bundle, kind, xml_model),
-        mime=MIME[kind],
+        mime=form.media_type,
         icon=":material/download:",
         key=f"card_download_{kind}",
         on_click="ignore",

@@ -1,6 +1,7 @@
 """Performance: every figure computed now, from held-out predictions or from cases somebody brings."""
 
 from functools import partial
+from pathlib import Path
 
 import streamlit as st
 from PIL import Image
@@ -29,6 +30,12 @@ MOST_CLASSES_SHOWN = 3
 HELD_OUT, OWN = "Held-out cases", "My own cases"
 EVERYONE = "All cases"
 NO_PICTURES = "The tiles may not be shipped with the app. Set their folder (CERVIX_TILES_DIR) to see the pictures here."
+
+
+def tile_of(tiles_dir: Path, case: str) -> Image.Image:
+    """A held-out tile by its path in the folder of tiles."""
+    return Image.open(inside(tiles_dir, case))
+
 
 st.title("Performance")
 bundle = bundle_or_stop()
@@ -67,7 +74,7 @@ try:
             cases = cases.among(*choices[among])
         tiles_dir = get_settings().tiles_dir
         if model.tiles and tiles_dir:
-            picture = lambda case: Image.open(inside(tiles_dir, case))  # noqa: E731
+            picture = partial(tile_of, tiles_dir)
         elif model.tiles:
             why_none = NO_PICTURES
     tasks = {task.id: task for task in model.derived_tasks if task.id in answered}

@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 
 from cervix.errors import LabelStoreUnavailable
+from cervix.labels.store.cases import KINDS
 from cervix.plain_text import escaped
 from pages.parts.frame import kept, show_metrics
 from pages.parts.people import person
@@ -13,7 +14,6 @@ from pages.parts.readers_disputes import show_disputes
 from pages.parts.readers_files import show_files
 from pages.parts.readers_people import show_readers
 from pages.parts.readers_suspects import show_suspects
-from pages.parts.readers_words import KINDS
 from pages.parts.store import label_store_or_stop
 
 READERS, AGREEMENT, DISPUTES, SUSPECTS, FILES = "Readers", "Agreement", "Disputes", "Suspected labels", "Files"
@@ -25,7 +25,7 @@ who = person()
 try:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kind = st.segmented_control(
-            "Cases", list(KINDS), default="tile", format_func=KINDS.__getitem__, key="readers_kind", required=True
+            "Cases", list(KINDS), default="tile", format_func=lambda kind: KINDS[kind].title, key="readers_kind", required=True
         )
         view = st.segmented_control(
             "Show", [READERS, AGREEMENT, DISPUTES, SUSPECTS, FILES], default=READERS, key="readers_view", required=True

@@ -85,24 +85,28 @@ def test_a_session_does_not_see_what_another_uploaded(client: TestClient, token:
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "sentence"),
+    ("change", "status", "code", "sentence"),
     [
-        ({"Upload-Name": "notes.exe"}, 409, "not a slide"),
-        ({"Upload-Offset": "7"}, 409, "goes on elsewhere"),
-        ({"Upload-Length": str(10**15)}, 413, "too large"),
-        ({"Upload-Length": "many"}, 400, "lacks"),
-        ({"Upload-Length": "-1"}, 400, "lacks"),
-        ({"Upload-Offset": "9" * 5000}, 400, "lacks"),
-        ({"Upload-Name": ""}, 400, "no plain name"),
-        ({"Upload-Name": quote("d/J/../../../X")}, 400, "no plain name"),
-        ({"Upload-Name": "x" * 300 + ".svs"}, 400, "no plain name"),
-        ({"Upload-Name": "%ED%A0%80.svs%00"}, 400, "no plain name"),
+        ({"Upload-Name": "notes.exe"}, 409, "upload-refused", "not a slide"),
+        ({"Upload-Offset": "7"}, 409, "upload-busy", "goes on elsewhere"),
+        ({"Upload-Length": str(10**15)}, 413, "upload-too-large", "too large"),
+        ({"Upload-Length": "many"}, 400, "upload-refused", "lacks"),
+        ({"Upload-Length": "-1"}, 400, "upload-refused", "lacks"),
+        ({"Upload-Offset": "9" * 5000}, 400, "upload-refused", "lacks"),
+        ({"Upload-Name": ""}, 400, "name-refused", "no plain name"),
+        ({"Upload-Name": quote("d/J/../../../X")}, 400, "name-refused", "no plain name"),
+        ({"Upload-Name": "x" * 300 + ".svs"}, 400, "name-refused", "no plain name"),
+        ({"Upload-Name": "%ED%A0%80.svs%00"}, 400, "name-refused", "no plain name"),
+        ({"Origin": "https://elsewhere.example"}, 403, "upload-from-elsewhere", "own pages"),
     ],
 )
-def test_a_refusal_is_one_sentence(client: TestClient, token: str, change: dict[str, str], status: int, sentence: str) -> None:
+def test_a_refusal_is_one_sentence_and_a_code(
+    client: TestClient, token: str, change: dict[str, str], status: int, code: str, sentence: str
+) -> None:
     answer = client.put(f"/slides/upload/{token}/{UPLOAD}/0", content=b"x", headers={**headers(b"x"), **change})
     assert answer.status_code == status
     assert sentence in answer.json()["error"]
+    assert (answer.json()["code"], answer.headers["Error-Code"]) == (code, code)
 
 
 def test_a_cancelled_upload_is_gone(client: TestClient, token: str) -> None:
@@ -154,7 +158,7 @@ def test_another_session_cannot_add_to_finish_or_delete_an_upload(client: TestCl
         client.post(theirs),
         client.delete(theirs),
     ):
-        assert answer.status_code == 403
+        assert (answer.status_code, answer.headers["Error-Code"]) == (403, "upload-not-yours")
     assert client.head(f"{mine}/0").headers["upload-offset"] == "1"
 
 
@@ -167,7 +171,8 @@ def test_an_upload_goes_on_after_a_restart_under_a_new_token(
     client.put(f"{first}/1", content=b"ab", headers={**headers(b"abcd", name="f/notes.txt")})
     web_uploads._store_at.cache_clear()  # what the memory of a server held is gone
     upload_tokens.revoke(token)
-    assert client.head(f"{first}/1").status_code == 404
+    gone = client.head(f"{first}/1")
+    assert (gone.status_code, gone.headers["Error-Code"]) == (404, "upload-permission-expired")
     grant = UploadGrant()
     address = f"/slides/upload/{upload_tokens.grant(grant)}/{UPLOAD}"
     known = {"Upload-Begun-By": token}

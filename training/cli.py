@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 # TensorFlow's start-up messages hide the log of a run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -18,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from cervix.bundle.manifest import Model
 from cervix.errors import CervixError
 from cervix.retraining import RECIPES, RETRAINABLE
+from cervix.retraining.log import Event, LogLine
 from cervix.settings import PROJECT_ROOT, get_settings
 from training.bundle.build import about_build, assemble_bundle
 from training.bundle.cost import costed
@@ -34,16 +36,18 @@ COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE = "cohort", "hybrid", "active-learni
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 on success, 1 with one sentence on stderr where something is not as it must be."""
     options = _parser().parse_args(arguments)
+    options.tell = _teller(as_json=options.json)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
-        options.run(options, _stopwatch())
+        options.run(options, lambda message: options.tell("said", message))
     except CervixError as error:
-        print(f"error: {error}", file=sys.stderr)
+        options.tell("refused", str(error), code=error.code)
         return 1
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print(f"error: {_no_room(options.out)}", file=sys.stderr)
+        no_room = _no_room(options.out)
+        options.tell("refused", str(no_room), code=no_room.code)
         return 1
     return 0
 
@@ -58,13 +62,18 @@ def _no_room(out: Path) -> CervixError:
     )
 
 
-def _stopwatch() -> Callable[[str], None]:
+def _teller(*, as_json: bool) -> Callable[..., None]:
+    """Tell what a run says: ``tell(event, message, **what LogLine has)``, as JSON lines for programs or in words."""
     started = time.perf_counter()
 
-    def log(message: str) -> None:
-        print(f"[{time.perf_counter() - started:6.0f} s] {message}", flush=True)
+    def tell(event: Event, message: str, **more: Any) -> None:
+        line = LogLine(event=event, message=message, elapsed_s=round(time.perf_counter() - started, 1), **more)
+        stream = sys.stderr if event == "refused" else sys.stdout
+        # In one piece: libraries write to the same log.
+        stream.write(f"{line.as_json() if as_json else line.text}\n")
+        stream.flush()
 
-    return log
+    return tell
 
 
 def _slide(options: argparse.Namespace, log: Callable[[str], None]) -> None:
@@ -185,15 +194,15 @@ def _retrain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from cervix.labels import open_store
     from training.bundle.candidate import retrain
 
-    def progress(share: float, what: str) -> None:
-        print(f"progress {share:.2f} {what}", flush=True)
+    def progress(stage: str, share: float, what: str) -> None:
+        options.tell("progress", what, stage=stage, done=round(share, 3))
 
     recipe = RECIPES_DIR / f"{options.recipe}.toml"
     options.out = options.out or get_settings().bundles_dir / f"candidate-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     with open_store(options.labels) as store:
         parent = options.parent or active_bundle(get_settings()).root
         label = retrain(parent, store, options.model, recipe, options.seed, options.out, options.by, log, progress)
-    print(f"candidate {label} in {options.out}", flush=True)
+    options.tell("candidate", f"candidate {label} in {options.out}", candidate=label)
 
 
 def _save(models: list[Model], out_dir: Path) -> None:
@@ -204,6 +213,7 @@ def _save(models: list[Model], out_dir: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     data = Path(os.environ.get("CERVIX_DATA", "data"))
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="log JSON lines, as the app reads them (cervix/retraining/log.py)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     slide_data = argparse.ArgumentParser(add_help=False)
     slide_data.add_argument("--recipe", choices=[PAPER_RECIPE, SHIPPED_RECIPE], default=SHIPPED_RECIPE)
@@ -265,7 +275,7 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         default=[],
         help="again for another (default: all with labels)",
     )
-    command.add_argument("--recipe", choices=RECIPES, default=RECIPES[0])
+    command.add_argument("--recipe", choices=RECIPES, default=next(iter(RECIPES)))
     command.add_argument("--seed", type=int, help="in place of the recipe's")
     command.add_argument("--by", default="command line", help="who does it, for the audit trail")
     command.set_defaults(run=_retrain)

@@ -13,9 +13,6 @@ import pandas as pd
 from benchmarks.hostile.targets import TARGETS
 from benchmarks.hostile.watch import Watched, canaries_unharmed
 
-INPUTS_WANTED = 5_000
-"""What a campaign has to throw at the project before its zeros mean anything."""
-
 
 def hostile(minutes: float, seed: int) -> pd.DataFrame:
     """Throw inputs at every target in turn until the time is up; the table has one row a target and their sum.

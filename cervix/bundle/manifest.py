@@ -225,7 +225,8 @@ class EvaluationTable(_Strict):
 class Acquisition(_Strict):
     """Which cases the label queue asks for first, and why."""
 
-    strategy: Literal["random", "entropy", "margin", "bald", "abnormal-first", "diverse"]
+    strategy: Annotated[str, Field(pattern=r"^[a-z-]+$")]
+    """One of ``STRATEGIES`` in ``cervix/labels/desk/acquisition.py``."""
     chosen_by: str
 
 

@@ -1,52 +1,78 @@
 """The card in each format it is handed out in, all from the same blocks."""
 
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
-from cervix.bundle import Bundle
+from cervix.bundle import Bundle, Model
 from cervix.card.html import card_html
 from cervix.card.markdown import card_blocks, with_front_matter
 from cervix.card.pdf import write_card_pdf
 from cervix.card.xml import chai_xml
 from cervix.errors import BundleError
 
-Format = Literal["md", "html", "pdf", "xml"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-MIME = {"md": "text/markdown", "html": "text/html", "pdf": "application/pdf", "xml": "application/xml"}
+
+@dataclass(frozen=True)
+class Format:
+    """A format in which the card is handed out.
+
+    Attributes
+    ----------
+    title : str
+        For people.
+    media_type : str
+    content : (bundle, model) -> bytes
+    of_one_model : bool
+        Whether it is of one model; the others are of the whole bundle and pass the model over.
+    """
+
+    title: str
+    media_type: str
+    content: Callable[[Bundle, Model], bytes]
+    of_one_model: bool = False
 
 
-def card_file(bundle: Bundle, kind: Format, model_id: str = "") -> bytes:
+def _pdf(bundle: Bundle, _: Model) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "card.pdf"
+        write_card_pdf(card_blocks(bundle), path, footer=bundle.label)
+        return path.read_bytes()
+
+
+FORMATS: dict[str, Format] = {
+    "md": Format("Markdown", "text/markdown", lambda bundle, _: with_front_matter(bundle, card_blocks(bundle)).encode()),
+    "html": Format(
+        "HTML", "text/html", lambda bundle, _: card_html(card_blocks(bundle), f"Model card: {bundle.label}").encode()
+    ),
+    "pdf": Format("PDF", "application/pdf", _pdf),
+    "xml": Format("XML (CHAI)", "application/xml", lambda bundle, model: chai_xml(bundle, model).encode(), of_one_model=True),
+}
+"""Every format of the card by its id, which ends the file's name: the one list that page and command line go by."""
+
+
+def card_file(bundle: Bundle, kind: str, model_id: str = "") -> bytes:
     """The card as the bytes of a file.
 
     Parameters
     ----------
+    kind : one of ``FORMATS``
     model_id : str
-        The model of the XML; the first where empty.
+        The model of a format that is of one; the first where empty.
 
     Raises
     ------
     BundleError
         If the bundle has no such model.
     """
-    if kind == "xml":
-        ids = [model.id for model in bundle.manifest.models]
-        wanted = model_id or ids[0]
-        if wanted not in ids:
-            raise BundleError("The bundle has no such model", expected=f"one of {', '.join(ids)}", found=repr(wanted))
-        return chai_xml(bundle, bundle.manifest.models[ids.index(wanted)]).encode()
-    blocks = card_blocks(bundle)
-    if kind == "md":
-        return with_front_matter(bundle, blocks).encode()
-    if kind == "html":
-        return card_html(blocks, f"Model card: {bundle.label}").encode()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "card.pdf"
-        write_card_pdf(blocks, path, footer=bundle.label)
-        return path.read_bytes()
+    models = {model.id: model for model in bundle.manifest.models}
+    wanted = (FORMATS[kind].of_one_model and model_id) or next(iter(models))
+    if wanted not in models:
+        raise BundleError("The bundle has no such model", expected=f"one of {', '.join(models)}", found=repr(wanted))
+    return FORMATS[kind].content(bundle, models[wanted])
 
 
-def file_name(bundle: Bundle, kind: Format, model_id: str = "") -> str:
+def file_name(bundle: Bundle, kind: str, model_id: str = "") -> str:
     """``model-card-0.4.0-68efbad023.md``, of XML with the model's id."""
-    of = f"-{model_id}" if kind == "xml" and model_id else ""
+    of = f"-{model_id}" if FORMATS[kind].of_one_model and model_id else ""
     return f"model-card{of}-{bundle.manifest.version}-{bundle.short_hash}.{kind}"

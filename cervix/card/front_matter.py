@@ -8,7 +8,8 @@ from huggingface_hub import EvalResult, ModelCardData
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.card.asked import report_of
-from cervix.evaluation.comparison import METRIC_TITLES, METRICS
+from cervix.evaluation.comparison import BESIDE_RIVALS
+from cervix.evaluation.metrics import metric_titles
 from cervix.plain_text import escaped
 
 DIGITS = 4
@@ -43,7 +44,7 @@ def _results(bundle: Bundle, model: Model, task: DerivedTask) -> list[EvalResult
             dataset_config=escaped(task.id),
             dataset_split="test",
             metric_type=metric,
-            metric_name=METRIC_TITLES[metric],
+            metric_name=metric_titles()[metric],
             metric_value=round(report.metrics[metric].value, DIGITS),
             metric_args={
                 "low_95": round(report.metrics[metric].low, DIGITS),
@@ -52,6 +53,6 @@ def _results(bundle: Bundle, model: Model, task: DerivedTask) -> list[EvalResult
                 "threshold": round(report.threshold, DIGITS),
             },
         )
-        for metric in METRICS
+        for metric in BESIDE_RIVALS
         if metric in report.metrics
     ]

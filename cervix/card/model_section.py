@@ -10,11 +10,12 @@ from cervix.card.chai import chai_card
 from cervix.card.chai_text import part_blocks
 from cervix.card.charts import charts_of
 from cervix.card.comparison import lineage_sentence
-from cervix.evaluation.comparison import METRIC_TITLES, comparison_table
+from cervix.evaluation.comparison import comparison_table
 from cervix.evaluation.heldout import load_table
+from cervix.evaluation.metrics import metric_titles
 from cervix.plain_text import escaped
 
-HEADERS = METRIC_TITLES | {"source": "Source", "computed on": "Computed on"}
+HEADERS = {"source": "Source", "computed on": "Computed on"}
 SPLITS = ("train", "validation", "calibration", "test")
 # Elements of the CHAI card that follow the figures, as sections of their own.
 AFTER_FIGURES = ("UsesAndDirections", "Warnings", "TrustIngredients", "KeyMetrics")
@@ -60,7 +61,7 @@ def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield ""
     for task in model.derived_tasks:
         yield from (f"**{escaped(task.title)}** (threshold {model.threshold(task.id):.3g})", "")
-        yield comparison_table(bundle, model, task).rename(columns=HEADERS)
+        yield comparison_table(bundle, model, task).rename(columns=metric_titles() | HEADERS)
         report = report_of(bundle, model, task)
         yield from (
             "",
@@ -71,7 +72,7 @@ def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield from (*bullets(map(escaped, model.evaluation.notes)), "")
     for table in model.evaluation.tables:
         yield from (f"**{escaped(table.title)}**", "")
-        yield load_table(bundle, table).rename(columns=METRIC_TITLES)
+        yield load_table(bundle, table).rename(columns=metric_titles())
         yield from ("", escaped(table.note), "")
 
 

@@ -5,25 +5,11 @@ import pandas as pd
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.heldout import held_out
-from cervix.evaluation.metrics import BinaryReport
+from cervix.evaluation.metrics import METRICS, BinaryReport
 from cervix.intervals import Interval
 
-METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auroc", "average_precision")
-METRIC_TITLES = {
-    "accuracy": "Accuracy",
-    "recall": "Sensitivity (recall)",
-    "specificity": "Specificity",
-    "precision": "Precision (PPV)",
-    "negative_predictive_value": "Negative predictive value",
-    "f1": "F1",
-    "positive_likelihood_ratio": "Likelihood ratio of a call (LR+)",
-    "negative_likelihood_ratio": "Likelihood ratio of no call (LR−)",
-    "auroc": "AUROC",
-    "average_precision": "Average precision",
-    "brier": "Brier score",
-    "ece": "Calibration error (ECE)",
-}
-LOWER_IS_BETTER = ("brier", "ece")
+BESIDE_RIVALS = ("accuracy", "precision", "recall", "specificity", "f1", "auroc", "average_precision")
+"""The metrics that stand beside those of simpler rivals and of publications, in that order."""
 
 
 def percent(interval: Interval) -> str:
@@ -50,12 +36,12 @@ def signed(interval: Interval) -> str:
 def figures_table(report: BinaryReport) -> pd.DataFrame:
     """One row a metric: value, bootstrap interval over groups and, of proportions, Wilson's at the number of groups."""
     rows = []
-    for name, title in METRIC_TITLES.items():
+    for name, metric in METRICS.items():
         if name in report.bootstrap:
             figure, wide = report.bootstrap[name], report.metrics[name]
             rows.append(
                 {
-                    "metric": f"{title}, lower is better" if name in LOWER_IS_BETTER else title,
+                    "metric": f"{metric.title}, lower is better" if metric.lower_is_better else metric.title,
                     "value": f"{figure.value:.3f}",
                     "95 % bootstrap": f"{figure.low:.3f}–{figure.high:.3f}",
                     "95 % Wilson": f"{wide.low:.3f}–{wide.high:.3f}" if wide != figure else "–",
@@ -101,7 +87,7 @@ def _published(model: Model, task: DerivedTask) -> list[dict[str, str]]:
             figures.setdefault(figure.source, {})[figure.metric] = f"{figure.value * 100:.4g} %"
     return [
         {"source": "Published"}
-        | {metric: of.get(metric, "–") for metric in METRICS}
+        | {metric: of.get(metric, "–") for metric in BESIDE_RIVALS}
         | {"n": "not stated", "computed on": source}
         for source, of in figures.items()
     ]
@@ -109,5 +95,5 @@ def _published(model: Model, task: DerivedTask) -> list[dict[str, str]]:
 
 def _row(title: str, where: str, report: BinaryReport) -> dict[str, str]:
     size = f"{report.n:,} ({report.groups:,} groups)" if report.groups < report.n else f"{report.n:,}"
-    figures = {metric: percent(report.metrics[metric]) if metric in report.metrics else "–" for metric in METRICS}
+    figures = {metric: percent(report.metrics[metric]) if metric in report.metrics else "–" for metric in BESIDE_RIVALS}
     return {"source": title} | figures | {"n": size, "computed on": where}

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from cervix.evaluation.comparison import decimal
 from cervix.evaluation.figures import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
-from cervix.evaluation.metrics import BinaryReport
+from cervix.evaluation.metrics import METRICS, BinaryReport
 from cervix.evaluation.questions import Question
 from cervix.evaluation.sweep import Sweep
 from cervix.intervals import Interval
@@ -43,7 +43,7 @@ def precision_recall_figure(question: Question, point: BinaryReport) -> go.Figur
     )
     if "precision" in point.metrics:
         _mark(figure, point.threshold, point.metrics["recall"], point.metrics["precision"])
-    return _laid_out(figure, "Sensitivity (recall)", "Precision (PPV)", [-0.02, 1.02], [-0.02, 1.02])
+    return _laid_out(figure, METRICS["recall"].title, METRICS["precision"].title, [-0.02, 1.02], [-0.02, 1.02])
 
 
 def reliability_figure(question: Question) -> go.Figure:

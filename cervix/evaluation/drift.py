@@ -7,7 +7,7 @@ from scipy.stats import rankdata
 
 from cervix.evaluation.chance import CASES_DRAWN, Chance, Draws, chance_of, draws_like
 from cervix.evaluation.comparison import decimal, percent
-from cervix.evaluation.metrics import CALIBRATION_BINS
+from cervix.evaluation.metrics import CALIBRATION_BINS, METRICS
 from cervix.evaluation.questions import Question, TaskScores
 from cervix.intervals import Interval, wilson_interval
 
@@ -88,13 +88,13 @@ def drift_table(reference: Question, own: Question) -> pd.DataFrame:
         rows.append(_distribution("Distance to the training tiles", *_novelties(reference, own), sides))
     if all(side.has_both for side in sides):
         figures = [side.report().metrics for side in (reference, own)]
-        for name, title in (("auroc", "AUROC"), ("ece", "Calibration error (ECE)")):
+        for name in ("auroc", "ece"):
             tested, brought = (figure[name] for figure in figures)
             if name == "auroc":
                 by_chance = _auroc_by_chance(*sides, brought.value - tested.value)
             else:
                 by_chance = _ece_by_chance(sides[0], drawn, tested.value, brought.value)
-            rows.append(_row(title, [decimal(tested), decimal(brought)], _apart(tested, brought, by_chance)))
+            rows.append(_row(METRICS[name].title, [decimal(tested), decimal(brought)], _apart(tested, brought, by_chance)))
     return pd.DataFrame(rows)
 
 

@@ -18,7 +18,6 @@ CALIBRATION_BINS = 10
 Ranking = Literal["auroc", "average_precision"]
 Counts = Any
 """One count, or an array of counts: what a figure of a decision is computed from."""
-THRESHOLD_FREE = ("auroc", "average_precision", "brier", "ece")
 WHOLE: dict[Ranking, Callable[..., float]] = {"auroc": roc_auc_score, "average_precision": average_precision_score}
 
 
@@ -41,22 +40,73 @@ class IndependentGroups(NamedTuple):
     spared: int
 
 
-def call_fractions(cells: Cells) -> dict[str, tuple[Counts, Counts]]:
-    """Each figure of a decision as numerator and denominator, so that a replicate of it is a ratio of sums.
+@dataclass(frozen=True)
+class Metric:
+    """A figure of a binary decision or ranking.
 
-    Likelihood ratios as Altman and Bland 2004 (BMJ 329:168-169).
+    Attributes
+    ----------
+    title : str
+        For people.
+    fraction : callable, optional
+        Numerator and denominator from the cells of a decision, so that a replicate of it is a ratio of sums. None where no
+        threshold changes the figure; ``binary_report`` then computes it from the scores.
+    independent : str
+        Of a proportion the field of ``IndependentGroups`` that its Wilson width rests on; empty where it is none.
+    lower_is_better : bool
     """
-    tp, fp, fn, tn = cells
-    return {
-        "accuracy": (tp + tn, tp + fp + fn + tn),
-        "precision": (tp, tp + fp),
-        "recall": (tp, tp + fn),
-        "specificity": (tn, tn + fp),
-        "negative_predictive_value": (tn, tn + fn),
-        "f1": (2 * tp, (tp + fn > 0) * (2 * tp + fp + fn)),
-        "positive_likelihood_ratio": (tp * (fp + tn), fp * (tp + fn)),
-        "negative_likelihood_ratio": (fn * (fp + tn), tn * (tp + fn)),
-    }
+
+    title: str
+    fraction: Callable[[Cells], tuple[Counts, Counts]] | None = None
+    independent: str = ""
+    lower_is_better: bool = False
+
+
+def _f1(of: Cells) -> tuple[Counts, Counts]:
+    positive = of.true_positive + of.false_negative
+    return 2 * of.true_positive, (positive > 0) * (of.true_positive + of.false_positive + positive)
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric("Accuracy", lambda of: (of.true_positive + of.true_negative, sum(of)), "all"),
+    "recall": Metric("Sensitivity (recall)", lambda of: (of.true_positive, of.true_positive + of.false_negative), "positive"),
+    "specificity": Metric("Specificity", lambda of: (of.true_negative, of.true_negative + of.false_positive), "negative"),
+    "precision": Metric("Precision (PPV)", lambda of: (of.true_positive, of.true_positive + of.false_positive), "called"),
+    "negative_predictive_value": Metric(
+        "Negative predictive value", lambda of: (of.true_negative, of.true_negative + of.false_negative), "spared"
+    ),
+    "f1": Metric("F1", _f1),
+    # Altman and Bland 2004 (BMJ 329:168-169).
+    "positive_likelihood_ratio": Metric(
+        "Likelihood ratio of a call (LR+)",
+        lambda of: (
+            of.true_positive * (of.false_positive + of.true_negative),
+            of.false_positive * (of.true_positive + of.false_negative),
+        ),
+    ),
+    "negative_likelihood_ratio": Metric(
+        "Likelihood ratio of no call (LR−)",
+        lambda of: (
+            of.false_negative * (of.false_positive + of.true_negative),
+            of.true_negative * (of.true_positive + of.false_negative),
+        ),
+    ),
+    "auroc": Metric("AUROC"),
+    "average_precision": Metric("Average precision"),
+    "brier": Metric("Brier score", lower_is_better=True),
+    "ece": Metric("Calibration error (ECE)", lower_is_better=True),
+}
+"""Every metric by its id, in the order to show them: the one list that tables, pages, card and promotion rules go by."""
+
+
+def metric_titles() -> dict[str, str]:
+    """id -> title."""
+    return {name: metric.title for name, metric in METRICS.items()}
+
+
+def call_fractions(cells: Cells) -> dict[str, tuple[Counts, Counts]]:
+    """Each figure of a decision as numerator and denominator."""
+    return {name: metric.fraction(cells) for name, metric in METRICS.items() if metric.fraction}
 
 
 def call_figures(
@@ -71,21 +121,14 @@ def call_figures(
     counts : Cells of int
     replicates : Cells of (replicates,)
     """
-    independent = {
-        "accuracy": groups.all,
-        "precision": groups.called,
-        "recall": groups.positive,
-        "specificity": groups.negative,
-        "negative_predictive_value": groups.spared,
-    }
     drawn = call_fractions(replicates)
     metrics: dict[str, Interval] = {}
     bootstrap: dict[str, Interval] = {}
     for name, (numerator, denominator) in call_fractions(counts).items():
         if denominator > 0:
             bootstrap[name] = metrics[name] = percentile_interval(numerator / denominator, *drawn[name])
-            if name in independent:
-                metrics[name] = wilson_interval(numerator, denominator, effective_n=independent[name])
+            if independent := METRICS[name].independent:
+                metrics[name] = wilson_interval(numerator, denominator, effective_n=getattr(groups, independent))
     return metrics, bootstrap
 
 
@@ -123,7 +166,7 @@ class BinaryReport:
 
     def free_of_threshold(self, figures: dict[str, Interval]) -> dict[str, Interval]:
         """Those of the figures that are the same at every threshold."""
-        return {name: figure for name, figure in figures.items() if name in THRESHOLD_FREE}
+        return {name: figure for name, figure in figures.items() if METRICS[name].fraction is None}
 
 
 def binary_report(
@@ -258,7 +301,7 @@ def paired_differences(
     Returns
     -------
     name -> Interval
-        Of ``recall, specificity`` and ``THRESHOLD_FREE``, where both sides have the figure.
+        Of ``recall, specificity`` and those that no threshold changes, where both sides have the figure.
     """
     weights = _group_weights(groups)
     first, second = (
@@ -271,7 +314,7 @@ def paired_differences(
 def _free_of_threshold(
     positive: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.float32]
 ) -> dict[str, tuple[float, NDArray[np.float32]]]:
-    """Each of ``THRESHOLD_FREE`` that exists, in the cases and in every replicate."""
+    """Each figure that no threshold changes, where it exists, in the cases and in every replicate."""
     figures: dict[str, tuple[float, NDArray[np.float32]]] = {}
     if positive.any():
         replicates = _ranking_replicates(positive, score, weights)

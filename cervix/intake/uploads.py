@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 
-from cervix.errors import NoRoomForUpload, SlideNotReadable, UploadNotYours, UploadRefused, UploadTooLarge
+from cervix.errors import NoRoomForUpload, SlideNotReadable, UploadBusy, UploadNotYours, UploadRefused, UploadTooLarge
 from cervix.files import replacing, sha256_of
 from cervix.intake.archive import DISK_RESERVE_BYTES, extract_archive
 from cervix.intake.photographs import erase_photographs
@@ -206,7 +206,7 @@ class UploadStore:
             known = self._uploads.get(upload) or _Upload([_secret_hash(secret) for secret in owners])
             part = known.parts.get(number) or _Part(self._part_path(upload, number))
             if part.busy or known.finishing:
-                raise UploadRefused("The earlier connection of this upload is still open", action="Try again in a moment.")
+                raise UploadBusy("The earlier connection of this upload is still open", action="Try again in a moment.")
             self._check_limits(upload, known, part, length)
             part.path.parent.mkdir(parents=True, exist_ok=True)
             owner = part.path.parent / OWNER_FILE
@@ -272,7 +272,7 @@ class UploadStore:
     async def _append(self, known: _Upload, part: _Part, offset: int, blocks: AsyncIterator[bytes]) -> int:
         here = part.here
         if offset != here:
-            raise UploadRefused("The upload goes on elsewhere", expected=f"offset {here}", found=str(offset))
+            raise UploadBusy("The upload goes on elsewhere", expected=f"offset {here}", found=str(offset))
         await run_in_threadpool(_catch_up, part, here)
         gathered = bytearray()
         with part.path.open("ab", buffering=0) as stream:
@@ -341,7 +341,7 @@ class UploadStore:
             if known is None or not _is_upload(upload, 0):
                 raise UploadRefused("There is no such upload", action="Choose the file again.")
             if known.finishing or any(part.busy for part in known.parts.values()):
-                raise UploadRefused("The earlier connection of this upload is still open", action="Try again in a moment.")
+                raise UploadBusy("The earlier connection of this upload is still open", action="Try again in a moment.")
             places = known.names | {number: safe_name(name) for number, name in (names or {}).items()}
             if not known.parts.keys() <= places.keys():
                 raise UploadRefused("The server was started again and has forgotten names", action="Choose the files again.")

@@ -10,7 +10,6 @@ Everything goes through one class::
     store.record(LabelEvent(lease.case_id, "Dr Reed", "label", "scc", key=key_made_before_the_click))
     store.undo("Dr Reed", key=another_key)
     store.truths(), store.reads(), store.history("Dr Reed"), store.progress("Dr Reed")
-    store.labelled_cases("tile")                        # what training reads
 
 A strategy ranks case ids by ``store.scores(bundle_sha256)``; the lease takes the first of a ranking that is free. Ask
 for everything again after an error: an event with a key that is there already is not written twice.

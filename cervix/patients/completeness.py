@@ -35,11 +35,6 @@ class Completeness:
     contradictions: int = 0
 
     @property
-    def is_complete(self) -> bool:
-        """Whether nothing of what the file says was lost."""
-        return self.visits_used >= self.visits_in_file and not self.cells_not_read and not self.contradictions
-
-    @property
     def sentence(self) -> str:
         """What the answer does not rest on, in words: ``rests on 1 of 2 visits; 1 cell could not be read``; else empty."""
         parts = []

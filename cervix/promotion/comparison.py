@@ -8,8 +8,9 @@ from cervix.bundle import Bundle, Model
 from cervix.bundle.differences import manifest_differences, same_model
 from cervix.bundle.manifest import DerivedTask, Lineage
 from cervix.errors import EvaluationError
-from cervix.evaluation.comparison import METRIC_TITLES, decimal, signed
+from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.heldout import held_out
+from cervix.evaluation.metrics import metric_titles
 from cervix.evaluation.paired import Pair, compare_answers
 from cervix.promotion.new_cases import new_case_pairs
 from cervix.promotion.rules import Decision, Ruling, decided, promotion_rulings, same_contract
@@ -125,12 +126,12 @@ def figures_table(pair: Pair) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "metric": METRIC_TITLES[name],
+                "metric": metric_titles()[name],
                 "active": decimal(sides[0][name]),
                 "candidate": decimal(sides[1][name]),
                 "difference": signed(pair.differences[name]),
             }
-            for name in METRIC_TITLES
+            for name in metric_titles()
             if name in pair.differences
         ]
     )
@@ -140,7 +141,7 @@ def calibration_shift(pair: Pair) -> pd.DataFrame:
     """One row a property of calibration: ``property, active, candidate``."""
     ratios = ["–" if ratio is None else decimal(ratio) for ratio in pair.observed_expected]
     errors = [decimal(report.bootstrap["ece"]) for report in (pair.active, pair.candidate)]
-    rows = [["Events over the sum of the scores (1 is right)", *ratios], ["Calibration error (ECE)", *errors]]
+    rows = [["Events over the sum of the scores (1 is right)", *ratios], [metric_titles()["ece"], *errors]]
     return pd.DataFrame(rows, columns=["property", "active", "candidate"])
 
 

@@ -2,8 +2,9 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import make_url
@@ -11,9 +12,23 @@ from sqlalchemy import make_url
 from cervix.bundle import Bundle
 from cervix.settings import PROJECT_ROOT
 
-Recipe = Literal["retrain", "retrain-small"]
-RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 LABELS_VARIABLE = "CERVIX_LABELS_URL"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way to retrain; its numbers stand in ``training/recipes/<id>.toml``."""
+
+    title: str
+    words: str
+    """What it is for."""
+
+
+RECIPES: dict[str, Recipe] = {
+    "retrain": Recipe("Full", "For a candidate that may be promoted."),
+    "retrain-small": Recipe("Quick try", "Fewer rehearsed cases, epochs and folds, to try it out. Not meant to be promoted."),
+}
+"""Every recipe of retraining by its id, the default first: the one list that page, trainer and library go by."""
 
 
 class RetrainingOrder(BaseModel):
@@ -26,14 +41,15 @@ class RetrainingOrder(BaseModel):
     bundle_label: str
     bundle_sha256: str
     models: Annotated[list[str], Field(min_length=1)]
-    recipe: Recipe
+    recipe: str
+    """One of ``RECIPES``, as it was called then."""
     seed: Annotated[int, Field(ge=0)] | None
     """None: the recipe's."""
     by: str
     """Who asked, as the label store knows readers."""
 
 
-def order_of(bundle: Bundle, models: Sequence[str], recipe: Recipe, seed: int | None, by: str) -> RetrainingOrder:
+def order_of(bundle: Bundle, models: Sequence[str], recipe: str, seed: int | None, by: str) -> RetrainingOrder:
     """The order to retrain these models of a bundle."""
     return RetrainingOrder(
         bundle_dir=bundle.root.resolve(),
@@ -51,7 +67,8 @@ def retraining_command(python: Path, order: RetrainingOrder, candidate_dir: Path
 
     A command line is there for everybody on the machine to read, and the address may hold a password.
     """
-    return [str(python), *_arguments(order, candidate_dir)]
+    module, training, *rest = _arguments(order, candidate_dir)
+    return [str(python), module, training, "--json", *rest]
 
 
 def shown_command(order: RetrainingOrder, candidate_dir: Path, labels_url: str, python: str = "python") -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from cervix.errors import RetrainingRefused
 from cervix.jobs import Job, JobBoard
 from cervix.retraining.command import LABELS_VARIABLE, RetrainingOrder, retraining_command
-from cervix.retraining.log import candidate_in, error_in, last_lines
+from cervix.retraining.log import LogLine, read_log
 from cervix.retraining.runs import (
     LOCK_NAME,
     LOG_NAME,
@@ -208,9 +208,9 @@ class RetrainingDesk:
 
     def _settle(self, run: Run, code: int | None) -> Run:
         """Write how a run ended and remove what it left unfinished. ``code`` is None where nobody saw it end."""
-        lines = last_lines(self.log_path(run))
-        candidate = candidate_in(lines) if (run.candidate_dir / "manifest.json").is_file() else ""
-        ended = self._how_it_ended(run, code, error_in(lines), candidate)
+        told = read_log(self.log_path(run))
+        candidate = told.candidate if (run.candidate_dir / "manifest.json").is_file() else ""
+        ended = self._how_it_ended(run, code, told.refusal, candidate)
         for path in self.bundles_dir.glob(f"*{run.candidate_dir.name}*"):
             if not (candidate and path == run.candidate_dir):
                 _remove(path)
@@ -218,7 +218,7 @@ class RetrainingDesk:
         self._write_end(ended)
         return ended
 
-    def _how_it_ended(self, run: Run, code: int | None, error: str, candidate: str) -> Run:
+    def _how_it_ended(self, run: Run, code: int | None, refusal: LogLine | None, candidate: str) -> Run:
         log = self.log_path(run)
         now = datetime.now(UTC)
         if code is None and log.is_file():
@@ -229,8 +229,8 @@ class RetrainingDesk:
         elif self.is_stopping(run):
             who = (self.runs_dir / run.id / STOP_NAME).read_text(encoding="utf-8")
             state, message = "stopped", f"Stopped by {who}. What was unfinished is removed."
-        elif error and code in (1, None):
-            state, message = "refused", error
+        elif refusal is not None and code in (1, None):
+            state, message = "refused", refusal.message
         elif code is None:
             state, message = (
                 "interrupted",

@@ -7,11 +7,10 @@ from datetime import datetime
 import pandas as pd
 
 from cervix.bundle.manifest import Model, ModelId
-from cervix.labels.store.cases import Kind
+from cervix.labels.store.cases import KINDS, Kind
 
-RETRAINABLE: dict[ModelId, Kind] = {"slide": "tile", "history": "patient"}
+RETRAINABLE: dict[ModelId, Kind] = {of.model_id: kind for kind, of in KINDS.items()}
 """Model -> the kind of case whose labels retrain it."""
-KIND_TITLES: dict[Kind, str] = {"tile": "tiles", "patient": "women"}
 FEWEST, FEWEST_A_CLASS = 10, 3
 """In all, and of each of two classes: what the trainer's recipes ask for."""
 
@@ -40,7 +39,7 @@ class LabelCounts:
     @property
     def why_not(self) -> str:
         """One sentence on why nothing can be learned from these; empty where something can."""
-        what = KIND_TITLES[self.kind]
+        what = KINDS[self.kind].words
         if self.cases == 0:
             return f"No {what} have a label that counts yet."
         there = self.by_class[self.by_class["cases"] > 0]

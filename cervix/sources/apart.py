@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import cervix.errors
-from cervix.errors import CervixError, LostApart
+from cervix.errors import ERRORS, CervixError, LostApart
 
 # Not from the settings: the child would wait for pydantic before it begins.
 PROJECT_ROOT: Final = Path(cervix.errors.__file__).resolve().parents[1]
@@ -61,7 +61,7 @@ def run_apart(function: str, arguments: dict[str, Any], limits: Limits, *, subje
     Raises
     ------
     CervixError
-        The very error that the function raised, with its class and its words.
+        The very error that the function raised, known by its code, in its words.
     LostApart
         The process ran out of memory or time, or ended without an answer.
     """
@@ -119,10 +119,8 @@ def _how_it_ended(status: int, said: str) -> str:
 
 
 def _error_of(told: dict[str, str]) -> CervixError:
-    kind = getattr(cervix.errors, told["class"], CervixError)
-    error = kind(told["problem"], expected=told["expected"], found=told["found"], action=told["action"])
-    assert isinstance(error, CervixError)
-    return error
+    kind = ERRORS.get(told["code"], CervixError)
+    return kind(told["problem"], expected=told["expected"], found=told["found"], action=told["action"])
 
 
 def _limit(memory_bytes: int, file_bytes: int) -> None:
@@ -151,7 +149,7 @@ def _main() -> int:
     except CervixError as error:
         told = {
             "error": {
-                "class": type(error).__name__,
+                "code": error.code,
                 "problem": error.problem,
                 "expected": error.expected,
                 "found": error.found,

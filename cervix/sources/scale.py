@@ -12,7 +12,7 @@ from PIL.ExifTags import Base
 PLAUSIBLE_SPACING_UM_PX = (0.05, 10.0)
 # Pixels whose sides differ by less are square: scanners calibrate both axes to about a percent.
 SQUARE_WITHIN = 0.02
-UM_PER_INCH, UM_PER_CM, UM_PER_M = 25_400.0, 10_000.0, 1_000_000.0
+UM_PER_INCH, UM_PER_CM = 25_400.0, 10_000.0
 # Lengths of the OME schema 2016-06 that files use; "reference frame" and "pixel" say nothing.
 UM_PER_OME_UNIT = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "Å": 1e-4, "in": UM_PER_INCH}
 UM_PER_IMAGEJ_UNIT = UM_PER_OME_UNIT | {

@@ -5,6 +5,9 @@
     POST   /slides/upload/{token}/{upload}            the upload is complete; its names again, as JSON
     DELETE the same                                   it is not wanted any more
 
+A refusal is ``{"error": sentence, "code": code}``, the sentence for people and the code, one of ``cervix.errors.ERRORS``, for
+programs; an answer to ``HEAD`` has no body, so every refusal says its code in the header ``Error-Code`` too.
+
 The offsets follow the idea of draft-ietf-httpbis-resumable-upload. An upload belongs to the token that began it. A browser
 that resumes it under a new token, after a reload or a restart of the server, names the first in ``Upload-Begun-By``.
 """
@@ -24,7 +27,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from cervix.errors import CervixError, NameRefused, NoRoomForUpload, UploadNotYours, UploadRefused, UploadTooLarge
+from cervix.errors import (
+    CervixError,
+    NameRefused,
+    NoRoomForUpload,
+    UploadFromElsewhere,
+    UploadNotYours,
+    UploadPermissionExpired,
+    UploadRefused,
+    UploadTooLarge,
+)
 from cervix.intake.uploads import Quotas, UploadStore
 from cervix.settings import get_settings
 from cervix.web.hosts import is_own_origin
@@ -37,7 +49,14 @@ logger = logging.getLogger(__name__)
 NUMBER = re.compile(r"[0-9]{1,18}")
 # Names of twenty thousand files, as JSON.
 NAMES_BYTES_AT_MOST = 16 << 20
-STATUS = {UploadTooLarge: 413, NoRoomForUpload: 507, UploadNotYours: 403, NameRefused: 400}
+STATUS = {
+    UploadTooLarge: 413,
+    NoRoomForUpload: 507,
+    UploadNotYours: 403,
+    UploadFromElsewhere: 403,
+    UploadPermissionExpired: 404,
+    NameRefused: 400,
+}
 
 
 @dataclass
@@ -85,25 +104,34 @@ def _granted(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def checked(request: Request) -> Response:
         grant = upload_tokens.find(request.path_params["token"])
         if grant is None:
-            return _refusal("This page's permission to upload has expired. Reload the page, then go on.", 404)
+            expired = UploadPermissionExpired(
+                "This page's permission to upload has expired",
+                action="Reload the page and choose the same file: it goes on where it was.",
+            )
+            return _refusal(expired)
         origin = request.headers.get("origin")
         if origin and not is_own_origin(origin, request.headers.get("host", "")):
-            return _refusal("Uploads are taken from this app's own pages only.", 403)
+            return _refusal(UploadFromElsewhere("Uploads are taken from this app's own pages only"))
         try:
             return await handler(request, grant)
         except CervixError as error:
-            return _refusal(str(error), next((status for kind, status in STATUS.items() if isinstance(error, kind)), 409))
+            return _refusal(error)
         except OSError as error:
             # Without the traceback: the system's own words name files.
             logger.error("an upload failed: %s (%s)", error.strerror, type(error).__name__)
-            return _refusal(f"The server could not keep the upload: {error.strerror}.", 507)
+            return _refusal(NoRoomForUpload("The server could not keep the upload", found=error.strerror or ""))
 
     return checked
 
 
-def _refusal(sentence: str, status: int) -> Response:
-    # Without this a browser goes on sending the rest of a gigabyte before it reads the answer.
-    return JSONResponse({"error": sentence}, status_code=status, headers={"Connection": "close"})
+def _refusal(error: CervixError, status: int | None = None) -> Response:
+    """A refusal with its HTTP status, which its class has where none is given."""
+    return JSONResponse(
+        {"error": str(error), "code": error.code},
+        status_code=status or next((of for kind, of in STATUS.items() if isinstance(error, kind)), 409),
+        # Without "close" a browser goes on sending the rest of a gigabyte before it reads the answer.
+        headers={"Connection": "close", "Error-Code": error.code},
+    )
 
 
 def _owners(request: Request) -> tuple[str, ...]:
@@ -117,7 +145,7 @@ async def one_file(request: Request, _: UploadGrant) -> Response:
     """``HEAD`` and ``PUT`` of one file of an upload."""
     upload, number = request.path_params["upload"], _number(request.path_params["number"])
     if number is None:
-        return _refusal("There is no file of this number in an upload.", 404)
+        return _refusal(UploadRefused("There is no file of this number in an upload"), 404)
     store = await run_in_threadpool(upload_store)
     if request.method == "HEAD":
         offset = await run_in_threadpool(partial(store.offset, upload, number, owners=_owners(request)))
@@ -125,7 +153,7 @@ async def one_file(request: Request, _: UploadGrant) -> Response:
     start, length = (_number(request.headers.get(header, "")) for header in ("upload-offset", "upload-length"))
     name = request.headers.get("upload-name")
     if start is None or length is None or name is None:
-        return _refusal("The request lacks Upload-Offset, Upload-Length or Upload-Name.", 400)
+        return _refusal(UploadRefused("The request lacks Upload-Offset, Upload-Length or Upload-Name"), 400)
     try:
         here = await store.receive(upload, number, unquote(name), start, length, _blocks(request), owners=_owners(request))
     except ClientDisconnect:

@@ -3,7 +3,16 @@ const RETRIES = 8;
 const RETRY_AFTER_MS = 1000;
 const SPEED_WINDOW_MS = 4000;
 const MEMORY = "cervix-upload:";
-const EXPIRED = "This page's permission to upload has expired. Reload the page and choose the same file: it resumes where it was.";
+// What the server's refusals mean here, by their codes (cervix/errors.py); whatever else it refuses ends the upload.
+const EXPIRED = "upload-permission-expired";
+const PASSING = [EXPIRED, "upload-busy"];
+// For answers to HEAD, which have no body.
+const SENTENCES = {
+  [EXPIRED]: "This page's permission to upload has expired. Reload the page and choose the same file: it resumes where it was.",
+  "upload-not-yours": "This upload was begun by another session. Choose the file again.",
+};
+// A proxy's, between this page and the server.
+const PASSING_STATUSES = [502, 503, 504];
 
 export default function (component) {
   const { parentElement, data, setTriggerValue } = component;
@@ -69,10 +78,8 @@ export default function (component) {
       // The server keeps names in memory only and may have been started again since.
       const names = JSON.stringify(run.files.map(({ path }) => path));
       const answer = await fetch(address(run), { method: "POST", headers: known(run), body: names });
-      const told = await answer.json();
-      if (answer.status === 404) return halt(run, EXPIRED, false);
+      if (!answer.ok) throw refusalOf(answer.status, answer.headers.get("Error-Code"), await answer.text());
       localStorage.removeItem(run.memory);
-      if (!answer.ok) return halt(run, told.error, true);
       state.running = null;
       show("idle");
       const first = run.files[0].path.split("/").pop();
@@ -88,9 +95,8 @@ export default function (component) {
       try {
         run.speeds = [];
         const head = await fetch(address(run, number), { method: "HEAD", headers: known(run) });
-        if (head.status === 403) throw refusal("This upload was begun by another session. Choose the file again.", true);
         // After a restart of the server the page soon has a new permission; what has arrived is kept until then.
-        if (!head.ok) throw refusal(EXPIRED, false);
+        if (!head.ok) throw refusalOf(head.status, head.headers.get("Error-Code"), "");
         const offset = Number(head.headers.get("Upload-Offset"));
         if (offset > file.size) throw refusal("The file has changed since its upload began. Cancel, then choose it again.", true);
         if (offset === file.size && file.size > 0) return;
@@ -98,7 +104,7 @@ export default function (component) {
         return;
       } catch (problem) {
         if (run.cancelled || problem.final) throw problem;
-        const lasting = problem.message === EXPIRED ? EXPIRED : "The connection was lost. What has arrived is kept.";
+        const lasting = problem.code === EXPIRED ? problem.message : "The connection was lost. What has arrived is kept.";
         if (tries >= RETRIES) throw refusal(lasting, false);
         find(".figures").textContent = "Connection lost, trying again …";
         await new Promise((resume) => setTimeout(resume, RETRY_AFTER_MS * Math.min(tries + 1, 5)));
@@ -117,10 +123,7 @@ export default function (component) {
       request.upload.onprogress = (event) => progress(run, run.before + offset + event.loaded);
       request.onload = () => {
         if (request.status === 200) return resolve();
-        let sentence = `The server answered ${request.status}.`;
-        try { sentence = JSON.parse(request.responseText).error; } catch { /* a proxy's page, not ours */ }
-        const passing = [404, 502, 503, 504].includes(request.status) || /still open|goes on elsewhere/.test(sentence);
-        reject(refusal(sentence, !passing));
+        reject(refusalOf(request.status, request.getResponseHeader("Error-Code"), request.responseText));
       };
       request.onerror = () => reject(refusal("connection", false));
       request.onabort = () => reject(refusal("cancelled", true));
@@ -175,8 +178,17 @@ export default function (component) {
   return () => { state.running?.request?.abort(); };
 }
 
-function refusal(sentence, final) {
-  return Object.assign(new Error(sentence), { final });
+function refusal(sentence, final, code) {
+  return Object.assign(new Error(sentence), { final, code });
+}
+
+// A refusal as an error: what to say of it, and whether it ends the upload.
+function refusalOf(status, code, body) {
+  // What has no code is not from the app; to HEAD it says nothing of the upload.
+  const passing = code ? PASSING.includes(code) : !body || PASSING_STATUSES.includes(status);
+  let sentence = SENTENCES[code] ?? `The server answered ${status}.`;
+  try { sentence = JSON.parse(body).error ?? sentence; } catch { /* none, or a proxy's page */ }
+  return refusal(sentence, !passing, code);
 }
 
 async function dropped(transfer) {

@@ -57,8 +57,9 @@ def verified_bundle() -> Bundle:
             return held
         st.session_state[BUNDLE_LEFT] = held.label
         use_active_bundle()
-    st.session_state[BUNDLE] = active_now()
-    return st.session_state[BUNDLE]
+    active = active_now()
+    st.session_state[BUNDLE] = active
+    return active
 
 
 def use_active_bundle() -> None:

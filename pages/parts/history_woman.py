@@ -134,7 +134,8 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
     with st.spinner("Explaining the visit …"):
         inside = explain_visit(visits, session, task.id, picked)
     words = " · ".join(
-        f"{row.label} {row.found} {row.contribution * 100:+.2f} points" for row in inside.itertuples(index=False)
+        f"{label} {found} {contribution * 100:+.2f} points"
+        for label, found, contribution in zip(inside["label"], inside["found"], inside["contribution"], strict=True)
     )
     bar = "" if explained.exact else f" The bar, from other samples, shows {explained.contributions[picked] * 100:+.2f}."
     st.write(f"{words}. Together {inside['contribution'].sum() * 100:+.2f}.{bar}")

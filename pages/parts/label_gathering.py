@@ -44,7 +44,8 @@ def show_gathering(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) -
         _watch(job)
         return
     if job is not None:
-        if st.session_state.get(TAKEN) is not job:
+        taken: object = st.session_state.get(TAKEN)
+        if taken is not job:
             st.session_state[TAKEN] = job
             leave_desk()
             st.rerun()

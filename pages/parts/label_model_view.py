@@ -10,7 +10,7 @@ from cervix.labels import LabelEvent
 from cervix.labels.desk.desk import Answered, LabelDesk, Shown
 from cervix.labels.desk.pictures import SMALL_SHOWN_PX, TileViews
 from cervix.labels.desk.ranking import Opinion
-from cervix.labels.store.cases import MODEL_OF
+from cervix.labels.store.cases import KINDS
 from cervix.patients.history_scoring import task_risk
 from cervix.plain_text import escaped
 from cervix.slides.explanation import overlay_cam
@@ -93,7 +93,7 @@ def _offer_cam(shown: Shown, bundle: Bundle) -> None:
 
 def model_words(opinion: Opinion, kind: str, bundle: Bundle) -> str:
     """What the model said, in a sentence."""
-    model = bundle.manifest.model(MODEL_OF[kind])  # type: ignore[index]
+    model = bundle.manifest.model(KINDS[kind].model_id)  # type: ignore[index]
     said = opinion.probabilities
     if not opinion.answered_by(model):
         return "The model **does not recognise** this tile and gives no answer."

@@ -13,13 +13,12 @@ from cervix.labels.desk.outbox import Outbox
 from cervix.labels.desk.pictures import tile_views
 from cervix.labels.desk.ranking import Ranking, Wish
 from cervix.labels.gathering.women import visits_frame
-from cervix.labels.store.cases import MODEL_OF, PATIENT_LABELS, Kind
+from cervix.labels.store.cases import KINDS, PATIENT_LABELS, Kind
 from cervix.labels.store.events import checked_reader
 from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.frame import CLASS_TITLES
-from pages.parts.readers_words import KINDS
 from pages.parts.slide_desk import slide_words
 
 ONE, MANY = "One at a time", "Gallery"
@@ -35,7 +34,7 @@ def _outbox(url: str, _store: LabelStore) -> Outbox:  # noqa: ARG001 - part of t
 
 def labelled_classes(bundle: Bundle, kind: Kind) -> dict[str, str]:
     """What a case can be labelled as, with the words on the buttons."""
-    model = bundle.manifest.model(MODEL_OF[kind])
+    model = bundle.manifest.model(KINDS[kind].model_id)
     if kind == "tile":
         return {label: CLASS_TITLES[label] for label in model.classes}
     no, yes = PATIENT_LABELS
@@ -121,7 +120,12 @@ def _history(bundle: Bundle) -> Model:
 def show_kind() -> str:
     """Tiles or women, one at a time or many; returns which of ``ONE`` and ``MANY``."""
     kind = st.segmented_control(
-        "What to label", list(KINDS), default="tile", format_func=KINDS.__getitem__, key="label_kind", required=True
+        "What to label",
+        list(KINDS),
+        default="tile",
+        format_func=lambda kind: KINDS[kind].title,
+        key="label_kind",
+        required=True,
     )
     if kind != "tile":
         return ONE
@@ -144,7 +148,7 @@ def show_wishes(bundle: Bundle, wish: Wish, ranking: Ranking) -> None:
             help="To measure agreement: cases that one other reader has read, drawn at random, come first.",
         )  # fmt: skip
         st.selectbox(
-            "From which slide" if kind == "tile" else "From which table", ["", *ranking.sources], key=f"label_source_{kind}",
+            f"From which {KINDS[kind].source}", ["", *ranking.sources], key=f"label_source_{kind}",
             format_func=lambda sha: f"{_source_words(sha)} ({ranking.sources[sha]:,})" if sha else "all",
         )  # fmt: skip
         st.selectbox(

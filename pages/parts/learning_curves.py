@@ -10,10 +10,9 @@ from cervix.labels import LabelStore
 from cervix.labels.insight.embedded import EmbeddedLabels, embedded_labels
 from cervix.labels.insight.figures import live_curve_figure, simulated_curves_figure
 from cervix.labels.insight.learning_curve import LearningCurve, bundle_calls, learning_curve
-from cervix.labels.store.cases import MODEL_OF, Kind
+from cervix.labels.store.cases import KINDS, Kind
 from cervix.plain_text import escaped
 from pages.parts.frame import CLASS_TITLES, STILL_CHART, sentence_case, show_metrics
-from pages.parts.readers_words import KINDS
 
 CURVES, SAVED = "learning-curves", "labels-saved"
 METRICS = ["average precision", "AUROC"]
@@ -35,7 +34,7 @@ def _show_live(bundle: Bundle, store: LabelStore) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.segmented_control(
-            "Cases", list(KINDS), default="tile", format_func=KINDS.__getitem__, key="curve_kind", required=True
+            "Cases", list(KINDS), default="tile", format_func=lambda kind: KINDS[kind].title, key="curve_kind", required=True
         )
         wanted = st.button("Draw the live curve", key="curve_draw", icon=":material/show_chart:")
     held = f"curve_{kind}_{bundle.sha256}"
@@ -55,7 +54,7 @@ def _show_live(bundle: Bundle, store: LabelStore) -> None:
         return
     then, curve, notice = st.session_state[held]
     _show_curve(curve, kind)
-    if curve.model is not None and (lineage := bundle.session(MODEL_OF[kind]).model.lineage):
+    if curve.model is not None and (lineage := bundle.session(KINDS[kind].model_id).model.lineage):
         st.warning(
             f"The active bundle was retrained on {sum(lineage.labels.values()):,} labels of an installation. Where they are "
             "among these, it is judged on what it learned, and its line is too high.",
@@ -69,19 +68,23 @@ def _show_live(bundle: Bundle, store: LabelStore) -> None:
 
 def _measured(bundle: Bundle, labels: EmbeddedLabels, kind: Kind) -> LearningCurve:
     bar = st.progress(0.0, "Training on the first labels …")
+
+    def show(done: int, total: int) -> None:
+        bar.progress(done / total, f"Point {done} of {total} …")
+
     try:
         return learning_curve(
             labels.table,
             labels.embeddings,
             bundle_calls(bundle, labels.table, kind),
-            on_progress=lambda done, total: bar.progress(done / total, f"Point {done} of {total} …"),
+            on_progress=show,
         )
     finally:
         bar.empty()
 
 
 def _show_curve(curve: LearningCurve, kind: Kind) -> None:
-    groups = "slides" if kind == "tile" else "women"
+    groups = KINDS[kind].groups
     parts = f"whole {groups}" if curve.whole_groups else "tiles"
     units = groups if curve.groups > 1 else "tiles"
     figures = {"Labels": (f"{curve.cases:,}", f"of {curve.groups:,} {groups}")}
@@ -114,7 +117,7 @@ def _show_simulated(bundle: Bundle) -> None:
     found = {
         table.id: table
         for model in bundle.manifest.models
-        if model.id == MODEL_OF["patient"]
+        if model.id == KINDS["patient"].model_id
         for table in model.evaluation.tables
         if table.id in (CURVES, SAVED)
     }

@@ -91,13 +91,17 @@ def ask(question: FileQuestion, content: bytes) -> None:
 
 def _read(content: bytes, columns: dict[str, str] | None, answers: Answers, *, strict: bool) -> PatientTable | VisitTable:
     bar = st.progress(0.0, "Reading the table …")
+
+    def show(done: int, total: int) -> None:
+        bar.progress(done / total, f"Read {done:,} of {total:,} lines …")
+
     try:
         return read_table(
             content,
             strict=strict,
             columns=columns,
             answers=answers,
-            on_progress=lambda done, total: bar.progress(done / total, f"Read {done:,} of {total:,} lines …"),
+            on_progress=show,
         )
     finally:
         bar.empty()

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from cervix.evaluation.heldout import held_out
 from cervix.files import inert
 from cervix.intervals import Interval
 from cervix.patients.completeness import INCOMPLETE
-from cervix.patients.fhir import VERSIONS, fhir_json
+from cervix.patients.fhir import VERSIONS, FhirVersion, fhir_json
 from cervix.provenance import Provenance, provenance_of
 from pages.parts.frame import show_metrics
 
@@ -63,7 +64,7 @@ def download_scores(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, 
         for version in VERSIONS:
             st.download_button(
                 f"Download the scores (FHIR {version})",
-                lambda version=version: fhir_json(scores, inputs, model, provenance_of(bundle, model.id), version).encode(),
+                partial(_fhir, scores, inputs, model, partial(provenance_of, bundle, model.id), version),
                 file_name=f"patient-risks.{version.lower()}.fhir.json",
                 mime="application/fhir+json",
                 icon=":material/download:",
@@ -72,6 +73,13 @@ def download_scores(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, 
                 disabled=len(scores) > FHIR_AT_MOST,
                 help=f"Up to {FHIR_AT_MOST:,} patients; for more, use the command line" if len(scores) > FHIR_AT_MOST else None,
             )
+
+
+def _fhir(
+    scores: pd.DataFrame, inputs: pd.DataFrame, model: Model, origin: Callable[[], Provenance], version: FhirVersion
+) -> bytes:
+    """The file, made when it is asked for."""
+    return fhir_json(scores, inputs, model, origin(), version).encode()
 
 
 def download_one(
@@ -98,7 +106,7 @@ def download_one(
         for version in VERSIONS:
             st.download_button(
                 f"Her risk (FHIR {version})",
-                lambda version=version: fhir_json(scores.to_frame().T, inputs, model, origin, version).encode(),
+                partial(_fhir, scores.to_frame().T, inputs, model, lambda: origin, version),
                 file_name=f"patient-risk.{version.lower()}.fhir.json",
                 mime="application/fhir+json",
                 icon=":material/download:",

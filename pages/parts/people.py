@@ -30,7 +30,8 @@ def sign_in_section() -> object:
 
 def listened_on() -> str | None:
     """The address that this server listens on; None for every one."""
-    return st.get_option("server.address")
+    address: str | None = st.get_option("server.address")
+    return address
 
 
 def known_person() -> Person | None:

@@ -7,9 +7,10 @@ import streamlit as st
 from PIL import Image
 
 from cervix.bundle import Bundle, Model
-from cervix.evaluation.comparison import METRIC_TITLES, comparison_table, paper_table
+from cervix.evaluation.comparison import comparison_table, paper_table
 from cervix.evaluation.figures import confusion_figure, leakage_figure
 from cervix.evaluation.heldout import load_table
+from cervix.evaluation.metrics import metric_titles
 from cervix.evaluation.mistakes import class_confusion, group_errors, worst_mistakes
 from cervix.evaluation.questions import CaseSet, Question
 from cervix.evaluation.subgroups import subgroup_table
@@ -29,7 +30,7 @@ def show_subgroups(question: Question, model: Model) -> None:
             ("subgroups", question.task.id), lambda: subgroup_table(question, model.evaluation.subgroups)
         )
     st.dataframe(
-        table.rename(columns=METRIC_TITLES).rename(columns=sentence_case),
+        table.rename(columns=metric_titles()).rename(columns=sentence_case),
         hide_index=True,
         height="content",
         key="performance_subgroups",
@@ -115,7 +116,7 @@ def show_rivals(bundle: Bundle, question: Question, model: Model) -> None:
 
 
 def _show_comparison(table: pd.DataFrame, key: str) -> None:
-    titles = {**METRIC_TITLES, "source": "Source", "model": "Model", "computed on": "Computed on"}
+    titles = {**metric_titles(), "source": "Source", "model": "Model", "computed on": "Computed on"}
     st.dataframe(table.rename(columns=titles), hide_index=True, height="content", key=key)
 
 
@@ -127,7 +128,7 @@ def show_training_tables(bundle: Bundle, model: Model) -> None:
         if measured.id == LEAKAGE:
             st.plotly_chart(leakage_figure(table), key="performance_leakage", config=STILL_CHART)
         st.dataframe(
-            table.rename(columns=METRIC_TITLES).rename(columns=sentence_case),
+            table.rename(columns=metric_titles()).rename(columns=sentence_case),
             hide_index=True,
             height="content",
             key=f"performance_{model.id}_{measured.id}",

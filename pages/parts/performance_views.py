@@ -4,24 +4,15 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from cervix.evaluation.comparison import METRIC_TITLES, figures_table
+from cervix.evaluation.comparison import figures_table
 from cervix.evaluation.curves import decision_figure, precision_recall_figure, reliability_figure, roc_figure
 from cervix.evaluation.figures import confusion_figure, decision_counts
-from cervix.evaluation.metrics import THRESHOLD_FREE, BinaryReport
+from cervix.evaluation.metrics import METRICS, BinaryReport
 from cervix.evaluation.questions import Question
 from cervix.intervals import Interval
 from pages.parts.frame import STILL_CHART, sentence_case, show_metrics
 
 FEW_CASES = 50
-AT_THRESHOLD = (
-    "recall",
-    "specificity",
-    "precision",
-    "negative_predictive_value",
-    "f1",
-    "positive_likelihood_ratio",
-    "negative_likelihood_ratio",
-)
 NO_CASE = ("–", "no case to compute it on")
 
 
@@ -35,7 +26,7 @@ class Sides:
 
 def show_ranking(question: Question, report: BinaryReport) -> None:
     """What no threshold changes: ranking and calibration, with the reliability diagram."""
-    show_metrics({METRIC_TITLES[name]: _shown(report, name) for name in THRESHOLD_FREE})
+    show_metrics({metric.title: _shown(report, name) for name, metric in METRICS.items() if not metric.fraction})
     if report.groups < FEW_CASES:
         st.warning(f"Only {report.n:,} cases in {report.groups:,} independent groups: rely on the intervals, not the figures.")
     st.subheader("Can scores be read as frequencies?")
@@ -80,8 +71,8 @@ def show_at_threshold(question: Question, sides: Sides, key: str) -> None:
     commoner = max(report.positives, report.n - report.positives) / report.n
     show_metrics(
         {"Called": (f"{called:,} of {report.n:,}", f"{called / report.n:.1%}")}
-        | {METRIC_TITLES["accuracy"]: (accuracy, f"{interval}; one answer for all {commoner:.3f}")}
-        | {METRIC_TITLES[name]: _shown(report, name) for name in AT_THRESHOLD}
+        | {metric.title: _shown(report, name) for name, metric in METRICS.items() if metric.fraction}
+        | {METRICS["accuracy"].title: (accuracy, f"{interval}; one answer for all {commoner:.3f}")}
     )
     both = question.scores.has_both
     left, right = st.columns(2)

@@ -31,22 +31,18 @@ def show_agreement(reads: pd.DataFrame, state: object) -> None:
         st.plotly_chart(pairs_figure(table), key="readers_pairs", config=STILL_CHART)
         if table["kappa"].notna().sum() > PAIRS_SHOWN:
             st.caption(f"The {PAIRS_SHOWN} pairs with the most cases in common.")
-    st.dataframe(
-        pd.DataFrame(
-            {
-                "First": table["first"],
-                "Second": table["second"],
-                "Cases": table["cases"],
-                "Same label": [f"{100 * share:.0f} %" for share in table["agreed_share"]],
-                "Cohen's kappa": [_figure(row.kappa) for row in table.itertuples()],
-                "95 % interval": [_range(row.low, row.high) for row in table.itertuples()],
-                "Caution": table["caution"].replace("", "–"),
-            }
-        ),
-        hide_index=True,
-        height="content",
-        key="readers_pairs_table",
+    shown = pd.DataFrame(
+        {
+            "First": table["first"],
+            "Second": table["second"],
+            "Cases": table["cases"],
+            "Same label": [f"{100 * share:.0f} %" for share in table["agreed_share"]],
+            "Cohen's kappa": [_figure(kappa) for kappa in table["kappa"]],
+            "95 % interval": [_range(low, high) for low, high in zip(table["low"], table["high"], strict=True)],
+            "Caution": table["caution"].replace("", "–"),
+        }
     )
+    st.dataframe(shown, hide_index=True, height="content", key="readers_pairs_table")
     st.caption(
         "Cohen's kappa on the cases that both labelled; interval by the large-sample variance of Fleiss, Cohen and Everitt "
         "1969, which is too narrow for few cases and vanishes at full agreement."

@@ -30,7 +30,12 @@ def show_readers(store: LabelStore, kind: Kind, reads: pd.DataFrame, truths: pd.
     if table.empty:
         st.info("Every answer was undone. The exported files have the history.", icon=":material/undo:")
         return
-    share = [percent(Interval(row.right_share, row.low, row.high)) if row.compared else "–" for row in table.itertuples()]
+    share = [
+        percent(Interval(right, low, high)) if compared else "–"
+        for right, low, high, compared in zip(
+            *(table[name] for name in ("right_share", "low", "high", "compared")), strict=True
+        )
+    ]
     st.subheader("Readers")
     st.dataframe(
         table[["reader", "labels", "unsure", "unusable", "skipped", "seconds_median", "per_hour"]]

@@ -79,7 +79,7 @@ def _show_list(store: LabelStore, kind: Kind, found: pd.DataFrame) -> None:
     if kind == "tile":
         with st.container(horizontal=True):
             for row in found.head(PICTURES_SHOWN).itertuples():
-                st.image(store.case(row.case_id).picture, caption=_words(row), width=PICTURE_PX)
+                st.image(store.case(str(row.case_id)).picture, caption=_words(row), width=PICTURE_PX)
     st.dataframe(
         pd.DataFrame(
             {

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from pages.parts.frame import CLASS_TITLES
 
-KINDS = {"tile": "Tiles", "patient": "Women"}
 ACTIONS = {"unsure": "Unsure", "unusable": "Unusable", "skip": "Skipped", "undo": "Undone"}
 SHA_SHOWN = 8
 

@@ -26,11 +26,6 @@ from pages.parts.retrain_views import desk
 
 LOOK_AGAIN_S = 60
 HIGHEST_SEED = 2**31 - 1
-RECIPE_TITLES = {"retrain": "Full", "retrain-small": "Quick try"}
-RECIPE_WORDS = {
-    "retrain": "For a candidate that may be promoted.",
-    "retrain-small": "Fewer rehearsed cases, epochs and folds, to try the procedure. Not meant to be promoted.",
-}
 INSTALL = """python3.11 -m venv .venv-training
 .venv-training/bin/pip install -r requirements-training.txt
 export CERVIX_TRAINING_PYTHON="$PWD/.venv-training/bin/python"   # then start the app again"""
@@ -93,9 +88,9 @@ def _choose(bundle: Bundle, counts: dict[ModelId, LabelCounts]) -> RetrainingOrd
     )
     recipe = st.radio(
         "Recipe",
-        RECIPES,
-        format_func=RECIPE_TITLES.__getitem__,
-        captions=[RECIPE_WORDS[name] for name in RECIPES],
+        list(RECIPES),
+        format_func=lambda name: RECIPES[name].title,
+        captions=[recipe.words for recipe in RECIPES.values()],
         disabled=barred,
         key="retrain_recipe",
     )

@@ -10,7 +10,7 @@ from cervix.bundle.manifest import ModelId
 from cervix.labels import LabelStore
 from cervix.plain_text import escaped
 from cervix.retraining import RETRAINABLE, LabelCounts, RetrainingDesk, Run, count_labels
-from cervix.retraining.log import RetrainingProgress, last_lines, progress_in, without_progress
+from cervix.retraining.log import LogLine, read_log
 from cervix.settings import get_settings
 from pages.parts.frame import duration
 from pages.parts.label_place import labelled_classes
@@ -76,9 +76,9 @@ def show_running(run_id: str) -> None:
     run = desk().run(run_id)
     if run is None or run.state != "running":
         st.rerun()
-    lines = last_lines(desk().log_path(run))
+    told = read_log(desk().log_path(run))
     bar, stop = st.columns([6, 1], vertical_alignment="center")
-    progress = progress_in(lines)
+    progress = told.progress
     stopping = desk().is_stopping(run)
     bar.progress(progress.share if progress else 0.0, "Stopping …" if stopping else _progress_line(run, progress))
     if person().may_decide and not stopping:
@@ -88,16 +88,16 @@ def show_running(run_id: str) -> None:
                 desk().stop(run, person().name)
                 st.rerun(scope="fragment")
     st.caption(f"{_order_line(run)} It continues when this page is closed and when the app is restarted.")
-    st.code("\n".join(without_progress(lines)[-LOG_LINES:]) or "Waiting for the first line of the log …", None, wrap_lines=True)
+    st.code("\n".join(told.words[-LOG_LINES:]) or "Waiting for the first line of the log …", None, wrap_lines=True)
 
 
-def _progress_line(run: Run, progress: RetrainingProgress | None) -> str:
+def _progress_line(run: Run, progress: LogLine | None) -> str:
     passed = f"{duration(run.elapsed_s)} so far"
     if progress is None:
         return f"Starting · {passed}"
     left = run.left_s(progress.share, desk().log_path(run).stat().st_mtime)
     rest = f" · about {duration(left)} left" if left is not None else ""
-    doing = f" · {progress.doing}" if progress.doing else ""
+    doing = f" · {progress.message}" if progress.message else ""
     return f"{progress.share:.0%}{doing} · {passed}{rest}"
 
 
@@ -147,7 +147,7 @@ def _show_run(run: Run) -> None:
     else:
         st.write(run.message)
     log = desk().log_path(run)
-    lines = without_progress(last_lines(log))
+    lines = read_log(log).words
     if not lines:
         st.caption("Its log is empty.")
         return

@@ -65,6 +65,7 @@ def show_card(slide: Slide, bundle: Bundle, plan: SlidePlan) -> SlideJob | None:
         st.info(notice)
     gate = gate_report(slide, plan, plan.everywhere)
     tiles = bundle.session("slide").model.tiles
+    assert tiles is not None, "a slide model declares its tiles"
     with st.container(border=True):
         picture, facts = st.columns([1, 5])
         outline = outlined(slide, plan, plan.everywhere)

@@ -22,7 +22,6 @@ from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
 from cervix.slides.exports import write_export
 from cervix.slides.gate import GateReport, inspect_slide
 from cervix.slides.layers import cam_layers, score_layers
-from cervix.slides.report import write_report
 from cervix.slides.results import SUMMARY_NAME, result_dir
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide
 from cervix.slides.tissue import outline
@@ -40,9 +39,10 @@ SCORED_AT_MOST = 50
 # The GeoJSON of a large slide has 50 MB.
 EXPORTS_HELD_BYTES = 128 << 20
 
-by_hash = {Slide: lambda slide: (slide.sha256, slide.spacing_um_px)}
-by_bundle = {**by_hash, Bundle: lambda bundle: bundle.sha256}
-by_score = {**by_bundle, SlideScore: lambda score: score.summary.model_dump_json()}
+HashFuncs = dict[str | type[Any], Callable[[Any], Any]]
+by_hash: HashFuncs = {Slide: lambda slide: (slide.sha256, slide.spacing_um_px)}
+by_bundle: HashFuncs = {**by_hash, Bundle: lambda bundle: bundle.sha256}
+by_score: HashFuncs = {**by_bundle, SlideScore: lambda score: score.summary.model_dump_json()}
 
 
 @st.cache_resource
@@ -236,11 +236,6 @@ def export_bytes(kind: str, score: SlideScore, slide: Slide, bundle: Bundle) -> 
     made = _exports().find(key)
     if made is not None:
         return made
-    session = bundle.session("slide")
     with tempfile.TemporaryDirectory() as folder:
-        if kind == "report":
-            path = Path(folder) / "report.pdf"
-            write_report(score, slide, session, path)
-        else:
-            path = write_export(kind, score, session.model, Path(folder), "slide")
+        path = write_export(kind, score, slide, bundle.session("slide"), Path(folder), "slide")
         return _exports().keep(key, path.read_bytes())

@@ -1,7 +1,9 @@
 """Where a slide comes from: an upload, a folder on the server, one seen before, the sample."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -21,7 +23,11 @@ PICTURE_TYPES = ["png", "jpg", "jpeg", "tif", "tiff"]
 CARDS_A_PAGE = 8
 CARDS_A_ROW = 4
 RECENT_AT_MOST = 24
-ORDERS = {"newest": "Newest first", "name": "By name", "largest": "Largest first"}
+ORDERS: dict[Literal["newest", "name", "largest"], str] = {
+    "newest": "Newest first",
+    "name": "By name",
+    "largest": "Largest first",
+}
 
 
 def show_intake() -> None:
@@ -150,7 +156,7 @@ def _show_recent(shelf: Path) -> None:
     _show_cards("recent", cards)
 
 
-def _show_cards(kind: str, cards: list[tuple[Path, str | None, str, str]]) -> None:
+def _show_cards(kind: str, cards: Sequence[tuple[Path, str | None, str, str]]) -> None:
     """Slides as a grid: picture, what it is, a button to open it. Names are shown as they are, never as markup."""
     for start in range(0, len(cards), CARDS_A_ROW):
         columns = st.columns(CARDS_A_ROW)

@@ -1,5 +1,8 @@
 """The slide page's pieces: running score, answer, viewer, one tile, gallery, exports."""
 
+from functools import partial
+from typing import Any
+
 import streamlit as st
 
 from cervix.bundle import Bundle, Model
@@ -9,6 +12,7 @@ from cervix.slides.decision import SlideAnswer, class_areas_mm2, decide_tiles, h
 from cervix.slides.deepzoom import WorldMap
 from cervix.slides.desk import SlideJob
 from cervix.slides.explanation import cancer_probability, explain_tile, gallery, most_suspicious
+from cervix.slides.exports import EXPORTS
 from cervix.slides.figures import probability_histogram, viewer_figure
 from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, score_layers
 from cervix.slides.scoring import ScoreProgress, SlideScore
@@ -27,13 +31,6 @@ from pages.parts.slide_desk import (
 POLL_EVERY_S = 1.0
 RANKED_TILES = 50
 FIRST_ANSWER_TILES = 64
-EXPORTS = {
-    "csv": ("Tile table (CSV)", "text/csv", "csv"),
-    "parquet": ("Tile table (Parquet)", "application/vnd.apache.parquet", "parquet"),
-    "geojson": ("QuPath objects (GeoJSON)", "application/geo+json", "geojson"),
-    "heatmap": ("Heatmap (OME-TIFF)", "image/tiff", "ome.tif"),
-    "report": ("Case report (PDF)", "application/pdf", "pdf"),
-}
 
 
 @st.fragment(run_every=POLL_EVERY_S)
@@ -149,7 +146,7 @@ def show_map(
     chosen: tuple[int, int, int] | None = None,
     region: list[tuple[float, float]] | None = None,
     key: str = "slide_map",
-):  # type: ignore[no-untyped-def]
+) -> Any:
     """The deep-zoom map with its instruments. Returns what was clicked or drawn in this run."""
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     selectable = spots is not None
@@ -333,12 +330,12 @@ def show_all_tiles(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
     st.plotly_chart(probability_histogram(score.tiles, model), key="slide_histogram", config=STILL_CHART)
     stem = f"slide-{slide.sha256[:12]}"
     with st.container(horizontal=True):
-        for kind, (label, mime, suffix) in EXPORTS.items():
+        for kind, export in EXPORTS.items():
             st.download_button(
-                label,
-                lambda kind=kind: export_bytes(kind, score, slide, bundle),
-                file_name=f"{stem}.{suffix}",
-                mime=mime,
+                export.title,
+                partial(export_bytes, kind, score, slide, bundle),
+                file_name=f"{stem}{export.suffix}",
+                mime=export.media_type,
                 icon=":material/download:",
                 on_click="ignore",
                 key=f"slide_download_{kind}",

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ def show_work_list(
     scores: pd.DataFrame,
     orders: Mapping[str, tuple[str, bool]],
     table_of: Callable[[NDArray[np.int64]], pd.DataFrame],
-    column_config: Mapping[str, object],
+    column_config: Mapping[Any, Any],
     key: str,
     show_one: Callable[[int], None],
 ) -> None:

@@ -15,9 +15,10 @@ from cervix.bundle import Bundle
 from cervix.card import charts
 from cervix.card.blocks import Block, Chart, Charts, divided, markdown_text
 from cervix.card.charts import MOST_POINTS, thinned
-from cervix.card.formats import FORMATS, card_file, file_name
+from cervix.card.formats import FORMATS, Format, card_file, file_name
 from cervix.card.html import card_html
 from cervix.card.pdf import write_card_pdf
+from cervix.cli import main
 from cervix.errors import BundleError
 from cervix.evaluation import figures
 from cervix.pdf import FONT, drawable
@@ -177,3 +178,15 @@ def test_files_are_named_by_version_bundle_and_model(bundle: Bundle) -> None:
 def test_a_model_that_is_not_there_is_a_sentence(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="no such model: expected one of slide, history.*; found 'lung'"):
         card_file(bundle, "xml", "lung")
+
+
+def test_a_format_more_is_one_entry(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_line = Format("One line", "text/plain", lambda bundle, model: f"{bundle.label}: {model.id}".encode(), of_one_model=True)
+    monkeypatch.setitem(FORMATS, "txt", one_line)
+    assert card_file(bundle, "txt", "history").decode() == f"{bundle.label}: history"
+    assert file_name(bundle, "txt", "history") == f"model-card-history-{bundle.manifest.version}-{bundle.short_hash}.txt"
+    with pytest.raises(SystemExit):
+        main(["card", "--help"])
+    assert "txt: One line" in " ".join(capsys.readouterr().out.split())

@@ -1,6 +1,7 @@
 """Our figures stand beside the simple rivals and the published ones, each with its interval."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,10 @@ import pytest
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
-from cervix.evaluation.comparison import LOWER_IS_BETTER, METRIC_TITLES, METRICS, comparison_table, figures_table, percent
+from cervix.evaluation.comparison import BESIDE_RIVALS, comparison_table, figures_table, percent
+from cervix.evaluation.figures import differences_figure
 from cervix.evaluation.heldout import load_predictions
-from cervix.evaluation.metrics import BinaryReport, binary_report
+from cervix.evaluation.metrics import METRICS, BinaryReport, Cells, Metric, binary_report, metric_titles
 from cervix.evaluation.questions import task_scores
 from cervix.intervals import Interval
 
@@ -37,9 +39,9 @@ def test_every_question_compares_the_model_every_baseline_and_every_publication(
 def test_every_figure_that_we_computed_has_an_interval(bundle: Bundle) -> None:
     for model, task in questions(bundle):
         table = comparison_table(bundle, model, task)
-        assert all(WITH_INTERVAL.fullmatch(cell) for cell in table.loc[0, list(METRICS)])
+        assert all(WITH_INTERVAL.fullmatch(cell) for cell in table.loc[0, list(BESIDE_RIVALS)])
         for _, row in table[table["source"] != "Published"].iterrows():
-            assert all(cell == "–" or WITH_INTERVAL.fullmatch(cell) for cell in row[list(METRICS)])
+            assert all(cell == "–" or WITH_INTERVAL.fullmatch(cell) for cell in row[list(BESIDE_RIVALS)])
 
 
 def test_published_figures_are_as_published_without_an_interval_of_ours(bundle: Bundle) -> None:
@@ -99,15 +101,27 @@ class TestFigures:
 
     def test_every_metric_has_a_row_and_says_where_lower_is_better(self, report: BinaryReport) -> None:
         metrics = figures_table(report)["metric"].tolist()
-        assert set(METRIC_TITLES) == set(report.metrics)
-        assert [name.removesuffix(", lower is better") for name in metrics] == list(METRIC_TITLES.values())
+        assert set(metric_titles()) == set(report.metrics)
+        assert [name.removesuffix(", lower is better") for name in metrics] == list(metric_titles().values())
         assert [name for name in metrics if name.endswith(", lower is better")] == [
-            f"{METRIC_TITLES[name]}, lower is better" for name in LOWER_IS_BETTER
+            f"{metric_titles()[name]}, lower is better" for name, metric in METRICS.items() if metric.lower_is_better
         ]
+
+    def test_a_metric_more_is_one_entry(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def youden(of: Cells) -> tuple[Any, Any]:
+            positive, negative = of.true_positive + of.false_negative, of.false_positive + of.true_negative
+            return of.true_positive * of.true_negative - of.false_positive * of.false_negative, positive * negative
+
+        monkeypatch.setitem(METRICS, "youden", Metric("Youden's J", youden))
+        positive, score = np.array([True] * 4 + [False] * 6), np.array([0.9, 0.8, 0.7, 0.1, 0.6, 0.2, 0.2, 0.1, 0.1, 0.1])
+        report = binary_report(positive, score, np.arange(10).astype(str), 0.5)
+        assert report.metrics["youden"].value == pytest.approx(3 / 4 + 5 / 6 - 1)
+        assert figures_table(report).set_index("metric").loc["Youden's J", "value"] == "0.583"
+        assert "Youden's J" in differences_figure({"youden": report.metrics["youden"]}, {}).data[0].y
 
     def test_value_and_bootstrap_interval_are_those_of_the_report(self, report: BinaryReport) -> None:
         table = figures_table(report)
-        for (_, row), name in zip(table.iterrows(), METRIC_TITLES, strict=True):
+        for (_, row), name in zip(table.iterrows(), metric_titles(), strict=True):
             figure = report.bootstrap[name]
             assert row["value"] == f"{figure.value:.3f}"
             assert row["95 % bootstrap"] == f"{figure.low:.3f}–{figure.high:.3f}"
@@ -117,11 +131,12 @@ class TestFigures:
         proportions = {"accuracy", "recall", "specificity", "precision", "negative_predictive_value"}
         for name in proportions:
             wilson = report.metrics[name]
-            assert table[METRIC_TITLES[name]] == f"{wilson.low:.3f}–{wilson.high:.3f}"
+            assert table[metric_titles()[name]] == f"{wilson.low:.3f}–{wilson.high:.3f}"
             assert (
-                table[METRIC_TITLES[name]] != figures_table(report).set_index("metric")["95 % bootstrap"][METRIC_TITLES[name]]
+                table[metric_titles()[name]]
+                != figures_table(report).set_index("metric")["95 % bootstrap"][metric_titles()[name]]
             )
-        assert (table == "–").sum() == len(METRIC_TITLES) - len(proportions)
+        assert (table == "–").sum() == len(metric_titles()) - len(proportions)
 
     def test_a_figure_that_cannot_be_computed_has_no_row(self) -> None:
         report = binary_report(np.zeros(3, bool), np.array([0.1, 0.2, 0.3]), np.array(["a", "b", "c"]), 0.5)

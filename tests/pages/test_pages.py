@@ -13,7 +13,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from cervix import RESEARCH_NOTICE
-from cervix.evaluation.comparison import METRIC_TITLES
+from cervix.evaluation.metrics import metric_titles
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.settings import PROJECT_ROOT, get_settings
@@ -474,7 +474,7 @@ def test_performance_shows_every_model_with_intervals_rivals_and_published_figur
             assert "–" in shown[name].delta, name
         assert "one answer for all" in shown["Accuracy"].delta
         figures = app.dataframe[0].value
-        assert len(figures) == len(METRIC_TITLES)
+        assert len(figures) == len(metric_titles())
         assert figures["95 % bootstrap"].str.contains("–").all()
         tables = [table.value for table in app.dataframe]
         rivals = next(table for table in tables if "Computed on" in table and "Model" not in table)

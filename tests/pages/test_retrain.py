@@ -8,12 +8,13 @@ from streamlit.testing.v1 import AppTest
 
 from cervix.labels import open_store
 from cervix.people import Person
-from cervix.retraining import RetrainingDesk
+from cervix.retraining import RECIPES, Recipe, RetrainingDesk
 from cervix.retraining.runs import new_run, write_run
 from cervix.settings import get_settings
 from tests.labels.making import TILES, filled, label
 from tests.pages.test_pages import open_page, texts
 from tests.retraining.stand_in import QUICK, REFUSING, SLOW, an_order, end_what_is_left, eventually, stand_in
+from training.cli import _parser
 
 PAGE = "retrain.py"
 
@@ -125,6 +126,17 @@ def test_without_a_training_environment_the_command_is_shown_and_how_to_make_one
     assert "--model slide --recipe retrain-small --seed 7 '--by=local reader'" in codes(app)
     assert "pip install -r requirements-training.txt" in codes(app)
     assert run_buttons(app) == []
+
+
+@pytest.mark.usefixtures("labelled")
+def test_a_recipe_more_is_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(RECIPES, "retrain-long", Recipe("Overnight", "Ten times the epochs."))
+    assert vars(_parser().parse_args(["retrain", "--recipe", "retrain-long"]))["recipe"] == "retrain-long"
+    trained_by(monkeypatch, tmp_path / "no-python")
+    app = open_page(PAGE)
+    assert app.radio(key="retrain_recipe").options == ["Full", "Quick try", "Overnight"]
+    app.radio(key="retrain_recipe").set_value("retrain-long").run()
+    assert "--recipe retrain-long" in codes(app)
 
 
 @pytest.mark.usefixtures("labelled")

@@ -15,15 +15,15 @@ PATIENCE_S = 15.0
 
 # As ``python -m training retrain`` is to behave; the bodies below do what a trainer might.
 HEAD = f"""#!{sys.executable}
-import os, signal, subprocess, sys, time
+import json, os, signal, subprocess, sys, time
 from pathlib import Path
 if sys.argv[1] == "-c":
     print("missing:")
     raise SystemExit
 out = Path(sys.argv[sys.argv.index("--out") + 1])
 half = out.with_name("." + out.name + "-half")
-def say(text):
-    print(text, flush=True)
+def say(message="", event="said", **more):
+    print(json.dumps({{"event": event, "message": message, **more}}), flush=True)
 def wait_for(name):
     while not (Path(__file__).parent / name).exists():
         time.sleep(0.01)
@@ -31,30 +31,30 @@ def finish():
     half.mkdir()
     (half / "manifest.json").write_text("{{}}")
     half.rename(out)
-    say(f"candidate cervix-demonstration 0.4.1 (0123456789) in {{out}}")
+    say(f"candidate in {{out}}", "candidate", candidate="cervix-demonstration 0.4.1 (0123456789)")
 """
 QUICK = """
 say("[     0 s] reading 20 labels")
-say("progress 0.5 fitting the head")
+say("fitting the head", "progress", stage="slide", done=0.5)
 finish()
 """
 SLOW = """
 say("[     0 s] reading 20 labels")
-say("progress 0.25 fitting the head")
+say("fitting the head", "progress", stage="slide", done=1, total=4)
 half.mkdir()
 wait_for("go-on")
 half.rmdir()
 finish()
 """
 REFUSING = """
-print("error: Labels of slide aaaa are of the test group: expected other slides. Label others.", file=sys.stderr)
+say("Labels of slide aaaa are of the test group: expected other slides. Label others.", "refused", code="labels-too-few")
 raise SystemExit(1)
 """
 DEAF = """
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"])
 half.mkdir()
-say("progress 0.1 not listening")
+say("not listening", "progress", stage="slide", done=0.1)
 time.sleep(60)
 """
 

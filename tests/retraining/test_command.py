@@ -26,8 +26,8 @@ def as_the_trainer_reads(arguments: list[str]) -> argparse.Namespace:
 def test_every_part_arrives_as_it_was_ordered(bundle: Bundle, by: str) -> None:
     order = order_of(bundle, ["slide", "history"], "retrain", 7, by)
     run = retraining_command(Path("/opt/python"), order, CANDIDATE)
-    assert run[:4] == ["/opt/python", "-m", "training", "retrain"]
-    read = vars(as_the_trainer_reads(run[4:]))
+    assert run[:5] == ["/opt/python", "-m", "training", "--json", "retrain"]
+    read = vars(as_the_trainer_reads(run[5:]))
     assert read == {
         "labels": None, "from": str(bundle.root), "out": str(CANDIDATE), "model": ["slide", "history"], "recipe": "retrain",
         "seed": 7, "by": by,

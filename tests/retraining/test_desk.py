@@ -11,7 +11,7 @@ import pytest
 
 from cervix.errors import RetrainingRefused
 from cervix.retraining import RetrainingDesk, Run
-from cervix.retraining.log import last_lines, progress_in
+from cervix.retraining.log import read_log
 from cervix.retraining.runs import new_run, write_run
 from cervix.settings import PROJECT_ROOT
 from tests.retraining.stand_in import DEAF, QUICK, REFUSING, SLOW, an_order, ended, eventually, stand_in
@@ -24,7 +24,7 @@ def started(desk: RetrainingDesk, tmp_path: Path, body: str) -> Run:
 
 
 def said(desk: RetrainingDesk, run: Run) -> str:
-    return "\n".join(last_lines(desk.log_path(run)))
+    return "\n".join(line.message for line in read_log(desk.log_path(run)).lines)
 
 
 def test_a_run_ends_with_a_candidate_and_nothing_else_beside_it(desk: RetrainingDesk, tmp_path: Path) -> None:
@@ -50,10 +50,10 @@ def test_the_trainer_gets_the_labels_by_its_environment_and_no_file_or_command_l
 
 def test_a_running_one_tells_its_progress_and_gives_way_to_the_app(desk: RetrainingDesk, tmp_path: Path) -> None:
     run = started(desk, tmp_path, SLOW)
-    eventually(lambda: progress_in(last_lines(desk.log_path(run))) is not None)
-    progress = progress_in(last_lines(desk.log_path(run)))
+    eventually(lambda: read_log(desk.log_path(run)).progress is not None)
+    progress = read_log(desk.log_path(run)).progress
     assert progress is not None
-    assert (progress.share, progress.doing) == (0.25, "fitting the head")
+    assert (progress.share, progress.stage, progress.message) == (0.25, "slide", "fitting the head")
     assert os.getpriority(os.PRIO_PROCESS, run.group) > os.getpriority(os.PRIO_PROCESS, os.getpid())
     (tmp_path / "go-on").touch()
     assert ended(desk, run).state == "done"
@@ -115,11 +115,11 @@ def test_one_that_is_killed_says_so_and_leaves_nothing_unfinished(desk: Retraini
     ("body", "state", "message"),
     [
         ('say("done")', "failed", "without an error and without a candidate"),
-        ('say(f"candidate cervix 1.0.0 (abc) in {out}")', "failed", "without an error and without a candidate"),
+        ('say(event="candidate", candidate="cervix 1.0.0 (abc)")', "failed", "without an error and without a candidate"),
         ("raise ValueError", "failed", r"stopped with an error \(exit code 1\)"),
         ("raise SystemExit(3)", "failed", r"stopped with an error \(exit code 3\)"),
         (
-            'os.write(1, os.urandom(70_000) + b"\\nprogress nan x\\nprogress 7 y\\nprogress\\nerror\\n")',
+            'os.write(1, os.urandom(70_000) + b"\\n{\\n{}\\n"); say("", "progress", done=7); say("", "progress", done=1e999)',
             "failed",
             "without a candidate",
         ),
@@ -133,7 +133,7 @@ def test_whatever_a_trainer_does_its_end_is_told(
     run = ended(desk, started(desk, tmp_path, body))
     assert run.state == state
     assert re.search(message, run.message)
-    assert progress_in(last_lines(desk.log_path(run))) is None
+    assert read_log(desk.log_path(run)).progress is None
     assert run.candidate_dir.exists() == (state == "done")
 
 

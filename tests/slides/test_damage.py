@@ -80,13 +80,13 @@ def test_all_other_tiles_are_scored_and_the_answer_counts_the_lost_one(score: Sl
 def test_what_was_not_read_has_no_number_in_any_export(score: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
     session = bundle.session("slide")
     for kind, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
-        table = read(write_export(kind, score, session.model, tmp_path, "s"))
+        table = read(write_export(kind, score, slide, session, tmp_path, "s"))
         lost = table[~table["read"]]
         assert len(table) == PLANNED
         assert len(lost) == LOST
         assert not lost["recognised"].any()
         assert lost[["p_benign", "p_scc", "p_ac", "novelty"]].isna().all(axis=None)
-    text = write_export("geojson", score, session.model, tmp_path, "s").read_text(encoding="utf-8")
+    text = write_export("geojson", score, slide, session, tmp_path, "s").read_text(encoding="utf-8")
     assert "NaN" not in text
     document = json.loads(text)
     told = [feature["properties"] for feature in document["features"]]
@@ -94,7 +94,7 @@ def test_what_was_not_read_has_no_number_in_any_export(score: SlideScore, slide:
     assert document["provenance"]["unread_tiles"] == LOST
     assert "4 tiles could not be read (of 56)" in document["provenance"]["answer"]
     row = score.tiles[score.tiles["novelty"].isna()].iloc[0]
-    with tifffile.TiffFile(write_export("heatmap", score, session.model, tmp_path, "s")) as heat:
+    with tifffile.TiffFile(write_export("heatmap", score, slide, session, tmp_path, "s")) as heat:
         place = int(row["y_l0_px"]) // 224, int(row["x_l0_px"]) // 224
         assert np.isnan(heat.asarray()[:, place[0], place[1]]).all()
     write_report(score, slide, session, tmp_path / "report.pdf")

@@ -9,14 +9,17 @@ import pandas as pd
 import pypdf
 import pytest
 import tifffile
+from streamlit.testing.v1 import AppTest
 
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
+from cervix.bundle.sessions import ModelSession
+from cervix.cli import main
 from cervix.errors import SlideNotSuitable
 from cervix.slides.decision import class_areas_mm2, decide_tiles, hot_spots, tile_at, tiles_within
 from cervix.slides.deepzoom import WorldMap, cam_mosaic
 from cervix.slides.explanation import explain_tile, gallery
-from cervix.slides.exports import write_export
+from cervix.slides.exports import EXPORTS, Export, write_export
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
@@ -40,8 +43,8 @@ def known(score: SlideScore) -> SlideScore:
     return replace(score, tiles=score.tiles.assign(novelty=np.float32(0.0)))
 
 
-def test_geojson_holds_each_tile_as_qupath_reads_it(known: SlideScore, bundle: Bundle, tmp_path: Path) -> None:
-    path = write_export("geojson", known, bundle.session("slide").model, tmp_path, "slide")
+def test_geojson_holds_each_tile_as_qupath_reads_it(known: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
+    path = write_export("geojson", known, slide, bundle.session("slide"), tmp_path, "slide")
     document = json.loads(path.read_text(encoding="utf-8"))
     assert document["type"] == "FeatureCollection"
     assert document["provenance"]["notice"] == RESEARCH_NOTICE
@@ -61,8 +64,10 @@ def test_geojson_holds_each_tile_as_qupath_reads_it(known: SlideScore, bundle: B
     assert properties["measurements"]["Novelty"] == pytest.approx(row["novelty"], abs=1e-3)
 
 
-def test_the_heatmap_is_a_pyramid_with_a_channel_a_class_in_place(known: SlideScore, bundle: Bundle, tmp_path: Path) -> None:
-    path = write_export("heatmap", known, bundle.session("slide").model, tmp_path, "slide")
+def test_the_heatmap_is_a_pyramid_with_a_channel_a_class_in_place(
+    known: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path
+) -> None:
+    path = write_export("heatmap", known, slide, bundle.session("slide"), tmp_path, "slide")
     with tifffile.TiffFile(path) as opened:
         assert opened.is_ome
         planes = opened.asarray()
@@ -78,7 +83,7 @@ def test_the_heatmap_is_a_pyramid_with_a_channel_a_class_in_place(known: SlideSc
     assert np.isnan(planes).sum() == 4 * (planes[0].size - len(known.tiles))
 
 
-def test_a_large_heatmap_has_coarser_levels(score: SlideScore, bundle: Bundle, tmp_path: Path) -> None:
+def test_a_large_heatmap_has_coarser_levels(score: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
     side = 300
     x, y = np.meshgrid(np.arange(side) * 224, np.arange(side) * 224)
     tiles = pd.DataFrame({"x_l0_px": x.ravel(), "y_l0_px": y.ravel(), "size_l0_px": 224, "tissue_fraction": 1.0})
@@ -86,17 +91,17 @@ def test_a_large_heatmap_has_coarser_levels(score: SlideScore, bundle: Bundle, t
         tiles[name] = np.random.default_rng(0).random(len(tiles)).astype(np.float32)
     plane = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=side * 224, bounds_height_px=side * 224)
     large = SlideScore(tiles, score.summary.model_copy(update={"plane": plane}), score.rows)
-    path = write_export("heatmap", large, bundle.session("slide").model, tmp_path, "slide")
+    path = write_export("heatmap", large, slide, bundle.session("slide"), tmp_path, "slide")
     with tifffile.TiffFile(path) as opened:
         levels = opened.series[0].levels
         assert [level.shape[1:] for level in levels] == [(300, 300), (150, 150)]
         assert levels[1].asarray()[0, 0, 0] == pytest.approx(opened.asarray()[0, :2, :2].mean(), rel=1e-5)
 
 
-def test_tables_are_the_same_in_both_formats(known: SlideScore, bundle: Bundle, tmp_path: Path) -> None:
-    model = bundle.session("slide").model
-    csv = pd.read_csv(write_export("csv", known, model, tmp_path, "slide"))
-    parquet = pd.read_parquet(write_export("parquet", known, model, tmp_path, "slide"))
+def test_tables_are_the_same_in_both_formats(known: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
+    session = bundle.session("slide")
+    csv = pd.read_csv(write_export("csv", known, slide, session, tmp_path, "slide"))
+    parquet = pd.read_parquet(write_export("parquet", known, slide, session, tmp_path, "slide"))
     assert list(csv.columns) == list(parquet.columns)
     assert set(parquet["notice"]) == {RESEARCH_NOTICE}
     assert csv["p_scc"].to_numpy() == pytest.approx(parquet["p_scc"].to_numpy(), abs=1e-6)
@@ -116,9 +121,9 @@ def test_the_report_is_a_pdf_with_answer_notice_and_hash(
     assert slide.sha256 in text
 
 
-def test_an_export_there_is_not_is_said(score: SlideScore, bundle: Bundle, tmp_path: Path) -> None:
+def test_an_export_there_is_not_is_said(score: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(SlideNotSuitable, match="no such export"):
-        write_export("docx", score, bundle.session("slide").model, tmp_path, "slide")
+        write_export("docx", score, slide, bundle.session("slide"), tmp_path, "slide")
 
 
 def test_a_region_answers_by_the_rule_of_the_whole(score: SlideScore, bundle: Bundle) -> None:
@@ -204,3 +209,27 @@ def test_the_gallery_shows_certain_before_doubtful_tiles_of_the_class(
             assert certain[0].probability >= doubtful[0].probability
             assert not {tile.row for tile in certain[:1]} & {tile.row for tile in doubtful[:1]}
     assert gallery(slide, score, model, "scc") == ([], [])
+
+
+def test_a_kind_more_is_one_entry(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], slide: Slide, score: SlideScore, bundle: Bundle,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    def answer(score: SlideScore, slide: Slide, session: ModelSession, path: Path) -> None:
+        path.write_text(f"{slide.sha256} {session.model.id} {score.summary.answer.headline}", encoding="utf-8")
+
+    monkeypatch.setitem(EXPORTS, "answer", Export("The answer (text)", "answer.txt", "text/plain", answer))
+    assert write_export("answer", score, slide, bundle.session("slide"), tmp_path, "s").name == "s-answer.txt"
+    with pytest.raises(SystemExit):
+        main(["slide", "--help"])
+    assert "answer: The answer (text)" in " ".join(capsys.readouterr().out.split())
+
+    def page(slide: object, score: object, bundle: object) -> None:
+        from pages.parts.slide_views import show_all_tiles
+
+        show_all_tiles(slide, score, bundle)
+
+    app = AppTest.from_function(page, args=(slide, score, bundle)).run()
+    assert not app.exception
+    titles = [button.label for button in app.get("download_button")]
+    assert titles == [export.title for export in EXPORTS.values()]

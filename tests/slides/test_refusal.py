@@ -105,16 +105,18 @@ def test_every_place_agrees_on_which_tiles_have_no_answer(
     assert len(probability_histogram(tiles, model).data[0].x) == 16 - len(silent)
 
     for kind, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
-        table = read(write_export(kind, score, model, tmp_path, "s"))
+        table = read(write_export(kind, score, slide, bundle.session("slide"), tmp_path, "s"))
         assert {place for place, known in zip(places(table), table["recognised"], strict=True) if not known} == silent
         assert (table[PROBABILITIES].isna().all(axis=1) == ~table["recognised"]).all()
         assert table["novelty"].notna().all()
-    features = json.loads(write_export("geojson", score, model, tmp_path, "s").read_text(encoding="utf-8"))["features"]
+    features = json.loads(
+        write_export("geojson", score, slide, bundle.session("slide"), tmp_path, "s").read_text(encoding="utf-8")
+    )["features"]
     for place, feature in zip(places(tiles), features, strict=True):
         told = feature["properties"]
         assert (told["classification"]["name"] == "Not recognised (no answer)") == (place in silent)
         assert any(name.startswith("P(") for name in told["measurements"]) == (place not in silent)
-    with tifffile.TiffFile(write_export("heatmap", score, model, tmp_path, "s")) as heat:
+    with tifffile.TiffFile(write_export("heatmap", score, slide, bundle.session("slide"), tmp_path, "s")) as heat:
         planes = heat.asarray()
     assert {(int(column), int(row)) for row, column in np.argwhere(np.isnan(planes[:3]).all(axis=0))} == silent
 

@@ -27,13 +27,13 @@ CANDIDATE_LIMIT_BYTES = 200_000_000
 RETRAINERS: dict[ModelId, Retrain] = {"slide": retrain_slide, "history": retrain_history}
 
 
-class CandidateRefused(CervixError, ValueError):
+class CandidateRefused(CervixError, ValueError, code="candidate-refused"):
     """Raised when a candidate cannot be made or kept where it was asked for."""
 
 
 def retrain(
     parent_dir: Path, store: LabelStore, models: Sequence[ModelId], recipe_path: Path, seed: int | None, out: Path, by: str,
-    log: Log, progress: Progress,
+    log: Log, progress: Callable[[str, float, str], None],
 ) -> str:  # fmt: skip
     """Make a candidate bundle under ``out``, which is complete or not there; returns its name, version and short hash.
 
@@ -45,7 +45,8 @@ def retrain(
         In place of the recipe's.
     by : str
         Who does it, for the audit trail.
-    progress : (share of the whole run, what it does) -> None
+    progress : (stage, share of the whole run, what it does in words) -> None
+        The stage is ``parent`` or ``candidate`` while one is proved, else the id of the model that is retrained.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def retrain(
         raise CandidateRefused("The candidate's folder is there already", expected="a new folder", found=out.name)
     recipe = tomllib.loads(recipe_path.read_text(encoding="utf-8"))
     recipe = recipe if seed is None else {**recipe, "seed": seed}
-    progress(0.0, "proving the parent")
+    progress("parent", 0.0, "proving the parent")
     parent = load_bundle(parent_dir, device="cpu")
     log(f"from {parent.label}, recipe {recipe['name']}, seed {recipe['seed']}")
     usable = _usable(parent, store, models, recipe, log)
@@ -71,11 +72,11 @@ def retrain(
         made = {}
         for number, (model_id, labels) in enumerate(usable.items()):
 
-            def within(share: float, what: str, number: int = number) -> None:
-                progress(0.05 + 0.6 * (number + share) / len(usable), what)
+            def within(share: float, what: str, number: int = number, model_id: str = model_id) -> None:
+                progress(model_id, 0.05 + 0.6 * (number + share) / len(usable), what)
 
             made[model_id] = RETRAINERS[model_id](parent, labels, store, recipe, parts, log, within)
-        progress(0.65, "assembling and proving the candidate")
+        progress("candidate", 0.65, "assembling and proving the candidate")
         entries = []
         for model in parent.manifest.models:
             if model.id not in made:
@@ -86,7 +87,7 @@ def retrain(
         lineages = {model_id: model.lineage.model_dump() for model_id, model in made.items() if model.lineage}
         store.audit_append(by, "retrain", label, {"folder": out.name, "recipe": recipe["name"], "lineage": lineages})
         whole.replace(out)
-    progress(1.0, "done")
+    progress("candidate", 1.0, "done")
     return label
 
 

@@ -15,15 +15,15 @@ FOLDS = 10
 FEWEST_EVENTS = 50
 
 
-class LeakError(CervixError, ValueError):
+class LeakError(CervixError, ValueError, code="split-leaks"):
     """Raised when a group, or nearly the same picture, stands on two sides of a split."""
 
 
-class EventError(CervixError, ValueError):
+class EventError(CervixError, ValueError, code="split-lacks-events"):
     """Raised when outcomes are too few, or all alike, to learn from."""
 
 
-class GroupError(CervixError, ValueError):
+class GroupError(CervixError, ValueError, code="split-groups-unfit"):
     """Raised when the groups of a data set cannot be split: one in two classes, or too few of a class."""
 
 

@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 from cervix.errors import CervixError
 from cervix.labels import LabelStore
-from cervix.labels.store.cases import Kind
-from cervix.retraining.readiness import KIND_TITLES
+from cervix.labels.store.cases import KINDS, Kind
 from training.shared.stages import Log
 
 OTHER_CLASS = "of a class that the model does not have"
 LEAKING = "of a group in which a case is nearly one of the frozen test cases"
 
 
-class LabelsTooFew(CervixError, ValueError):
+class LabelsTooFew(CervixError, ValueError, code="labels-too-few"):
     """Raised when labels are too few, or of too few classes, to retrain a model."""
 
 
@@ -77,7 +76,7 @@ class Labels:
         found = ", ".join(f"{count} {label}" for label, count in self.counts.items()) or "none"
         left_out = "; ".join(f"{count} left out, {reason}" for reason, count in self.left_out.items())
         raise LabelsTooFew(
-            f"There are too few labels of {KIND_TITLES[self.kind]} to learn from",
+            f"There are too few labels of {KINDS[self.kind].words} to learn from",
             expected=f"at least {limits['at_least']} that count, with {each} or more of each of two classes",
             found=f"{found}; {left_out}" if left_out else found,
             action="Label more cases, and settle those in dispute.",
@@ -112,7 +111,7 @@ def without_leaking(labels: Labels, leaking: NDArray[np.bool_], log: Log) -> tup
     groups = sorted(set(labels.cases.loc[leaking, "group_id"]))
     kept = ~labels.cases["group_id"].isin(groups).to_numpy(bool)
     if groups:
-        log(f"{int((~kept).sum())} labels of {KIND_TITLES[labels.kind]} refused: {LEAKING}; groups: {len(groups)}")
+        log(f"{int((~kept).sum())} labels of {KINDS[labels.kind].words} refused: {LEAKING}; groups: {len(groups)}")
     return labels.without(groups, LEAKING), kept
 
 

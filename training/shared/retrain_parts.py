@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import Lineage, Model, TrainingData
 from cervix.errors import BundleError
+from cervix.labels.store.cases import KINDS
 from cervix.promotion.new_cases import ACTIVE_PREFIX
-from cervix.retraining.readiness import KIND_TITLES
 from training.shared.installation_labels import Folds, Labels
 from training.shared.manifest_parts import add_probabilities, write_predictions, write_table
 
 Progress = Callable[[float, str], None]
-"""How far a model's retraining is, 0 to 1, and what it does."""
+"""How far a model's retraining is, 0 to 1, and what it does, in words."""
 
 
 def needed(parent: Bundle, model: Model) -> bytes:
@@ -72,7 +72,7 @@ def learned_from(labels: Labels, grouped_by: str) -> TrainingData:
         citation="label store; the keys of the events are in the bundle",
         nature="real",
         note=(
-            f"Labels of readers, {KIND_TITLES[labels.kind]} chosen by a strategy and by chance; no second source confirms them."
+            f"Labels of readers, {KINDS[labels.kind].words} chosen by a strategy and by chance; no second source confirms them."
         ),
         grouped_by=grouped_by,
         counts={"train": labels.counts},

@@ -22,7 +22,7 @@ from training.shared.retrain_parts import Progress, copied, golden_inputs, learn
 from training.shared.stages import Log
 from training.shared.to_onnx import run_onnx
 from training.slide.entry import slide_outputs
-from training.slide.export import compare, false_positive_rule, reach_table, refuse_if_different
+from training.slide.export import ACCEPTED, FLAGGED, compare, false_positive_rule, reach_table, refuse_if_different
 from training.slide.fit import standardisation
 from training.slide.graph import BATCH, SlideGraph, SlideHead, TileFeatures
 from training.slide.rehearsal import REFERENCE, SHIPPED, SlideRehearsal, pixels_sha256, read_slide_rehearsal
@@ -215,8 +215,8 @@ def _exported(
     add_probabilities(predictions, "p_", classes, shipped)
     write_predictions(out_dir / model.evaluation.predictions, predictions)
     # Novelty is of block 4: what it flags and accepts did not change.
-    before = pd.read_csv(parent.root / f"{model.id}/reach.csv", dtype=str).set_index("figure")
-    reach = reach_table(predictions, *(float(before.loc[name, "found"]) for name in before.index[-2:]))
+    before = pd.read_csv(parent.root / f"{model.id}/reach.csv", dtype=str).set_index("figure")["found"]
+    reach = reach_table(predictions, float(before[FLAGGED]), float(before[ACCEPTED]))
     write_table(out_dir / f"{model.id}/reach.csv", reach)
     log(f"slide: reach\n{reach.to_string(index=False)}")
     validation = rehearsal.of("validation")

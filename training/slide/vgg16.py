@@ -14,7 +14,7 @@ BLOCK4_SHAPE = (14, 14, 512)
 BLOCK5_SHAPE = (7, 7, 512)
 
 
-class WeightsMissing(CervixError, OSError):
+class WeightsMissing(CervixError, OSError, code="weights-missing"):
     """Raised when the ImageNet weights are neither at hand nor to be downloaded."""
 
 

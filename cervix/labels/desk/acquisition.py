@@ -41,7 +41,7 @@ class PoolView:
     disagreement: Floats | None = None
 
 
-Strategy = Callable[[PoolView, int, np.random.Generator], Ints]
+Choose = Callable[[PoolView, int, np.random.Generator], Ints]
 
 
 def entropy(probabilities: Floats) -> Floats:
@@ -122,17 +122,38 @@ def with_controls(
     return ranked, np.isin(ranked, list(controls))
 
 
-STRATEGIES: dict[str, tuple[str, Strategy]] = {
-    "random": ("Random", at_random),
-    "entropy": ("Entropy", by_entropy),
-    "margin": ("Margin", by_margin),
-    "bald": ("BALD, Monte Carlo dropout", by_bald),
-    "abnormal-first": ("Abnormal history first, then uncertain", abnormal_first),
-    "diverse": ("Uncertain and diverse (k-centre)", diverse),
+@dataclass(frozen=True)
+class Strategy:
+    """A way to choose cases.
+
+    Attributes
+    ----------
+    title : str
+        For people.
+    choose : (view, count, generator) -> positions by rising rank
+    needs : str
+        The column of the scores that it goes by, beyond probabilities; a label queue offers it where all have one.
+    simulated : bool
+        Whether the simulation of labelling compares it.
+    """
+
+    title: str
+    choose: Choose
+    needs: str = ""
+    simulated: bool = True
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "random": Strategy("Random", at_random),
+    "entropy": Strategy("Entropy", by_entropy),
+    "margin": Strategy("Margin", by_margin),
+    "bald": Strategy("BALD, Monte Carlo dropout", by_bald, needs="disagreement"),
+    # Which woman's history is abnormal is not among the scores, so no queue offers it.
+    "abnormal-first": Strategy("Abnormal history first, then uncertain", abnormal_first, needs="abnormal"),
+    "diverse": Strategy("Uncertain and diverse (k-centre)", diverse, needs="embedding"),
+    "novelty": Strategy("Unlike the training data", novel_first, needs="novelty", simulated=False),
 }
-"""Those compared by simulation."""
-QUEUE_STRATEGIES = STRATEGIES | {"novelty": ("Unlike the training data", novel_first)}
-"""Those a label queue offers; which of them a model can serve depends on its outputs."""
+"""Every strategy by its id: the one list that simulation, queue and desk go by."""
 
 
 def _highest(view: PoolView, score: Floats, count: int, rng: np.random.Generator) -> Ints:

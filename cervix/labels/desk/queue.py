@@ -6,23 +6,19 @@ import numpy as np
 import pandas as pd
 
 from cervix.errors import LabelRefused
-from cervix.labels.desk.acquisition import QUEUE_STRATEGIES, PoolView, with_controls
+from cervix.labels.desk.acquisition import STRATEGIES, PoolView, with_controls
 
 CONTROL_SHARE = 0.1
 # Among how many times the cases wanted "diverse" chooses, as in the simulation of labelling.
 CANDIDATES = 4
-# Strategies that need more than probabilities, and the column of the scores that they go by. Which woman's history is
-# abnormal is not among the scores, so that strategy is not offered here.
-NEEDS = {"bald": "disagreement", "novelty": "novelty", "diverse": "embedding"}
-NOT_FROM_SCORES = ("abnormal-first",)
 
 
 def offered(scores: pd.DataFrame) -> dict[str, str]:
     """The strategies that these scores allow: id -> title."""
     return {
-        name: title
-        for name, (title, _) in QUEUE_STRATEGIES.items()
-        if name not in NOT_FROM_SCORES and (name not in NEEDS or scores[NEEDS[name]].notna().all())
+        name: strategy.title
+        for name, strategy in STRATEGIES.items()
+        if not strategy.needs or (strategy.needs in scores and scores[strategy.needs].notna().all())
     }
 
 
@@ -60,7 +56,7 @@ def queue(scores: pd.DataFrame, settled: Collection[str], strategy: str, count: 
         return pd.DataFrame({"case_id": pd.Series(dtype=str), "control": pd.Series(dtype=bool)})
     rng = np.random.default_rng(seed)
     count = min(count, len(view.open))
-    ranked = QUEUE_STRATEGIES[strategy][1](view, count, rng)
+    ranked = STRATEGIES[strategy].choose(view, count, rng)
     chosen, control = with_controls(ranked, view, count, CONTROL_SHARE, rng)
     return pd.DataFrame({"case_id": scores["case_id"].to_numpy()[chosen], "control": control})
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cervix.bundle import Model
 from cervix.labels.desk.queue import offered, queue
-from cervix.labels.store.cases import MODEL_OF, Kind
+from cervix.labels.store.cases import KINDS, Kind
 from cervix.labels.store.label_store import LabelStore
 from cervix.labels.store.truth import READ
 
@@ -108,7 +108,7 @@ def rank(store: LabelStore, bundle_sha256: str, wish: Wish, default_strategy: st
         If the store does not answer.
     """
     every = store.scores(bundle_sha256, wish.kind)
-    every = every[every["model_id"] == MODEL_OF[wish.kind]].reset_index(drop=True)
+    every = every[every["model_id"] == KINDS[wish.kind].model_id].reset_index(drop=True)
     best = every["probabilities"].map(lambda said: max(said, key=said.__getitem__))
     chosen = every[_within(every, best, wish)].reset_index(drop=True)
     possible = offered(chosen)

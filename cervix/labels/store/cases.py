@@ -12,13 +12,41 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cervix.bundle.manifest import ModelId
 from cervix.errors import LabelRefused, SlideNotReadable
 from cervix.sources.decoders import foreign_picture
 from cervix.sources.plane import FilePlane
 
 Kind = Literal["tile", "patient"]
-MODEL_OF: dict[Kind, str] = {"tile": "slide", "patient": "history"}
-"""Whose score of a case counts, and whose embedding stands for it: 512 numbers of a tile, the LSTM's state of a woman."""
+
+
+@dataclass(frozen=True)
+class CaseKind:
+    """What can be put before readers.
+
+    Attributes
+    ----------
+    title, words : str
+        For people: as a choice, and in a sentence.
+    groups, source : str
+        What cases of it come from, which folds keep whole, and what that is read from.
+    model_id : str
+        Whose score of a case counts, whose embedding stands for it (512 numbers of a tile, the LSTM's state of a woman),
+        and what its labels retrain.
+    """
+
+    title: str
+    words: str
+    groups: str
+    source: str
+    model_id: ModelId
+
+
+KINDS: dict[Kind, CaseKind] = {
+    "tile": CaseKind("Tiles", "tiles", "slides", "slide", "slide"),
+    "patient": CaseKind("Women", "women", "women", "table", "history"),
+}
+"""Every kind of case by its id: the one list that store, desk, pages and trainer go by."""
 TILE_SIDE_PX = 224
 PATIENT_LABELS = ("no", "yes")
 """What a woman's history can be labelled as: whether the outcome of the history model's main question came about."""

@@ -15,12 +15,12 @@ from sqlalchemy import func, select
 from cervix.errors import LabelRefused
 from cervix.labels.store import leases, truth
 from cervix.labels.store.backup import read_backup, write_backup
-from cervix.labels.store.cases import Case, Kind, Score
+from cervix.labels.store.cases import KINDS, Case, Kind, Score
 from cervix.labels.store.engines import Database
 from cervix.labels.store.events import LabelEvent, checked_reader, new_key
 from cervix.labels.store.leases import LEASE_FOR, LEASE_LOCK, Lease
 from cervix.labels.store.recording import Undone, append, append_row, class_labels, insert_new, undo_of
-from cervix.labels.store.tables import KINDS, audit, cases, classes, events, scores
+from cervix.labels.store.tables import audit, cases, classes, events, scores
 from cervix.labels.store.upgrading import upgrade
 
 PATIENCE_S = 10.0
@@ -235,10 +235,6 @@ class LabelStore:
     def status(self) -> pd.DataFrame:
         """How far the labelling is, a row a kind of case."""
         return self._read(truth.read_status)
-
-    def labelled_cases(self, kind: Kind) -> pd.DataFrame:
-        """Cases whose label counts, with their content: all that training needs."""
-        return self._read(truth.read_labelled, kind)
 
     # What was done with them
 

@@ -27,9 +27,7 @@ from sqlalchemy import (
     table,
 )
 
-KINDS = ("tile", "patient")
 ACTIONS = ("label", "unsure", "unusable", "skip", "undo", "adjudicate")
-STATUSES = ("adjudicated", "agreed", "disputed", "unsure", "unusable")
 APPEND_ONLY = ("scores", "events", "audit")
 
 

@@ -119,17 +119,6 @@ def read_cases(connection: Connection, kind: str | None) -> pd.DataFrame:
     return _whole_numbers(table, POSITIONS)
 
 
-def read_labelled(connection: Connection, kind: str) -> pd.DataFrame:
-    """One row a case whose label counts, with its content."""
-    query = (
-        select(truths.c.case_id, truths.c.label, truths.c.status, truths.c.reads, truths.c.last_event_id, *cases.c)
-        .join(cases, cases.c.id == truths.c.case_id)
-        .where(truths.c.label.is_not(None))
-    )
-    table = _table(connection, _of_kind(query, kind).order_by(truths.c.case_id)).drop(columns="id")
-    return _whole_numbers(table, (*POSITIONS, "last_event_id"))
-
-
 def read_scores(connection: Connection, bundle_sha256: str, kind: str | None, case_id: str | None) -> pd.DataFrame:
     """One row a case (or this case) and model: the newest score by this bundle, with the case's place and group.
 

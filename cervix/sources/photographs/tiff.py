@@ -19,7 +19,7 @@ from cervix.sources.photographs.spans import Spans, merged, overlap, rest_of, sp
 
 DIRECTORIES_AT_MOST = 4096
 DESCRIPTION, STRIP_OFFSETS, STRIP_COUNTS, TILE_WIDTH = 270, 273, 279, 322
-TILE_OFFSETS, TILE_COUNTS, SUB_DIRECTORIES, XMP = 324, 325, 330, 700
+TILE_OFFSETS, TILE_COUNTS, XMP = 324, 325, 700
 JPEG_OFFSET, JPEG_LENGTH = 513, 514
 # Hamamatsu: magnification of a level; -1 is the photograph of the glass, -2 a map of it.
 SOURCE_LENS = 65421

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cervix.labels.desk.acquisition import QUEUE_STRATEGIES, STRATEGIES, PoolView, entropy, with_controls
+from cervix.labels.desk.acquisition import STRATEGIES, PoolView, entropy, with_controls
 
 N, COUNT = 200, 20
 
@@ -28,10 +28,10 @@ def view() -> PoolView:
 
 
 def chosen(name: str, view: PoolView) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    return QUEUE_STRATEGIES[name][1](view, COUNT, np.random.default_rng(1))
+    return STRATEGIES[name].choose(view, COUNT, np.random.default_rng(1))
 
 
-@pytest.mark.parametrize("name", QUEUE_STRATEGIES)
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_each_chooses_open_cases_once_and_the_same_every_time(name: str, view: PoolView) -> None:
     found = chosen(name, view)
     assert len(set(found)) == COUNT
@@ -69,7 +69,7 @@ def test_abnormal_histories_come_first_and_then_the_others(view: PoolView) -> No
 def test_diversity_takes_one_of_each_heap(view: PoolView) -> None:
     state = np.repeat(np.eye(4), N // 4, axis=0) * 100 + np.random.default_rng(0).normal(size=(N, 4)) * 0.01
     heaps = PoolView(view.probabilities, view.passes, state, view.abnormal, np.array([0]), view.open, 8)
-    found = STRATEGIES["diverse"][1](heaps, 3, np.random.default_rng(1))
+    found = STRATEGIES["diverse"].choose(heaps, 3, np.random.default_rng(1))
     assert sorted(found // (N // 4)) == [1, 2, 3]
 
 
@@ -94,7 +94,7 @@ def test_controls_are_spread_among_the_chosen_and_marked(view: PoolView) -> None
     assert (drawn[np.setdiff1d(view.open, best)] > 0).all()
 
 
-@pytest.mark.parametrize("name", QUEUE_STRATEGIES)
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_a_small_pool_is_given_whole(name: str, view: PoolView) -> None:
     small = replace(view, open=np.arange(10, 15))
     best = chosen(name, small)

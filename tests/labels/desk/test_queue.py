@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from cervix.errors import LabelRefused
-from cervix.labels.desk.acquisition import entropy
+from cervix.labels.desk.acquisition import STRATEGIES, PoolView, Strategy, entropy
 from cervix.labels.desk.queue import offered, queue
 
 N = 60
@@ -30,6 +31,18 @@ def test_only_strategies_that_the_scores_allow_are_offered(scores: pd.DataFrame)
     assert list(offered(scores)) == ["random", "entropy", "margin", "diverse", "novelty"]
     assert "bald" in offered(scores.assign(disagreement=0.1))
     assert "diverse" not in offered(scores.assign(embedding=None))
+
+
+def test_a_strategy_more_is_one_entry(scores: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    def newest(view: PoolView, count: int, rng: np.random.Generator) -> NDArray[np.int64]:  # noqa: ARG001
+        return np.asarray(view.open[::-1][:count], np.int64)
+
+    monkeypatch.setitem(STRATEGIES, "newest", Strategy("Newest first", newest, needs="age_days"))
+    assert "newest" not in offered(scores)
+    with_ages = scores.assign(age_days=1.0)
+    assert offered(with_ages)["newest"] == "Newest first"
+    ranked = queue(with_ages, [], "newest", 10)
+    assert ranked.loc[~ranked["control"], "case_id"].iloc[0] in {f"tile:{N - 1}", f"tile:{N - 2}"}
 
 
 @pytest.mark.parametrize("strategy", ["random", "entropy", "margin", "diverse", "novelty"])

@@ -14,7 +14,7 @@ from cervix.errors import LabelRefused, LabelStoreUnavailable
 from cervix.labels import Case, LabelEvent, LabelStore, Score, open_store, patient_case, tile_case
 from cervix.labels.store.events import new_key
 from cervix.settings import Settings
-from tests.labels.making import BUNDLE, CLASSES, SLIDES, TILES, adjudicate, filled, label, rows_of, tiles
+from tests.labels.making import BUNDLE, CLASSES, SLIDES, TILES, adjudicate, filled, label, rows_of
 
 
 def truth_of(store: LabelStore, case: str) -> tuple[str | None, str, int]:
@@ -234,10 +234,9 @@ def test_a_womans_visits_come_back_as_they_were_added(store: LabelStore) -> None
     case = patient_case("d" * 64, "w é", visits)
     store.add_cases([case])
     assert store.case(case.id).visits == visits
-    label(store, case.id, "A", "yes")
-    labelled = store.labelled_cases("patient").iloc[0]
-    assert labelled["group_id"] == case.id
-    assert pd.isna(labelled["x_l0_px"])
+    row = store.cases("patient").set_index("case_id").loc[case.id]
+    assert row["group_id"] == case.id
+    assert pd.isna(row["x_l0_px"])
 
 
 @pytest.mark.parametrize(
@@ -250,21 +249,6 @@ def test_a_womans_visits_come_back_as_they_were_added(store: LabelStore) -> None
 def test_a_tile_of_another_size_type_or_scale_is_refused(pixels: np.ndarray, spacing: float) -> None:
     with pytest.raises(LabelRefused):
         tile_case(SLIDES[0], 0, 0, 448, spacing, pixels)
-
-
-def test_training_gets_the_cases_whose_label_counts_with_their_content(store: LabelStore) -> None:
-    label(store, TILES[0], "A", "scc")
-    label(store, TILES[1], "A", "scc")
-    last = label(store, TILES[1], "B", "scc")
-    label(store, TILES[2], "A", "scc")
-    label(store, TILES[2], "B", "ac")
-    label(store, TILES[3], "A", "unusable")
-    labelled = store.labelled_cases("tile").set_index("case_id")
-    assert labelled.index.tolist() == TILES[:2]
-    assert labelled["label"].tolist() == ["scc", "scc"]
-    assert labelled.loc[TILES[1], "content"] == tiles()[1].content
-    assert labelled.loc[TILES[1], ["reads", "last_event_id", "group_id"]].tolist() == [2, last, SLIDES[0]]
-    assert store.labelled_cases("patient").empty
 
 
 def test_the_newest_score_of_a_bundle_counts(store: LabelStore) -> None:
@@ -342,19 +326,14 @@ def test_the_audit_trail_shows_the_latest_first(store: LabelStore) -> None:
 def test_an_empty_store_has_empty_tables_with_their_columns(store: LabelStore) -> None:
     assert {"case_id", "label", "status", "reads"} <= set(store.truths().columns)
     assert {"case_id", "reader", "action"} <= set(store.reads().columns)
-    assert {"content", "label", "group_id"} <= set(store.labelled_cases("tile").columns)
     assert store.history("A").empty
     assert {"probabilities", "embedding"} <= set(store.scores(BUNDLE).columns)
 
 
 def same_tables(one: LabelStore, other: LabelStore) -> bool:
-    return all(
-        getattr(one, name)(*given).equals(getattr(other, name)(*given))
-        for name, given in (
-            ("cases", ()), ("reads", ()), ("truths", ()), ("history", ("A",)), ("audit_trail", ()),
-            ("labelled_cases", ("tile",)),
-        )
-    )  # fmt: skip
+    tables = (("cases", ()), ("reads", ()), ("truths", ()), ("history", ("A",)), ("audit_trail", ()))
+    same = (getattr(one, name)(*given).equals(getattr(other, name)(*given)) for name, given in tables)
+    return all(same) and all(one.case(case) == other.case(case) for case in one.cases()["case_id"])
 
 
 def test_a_backup_holds_everything_and_opens_as_a_store(store: LabelStore, tmp_path: Path) -> None:

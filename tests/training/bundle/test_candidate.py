@@ -25,6 +25,7 @@ from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from cervix.promotion.comparison import compare_bundles
 from cervix.promotion.new_cases import new_case_pairs
+from cervix.retraining.log import LogLine
 from cervix.settings import PROJECT_ROOT, get_settings
 
 pytestmark = pytest.mark.training
@@ -266,11 +267,12 @@ def test_a_parent_that_does_not_prove_itself_teaches_nobody(
 
 def test_a_run_that_is_killed_leaves_no_candidate(url: str, bundle: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "candidates" / "next"
-    command = [sys.executable, "-m", "training", "retrain", "--labels", url, "--from", str(bundle.root), "--out", str(out)]
-    small = ["--recipe", "retrain-small", "--model", "slide"]
+    command = [sys.executable, "-m", "training", "--json", "retrain", "--labels", url, "--from", str(bundle.root)]
+    small = ["--out", str(out), "--recipe", "retrain-small", "--model", "slide"]
     with subprocess.Popen([*command, *small], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert any(line.startswith("progress") and "fold" in line for line in process.stdout)
+        told = (LogLine.model_validate_json(line) for line in process.stdout if line.startswith("{"))
+        assert any(line.event == "progress" and line.stage == "slide" and "fold" in line.message for line in told)
         process.kill()
     assert not out.exists()
 

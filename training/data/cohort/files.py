@@ -49,7 +49,7 @@ class Cohort:
     latent: pd.DataFrame
 
 
-class CohortError(CervixError, ValueError):
+class CohortError(CervixError, ValueError, code="cohort-refused"):
     """Raised when a cohort is asked for that cannot be made."""
 
 

@@ -26,7 +26,7 @@ RECORD_NAME = "slide.json"
 SLIDES_NAME = "slides.csv"
 
 
-class SlideTilesError(CervixError, ValueError):
+class SlideTilesError(CervixError, ValueError, code="slide-tiles-refused"):
     """Raised when a list of slides cannot be turned into labelled tiles."""
 
 

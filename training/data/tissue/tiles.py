@@ -15,7 +15,7 @@ INDEX_COLUMNS = ("path", "label", "source_group")
 UNREADABLE_SHARE_LIMIT = 0.01
 
 
-class TileFolderError(CervixError, OSError):
+class TileFolderError(CervixError, OSError, code="tile-folder-not-readable"):
     """Raised when a folder does not hold the labelled tiles that a recipe asks for."""
 
 

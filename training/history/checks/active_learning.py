@@ -30,6 +30,7 @@ PREDICT_BATCH = 4000
 # Labelled sets are padded to a multiple of it, so that few shapes are traced.
 PADDED_TO = 400
 ABNORMAL_FEATURES = ("cytology_squamous", "cytology_glandular", "hpv", "histology", "colposcopy", "treatment")
+SIMULATED = [name for name, strategy in STRATEGIES.items() if strategy.simulated]
 ACQUISITION_FILE = f"{MODEL_ID}/acquisition.json"
 CURVES = EvaluationTable(
     id="learning-curves", title="Which women to label next: learning curves", file=f"{MODEL_ID}/learning-curves.csv",
@@ -87,7 +88,7 @@ def run_active_learning(recipes: Mapping[str, Path], women: int, seed: int, out_
         rng = np.random.default_rng([recipe["seed"], number])
         pool = prepared(data, names, rng.choice(candidates, loop["pool"], replace=False), loop["visits"])
         start = cold_start(pool.event, loop["start"], rng)
-        for strategy in STRATEGIES:
+        for strategy in SIMULATED:
             depends_on = {"recipe": recipe, "data": digest, "number": number, "strategy": strategy}
             rounds = stages.value(
                 f"active-{strategy}-{number}", depends_on,
@@ -218,7 +219,7 @@ def one_run(
             open=np.setdiff1d(np.arange(len(pool.last)), labelled),
             candidates=settings["candidates"],
         )
-        labelled = np.append(labelled, STRATEGIES[strategy][1](view, loop["batch"], rng))
+        labelled = np.append(labelled, STRATEGIES[strategy].choose(view, loop["batch"], rng))
 
 
 def write_results(runs: pd.DataFrame, out_dir: Path, log: Log) -> None:
@@ -229,23 +230,23 @@ def write_results(runs: pd.DataFrame, out_dir: Path, log: Log) -> None:
     table = pd.DataFrame(
         [
             {
-                "strategy": STRATEGIES[strategy][0],
+                "strategy": STRATEGIES[strategy].title,
                 "labels": labels,
                 "AUROC": row["auroc"],
                 "average precision": row["average_precision"],
                 "events found": f"{row['events']:.1f}",
             }
-            for strategy in STRATEGIES
+            for strategy in SIMULATED
             for labels, row in curves.loc[strategy].iterrows()
         ]
     )
-    means = runs.pivot_table(index="labels", columns="strategy", values="average_precision")[list(STRATEGIES)]
+    means = runs.pivot_table(index="labels", columns="strategy", values="average_precision")[SIMULATED]
     goal = float(means["random"].iloc[-1])
     best = str(means.mean().idxmax())
     saved = pd.DataFrame(
         [
             {
-                "strategy": STRATEGIES[name][0],
+                "strategy": STRATEGIES[name].title,
                 "average precision over all rounds": _interval(
                     runs[runs["strategy"] == name].groupby("seed")["average_precision"].mean()
                 ),
@@ -256,13 +257,13 @@ def write_results(runs: pd.DataFrame, out_dir: Path, log: Log) -> None:
                 "default": "yes" if name == best else "no",
                 "n": f"{runs['seed'].nunique()} seeds",
             }
-            for name in STRATEGIES
+            for name in SIMULATED
         ]
     )
     write_table(out_dir / CURVES.file, table)
     write_table(out_dir / SAVED.file, saved)
     chosen = Acquisition(
-        strategy=best,  # type: ignore[arg-type]  # checked by the manifest
+        strategy=best,
         chosen_by=f"highest mean average precision over {len(means)} rounds of {runs['seed'].nunique()} simulated seeds",
     )
     with replacing(out_dir / ACQUISITION_FILE) as temporary:

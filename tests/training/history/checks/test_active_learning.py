@@ -9,12 +9,12 @@ import pytest
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
-from cervix.labels.desk.acquisition import STRATEGIES  # noqa: E402
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402
 from training.history.checks.active_learning import (  # noqa: E402
     ACQUISITION_FILE,
     CURVES,
     SAVED,
+    SIMULATED,
     Learner,
     cold_start,
     one_run,
@@ -47,7 +47,7 @@ def test_every_strategy_learns_from_its_labels_and_results_are_written(tmp_path:
     learner = Learner(test.inputs.shape, RECIPE["model"])  # type: ignore[arg-type]
     start = cold_start(pool.event, 40, np.random.default_rng(0))
     rows = []
-    for strategy in STRATEGIES:
+    for strategy in SIMULATED:
         rounds = one_run(learner, pool, test, start, strategy, RECIPE, 0)
         assert [row["labels"] for row in rounds] == [40, 80, 120]
         assert rounds[0]["events"] == 1
@@ -56,7 +56,7 @@ def test_every_strategy_learns_from_its_labels_and_results_are_written(tmp_path:
     assert len(first) == 1, "every strategy starts from the same labels and weights"
     assert max(row["auroc"] for row in rows if row["labels"] == 120) > 0.75
     write_results(pd.DataFrame(rows), tmp_path, str)
-    assert len(pd.read_csv(tmp_path / CURVES.file)) == 3 * len(STRATEGIES)
+    assert len(pd.read_csv(tmp_path / CURVES.file)) == 3 * len(SIMULATED)
     saved = pd.read_csv(tmp_path / SAVED.file)
     assert (saved["default"] == "yes").sum() == 1
     assert (tmp_path / ACQUISITION_FILE).is_file()
@@ -66,7 +66,7 @@ def test_the_default_is_whatever_has_the_best_curve(tmp_path: Path) -> None:
     rows = [
         {"strategy": name, "seed": seed, "labels": labels, "events": 1, "auroc": 0.8,
          "average_precision": labels / 1000 * (2 if name == "margin" else 1)}
-        for name in STRATEGIES for seed in (0, 1) for labels in (100, 200)
+        for name in SIMULATED for seed in (0, 1) for labels in (100, 200)
     ]  # fmt: skip
     write_results(pd.DataFrame(rows), tmp_path, str)
     assert '"margin"' in (tmp_path / ACQUISITION_FILE).read_text(encoding="utf-8")
