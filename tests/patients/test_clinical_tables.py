@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from cervix.patients import diagnosis, guideline, sequences, words
+from cervix.patients import codes, diagnosis, guideline, sequences, words
 from cervix.patients.visit_vocabulary import folded
 
 FOLDER = Path(__file__).parent
@@ -33,7 +33,9 @@ def spellings() -> Rows:
         (column, entry.code, spelling, entry.note)
         for entry in words.WORDS for column in entry.columns for spelling in entry.spellings
     }  # fmt: skip
-    rows |= {(column, code, code, "the code itself") for column, codes in words.CODES.items() for code in codes}
+    rows |= {
+        (column, code.name, code.name, "the code itself") for column, coded in codes.CODES.items() for code in coded.codes
+    }  # fmt: skip
     rows |= {("(any)", "(not known)", spelling, "") for spelling in words.NOT_KNOWN}
     rows |= {("(header)", name, spelling, "") for name, listed in words.HEADERS.items() for spelling in listed}
     rows |= {("(header)", "patient_id", spelling, "") for spelling in words.PATIENT_HEADERS}
@@ -69,10 +71,11 @@ def test_every_grade_word_and_limit_is_as_pinned() -> None:
 
 
 def test_every_code_of_a_graded_column_is_graded_or_measures_nothing() -> None:
-    ungraded = {"UNSAT", "invalid", "inadequate"}
+    ungraded = {code.name for coded in codes.CODES.values() for code in coded.codes if code.measures_nothing}
+    assert ungraded == {"UNSAT", "invalid", "inadequate"}
     for feature in sequences.VISIT_FEATURES:
         if feature.grades is not None:
-            assert set(words.CODES[feature.column]) - set(feature.grades) <= ungraded
+            assert {code.name for code in codes.CODES[feature.column].codes} - set(feature.grades) <= ungraded
 
 
 def test_no_word_means_two_codes_of_a_column() -> None:
@@ -97,7 +100,7 @@ def mutations() -> Iterator[tuple[object, str, object]]:
     for at, entry in enumerate(words.WORDS):
         before, behind = words.WORDS[:at], words.WORDS[at + 1 :]
         yield words, "WORDS", (*before, *behind)
-        other = next(code for code in words.CODES[entry.columns[0]] if code != entry.code)
+        other = next(code.name for code in codes.CODES[entry.columns[0]].codes if code.name != entry.code)
         yield words, "WORDS", (*before, dataclasses.replace(entry, code=other), *behind)
         for spelling in entry.spellings:
             left = tuple(word for word in entry.spellings if word != spelling)
