@@ -16,11 +16,12 @@ from cervix.bundle.active import (
     same_bundle,
     write_line,
 )
-from cervix.bundle.loading import Bundle, load_bundle, require_passed, verify_bundle
+from cervix.bundle.loading import Bundle, require_passed
 from cervix.bundle.sessions import Device
 from cervix.errors import BundleError, LabelStoreUnavailable, LostApart, PromotionRefused
 from cervix.labels import LabelStore
 from cervix.labels.store.events import checked_reader
+from cervix.patients.golden import prove_bundle, prove_variants
 from cervix.promotion.comparison import BundleComparison
 from cervix.promotion.proving import prove_apart
 from cervix.settings import Settings
@@ -172,16 +173,16 @@ def refusals_kept(
 
 
 def _active_by(settings: Settings, line: PromotionLine) -> Bundle:
-    bundle = load_bundle(root_of(settings, line), device=settings.device)
+    bundle = prove_bundle(root_of(settings, line), device=settings.device)
     return same_bundle(bundle, line.promotions[-1].sha256) if line.promotions else bundle
 
 
 def _proved(root: Path, sha256: str, device: Device) -> Bundle:
     """The candidate with every variant proved, not only those that would run here: in a process apart, then here."""
     prove_apart(root)
-    for check in verify_bundle(root, device=device):
+    for check in prove_variants(root, device=device):
         require_passed(check)
-    return same_bundle(load_bundle(root, device=device), sha256)
+    return same_bundle(prove_bundle(root, device=device), sha256)
 
 
 def _candidate_root(settings: Settings, folder: Path) -> Path:

@@ -4,11 +4,10 @@ import csv
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 
-from cervix.patients import codes, diagnosis, guideline, sequences, words
+from cervix.patients import codes, diagnosis, encoding, guideline, words
 from cervix.patients.visit_vocabulary import folded
 
 FOLDER = Path(__file__).parent
@@ -23,8 +22,9 @@ def pinned(name: str) -> Rows:
 def grades() -> Rows:
     return {
         (feature.name, feature.column, code, f"{grade:g}")
-        for feature in sequences.VISIT_FEATURES
+        for feature in encoding.VISIT_FEATURES
         for code, grade in (feature.grades or {"": 0}).items()
+        if grade is not None
     }
 
 
@@ -73,9 +73,10 @@ def test_every_grade_word_and_limit_is_as_pinned() -> None:
 def test_every_code_of_a_graded_column_is_graded_or_measures_nothing() -> None:
     ungraded = {code.name for coded in codes.CODES.values() for code in coded.codes if code.measures_nothing}
     assert ungraded == {"UNSAT", "invalid", "inadequate"}
-    for feature in sequences.VISIT_FEATURES:
-        if feature.grades is not None:
-            assert {code.name for code in codes.CODES[feature.column].codes} - set(feature.grades) <= ungraded
+    for feature in encoding.VISIT_FEATURES:
+        if feature.kind == "code":
+            assert set(feature.grades) == {code.name for code in codes.CODES[feature.column].codes}
+            assert {code for code, grade in feature.grades.items() if grade is None} <= ungraded
 
 
 def test_no_word_means_two_codes_of_a_column() -> None:
@@ -86,17 +87,20 @@ def test_no_word_means_two_codes_of_a_column() -> None:
 
 
 def test_what_counts_as_proven_is_what_the_model_grades_so() -> None:
-    histology = sequences.FEATURE_BY_NAME["histology"].grades or {}
+    graded = next(feature for feature in encoding.VISIT_FEATURES if feature.name == "histology").grades
+    histology = {code: grade for code, grade in graded.items() if grade is not None}
     assert set(diagnosis.PRECANCER) == {code for code, grade in histology.items() if 2 <= grade < 4}
     assert set(diagnosis.CANCER) == {code for code, grade in histology.items() if grade >= 4}
 
 
 def mutations() -> Iterator[tuple[object, str, object]]:
     """Every single change of a grade, of a row of words, or of a limit: where, under which name, to what."""
-    for at, feature in enumerate(sequences.VISIT_FEATURES):
-        for code, grade in (feature.grades or {}).items():
-            changed = dataclasses.replace(feature, grades=MappingProxyType({**(feature.grades or {}), code: (grade + 1) % 6}))
-            yield sequences, "VISIT_FEATURES", (*sequences.VISIT_FEATURES[:at], changed, *sequences.VISIT_FEATURES[at + 1 :])
+    declared = encoding.VISIT_FEATURES
+    for at, feature in enumerate(declared):
+        for code, grade in feature.grades.items():
+            other_grade = 1 if grade is None else (grade + 1) % 6
+            changed = feature.model_copy(update={"grades": {**feature.grades, code: other_grade}})
+            yield encoding, "VISIT_FEATURES", (*declared[:at], changed, *declared[at + 1 :])
     for at, entry in enumerate(words.WORDS):
         before, behind = words.WORDS[:at], words.WORDS[at + 1 :]
         yield words, "WORDS", (*before, *behind)
