@@ -1,5 +1,6 @@
 """A bundle carries tables and what must come of them: a reader, word, code or grade that changed since stops it and says so."""
 
+import ast
 import csv
 import dataclasses
 import io
@@ -246,6 +247,19 @@ class TestABundleWithAnotherTable:
         edit_manifest(copy, lambda manifest: manifest["models"][0]["features"].pop("golden_table"))
         with pytest.raises(BundleError, match="does not follow the schema at models.0.features.golden_table"):
             verify_bundle(copy, device="cpu")
+
+
+def test_app_command_and_trainer_prove_bundles_with_their_tables() -> None:
+    sources = [path for room in ("cervix", "pages", "training") for path in (PROJECT_ROOT / room).rglob("*.py")]
+    below = [path for path in sources if path.parent != PROJECT_ROOT / "cervix/bundle" and path.name != "golden.py"]
+    called = {
+        node.func.id
+        for path in below
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert {"prove_bundle", "prove_variants"} <= called
+    assert not {"load_bundle", "verify_bundle"} & called
 
 
 NEW_CODE = '            Code("ASC-X", (2, 1), _HIGH, _AT_ANY_RISK),\n'
