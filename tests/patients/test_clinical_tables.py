@@ -60,7 +60,20 @@ def limits() -> Rows:
     }
 
 
+def facts() -> Rows:
+    return {
+        (column, code.name, code.severity.name, code.referral.name, "-".join(map(str, code.cin or ())), *_marks(code))
+        for column, coded in codes.CODES.items()
+        for code in coded.codes
+    }
+
+
+def _marks(code: codes.Code) -> tuple[str, ...]:
+    return tuple("yes" if holds else "" for holds in (code.cancer, code.treats, code.measures_nothing))
+
+
 def check() -> None:
+    assert facts() == pinned("clinical_codes.csv")
     assert grades() == pinned("clinical_grades.csv")
     assert spellings() == pinned("clinical_words.csv")
     assert limits() == pinned("clinical_limits.csv")
@@ -101,6 +114,17 @@ def mutations() -> Iterator[tuple[object, str, object]]:
             other_grade = 1 if grade is None else (grade + 1) % 6
             changed = feature.model_copy(update={"grades": {**feature.grades, code: other_grade}})
             yield encoding, "VISIT_FEATURES", (*declared[:at], changed, *declared[at + 1 :])
+    for column, coded in codes.CODES.items():
+        for at, code in enumerate(coded.codes):
+            for other_code in (
+                dataclasses.replace(code, severity=codes.Severity((code.severity + 1) % 3)),
+                dataclasses.replace(code, referral=codes.Referral((code.referral + 1) % 4)),
+                dataclasses.replace(code, cin=None if code.cin else (0, 1)),
+                dataclasses.replace(code, cancer=not code.cancer),
+                dataclasses.replace(code, treats=not code.treats),
+            ):
+                listed = (*coded.codes[:at], other_code, *coded.codes[at + 1 :])
+                yield codes, "CODES", {**codes.CODES, column: dataclasses.replace(coded, codes=listed)}
     for at, entry in enumerate(words.WORDS):
         before, behind = words.WORDS[:at], words.WORDS[at + 1 :]
         yield words, "WORDS", (*before, *behind)
@@ -125,7 +149,8 @@ def mutations() -> Iterator[tuple[object, str, object]]:
 def test_changing_any_grade_word_or_limit_turns_the_check_red(monkeypatch: pytest.MonkeyPatch) -> None:
     count = 0
     changes = [
-        ("clinical_grades.csv", grades), ("clinical_words.csv", spellings), ("clinical_limits.csv", limits),
+        ("clinical_codes.csv", facts), ("clinical_grades.csv", grades), ("clinical_words.csv", spellings),
+        ("clinical_limits.csv", limits),
     ]  # fmt: skip
     right = {name: pinned(name) for name, _ in changes}
     for module, name, value in list(mutations()):
