@@ -247,7 +247,7 @@ def _open_variant(
     except Exception as error:
         raise BundleError(f"{variant.file} does not load in ONNX Runtime", found=_short(str(error))) from error
     ready = ModelSession(model, variant, session, running_provider(session))
-    return ready, replay_golden(ready, contents[model.golden], model.golden)
+    return ready, replay_golden(ready, contents[model.golden])
 
 
 def _check_graph(model: Model, variant: Variant, onnx_bytes: bytes) -> None:
@@ -286,9 +286,9 @@ def _signature(value: onnx.ValueInfoProto) -> str:
     return f"{dtype} {shape}"
 
 
-def replay_golden(session: ModelSession, golden_bytes: bytes, cases: str) -> GoldenCheck:
-    """Run the golden inputs of the file ``cases`` and compare every output with what export wrote down."""
-    precision = session.variant.precision
+def replay_golden(session: ModelSession, golden_bytes: bytes, cases: str = "") -> GoldenCheck:
+    """Run the golden inputs in the file ``cases``, by default the model's vectors; compare every output with what was kept."""
+    precision, cases = session.variant.precision, cases or session.model.golden
     no_vectors = f"{cases} does not hold golden vectors for {precision}"
     try:
         golden = golden_arrays(golden_bytes)

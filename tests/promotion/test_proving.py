@@ -94,7 +94,7 @@ def test_damaged_golden_files_are_sentences_or_give_the_same_answers(copy: Path)
         for place in random.integers(0, len(content), random.integers(1, 4)):
             content[place] ^= 1 << int(random.integers(0, 8))
         try:
-            require_passed(replay_golden(session, bytes(content), session.model.golden))
+            require_passed(replay_golden(session, bytes(content)))
         except BundleError:
             refused += 1
     assert refused > 150

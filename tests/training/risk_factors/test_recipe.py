@@ -201,14 +201,14 @@ def test_the_golden_vectors_replay_and_break_when_they_are_altered(
     session: ModelSession, trained: tuple[list[Model], Path]
 ) -> None:
     content = (trained[1] / session.model.golden).read_bytes()
-    assert replay_golden(session, content, session.model.golden).passed
+    assert replay_golden(session, content).passed
     with np.load(io.BytesIO(content)) as archive:
         arrays = dict(archive.items())
     assert arrays["input:features"].shape[0] == GOLDEN_ROWS
     arrays["fp32:risk"] = arrays["fp32:risk"] + np.float32(0.01)
     altered = io.BytesIO()
     np.savez(altered, **arrays)
-    assert not replay_golden(session, altered.getvalue(), session.model.golden).passed
+    assert not replay_golden(session, altered.getvalue()).passed
 
 
 def test_no_golden_row_is_a_row_of_the_table(table: RiskTable, model: Model, trained: tuple[list[Model], Path]) -> None:
