@@ -98,17 +98,29 @@ def _compare_image(page: tifffile.TiffPage, file_bytes: int) -> None:
 
 
 def _look_at_parts(slide: Slide) -> tuple[int, int]:
-    """Decode a few places of every level, and the overview where that is quick; how many parts, how many unreadable.
+    """Decode the overview where that is quick, and a few places of every level; how many parts, how many unreadable.
 
+    An overview that can be read has decoded the whole of its level, of which no place is read a second time.
     Raises ``SlideNotReadable`` where nothing of level 0 can be read.
     """
     until = time.monotonic() + SAMPLING_S
     failures: list[SlideNotReadable] = []
-    looked_at = 0
+    looked_at, whole = 0, None
+    downsample = max(1.0, max(slide.width_l0_px, slide.height_l0_px) / OVERVIEW_PX)
+    level_of_overview = slide.best_level(downsample)
+    scale = slide.level_downsamples[level_of_overview]
+    if slide.width_l0_px * slide.height_l0_px / scale**2 <= OVERVIEW_FROM_PX_AT_MOST:
+        looked_at += 1
+        try:
+            slide.overview(downsample)
+            whole = level_of_overview
+        except SlideNotReadable as error:
+            failures.append(error)
     for level, downsample in enumerate(slide.level_downsamples):
-        failed = []
-        places = list(_places(slide, downsample))
-        for x, y in places:
+        if level == whole:
+            continue
+        before, failed = looked_at, []
+        for x, y in _places(slide, downsample):
             looked_at += 1
             try:
                 slide.read(x, y, level, SAMPLE_PX, SAMPLE_PX)
@@ -116,17 +128,9 @@ def _look_at_parts(slide: Slide) -> tuple[int, int]:
                 failed.append(error)
             if time.monotonic() > until:
                 break
-        if level == 0 and len(failed) == min(looked_at, len(places)):
+        if level == 0 and len(failed) == looked_at - before:
             raise failed[0]
         failures += failed
-    longest = max(slide.width_l0_px, slide.height_l0_px)
-    scale = slide.level_downsamples[slide.best_level(max(1.0, longest / OVERVIEW_PX))]
-    if slide.width_l0_px * slide.height_l0_px / scale**2 <= OVERVIEW_FROM_PX_AT_MOST and time.monotonic() < until:
-        looked_at += 1
-        try:
-            slide.overview(longest / OVERVIEW_PX)
-        except SlideNotReadable as error:
-            failures.append(error)
     return looked_at, len(failures)
 
 

@@ -1,6 +1,7 @@
-"""How a headless Chromium is found and started."""
+"""How a headless Chromium is found and started, and what a person does in it over and over."""
 
 import os
+import re
 import shutil
 import time
 
@@ -22,6 +23,7 @@ LAUNCH_OPTIONS = {
 }
 WAIT_MS = 90_000
 POLL_MS = 5
+OPENED_MS = 3_000
 WIDTHS = {"desktop": 1440, "phone": 390}
 VIOLATION = "violation of the policy: "
 TELL_VIOLATIONS = (
@@ -49,6 +51,25 @@ def until(page: Page, expression: str, argument: object = None, timeout_ms: floa
         if time.monotonic() > deadline:
             raise TimeoutError(f"not true within {timeout_ms / 1e3:g} s: {expression}")
         page.wait_for_timeout(POLL_MS)
+
+
+def choose(page: Page, label: str, option: str | re.Pattern[str], timeout_ms: float = WAIT_MS) -> None:
+    """Pick the first fitting option of a list; a list that closes because the page moves beneath it is opened again.
+
+    Raises Playwright's ``TimeoutError``.
+    """
+    deadline = time.monotonic() + timeout_ms / 1e3
+    box = page.get_by_role("combobox", name=label)
+    while True:
+        box.click()
+        try:
+            page.get_by_role("option", name=option).first.click(timeout=OPENED_MS)
+        except TimeoutError:
+            if time.monotonic() > deadline:
+                raise
+            page.keyboard.press("Escape")
+        else:
+            return
 
 
 needs_browser = [

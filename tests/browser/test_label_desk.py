@@ -13,7 +13,7 @@ from cervix.labels import LabelStore, open_store
 from cervix.labels.store.cases import tile_case
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 from cervix.slides.reading import open_slide
-from tests.browser.chromium import WAIT_MS, WIDTHS, needs_browser
+from tests.browser.chromium import WAIT_MS, WIDTHS, choose, needs_browser
 from tests.browser.label_keys import LOOK_MS, TILE, press
 from tests.browser.server import free_port, running_app
 from tests.labels.making import CLASSES, scored
@@ -103,9 +103,7 @@ def test_a_gallery_is_saved_with_one_click(page: Page, address: str, store: Labe
     save.wait_for()
     page.locator("[data-testid=stForm]").get_by_role("radio", name="SCC").nth(2).click()
     page.wait_for_timeout(LOOK_MS)
-    others = page.get_by_role("combobox", name="Label all others as")
-    others.click()
-    page.get_by_role("option", name="Benign").click(timeout=15_000)
+    choose(page, "Label all others as", "Benign")
     save.click()
     page.get_by_text("You answered 12 tiles.").wait_for()
     events = store.events().iloc[before:]

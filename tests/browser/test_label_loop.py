@@ -1,5 +1,6 @@
 """The whole loop in a real Chromium: score, label, retrain, compare, promote, see it, roll back."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from cervix.labels import open_store
 from cervix.samples import SLIDE_NAME
-from tests.browser.chromium import needs_browser
+from tests.browser.chromium import choose, needs_browser
 from tests.browser.label_keys import LOOK_MS, press
 from tests.browser.server import free_port, running_app
 
@@ -72,8 +73,7 @@ def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(pa
     page.get_by_role("button", name="Start").click()
     page.get_by_text("is in candidate-").wait_for(timeout=RETRAINED_WITHIN_MS)
     page.get_by_test_id("stMain").get_by_role("link", name="Compare and promote").click()
-    page.get_by_role("combobox", name="Candidate on this server").click()
-    page.get_by_role("option").first.click()
+    choose(page, "Candidate on this server", re.compile("."))
     page.get_by_text("On the newly labelled cases").wait_for()
     reason = page.get_by_label("Why promote it all the same?")
     by_rules = page.get_by_role("button", name="Promote cervix-demonstration")

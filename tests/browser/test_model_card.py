@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from cervix import RESEARCH_NOTICE
 from cervix.settings import PROJECT_ROOT
-from tests.browser.chromium import WAIT_MS, WIDTHS, needs_browser
+from tests.browser.chromium import WAIT_MS, WIDTHS, choose, needs_browser
 from tests.browser.server import free_port, running_app
 
 pytestmark = needs_browser
@@ -95,8 +95,7 @@ def test_the_xml_follows_the_chosen_model(page: Page, address: str) -> None:
     open_card(page, address)
     title = "Risk of a positive biopsy from risk factors alone"
     chooser = page.get_by_role("combobox", name="Model of the XML")
-    chooser.click()
-    page.get_by_role("option", name=title).click()
+    choose(page, "Model of the XML", title)
     expect(chooser).to_have_value(title)
     page.locator(IDLE).wait_for()
     name, path = download(page, "XML (CHAI)")

@@ -11,13 +11,12 @@ from playwright.sync_api import Locator, Page, expect
 
 from cervix import RESEARCH_NOTICE
 from cervix.patients.visit_sample import sample_visits_csv
-from tests.browser.chromium import WAIT_MS, needs_browser
+from tests.browser.chromium import WAIT_MS, choose, needs_browser
 from tests.browser.server import free_port, running_app
 
 pytestmark = needs_browser
 # A row of the list and its header, and the middle of the column of boxes, in CSS px.
 ROW_PX, BOXES_PX = 35, 20
-SCROLLED_MS = 500
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +45,6 @@ def fhir_release(file: Path, *, women: int) -> str:
 
 def metric(page: Page, label: str) -> Locator:
     return page.get_by_test_id("stMetric").filter(has_text=label).first
-
-
-def choose(page: Page, label: str, option: str) -> None:
-    """Pick from a list; a list that opens while the page still scrolls is closed again."""
-    box = page.get_by_role("combobox", name=label)
-    box.scroll_into_view_if_needed()
-    page.wait_for_timeout(SCROLLED_MS)
-    box.click()
-    page.get_by_role("option", name=option).first.click()
 
 
 def open_row(page: Page, row: int) -> None:
