@@ -154,7 +154,7 @@ def _filter_ms(page: "Page", whom: str) -> float:
     from tests.browser.chromium import until
 
     # The rows shown are the first ones either way; how many there are in all is not.
-    counted = page.get_by_text("in this order; narrow the list").inner_text()
+    counted = page.get_by_text("narrow the list to see others").inner_text()
     started = time.perf_counter()
     page.get_by_text(whom, exact=True).first.click()
     until(

@@ -227,7 +227,7 @@ def _plan_through_the_gate(slide: Slide, options: argparse.Namespace, bundle: Bu
     if gate.wrong_stain:
         if not options.despite_quality:
             raise SlideNotSuitable(
-                gate.wrong_stain.removesuffix("."), action="The model knows H&E only. With --despite-quality it is scored."
+                gate.wrong_stain.removesuffix("."), action="The model was trained on H&E. With --despite-quality it is scored."
             )
         print(f"note: {gate.wrong_stain}", file=sys.stderr)
     return plan

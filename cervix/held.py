@@ -7,7 +7,7 @@ from cachetools import LRUCache
 
 
 class HeldFiles:
-    """What was used longest ago is let go first. Safe between threads."""
+    """What was used longest ago is dropped first. Thread-safe."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._files: LRUCache[Hashable, bytes] = LRUCache(limit_bytes, getsizeof=len)

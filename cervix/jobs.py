@@ -96,7 +96,7 @@ class Job(Generic[Progress, Result]):
 class JobBoard(Generic[Progress, Result]):
     """Runs jobs side by side, up to ``at_once``; the rest wait in the order they came.
 
-    Workers are daemon threads: a server that is told to stop stops, and what its jobs keep on disk lets them go on.
+    Workers are daemon threads: a server that is told to stop stops, and its jobs can resume from what they keep on disk.
     """
 
     def __init__(self, at_once: int = JOBS_AT_ONCE) -> None:
@@ -161,5 +161,5 @@ class JobBoard(Generic[Progress, Result]):
             job.error, job.state = str(error), "failed"
         except Exception as error:
             logger.exception("job failed")
-            job.error = f"Something unforeseen went wrong ({type(error).__name__}); the server's log has the details."
+            job.error = f"Something unexpected went wrong ({type(error).__name__}); the server's log has the details."
             job.state = "failed"

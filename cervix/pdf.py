@@ -70,12 +70,12 @@ STYLES = {
 
 
 def text(content: str, style: str = "text") -> Flowable:
-    """A paragraph of plain text; markup in it is shown, not obeyed."""
+    """A paragraph of plain text; markup in it is shown, not interpreted."""
     return Paragraph(escape(content), STYLES[style])
 
 
 def drawable(content: str) -> str:
-    """The text with stand-ins for what the font does not have."""
+    """The text with replacements for what the font does not have."""
     return content.translate(STAND_INS)
 
 
@@ -90,7 +90,7 @@ def bullet(markup: str) -> Flowable:
 
 
 def outlined(content: str, style: str, level: int) -> Flowable:
-    """A heading of plain text that also stands in the document's outline, whose first level is 0."""
+    """A heading of plain text that is also in the document's outline, whose first level is 0."""
     heading = Paragraph(escape(content), STYLES[style])
     heading.keepWithNext = True
     heading.outline_entry = (content, level)
@@ -139,7 +139,7 @@ def fact_table(rows: list[tuple[str, str]]) -> Flowable:
 
 
 def grid_table(header: list[str], rows: list[list[str]]) -> Flowable:
-    """A table over the whole width whose cells wrap and whose header stands on every page; cells are escaped markup.
+    """A table over the whole width whose cells wrap and whose header is repeated on every page; cells are escaped markup.
 
     A column's width follows its longest word, which is not broken, and then how much is in it.
     """
@@ -184,7 +184,7 @@ def together(*parts: Flowable) -> Flowable:
 
 
 def write_pdf(path: Path, title: str, story: list[Flowable], *, footer: str) -> None:
-    """Write a document; ``footer`` stands beside the research notice and the page number on every page."""
+    """Write a document; ``footer`` is beside the research notice and the page number on every page."""
     document = BaseDocTemplate(
         str(path), pagesize=A4, leftMargin=MARGIN, rightMargin=MARGIN, topMargin=MARGIN, bottomMargin=MARGIN + 6 * mm,
         title=title, author="Cervix Workbench", subject=RESEARCH_NOTICE,

@@ -1,4 +1,4 @@
-"""Text that somebody else wrote, made safe to stand in ours: names, titles, labels, comments, file names, readers.
+"""Text that somebody else wrote, made safe to include in ours: names, titles, labels, comments, file names, readers.
 
 ``escaped`` is the only way such a text gets into Markdown, on a page or in a document; ``printable`` the only way into XML.
 """

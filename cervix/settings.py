@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     """Under which name labels are kept where nobody signs in and no other name is given."""
     admins: Annotated[tuple[str, ...], NoDecode] = ()
     readers: Annotated[tuple[str, ...], NoDecode] = ()
-    """Who may do what once he has signed in: addresses, or ``@domain``, separated by commas or as in ``PATH``."""
+    """Who may do what once they have signed in: addresses, or ``@domain``, separated by commas or as in ``PATH``."""
     role_claim: str = ""
     """A claim of the sign-in provider that holds ``viewer``, ``reader`` or ``admin``, one or a list; none where empty."""
     sign_in_hours: float = Field(default=12.0, gt=0)

@@ -40,7 +40,7 @@ except LabelStoreUnavailable as error:
     st.error(escaped(str(error)), icon=":material/database_off:")
     st.stop()
 if trail.empty:
-    st.info("Nothing has been done yet that would be written here.", icon=":material/history:")
+    st.info("No entries yet.", icon=":material/history:")
     st.stop()
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -50,9 +50,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     text = st.text_input("Find", placeholder="in subject and details", key="audit_find", width=250)
 since = datetime.now(UTC) - timedelta(days=PERIODS[when]) if PERIODS[when] else None
 shown = narrowed(trail, who=who, what=what, text=text, since=since).reset_index(drop=True)
-st.caption(f"Listed: {len(shown):,} of {len(trail):,}, the newest first.")
+st.caption(f"Listed: {len(shown):,} of {len(trail):,}, newest first.")
 if shown.empty:
-    st.info("No entry fits. Widen the search.")
+    st.info("No entry matches. Widen the search.")
     st.stop()
 picked = st.dataframe(
     trail_table(shown).drop(columns="id").rename(columns={"when": "When (UTC)"}).rename(columns=sentence_case),
@@ -64,7 +64,7 @@ picked = st.dataframe(
     key=f"audit_entries_{shown['id'].iloc[0]}_{len(shown)}",
 ).selection.rows
 st.download_button(
-    "Download what is listed (CSV)",
+    "Download the list (CSV)",
     lambda: trail_csv(shown),
     file_name="audit-trail.csv",
     mime="text/csv",

@@ -1,4 +1,4 @@
-"""Compare and promote: a candidate beside the active bundle, a verdict by rules stated beforehand, the way in and back."""
+"""Compare and promote: a candidate beside the active bundle, a verdict by rules set beforehand, promotion and roll back."""
 
 import hashlib
 import tempfile
@@ -32,7 +32,7 @@ def with_folder(active: Bundle, folder: Path) -> BundleComparison:
 
 
 def with_upload(active: Bundle, content: bytes) -> BundleComparison:
-    """The active bundle beside one that came as a zip, which is forgotten."""
+    """The active bundle beside one that came as a zip, which is not kept."""
     with tempfile.TemporaryDirectory() as place:
         archive = Path(place) / "bundle.zip"
         archive.write_bytes(content)
@@ -84,7 +84,7 @@ if person().may_bring_bundles:
         "Or a candidate as a zip", type=["zip"], key=f"compare_upload_{st.session_state.setdefault(TAKEN, 0)}"
     )
 else:
-    from_here.caption("Candidates are brought by readers and admins.")
+    from_here.caption("Only readers and admins can bring a candidate.")
 try:
     if uploaded is not None:
         content, folder = uploaded.getvalue(), None

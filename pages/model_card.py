@@ -1,4 +1,4 @@
-"""Model card: written from the manifest, to read and to take along."""
+"""Model card: written from the manifest, to read and to download."""
 
 from functools import partial
 from itertools import groupby
@@ -56,7 +56,7 @@ bundle = bundle_or_stop()
 titles = {model.id: model.title for model in bundle.manifest.models}
 *_, origin, _ = head_blocks(bundle)
 st.caption(origin)
-st.markdown("Take the whole card along as Markdown, HTML or PDF, or one model's as XML after the schema of CHAI.")
+st.markdown("Download the whole card as Markdown, HTML or PDF, or one model's as XML in the CHAI schema.")
 xml_model = st.selectbox("Model of the XML", list(titles), format_func=titles.__getitem__, key="card_xml_model")
 for place, (kind, label) in zip(st.columns(len(FORMAT_TITLES)), FORMAT_TITLES.items(), strict=True):
     place.download_button(
@@ -75,6 +75,6 @@ part = st.pills(
 )
 for title, blocks in divided(written(bundle, part), "## "):
     (show_index if title == GUIDELINES else show)(blocks)
-with st.spinner("Computing the other parts for the downloads …"):
+with st.spinner("Computing the other parts for the download …"):
     for other in titles:
         written(bundle, other)

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.parts.frame import leave_libraries_alone, show_banner
-from pages.parts.gate import is_open, show_gate
+from pages.parts.sign_in import is_open, show_sign_in
 
 # A file of ours: a Material or emoji icon would be fetched from elsewhere.
 ICON = Path(__file__).parent / "icon.png"
@@ -35,7 +35,7 @@ page = st.navigation(
     position="top" if known else "hidden",
 )
 if not known:
-    show_gate()
+    show_sign_in()
     st.stop()
 show_banner()
 page.run()

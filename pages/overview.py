@@ -10,8 +10,8 @@ from pages.parts.promotion_views import show_line
 
 st.title("Cervix Workbench")
 st.markdown(
-    "Papers report networks that tell squamous-cell from adenocarcinoma on histology tiles almost without error, and "
-    "networks that predict a woman's risk from her records nearly as well. Here you can **try** such models on your own "
+    "Papers report models that tell squamous-cell carcinoma from adenocarcinoma on histology tiles almost without error, "
+    "and models that predict a woman's risk from her records nearly as well. Here you can **try** such models on your own "
     "slide or patient table, **check** their held-out figures, and **see where they must not be trusted**."
 )
 bundle = bundle_or_stop()
@@ -20,13 +20,13 @@ st.subheader("Try first")
 slides, patients, performance = st.columns(3, border=True)
 with slides:
     st.page_link("slides.py", label="**Score a slide**", icon=":material/grid_on:")
-    st.write("Upload a whole-slide image or take the sample. Tiles are scored live; click one to see why.")
+    st.write("Upload a whole-slide image or use the sample. Tiles are scored live; click one to see why.")
 with patients:
     st.page_link("patients.py", label="**Score a patient table**", icon=":material/groups:")
-    st.write("Upload screening visits or risk factors, or take a sample. Select a woman to see how her risk came about.")
+    st.write("Upload screening visits or risk factors, or use a sample. Select a woman to see what her risk is based on.")
 with performance:
     st.page_link("performance.py", label="**Check the figures**", icon=":material/monitoring:")
-    st.write("Confusion matrices and ROC curves from cases the models never saw, beside simple rivals and papers.")
+    st.write("Confusion matrices and ROC curves on cases the models never saw, beside simple baselines and published figures.")
 
 st.subheader("What is loaded")
 verdict, device, contents = st.columns(3, border=True)
@@ -42,7 +42,7 @@ contents.metric("Models", len(bundle.manifest.models))
 contents.caption(" · ".join(f"`{model.id}`" for model in bundle.manifest.models))
 show_line()
 if on_cpu and get_settings().device == "cuda":
-    st.warning("A GPU was asked for (CERVIX_DEVICE=cuda) but none can be used; scoring runs on the CPU.")
+    st.warning("A GPU was requested (CERVIX_DEVICE=cuda) but none can be used; scoring runs on the CPU.")
 
 st.subheader("Where not to trust it")
 for model in bundle.manifest.models:

@@ -6,9 +6,9 @@ from cervix.patients.sample import blank_table_csv, sample_table_csv
 from cervix.patients.visit_sample import blank_visits_csv, sample_visits_csv
 from cervix.patients.visits import VisitTable
 from pages.parts.frame import bundle_or_stop
-from pages.parts.history_views import show_history_desk
+from pages.parts.history_views import show_visit_table
 from pages.parts.patient_table import forget_table, read_or_stop, show_preview, take_table
-from pages.parts.risk_factor_views import show_risk_factor_desk
+from pages.parts.risk_factor_views import show_risk_factor_table
 
 SAMPLES = {"patients_sample_visits": sample_visits_csv, "patients_sample": sample_table_csv}
 
@@ -51,7 +51,7 @@ if st.session_state["patients_generated"]:
 
 table, key = read_or_stop()
 if isinstance(table, VisitTable):
-    show_history_desk(table, bundle, key)
+    show_visit_table(table, bundle, key)
 else:
-    show_risk_factor_desk(table, bundle, key)
+    show_risk_factor_table(table, bundle, key)
 show_preview(table)

@@ -1,4 +1,4 @@
-"""Performance: every figure computed on the spot, from held-out predictions or from cases somebody brings."""
+"""Performance: every figure computed now, from held-out predictions or from cases somebody brings."""
 
 from functools import partial
 
@@ -28,7 +28,7 @@ from pages.parts.performance_views import Sides, show_at_threshold, show_ranking
 MOST_CLASSES_SHOWN = 3
 HELD_OUT, OWN = "Held-out cases", "My own cases"
 EVERYONE = "All cases"
-NO_PICTURES = "The tiles may not be shipped. Where their folder is named (CERVIX_TILES_DIR), the pictures are shown here."
+NO_PICTURES = "The tiles may not be shipped with the app. Set their folder (CERVIX_TILES_DIR) to see the pictures here."
 
 st.title("Performance")
 bundle = bundle_or_stop()
@@ -103,7 +103,7 @@ st.caption(
 )
 st.header("At a threshold")
 show_at_threshold(question, sides, f"{model.id}_{task.id}_{which == OWN}")
-st.header("Whatever the threshold")
+st.header("At any threshold")
 show_ranking(question, report)
 if which == OWN:
     show_drift(Question(tested, task, threshold), question)

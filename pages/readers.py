@@ -19,7 +19,7 @@ from pages.parts.store import label_store_or_stop
 READERS, AGREEMENT, DISPUTES, SUSPECTS, FILES = "Readers", "Agreement", "Disputes", "Suspected labels", "Files"
 
 st.title("Readers and agreement")
-st.markdown("Who labelled what, how far readers agree, and what somebody has to settle before a model may learn from it.")
+st.markdown("Who labelled what, how far readers agree, and what has to be settled before a model may learn from it.")
 store = label_store_or_stop()
 who = person()
 try:
@@ -44,14 +44,14 @@ try:
         )
     else:
         what = "a scored slide" if kind == "tile" else "a scored list"
-        st.info(f"Nothing to label yet. Make cases of {what} on the label desk; readers meet there.", icon=":material/inbox:")
+        st.info(f"Nothing to label yet. Make cases of {what} on the label desk.", icon=":material/inbox:")
     if view == FILES:
         show_files(store, who)
         st.stop()
     if kind not in status.index:
         st.stop()
     if not counts["events"]:
-        st.info("Nobody has labelled yet. Open the label desk and answer the first case.", icon=":material/new_label:")
+        st.info("Nobody has labelled anything yet. Open the label desk and answer the first case.", icon=":material/new_label:")
         st.stop()
     reads = kept("readers_reads", state, partial(store.reads, kind))
     truths = kept("readers_truths", state, partial(store.truths, kind))

@@ -14,7 +14,7 @@ st.title("Retrain")
 bundle = bundle_or_stop()
 store = label_store_or_stop()
 st.markdown(
-    "Labels make the next bundle. A run trains a **candidate** on them, beside the active bundle, which stays as it is until "
+    "A run trains a **candidate** bundle on the labels. The active bundle stays as it is until "
     "somebody compares the two and promotes the candidate. Only labels that count are used. A slide or woman with a case that "
     "is nearly one of the frozen test cases is left out, so the candidate is judged on cases that neither bundle learned from."
 )

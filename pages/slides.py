@@ -1,4 +1,4 @@
-"""Slides: bring one in, look at it, score it live, read the answer, take it away."""
+"""Slides: bring one in, look at it, score it live, read the answer, export it."""
 
 import streamlit as st
 
@@ -15,11 +15,11 @@ st.title("Slides")
 bundle = bundle_or_stop()
 model = bundle.session("slide").model
 if resumed := desk().resume(bundle):
-    st.toast(f"{resumed} scores that the last stop of the server interrupted go on now.")
+    st.toast(f"{resumed} interrupted scores resume now.")
 
 show_intake()
 if "slide_path" not in st.session_state:
-    st.info("Upload a slide or try the sample. Scoring starts when you say so; nothing leaves this server.")
+    st.info("Upload a slide or try the sample. Scoring starts when you press the button; nothing leaves this server.")
     st.stop()
 if st.session_state["slide_credit"]:
     st.caption(st.session_state["slide_credit"])

@@ -129,7 +129,7 @@ def promotion_line(settings: Settings) -> PromotionLine:
         return PromotionLine()
     except (OSError, ValidationError) as error:
         raise BundleError(
-            "It cannot be read which bundle is active",
+            "The record of which bundle is active cannot be read",
             expected=f"the line of promotions in {path}",
             found=(error.strerror if isinstance(error, OSError) else None) or "a damaged file",
             action=f"Restore the file from a backup. Without the file, {SHIPPED} is active.",

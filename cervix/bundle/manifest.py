@@ -427,16 +427,16 @@ class Model(_Strict):
         return next(threshold.value for threshold in self.thresholds if threshold.task == task)
 
     def abstention_limit(self, output: str) -> float:
-        """The limit of an output beyond which the model must not be heard."""
+        """The limit of an output beyond which the model gives no answer."""
         return next(item.limit for item in self.abstention if item.output == output)
 
     def is_recognised(self, novelty: NDArray[np.floating], probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Which inputs the model may be heard on, by its novelty limit: ``within_novelty`` with the model's own."""
+        """Which inputs the model recognises, by its novelty limit: ``within_novelty`` with the model's own."""
         return within_novelty(novelty, probabilities, self.abstention_limit("novelty"))
 
 
 def within_novelty(novelty: NDArray[np.floating], probabilities: NDArray[np.floating], limit: float) -> NDArray[np.bool_]:
-    """Whether tiles are like those that the model was trained on: ``(n,)``. The one rule that silences a model on a tile.
+    """Whether tiles are like those that the model was trained on: ``(n,)``. A tile that is not gets no answer.
 
     A number that is not there, as of a tile that could not be read, is never recognised.
 

@@ -56,7 +56,7 @@ def check_operators(model: onnx.ModelProto, name: str) -> None:
         if node.domain not in DOMAINS or node.op_type not in OPERATORS:
             raise BundleError(
                 f"{name} uses an operator that is not allowed in a bundle",
-                expected=f"one of the {len(OPERATORS)} that these networks need",
+                expected=f"one of the {len(OPERATORS)} that these models need",
                 found=_shown(f"{node.domain}.{node.op_type}".lstrip(".")),
             )
         for attribute in node.attribute:

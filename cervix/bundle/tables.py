@@ -1,4 +1,4 @@
-"""Tables that lie in a bundle, read so that one which is none is said and not met."""
+"""Tables of a bundle; one that cannot be read as a table raises ``BundleError``."""
 
 from pathlib import Path
 

@@ -35,7 +35,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Charts:
-    """Drawings that stand side by side where there is room."""
+    """Drawings shown side by side where there is room."""
 
     charts: tuple[Chart, ...]
 
@@ -44,7 +44,7 @@ Block = str | pd.DataFrame | Charts
 
 
 def markdown_text(blocks: Iterable[Block]) -> str:
-    """A card as Markdown. Drawings are named where they stand and kept at the end, so that the text stays readable."""
+    """A card as Markdown. Drawings are referred to in the text and kept at its end, so that it stays readable."""
     lines: list[str] = []
     drawn: list[Chart] = []
     for block in blocks:

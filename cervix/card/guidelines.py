@@ -53,6 +53,4 @@ class Guideline:
 def guidelines() -> tuple[Guideline, ...]:
     """The guidelines in the order of the card."""
     entries = tomllib.loads(TABLE.read_text(encoding="utf-8"))["guideline"]
-    return tuple(
-        Guideline(**{**entry, "items": tuple(Item(*item) for item in entry["items"])}) for entry in entries
-    )  # fmt: skip
+    return tuple(Guideline(**{**entry, "items": tuple(Item(*item) for item in entry["items"])}) for entry in entries)

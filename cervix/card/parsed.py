@@ -22,7 +22,7 @@ class CardMarkdown(MarkdownIt):
 
 
 def tokens_of(blocks: Iterable[Block]) -> list[Token]:
-    """The blocks of a card, parsed. A picture that is none of their drawings is shown as its words."""
+    """The blocks of a card, parsed. A picture that is not one of their drawings is shown as its alternative text."""
     kept = list(blocks)
     drawn = {chart.uri for block in kept if isinstance(block, Charts) for chart in block.charts}
     tokens = CardMarkdown().parse(markdown_text(kept))

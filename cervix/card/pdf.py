@@ -25,7 +25,7 @@ WRAPS = {
 
 
 def write_card_pdf(blocks: Iterable[Block], path: Path, *, footer: str) -> None:
-    """Write the card; ``footer`` stands on every page beside the notice."""
+    """Write the card; ``footer`` is on every page beside the notice."""
     kept = list(blocks)
     # A drawing remembers the canvas it is drawn on: each document gets its own.
     drawings = {chart.uri: deepcopy(chart.drawing) for block in kept if isinstance(block, Charts) for chart in block.charts}

@@ -15,7 +15,7 @@ RELIABILITY_BINS = 10
 
 @dataclass(frozen=True)
 class CalibrationFigures:
-    """How a set of probabilities stands to what happened.
+    """How well a set of probabilities fits what happened.
 
     Attributes
     ----------
@@ -74,8 +74,12 @@ def reliability(positive: NDArray[np.bool_], score: NDArray[np.floating], groups
         observed = wilson_interval(events, n, effective_n=len(np.unique(groups[inside])))
         rows.append(
             {
-                "score": float(score[inside].mean()), "observed": observed.value, "low": observed.low, "high": observed.high,
-                "n": n, "events": events,
+                "score": float(score[inside].mean()),
+                "observed": observed.value,
+                "low": observed.low,
+                "high": observed.high,
+                "n": n,
+                "events": events,
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows)

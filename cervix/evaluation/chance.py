@@ -1,4 +1,4 @@
-"""How far a few cases of the reference itself lie from it by chance: without that, no distance says anything.
+"""How far a few cases of the reference itself are from it by chance; without that, a distance has no meaning.
 
 As many cases, in groups of the same sizes, are drawn from the reference again and again, and each time the same distance is
 computed. The share of draws that lie as far is the p-value (Davison and Hinkley 1997, Bootstrap Methods, chapter 4; counting

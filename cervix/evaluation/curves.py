@@ -54,8 +54,12 @@ def reliability_figure(question: Question) -> go.Figure:
         [
             _rule([0, top], [0, top], "Score is frequency"),
             go.Scatter(
-                x=bins["score"], y=bins["observed"], mode="markers+lines", name="This model",
-                line={"color": BLUE, "width": 2}, marker={"size": 8},
+                x=bins["score"],
+                y=bins["observed"],
+                mode="markers+lines",
+                name="This model",
+                line={"color": BLUE, "width": 2},
+                marker={"size": 8},
                 error_y={
                     "symmetric": False,
                     "array": bins["high"] - bins["observed"],
@@ -65,7 +69,7 @@ def reliability_figure(question: Question) -> go.Figure:
                 hovertemplate="mean score %{x:.3f}<br>observed %{y:.3f}<br>%{customdata[1]} of %{customdata[0]}<extra></extra>",
             ),
         ]
-    )  # fmt: skip
+    )
     return _laid_out(figure, "Mean score", "Observed share", [-0.02 * top, top], [-0.02 * top, top])
 
 
@@ -83,17 +87,26 @@ def decision_figure(of: Sweep, point: BinaryReport, working: float) -> go.Figure
     figure = go.Figure(
         [
             go.Scatter(
-                x=np.r_[thresholds, thresholds[::-1]], y=np.r_[high, low[::-1]], fill="toself", mode="none",
-                fillcolor="rgba(0,114,178,0.18)", name="95 % interval", hoverinfo="skip",
+                x=np.r_[thresholds, thresholds[::-1]],
+                y=np.r_[high, low[::-1]],
+                fill="toself",
+                mode="none",
+                fillcolor="rgba(0,114,178,0.18)",
+                name="95 % interval",
+                hoverinfo="skip",
             ),
             _line(thresholds, value, "This model", "threshold %{x:.3f}<br>net benefit %{y:.4f}"),
             go.Scatter(
-                x=thresholds, y=of.net_benefit_of_all[shown], mode="lines", name="Call everybody",
-                line={"color": GREEN, "dash": "dash", "width": 2}, hoverinfo="skip",
+                x=thresholds,
+                y=of.net_benefit_of_all[shown],
+                mode="lines",
+                name="Call everybody",
+                line={"color": GREEN, "dash": "dash", "width": 2},
+                hoverinfo="skip",
             ),
             _rule([0, float(thresholds[-1])], [0, 0], "Call nobody"),
         ]
-    )  # fmt: skip
+    )
     at = of.nearest(point.threshold)
     _mark(figure, point.threshold, *(Interval(x, x, x) for x in (point.threshold, float(of.net_benefit[0][at]))))
     top = max(of.prevalence, float(high.max()))
@@ -113,15 +126,23 @@ def _rule(x: list[float], y: list[float], name: str) -> go.Scatter:
 def _mark(figure: go.Figure, threshold: float, x: Interval, y: Interval) -> None:
     bars = {
         f"error_{axis}": {
-            "symmetric": False, "array": [of.high - of.value], "arrayminus": [of.value - of.low], "thickness": 1.2
+            "symmetric": False,
+            "array": [of.high - of.value],
+            "arrayminus": [of.value - of.low],
+            "thickness": 1.2,
         }
         for axis, of in (("x", x), ("y", y))
         if of.high > of.low
-    }  # fmt: skip
+    }
     figure.add_scatter(
-        x=[x.value], y=[y.value], mode="markers", marker={"color": VERMILLION, "size": 12, "symbol": "diamond"},
-        name=f"At {threshold:.2%}", hovertemplate=f"{decimal(x)}<br>{decimal(y)}<extra></extra>", **bars,
-    )  # fmt: skip
+        x=[x.value],
+        y=[y.value],
+        mode="markers",
+        marker={"color": VERMILLION, "size": 12, "symbol": "diamond"},
+        name=f"At {threshold:.2%}",
+        hovertemplate=f"{decimal(x)}<br>{decimal(y)}<extra></extra>",
+        **bars,
+    )
 
 
 def _laid_out(figure: go.Figure, x: str, y: str, x_range: list[float], y_range: list[float]) -> go.Figure:

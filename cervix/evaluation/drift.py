@@ -35,7 +35,7 @@ def stability_by_chance(
 ) -> Chance:
     """Whether the stability index is larger than that of as many cases of the reference itself.
 
-    The reference is drawn anew too, as it is a sample itself: of a small one, more lies within chance.
+    The reference is resampled too, as it is a sample itself: with a small one, chance explains more.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def drift_table(reference: Question, own: Question) -> pd.DataFrame:
 
     Shares with Wilson intervals at the number of groups; distributions by their median and the stability index. A property is
     called different only where it lies farther than nineteen in twenty draws of as many cases from the test set itself
-    (``chance``); where such draws reach a shift that matters, too few cases are said to be there. Each property has its own
+    (``chance``); where such draws reach a shift that matters, it says that there are too few cases. Each property has its own
     twentieth of false alarms.
     """
     sides = (reference.scores, own.scores)
@@ -141,7 +141,7 @@ def shift_in_words(index: float, by_chance: Chance) -> str:
     """Little, some or a large shift by the customary limits; or too few cases, where chance alone reaches them."""
     told = f"stability index {index:.2f}"
     if not by_chance.beyond and by_chance.limit >= SOME_SHIFT:
-        return f"{TOO_FEW}: {told}; as many of the test set itself reach {by_chance.limit:.2f}"
+        return f"{TOO_FEW}: {told}; as many cases from the test set itself reach {by_chance.limit:.2f}"
     words = "little" if index < SOME_SHIFT else "some" if index < LARGE_SHIFT else "large"
     return f"{words} shift: {told} (p {by_chance.p_value:.2g})"
 

@@ -1,4 +1,4 @@
-"""Plotly figures of held-out performance. Colours are Okabe & Ito's; nothing is told by colour alone."""
+"""Plotly charts of held-out performance. Colours are Okabe & Ito's; nothing is shown by colour alone."""
 
 import textwrap
 
@@ -121,10 +121,14 @@ def differences_figure(differences: dict[str, Interval], margins: dict[str, floa
     figure = go.Figure(
         [
             go.Scatter(
-                x=[difference.value for difference in shown], y=titles, mode="markers", name="Candidate less active",
+                x=[difference.value for difference in shown],
+                y=titles,
+                mode="markers",
+                name="Candidate less active",
                 marker={"color": BLUE, "size": 10},
                 error_x={
-                    "symmetric": False, "color": BLUE,
+                    "symmetric": False,
+                    "color": BLUE,
                     "array": [difference.high - difference.value for difference in shown],
                     "arrayminus": [difference.value - difference.low for difference in shown],
                 },
@@ -132,17 +136,21 @@ def differences_figure(differences: dict[str, Interval], margins: dict[str, floa
                 hovertemplate="%{y}<br>%{customdata}<extra></extra>",
             ),
             go.Scatter(
-                x=[limit for _, limit in limited], y=[title for title, _ in limited], mode="markers", name="Limit of the rule",
+                x=[limit for _, limit in limited],
+                y=[title for title, _ in limited],
+                mode="markers",
+                name="Limit of the rule",
                 marker={"color": VERMILLION, "symbol": "line-ns", "size": 22, "line": {"width": 3, "color": VERMILLION}},
                 hovertemplate="%{y}<br>may reach %{x:+.2f}<extra></extra>",
             ),
         ]
-    )  # fmt: skip
+    )
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_xaxes(title="Difference", tickformat="+.3f", nticks=6)
     figure.update_layout(
-        height=FIGURE_HEIGHT, margin={"l": 10, "r": 10, "t": 20, "b": 10},
+        height=FIGURE_HEIGHT,
+        margin={"l": 10, "r": 10, "t": 20, "b": 10},
         legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"},
-    )  # fmt: skip
+    )
     return figure

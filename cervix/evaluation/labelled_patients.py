@@ -30,9 +30,7 @@ PROBLEMS_SHOWN = 200
 SOURCE = "your patients"
 
 
-def labelled_patients(
-    content: bytes, session: ModelSession, *, task: str = "", answers: Answers | None = None
-) -> Labelled:  # fmt: skip
+def labelled_patients(content: bytes, session: ModelSession, *, task: str = "", answers: Answers | None = None) -> Labelled:
     """Read a table with outcomes and score every woman.
 
     The UCI risk-factor table with its ``Biopsy`` column, or a visit table with an ``outcome`` column, and perhaps an
@@ -59,7 +57,7 @@ def labelled_patients(
     by_visit = features.visits > 1
     if is_visit_header(text.header) != by_visit:
         raise EvaluationError(
-            "The table is of another format than this model reads",
+            "The table has another format than this model reads",
             expected="one row a visit" if by_visit else "the UCI risk-factor table",
             found="the UCI risk-factor table or none" if by_visit else "one row a visit",
             action="Choose the model that fits the table.",
@@ -68,7 +66,7 @@ def labelled_patients(
     labelled = _histories(text, session, asked, answers or Answers()) if by_visit else _risk_factors(text, session)
     if labelled.cases.frame.empty and not labelled.cases.unanswered:
         raise EvaluationError(
-            "The table tells no outcome that can be used",
+            "The table has no outcome that can be used",
             expected=f"outcome: {ACCEPTED.format(classes=', '.join(session.model.classes))}" if by_visit else "Biopsy: 0 or 1",
             found=labelled.problems[0] if labelled.problems else "empty cells",
         )
@@ -137,14 +135,14 @@ def _places(text: TextTable, names: Collection[str], accepted: str, *, unless: S
     places = [place for place, cell in enumerate(text.header) if folded(cell) in names]
     if len(places) > 1 or not (places or unless):
         raise EvaluationError(
-            "The table has no column of outcomes", expected=f"one column {accepted}", found=f"{len(places)} of that name"
+            "The table has no single column of outcomes", expected=f"one column {accepted}", found=f"{len(places)} of that name"
         )
     return places
 
 
 def _left_out(incomplete: int) -> list[str]:
-    """What is said of patients whose file could not be read in full: an error of the file is none of the model."""
-    return [f"{incomplete:,} patients are left out, as their file could not be read in full."] if incomplete else []
+    """What is said of patients whose file could not be read in full: an error in the file is not an error of the model."""
+    return [f"{incomplete:,} patients were left out because their file could not be read in full."] if incomplete else []
 
 
 def _all_problems(table: PatientTable | VisitTable, problems: list[str]) -> list[str]:

@@ -93,7 +93,7 @@ def _listed(members: list[tuple[Path, PurePosixPath]], classes: list[str], probl
             tiles.append(_Tile(str(place), known, group, pictures[place]))
     if not tiles:
         raise EvaluationError(
-            "The archive holds no tile that can be used",
+            "The archive holds no usable tile",
             expected=f"{LAYOUT}; classes {', '.join(classes)}",
             found=f"{len(pictures):,} pictures" + (f"; {problems[0]}" if problems else ""),
         )
@@ -164,14 +164,14 @@ def _scored(
     notices = []
     if resized:
         notices.append(
-            f"{resized:,} of {len(rows):,} tiles were resized to {size_px} px: whether they then have the scale that the model "
-            f"was trained at is not known."
+            f"{resized:,} of {len(rows):,} tiles were resized to {size_px} px: it is not known whether they then have the "
+            f"scale that the model was trained at."
         )
     frame = pd.DataFrame(rows)
     if frame["group"].nunique() == len(frame):
         notices.append(
-            "No groups given: every tile counts as independent. Tiles of one slide or patient are not, and the intervals are "
-            "then too narrow."
+            "No groups were given, so every tile counts as independent. If several tiles come from one slide or patient, the "
+            "intervals are too narrow."
         )
     tasks = [task.id for task in session.model.derived_tasks]
     return Labelled(CaseSet("your tiles", frame, session.model.classes), problems[:PROBLEMS_SHOWN], notices, tasks)

@@ -115,7 +115,7 @@ def read_outcomes(
         told.setdefault(woman, found)
     for woman, line in against.items():
         del told[woman]
-        reading.problems.append(f"Line {line}, outcome: the rows of this woman tell different outcomes")
+        reading.problems.append(f"Line {line}, outcome: the rows of this woman have different outcomes")
     tasks = [task for task in model.derived_tasks if all(reading.answered_by(kind, task) for kind in _kinds(told))]
     answers = pd.DataFrame(
         {"label": {woman: found.label for woman, found in told.items()}}
@@ -133,8 +133,8 @@ def _notices(told: Mapping[str, _Told], asked: DerivedTask, tasks: Sequence[Deri
     if _kinds(told) <= {"class"}:
         return []
     left = [task.title for task in model.derived_tasks if task not in tasks]
-    said = [f"Outcomes that name no class of the model are read as answers to: {asked.title}."]
-    return [*said, f"Not answered by these outcomes, and not shown: {'; '.join(left)}."] if left else said
+    said = [f"Outcomes that are not a class of the model are read as answers to: {asked.title}."]
+    return [*said, f"These outcomes do not answer, so these are not shown: {'; '.join(left)}."] if left else said
 
 
 def _days(cells: Sequence[str], order: DateOrder | None) -> dict[str, pd.Timestamp | None]:
@@ -197,7 +197,7 @@ class _Reading:
             self._refuse(line, f"{shown(text if is_day else on)} is not {dates.ACCEPTED}")
             return None
         if pd.isna(last) or not last <= found <= self.today:
-            self._refuse(line, f"the day {found:%Y-%m-%d} does not lie between her last visit's date and today")
+            self._refuse(line, f"the day {found:%Y-%m-%d} is not between her last visit and today")
             return None
         answers = {task: self._until(grades, task, found, last) for task in self.asks}
         return _Told("day" if is_day or answer else "day of a grade", label, answers)

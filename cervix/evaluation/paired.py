@@ -65,7 +65,7 @@ def compare_answers(active: Question, candidate: Question) -> Pair:
     shared = shared[shared["positive_active"] == shared["positive_candidate"]]
     if shared.empty:
         raise EvaluationError(
-            "The two share no labelled case",
+            "The two have no labelled case in common",
             expected=f"cases of {active.cases.source} in both",
             found="different cases",
             action="Compare models that were tested on the same cases.",

@@ -43,7 +43,7 @@ class CaseSet:
     unanswered : int
         Rows without a score.
 
-    Raises ``EvaluationError`` where a column is missing, or a score is no number.
+    Raises ``EvaluationError`` where a column is missing, or a score is not a number.
     """
 
     source: str
@@ -57,7 +57,7 @@ class CaseSet:
         if missing := [name for name in needed if name not in self.frame]:
             raise EvaluationError(f"{self.source} lacks columns", expected=", ".join(needed), found=f"no {', '.join(missing)}")
         if texts := [name for name in needed[3:] if not is_numeric_dtype(self.frame[name])]:
-            raise EvaluationError(f"{self.source} holds scores that are no numbers", found=f"text in {', '.join(texts)}")
+            raise EvaluationError(f"{self.source} holds scores that are not numbers", found=f"text in {', '.join(texts)}")
         answered = self.frame[needed[3:]].notna().all(axis=1)
         self.unanswered = int((~answered).sum())
         if self.unanswered:

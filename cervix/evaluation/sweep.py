@@ -176,7 +176,7 @@ def _share(part: Floats, whole: Floats) -> Floats:
 
 
 def _predictive(right: Floats, wrong: Floats, right_draws: Floats, wrong_draws: Floats, share: float) -> Interval | None:
-    """Of those called so, how many are so: their class has this share, and both classes are called so at these rates."""
+    """Predictive value of a call: its class has this share, and both classes are called so at these rates."""
     called = right * share + wrong * (1 - share)
     if not called[0] > 0:
         return None

@@ -1,4 +1,4 @@
-"""What the model goes by in many patients: one Shapley value a patient and input."""
+"""What the model uses in many patients: one Shapley value a patient and input."""
 
 from dataclasses import dataclass
 

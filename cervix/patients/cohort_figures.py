@@ -1,4 +1,4 @@
-"""Plotly figures of what a model goes by in many patients."""
+"""Plotly charts of what a model uses in many patients."""
 
 import numpy as np
 import pandas as pd
@@ -25,16 +25,24 @@ def beeswarm_figure(cohort: CohortExplanation) -> go.Figure:
         rank = found.rank(pct=True) if found.nunique() > 1 else pd.Series(0.5, index=found.index)
         figure.add_trace(
             go.Scatter(
-                x=values, y=row + JITTER * rng.uniform(-1, 1, len(values)), mode="markers", showlegend=False,
+                x=values,
+                y=row + JITTER * rng.uniform(-1, 1, len(values)),
+                mode="markers",
+                showlegend=False,
                 marker={
-                    "size": 6, "color": rank, "colorscale": COLOURS, "cmin": 0, "cmax": 1, "opacity": 0.8,
+                    "size": 6,
+                    "color": rank,
+                    "colorscale": COLOURS,
+                    "cmin": 0,
+                    "cmax": 1,
+                    "opacity": 0.8,
                     "showscale": row == 0,
                     "colorbar": {"title": "Found", "tickvals": [0.05, 0.95], "ticktext": ["low", "high"], "thickness": 10},
                 },
                 customdata=[found_words(name, float(value)) for value in found],
                 hovertemplate=f"{label_of(name)}: %{{customdata}}<br>%{{x:+.4f}} in risk<extra></extra>",
             )
-        )  # fmt: skip
+        )
     figure.add_vline(0, line={"color": "#767676", "width": 1})
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=[label_of(name) for name in names], autorange="reversed", automargin=True
@@ -49,11 +57,16 @@ def importance_figure(cohort: CohortExplanation) -> go.Figure:
     importance = cohort.importance.head(INPUTS_SHOWN)
     figure = go.Figure(
         go.Bar(
-            x=importance.to_numpy(), y=[label_of(str(name)) for name in importance.index], orientation="h",
-            marker_color=LOWERS, text=[f"{value * 100:.2f}" for value in importance], textposition="outside",
-            cliponaxis=False, hovertemplate="%{y}<br>%{x:.4f} in risk<extra></extra>",
+            x=importance.to_numpy(),
+            y=[label_of(str(name)) for name in importance.index],
+            orientation="h",
+            marker_color=LOWERS,
+            text=[f"{value * 100:.2f}" for value in importance],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}<br>%{x:.4f} in risk<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_xaxes(title="Mean size of the change (points)", tickformat=".1%", rangemode="tozero")
     figure.update_layout(height=110 + 34 * len(importance), margin={"l": 10, "r": 40, "t": 10, "b": 10})
@@ -72,10 +85,14 @@ def dependence_figure(cohort: CohortExplanation, name: str) -> go.Figure:
     named = any(not word.replace(".", "", 1).isdigit() for word in words)
     figure = go.Figure(
         go.Scatter(
-            x=words if named else found, y=values, mode="markers", marker={"size": 7, "color": LOWERS, "opacity": 0.6},
-            customdata=words, hovertemplate="%{customdata}<br>%{y:+.4f} in risk<extra></extra>",
+            x=words if named else found,
+            y=values,
+            mode="markers",
+            marker={"size": 7, "color": LOWERS, "opacity": 0.6},
+            customdata=words,
+            hovertemplate="%{customdata}<br>%{y:+.4f} in risk<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.add_hline(0, line={"color": "#767676", "width": 1})
     if named:
         figure.update_xaxes(

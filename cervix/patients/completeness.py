@@ -53,20 +53,18 @@ class Completeness:
 
     @property
     def note(self) -> str:
-        """The sentence as it stands beside an answer: ``Incomplete: rests on 1 of 2 visits.``; empty where all was read."""
+        """The sentence shown beside an answer: ``Incomplete: rests on 1 of 2 visits.``; empty where all was read."""
         return f"Incomplete: {self.sentence}." if self.sentence else ""
 
 
 def completeness_of(scores: "Mapping[str, Any] | pd.Series") -> Completeness:
     """That of one row of ``score_visits`` or ``score_patients``; complete where the row does not say (a made-up visit)."""
     used = int(scores.get(USED, 1))
-    return Completeness(
-        int(scores.get(IN_FILE, used)), used, int(scores.get(CELLS, 0)), int(scores.get(CONTRADICTIONS, 0))
-    )  # fmt: skip
+    return Completeness(int(scores.get(IN_FILE, used)), used, int(scores.get(CELLS, 0)), int(scores.get(CONTRADICTIONS, 0)))
 
 
 def no_losses() -> pd.DataFrame:
-    """What a table has lost that has lost nothing: no woman, the columns of ``LOSSES``."""
+    """The losses of a table without losses: no row, the columns of ``LOSSES``."""
     return pd.DataFrame({name: np.empty(0, np.int64) for name in LOSSES}, index=pd.Index([], dtype=object, name=PATIENT_ID))
 
 
@@ -78,7 +76,7 @@ def completeness_columns(losses: pd.DataFrame, keys: NDArray[Any], used: NDArray
     losses : DataFrame
         Index: patient (or line); the columns of ``LOSSES``; only those who lost something.
     keys : (n,)
-        Of each patient, as they stand in the index of ``losses``.
+        Of each patient, as in the index of ``losses``.
     used : (n,) int
         Visits that each answer rests on.
 

@@ -1,4 +1,4 @@
-"""A copy of a patient file with the spellings put right that are surely meant."""
+"""A copy of a patient file with unambiguous misspellings corrected."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from cervix.patients.vocabulary import recognise
 
 @dataclass(frozen=True)
 class Correction:
-    """One spelling put right, wherever it stood in its column."""
+    """One spelling corrected, wherever it was in its column."""
 
     column: str
     found: str
@@ -24,7 +24,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class CorrectedCopy:
-    """The copy and what is other than in the original.
+    """The copy and what differs from the original.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class CorrectedCopy:
     dropped_columns : list of str
         Headers that look like personal data.
     lost_rows : int
-        Rows that could not be cut into cells, so that they are not in the copy.
+        Rows that could not be split into cells, so that they are not in the copy.
     """
 
     content: bytes
@@ -43,11 +43,11 @@ class CorrectedCopy:
 
 
 def corrected_copy(content: bytes, columns: Mapping[str, str] | None = None) -> CorrectedCopy:
-    """Put right what ``cervix.patients.spelling`` is sure of; every other cell stays as it was.
+    """Correct what ``cervix.patients.spelling`` is sure of; every other cell stays as it was.
 
     ``columns``: which column is which, as for ``read_table``; the copy then has them under our names and no others.
 
-    Raises ``PatientFileError`` where the file cannot be cut into columns.
+    Raises ``PatientFileError`` where the file cannot be split into columns.
     """
     table = read_text_table(content)
     if columns:

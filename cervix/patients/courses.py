@@ -25,11 +25,11 @@ class Course:
     Attributes
     ----------
     risk : (visits,) in 0..1
-        As it stood after each of her visits.
+        After each of her visits.
     step : int
-        The visit after which it lay farthest from where it was before it.
+        The visit that changed it most.
     change : float
-        That distance, signed. Before her first visit stands the risk with nothing known but her age then.
+        That change, signed. The course starts from the risk when only her age at the first visit is known.
     """
 
     risk: Floats

@@ -32,7 +32,7 @@ ROW_OUT, CELL_OUT, AGAINST = "row left out", "not known", "contradictory: not kn
 
 
 OnProgress = Callable[[int, int], None]
-"""Told how many are done, and how many there are."""
+"""Called with how many are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ class TextTable:
     columns : list of list of str
         One a header cell, each with a cell a row.
     problems : list of RowProblem
-        Rows that could not be cut into cells; of very many, the first thousand.
+        Rows that could not be split into cells; of very many, the first thousand.
     ragged : int
         How many those are.
     notices : list of str
         What had to be assumed.
     ragged_cells : list of list of str
-        The cells of those rows, cut as well as may be: whose they are may still be told.
+        The cells of those rows, split as well as possible: it may still be clear whose they are.
     """
 
     header: list[str]
@@ -89,7 +89,7 @@ class TextTable:
 def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = None) -> TextTable:
     """Read a table: CSV with comma, semicolon, tab or pipe, in UTF-8, UTF-16 or Windows-1252; XLSX, XLS, ODS; Parquet.
 
-    A ``sep=`` line and rows of titles above the header are passed over.
+    A ``sep=`` line and rows of titles above the header are skipped.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = No
 
 
 def delimited_text(content: bytes, is_header: Callable[[str], bool]) -> tuple[str, str, int]:
-    """The text of a CSV from its header on, its delimiter, and how many lines stand above the header.
+    """The text of a CSV from its header on, its delimiter, and how many lines are above the header.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _of_sheet(content: bytes) -> TextTable:
     cells, notices = sheet_rows(content)
     start = _start(cells)
     if start:
-        notices.append(f"{start} rows above the header passed over.")
+        notices.append(f"{start} rows above the header were skipped.")
     header = _without_trailing_blanks(cells[start]) if cells else []
     torn = _Torn([], ",")
     rows = _whole_rows(enumerate(cells[start + 1 :], start=start + 2), len(header), torn, None)
@@ -171,7 +171,7 @@ def _of_sheet(content: bytes) -> TextTable:
 def _text_table(header: list[str], rows: "_Rows", torn: "_Torn", notices: list[str]) -> TextTable:
     if not rows.lines and not torn.problems:
         raise PatientFileError(
-            "The table has a header and no patient",
+            "The table has a header but no rows",
             expected=f"at least one row below the header; {EXPECTED}",
             found="none",
         )
@@ -233,7 +233,7 @@ def _decode(content: bytes) -> tuple[str, list[str]]:
                 return content.decode(encoding), [f"Read as {encoding.removesuffix('-sig').upper()} (byte-order mark)."]
             except UnicodeDecodeError as error:
                 raise PatientFileError(
-                    "The file breaks off inside a character", expected=encoding.upper(), found="truncated text"
+                    "The file ends in the middle of a character", expected=encoding.upper(), found="truncated text"
                 ) from error
     if encoding := _utf_16_without_mark(content):
         return content.decode(encoding, errors="replace"), ["Read as UTF-16 (no byte-order mark)."]
@@ -241,9 +241,9 @@ def _decode(content: bytes) -> tuple[str, list[str]]:
         raise PatientFileError("This is not a text file", expected=EXPECTED, found="binary content")
     if re.match(rb"\s*(<!doctype html|<html|<table|<\?xml)", content[:200], re.IGNORECASE):
         raise PatientFileError(
-            "This is a web page and not a table",
+            "This is a web page, not a table",
             expected=EXPECTED,
-            found="markup, as some programs write under the name of a spreadsheet",
+            found="HTML or XML, which some programs save under the name of a spreadsheet",
             action="Open it in a spreadsheet program and save it as XLSX or CSV.",
         )
     try:
@@ -273,7 +273,7 @@ def _is_patient_header(cell: str) -> bool:
 def _layout(
     lines: list[str], notices: list[str], is_header: Callable[[str], bool] = _is_patient_header
 ) -> tuple[str, int]:  # fmt: skip
-    """The delimiter, and how many lines stand above the header."""
+    """The delimiter, and how many lines are above the header."""
     first = next((at for at, line in enumerate(lines) if line.strip()), 0)
     if said := re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[first] if lines else ""):
         if said[1] in DELIMITERS and said[1] != ",":
@@ -286,7 +286,7 @@ def _layout(
     if head and head[start].count(delimiter) and delimiter != ",":
         notices.append(f"Read as {DELIMITERS[delimiter]}-separated.")
     if start:
-        notices.append(f"{first + start} lines above the header passed over.")
+        notices.append(f"{first + start} lines above the header were skipped.")
     return delimiter, first + start
 
 
@@ -366,7 +366,7 @@ class _Rows:
 
 @dataclass
 class _Torn:
-    """Rows that could not be cut into the header's cells."""
+    """Rows that could not be split into the header's cells."""
 
     raw: list[str]
     delimiter: str
@@ -420,5 +420,5 @@ def written_text_table(header: Sequence[str], lines: Sequence[int], columns: Seq
 
 
 def shown(value: str) -> str:
-    """A cell as it may stand on a page: cut where it is long."""
+    """A cell as it is shown on a page: shortened where it is long."""
     return value if len(value) <= SHOWN_VALUE_LENGTH else f"{value[:SHOWN_VALUE_LENGTH]}…"

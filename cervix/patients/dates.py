@@ -19,7 +19,7 @@ EARLIEST_DATE: Final = pd.Timestamp("1900-01-01")
 SPREADSHEET_START: Final = pd.Timestamp("1899-12-30")
 EARLIEST_SERIAL: Final = 20_000
 ACCEPTED: Final = (
-    "a date as 2024-05-31, 20240531, 31 May 2024, 31.05.2024, 31/05/2024 or 05/31/2024 (where the column's own days prove "
+    "a date as 2024-05-31, 20240531, 31 May 2024, 31.05.2024, 31/05/2024 or 05/31/2024 (where other dates in the column show "
     "which comes first, or a person says it), or a spreadsheet's day number"
 )
 _TIME = r"(?:[T ]+\d{1,2}[:.]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?\s*(?:[ap]\.?m\.?)?\s*(?:Z|UTC|Uhr|[+-]\d{2}:?\d{2})?)?"
@@ -86,19 +86,25 @@ def _said_in_full(text: str) -> date | None:
 
 
 def _read_in_order(
-    mark: str, members: list[tuple[int, int, int, int]], said: DateOrder | None, days: list[date | None], open_: Bools,
+    mark: str,
+    members: list[tuple[int, int, int, int]],
+    said: DateOrder | None,
+    days: list[date | None],
+    open_: Bools,
     notices: list[str],
-) -> None:  # fmt: skip
+) -> None:
     """Fill in the dates of one separator, such as 03/04/2020."""
     day_first = any(first > 12 and _day(year, second, first) for _, first, second, year in members)
     month_first = any(second > 12 and _day(year, first, second) for _, first, second, year in members)
     order: DateOrder | None = said
     if day_first != month_first:
         order = "dmy" if day_first else "mdy"
-        notices.append(f"Dates with {mark} read with the {'day' if day_first else 'month'} first, as the column's days prove.")
+        notices.append(
+            f"Dates with {mark} read with the {'day' if day_first else 'month'} first, as other dates in the column show."
+        )
     elif day_first and month_first:
         order = None
-        notices.append(f"Dates with {mark} stand in both orders: those that can be read two ways are not read.")
+        notices.append(f"Dates with {mark} are in both orders: dates that can be read two ways are not read.")
     elif said:
         notices.append(f"Dates with {mark} read with the {'day' if said == 'dmy' else 'month'} first, as chosen.")
     for place, first, second, year in members:

@@ -26,7 +26,7 @@ _RANK: Final = {**dict.fromkeys(PRECANCER, 1), HYSTERECTOMY: 2, **dict.fromkeys(
 
 
 def known_diagnoses(visits: pd.DataFrame, first: NDArray[np.int64], lengths: NDArray[np.integer]) -> pd.DataFrame:
-    """What stands in each woman's history.
+    """What each woman's history shows.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def why_no_answer(known: str, treated: str) -> str:
     if not known:
         return ""
     if known.startswith(HYSTERECTOMY):
-        return f"No risk: {known}. The model knows women with a cervix only."
-    said = f"Diagnosis known: {known}. A risk of finding what is proved already is not given"
+        return f"No risk: {known}. The model was trained on women with a cervix only."
+    said = f"Diagnosis known: {known}. No risk is given of finding what is already proved"
     if treated:
-        return f"{said}; treated by {treated}, so only the risk after treatment may be asked."
-    return f"{said}, and no treatment after it stands in the file."
+        return f"{said}; treated by {treated}, so only the risk after treatment is given."
+    return f"{said}, and the file shows no treatment after it."

@@ -195,7 +195,7 @@ def _prediction(task: DerivedTask, row: pd.Series, last_visit: pd.Timestamp | No
         "outcome": _concept(task.title, OUTCOME_CODES.get(disease)),
         "probabilityDecimal": round(min(100.0 * risk, 100.0), PERCENT_DIGITS),
         **when,
-        "rationale": f"A percentage, 0 to 100, calibrated as the model card of the bundle says.{counted}",
+        "rationale": f"A percentage, 0 to 100, calibrated as described in the model card of the bundle.{counted}",
     }
 
 

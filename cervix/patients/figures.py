@@ -1,4 +1,4 @@
-"""Plotly figures of one patient."""
+"""Plotly charts of one patient."""
 
 import textwrap
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def course_figure(
     title: str,
     threshold: float,
 ) -> go.Figure:
-    """What was found at each visit, in lanes, above the risk as it stood after each with the networks' band.
+    """What was found at each visit, in lanes, above the risk after each visit with the networks' range.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def course_figure(
     figure.add_trace(
         go.Scatter(
             x=moments, y=high, line=edge, mode="lines", fill="tonexty", fillcolor="rgba(0,114,178,0.15)",
-            name="lowest to highest network", hoverinfo="skip",
+            name="range over the networks of the ensemble", hoverinfo="skip",
         ),
         row=2, col=1,
     )  # fmt: skip

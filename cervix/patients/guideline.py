@@ -1,4 +1,4 @@
-"""The risk ladder of ASCCP 2019, and whether a model may be put on it."""
+"""The risk ladder of ASCCP 2019, and whether it may be used with a model."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +18,7 @@ from cervix.patients.visits import DAYS_A_YEAR
 SOURCE = "ASCCP risk-based management consensus guidelines 2019 (Perkins et al. 2020); US thresholds, other countries differ"
 EXPEDITED_AGE = 25.0
 IMMEDIATE_TASK, FIVE_YEAR_TASK = "cin3-3y", "cin3-5y"
-# Of the shorter of the two questions: a later day is beyond what the risk speaks of.
+# Of the shorter of the two questions: a later day is beyond the time of the risk.
 HORIZON_YEARS = 3
 # Results with which colposcopy is recommended at any risk (Perkins et al. 2020, section on thresholds and exceptions).
 COLPOSCOPY_CYTOLOGY = CODES["cytology"].named(lambda code: code.calls_for_colposcopy)
@@ -73,8 +73,8 @@ class Step:
             return f"No guideline step is shown: {self.reason}"
         why = f" ({self.reason})" if self.reason else ""
         return (
-            f"At these risks the ladder says: {self.action}{why}. Not an advice: the model learnt from simulated women, and "
-            f"its risk of CIN3+ within 3 years stands in for the immediate risk the ladder asks for. {SOURCE}."
+            f"At these risks the ladder says: {self.action}{why}. This is not advice: the model learned from simulated women, "
+            f"and its risk of CIN3+ within 3 years stands in for the immediate risk the ladder asks for. {SOURCE}."
         )
 
 
@@ -82,7 +82,7 @@ def rung_of(immediate: float, five_year: float, *, age: float | None = None, pre
     """The step for a risk of CIN3+ now and within five years, each 0..1.
 
     Expedited treatment is preferred only for women of 25 and older who are not pregnant; where either is not known to
-    hold, the step below is given. Raises ``ValueError`` for a risk that is none, as that of a woman without an answer.
+    hold, the step below is given. Raises ``ValueError`` for a risk that is not a number, as for a woman without an answer.
     """
     if not (0 <= immediate <= 1 and 0 <= five_year <= 1):
         raise ValueError(f"a risk lies in 0..1, found {immediate} and {five_year}; there is no step without an answer")
@@ -93,7 +93,7 @@ def rung_of(immediate: float, five_year: float, *, age: float | None = None, pre
 def step_for(visits: pd.DataFrame, scores: pd.Series, model: Model, *, today: date | None = None) -> Step:
     """The step of the ladder for one woman, or why there is none.
 
-    There is none where the model may not stand on the ladder, its answer is missing or rests on an incomplete history, its
+    There is none where the ladder may not be used with the model, its answer is missing or rests on an incomplete history, its
     time has run out, or the guideline has rules of its own that are not implemented: under 25, pregnant, HIV or another
     immunosuppression, after treatment, after hysterectomy. A result that calls for colposcopy whatever the risk (cytology of
     ASC-H, AGC, HSIL or worse; HPV 16 or 18) never gives less than that (Perkins et al. 2020).
@@ -112,7 +112,7 @@ def step_for(visits: pd.DataFrame, scores: pd.Series, model: Model, *, today: da
     immediate, five_year = (float(scores[f"risk_{task}"]) for task in (IMMEDIATE_TASK, FIVE_YEAR_TASK))
     rung = rung_of(immediate, five_year, age=age, pregnant=(pregnant == "yes") if pregnant else None)
     if LADDER.index(rung) > LADDER.index(COLPOSCOPY) and (found := _calls_for_colposcopy(visits)):
-        return Step(COLPOSCOPY.action, f"{found} calls for it whatever the risk")
+        return Step(COLPOSCOPY.action, f"{found} calls for colposcopy at any risk")
     return Step(rung.action)
 
 
@@ -121,14 +121,13 @@ def _why_not_her(visits: pd.DataFrame, scores: pd.Series, today: date) -> str:
     if scores.get(NO_ANSWER):
         return str(scores[NO_ANSWER])
     if scores.get(RESTS_ON):
-        return f"the answer {_of_history(str(scores[RESTS_ON]))}. Mend the file first."
+        return f"the answer {_of_history(str(scores[RESTS_ON]))}. Correct the file first."
     last: date | None = visits[VISIT_DATE].to_numpy("datetime64[D]")[-1].item()
     if last is None:
-        return "when her last visit was is not known, so neither is whether the time that the risk speaks of has run out."
+        return "the date of her last visit is not known, so the time that the risk refers to may be over."
     if (today - last).days > HORIZON_YEARS * DAYS_A_YEAR:
         return (
-            f"her last visit was on {last.isoformat()}, more than {HORIZON_YEARS} years ago. "
-            f"This is her risk as it stood in {last.year}."
+            f"her last visit was on {last.isoformat()}, more than {HORIZON_YEARS} years ago. This was her risk in {last.year}."
         )
     age = age_at_last_visit(visits)
     if age is None:

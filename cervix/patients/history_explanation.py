@@ -51,7 +51,7 @@ class HistoryExplanation:
 class _History:
     """One woman's arrays, and the risk of the model when some of her results are hidden.
 
-    A hidden result is one that was not measured: the time since each feature was last measured is counted anew. Her ages
+    A hidden result is one that was not measured: the time since each feature was last measured is counted again. Her ages
     and the dates of her visits are always known.
     """
 

@@ -19,7 +19,7 @@ from cervix.patients.vocabulary import PATIENT_ID
 
 BATCH_WOMEN = 4096
 OUTPUTS = ["probabilities", "member_risk", "results_known"]
-NOTHING_KNOWN = "No answer: without a single test result the model would only know her age."
+NOTHING_KNOWN = "No answer: without any test result the model would only know her age."
 
 
 def histories_of(visits: pd.DataFrame, session: ModelSession) -> Histories:
@@ -96,9 +96,12 @@ def score_visits(
 
 
 def answer_histories(
-    histories: Histories, session: ModelSession, outputs: list[str] = OUTPUTS, *,
+    histories: Histories,
+    session: ModelSession,
+    outputs: list[str] = OUTPUTS,
+    *,
     on_progress: Callable[[int, int], None] | None = None,
-) -> dict[str, NDArray[np.float32]]:  # fmt: skip
+) -> dict[str, NDArray[np.float32]]:
     """The graph's answers for every woman by output, in batches of about equal length."""
     women = np.arange(len(histories))
     answers: dict[str, NDArray[np.float32]] = {}
@@ -113,13 +116,13 @@ def answer_histories(
 
 
 def trajectory(histories: Histories, woman: int, session: ModelSession) -> NDArray[np.float32]:
-    """Risk of the first question as it stood after each of her visits, ``(visits,)``."""
+    """Risk of the first question after each of her visits, ``(visits,)``."""
     arrays = histories.padded(np.array([woman]))
     return np.asarray(session.run(arrays, ["trajectory"])["trajectory"][0], np.float32)
 
 
 def member_band(histories: Histories, woman: int, session: ModelSession) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lowest and highest answer of the ensemble's networks as they stood after each of her visits, ``(visits,)`` each."""
+    """Lowest and highest answer of the ensemble's networks after each of her visits, ``(visits,)`` each."""
     rows = histories.first[woman] + np.arange(histories.lengths[woman])
     prefixes = histories.prefixes(rows)
     members = session.run(prefixes.padded(np.arange(len(rows))), ["member_risk"])["member_risk"]

@@ -34,7 +34,7 @@ class TypesFound:
 
 
 def types_found(text: str) -> TypesFound | None:
-    """Read a cell such as ``16 31``, ``16/18``, ``HPV 33 and 58``, ``not detected``, ``12 other hr``; None where it is none."""
+    """Read a cell such as ``16 31``, ``16/18``, ``HPV 33 and 58``, ``not detected``, ``12 other hr``; else None."""
     plain = re.sub(r"hpv|vph|genotypes?|types?|typ(?:en)?\b|[\[\](){}]", " ", text.casefold())
     result = VISIT_COLUMNS[HPV_ANY].code_of(text) or VISIT_COLUMNS[HPV_ANY].code_of(plain)
     if result == "negative" or folded(plain) == NONE:
@@ -65,7 +65,7 @@ _NAMED = re.compile(rf"(.+?)[\s(\[:]+{_LIST}[\s)\]]*|{_LIST}[\s:]*([^\d\s].*)", 
 
 
 def types_named(text: str) -> dict[str, int] | None:
-    """What a positive result says that names its types, as ``Pos (16)`` or ``HPV 16 positive`` do; None where it is none.
+    """What a positive result says that names its types, as ``Pos (16)`` or ``HPV 16 positive`` do; None where it names none.
 
     Types that it does not name are not said to be negative.
     """

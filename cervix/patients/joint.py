@@ -45,7 +45,7 @@ def joint_risk(visits: pd.DataFrame, embeddings: NDArray[np.float32], session: M
     visits : DataFrame
         Her rows of ``VisitTable.frame`` up to the visit the slide was taken at.
     embeddings : (n, 512)
-        Of single tiles, as the model learnt: a mean of them would be like no tile. May be none.
+        Of single tiles, as in training: a mean of them would resemble no tile. May be empty.
     """
     tiles = len(embeddings)
     if not tiles:

@@ -1,4 +1,4 @@
-"""A header that nobody foresaw: a person says which column is which."""
+"""An unknown header: a person says which column is which."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -37,7 +37,9 @@ def with_columns(table: TextTable, mapping: Mapping[str, str]) -> TextTable:
     places = {}
     for name, cell in mapping.items():
         if name not in MAPPABLE or cell not in table.header:
-            raise PatientFileError("The choice names a column there is not", expected=", ".join(MAPPABLE), found=f"{name}")
+            raise PatientFileError(
+                "The choice names a column that is not in the file", expected=", ".join(MAPPABLE), found=f"{name}"
+            )
         places[name] = table.header.index(cell)
     if len(set(places.values())) < len(places):
         raise PatientFileError("A column of the file was chosen twice", expected="each column once")

@@ -15,7 +15,7 @@ _POINT_DECIMAL: Final = re.compile(
 )
 _EITHER: Final = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 COMMAS_READ: Final = "Decimal commas read as decimal points."
-THOUSANDS_READ: Final = "Marks between thousands passed over."
+THOUSANDS_READ: Final = "Thousands separators were ignored."
 
 
 def plain_numbers(texts: pd.Series, low: float, high: float) -> tuple[pd.Series, list[str]]:

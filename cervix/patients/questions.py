@@ -25,7 +25,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Question:
+class FileQuestion:
     """What to ask of a person.
 
     Attributes
@@ -41,12 +41,12 @@ class Question:
     choices: Mapping[str, str] = field(default_factory=dict)
 
 
-DATES: Final = Question(
+DATES: Final = FileQuestion(
     "dates",
     "Dates such as 03/04/2020 can be read two ways, and the file does not prove which. Which is it?",
     {"dmy": "day first: 3 April 2020", "mdy": "month first: 4 March 2020"},
 )
-MINUS: Final = Question(
+MINUS: Final = FileQuestion(
     "minus",
     "A column of results holds both + and -. What does the minus mean?",
     {"negative": "the test was negative", "not-done": "no test was done"},

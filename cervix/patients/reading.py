@@ -43,7 +43,7 @@ class PatientTable:
     problems : list of RowProblem
         What was lost and what would be accepted; of very many, the first thousand a column.
     rows_left_out : int
-        Rows that are no patient's, cannot be cut into cells, or contradict another row of the same patient.
+        Rows that belong to no patient, cannot be split into cells, or contradict another row of the same patient.
     notices : list of str
         What had to be assumed to read the file.
     not_read : column -> (k,) lines
@@ -193,14 +193,14 @@ def _numbers(table: TextTable, columns: dict[int, str], notices: list[str]) -> _
 
 
 def _nobody(table: TextTable, ids: NDArray[np.object_], read: NDArray[np.bool_], lost: NDArray[np.bool_]) -> dict[int, str]:
-    """Rows that are no patient's, by their place: those that sum up others, and those of which no cell could be read."""
+    """Rows that belong to no patient, by their place: those that sum up others, and those of which no cell could be read."""
     first = np.array(table.columns[0], dtype=object)
     member_of, unique = pd.factorize(first)
     summing = np.array([sums_up(str(text)) for text in unique], bool)[member_of]
     member_of, unique = pd.factorize(ids)
     summing |= np.array([sums_up(str(text)) for text in unique], bool)[member_of]
     long = np.array([len(str(text)) > LONGEST_ID for text in ids], bool)
-    out = dict.fromkeys(np.flatnonzero(lost & ~read).tolist(), "a patient; not one cell of this row can be read")
+    out = dict.fromkeys(np.flatnonzero(lost & ~read).tolist(), "a patient; no cell of this row can be read")
     out |= dict.fromkeys(np.flatnonzero(long).tolist(), f"a pseudonym of at most {LONGEST_ID} characters")
     return out | dict.fromkeys(np.flatnonzero(summing).tolist(), "a patient; this row sums up others")
 
@@ -212,7 +212,7 @@ def _one_row_a_patient(frame: pd.DataFrame, notices: list[str]) -> tuple[pd.Data
     named = frame[PATIENT_ID] != ""
     repeated = named & frame.duplicated()
     if repeated.any():
-        notices.append(f"{int(repeated.sum()):,} rows repeat an earlier row of the same patient and are left out.")
+        notices.append(f"{int(repeated.sum()):,} rows repeat an earlier row of the same patient and were left out.")
         frame = frame[~repeated]
     twins = (frame[PATIENT_ID] != "") & frame.duplicated(PATIENT_ID, keep=False)
     problems = [
@@ -220,7 +220,7 @@ def _one_row_a_patient(frame: pd.DataFrame, notices: list[str]) -> tuple[pd.Data
             int(row),
             PATIENT_ID,
             shown(str(patient)),
-            "one row a patient; this one has several that differ",
+            "one row a patient; this patient has several different rows",
             patient=shown(str(patient)),
         )
         for row, patient in zip(frame.index[twins][:PROBLEMS_KEPT_PER_COLUMN], frame.loc[twins, PATIENT_ID], strict=False)

@@ -77,7 +77,12 @@ def write_patient_report(
             risks += [(f"After treatment: {task.title}", f"{scores[f'after_treatment_{task.id}']:.2%}") for task in tasks]
     else:
         risks = [(task.title, f"{scores[f'risk_{task.id}']:.2%}") for task in tasks]
-        risks.append((f"{tasks[0].title}, by single networks", f"{scores['lowest']:.2%} to {scores['highest']:.2%}"))
+        risks.append(
+            (
+                f"{tasks[0].title}, lowest to highest network of the ensemble",
+                f"{scores['lowest']:.2%} to {scores['highest']:.2%}",
+            )
+        )
     story = [
         text(f"Pseudonym {scores[PATIENT_ID]}", "strong"),
         text("Risk after the last visit", "heading"),
@@ -174,7 +179,7 @@ def write_factor_report(
 
 
 def _write(path: Path, story: list[Flowable], model: Model, origin: Provenance) -> None:
-    """Put provenance and limits behind a patient's story and write it."""
+    """Add provenance and limits to a patient's page and write it."""
     story += [
         text("Provenance and limits", "heading"),
         fact_table(

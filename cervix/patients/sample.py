@@ -16,7 +16,7 @@ def sample_table_csv(rows: int = SAMPLE_ROWS, *, seed: int = SAMPLE_SEED) -> str
     """Generate a CSV of risk factors and other tests, without outcome.
 
     Drawn from plain distributions (years cannot exceed age, packs and years are 0 in those who do not smoke), so
-    that the app has something to read. Nothing about any population can be learnt from it.
+    that the app has something to read. Nothing about any population can be learned from it.
     """
     rng = np.random.default_rng(seed)
     columns = [column for column in COLUMNS.values() if column.group != "outcome"]

@@ -15,7 +15,7 @@ from cervix.patients.vocabulary import OTHER_TESTS, PATIENT_ID
 BATCH_ROWS = 8192
 BIOPSY_TASK = "biopsy"
 NO_ANSWER = "no_answer"
-TOO_LITTLE = "No answer: too little is known of this patient."
+TOO_LITTLE = "No answer: too little is known about this patient."
 
 
 def feature_names(session: ModelSession) -> list[str]:

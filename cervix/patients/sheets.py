@@ -31,7 +31,7 @@ def sheet_rows(content: bytes) -> tuple[list[list[str]], list[str]]:
     except LostApart as error:
         raise PatientFileError(
             f"This is {MAGIC[content[:4]]} that cannot be opened safely",
-            expected="a table of at most some million cells, as XLSX, Parquet or CSV",
+            expected="a table of at most a few million cells, as XLSX, Parquet or CSV",
             found=error.found,
             action="Export the sheet as CSV.",
         ) from error

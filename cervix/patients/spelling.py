@@ -13,7 +13,7 @@ YES_NO_WORDS = {"yes": "1", "y": "1", "true": "1", "no": "0", "n": "0", "false":
 
 
 def meant_code(text: str, column: CodeColumn) -> str:
-    """The code a misspelt cell stands for; empty where more than one could be meant.
+    """The code a misspelt cell means; empty where more than one could be meant.
 
     Safe is: one letter wrong, missing, too many or swapped with its neighbour (optimal string alignment distance 1); no
     other code nearer than three such steps, so that nothing between HSIL and LSIL is ever guessed; the same digits, so that

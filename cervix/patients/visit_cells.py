@@ -77,7 +77,7 @@ class _Minus:
         if self.asked and self.answer:
             reading.notices.append(f"- is read as {self.answer.replace('-', ' ')} in {', '.join(self.asked)}, as chosen.")
         elif self.asked:
-            reading.notices.append(f"- counts as not known in {', '.join(self.asked)} until it is said what it means.")
+            reading.notices.append(f"- counts as not known in {', '.join(self.asked)} until somebody says what it means.")
             reading.questions.append(MINUS)
 
 
@@ -119,11 +119,13 @@ def _dates(cells: NDArray[np.object_], reading: VisitReading, today: date, answe
             raise PatientFileUnclear(
                 "The dates of the file can be read two ways",
                 expected=dates.ACCEPTED,
-                found=f"{int(cells_open.sum()):,} dates as 03/04/2020 and no day above 12 to tell the order",
+                found=f"{int(cells_open.sum()):,} dates as 03/04/2020 and no day above 12 to show the order",
                 action="Say which comes first: day or month (--dates dmy or --dates mdy on the command line).",
             )
         reading.questions.append(DATES)
-        reading.notices.append(f"{int(cells_open.sum()):,} dates can be read two ways and count as not known until it is said.")
+        reading.notices.append(
+            f"{int(cells_open.sum()):,} dates can be read two ways and count as not known until somebody says which."
+        )
     reading.notices += read.notices
     iso = read.days.dt.strftime("%Y-%m-%d").where(read.days.notna(), distinct.texts)
     bad = np.zeros(len(iso), bool)
@@ -178,11 +180,11 @@ def _listed(
 def _tell_other_types(found: list[hpv.TypesFound | None], distinct: Distinct, reading: VisitReading) -> None:
     low = np.array([bool(types and types.low_risk) for types in found], bool)[distinct.member_of]
     if low.any():
-        reading.notices.append(f"HPV types of low risk are passed over, at {int(low.sum()):,} visits.")
+        reading.notices.append(f"Low-risk HPV types are ignored, at {int(low.sum()):,} visits.")
     possible = sorted({name for types in found if types for name in types.possibly_high_risk})
     if possible:
         at = np.array([bool(types and types.possibly_high_risk) for types in found], bool)[distinct.member_of]
         reading.notices.append(
-            f"HPV types {', '.join(possible)}, possibly of high risk, found at {int(at.sum()):,} visits: "
-            "they are not among the fourteen of high risk and do not make a test positive."
+            f"HPV types {', '.join(possible)}, possibly high-risk, were found at {int(at.sum()):,} visits: "
+            "they are not among the fourteen high-risk types and do not make a test positive."
         )

@@ -1,4 +1,4 @@
-"""What is lost while a visit table is read: which cell, whose it is, and how much a woman."""
+"""What is lost while a visit table is read: which cell, whose it is, and how much for each woman."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cervix.patients.codes import CODES
 from cervix.patients.completeness import CELLS, CONTRADICTIONS, SET_ASIDE
 from cervix.patients.csv_text import AGAINST, CELL_OUT, PROBLEMS_KEPT_PER_COLUMN, ROW_OUT, RowProblem, TextTable, shown
-from cervix.patients.questions import Question
+from cervix.patients.questions import FileQuestion
 from cervix.patients.schema import unfit
 from cervix.patients.spelling import meant_code
 from cervix.patients.visit_vocabulary import (
@@ -26,7 +26,7 @@ from cervix.patients.visit_vocabulary import (
 from cervix.patients.vocabulary import PATIENT_ID
 
 READ_BY_MODELS = frozenset({GENOTYPES, VISIT_DATE, AGE, *(name for name, coded in CODES.items() if coded.features)})
-"""Columns whose cells can change an answer; whatever stands in another one costs nothing."""
+"""Columns whose cells can change an answer; cells of the others cost nothing."""
 AT = "_place in the file"
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -62,7 +62,7 @@ class VisitReading:
         self.contradictions = np.zeros(len(lines), np.int64)
         self.set_aside = np.zeros(len(self.women), np.int64)
         self.found: list[RowProblem] = []
-        self.questions: list[Question] = []
+        self.questions: list[FileQuestion] = []
 
     def leave_out(self, rows: Bools, column: str, values: NDArray[np.object_], accepted: str) -> None:
         """Rows whose woman or time cannot be known."""
@@ -77,7 +77,7 @@ class VisitReading:
             return
         if column not in READ_BY_MODELS:
             self.notices.append(
-                f"{column}: {int(rows.sum()):,} cells that are none of {accepted} count as not known; no model reads them."
+                f"{column}: {int(rows.sum()):,} cells that are not {accepted} count as not known; no model reads them."
             )
             return
         self.cells += rows
@@ -121,12 +121,12 @@ class VisitReading:
         ]
 
     def warn_of_identifiers(self) -> None:
-        """Pseudonyms that are none."""
+        """Texts that are not pseudonyms."""
         if any(looks_identifying(str(value)) for value in self.women[:1000]):
-            self.notices.append("Patient ids look like names, personal numbers or addresses. Use pseudonyms.")
+            self.notices.append("Some patient ids look like names, personal numbers or addresses. Use pseudonyms.")
 
     def own_torn_rows(self, table: TextTable, id_column: int) -> None:
-        """Rows that could not be cut into cells are visits of somebody: whose, as far as it can be told."""
+        """Rows that could not be split into cells are visits of somebody: whose, as far as is known."""
         strangers = 0
         for cells in table.ragged_cells:
             woman = self._owner(cells, len(table.header), id_column)
@@ -135,7 +135,7 @@ class VisitReading:
             else:
                 self.set_aside[woman] += 1
         if strangers:
-            self.notices.append(f"Of {strangers:,} rows that cannot be cut into cells it cannot be told whose they are.")
+            self.notices.append(f"Of {strangers:,} rows that cannot be split into cells, it is not known whose they are.")
 
     def torn(self, table: TextTable, id_column: int) -> list[RowProblem]:
         """The problems of those rows with the pseudonyms found in them."""
@@ -180,4 +180,4 @@ class VisitReading:
         named = self.women.astype(str) != ""
         gone = int(named.sum()) - len(pd.unique(self.woman[frame[AT].to_numpy(np.int64)]))
         if gone > 0:
-            self.notices.append(f"{gone:,} women have no visit that can be used and are not in the list.")
+            self.notices.append(f"{gone:,} women have no usable visit and are not in the list.")

@@ -51,7 +51,7 @@ def sample_visits_csv(women: int = SAMPLE_WOMEN, *, seed: int = SAMPLE_SEED) -> 
     """Generate a CSV of screening visits.
 
     Stories of all kinds in turn, dates and ages drawn; one woman with a single visit, one of whom nothing but dates is
-    known. Nothing about any population can be learnt from it.
+    known. Nothing about any population can be learned from it.
     """
     rng = np.random.default_rng(seed)
     buffer = io.StringIO()

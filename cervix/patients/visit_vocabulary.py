@@ -95,7 +95,7 @@ class CodeColumn:
         return codes.pop() if len(codes) == 1 else None
 
     def is_minus(self, text: str) -> bool:
-        """Whether a cell is a lone minus sign, which may stand for negative or for not done."""
+        """Whether a cell is a lone minus sign, which may mean negative or not done."""
         return self.key_of(text) == MINUS
 
 

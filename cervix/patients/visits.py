@@ -24,7 +24,7 @@ from cervix.patients.csv_text import (
 )
 from cervix.patients.dates import EARLIEST_DATE
 from cervix.patients.mapping import with_columns
-from cervix.patients.questions import Answers, Question
+from cervix.patients.questions import Answers, FileQuestion
 from cervix.patients.reading import PatientTable, patients_of
 from cervix.patients.sequences import MOST_VISITS, TIME_YEARS
 from cervix.patients.visit_cells import listed_name, parsed_cells
@@ -53,19 +53,19 @@ class VisitTable:
     Attributes
     ----------
     frame : DataFrame
-        Index ``row``: first line of the record in the file. A woman's visits stand together and in order of time;
+        Index ``row``: first line of the record in the file. A woman's visits are together and in order of time;
         ``patient_id`` str, ``visit_date`` (NaT where not given), ``age`` float32 years, ``time_years`` since her first
         visit, one categorical column a code (NaN: not done or not known), ``slide`` str or None.
     problems : list of RowProblem
         What was lost, whose it was and what would be accepted; of very many, the first thousand a column.
     rows_left_out : int
-        Rows that are no visit of anybody, or whose time or woman cannot be known.
+        Rows that are not a visit, or whose time or woman cannot be known.
     notices : list of str
         What had to be assumed to read the file.
     losses : DataFrame
         Index ``patient_id``: the women of ``frame`` who lost something; how many ``visits_set_aside``, ``cells_not_read``
         of columns that a model reads, and ``contradictions``.
-    questions : list of Question
+    questions : list of FileQuestion
         What a person can still say of the file; until then the cells concerned are not known.
     """
 
@@ -74,7 +74,7 @@ class VisitTable:
     rows_left_out: int
     notices: list[str]
     losses: pd.DataFrame = field(default_factory=no_losses)
-    questions: list[Question] = field(default_factory=list)
+    questions: list[FileQuestion] = field(default_factory=list)
 
 
 def read_table(
@@ -130,7 +130,7 @@ def read_visits(
     PatientFileUnclear
         If its dates can be read two ways and nobody said which.
     PatientFileError
-        If the file is no visit table or no visit can be used. Its message holds no cell.
+        If the file is not a visit table or no visit can be used. Its message holds no cell.
     """
     return visits_of(read_text_table(source), strict=strict, today=today, answers=answers)
 
@@ -190,9 +190,9 @@ def _match_header(header: list[str], notices: list[str]) -> dict[str, int]:
             action="Check the delimiter and the header, or start from the sample file.",
         )
     if personal:
-        notices.append(f"Not read, as they look like personal data: {', '.join(personal)}. Remove them from the file.")
+        notices.append(f"Not read, because they look like personal data: {', '.join(personal)}. Remove them from the file.")
     if AGE not in columns:
-        notices.append("No column of ages: the model takes the age it has met most, and answers are less certain.")
+        notices.append("No column of ages: the model assumes the most common age, and answers are less certain.")
     if unused:
         notices.append(not_used(unused))
     return columns
@@ -243,15 +243,15 @@ def _in_order(frame: pd.DataFrame, reading: VisitReading) -> pd.DataFrame:
         moment = np.where(unplaced, days, moment)
         nowhere = np.zeros(len(reading.lines), bool)
         nowhere[frame[AT].to_numpy(np.int64)[np.isnan(moment)]] = True
-        reading.leave_out(nowhere, VISIT_DATE, np.full(len(nowhere), "", object), "a date, as her other visits have")
+        reading.leave_out(nowhere, VISIT_DATE, np.full(len(nowhere), "", object), "a date, like her other visits")
     # A woman one of whose visits has no date is ordered by age.
     if (mixed := int((~dated & frame[VISIT_DATE].notna().to_numpy()).sum())) > 0:
-        reading.notices.append(f"{mixed:,} visits of women some of whose visits have no date: ordered by age.")
+        reading.notices.append(f"{mixed:,} visits belong to women with some undated visits: they were ordered by age.")
     placed = ~np.isnan(moment)
     frame, moment, woman = frame[placed], moment[placed], woman[placed]
     order = np.lexsort((np.arange(len(frame)), moment, woman))
     if (moved := _visits_out_of_order(woman, moment)) > 0:
-        reading.notices.append(f"{moved:,} visits were not in order of time; sorted.")
+        reading.notices.append(f"{moved:,} visits were out of order and were sorted.")
     frame, moment, woman = frame.iloc[order], moment[order], woman[order]
     first = np.append(True, woman[1:] != woman[:-1])[: len(woman)]
     start = moment[np.maximum.accumulate(np.where(first, np.arange(len(woman)), 0))] if len(woman) else moment
@@ -259,7 +259,7 @@ def _in_order(frame: pd.DataFrame, reading: VisitReading) -> pd.DataFrame:
 
 
 def _visits_out_of_order(woman: Ints, moment: NDArray[np.float64]) -> int:
-    """Visits that stand behind a later one of the same woman."""
+    """Visits that come after a later one of the same woman in the file."""
     by_woman = np.argsort(woman, kind="stable")
     latest = pd.Series(moment[by_woman]).groupby(woman[by_woman]).cummax().to_numpy()
     return int((moment[by_woman] < latest).sum())
@@ -300,7 +300,7 @@ def _merged_days(frame: pd.DataFrame, reading: VisitReading) -> pd.DataFrame:
         joined = days[name].transform("first").astype(twins[name].dtype)
         twins[name] = joined.where(~differs[name]) if name in columns else joined
     twins = twins[~twins.duplicated([PATIENT_ID, VISIT_DATE])]
-    reading.notices.append(f"{int(same.sum()) - len(twins):,} rows repeated a visit's day and were joined with it.")
+    reading.notices.append(f"{int(same.sum()) - len(twins):,} rows had the same day as another row and were joined with it.")
     whole = pd.concat([frame[~same], twins])
     return whole.loc[frame.index[frame.index.isin(whole.index)]]
 
@@ -325,7 +325,7 @@ def _with_hpv_joined(frame: pd.DataFrame, reading: VisitReading) -> pd.DataFrame
             reading.contradict(places[rows], name, values, accepted, counted=counted)
             counted = counted[:0]
     if made.joined:
-        reading.notices.append(f"At {made.joined:,} visits the overall HPV result is joined from its types.")
+        reading.notices.append(f"At {made.joined:,} visits the overall HPV result was derived from its types.")
     replaced = {}
     for name in hpv.RESULTS:
         kind = pd.CategoricalDtype(list(VISIT_COLUMNS[name].codes))

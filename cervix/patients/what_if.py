@@ -1,4 +1,4 @@
-"""A visit that has not taken place: what the model would say after it."""
+"""A hypothetical visit: what the model would say after it."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ LATEST_YEARS = 10.0
 
 
 def with_next_visit(visits: pd.DataFrame, years_later: float, results: Mapping[str, str]) -> pd.DataFrame:
-    """A woman's visits with a hypothetical one behind them.
+    """A woman's visits with a hypothetical one added.
 
     Parameters
     ----------
@@ -32,12 +32,14 @@ def with_next_visit(visits: pd.DataFrame, years_later: float, results: Mapping[s
     """
     if not 0 < years_later <= LATEST_YEARS:
         raise PatientFileError(
-            "The next visit lies at no possible time", expected=f"above 0 to {LATEST_YEARS:g} years", found=f"{years_later:g}"
+            "The next visit is at an impossible time",
+            expected=f"above 0 to {LATEST_YEARS:g} years",
+            found=f"{years_later:g}",
         )
     for name, code in results.items():
         if name not in VISIT_COLUMNS or code not in VISIT_COLUMNS[name].codes:
             accepted = VISIT_COLUMNS[name].accepted if name in VISIT_COLUMNS else ", ".join(VISIT_COLUMNS)
-            raise PatientFileError("The next visit has a result there is not", expected=accepted, found=f"{name} {code}")
+            raise PatientFileError("The next visit has an unknown result", expected=accepted, found=f"{name} {code}")
     last = visits.iloc[[-1]].copy()
     last.index = last.index + 1
     for column in VISIT_COLUMNS.values():

@@ -26,7 +26,7 @@ class ModelComparison:
     rulings : list of Ruling
         On the main question; empty where the model is the same.
     fits : bool
-        Whether the candidate can stand in for it on every page: it has the model, and that reads and answers the same.
+        Whether the candidate can replace it on every page: it has the model, with the same inputs and outputs.
     problem : str
         Why it cannot be compared; empty otherwise.
     new_cases : question id -> Pair

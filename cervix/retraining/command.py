@@ -36,9 +36,14 @@ class RetrainingOrder(BaseModel):
 def order_of(bundle: Bundle, models: Sequence[str], recipe: Recipe, seed: int | None, by: str) -> RetrainingOrder:
     """The order to retrain these models of a bundle."""
     return RetrainingOrder(
-        bundle_dir=bundle.root.resolve(), bundle_label=bundle.label, bundle_sha256=bundle.sha256,
-        models=list(models), recipe=recipe, seed=seed, by=by,
-    )  # fmt: skip
+        bundle_dir=bundle.root.resolve(),
+        bundle_label=bundle.label,
+        bundle_sha256=bundle.sha256,
+        models=list(models),
+        recipe=recipe,
+        seed=seed,
+        by=by,
+    )
 
 
 def retraining_command(python: Path, order: RetrainingOrder, candidate_dir: Path) -> list[str]:
@@ -63,6 +68,16 @@ def _arguments(order: RetrainingOrder, candidate_dir: Path) -> list[str]:
     seed = [] if order.seed is None else ["--seed", str(order.seed)]
     # "=": a name may begin with a dash.
     return [
-        "-m", "training", "retrain", "--from", str(order.bundle_dir), "--out", str(candidate_dir), *models,
-        "--recipe", order.recipe, *seed, f"--by={order.by}",
-    ]  # fmt: skip
+        "-m",
+        "training",
+        "retrain",
+        "--from",
+        str(order.bundle_dir),
+        "--out",
+        str(candidate_dir),
+        *models,
+        "--recipe",
+        order.recipe,
+        *seed,
+        f"--by={order.by}",
+    ]

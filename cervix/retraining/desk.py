@@ -40,7 +40,7 @@ LARGEST_LOG_BYTES = 64 << 20
 class RetrainingDesk:
     """Retraining runs of one installation, one at a time.
 
-    The trainer is a process of its own, in a group of its own, that writes its log itself: it goes on when the server ends,
+    The trainer is a process of its own, in a group of its own, that writes its log itself: it continues when the server ends,
     and every server that shares the folder sees it. A thread of the server that started it waits for its end; a run that
     ends while no server watches is settled by whoever looks next.
 
@@ -244,7 +244,7 @@ class RetrainingDesk:
         elif code == 0:
             state, message = "failed", "The trainer ended without an error and without a candidate."
         else:
-            state, message = "failed", f"The trainer broke off (exit code {code}); the end of its log says why."
+            state, message = "failed", f"The trainer stopped with an error (exit code {code}); the end of its log says why."
         return run.model_copy(update={"state": state, "message": message, "candidate": candidate, "ended": now})
 
     def _log_bytes(self, run: Run) -> int:

@@ -1,4 +1,4 @@
-"""A slide of which not every place can be read: how much of that is borne, and what is said of it."""
+"""A slide that cannot be read everywhere: how much damage is accepted, and how it is reported."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def too_many_lost(lost: int, planned: int) -> bool:
 def too_damaged(path: Path, what: str, found: str) -> SlideDamaged:
     """The error for a slide of which too much ``what`` cannot be read."""
     return SlideDamaged(
-        "The slide opened but cannot be read well enough",
+        "The slide opened but too much of it cannot be read",
         expected=f"at least {1 - UNREAD_SHARE_AT_MOST:.0%} of its {what}",
         found=found,
         action=f"{what_is_wrong(path)} {COPY_AGAIN}",
@@ -51,7 +51,7 @@ def truncation(path: Path) -> str:
 
 
 def tiles_beyond_end(path: str) -> tuple[int, int]:
-    """How many of the tiles (or strips) of a TIFF end behind the end of its file, and how many it declares, on all levels."""
+    """How many of the tiles (or strips) of a TIFF end after the end of its file, and how many it declares, on all levels."""
     size = Path(path).stat().st_size
     lost = declared = 0
     try:

@@ -84,7 +84,7 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
         reason = f"{_count(scored, 'tile')} of tissue; the rule needs {rule.minimum_tiles}."
     elif unknown_share > rule.novel_share_limit or share is None:
         verdict, headline = "abstained", "No answer: not tissue the model knows"
-        reason = f"Too many tiles are unlike anything the model was trained on (limit {_percent(rule.novel_share_limit)})."
+        reason = f"Too many tiles are not recognised by the model (limit {_percent(rule.novel_share_limit)})."
     elif share.low > rule.false_positive_share:
         subtype = model.classes[max(positive, key=lambda index: int((top[cancerous] == index).sum()))]
         verdict, headline = "cancer", CLASS_TITLES[subtype]
@@ -95,10 +95,10 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
         )
     elif k == 0:
         verdict, headline = "no-cancer", "No cancerous tile found"
-        reason = f"None of {n:,} accepted tiles is called cancerous. A tumour outside these tiles, or unlike them, is not seen."
+        reason = f"None of {n:,} accepted tiles is called cancerous. A tumour outside these tiles would not be seen."
     else:
         verdict, headline = "undecided", "Undecided"
-        reason = f"{k:,} of {n:,} accepted tiles are called cancerous: too many to dismiss, too few to call."
+        reason = f"{k:,} of {n:,} accepted tiles are called cancerous: too many to rule cancer out, too few to call it."
     reason += f" {_percent(unknown_share)} of tiles not recognised."
     if unread.any():
         reason += f" {_count(int(unread.sum()), 'tile')} could not be read (of {len(unread):,})."
@@ -109,9 +109,10 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
         rule=(
             f"A tile is cancerous when P({' + '.join(cancerous_task.positive)}) ≥ {model.threshold(CANCEROUS_TASK):.2f}. "
             f"The slide is called when the 95 % interval of the share of cancerous tiles lies wholly above "
-            f"{rule.false_positive_share:.1%}, the most that validation on benign tissue leaves possible, and gets the type "
-            f"that most of these tiles look like. Fewer cancerous tiles leave it undecided; it is free of them only at none. "
-            f"Neighbouring tiles are treated as independent, so the interval is narrower than the truth."
+            f"{rule.false_positive_share:.1%}, the highest false-positive share that validation on benign "
+            f"tissue cannot rule out. Its type is the one that most of these tiles look like. With fewer cancerous tiles the "
+            f"slide is undecided; only with none is it called free of them. Neighbouring tiles are treated as independent, "
+            f"so the interval is narrower than the truth."
         ),
         tiles=scored,
         unread_tiles=int(unread.sum()),
@@ -183,8 +184,8 @@ def class_areas_mm2(tiles: pd.DataFrame, model: Model, spacing_um_px: float) -> 
 def hot_spots(tiles: pd.DataFrame, model: Model, *, count: int = 20) -> list[tuple[int, int]]:
     """Level-0 centres of the places where carcinoma is most probable, at least two tiles apart, the strongest first.
 
-    A place is called by the mean over a tile and its scored neighbours, so that a single stray tile ranks behind a
-    region. Tiles that have no answer, and places no more likely than the tile threshold, are none.
+    A place is called by the mean over a tile and its scored neighbours, so that a single stray tile ranks below a
+    region. Tiles that have no answer, and places no more likely than the tile threshold, are left out.
     """
     task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
     known = tiles[heard_tiles(tiles, model)]

@@ -99,7 +99,7 @@ def view_from_afar(slide: Slide) -> tuple[Image.Image, float]:
 def render_slide_tile(slide: Slide, z: int, x: int, y: int, view: tuple[Image.Image, float] | None = None) -> bytes | None:
     """A map tile of the slide as JPEG; None where it lies wholly outside.
 
-    ``view`` is the slide from afar, to draw from instead of the slide where that would be dear.
+    ``view`` is an overview of the slide, to draw from where reading the slide would be slow.
     """
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     if not 0 <= z <= world.max_zoom + OVERZOOM:

@@ -54,7 +54,7 @@ class ScoringDesk:
         self._lock = Lock()
 
     def start(self, slide: Slide, bundle: Bundle, plan: SlidePlan, owner: str) -> SlideJob:
-        """Score a slide in the background, behind what an earlier run of the same order left.
+        """Score a slide in the background, after what an earlier run of the same order left.
 
         ``owner`` is who waits for it; owners take turns at the device.
         """

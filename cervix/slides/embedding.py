@@ -1,4 +1,4 @@
-"""A scored slide's most telling tiles as the embeddings that another model reads."""
+"""Embeddings of a scored slide's most suspicious tiles, as another model reads them."""
 
 import numpy as np
 from numpy.typing import NDArray

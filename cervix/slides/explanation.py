@@ -30,9 +30,9 @@ class TileExplanation:
     probabilities : class -> probability
     novelty : float
     recognised : bool
-        Whether the model may be heard on it; probabilities and Grad-CAM of a tile that it does not recognise mean nothing.
+        Whether the model recognises it; probabilities and Grad-CAM of a tile that it does not recognise mean nothing.
     cam : class -> (14, 14) float32
-        Grad-CAM, non-negative, in units of the logit; zero where nothing speaks for the class.
+        Grad-CAM, non-negative, in units of the logit; zero where nothing supports the class.
     """
 
     pixels: NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""Is a slide fit to be scored? What a person should know before the minutes are spent."""
+"""Quality gate: is a slide fit to be scored? What a person should know before the minutes are spent."""
 
 from dataclasses import dataclass
 
@@ -74,9 +74,9 @@ class GateReport:
             (self.pen, "under pen marks"),
             (self.blank, "empty: bubbles, folds or gaps"),
         ]
-        found = [f"{share:.0%} of {self.tiles} tiles looked at are {what}." for share, what in named if share >= SHARE_TO_WARN]
+        found = [f"{share:.0%} of {self.tiles} tiles checked are {what}." for share, what in named if share >= SHARE_TO_WARN]
         if self.unread:
-            found.append(f"{self.unread} of {self.tiles + self.unread} tiles looked at cannot be read.")
+            found.append(f"{self.unread} of {self.tiles + self.unread} tiles checked cannot be read.")
         if self.tissue_share < TISSUE_SHARE_TO_WARN:
             found.append(f"Only {self.tissue_share:.1%} of the slide is tissue.")
         return found
@@ -101,7 +101,7 @@ def inspect_slide(slide: Slide, plan: SlidePlan) -> GateReport:
         except TileNotReadable:
             continue
     if not tiles:
-        raise too_damaged(slide.path, "tiles", f"{count} looked at of which none can be read")
+        raise too_damaged(slide.path, "tiles", f"{count} checked, none of which can be read")
     pixels = np.stack(tiles)
     problems = measure_quality(pixels).problems
     blue_to_green, red_to_green = _density_ratios(pixels)

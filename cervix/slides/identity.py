@@ -1,4 +1,4 @@
-"""Which files make up one slide, and the hash that stands for them."""
+"""Which files make up one slide, and the hash that identifies them."""
 
 import hashlib
 import os
@@ -37,7 +37,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def identity_of(path: Path) -> str:
-    """SHA-256 that stands for a slide: of its file, or of the sorted hashes of its files."""
+    """SHA-256 that identifies a slide: of its file, or of the sorted hashes of its files."""
     return joint_hash([sha256_of(file) for file in files_of(path)])
 
 
@@ -93,7 +93,7 @@ def slides_among(files: Mapping[PurePosixPath, Path]) -> list[list[PurePosixPath
 def slides_in(folder: Path) -> list[Path]:
     """The files that open the slides in a folder and those below it, sorted.
 
-    Links are not followed, hidden files and folders are passed over; a folder that is not there holds none.
+    Links are not followed, hidden files and folders are ignored; a folder that is not there holds none.
     """
     files: dict[PurePosixPath, Path] = {}
     for where, below, names in os.walk(folder):

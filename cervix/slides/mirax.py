@@ -70,13 +70,13 @@ def _content(slidedat: Path) -> bytes:
         content = stream.read(LIST_BYTES_AT_MOST + 1)
     if len(content) > LIST_BYTES_AT_MOST:
         raise SlideNotReadable(
-            f"The {LIST_NAME} of a MIRAX slide is no list", expected=f"at most {LIST_BYTES_AT_MOST >> 20} MB", found="more"
+            f"The {LIST_NAME} of a MIRAX slide is not a list", expected=f"at most {LIST_BYTES_AT_MOST >> 20} MB", found="more"
         )
     return content
 
 
 def _names(content: bytes) -> list[str]:
-    """The plain names that a list holds; what is none is left out."""
+    """The plain names that a list holds; anything else is left out."""
     found = [match[3].decode("utf-8", "surrogateescape") for match in LISTED.finditer(content)]
     return [name for name in found if _is_plain(name)]
 

@@ -1,4 +1,4 @@
-"""Is a tile fit to be learnt from: sharp, stained, and free of ink?"""
+"""Is a tile fit to learn from: sharp, stained, and free of ink?"""
 
 from dataclasses import dataclass
 

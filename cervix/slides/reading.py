@@ -205,7 +205,7 @@ class Slide:
         low, high = PLAUSIBLE_SPACING_UM_PX
         if not low <= spacing_um_px <= high:
             raise SlideNotSuitable(
-                "The scale given is not one of a microscope scan",
+                "The scale given is not plausible for a microscope scan",
                 expected=f"{low} to {high} µm per pixel",
                 found=f"{spacing_um_px:g}",
             )
@@ -214,7 +214,7 @@ class Slide:
             return told
         width, height = self.file.handle.dimensions
         plane = self.plane.model_copy(update={"file_px_per_l0_px_x": 1.0, "file_px_per_l0_px_y": 1.0})
-        notice = f"The scale given, {spacing_um_px:g} µm per pixel, was taken for both sides, although the file states two."
+        notice = f"The scale given, {spacing_um_px:g} µm per pixel, was used for both sides, although the file states two."
         notices = [notice, *(other for other in self.notices if other != self.resampled)]
         return replace(told, plane=plane, width_l0_px=width, height_l0_px=height, notices=notices)
 
@@ -436,7 +436,7 @@ def _require_plausible_size(handle: openslide.AbstractSlide, path: Path) -> None
     smallest = min(across * down for across, down in handle.level_dimensions)
     if smallest > FLAT_AREA_PX_AT_MOST:
         raise SlideNotSuitable(
-            "The slide is too large to be looked at from afar without a pyramid",
+            "The slide is too large to be shown without a pyramid",
             expected=f"levels down to {FLAT_AREA_PX_AT_MOST:,} px or fewer",
             found=f"{smallest:,} px in the smallest",
             action="Convert it to a pyramidal TIFF.",
@@ -448,16 +448,16 @@ def require_plausible_area(width_px: int, height_px: int, held_bytes: int) -> No
     area = width_px * height_px
     if max(width_px, height_px) > LONGEST_SIDE_L0_PX or area > LARGEST_AREA_L0_PX:
         raise SlideNotSuitable(
-            "The file says that it is larger than any slide",
+            "The file declares a size larger than any slide",
             expected=f"at most {LONGEST_SIDE_L0_PX:,} px a side and {LARGEST_AREA_L0_PX:,} px in all",
             found=f"{width_px:,} × {height_px:,} px",
         )
     if area > SMALL_ENOUGH_PX and area > held_bytes * PX_A_BYTE_AT_MOST:
         raise SlideNotSuitable(
-            "The file says that it is larger than its bytes can hold",
+            "The file declares a size larger than its bytes can hold",
             expected=f"at most {PX_A_BYTE_AT_MOST:,} px a byte of picture data",
             found=f"{width_px:,} × {height_px:,} px in {held_bytes:,} bytes",
-            action="The file is damaged, empty or made to harm; copy it again from its source.",
+            action="The file is damaged, empty or malicious; copy it again from its source.",
         )
 
 

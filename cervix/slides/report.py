@@ -1,4 +1,4 @@
-"""The case report of a scored slide as PDF: answer, map, the tiles that speak loudest, provenance."""
+"""The case report of a scored slide as PDF: answer, map, the most suspicious tiles, provenance."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
             [picture(overview, MAP_MM, MAP_HEIGHT_MM), text("Overview", "small")],
             [
                 picture(_heat_over(overview, slide, score, model), MAP_MM, MAP_HEIGHT_MM),
-                text("Most probable class of each tile, black where there is no answer. Stronger is more certain.", "small"),
+                text("Most probable class of each tile; black: no answer; strong colour: more certain.", "small"),
                 text(" · ".join(f"{CLASS_TITLES[label]}: {_colour_name(label)}" for label in model.classes), "small"),
             ],
         ),
@@ -74,8 +74,11 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
             fact_table(
                 [
                     ("Slide, SHA-256", summary.slide_sha256),
-                    ("Size and scale", f"{summary.width_l0_px:,} × {summary.height_l0_px:,} px, "
-                     f"{summary.spacing_um_px:g} µm per pixel, stated by the {summary.spacing_source}"),
+                    (
+                        "Size and scale",
+                        f"{summary.width_l0_px:,} × {summary.height_l0_px:,} px, "
+                        f"{summary.spacing_um_px:g} µm per pixel, stated by the {summary.spacing_source}",
+                    ),
                     ("Bundle", origin.bundle),
                     ("Bundle, SHA-256", origin.bundle_sha256),
                     ("Scored on", f"{origin.provider}, {origin.created}, Cervix Workbench {origin.app_version}"),
@@ -84,7 +87,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
                 ]
             ),
         ),
-    ]  # fmt: skip
+    ]
     with replacing(path) as temporary:
         write_pdf(
             temporary,
@@ -131,7 +134,7 @@ def _loudest_tiles(score: SlideScore, slide: Slide, session: ModelSession) -> li
     """The tiles with the highest probability of carcinoma that have an answer; each beside its Grad-CAM."""
     chosen = score.tiles.iloc[most_suspicious(score.tiles, session.model, TILES_SHOWN)]
     if chosen.empty:
-        return [text("The slide has no answer, so no tile is shown: the model's view of them means nothing.")]
+        return [text("The slide has no answer, so no tile is shown: the model's scores of them mean nothing.")]
     cells = []
     for _, tile in chosen.iterrows():
         explained = explain_tile(slide, score.summary, int(tile["x_l0_px"]), int(tile["y_l0_px"]), session)

@@ -27,7 +27,7 @@ ORDER_NAME = "order.json"
 
 
 class ScoreOrder(BaseModel):
-    """A score that was asked for: what a server started again needs to go on with it."""
+    """A score that was asked for: what a restarted server needs to resume it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -84,12 +84,12 @@ class RowJournal:
         return read_rows(self.folder / ROWS_NAME, self._dtype, self.order.tiles) if same else np.empty(0, self._dtype)
 
     def forget(self) -> None:
-        """Leave no row behind: the next run of the order begins anew, as after a disk that was away for a while."""
+        """Leave no row behind: the next run of the order starts again, as after a disk that was missing for a while."""
         (self.folder / ROWS_NAME).unlink(missing_ok=True)
 
     @contextmanager
     def appending(self, finished: Rows) -> Iterator[Callable[[Rows], None]]:
-        """Give a function that keeps rows behind ``finished``; a row cut short by a crash is overwritten."""
+        """Give a function that keeps rows after ``finished``; a row cut short by a crash is overwritten."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in (SUMMARY_NAME, TILES_NAME):
             (self.folder / stale).unlink(missing_ok=True)
@@ -146,7 +146,7 @@ def save_score(results_dir: Path, score: SlideScore) -> Path:
 def load_score(results_dir: Path, slide: Slide, bundle: Bundle, *, everywhere: bool = False) -> SlideScore | None:
     """The stored score of this slide at this scale by this bundle and variant; None where there is none.
 
-    A result written by another version of the app, or at another scale, is none.
+    A result written by another version of the app, or at another scale, does not count.
     """
     folder = result_dir(results_dir, slide.sha256, bundle.sha256)
     try:

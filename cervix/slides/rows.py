@@ -1,6 +1,6 @@
 """What the model said of each tile, as fixed-size rows: an array in memory and an append-only file on disk.
 
-Tiles are scored in the grid's fixed order, so the number of whole rows in the file says exactly where to go on after a
+Tiles are scored in the grid's fixed order, so the number of whole rows in the file says exactly where to resume after a
 crash. A tile that could not be read has its row too, without numbers, so that it is not tried again. A row is a few
 hundred bytes; its Grad-CAM is kept in 256 steps of its own maximum, which a screen cannot tell from the float map.
 """

@@ -90,8 +90,8 @@ class SlideScore:
     ----------
     tiles : DataFrame
         One row a tile: ``x_l0_px, y_l0_px, size_l0_px, tissue_fraction, p_<class>…, novelty``, the last ones NaN where the
-        tile could not be read. This is what the model answered, heard or not; what may be shown of it is for
-        ``cervix.slides.decision.heard_tiles`` to say.
+        tile could not be read. This is what the model answered, shown or not;
+        ``cervix.slides.decision.heard_tiles`` says what may be shown.
     summary : SlideSummary
     rows : (n,) structured array
         The same tiles as the model answered, with their Grad-CAM (``cervix.slides.rows``).
@@ -183,7 +183,7 @@ def score_slide(
     plan : SlidePlan, optional
         Made by ``plan_slide`` for this slide and bundle; made here where it is missing.
     finished : (k,) structured array, optional
-        Rows of the first ``k`` tiles from an interrupted run; scoring goes on behind them.
+        Rows of the first ``k`` tiles from an interrupted run; scoring resumes after them.
     keep : callable, optional
         Called with the rows of each batch as soon as they are known.
     on_progress : callable, optional

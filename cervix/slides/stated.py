@@ -57,7 +57,7 @@ def stated_by_slide(handle: openslide.AbstractSlide, pages: list[TiffPage]) -> S
     if page is not None and properties.get(openslide.PROPERTY_NAME_VENDOR) == GENERIC_TIFF:
         notices += _notices_of(page) + further_pages(pages, set(handle.level_dimensions))
         if page.smaller_levels and handle.level_count == 1:
-            notices.append("The file's own smaller levels (SubIFDs) cannot be used here; from afar it is slow.")
+            notices.append("The file's own smaller levels (SubIFDs) cannot be used here, so the overview is slow.")
     scales = _scanner_scale(handle)
     if page is not None:
         own = [scale for scale in page.scales if scale.source == "OME-XML"]  # the tags beside it are often left at a default
@@ -74,8 +74,12 @@ def stated(scales: list[StatedScale], plane: FilePlane, profile: Profile, notice
     plausible = [scale for scale in scales if scale.plausible]
     if not plausible:
         said = list(map(str, scales))
-        notices += [f"The file states {words}, which no microscope scan has; it was not used." for words in said]
-        return Stated(plane, None, "; ".join(f"{words}, which no microscope scan has" for words in said), profile, notices)
+        notices += [
+            f"The file states {words}, which is not plausible for a microscope scan; it was not used." for words in said
+        ]
+        return Stated(
+            plane, None, "; ".join(f"{words}, which is not plausible for a microscope scan" for words in said), profile, notices
+        )
     chosen, *others = plausible
     if chosen.source:
         notices.append(f"The scale was read from the file: {chosen}.")
@@ -128,7 +132,7 @@ def _notices_of(page: TiffPage) -> list[str]:
             f"{page.missing:,} of {page.tiles:,} tiles are missing in the file; they are shown white and count as glass."
         )
     if page.orientation != 1:
-        notices.append("The file says that it lies turned or mirrored; it is shown, and coordinates count, as it is stored.")
+        notices.append("The file says that it is rotated or mirrored; it is shown as stored, and coordinates follow that.")
     if page.photometric == 3:
         notices.append("The file's colours come from a palette.")
     return notices

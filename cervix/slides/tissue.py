@@ -41,7 +41,7 @@ class TissueMask:
     overview : Image
         The slide as it was looked at, at most ``OVERVIEW_PX`` wide or high: a slide without a pyramid is read once.
     unread : (height, width) bool
-        Where the overview could not be read. That may be tissue, so tiles are laid there too, but it is no tissue area.
+        Where the overview could not be read. That may be tissue, so tiles are laid there too; it is not tissue area.
     """
 
     mask: NDArray[np.bool_]
@@ -139,7 +139,7 @@ def _without_specks(mask: NDArray[np.bool_], speck_px: int) -> NDArray[np.bool_]
 
 
 def whole_area(slide: Slide) -> TissueMask:
-    """A mask that takes the whole scanned area for tissue: for scoring knowingly where none was found.
+    """A mask that takes the whole scanned area for tissue: for scoring on request where none was found.
 
     Raises ``SlideDamaged`` as ``find_tissue``.
     """

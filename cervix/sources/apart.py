@@ -106,7 +106,7 @@ def _lost(subject: str, found: str) -> LostApart:
         f"The {subject} could not be examined safely",
         expected="an answer within the limits of memory and time",
         found=found,
-        action="The file is damaged or made to harm; nothing else was affected.",
+        action="The file is damaged or malicious; nothing else was affected.",
     )
 
 

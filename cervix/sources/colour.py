@@ -43,13 +43,13 @@ def profile_of(icc: bytes | None) -> Profile:
         read = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         space = str(read.profile.xcolor_space).strip()
         if space != "RGB":
-            return Profile(None, f"The file's colour profile is of {space}, not of RGB; not applied.")
+            return Profile(None, f"The file's colour profile is for {space}, not for RGB; it was not applied.")
         srgb = ImageCms.createProfile("sRGB")
         transform = ImageCms.buildTransform(read, srgb, "RGB", "RGB", flags=ImageCms.Flags.NOCACHE)
     except (OSError, ImageCms.PyCMSError, ValueError, TypeError) as error:
-        return Profile(None, f"The file's colour profile cannot be read ({type(error).__name__}); not applied.")
+        return Profile(None, f"The file's colour profile cannot be read ({type(error).__name__}); it was not applied.")
     moved = np.asarray(transform.apply(Image.fromarray(_CUBE)), np.int16) - _CUBE
     if np.abs(moved).max() <= SAME_WITHIN:
         return Profile()
     printable = "".join(letter for letter in read.profile.profile_description or "" if letter.isprintable())[:60]
-    return Profile(transform, f"Colours were turned from the file's profile ({printable or 'without a name'}) to sRGB.")
+    return Profile(transform, f"Colours were converted from the file's profile ({printable or 'without a name'}) to sRGB.")

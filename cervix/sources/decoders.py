@@ -1,4 +1,4 @@
-"""Whatever a decoder of foreign pictures raises, told as one error of ours."""
+"""Whatever a decoder of foreign pictures raises, raised as one error of ours."""
 
 import warnings
 from collections.abc import Iterator

@@ -90,9 +90,9 @@ def _compare_image(page: tifffile.TiffPage, file_bytes: int) -> None:
     lost = int((spans.sum(axis=0) > file_bytes).sum())
     if (spans[1] > file_bytes).any() or lost > UNREAD_SHARE_AT_MOST * spans.shape[1]:
         raise SlideNotReadable(
-            "The slide lists parts that lie behind the end of the file",
+            "The slide lists parts beyond the end of the file",
             expected=f"{file_bytes:,} bytes or fewer",
-            found=f"{lost:,} of {spans.shape[1]:,} parts behind them",
+            found=f"{lost:,} of {spans.shape[1]:,} parts beyond them",
             action=CUT_SHORT,
         )
 

@@ -1,4 +1,4 @@
-"""What stands before the pages and beside them: the server's door, deep-zoom tiles, streamed uploads and a health check.
+"""What comes before the pages and beside them: the server's door, deep-zoom tiles, streamed uploads and a health check.
 
 The routes lie outside the pages' own session, so every address carries a token that cannot be guessed, belongs to one
 session and expires.

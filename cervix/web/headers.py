@@ -1,4 +1,4 @@
-"""What every answer tells the browser: load and send nothing anywhere else, guess no types, stand in no foreign frame."""
+"""What every answer tells the browser: load and send nothing anywhere else, guess no types, allow no foreign frame."""
 
 import base64
 import hashlib

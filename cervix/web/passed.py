@@ -1,4 +1,4 @@
-"""Which sessions have passed the gate, for the routes of Streamlit that do not ask themselves."""
+"""Which sessions have signed in, for the routes of Streamlit that do not check it themselves."""
 
 import re
 from threading import Lock
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 SESSIONS_KEPT = 10_000
 PASSED_FOR_S = 12 * 3600.0
-"""A session that nobody has touched for so long asks at the gate again."""
+"""A session that nobody has touched for so long has to sign in again."""
 # Figures about this server, and a door for programs: neither is for visitors.
 CLOSED = re.compile(r"/_stcore/(metrics|agent|script-health-check)(/|$)")
 UPLOAD = re.compile(r"/_stcore/upload_file/([^/]*)")
@@ -19,7 +19,7 @@ _lock = Lock()
 
 
 def let_in(session_id: str) -> None:
-    """This session has passed the gate: its pages may take files in."""
+    """This session has signed in: its pages may take files in."""
     with _lock:
         _passed[session_id] = True
 
@@ -36,7 +36,7 @@ def has_passed(session_id: str) -> bool:
 
 
 class PassedOnly:
-    """Middleware: ``st.file_uploader``'s route takes in memory what it is sent, so only from sessions that passed the gate."""
+    """Middleware: ``st.file_uploader``'s route takes in memory what it is sent, so only from sessions that signed in."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""The streamed upload: a browser puts a file here, block by block, and goes on where a connection broke off.
+"""The streamed upload: a browser puts a file here, block by block, and resumes where a connection was lost.
 
     HEAD   /slides/upload/{token}/{upload}/{number}   Upload-Offset: how much of the file is here
     PUT    the same, with Upload-Offset, Upload-Length, Upload-Name   the bytes from there on
@@ -6,7 +6,7 @@
     DELETE the same                                   it is not wanted any more
 
 The offsets follow the idea of draft-ietf-httpbis-resumable-upload. An upload belongs to the token that began it. A browser
-that goes on with it under a new token, after a reload or a restart of the server, names the first in ``Upload-Begun-By``.
+that resumes it under a new token, after a reload or a restart of the server, names the first in ``Upload-Begun-By``.
 """
 
 import json

@@ -1,9 +1,9 @@
-// Streams files to the server's upload route, one after the other, and goes on where a connection broke off.
+// Streams files to the server's upload route, one after the other, and resumes where a connection was lost.
 const RETRIES = 8;
 const RETRY_AFTER_MS = 1000;
 const SPEED_WINDOW_MS = 4000;
 const MEMORY = "cervix-upload:";
-const EXPIRED = "This page's permission to upload has expired. Reload the page and choose the same file: it goes on where it was.";
+const EXPIRED = "This page's permission to upload has expired. Reload the page and choose the same file: it resumes where it was.";
 
 export default function (component) {
   const { parentElement, data, setTriggerValue } = component;
@@ -98,7 +98,7 @@ export default function (component) {
         return;
       } catch (problem) {
         if (run.cancelled || problem.final) throw problem;
-        const lasting = problem.message === EXPIRED ? EXPIRED : "The connection broke off. What has arrived is kept.";
+        const lasting = problem.message === EXPIRED ? EXPIRED : "The connection was lost. What has arrived is kept.";
         if (tries >= RETRIES) throw refusal(lasting, false);
         find(".figures").textContent = "Connection lost, trying again …";
         await new Promise((resume) => setTimeout(resume, RETRY_AFTER_MS * Math.min(tries + 1, 5)));

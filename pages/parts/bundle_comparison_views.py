@@ -28,7 +28,7 @@ def show_verdict(comparison: BundleComparison) -> None:
         st.caption(f"The same in both: {', '.join(same)}.")
     if comparison.changed:
         st.caption(
-            "A loss must be ruled out by the whole 95 % interval to count as met. “Not shown”: the figure lies within the "
+            "A rule is met only if the whole 95 % interval rules out the loss. “Not shown”: the figure lies within the "
             "limit but its interval does not; more test cases would tell. The limits are this project's own."
         )
 
@@ -101,7 +101,7 @@ def _show_pair(pair: Pair, key: str, *, ruled: bool) -> None:
         )
     st.subheader(f"Cases called differently: {len(pair.disagreements):,}")
     if pair.disagreements.empty:
-        st.markdown("Every case is called alike.")
+        st.markdown("Both call every case the same.")
         return
     st.dataframe(
         pair.disagreements.head(DISAGREEMENTS_SHOWN).rename(columns=sentence_case),

@@ -1,4 +1,4 @@
-"""What the model goes by in the whole list: swarm, mean size, dependence."""
+"""What the model uses in the whole list: swarm, mean size, dependence."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def show_cohort(explain: Callable[[OnProgress], CohortExplanation], key: str, wh
     what : str
         What the values are shared out over, for the caption.
     """
-    st.subheader("What the model goes by in this list")
+    st.subheader("What the model uses in this list")
     held: tuple[str, CohortExplanation] | None = st.session_state.get(KEPT)
     cohort = held[1] if held is not None and held[0] == key else None
     if cohort is None:
@@ -38,11 +38,11 @@ def show_cohort(explain: Callable[[OnProgress], CohortExplanation], key: str, wh
         asking.empty()
         st.session_state[KEPT] = (key, cohort)
     if not len(cohort.values.columns):
-        st.info("Nothing is known of these patients, so nothing can be shared out.")
+        st.info("Nothing is known about these patients, so there is nothing to explain.")
         return
     swarm, size = st.columns(2)
     with swarm:
-        st.markdown("**Each patient a point**")
+        st.markdown("**Each point is a patient**")
         st.plotly_chart(beeswarm_figure(cohort), key="cohort_swarm", config=STILL_CHART)
     with size:
         st.markdown("**Mean size of the contribution**")
@@ -57,7 +57,7 @@ def show_cohort(explain: Callable[[OnProgress], CohortExplanation], key: str, wh
 
 
 def _explained(explain: Callable[[OnProgress], CohortExplanation]) -> CohortExplanation:
-    bar = st.progress(0.0, "Taking scores apart …")
+    bar = st.progress(0.0, "Explaining the scores …")
     st.button("Cancel", icon=":material/cancel:", key="cohort_cancel")
     began = time.monotonic()
 

@@ -40,7 +40,7 @@ def offer_columns(content: bytes) -> None:
         return
     guess, cells = suggested(header), [NOT_THERE, *choosable(header)]
     with st.form("patients_columns_form"):
-        st.markdown("**Is it a visit table under other names? Say which column is which.**")
+        st.markdown("**Is this a visit table with other column names? Say which column is which.**")
         picked = {}
         with st.container(horizontal=True):
             for name in ASKED:
@@ -48,7 +48,7 @@ def offer_columns(content: bytes) -> None:
                 first = cells.index(guess[name]) if guess.get(name) in cells else 0
                 picked[name] = st.selectbox(title, cells, index=first, key=f"patients_column_{name}", width=210)
         st.caption("Columns that look like a person's name, birth date or number cannot be chosen.")
-        if st.form_submit_button("Read it so", type="primary", key="patients_columns_apply"):
+        if st.form_submit_button("Read it this way", type="primary", key="patients_columns_apply"):
             mapping = {name: cell for name, cell in picked.items() if cell != NOT_THERE}
             st.session_state.setdefault(REMEMBERED, {})[tuple(header)] = mapping
             st.rerun()

@@ -19,7 +19,7 @@ from cervix.patients.golden import GoldenTables
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.slides.decision import CLASS_TITLES as SLIDE_CLASS_TITLES
-from pages.parts.gate import show_reach, show_who
+from pages.parts.sign_in import show_reach, show_who
 
 Made = TypeVar("Made")
 STILL_CHART = {"displayModeBar": False}
@@ -130,7 +130,7 @@ def _frozen(loaded: int) -> None:  # noqa: ARG001 - the key: only what new modul
 
 
 def show_banner() -> None:
-    """What stands on every screen: the notice, and which bundle, version and device are at work."""
+    """Shown on every screen: the notice, and which bundle, version and device are at work."""
     st.warning(f"**{RESEARCH_NOTICE}** Slide model trained on lung tissue, not on cervix.", icon=":material/science:")
     show_reach()
     try:
@@ -145,25 +145,24 @@ def show_banner() -> None:
 
 
 def _show_other_bundle() -> None:
-    """What a session that is under way must know of its bundle: it was replaced, or another has become active."""
+    """What an open session must know about its bundle: it was replaced, or another has become active."""
     held: Bundle | None = st.session_state.get(BUNDLE)
     if held is None:
         return
     if left := st.session_state.get(BUNDLE_LEFT):
         st.warning(
-            f"{escaped(left)}, with which this session started, is not in its folder any more. "
-            f"It now uses {escaped(held.label)}."
+            f"{escaped(left)}, with which this session started, is no longer in its folder. It now uses {escaped(held.label)}."
         )
     try:
         active = active_bundle(get_settings())
     except BundleError as error:
-        st.warning(f"This session goes on with the bundle it started with. {escaped(str(error))}", icon=":material/gpp_bad:")
+        st.warning(f"This session keeps the bundle it started with. {escaped(str(error))}", icon=":material/gpp_bad:")
         return
     if active.sha256 == held.sha256:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(
-            f"**{escaped(active.label)}** has become the active bundle. This session goes on with {escaped(held.label)}, with "
+            f"**{escaped(active.label)}** is now the active bundle. This session keeps {escaped(held.label)}, with "
             "which it started.",
             icon=":material/upgrade:",
         )
@@ -171,14 +170,14 @@ def _show_other_bundle() -> None:
 
 
 def show_metrics(figures: dict[str, tuple[str, str]]) -> None:
-    """Figures side by side, as many as fit: title -> (value, what stands under it)."""
+    """Figures side by side, as many as fit: title -> (value, caption)."""
     with st.container(horizontal=True, gap="medium"):
         for title, (value, detail) in figures.items():
             st.metric(title, value, delta=detail, delta_color="off", delta_arrow="off", width="content")
 
 
 def kept(name: str, key: object, make: Callable[[], Made]) -> Made:
-    """What this session made last under a name, made anew when its key changes: shared, not copied, and not to be changed.
+    """What this session made last under a name, made again when its key changes: shared, not copied, and not to be changed.
 
     ``st.cache_data`` would copy a table of half a million rows at every click.
     """
@@ -190,7 +189,7 @@ def kept(name: str, key: object, make: Callable[[], Made]) -> Made:
 
 
 def sentence_case(header: str) -> str:
-    """A column header as it stands in a table on a page: ``n`` stays, other words begin large."""
+    """A column header as shown in a table on a page: ``n`` stays, other words are capitalised."""
     return header if len(header) == 1 else header[:1].upper() + header[1:]
 
 

@@ -1,4 +1,4 @@
-"""A scored slide beside one woman's history: what the image, the history and both together say."""
+"""A scored slide beside one woman's history: what the slide, the history and both together say."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
     session = bundle.session(MODEL_ID)
     task = session.model.derived_tasks[0]
     limits = escaped(" ".join(session.model.limits))
-    st.warning(f"**The pairs this model learnt from are made up.** {limits}", icon=":material/science:")
+    st.warning(f"**The pairs this model learned from are made up.** {limits}", icon=":material/science:")
     scored = scored_slides(bundle)
     if not scored:
         st.info("No slide has been scored here yet. Score one on the page Slides, then come back.")
@@ -37,13 +37,16 @@ def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
     named, visit = _named_slide(visits, scored)
     choices = [NONE, *scored]
     picked = st.selectbox(
-        "Slide of her biopsy", choices, index=choices.index(named) if named else 0,
-        format_func=lambda sha: slide_words(scored[sha]) if sha else "none attached", key=f"joint_slide_{visits.index[0]}",
-        help="A visit whose column “slide” holds the SHA-256 of a scored slide, or the name of a file in an inbox, has it "
-        "attached already.",
-    )  # fmt: skip
+        "Slide of her biopsy",
+        choices,
+        index=choices.index(named) if named else 0,
+        format_func=lambda sha: slide_words(scored[sha]) if sha else "none attached",
+        key=f"joint_slide_{visits.index[0]}",
+        help="A visit whose column “slide” holds the SHA-256 of a scored slide, or the name of a file in an inbox, already "
+        "has it attached.",
+    )
     if picked == NONE:
-        st.caption("Attach a scored slide to see image, history and joint risk side by side.")
+        st.caption("Attach a scored slide to see the slide's, the history's and the joint risk side by side.")
         return
     until = visits.iloc[: visit + 1] if picked == named else visits
     try:
@@ -73,7 +76,7 @@ def _show_side_by_side(risk: JointRisk, title: str, sha256: str, headline: str) 
             "most probably cancerous."
         )
     else:
-        answer.warning("The slide has no answer, or no tile that is recognised: the image says nothing, nor do both together.")
+        answer.warning("The slide has no answer or no recognised tile, so neither the slide nor both together give a risk.")
 
 
 def _named_slide(visits: pd.DataFrame, scored: dict[str, SeenSlide]) -> tuple[str, int]:
@@ -89,9 +92,10 @@ def _named_slide(visits: pd.DataFrame, scored: dict[str, SeenSlide]) -> tuple[st
 
 
 @st.cache_data(
-    max_entries=20, show_spinner="Reading the slide's most telling tiles …",
+    max_entries=20,
+    show_spinner="Reading the slide's most telling tiles …",
     hash_funcs={Bundle: lambda bundle: bundle.sha256, SeenSlide: lambda card: card.model_dump_json()},
-)  # fmt: skip
+)
 def _embedded(card: SeenSlide, bundle: Bundle) -> tuple[str, NDArray[np.float32]]:
     """What the slide model says of a scored slide, and the embeddings of its most telling tiles."""
     slide = reopened(card)

@@ -33,14 +33,14 @@ ORDERS = {
     "Highest risk first": (MAIN, False),
     "Lowest risk first": (MAIN, True),
     "Highest CIN3+ risk first": (LATER, False),
-    "Last visit longest ago": ("last_visit", True),
+    "Oldest last visit first": ("last_visit", True),
     "Most visits first": ("visits", False),
     "Pseudonym": (PATIENT_ID, True),
 }
 
 
-def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
-    """Scores of a visit table: how far to trust them, who comes first, and how her risk came about."""
+def show_visit_table(table: VisitTable, bundle: Bundle, key: str) -> None:
+    """Scores of a visit table: how far to trust them, who comes first, and what each risk is based on."""
     if MODEL_ID not in {model.id for model in bundle.manifest.models}:
         st.error("This is a visit table, and the bundle has no model for screening histories.", icon=":material/table_view:")
         return
@@ -51,10 +51,13 @@ def show_history_desk(table: VisitTable, bundle: Bundle, key: str) -> None:
     _show_trust(bundle, session.model)
     scores = _flag_from(scores, bundle, session.model)
     show_work_list(
-        scores, ORDERS, partial(_listed, scores, table.frame, histories, session), _columns(session.model),
+        scores,
+        ORDERS,
+        partial(_listed, scores, table.frame, histories, session),
+        _columns(session.model),
         f"history_{key}_{bundle.sha256}",
         lambda at: show_woman(_visits_of(at, table.frame, histories), scores.iloc[at], bundle, session),
-    )  # fmt: skip
+    )
     answered = ~scores["abstained"].to_numpy(bool)
     show_cohort(
         lambda tell: explain_histories(table.frame, histories, answered, session, on_progress=tell),
@@ -68,9 +71,11 @@ def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.Dat
     bar = st.progress(0.0, "Scoring …")
     histories = histories_of(table.frame, session)
     scores = score_visits(
-        table, session, histories=histories,
+        table,
+        session,
+        histories=histories,
         on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,} women"),
-    )  # fmt: skip
+    )
     bar.empty()
     return histories, scores
 
@@ -86,25 +91,30 @@ def _show_trust(bundle: Bundle, model: Model) -> None:
     st.info(
         f"**{escaped(model.title)}: held-out AUROC {auroc.value:.2f} for {escaped(task.title)}** "
         f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}, simulated). {escaped(' '.join(model.limits))} "
-        "Select a woman in the list to see her course, why, and what would change it."
+        "Select a woman in the list to see her course, its explanation, and what would change it."
     )
 
 
 def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFrame:
-    """Whom a threshold would flag, and what it does to women the model never saw; the manifest's is the start."""
+    """Whom a threshold would flag, and how it does on women the model never saw; starts at the manifest's."""
     task = model.derived_tasks[0]
     usual = model.threshold(task.id)
     percent = st.slider(
-        f"Flag women from this risk of {escaped(task.title)} on (%)", 0.0, FLAG_AT_MOST, round(100 * usual, 2), 0.05,
-        key="patients_threshold", help=f"{usual:.2%} is the bundle's own threshold",
-    )  # fmt: skip
+        f"Flag women at or above this risk of {escaped(task.title)} (%)",
+        0.0,
+        FLAG_AT_MOST,
+        round(100 * usual, 2),
+        0.05,
+        key="patients_threshold",
+        help=f"{usual:.2%} is the bundle's own threshold",
+    )
     threshold = percent / 100
     flagged = ~scores["abstained"] & (scores[MAIN] >= threshold)
     sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()
     st.caption(
         f"**{int(flagged.sum()):,} of {int((~scores['abstained']).sum()):,} women would be recalled.** On held-out simulated "
         f"women this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with the "
-        f"outcome and leaves alone {specificity.value:.1%} ({specificity.low:.1%}–{specificity.high:.1%}) of those without."
+        f"outcome, and does not flag {specificity.value:.1%} ({specificity.low:.1%}–{specificity.high:.1%}) of those without."
     )
     return scores.assign(flagged=flagged)
 
@@ -130,7 +140,7 @@ def _listed(
                 course.risk[:0] if none else np.minimum(course.risk, COURSE_CUT) * 100
                 for none, course in zip(ranked["abstained"], followed, strict=True)
             ],
-            "What moved it most": [reason or words for reason, words in zip(ranked[NO_ANSWER], moved, strict=True)],
+            "What changed it most": [reason or words for reason, words in zip(ranked[NO_ANSWER], moved, strict=True)],
             "CIN3+ in 5 years": ranked[LATER].to_numpy() * 100,
             "Last visit": pd.to_datetime(ranked["last_visit"]).dt.date.to_numpy(),
             "Age": ranked[AGE].to_numpy(),
@@ -144,14 +154,12 @@ def _columns(model: Model) -> dict[str, object]:
     return {
         "CIN2+ in 3 years": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=most),
         "CIN3+ in 5 years": st.column_config.NumberColumn(format="%.1f %%"),
-        "Networks": st.column_config.TextColumn(help="Lowest and highest answer of the networks of the ensemble"),
+        "Networks": st.column_config.TextColumn(help="Lowest and highest answer of the ensemble's networks"),
         "Course": st.column_config.LineChartColumn(
             help=f"{escaped(model.derived_tasks[0].title)} after each visit, 0 to {COURSE_CUT:.0%}; higher risks are cut there",
             y_min=0,
             y_max=COURSE_CUT * 100,
         ),
-        "What moved it most": st.column_config.TextColumn(
-            help="The visit after which her risk lay farthest from where it was before", width="large"
-        ),
+        "What changed it most": st.column_config.TextColumn(help="The visit that changed her risk most", width="large"),
         "Age": st.column_config.NumberColumn(format="%d", help="At the last visit at which it is known"),
     }

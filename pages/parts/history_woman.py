@@ -1,4 +1,4 @@
-"""One woman of a visit table: her course, why her risk is what it is, what would change it, what to take away."""
+"""One woman of a visit table: her course, why her risk is what it is, what would change it, exports."""
 
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def _show_visits(visits: pd.DataFrame) -> None:
     )
 
 
-@st.cache_data(max_entries=200, scope="session", show_spinner="Taking the score apart …")
+@st.cache_data(max_entries=200, scope="session", show_spinner="Explaining the score …")
 def explained_history(
     visits: pd.DataFrame,
     _session: ModelSession,
@@ -123,25 +123,25 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
         explained.reference_risk, labels, explained.contributions[telling], explained.risk, start=REFERENCE
     )
     st.plotly_chart(figure, key="patients_waterfall", config=STILL_CHART)
-    how = "over all combinations of visits" if explained.exact else "by permutations, as there are many visits"
-    st.caption(f"Shapley values {how}; they add up to her risk exactly. What the model uses, not a cause.")
+    how = "over all combinations of visits" if explained.exact else "by permutations, because there are many visits"
+    st.caption(f"Shapley values {how}; they add up to her risk exactly. They show what the model uses, not a cause.")
     if not telling:
         return
     picked = st.selectbox(
         "Inside one visit", telling, index=len(telling) - 1, format_func=dict(zip(telling, labels, strict=True)).__getitem__,
         key="patients_inside",
     )  # fmt: skip
-    with st.spinner("Taking the visit apart …"):
+    with st.spinner("Explaining the visit …"):
         inside = explain_visit(visits, session, task.id, picked)
     words = " · ".join(
         f"{row.label} {row.found} {row.contribution * 100:+.2f} points" for row in inside.itertuples(index=False)
     )
-    bar = "" if explained.exact else f" The bar, by other samples, says {explained.contributions[picked] * 100:+.2f}."
+    bar = "" if explained.exact else f" The bar, from other samples, shows {explained.contributions[picked] * 100:+.2f}."
     st.write(f"{words}. Together {inside['contribution'].sum() * 100:+.2f}.{bar}")
 
 
 def _show_what_if(visits: pd.DataFrame, scores: pd.Series, session: ModelSession) -> None:
-    st.info("**Hypothetical.** A visit that has not taken place; nothing here is kept or exported.", icon=":material/help:")
+    st.info("**Hypothetical.** A visit that did not take place; nothing here is kept or exported.", icon=":material/help:")
     if st.button("Reset", icon=":material/restart_alt:", key="what_if_reset"):
         for name in ("what_if_years", *(f"what_if_{name}" for name in WHAT_IF_COLUMNS)):
             st.session_state.pop(name, None)
@@ -165,7 +165,7 @@ def _show_what_if(visits: pd.DataFrame, scores: pd.Series, session: ModelSession
     with st.container(horizontal=True):
         for task in session.model.derived_tasks:
             show_hypothetical(task.title, float(after[f"risk_{task.id}"]), float(scores[f"risk_{task.id}"]))
-    st.caption("Beside her risk after the last visit that did take place.")
+    st.caption("Compared with her risk after the last real visit.")
 
 
 def _show_ladder(visits: pd.DataFrame, scores: pd.Series, session: ModelSession) -> None:

@@ -50,7 +50,7 @@ def show_case(desk: LabelDesk, bundle: Bundle) -> None:
     with case_side:
         _show_picture(shown)
         if not shown.blinded:
-            st.caption("You know or may know what the model says of this case: the answer is kept as not blinded.")
+            st.caption("You know or may know what the model says about this case: your answer is kept as not blinded.")
     with more_side:
         if isinstance(shown.view, TileViews):
             _show_fields(shown.view)
@@ -70,11 +70,11 @@ def show_nothing_left(desk: LabelDesk) -> None:
     """Why nothing comes, and what would bring something."""
     narrowed = desk.wish.source or desk.wish.predicted or desk.wish.scored_within_days
     if desk.standing.left and not narrowed:
-        st.info("Other readers have the last open cases in hand. Look again in a few minutes.", icon=":material/hourglass:")
+        st.info("Other readers have the last open cases. Look again in a few minutes.", icon=":material/hourglass:")
     elif narrowed:
-        st.info("Nothing is left within these filters. Change them, or add cases below.", icon=":material/filter_alt_off:")
+        st.info("No case left matches these filters. Change them, or add cases below.", icon=":material/filter_alt_off:")
     else:
-        st.success("Everything here is read. Add cases below, or turn on second reads.", icon=":material/done_all:")
+        st.success("Every case has been read. Add cases below, or turn on second reads.", icon=":material/done_all:")
     st.button("Look again", key="label_look_again", icon=":material/refresh:")
 
 
@@ -108,9 +108,11 @@ def _show_picture(shown: Shown) -> None:
     for column in told:
         lines[column.label] = visits[column.name].astype(object).where(visits[column.name].notna(), "")
     st.dataframe(
-        lines.iloc[::-1], hide_index=True, key=f"label_visits_{shown.case.id}",
+        lines.iloc[::-1],
+        hide_index=True,
+        key=f"label_visits_{shown.case.id}",
         column_config={"Age": st.column_config.NumberColumn(format="%d")},
-    )  # fmt: skip
+    )
 
 
 def _show_fields(views: TileViews) -> None:
@@ -142,6 +144,10 @@ def _show_answers(desk: LabelDesk, shown: Shown, bundle: Bundle) -> None:
             st.button(title, key=f"label_{action}_{case}", shortcut=shortcut, icon=icon, on_click=answer, args=(action,))
         show_undo(desk)
         st.text_input(
-            "Comment", key=comment, placeholder="Comment, kept with the answer", max_chars=COMMENT_AT_MOST, width=260,
+            "Comment",
+            key=comment,
+            placeholder="Comment, kept with the answer",
+            max_chars=COMMENT_AT_MOST,
+            width=260,
             label_visibility="collapsed",
-        )  # fmt: skip
+        )

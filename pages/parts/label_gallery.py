@@ -15,7 +15,7 @@ PAGES = (12, 18, 24)
 COLUMNS = 6
 OTHERS: dict[str, str] = {"unsure": "Unsure", "unusable": "Unusable"}
 SHORT = {"scc": "SCC", "ac": "AC", "unsure": "?", "unusable": "×"}
-NOTHING = "nothing, leave them here"
+NOTHING = "nothing; keep them here"
 
 
 @st.fragment
@@ -54,14 +54,23 @@ def _show_page(desk: LabelDesk, page: list[Shown], titles: dict[str, str]) -> No
             for column, shown in zip(columns, page[start : start + COLUMNS], strict=False):
                 column.image(shown.case.content, width="stretch")
                 column.pills(
-                    "Answer", list(titles), format_func=lambda name: SHORT.get(name, titles[name]), key=_pick(shown),
-                    label_visibility="collapsed", wrap=True,
-                )  # fmt: skip
+                    "Answer",
+                    list(titles),
+                    format_func=lambda name: SHORT.get(name, titles[name]),
+                    key=_pick(shown),
+                    label_visibility="collapsed",
+                    wrap=True,
+                )
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.selectbox(
-                "Label all others as", list(titles), index=None, format_func=titles.__getitem__, placeholder=NOTHING,
-                key="label_others", width=280,
-            )  # fmt: skip
+                "Label all others as",
+                list(titles),
+                index=None,
+                format_func=titles.__getitem__,
+                placeholder=NOTHING,
+                key="label_others",
+                width=280,
+            )
             st.form_submit_button("Save this page", type="primary", icon=":material/done_all:", on_click=send, key="label_send")
 
 

@@ -77,7 +77,7 @@ def _show_end(job: GatherJob) -> None:
     elif job.result:
         st.success(f"{job.result:,} new cases to label.", icon=":material/playlist_add_check:")
     else:
-        st.info("All of these were there already; their scores are up to date now.")
+        st.info("All of these were already there; their scores are up to date now.")
 
 
 def _start(key: str, work) -> None:  # type: ignore[no-untyped-def]
@@ -92,8 +92,8 @@ def _offer_unscored(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) 
     if not waiting:
         return
     st.info(
-        f"{len(waiting):,} cases were gathered with another bundle. This one has not scored them, so they are in no queue of "
-        "its own. Their labels count all the same.",
+        f"{len(waiting):,} cases were gathered with another bundle. This one has not scored them, so they are not in its "
+        "queue. Their labels still count.",
         icon=":material/update:",
     )
     if st.button("Score them with this bundle", type="primary", icon=":material/autorenew:", key="label_rescore"):
@@ -118,7 +118,7 @@ def _offer_tiles(store: LabelStore, bundle: Bundle, who: Person) -> None:
     if thumbnail.is_file():
         st.image(str(thumbnail), width=THUMBNAIL_WIDTH)
     count = st.select_slider("How many tiles at most", COUNTS, value=USUAL_COUNT, key="label_tile_count")
-    st.caption("Half of them are those that the model doubts most, half are drawn at random from the rest.")
+    st.caption("Half are the tiles the model is least certain of, half are drawn at random from the rest.")
     if st.button("Add its tiles", type="primary", icon=":material/playlist_add:", key="label_add_tiles"):
         _start(f"tiles-{picked}-{bundle.sha256}-{count}", partial(_tiles, store, bundle, scored[picked], count, who.name))
 
@@ -157,10 +157,10 @@ def _offer_women(store: LabelStore, bundle: Bundle, who: Person) -> None:
         st.error(escaped(str(error)), icon=":material/table_view:")
         return
     if not isinstance(table, VisitTable):
-        st.error("This is a table of risk factors. Women are labelled by their visits: bring a table with one row a visit.")
+        st.error("This is a risk-factor table. Women are labelled by their visits: bring a table with one row a visit.")
         return
     if len(table.losses):
-        st.toast(f"Left out: {len(table.losses):,} whose file could not be read whole. The Patients page says why.")
+        st.toast(f"Left out: {len(table.losses):,} whose file could not be read in full. The Patients page says why.")
     _start(f"women-{sha256}-{bundle.sha256}-{count}", partial(_women, store, bundle, table, sha256, count, who.name))
 
 

@@ -37,7 +37,7 @@ def show_last(desk: LabelDesk, bundle: Bundle) -> None:
     if desk.note:
         st.info(desk.note)
     if last is None:
-        st.caption("What the model says of a case appears here once you have answered it, and never before.")
+        st.caption("What the model says about a case appears here only after you have answered it.")
     elif len(last.shown) == 1:
         _show_one(last.shown[0], last.events[0], desk, bundle)
     else:
@@ -48,9 +48,13 @@ def show_undo(desk: LabelDesk) -> None:
     """The button that takes back the last answer; a press belongs to that answer alone."""
     last = desk.last
     st.button(
-        "Undo", icon=":material/undo:", shortcut="U", disabled=last is None, on_click=desk.undo,
+        "Undo",
+        icon=":material/undo:",
+        shortcut="U",
+        disabled=last is None,
+        on_click=desk.undo,
         key=f"label_undo_{last.undo_keys[0] if last else 'none'}",
-    )  # fmt: skip
+    )
 
 
 def _show_one(shown: Shown, event: LabelEvent, desk: LabelDesk, bundle: Bundle) -> None:
@@ -58,7 +62,7 @@ def _show_one(shown: Shown, event: LabelEvent, desk: LabelDesk, bundle: Bundle) 
     classes = labelled_classes(bundle, kind)
     error = desk.last.parcel.error if desk.last else ""
     if error:
-        st.error(f"Not kept. {escaped(str(error))}", icon=":material/block:")
+        st.error(f"Not saved. {escaped(str(error))}", icon=":material/block:")
     picture, words = (
         st.columns([SMALL_SHOWN_PX, 4 * SMALL_SHOWN_PX]) if isinstance(shown.view, TileViews) else (None, st.container())
     )
@@ -67,9 +71,9 @@ def _show_one(shown: Shown, event: LabelEvent, desk: LabelDesk, bundle: Bundle) 
     with words:
         st.markdown(f"You said **{said_words(event, classes)}**.")
         if event.action == "skip":
-            st.caption("It may come back to you, so what the model says stays hidden.")
+            st.caption("You may see this case again, so what the model says stays hidden.")
         elif shown.opinion is None:
-            st.caption("The loaded bundle has not scored it.")
+            st.caption("This bundle has not scored it.")
         else:
             st.markdown(model_words(shown.opinion, kind, bundle))
             if kind == "tile" and shown.opinion.answered_by(bundle.session("slide").model):
@@ -106,7 +110,7 @@ def model_words(opinion: Opinion, kind: str, bundle: Bundle) -> str:
 def _show_many(last: Answered, bundle: Bundle) -> None:
     """A gallery's answers: how often the model said the same, and the tiles where it did not."""
     if last.parcel.error:
-        st.error(f"None of these answers was kept. {last.parcel.error}", icon=":material/block:")
+        st.error(f"None of these answers was saved. {last.parcel.error}", icon=":material/block:")
     classes = labelled_classes(bundle, "tile")
     model = bundle.session("slide").model
     differing, agreed, silent = [], 0, 0

@@ -1,4 +1,4 @@
-"""A reader's place at the label desk: who he is, what he wishes to see, and the desk that serves him in this session."""
+"""A reader's place at the label desk: who they are, what they wish to see, and the desk that serves them in this session."""
 
 from functools import partial
 
@@ -81,7 +81,7 @@ def chosen_wish(who: Person) -> Wish:
 
 
 def desk_for(store: LabelStore, bundle: Bundle, wish: Wish) -> LabelDesk:
-    """The desk of this session, made anew where somebody wishes something else or nothing was there to see."""
+    """The desk of this session, made again when the wish changes or there was nothing to see."""
     key = (wish, bundle.sha256, get_settings().label_store_url)
     held = st.session_state.get(PLACE)
     if held is not None and held[0] == key and held[1].ranking.scored:
@@ -99,7 +99,7 @@ def desk_for(store: LabelStore, bundle: Bundle, wish: Wish) -> LabelDesk:
 
 
 def leave_desk() -> None:
-    """Have the queue ranked anew at the next run."""
+    """Have the queue ranked again at the next run."""
     held = st.session_state.pop(PLACE, None)
     if held is not None:
         held[1].close()
@@ -141,7 +141,7 @@ def show_wishes(bundle: Bundle, wish: Wish, ranking: Ranking) -> None:
         st.caption(_why_default(bundle, ranking))
         st.toggle(
             "Second reads first", key=f"label_second_{kind}",
-            help="Cases that one other reader has read, drawn at random, then cases that nobody has: for agreement.",
+            help="To measure agreement: cases that one other reader has read, drawn at random, come first.",
         )  # fmt: skip
         st.selectbox(
             "From which slide" if kind == "tile" else "From which table", ["", *ranking.sources], key=f"label_source_{kind}",
@@ -152,7 +152,7 @@ def show_wishes(bundle: Bundle, wish: Wish, ranking: Ranking) -> None:
             format_func=lambda label: title_of(label) if label else "any",
         )  # fmt: skip
         if wish.predicted:
-            st.caption("You then know what the model says: your answers are kept as not blinded.")
+            st.caption("You then know what the model says, so your answers are kept as not blinded.")
         st.selectbox("Scored within", [str(days) for days in AGES], key=f"label_age_{kind}", format_func=lambda n: AGES[int(n)])
 
 
@@ -161,7 +161,7 @@ def _why_default(bundle: Bundle, ranking: Ranking) -> str:
     acquisition = _history(bundle).acquisition
     controls = "Every tenth case is a control drawn at random."
     if acquisition is None:
-        return f"The bundle measured no strategy, so the default is entropy. {controls}"
+        return f"No strategy was measured for this bundle, so the default is entropy. {controls}"
     if acquisition.strategy not in ranking.strategies:
         return f"The strategy that the bundle measured best cannot rank these scores, so the default is entropy. {controls}"
     return (

@@ -1,4 +1,4 @@
-"""What labels bring: the measured curves of the simulation, and the live curve of this installation."""
+"""What labels are worth: the measured curves of the simulation, and the live curve of this installation."""
 
 import streamlit as st
 
@@ -64,11 +64,11 @@ def _show_live(bundle: Bundle, store: LabelStore) -> None:
     if notice:
         st.caption(notice)
     if then != last:
-        st.caption("Labels have changed since. Draw it again to include them.")
+        st.caption("Labels have changed since then. Draw it again to include them.")
 
 
 def _measured(bundle: Bundle, labels: EmbeddedLabels, kind: Kind) -> LearningCurve:
-    bar = st.progress(0.0, "Teaching with the first labels …")
+    bar = st.progress(0.0, "Training on the first labels …")
     try:
         return learning_curve(
             labels.table,
@@ -85,7 +85,7 @@ def _show_curve(curve: LearningCurve, kind: Kind) -> None:
     parts = f"whole {groups}" if curve.whole_groups else "tiles"
     units = groups if curve.groups > 1 else "tiles"
     figures = {"Labels": (f"{curve.cases:,}", f"of {curve.groups:,} {groups}")}
-    for title, score in (("Taught by these labels", curve.scores[-1]), ("The active bundle", curve.model)):
+    for title, score in (("Trained on these labels", curve.scores[-1]), ("The active bundle", curve.model)):
         if score is not None:
             value, interval = decimal(score).split(" ")
             figures[title] = (value, interval.strip("()"))
@@ -93,10 +93,10 @@ def _show_curve(curve: LearningCurve, kind: Kind) -> None:
     st.plotly_chart(live_curve_figure(curve), key=f"curve_live_{kind}", config=STILL_CHART)
     st.markdown(f"**{curve.finding}**")
     if not curve.whole_groups:
-        of_one = "All labels are of one slide" if curve.groups == 1 else "Some class lies on too few slides"
+        of_one = "All labels are from one slide" if curve.groups == 1 else "Some class lies on too few slides"
         st.warning(
-            f"{of_one}: its tiles both taught and tested the small model, so the curve looks too good, and neither curve nor "
-            "band says anything of other slides.",
+            f"{of_one}: its tiles were used both to train and to test the small model, so the curve looks too "
+            "good, and neither curve nor band says anything about other slides.",
             icon=":material/content_cut:",
         )
     if curve.left_out:
@@ -119,7 +119,7 @@ def _show_simulated(bundle: Bundle) -> None:
         if table.id in (CURVES, SAVED)
     }
     if CURVES not in found:
-        st.caption("This bundle brings no simulation of labelling.")
+        st.caption("This bundle contains no simulation of labelling.")
         return
     curves = load_table(bundle, found[CURVES])
     saved = load_table(bundle, found[SAVED]) if SAVED in found else None

@@ -25,8 +25,8 @@ ZIP_HELP = (
 TABLE_HELP = "**A risk-factor table** in the UCI format with its column `Biopsy` (0 or 1)."
 VISITS_HELP = (
     "**A visit table** with a column `outcome` that says what came after the woman's last visit: yes or no, 0 or 1, a grade "
-    "such as `CIN2`, the day of the diagnosis (or a grade and, as `outcome_date`, its day), or {classes}. Of women who were "
-    "not followed for the whole time nobody knows that nothing came."
+    "such as `CIN2`, the day of the diagnosis (or a grade and, as `outcome_date`, its day), or {classes}. For women who were "
+    "not followed for the whole time, no outcome is known."
 )
 
 
@@ -46,9 +46,12 @@ def own_cases(bundle: Bundle, model: Model) -> tuple[Labelled, bytes] | None:
     if model.features and model.features.visits > 1:
         titles = {task.id: task.title for task in model.derived_tasks}
         asked = st.selectbox(
-            "What a yes, grade or day in the column tells about", list(titles), index=list(titles).index(asked),
-            format_func=titles.__getitem__, key=f"performance_asked_{model.id}",
-        )  # fmt: skip
+            "The question that a yes, grade or day in the column answers",
+            list(titles),
+            index=list(titles).index(asked),
+            format_func=titles.__getitem__,
+            key=f"performance_asked_{model.id}",
+        )
     uploaded = st.file_uploader(
         "Labelled tiles (zip)" if model.tiles else "Labelled patients (CSV, XLSX or Parquet)",
         type=["zip"] if model.tiles else ["csv", "txt", "tsv", "xlsx", "xls", "ods", "parquet"],
@@ -56,8 +59,8 @@ def own_cases(bundle: Bundle, model: Model) -> tuple[Labelled, bytes] | None:
     )
     if uploaded is None:
         st.info(
-            "Bring cases whose truth you know: the same figures are computed for them, and how far they lie from the test set. "
-            "They are scored in this server's memory and kept nowhere; closing the page forgets them.",
+            "Bring cases whose truth you know: the same figures are computed for them, and how far they are from the test set. "
+            "They are scored in this server's memory and not kept; closing the page deletes them.",
             icon=":material/lock:",
         )
         return None
@@ -89,14 +92,14 @@ def _scored(bundle: Bundle, model: Model, content: bytes, asked: str) -> Labelle
 
 
 def show_own(bundle: Bundle, model: Model, labelled: Labelled) -> None:
-    """What was read, what was left out, and the predictions to take along."""
+    """What was read, what was left out, and the predictions to download."""
     cases = labelled.cases
     st.success(f"{len(cases.frame):,} cases scored with {escaped(model.title.lower())}.", icon=":material/check:")
     learned_from = "; ".join(data.name for data in model.training_data)
-    st.caption(f"Of cases that the model learned from, every figure looks too good. It learned from: {learned_from}.")
+    st.caption(f"On cases that the model learned from, every figure looks too good. It learned from: {learned_from}.")
     if cases.unanswered:
         st.warning(
-            f"{cases.unanswered:,} cases have no answer of the model (too little known) and are left out of the figures."
+            f"{cases.unanswered:,} cases have no answer from the model (too little is known) and are left out of the figures."
         )
     for notice in labelled.notices:
         st.info(notice)

@@ -1,4 +1,4 @@
-"""From an upload to a table that can be scored: progress, problems by row, and a copy with the spellings put right."""
+"""From an upload to a table that can be scored: progress, problems by row, and a copy with the spellings corrected."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from cervix.errors import PatientFileError, PatientFileUnclear
 from cervix.files import inert
 from cervix.patients.corrected import CorrectedCopy, corrected_copy
 from cervix.patients.csv_text import ROW_OUT
-from cervix.patients.questions import DATES, Answers, Question
+from cervix.patients.questions import DATES, Answers, FileQuestion
 from cervix.patients.reading import PatientTable
 from cervix.patients.visits import VisitTable, read_table
 from cervix.plain_text import escaped
@@ -28,7 +28,7 @@ def take_table(content: bytes, *, generated: bool) -> None:
 
 
 def forget_table() -> None:
-    """Empty the session's desk."""
+    """Forget the session's table."""
     for name in (
         CONTENT,
         ORIGINAL,
@@ -77,14 +77,14 @@ def given_answers(content: bytes) -> Answers:
     return Answers(**said)
 
 
-def ask(question: Question, content: bytes) -> None:
+def ask(question: FileQuestion, content: bytes) -> None:
     """Put one question about a file; what is said holds for the file."""
     with st.form(f"patients_question_{question.name}"):
         said = st.radio(
             question.title, list(question.choices), format_func=question.choices.__getitem__, index=None,
             key=f"patients_answer_{question.name}",
         )  # fmt: skip
-        if st.form_submit_button("Read it so", type="primary", key=f"patients_apply_{question.name}") and said:
+        if st.form_submit_button("Read it this way", type="primary", key=f"patients_apply_{question.name}") and said:
             st.session_state.setdefault(ANSWERS, {}).setdefault(hash(content), {})[question.name] = said
             st.rerun()
 
@@ -104,7 +104,7 @@ def _read(content: bytes, columns: dict[str, str] | None, answers: Answers, *, s
 
 
 def show_preview(table: PatientTable | VisitTable) -> None:
-    """What became of the first rows."""
+    """The first rows, as they were read."""
     with st.expander("The first rows as they were read"):
         st.dataframe(table.frame.head(PREVIEW_ROWS), key="patients_preview")
 
@@ -118,10 +118,10 @@ def _show_problems(table: PatientTable | VisitTable) -> None:
     if table.rows_left_out:
         said.append("1 row was left out." if table.rows_left_out == 1 else f"{table.rows_left_out:,} rows were left out.")
     if cells == 1:
-        said.append("1 cell could not be read or contradicts another, and counts as not known.")
+        said.append("1 cell could not be read or contradicts another and counts as not known.")
     elif cells:
-        said.append(f"{cells:,} cells could not be read or contradict others, and count as not known.")
-    st.warning(" ".join([*said, "Whoever is concerned is marked as incomplete."]))
+        said.append(f"{cells:,} cells could not be read or contradict others and count as not known.")
+    st.warning(" ".join([*said, "The women concerned are marked as incomplete."]))
     with st.expander("Problems by row and column", expanded=True):
         lines = pd.DataFrame(
             {
@@ -147,10 +147,10 @@ def _show_problems(table: PatientTable | VisitTable) -> None:
 
 
 def _offer_corrected(content: bytes, columns: dict[str, str] | None, *, strict: bool) -> None:
-    """Put surely meant spellings right, here and as a file; and go back to the file as it came."""
+    """Correct unambiguous spellings, here and as a file; and go back to the original file."""
     if ORIGINAL in st.session_state:
         st.success("This is the corrected copy of your file.", icon=":material/spellcheck:")
-        if st.button("Back to the file as it came", icon=":material/undo:", key="patients_uncorrected"):
+        if st.button("Back to the original file", icon=":material/undo:", key="patients_uncorrected"):
             take_table(st.session_state[ORIGINAL], generated=st.session_state["patients_generated"])
             st.rerun()
         return
@@ -164,7 +164,7 @@ def _offer_corrected(content: bytes, columns: dict[str, str] | None, *, strict: 
     said = [f"{one.column}: “{one.found[:40]}” → {one.put} ({one.cells:,}×)" for one in copy.corrections[:PREVIEW_ROWS]]
     more = len(copy.corrections) - len(said)
     with st.container(border=True):
-        st.markdown("**Spellings that can only mean one thing**")
+        st.markdown("**Misspellings with only one possible meaning**")
         st.text("\n".join(said) + (f"\nand {more:,} more" if more else ""))
         with st.container(horizontal=True):
             if st.button("Correct and read again", type="primary", icon=":material/spellcheck:", key="patients_correct"):
@@ -177,7 +177,7 @@ def _offer_corrected(content: bytes, columns: dict[str, str] | None, *, strict: 
         if copy.dropped_columns:
             st.caption(f"{len(copy.dropped_columns)} columns that look like personal data are not in the copy.")
         if copy.lost_rows:
-            st.caption(f"{copy.lost_rows:,} rows that cannot be cut into cells are not in the copy.")
+            st.caption(f"{copy.lost_rows:,} rows that cannot be split into cells are not in the copy.")
 
 
 def take_corrected(content: bytes, copy: CorrectedCopy) -> None:

@@ -1,4 +1,4 @@
-"""What the desks of both formats show alike: how far to trust a model, counts, flags, the scores as a file."""
+"""What the pages of both formats share: how far to trust a model, counts, flags, the scores as a file."""
 
 import tempfile
 from collections.abc import Callable
@@ -32,8 +32,8 @@ def show_counts(scores: pd.DataFrame, limit: str, rows_left_out: int) -> None:
         {
             "Patients scored": (f"{len(scores):,}", "in the table"),
             "Flagged": (f"{int(scores['flagged'].sum()):,}", limit),
-            "No answer": (f"{int(scores['abstained'].sum()):,}", "too little known, or the diagnosis is"),
-            "To be mended": (f"{int(scores[INCOMPLETE].sum()):,}", "read in part"),
+            "No answer": (f"{int(scores['abstained'].sum()):,}", "too little known, or diagnosis known"),
+            "Needs correction": (f"{int(scores[INCOMPLETE].sum()):,}", "not read in full"),
             "Rows left out": (f"{rows_left_out:,}", "with problems"),
         }
     )
@@ -70,7 +70,7 @@ def download_scores(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, 
                 on_click="ignore",
                 key=f"patients_fhir_{version}",
                 disabled=len(scores) > FHIR_AT_MOST,
-                help=f"Up to {FHIR_AT_MOST:,} patients; of more by the command line" if len(scores) > FHIR_AT_MOST else None,
+                help=f"Up to {FHIR_AT_MOST:,} patients; for more, use the command line" if len(scores) > FHIR_AT_MOST else None,
             )
 
 
@@ -87,9 +87,14 @@ def download_one(
 
     with st.container(horizontal=True):
         st.download_button(
-            "Her page (PDF)", report, file_name="patient-report.pdf", mime="application/pdf",
-            icon=":material/download:", on_click="ignore", key="patient_pdf",
-        )  # fmt: skip
+            "Her page (PDF)",
+            report,
+            file_name="patient-report.pdf",
+            mime="application/pdf",
+            icon=":material/download:",
+            on_click="ignore",
+            key="patient_pdf",
+        )
         for version in VERSIONS:
             st.download_button(
                 f"Her risk (FHIR {version})",
@@ -103,9 +108,13 @@ def download_one(
 
 
 def show_hypothetical(title: str, then: float, now: float | None) -> None:
-    """A risk that was imagined, and by how many points it lies from the real one, where there is one."""
+    """A hypothetical risk, and by how many points it differs from the real one, where there is one."""
     moved = None if now is None else round((then - now) * 100, 2)
     st.metric(
-        f"{title}, hypothetical", f"{then:.2%}", None if moved is None else f"{moved:+.2f} points" if moved else "unchanged",
-        delta_color="inverse" if moved else "off", delta_arrow="auto" if moved else "off", width="content",
-    )  # fmt: skip
+        f"{title}, hypothetical",
+        f"{then:.2%}",
+        None if moved is None else f"{moved:+.2f} points" if moved else "unchanged",
+        delta_color="inverse" if moved else "off",
+        delta_arrow="auto" if moved else "off",
+        width="content",
+    )

@@ -1,4 +1,4 @@
-"""What stands below the curves: subgroups, the worst mistakes, the tables that training made."""
+"""Below the curves: subgroups, the worst mistakes, the tables that training made."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ def show_subgroups(question: Question, model: Model) -> None:
         height="content",
         key="performance_subgroups",
     )
-    st.caption("At the model's own threshold. 95 % intervals within the subgroup; of few cases they say little.")
+    st.caption("At the model's own threshold. 95 % intervals within the subgroup; with few cases they say little.")
 
 
 def show_mistakes(question: Question, sides: Sides, picture: Callable[[str], Image.Image] | None, why_none: str) -> None:
@@ -50,7 +50,7 @@ def show_mistakes(question: Question, sides: Sides, picture: Callable[[str], Ima
     st.subheader("The worst mistakes")
     worst = worst_mistakes(question)
     if worst.empty:
-        st.success("At this threshold no case is called wrongly.", icon=":material/check:")
+        st.success("At this threshold every case is called correctly.", icon=":material/check:")
         return
     if picture:
         with st.container(horizontal=True):
@@ -70,7 +70,7 @@ def show_mistakes(question: Question, sides: Sides, picture: Callable[[str], Ima
         key="performance_mistakes",
     )
     st.caption(
-        f"The {len(worst)} called wrongly that lie farthest from the threshold, by their share of the room on that side."
+        f"The {len(worst)} wrong calls farthest from the threshold, as a share of the largest possible distance on that side."
     )
 
 
@@ -90,17 +90,17 @@ def show_classes(cases: CaseSet) -> None:
         hide_index=True,
         key="performance_sources",
     )
-    st.caption(f"{len(wrong)} of {cases.frame['group'].nunique()} groups (source images) have a wrong case; the others none.")
+    st.caption(f"{len(wrong)} of {cases.frame['group'].nunique()} groups (source images) have a wrong case, the others none.")
 
 
 def show_rivals(bundle: Bundle, question: Question, model: Model) -> None:
     """This model beside simple ways and published figures, and the paper's own comparison."""
-    st.subheader("Beside simple rivals and the published figures")
-    with st.spinner("Comparing with simple rivals …"):
+    st.subheader("Compared with baselines and published figures")
+    with st.spinner("Comparing with baselines …"):
         table = comparison_table(bundle, model, question.task)
     _show_comparison(table, "performance_table")
     st.caption(
-        "Rivals are called at 0.5, the model at its own threshold: AUROC compares them fairly. Published figures come "
+        "Baselines are called at 0.5, the model at its own threshold: AUROC compares them fairly. Published figures come "
         "without interval and on other data; they are shown, not matched."
     )
     for note in model.evaluation.notes:
@@ -109,7 +109,7 @@ def show_rivals(bundle: Bundle, question: Question, model: Model) -> None:
     with st.spinner("Computing every model's figures …"):
         _show_comparison(paper_table(bundle), "performance_paper")
     st.caption(
-        "The report sets one network's figures beside the other's. They answer different questions on different cases, "
+        "The report compares the figures of the two models. They answer different questions on different cases, "
         "so no row says which is better."
     )
 
@@ -120,7 +120,7 @@ def _show_comparison(table: pd.DataFrame, key: str) -> None:
 
 
 def show_training_tables(bundle: Bundle, model: Model) -> None:
-    """The tables that training put into the bundle; how leaks make a figure look, as a picture too."""
+    """The tables that training put into the bundle; how leaks change a figure, as a chart too."""
     for measured in model.evaluation.tables:
         table = load_table(bundle, measured)
         st.subheader(escaped(measured.title))

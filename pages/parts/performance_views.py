@@ -14,9 +14,14 @@ from pages.parts.frame import STILL_CHART, sentence_case, show_metrics
 
 FEW_CASES = 50
 AT_THRESHOLD = (
-    "recall", "specificity", "precision", "negative_predictive_value", "f1", "positive_likelihood_ratio",
+    "recall",
+    "specificity",
+    "precision",
+    "negative_predictive_value",
+    "f1",
+    "positive_likelihood_ratio",
     "negative_likelihood_ratio",
-)  # fmt: skip
+)
 NO_CASE = ("–", "no case to compute it on")
 
 
@@ -32,8 +37,8 @@ def show_ranking(question: Question, report: BinaryReport) -> None:
     """What no threshold changes: ranking and calibration, with the reliability diagram."""
     show_metrics({METRIC_TITLES[name]: _shown(report, name) for name in THRESHOLD_FREE})
     if report.groups < FEW_CASES:
-        st.warning(f"Only {report.n:,} cases in {report.groups:,} independent groups: read the intervals, not the figures.")
-    st.subheader("Are scores frequencies?")
+        st.warning(f"Only {report.n:,} cases in {report.groups:,} independent groups: rely on the intervals, not the figures.")
+    st.subheader("Can scores be read as frequencies?")
     st.plotly_chart(reliability_figure(question), key="performance_reliability", config=STILL_CHART)
     st.caption(
         "Cases in ten groups of rising score. On the dotted line, of cases scored 20 % every fifth has the condition. Bars: "
@@ -55,9 +60,13 @@ def show_at_threshold(question: Question, sides: Sides, key: str) -> None:
     working = float(sweep.thresholds[sweep.nearest(question.threshold)])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threshold = st.select_slider(
-            "Called positive from a score of", sweep.thresholds.tolist(), value=working, format_func=_percent, key=slider,
+            "Called positive from a score of",
+            sweep.thresholds.tolist(),
+            value=working,
+            format_func=_percent,
+            key=slider,
             width=520,
-        )  # fmt: skip
+        )
         st.button(
             f"Back to the model's own, {_percent(working)}",
             on_click=lambda: st.session_state.update({slider: working}),
@@ -93,7 +102,7 @@ def show_at_threshold(question: Question, sides: Sides, key: str) -> None:
         st.subheader("Precision and recall")
         st.plotly_chart(precision_recall_figure(question, report), key="performance_pr", config=STILL_CHART)
     with right:
-        st.subheader("Is it worth calling?")
+        st.subheader("Is calling by this score useful?")
         figure = decision_figure(sweep, report, question.threshold)
         st.plotly_chart(figure, key="performance_decision", config=STILL_CHART)
         st.caption(
@@ -113,16 +122,21 @@ def show_at_threshold(question: Question, sides: Sides, key: str) -> None:
 
 def _show_prevalence(question: Question, place: int, key: str) -> None:
     """Predictive values where another share of women has the condition."""
-    st.subheader("Where the condition is rarer, or more common")
+    st.subheader("If the condition were rarer or more common")
     sweep = question.sweep()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         share = st.number_input(
-            "Share with the condition, %", 0.01, 99.99, round(100 * sweep.prevalence, 2), step=0.5,
-            key=f"performance_prevalence_{key}", width=220,
-        )  # fmt: skip
+            "Share with the condition, %",
+            0.01,
+            99.99,
+            round(100 * sweep.prevalence, 2),
+            step=0.5,
+            key=f"performance_prevalence_{key}",
+            width=220,
+        )
         values = sweep.predictive_values(place, share / 100)
         for title, value in zip(("Positive predictive value", "Negative predictive value"), values, strict=True):
-            figure, interval = _figure(value) if value else ("–", "nobody is called so")
+            figure, interval = _figure(value) if value else ("–", "no case is called so")
             st.metric(f"{title} there", figure, delta=interval, delta_color="off", delta_arrow="off", width="content")
     st.caption(
         f"By Bayes' rule from sensitivity and specificity at this threshold, taken to be the same there. Among these cases "

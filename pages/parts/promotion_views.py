@@ -20,13 +20,13 @@ ASKED = "promotion_asked"
 DONE = "promotion_done"
 FEW_CASES = (
     "With few held-out cases hardly any candidate can be shown not to be worse ({cases}): “keep” may say more about the test "
-    "set than about the candidate. Who knows more than the figures say can decide otherwise, in writing. The reason goes to "
-    "the audit trail and stands with the bundle."
+    "set than about the candidate. An admin who knows more than the figures can decide otherwise, in writing. The reason is "
+    "kept in the audit trail and shown with the bundle."
 )
 
 
 def since_words(line: PromotionLine) -> str:
-    """Since when the active bundle is active, and whose doing it is."""
+    """Since when the active bundle is active, and who made it so."""
     if line.changed_at is None:
         return f"Active is {SHIPPED}; none has been promoted here."
     how = "promoted" if line.promotions and line.promotions[-1].promoted_at == line.changed_at else "brought back"
@@ -34,7 +34,7 @@ def since_words(line: PromotionLine) -> str:
 
 
 def show_line() -> PromotionLine | None:
-    """The promotions that stand, the active one first; None where they cannot be read: banner or page say that already."""
+    """The promotions that stand, the active one first; None where they cannot be read: banner or page say so already."""
     try:
         line = promotion_line(get_settings())
     except BundleError:
@@ -58,7 +58,7 @@ def show_line() -> PromotionLine | None:
 
 
 def show_active() -> None:
-    """What is active, what was done last, and for an admin the way back."""
+    """What is active, what was done last, and for an admin the roll back."""
     if done := st.session_state.pop(DONE, ""):
         st.success(done, icon=":material/check_circle:")
     line, user = show_line(), person()
@@ -82,7 +82,7 @@ def show_active() -> None:
         return f"Rolled back: {escaped(bundle.label)} is active again."
 
     _confirm(
-        f"**{escaped(last.label)}** will be active no more; **{escaped(line.before_last)}** will be, for every session that "
+        f"**{escaped(last.label)}** will no longer be active; **{escaped(line.before_last)}** will be, for every session that "
         "starts from then on and for yours. Its folder stays, so it can be promoted again.",
         "Roll back now",
         change,
@@ -109,12 +109,12 @@ def show_promotion(comparison: BundleComparison, folder: Path | None, keep: Call
         st.info(escaped(str(error)), icon=":material/block:")
         return
     if folder is None:
-        st.markdown("An uploaded candidate is forgotten after the comparison. To be promoted it must stay on this server.")
+        st.markdown("An uploaded candidate is deleted after the comparison. To promote it, keep it on this server.")
         if st.button("Keep it on this server", icon=":material/save:", key="promotion_keep"):
             try:
                 keep()
             except CervixError as error:
-                st.error(f"It was not kept. {escaped(str(error))}", icon=":material/block:")
+                st.error(f"It was not saved. {escaped(str(error))}", icon=":material/block:")
         return
     if st.session_state.get(ASKED) != _pair(comparison):
         _ask_to_promote(comparison)
@@ -155,7 +155,7 @@ def _ask_to_promote(comparison: BundleComparison) -> None:
     st.markdown(FEW_CASES.format(cases="; ".join(cases) or "here none were compared"))
     with st.form("promotion_against_the_rules"):
         reason = st.text_area(
-            "Why promote it all the same?", max_chars=REASON_AT_MOST, key="promotion_reason",
+            "Why promote it anyway?", max_chars=REASON_AT_MOST, key="promotion_reason",
             placeholder=f"At least {REASON_AT_LEAST} characters",
         )  # fmt: skip
         sent = st.form_submit_button("Promote against the rules", icon=":material/upgrade:", key="promote_anyway")

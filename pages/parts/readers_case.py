@@ -61,10 +61,10 @@ def show_case(store: LabelStore, case_id: str, who: Person, *, blind: bool, mode
             by = "" if blind and settled.reader != who.name else f" by {escaped(settled.reader)}"
             st.info(f"{said_words('adjudicate', settled.label)}{by}.", icon=":material/gavel:")
         if not who.may_decide:
-            st.caption("Only an admin settles a case. You can read here what was said.")
+            st.caption("Only an admin settles a case. You can see here what readers said.")
             return
         if who.name in set(said["reader"]):
-            st.caption("You are one of its readers: better somebody else settles it.")
+            st.caption("You are one of its readers: somebody else should settle it.")
         # A click counts for the case as it was shown: were anything done to it since, buttons and keys would be others.
         shown = f"{key}_{history['event_id'].max()}"
         _show_buttons(store, case, who, seen[case_id], blinded=not model_shown, key=shown)
@@ -126,7 +126,7 @@ def _offer_undo(store: LabelStore, who: Person, event_id: int, key: str) -> None
     try:
         undone = store.undo(who.name, key=click, event_id=event_id)
         if undone is None:
-            raise LabelRefused("This decision does not stand any more", action="Look at the case again.")
+            raise LabelRefused("This decision has been superseded", action="Look at the case again.")
     except CervixError as error:
         st.error(escaped(str(error)), icon=":material/sync_problem:")
         return

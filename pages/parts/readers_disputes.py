@@ -22,25 +22,25 @@ def show_disputes(store: LabelStore, who: Person, reads: pd.DataFrame, truths: p
     st.subheader("Disputes")
     show_last_settled(store, who, KEY)
     with st.container(horizontal=True, gap="medium"):
-        blind = st.toggle("Hide who said what", value=True, key="readers_blind", help="Readers get numbers, case by case anew.")
-        again = st.toggle("Settled cases instead", key="readers_settled")
+        blind = st.toggle("Hide who said what", value=True, key="readers_blind", help="Readers get numbers, new for each case.")
+        again = st.toggle("Show settled cases", key="readers_settled")
     if again:
         found = truths[truths["status"] == "adjudicated"].sort_values("last_event_id", ascending=False)
         words = dict.fromkeys(found["case_id"], "settled")
         if not words:
-            st.info("Nothing was settled yet.", icon=":material/gavel:")
+            st.info("Nothing has been settled yet.", icon=":material/gavel:")
             return
     else:
         words = {case: counted_words(counts) for case, counts in said_counts(disputed(reads, truths)).items()}
         in_hand = st.session_state.get(f"{KEY}_open")
         if in_hand in set(truths["case_id"]) - set(words) - {last_settled()}:
-            # Not taken away from under somebody's hand: he sees what happened to it.
+            # Not taken away while somebody looks at it: they see what happened to it.
             words = {in_hand: "no longer disputed"} | words
         if not words:
             second = int((truths["reads"] >= 2).sum())
             st.info(
-                f"Nothing is disputed: of {second:,} cases with two reads or more, none is open. Disputes arise when a second "
-                "reader says something else.",
+                f"Nothing is disputed: of {second:,} cases with two reads or more, none is open. A dispute arises when a "
+                "second reader answers differently.",
                 icon=":material/handshake:",
             )
             return

@@ -1,4 +1,4 @@
-"""Labels to take along, to bring in, and to back up."""
+"""Labels: export, import and backup."""
 
 import tempfile
 from collections.abc import Callable
@@ -22,7 +22,7 @@ AS_THE_FILE_SAYS = ""
 def show_files(store: LabelStore, who: Person) -> None:
     """Downloads, the backup and the import."""
     if not who.may_take_labels:
-        st.info("Labels are taken along and brought in by people who are known here.", icon=":material/lock:")
+        st.info("Only people who are known here export and import labels.", icon=":material/lock:")
         return
     truths = store.truths("tile")
     slides = list(truths.loc[truths["label"].notna(), "source"].unique())
@@ -34,9 +34,11 @@ def show_files(store: LabelStore, who: Person) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             slide = st.selectbox("Slide", slides, format_func=lambda sha: f"{sha[:SHA_SHOWN]}…", key="readers_slide", width=200)
             _offer(
-                "Labels of the slide (QuPath)", f"labels-{slide[:SHA_SHOWN]}.geojson", "application/geo+json",
+                "Labels of the slide (QuPath)",
+                f"labels-{slide[:SHA_SHOWN]}.geojson",
+                "application/geo+json",
                 lambda path: export_labels(store, path, who.name, slide_sha256=slide),
-            )  # fmt: skip
+            )
     st.caption(
         "Files name readers and hold their comments; research and demonstration only. QuPath gets the labels that count, one "
         "square a tile with its class. Each download is in the audit trail."
@@ -45,7 +47,7 @@ def show_files(store: LabelStore, who: Person) -> None:
         _show_backup(store, who)
     st.subheader("Bring in")
     if not who.may_label:
-        st.caption("A viewer brings no labels in. Ask an admin for the role of a reader.")
+        st.caption("A viewer cannot import labels. Ask an admin for the role of a reader.")
         return
     _show_import(store, who, slides)
 
@@ -58,14 +60,12 @@ def _show_backup(store: LabelStore, who: Person) -> None:
         return
     title, mime = "The whole label store (SQLite)", "application/vnd.sqlite3"
     _offer(title, "labels-backup.sqlite", mime, lambda path: back_up(store, path, who.name))
-    st.caption(
-        "Cases with pictures and histories, scores, events, audit trail. Guard it like the patients' data that it holds."
-    )
+    st.caption("Cases with pictures and histories, scores, events, audit trail. Protect it like the patient data it contains.")
 
 
 def _show_import(store: LabelStore, who: Person, slides: list[str]) -> None:
     whose = "anybody's labels" if who.may_decide else "your own labels, and no adjudication"
-    st.markdown(f"A table as above (CSV, parquet), or objects from QuPath (GeoJSON). You may bring {whose}.")
+    st.markdown(f"A table as above (CSV, parquet), or objects from QuPath (GeoJSON). You may import {whose}.")
     uploaded = st.file_uploader("Labels", type=["csv", "parquet", "geojson", "json"], key="readers_upload")
     if uploaded is None:
         return
@@ -74,12 +74,14 @@ def _show_import(store: LabelStore, who: Person, slides: list[str]) -> None:
     if suffix in QUPATH:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             slide = st.selectbox(
-                "Slide the objects lie on", [AS_THE_FILE_SAYS, *slides],
-                format_func=lambda sha: f"{sha[:SHA_SHOWN]}…" if sha else "As the file says", key="readers_upload_slide",
-            )  # fmt: skip
+                "Slide the objects lie on",
+                [AS_THE_FILE_SAYS, *slides],
+                format_func=lambda sha: f"{sha[:SHA_SHOWN]}…" if sha else "As the file says",
+                key="readers_upload_slide",
+            )
             if who.may_decide:
                 reader = st.text_input("Whose labels they are", who.name, key="readers_upload_reader")
-    if not st.button("Bring these labels in", key="readers_import", type="primary", icon=":material/upload:"):
+    if not st.button("Import these labels", key="readers_import", type="primary", icon=":material/upload:"):
         return
     with tempfile.TemporaryDirectory() as folder, st.spinner("Reading the file …"):
         path = Path(folder) / f"labels{suffix}"
@@ -92,7 +94,7 @@ def _show_import(store: LabelStore, who: Person, slides: list[str]) -> None:
             st.error(escaped(str(error)), icon=":material/error:")
             return
     st.success(
-        f"{report.added:,} added, {report.known:,} there already, {len(report.problems):,} left out.", icon=":material/check:"
+        f"{report.added:,} added, {report.known:,} already there, {len(report.problems):,} left out.", icon=":material/check:"
     )
     if report.problems:
         st.text("\n".join(report.problems))
@@ -108,6 +110,11 @@ def _offer(title: str, name: str, mime: str, write: Callable[[Path], object]) ->
             return path.read_bytes()
 
     st.download_button(
-        title, content, file_name=name, mime=mime, icon=":material/download:", on_click="ignore",
+        title,
+        content,
+        file_name=name,
+        mime=mime,
+        icon=":material/download:",
+        on_click="ignore",
         key=f"readers_download_{Path(name).suffix[1:]}",
-    )  # fmt: skip
+    )

@@ -28,7 +28,7 @@ def show_readers(store: LabelStore, kind: Kind, reads: pd.DataFrame, truths: pd.
     """
     table = readers(reads, truths)
     if table.empty:
-        st.info("Every answer was undone. The history is in the files.", icon=":material/undo:")
+        st.info("Every answer was undone. The exported files have the history.", icon=":material/undo:")
         return
     share = [percent(Interval(row.right_share, row.low, row.high)) if row.compared else "–" for row in table.itertuples()]
     st.subheader("Readers")
@@ -48,7 +48,7 @@ def show_readers(store: LabelStore, kind: Kind, reads: pd.DataFrame, truths: pd.
     )
     st.caption(
         "Says what counts: share of the n labels that are the case's truth, with Wilson's 95 % interval. Where all agreed the "
-        "truth is their own word, and disputes count only once they are settled: the share shows who stands apart, not who is "
+        "truth is their own word, and disputes count only once they are settled: the share shows who differs, not who is "
         "right."
     )
     st.subheader("History of a reader")
@@ -58,7 +58,7 @@ def show_readers(store: LabelStore, kind: Kind, reads: pd.DataFrame, truths: pd.
 
 
 def _show_history(history: pd.DataFrame) -> None:
-    """All that a reader did with cases of one kind, the latest first, and his pace."""
+    """All that a reader did with cases of one kind, the latest first, and their pace."""
     shown = history.head(EVENTS_SHOWN)
     st.dataframe(
         pd.DataFrame(

@@ -43,7 +43,7 @@ def show_suspects(store: LabelStore, kind: Kind, who: Person, truths: pd.DataFra
     name = f"{KEY}_found_{kind}_{bundle.sha256}"
     if st.button("Look for suspected labels", key=f"{KEY}_look", icon=":material/search:", type="primary"):
         st.session_state.pop(name, None)
-        with st.spinner("Fitting the small model on the labels, part by part …"):
+        with st.spinner("Fitting the small model on the labels …"):
             labels = embedded_labels(store, bundle.sha256, kind)
             try:
                 candidates = label_error_candidates(labels.table, labels.embeddings)
@@ -60,7 +60,7 @@ def show_suspects(store: LabelStore, kind: Kind, who: Person, truths: pd.DataFra
     if notice:
         st.caption(notice)
     if then != state:
-        st.caption("Labels have changed since. Look again to include them.")
+        st.caption("Labels have changed since then. Look again to include them.")
     show_last_settled(store, who, KEY)
     if open_now.empty:
         return

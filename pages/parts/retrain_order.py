@@ -1,4 +1,4 @@
-"""Ordering a retraining run: what, by which recipe, from here or by hand."""
+"""Starting a retraining run: what, by which recipe, from here or by hand."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +28,8 @@ LOOK_AGAIN_S = 60
 HIGHEST_SEED = 2**31 - 1
 RECIPE_TITLES = {"retrain": "Full", "retrain-small": "Quick try"}
 RECIPE_WORDS = {
-    "retrain": "What a candidate for promotion is made by.",
-    "retrain-small": "Fewer rehearsed cases, epochs and folds, to try the way. Not meant to be promoted.",
+    "retrain": "For a candidate that may be promoted.",
+    "retrain-small": "Fewer rehearsed cases, epochs and folds, to try the procedure. Not meant to be promoted.",
 }
 INSTALL = """python3.11 -m venv .venv-training
 .venv-training/bin/pip install -r requirements-training.txt
@@ -74,7 +74,7 @@ def _choose(bundle: Bundle, counts: dict[ModelId, LabelCounts]) -> RetrainingOrd
             st.caption(f"**{escaped(models_here[name].title)}** cannot be retrained. {why}")
     if not ready:
         if not counts:
-            st.info("The active bundle has no model that labels could retrain.", icon=":material/block:")
+            st.info("The active bundle has no model that can be retrained from labels.", icon=":material/block:")
             return None
         st.info("Nothing can be retrained yet.", icon=":material/new_label:")
         st.page_link("label_desk.py", label="Open the label desk", icon=":material/new_label:")
@@ -104,8 +104,8 @@ def _choose(bundle: Bundle, counts: dict[ModelId, LabelCounts]) -> RetrainingOrd
         0,
         HIGHEST_SEED,
         None,
-        placeholder="The recipe's own",
-        help="The same labels, recipe and seed draw the same numbers.",
+        placeholder="The recipe's default",
+        help="The same labels, recipe and seed give the same random numbers.",
         disabled=barred,
         width=220,
         key="retrain_seed",

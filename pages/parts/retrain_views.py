@@ -59,7 +59,7 @@ def show_labels(counts: dict[ModelId, LabelCounts], bundle: Bundle) -> None:
     tables = [count.by_class.assign(model=bundle.manifest.model(name).title) for name, count in counts.items()]
     table = pd.concat(tables) if tables else pd.DataFrame()
     if table.empty:
-        st.caption("No case has been put before readers yet.")
+        st.caption("No case has been given to readers yet.")
         return
     st.dataframe(table[list(COLUMNS)].rename(columns=COLUMNS), hide_index=True, height="content", key="retrain_labels")
     open_cases = sum(count.open_cases for count in counts.values())
@@ -83,11 +83,11 @@ def show_running(run_id: str) -> None:
     bar.progress(progress.share if progress else 0.0, "Stopping …" if stopping else _progress_line(run, progress))
     if person().may_decide and not stopping:
         with stop.popover("Stop run", icon=":material/stop:", width="stretch", key="retrain_stop_ask"):
-            st.write("What this run has done so far is thrown away.")
+            st.write("What this run has done so far is discarded.")
             if st.button("Stop and discard", type="primary", key="retrain_stop"):
                 desk().stop(run, person().name)
                 st.rerun(scope="fragment")
-    st.caption(f"{_order_line(run)} It goes on when this page is closed and when the app is restarted.")
+    st.caption(f"{_order_line(run)} It continues when this page is closed and when the app is restarted.")
     st.code("\n".join(without_progress(lines)[-LOG_LINES:]) or "Waiting for the first line of the log …", None, wrap_lines=True)
 
 
@@ -142,7 +142,7 @@ def show_earlier_runs(runs: list[Run]) -> None:
 def _show_run(run: Run) -> None:
     st.write(_order_line(run))
     if run.state == "done":
-        gone = "" if run.candidate_dir.is_dir() else " The folder is not there any more."
+        gone = "" if run.candidate_dir.is_dir() else " The folder no longer exists."
         st.write(f"Candidate {escaped(run.candidate)} in `{run.candidate_dir}`.{gone}")
     else:
         st.write(run.message)

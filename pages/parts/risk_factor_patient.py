@@ -1,4 +1,4 @@
-"""One patient of the risk-factor table: what is known of her, why her risk, what would change it, what to take away."""
+"""One patient of the risk-factor table: what is known of her, why her risk, what would change it, exports."""
 
 from pathlib import Path
 
@@ -20,8 +20,11 @@ from pages.parts.patient_views import download_one, show_hypothetical
 
 VIEWS = ("Factor sheet", "Why her", "What if", "Export")
 GROUP_TITLES = {
-    "history": "History", "infection": "Infections", "prior diagnosis": "Prior diagnoses", "other test": "Other tests",
-}  # fmt: skip
+    "history": "History",
+    "infection": "Infections",
+    "prior diagnosis": "Prior diagnoses",
+    "other test": "Other tests",
+}
 ALIKE_BINS = 4
 STEPS_SHOWN = 10
 NOT_KNOWN, YES, NO = "not known", "yes", "no"
@@ -61,7 +64,7 @@ def _show_sheet(row: pd.Series, session: ModelSession) -> None:
     for side, groups in zip(st.columns(2), (("history", "other test"), ("infection", "prior diagnosis")), strict=True):
         for group in groups:
             columns = [column for column in COLUMNS.values() if column.group == group]
-            side.markdown(f"**{GROUP_TITLES[group]}**" + ("" if columns[0].name in read else " (not told to this model)"))
+            side.markdown(f"**{GROUP_TITLES[group]}**" + ("" if columns[0].name in read else " (not used by this model)"))
             side.dataframe(
                 pd.DataFrame(
                     {
@@ -79,10 +82,10 @@ def _show_why(row: pd.Series, scores: pd.Series, session: ModelSession) -> None:
     if scores["abstained"]:
         st.info("There is no answer to explain.")
         return
-    with st.spinner("Taking the score apart …"):
+    with st.spinner("Explaining the score …"):
         explanation = explain_patient(row, session)
     if explanation.contributions.empty:
-        st.info("Nothing is known of her: the risk is that of nobody in particular.")
+        st.info("Nothing is known about her: this is the risk for an unknown patient.")
         return
     top = explanation.contributions.iloc[0]
     st.write(
@@ -97,32 +100,35 @@ def _show_why(row: pd.Series, scores: pd.Series, session: ModelSession) -> None:
     )
     steps.plotly_chart(figure, key="patients_waterfall", config=STILL_CHART)
     bars.plotly_chart(contribution_figure(explanation), key="patients_why", config=STILL_CHART)
-    st.caption("Shapley values (SHAP), exactly additive to her risk. What the model uses, not a cause.")
+    st.caption("Shapley values (SHAP), exactly additive to her risk. They show what the model uses, not a cause.")
 
 
 def _show_what_if(row: pd.Series, scores: pd.Series, session: ModelSession) -> None:
-    st.info("**Hypothetical.** A patient who is not this one; nothing here is kept or exported.", icon=":material/help:")
+    st.info("**Hypothetical.** This is not the real patient; nothing here is kept or exported.", icon=":material/help:")
     names = feature_names(session)
     if st.button("Reset", icon=":material/restart_alt:", key="factor_reset"):
         for name in [key for key in st.session_state if str(key).startswith("factor_")]:
             del st.session_state[name]
     chosen = st.multiselect(
-        "Factors to change", names, format_func=lambda name: COLUMNS[name].label, key="factor_chosen",
+        "Factors to change",
+        names,
+        format_func=lambda name: COLUMNS[name].label,
+        key="factor_chosen",
         placeholder="Choose one or more",
-    )  # fmt: skip
+    )
     changed = row[names].astype("float32").copy()
     with st.container(horizontal=True):
         for name in chosen:
             changed[name] = _changed(name, float(row[name]))
     if not chosen:
-        st.caption("Choose a factor, change it, and see the risk move.")
+        st.caption("Choose a factor, change it, and see the risk change.")
         return
     out = session.run({"features": feature_array(changed.to_frame().T, names)}, ["risk", "known_share"])
     if float(out["known_share"][0]) < session.model.abstention_limit("known_share"):
         st.warning("No answer: too little would be known.")
         return
     show_hypothetical("Biopsy positive", float(out["risk"][0]), None if scores["abstained"] else float(scores["risk"]))
-    st.caption("Beside her risk as the table has her. The model was not taught what changing a factor does to a woman.")
+    st.caption("Compared with her risk according to the table. The model did not learn what changing a factor does to a woman.")
 
 
 def _changed(name: str, value: float) -> float:
@@ -134,10 +140,16 @@ def _changed(name: str, value: float) -> float:
         picked = st.selectbox(column.label, list(answers), index=list(answers).index(first), key=f"factor_{name}", width=220)
         return answers[picked]
     number = st.number_input(
-        column.label, column.low, column.high, None if np.isnan(value) else value, 1.0,
+        column.label,
+        column.low,
+        column.high,
+        None if np.isnan(value) else value,
+        1.0,
         format="%g",
-        key=f"factor_{name}", width=220, placeholder=NOT_KNOWN,
-    )  # fmt: skip
+        key=f"factor_{name}",
+        width=220,
+        placeholder=NOT_KNOWN,
+    )
     return np.nan if number is None else float(number)
 
 

@@ -32,10 +32,10 @@ ORDERS = {
 }
 
 
-def show_risk_factor_desk(table: PatientTable, bundle: Bundle, key: str) -> None:
+def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str) -> None:
     """Scores of a risk-factor table: how far to trust them, who comes first, and why."""
     chosen = st.segmented_control(
-        "What the model is told",
+        "What the model is given",
         list(MODELS),
         default="risk-factors",
         format_func=MODELS.__getitem__,
@@ -56,26 +56,31 @@ def show_risk_factor_desk(table: PatientTable, bundle: Bundle, key: str) -> None
     )
     scores = _flag_from(scores, bundle, model)
     show_work_list(
-        scores.reset_index(names=ROW), ORDERS, partial(_listed, table, scores, session, bundle), COLUMN_CONFIG, key,
+        scores.reset_index(names=ROW),
+        ORDERS,
+        partial(_listed, table, scores, session, bundle),
+        COLUMN_CONFIG,
+        key,
         lambda at: show_patient(table.frame.iloc[at], scores.iloc[at], bundle, session),
-    )  # fmt: skip
+    )
     answered = ~scores["abstained"].to_numpy(bool)
     show_cohort(
-        lambda tell: explain_factors(table.frame, answered, session, on_progress=tell), key,
+        lambda tell: explain_factors(table.frame, answered, session, on_progress=tell),
+        key,
         "every known input, beside nothing known",
-    )  # fmt: skip
+    )
     download_scores(scores, table.frame, bundle, model)
 
 
 COLUMN_CONFIG = {
     "Row": st.column_config.NumberColumn(help="Line in the file, the header being line 1", format="%d"),
     "Biopsy positive": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
-    "Seen at like risk": st.column_config.TextColumn(
+    "Seen at similar risk": st.column_config.TextColumn(
         help="95 % interval of the share of held-out patients in the same quarter of risk whose biopsy was positive"
     ),
     "Known": st.column_config.NumberColumn(format="%.0f %%", help="Share of the inputs that are known"),
-    "What weighs most": st.column_config.TextColumn(
-        help="The input whose hiding alone moves the risk most. No time course: the table has one row a patient.", width="large"
+    "What matters most": st.column_config.TextColumn(
+        help="The input whose removal alone changes the risk most. There is no course: one row a patient.", width="large"
     ),
 }
 
@@ -90,20 +95,25 @@ def _scored(table: PatientTable, session: ModelSession) -> pd.DataFrame:
 
 
 def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFrame:
-    """Whom a threshold would flag, and what it does to patients the model never saw."""
+    """Whom a threshold would flag, and how it does on patients the model never saw."""
     task = model.derived_tasks[0]
     usual = model.threshold(task.id)
     percent = st.slider(
-        "Flag patients from this risk on (%)", 0.0, 50.0, round(100 * usual, 1), 0.1,
-        key=f"patients_threshold_{model.id}", help=f"{usual:.1%} is the bundle's own threshold",
-    )  # fmt: skip
+        "Flag patients at or above this risk (%)",
+        0.0,
+        50.0,
+        round(100 * usual, 1),
+        0.1,
+        key=f"patients_threshold_{model.id}",
+        help=f"{usual:.1%} is the bundle's own threshold",
+    )
     threshold = percent / 100
     flagged = ~scores["abstained"] & (scores["risk"] >= threshold)
     sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()
     st.caption(
         f"**{int(flagged.sum()):,} of {int((~scores['abstained']).sum()):,} patients would be recalled.** Of held-out patients "
         f"this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with a positive "
-        f"biopsy and leaves alone {specificity.value:.0%} ({specificity.low:.0%}–{specificity.high:.0%}) of those without."
+        f"biopsy, and does not flag {specificity.value:.0%} ({specificity.low:.0%}–{specificity.high:.0%}) of those without."
     )
     return scores.assign(flagged=flagged)
 
@@ -119,12 +129,12 @@ def _listed(
     if PATIENT_ID in ranked:
         shown["Patient"] = ranked[PATIENT_ID].to_numpy()
     shown["Biopsy positive"] = ranked["risk"].to_numpy() * 100
-    shown["Seen at like risk"] = [
+    shown["Seen at similar risk"] = [
         "–" if none else f"{share.low:.0%}–{share.high:.0%}" for none, share in zip(ranked["abstained"], alike, strict=True)
     ]
     shown["Flag"] = flag_words(ranked)
     shown["Rests on"] = [words or "all of the row" for words in ranked[RESTS_ON]]
-    shown["What weighs most"] = [
+    shown["What matters most"] = [
         "" if none else f"{one.change * 100:+.1f} points: {one.label} {one.found}"
         for none, one in zip(ranked["abstained"], leading.itertuples(index=False), strict=True)
     ]

@@ -33,9 +33,14 @@ def opened_with_scale() -> Slide | None:
     st.warning("This file does not state its scale, which the model needs. It is not guessed.")
     spacing = st.number_input(
         "Micrometres per pixel (about 0.25 for a 40× scan, 0.5 for 20×)",
-        min_value=0.05, max_value=10.0, value=remembered, step=0.05, format="%.3f",
-        placeholder="for example 0.5", key=f"slide_spacing_{slide.sha256}",
-    )  # fmt: skip
+        min_value=0.05,
+        max_value=10.0,
+        value=remembered,
+        step=0.05,
+        format="%.3f",
+        placeholder="for example 0.5",
+        key=f"slide_spacing_{slide.sha256}",
+    )
     if spacing is None:
         for notice in slide.notices:
             st.info(notice)
@@ -50,7 +55,7 @@ def plan_or_ask(slide: Slide, bundle: Bundle) -> SlidePlan | None:
         return slide_plan(slide, bundle, bool(st.session_state.get(key)))
     except NoTissue as error:
         st.warning(f"{escaped(str(error))} You can score the whole scanned area instead; most of its tiles will be glass.")
-        st.checkbox("Score everything, although no tissue was found", key=key)
+        st.checkbox("Score everything although no tissue was found", key=key)
         return None
 
 
@@ -95,7 +100,7 @@ def _show_gate(gate: GateReport) -> None:
     if gate.warnings:
         st.warning("\n".join(f"- {warning}" for warning in gate.warnings), icon=":material/visibility:")
     else:
-        st.caption(f"Quality: {gate.tiles} tiles looked at; sharp, without pen marks, not empty.")
+        st.caption(f"Quality: {gate.tiles} tiles checked; sharp, without pen marks, not empty.")
 
 
 def _show_start(slide: Slide, bundle: Bundle, plan: SlidePlan, gate: GateReport) -> SlideJob | None:
@@ -111,10 +116,10 @@ def _show_start(slide: Slide, bundle: Bundle, plan: SlidePlan, gate: GateReport)
         st.info("Scoring was stopped.")
     knowingly = True
     if gate.wrong_stain:
-        st.warning(f"{gate.wrong_stain} The model knows H&E only.", icon=":material/palette:")
+        st.warning(f"{gate.wrong_stain} The model was trained on H&E only.", icon=":material/palette:")
         knowingly = st.checkbox("Score it although the stain looks wrong", key=f"slide_stain_{slide.sha256}")
     seconds = (len(plan.grid) - kept) / device_speed(bundle)
-    label = f"Go on from tile {kept:,}" if kept else "Score this slide"
+    label = f"Continue from tile {kept:,}" if kept else "Score this slide"
     start, estimate = st.columns([1, 3], vertical_alignment="center")
     if start.button(label, type="primary", icon=":material/play_arrow:", key="slide_score", disabled=not knowingly):
         desk().start(slide, bundle, plan, owner())

@@ -15,7 +15,7 @@ CHOICES_AT_MOST = 24
 @st.fragment
 def show_beside(slide: Slide, bundle: Bundle) -> None:
     """Two maps next to each other, each with its own heat layer: this slide, and one seen before."""
-    if not st.toggle("Look at a second slide beside this one", key="slide_beside"):
+    if not st.toggle("Compare with a second slide", key="slide_beside"):
         return
     others = {card.sha256: card for card in seen_lately(CHOICES_AT_MOST) if card.sha256 != slide.sha256}
     if not others:

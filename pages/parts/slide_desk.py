@@ -210,7 +210,7 @@ def slide_url(slide: Slide) -> str:
 
 
 def offer_layers(slide: Slide, layers: dict[str, HeatLayer]) -> dict[str, str]:
-    """Put score layers behind this session's token; returns their addresses by name."""
+    """Serve score layers under this session's token; returns their addresses by name."""
     base = map_base(slide)
     viewed = slide_tokens.find(base.rsplit("/", 1)[1])
     if viewed is not None:

@@ -135,7 +135,7 @@ def _show_inbox(folders: tuple[Path, ...]) -> None:
 def _show_recent(shelf: Path) -> None:
     seen = seen_lately(RECENT_AT_MOST)
     if not seen:
-        mine = "You have opened no slide yet. What others opened is shown to readers only."
+        mine = "You have opened no slide yet. Slides that others opened are shown to readers only."
         st.info("No slide has been opened here yet." if person().may_browse else mine)
         return
     cards = [
@@ -172,7 +172,7 @@ def _size(count: int) -> str:
 
 
 def show_upload_fate(sha256: str) -> None:
-    """For an uploaded slide: keep it beyond its time, or delete it now."""
+    """For an uploaded slide: keep it longer, or delete it now."""
     store = upload_store()
     path = st.session_state["slide_path"]
     if store.sha256_at(path) != sha256 or not person().may_delete:

@@ -45,7 +45,7 @@ def show_progress(slide: Slide, bundle: Bundle, job: SlideJob) -> None:
     bar, hold, stop = st.columns([6, 1.2, 1], vertical_alignment="center")
     paused = job.paused
     if hold.button(
-        "Go on" if paused else "Pause",
+        "Continue" if paused else "Pause",
         icon=f":material/{'play_arrow' if paused else 'pause'}:",
         key="slide_pause",
         width="stretch",
@@ -232,13 +232,13 @@ def _show_region(score: SlideScore, model: Model, region: list[tuple[float, floa
     with st.container(border=True, key="slide_region_answer"):
         st.markdown(f"**Within the region drawn: {len(inside):,} tiles**")
         if inside.empty:
-            st.caption("No scored tile has its centre in it. Draw it around some tissue.")
+            st.caption("No scored tile has its centre in this region. Draw it around some tissue.")
             return
         answer = decide_tiles(inside, model)
         _show_verdict(answer)
         st.caption(_answer_line(answer))
         _show_areas(answer, class_areas_mm2(inside, model, score.summary.spacing_um_px))
-        st.caption("A region chosen after looking at the scores says more than chance would: it is no second opinion.")
+        st.caption("A region chosen after looking at the scores is biased towards a finding: it is not a second opinion.")
 
 
 def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[int, int] | None) -> None:
@@ -276,7 +276,7 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
     if score.summary.answer.abstained or not explained.recognised:
         why = "The slide has no answer" if score.summary.answer.abstained else "The model does not recognise this tile"
         st.image(explained.pixels, caption="Tile", width="stretch")
-        st.info(f"{why}, so nothing is said of it.", icon=":material/block:")
+        st.info(f"{why}, so this tile gets no answer.", icon=":material/block:")
         return
     classes = session.model.classes
     best = max(classes, key=explained.probabilities.__getitem__)
@@ -295,7 +295,7 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
     for name in classes:
         st.progress(explained.probabilities[name], f"{CLASS_TITLES[name]}: {explained.probabilities[name]:.1%}")
     limit = session.model.abstention_limit("novelty")
-    st.caption(f"Novelty {explained.novelty:.1f} (limit {limit:.1f}): recognised. Bright is where the score comes from.")
+    st.caption(f"Novelty {explained.novelty:.1f} (limit {limit:.1f}): recognised. The score comes from the bright areas.")
 
 
 @st.fragment
@@ -327,7 +327,7 @@ def show_gallery(slide: Slide, score: SlideScore, model: Model) -> None:
 
 
 def show_all_tiles(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
-    """The distribution of the scores, and every form in which they can be taken away."""
+    """The distribution of the scores, and every export."""
     st.subheader("All tiles")
     model = bundle.session("slide").model
     st.plotly_chart(probability_histogram(score.tiles, model), key="slide_histogram", config=STILL_CHART)

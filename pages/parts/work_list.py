@@ -14,7 +14,7 @@ from cervix.patients.vocabulary import PATIENT_ID
 from pages.parts.frame import kept
 
 ROWS_SHOWN = 500
-EVERYONE, ABOVE, UNANSWERED, TO_MEND = "Everyone", "Above the threshold", "No answer", "To be mended"
+EVERYONE, ABOVE, UNANSWERED, TO_MEND = "Everyone", "Above the threshold", "No answer", "Needs correction"
 SHOWN_HEIGHT = 480
 
 
@@ -54,7 +54,7 @@ def show_work_list(
     ranked = kept("patients_ranked", (key, by), partial(_ranked, scores[column], ascending=ascending))
     positions = ranked[wanted[ranked]][:ROWS_SHOWN]
     if not len(positions):
-        st.info("Nobody fits. Empty the search or show everyone.")
+        st.info("No patient matches. Clear the search or show everyone.")
         return
     # The rows' place is what a selection names: another list must not inherit it.
     listed = hashlib.blake2b(positions.tobytes(), digest_size=8).hexdigest()
@@ -70,7 +70,7 @@ def show_work_list(
     )
     more = int(wanted.sum()) - len(positions)
     if more:
-        st.caption(f"The first {len(positions):,} of {int(wanted.sum()):,} in this order; narrow the list to see others.")
+        st.caption(f"The first {len(positions):,} of {int(wanted.sum()):,} are shown; narrow the list to see others.")
     picked = event.selection.rows
     show_one(int(positions[picked[0] if picked and picked[0] < len(positions) else 0]))
 

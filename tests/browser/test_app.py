@@ -38,13 +38,13 @@ def test_the_first_page_shows_a_verified_bundle_and_the_notice(page: Page, addre
         ("", "golden replays passed"),
         ("slides", "Upload a slide or try the sample"),
         ("patients", "Upload a table or try a sample"),
-        ("performance", "Beside simple rivals"),
+        ("performance", "Compared with baselines"),
         ("model_card", "Held-out figures"),
         ("label_desk", "Nothing to label yet"),
         ("readers", "Nothing to label yet"),
-        ("retrain", "No case has been put before readers yet"),
+        ("retrain", "No case has been given to readers yet"),
         ("compare", "Nothing to compare yet"),
-        ("audit", "Nothing has been done yet"),
+        ("audit", "No entries yet"),
     ],
 )
 def test_no_page_is_wider_than_the_screen_or_shows_an_exception(

@@ -34,7 +34,7 @@ def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_
         assert not list(home.rglob("*.onnx")), "an uploaded candidate is forgotten unless it is kept"
 
         page.get_by_role("button", name="Keep it on this server").click()
-        page.get_by_label("Why promote it all the same?").fill("The clinic wants to try it.")
+        page.get_by_label("Why promote it anyway?").fill("The clinic wants to try it.")
         page.get_by_role("button", name="Promote against the rules").click()
         page.get_by_role("button", name="Promote now").click()
         expect(page.get_by_text("Promoted: cervix-demonstration 0.9.1")).to_be_visible()
@@ -43,7 +43,7 @@ def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_
         expect(page.get_by_text("promoted by local reader")).to_be_visible()
 
         other.get_by_role("link", name="Performance").first.click()
-        expect(other.get_by_text("has become the active bundle")).to_be_visible()
+        expect(other.get_by_text("is now the active bundle")).to_be_visible()
         expect(other.get_by_text("Bundle cervix-demonstration 0.9.1")).to_have_count(0)
         other.get_by_role("button", name="Use it now").click()
         expect(other.get_by_text("Bundle cervix-demonstration 0.9.1")).to_be_visible()
@@ -54,7 +54,7 @@ def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_
         expect(page.get_by_text("Rolled back:")).to_be_visible()
         expect(page.get_by_text("Bundle cervix-demonstration 0.9.1")).to_have_count(0)
         page.goto(f"{address}/audit")
-        expect(page.get_by_text("Listed: 3 of 3, the newest first.")).to_be_visible()
+        expect(page.get_by_text("Listed: 3 of 3, newest first.")).to_be_visible()
         for opened in (page, other):
             expect(opened.get_by_test_id("stException")).to_have_count(0)
     other.close()

@@ -56,7 +56,7 @@ def sit_down(page: Page, address: str, name: str) -> None:
     field.fill(name)
     field.press("Enter")
     expect(page.get_by_role("button", name="Unsure")).to_be_visible(timeout=WAIT_MS)
-    page.get_by_text("never before").click()
+    page.get_by_text("only after you have answered it").click()
     page.wait_for_timeout(LOOK_MS)
 
 

@@ -75,7 +75,7 @@ def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(pa
     page.get_by_test_id("stMain").get_by_role("link", name="Compare and promote").click()
     choose(page, "Candidate on this server", re.compile("."))
     page.get_by_text("On the newly labelled cases").wait_for()
-    reason = page.get_by_label("Why promote it all the same?")
+    reason = page.get_by_label("Why promote it anyway?")
     by_rules = page.get_by_role("button", name="Promote cervix-demonstration")
     reason.or_(by_rules).first.wait_for()
     if by_rules.count():

@@ -84,7 +84,7 @@ def test_a_misspelt_code_is_found_corrected_and_its_row_scored(page: Page, addre
     page.get_by_role("button", name="Correct and read again").click()
     expect(page.get_by_text("This is the corrected copy of your file.")).to_be_visible()
     expect(page.get_by_text("could not be read")).to_have_count(0)
-    expect(metric(page, "To be mended")).to_contain_text("0")
+    expect(metric(page, "Needs correction")).to_contain_text("0")
 
 
 def test_a_list_is_ordered_a_woman_opened_explained_and_imagined(page: Page, address: str, visits: Path) -> None:
@@ -196,13 +196,13 @@ def test_a_german_export_goes_from_drop_to_risk(page: Page, address: str, tmp_pa
     page.locator("input[type=file]").set_input_files(path)
     page.get_by_text("Say which column is which", exact=False).wait_for()
     choose(page, "Pseudonym", "Kennung")
-    page.get_by_role("button", name="Read it so").click()
+    page.get_by_role("button", name="Read it this way").click()
     page.get_by_text("Dates such as 03/04/2020 can be read two ways", exact=False).wait_for()
     page.get_by_text("day first: 3 April 2020").click()
-    page.get_by_role("button", name="Read it so").click()
+    page.get_by_role("button", name="Read it this way").click()
     page.get_by_text("What the model would have said at each visit").wait_for()
     expect(metric(page, "Patients scored")).to_contain_text("2")
-    expect(metric(page, "To be mended")).to_contain_text("0")
+    expect(metric(page, "Needs correction")).to_contain_text("0")
     table = download(page, "Download the scores (CSV)").read_text(encoding="utf-8")
     assert "2024-05-04" in table
     risk = float(table.splitlines()[1].split(",")[table.splitlines()[0].split(",").index("risk_cin2-3y")])
@@ -213,8 +213,8 @@ def test_a_woman_of_whom_a_cell_was_lost_is_marked_in_list_table_paper_and_fhir(
     page: Page, address: str, cases_dir: Path
 ) -> None:
     open_visits(page, address, cases_dir / "patients/x01_unused_column_costs_visit.csv")
-    expect(metric(page, "To be mended")).to_contain_text("1")
-    page.get_by_text("To be mended", exact=True).last.click()
+    expect(metric(page, "Needs correction")).to_contain_text("1")
+    page.get_by_text("Needs correction", exact=True).last.click()
     page.get_by_role("heading", name="P3").wait_for()
     expect(page.get_by_text("Incomplete: 1 cell could not be read.")).to_be_visible()
     assert ",1 cell could not be read," in download(page, "Download the scores (CSV)").read_text(encoding="utf-8")

@@ -61,7 +61,7 @@ def test_tiles_of_ones_own_are_scored_with_curves_gallery_and_drift(
     page.goto(f"{address}/performance")
     page.get_by_text("How it was tested").wait_for()
     page.get_by_text("My own cases").click()
-    page.get_by_text("kept nowhere").wait_for()
+    page.get_by_text("not kept").wait_for()
     page.locator("input[type=file]").set_input_files(str(path))
     page.get_by_text("18 cases scored").wait_for()
     page.get_by_text("Drift against the bundle's test set").wait_for()

@@ -77,14 +77,14 @@ def test_a_real_slide_is_streamed_scored_live_and_explained_by_a_click(
     until(page, "performance.getEntriesByType('resource').some(entry => /scc.*v=live/.test(entry.name))")
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("· paused").wait_for()
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     page.get_by_text("100 % of tiles not recognised").first.wait_for()
     page.get_by_text("Not recognised 0.51 mm²", exact=False).wait_for()
 
     x, y = canvas_middle(page)
     until(page, f"{MAP_LAYERS}.at(-1).id === 'cervix-heat'")
     page.mouse.click(x, y)
-    page.get_by_text("The slide has no answer, so nothing is said of it.").wait_for()
+    page.get_by_text("The slide has no answer, so this tile gets no answer.").wait_for()
     picker = page.get_by_label(PICKER)
     assert "x 896, y 1,344" in picker.input_value()
     expect(page.get_by_text(re.compile(r"carcinoma \d+%"))).to_have_count(0)
@@ -129,7 +129,7 @@ def test_the_map_zooms_beyond_full_resolution_by_mouse_and_keyboard_and_keeps_it
     expect(page.locator(".cervix-scale-bar")).to_contain_text("µm")
 
     page.mouse.click(x + 3, y)
-    page.get_by_text("so nothing is said of it").wait_for()
+    page.get_by_text("so this tile gets no answer").wait_for()
     page.wait_for_timeout(800)
     assert page.evaluate(MAP_ZOOM) == near
     page.locator(".maplibregl-map").focus()
@@ -255,7 +255,7 @@ def test_scoring_can_be_stopped_and_goes_on_where_it_was(page: Page, address: st
     page.get_by_text("tiles/s", exact=False).first.wait_for()
     page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
     page.get_by_text("Scoring was stopped.").wait_for()
-    expect(page.get_by_role("button", name=re.compile(r"Go on from tile \d+"))).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile(r"Continue from tile \d+"))).to_be_visible()
 
 
 def test_a_killed_server_goes_on_with_what_it_was_scoring(page: Page, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_a_killed_server_goes_on_with_what_it_was_scoring(page: Page, tmp_path: 
     assert not list((tmp_path / "home/results").rglob("summary.json"))
     with running_app(tmp_path / "home", port, CERVIX_INBOX=str(inbox)) as started:
         page.goto(f"{started}/slides")
-        page.get_by_text("go on now", exact=False).wait_for()
+        page.get_by_text("resume now", exact=False).wait_for()
         deadline = time.monotonic() + WAIT_MS / 1000
         while not (found := list((tmp_path / "home/results").rglob("summary.json"))):
             assert time.monotonic() < deadline
@@ -288,7 +288,7 @@ def test_a_killed_server_goes_on_with_what_it_was_scoring(page: Page, tmp_path: 
 
 def test_two_slides_stand_side_by_side(page: Page, address: str, data_dir: Path) -> None:
     scored(page, address, data_dir)
-    page.get_by_text("Look at a second slide beside this one").click()
+    page.get_by_text("Compare with a second slide").click()
     page.get_by_role("combobox", name="Second slide").wait_for()
     expect(page.locator(".maplibregl-canvas")).to_have_count(3, timeout=WAIT_MS)
     expect(page.locator(".cervix-scale-bar")).to_have_count(3, timeout=WAIT_MS)

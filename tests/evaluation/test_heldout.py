@@ -186,5 +186,5 @@ def test_a_damaged_table_of_a_bundle_is_one_sentence(tmp_path: Path, content: by
 
 
 def test_scores_that_are_text_are_named(predictions: pd.DataFrame) -> None:
-    with pytest.raises(EvaluationError, match=r"no numbers: found text in p_scc"):
+    with pytest.raises(EvaluationError, match=r"not numbers: found text in p_scc"):
         CaseSet("predictions", predictions.assign(p_scc="much"), ["benign", "scc", "ac"])

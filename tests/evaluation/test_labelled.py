@@ -88,7 +88,7 @@ class TestTiles:
     @pytest.mark.parametrize(
         ("files", "error", "words"),
         [
-            ({"readme.txt": b"nothing"}, EvaluationError, "no tile that can be used"),
+            ({"readme.txt": b"nothing"}, EvaluationError, "no usable tile"),
             ({"tumour/1.png": b"x"}, EvaluationError, "is not one of benign, scc, ac"),
             ({"../scc/1.png": b"x"}, UploadRefused, "leads out"),
         ],
@@ -121,7 +121,7 @@ class TestPatients:
 
     def test_a_table_without_outcomes_or_of_another_format_is_refused(self, bundle: Bundle) -> None:
         visits = sample_visits_csv(20).encode()
-        with pytest.raises(EvaluationError, match="no column of outcomes"):
+        with pytest.raises(EvaluationError, match="no single column of outcomes"):
             labelled_patients(visits, bundle.session("history"))
         with pytest.raises(EvaluationError, match="another format"):
             labelled_patients(visits, bundle.session("risk-factors"))

@@ -102,7 +102,7 @@ def test_cases_of_another_bundle_are_scored_again_when_asked(home: Path) -> None
 def test_the_models_view_comes_after_the_answer(store: LabelStore) -> None:
     app = sit_down("Dr Reed")
     assert not app.exception
-    assert "never before" in texts(app)
+    assert "only after you have answered it" in texts(app)
     assert "The model said" not in texts(app)
     case = in_hand(app)
     app.text_input(key=f"label_comment_{case}").set_value("  keratin pearls ")
@@ -192,7 +192,7 @@ def test_a_gallery_sends_all_its_answers_at_once(store: LabelStore) -> None:
     assert events["label"].fillna("-").tolist() == ["scc", "-", *["benign"] * 10]
     assert events["case_id"].nunique() == 12
     assert "You answered **12** tiles." in texts(app)
-    assert "Everything here is read" in texts(app)
+    assert "Every case has been read" in texts(app)
 
 
 def test_a_locked_store_keeps_the_answer_and_sends_it_again(store: LabelStore) -> None:

@@ -103,7 +103,7 @@ def test_the_sample_table_is_scored_and_explained() -> None:
     ranked = app.dataframe[0].value
     assert len(ranked) == 60
     assert list(ranked["Biopsy positive"].dropna()) == sorted(ranked["Biopsy positive"].dropna(), reverse=True)
-    assert ranked["What weighs most"].iloc[0].startswith("+")
+    assert ranked["What matters most"].iloc[0].startswith("+")
     turn_to(app, "patients_view_factors", "Why her")
     assert "exactly additive" in texts(app)
 
@@ -127,13 +127,13 @@ def test_a_misspelt_code_is_put_right_with_one_click_and_taken_back_with_another
     app = open_page("patients.py")
     app.file_uploader(key="patients_upload").upload("visits.csv", content, "text/csv").run()
     assert app.dataframe[0].value["Meant"].tolist() == ["NILM"]
-    assert {metric.label: metric.value for metric in app.metric}["To be mended"] == "1"
+    assert {metric.label: metric.value for metric in app.metric}["Needs correction"] == "1"
     app.button(key="patients_correct").click().run()
     assert not app.exception
-    assert {metric.label: metric.value for metric in app.metric}["To be mended"] == "0"
+    assert {metric.label: metric.value for metric in app.metric}["Needs correction"] == "0"
     assert "corrected copy of your file" in texts(app)
     app.button(key="patients_uncorrected").click().run()
-    assert {metric.label: metric.value for metric in app.metric}["To be mended"] == "1"
+    assert {metric.label: metric.value for metric in app.metric}["Needs correction"] == "1"
 
 
 def test_the_work_list_is_searched_narrowed_and_put_in_another_order() -> None:
@@ -149,7 +149,7 @@ def test_the_work_list_is_searched_narrowed_and_put_in_another_order() -> None:
     assert "SAMPLE-012" in app.dataframe[0].value["Patient"].tolist()
     app.text_input(key="patients_find").set_value("nobody").run()
     assert not app.exception
-    assert "Nobody fits" in texts(app)
+    assert "No patient matches" in texts(app)
 
 
 @pytest.mark.parametrize("sample", ["patients_sample", "patients_sample_visits"])
@@ -170,7 +170,7 @@ def test_without_a_scored_slide_the_joint_view_says_what_to_do() -> None:
     app.button(key="patients_sample_visits").click().run()
     turn_to(app, "patients_view", "With a slide")
     assert not app.exception
-    assert "pairs this model learnt from are made up" in texts(app)
+    assert "pairs this model learned from are made up" in texts(app)
     assert "No slide has been scored here yet" in texts(app)
 
 
@@ -253,8 +253,8 @@ def test_a_visit_table_with_bad_rows_lists_them_and_scores_the_rest() -> None:
     assert (problem["Row"], problem["Column"], problem["Found"]) == (3, "cytology", "PAP IV")
     assert problem["Patient"].startswith("SAMPLE-")
     shown = {metric.label: metric.value for metric in app.metric}
-    assert (shown["Patients scored"], shown["To be mended"]) == ("5", "1")
-    app.segmented_control(key="patients_whom").set_value("To be mended").run()
+    assert (shown["Patients scored"], shown["Needs correction"]) == ("5", "1")
+    app.segmented_control(key="patients_whom").set_value("Needs correction").run()
     assert not app.exception
     listed = app.dataframe[1].value
     assert listed["Patient"].tolist() == [problem["Patient"]]
@@ -294,7 +294,7 @@ def test_an_uploaded_table_lists_its_problems_and_keeps_the_good_rows() -> None:
     app.file_uploader(key="patients_upload").upload("table.csv", "\n".join(lines).encode(), "text/csv").run()
     assert not app.exception
     shown = {metric.label: metric.value for metric in app.metric}
-    assert (shown["Patients scored"], shown["To be mended"]) == ("5", "1")
+    assert (shown["Patients scored"], shown["Needs correction"]) == ("5", "1")
     problem = app.dataframe[0].value.iloc[0]
     assert (problem["Row"], problem["Column"], problem["Became"]) == (4, "Age", "not known")
 
@@ -305,7 +305,7 @@ def test_an_uploaded_table_lists_its_problems_and_keeps_the_good_rows() -> None:
         (b"", "The file is empty"),
         (b"a^b\n1^2\n", "not that of the risk-factor table"),
         (b"\x00\x01\x02\x03" * 50, "not a text file"),
-        (sample_table_csv(1).splitlines()[0].encode(), "a header and no patient"),
+        (sample_table_csv(1).splitlines()[0].encode(), "a header but no rows"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_one_sentence(content: bytes, sentence: str) -> None:
@@ -515,7 +515,7 @@ def test_a_labelled_table_is_evaluated_and_its_drift_shown(data_dir: Path) -> No
     app = open_page("performance.py")
     app.selectbox(key="performance_model").set_value("risk-factors").run()
     app.segmented_control(key="performance_cases").set_value("My own cases").run()
-    assert "kept nowhere" in texts(app)
+    assert "not kept" in texts(app)
     content = (data_dir / "tables/uci_risk_factors_cervical_cancer.csv").read_bytes()
     app.file_uploader(key="performance_upload_patients").upload("mine.csv", content, "text/csv").run()
     assert not app.exception

@@ -113,7 +113,7 @@ def test_a_session_finishes_with_the_bundle_it_started_with_and_is_offered_the_n
     before.run()
     assert metrics(before)["Bundle"] == version
     assert "**cervix-demonstration 0.9.0" in before.info[0].value
-    assert "goes on with cervix-demonstration" in before.info[0].value
+    assert "keeps cervix-demonstration" in before.info[0].value
     after = open_page("overview.py")
     assert metrics(after)["Bundle"] == "0.9.0, verified"
     assert "use_active_bundle" not in keys(after)
@@ -128,7 +128,7 @@ def test_a_session_goes_on_where_the_active_bundle_is_gone_and_a_new_one_is_told
     shutil.rmtree(bundles / "better")
     before.run()
     assert not before.error
-    assert "This session goes on with the bundle it started with. The bundle that was promoted is not in" in texts(before)
+    assert "This session keeps the bundle it started with. The bundle that was promoted is not in" in texts(before)
     after = open_page("overview.py")
     assert "The bundle was refused, so nothing can be scored." in after.error[0].value
     assert "or roll back" in after.error[0].value
@@ -152,7 +152,7 @@ def test_a_damaged_line_of_promotions_is_said_and_nothing_is_scored(name: str, h
     app = open_page(name)
     assert not app.exception
     (said,) = app.error
-    assert "cannot be read which bundle is active" in said.value
+    assert "record of which bundle is active cannot be read" in said.value
     assert not app.button
 
 
@@ -203,7 +203,7 @@ class TestAuditTrail:
         app = open_page("audit.py")
         assert not app.exception
         assert RESEARCH_NOTICE in texts(app)
-        assert "Nothing has been done yet" in texts(app)
+        assert "No entries yet" in texts(app)
 
     def test_entries_are_shown_narrowed_and_opened(self) -> None:
         press(press(promoted("better"), "roll_back"), "promotion_sure")
@@ -219,7 +219,7 @@ class TestAuditTrail:
         assert app.get("download_button")
         app.text_input(key="audit_find").set_value("nothing like it").run()
         assert not app.exception
-        assert "No entry fits" in texts(app)
+        assert "No entry matches" in texts(app)
 
     def test_a_store_that_cannot_be_opened_is_one_sentence(self, home: Path) -> None:
         (home / "labels.sqlite").write_bytes(b"no database" * 100)

@@ -112,7 +112,7 @@ def test_an_empty_store_says_what_to_do_and_takes_files() -> None:
 def test_cases_without_a_label_say_that_nobody_has_read() -> None:
     app = open_page("readers.py")
     assert {metric.label: metric.value for metric in app.metric}["Cases"] == "12"
-    assert "Nobody has labelled yet" in texts(app)
+    assert "Nobody has labelled anything yet" in texts(app)
 
 
 def test_one_reader_has_a_history_and_no_agreement(store: LabelStore) -> None:
@@ -135,7 +135,7 @@ def test_kappa_comes_with_interval_number_and_caution(disputed: LabelStore) -> N
     shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
     assert shown["Fleiss' kappa"] == ("-0.33", "-1.00 to 0.75"), "observed 0.5, by chance 0.625"
     assert shown["Same label"] == ("50 %", "of pairs of labels")
-    assert "Of 2 cases only" in texts(app)
+    assert "Based on 2 cases only" in texts(app)
     pair = app.dataframe[0].value.iloc[0]
     assert (pair["First"], pair["Second"], pair["Cases"]) == ("Ada", "Ben", 2)
     assert "too few" in pair["Caution"]
@@ -145,7 +145,7 @@ def test_labels_of_one_class_have_no_kappa(store: LabelStore) -> None:
     for reader in ("Ada", "Ben"):
         label(store, TILES[0], reader, "scc")
     app = look_at("Agreement")
-    assert "kappa does not exist" in texts(app)
+    assert "kappa is not defined" in texts(app)
     assert {metric.label: metric.value for metric in app.metric}["Fleiss' kappa"] == "–"
 
 
@@ -184,7 +184,7 @@ def test_a_case_is_settled_as_unusable_and_later_by_its_place_in_the_list_undone
     assert "Settled: Unusable" in texts(app)
     press(app, "readers_dispute_undo_")
     assert truth_of(disputed, TILES[1])[1] == "disputed"
-    assert "Nothing was settled yet" in texts(app)
+    assert "Nothing has been settled yet" in texts(app)
 
 
 @pytest.mark.parametrize("kept", [False, True])
@@ -268,7 +268,7 @@ def test_too_few_labels_to_suspect_any_is_a_sentence(disputed: LabelStore) -> No
     app = look_at("Suspected labels")
     app.button(key="readers_suspect_look").click().run()
     assert "There are too few labels to look for wrong ones: expected two classes with 5 labels each" in texts(app)
-    assert "Labels left out, because the active bundle has not embedded their cases: 1." in texts(app)
+    assert "Labels left out because the active bundle has not scored their cases: 1." in texts(app)
 
 
 def test_a_table_is_brought_in_with_a_report_and_an_entry_in_the_audit_trail(disputed: LabelStore, tmp_path: Path) -> None:
@@ -278,12 +278,12 @@ def test_a_table_is_brought_in_with_a_report_and_an_entry_in_the_audit_trail(dis
     app = look_at("Files")
     app.file_uploader(key="readers_upload").upload("mine.csv", "\n".join(text).encode(), "text/csv").run()
     app.button(key="readers_import").click().run()
-    assert "0 added, 6 there already, 0 left out." in texts(app)
+    assert "0 added, 6 already there, 0 left out." in texts(app)
     content = "\n".join(["case_id,reader,action,label", *more]).encode()
     app.file_uploader(key="readers_upload").upload("more.csv", content, "text/csv").run()
     app.button(key="readers_import").click().run()
     assert not app.exception
-    assert "1 added, 0 there already, 1 left out." in texts(app)
+    assert "1 added, 0 already there, 1 left out." in texts(app)
     assert "row 3: There is no such class" in app.text[0].value
     trail = disputed.audit_trail()
     assert trail[["who", "what"]].to_numpy().tolist() == [[ADMIN, "import"]] * 2
@@ -300,7 +300,7 @@ def test_a_reader_brings_in_only_his_own_labels(disputed: LabelStore, monkeypatc
     content = "\n".join(["case_id,reader,action,label", *rows]).encode()
     app.file_uploader(key="readers_upload").upload("more.csv", content, "text/csv").run()
     app.button(key="readers_import").click().run()
-    assert "1 added, 0 there already, 2 left out." in texts(app)
+    assert "1 added, 0 already there, 2 left out." in texts(app)
     assert truth_of(disputed, TILES[0])[1] == "disputed"
 
 
@@ -348,7 +348,7 @@ def test_the_live_curve_is_drawn_on_demand_and_says_what_it_is_not(learned: Labe
     assert not app.exception
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Labels"] == "60"
-    assert float(shown["Taught by these labels"]) == pytest.approx(0.9, abs=0.02), "six labels of sixty are wrong"
+    assert float(shown["Trained on these labels"]) == pytest.approx(0.9, abs=0.02), "six labels of sixty are wrong"
     assert float(shown["The active bundle"]) == 0.5, "it calls every tile benign"
     assert "it takes 5" in texts(app), "two slides say nothing of others"
     assert "**Not unbiased**" in texts(app)

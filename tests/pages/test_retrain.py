@@ -73,7 +73,7 @@ def run_buttons(app: AppTest) -> list[str]:
 def test_without_labels_the_page_says_so_and_offers_no_run() -> None:
     app = open_page(PAGE)
     assert not app.exception
-    assert "No case has been put before readers yet." in texts(app)
+    assert "No case has been given to readers yet." in texts(app)
     assert "No tiles have a label that counts yet." in texts(app)
     assert "No women have a label that counts yet." in texts(app)
     assert "Nothing can be retrained yet" in texts(app)

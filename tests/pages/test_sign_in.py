@@ -181,7 +181,7 @@ def test_what_others_brought_is_shown_to_readers_and_not_to_viewers(tmp_path: Pa
     assert ways(read) == ["Upload", "Server folders", "Recent slides"]
     viewed = recent_slides("eve@elsewhere.example")
     assert "Open slide" not in buttons(viewed)
-    assert "What others opened is shown to readers only" in texts(viewed)
+    assert "Slides that others opened are shown to readers only" in texts(viewed)
     assert ways(viewed) == ["Upload", "Recent slides"]
 
 

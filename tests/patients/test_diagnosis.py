@@ -65,7 +65,7 @@ def test_no_biopsy_of_cin2_or_worse_gives_a_lower_number_than_none(
 
 def test_after_treatment_the_question_that_may_still_be_asked_is_named(history: ModelSession) -> None:
     row = score(history, f"{BIOPSY},CIN3,LEEP,no,,", "A,2025-12-01,35,NILM,negative,,,,no,,")
-    assert "treated by LEEP on 2025-06-01, so only the risk after treatment may be asked" in row["no_answer"]
+    assert "treated by LEEP on 2025-06-01, so only the risk after treatment is given" in row["no_answer"]
     assert 0 < row["after_treatment_cin2-3y"] < 1
 
 
@@ -112,15 +112,15 @@ class TestSteps:
     @pytest.mark.parametrize(
         ("rows", "reason"),
         [
-            (["A,1994-01-01,35,LSIL,positive,,,,no,,"], "This is her risk as it stood in 1994"),
+            (["A,1994-01-01,35,LSIL,positive,,,,no,,"], "This was her risk in 1994"),
             (["A,2025-06-01,24,HSIL,positive,,,,no,,"], "she was 24 at her last visit"),
             (["A,2025-06-01,,HSIL,positive,,,,no,,"], "her age is not known"),
-            (["A,,35,HSIL,positive,,,,no,,"], "when her last visit was is not known"),
+            (["A,,35,HSIL,positive,,,,no,,"], "the date of her last visit is not known"),
             (["A,2025-06-01,35,HSIL,positive,,,,yes,,"], "pregnant at her last visit"),
             (["A,2020-06-01,30,NILM,,,,,,yes,", "A,2025-06-01,35,HSIL,positive,,,,no,,"], "HIV or another immunosuppression"),
             (["A,2025-06-01,35,HSIL,positive,,,,no,,yes"], "HIV or another immunosuppression"),
             (["A,2020-06-01,30,NILM,,,,hysterectomy,,,", "A,2025-06-01,35,HSIL,,,,,no,,"], "hysterectomy on 2020-06-01"),
-            (["A,2025-06-01,35,,,,,,no,,"], "without a single test result"),
+            (["A,2025-06-01,35,,,,,,no,,"], "without any test result"),
         ],
     )
     def test_where_the_guideline_has_rules_of_its_own_there_is_no_step_and_the_reason(
@@ -148,8 +148,8 @@ class TestSteps:
         row = score_visits(table, history).iloc[0]
         row["risk_cin3-3y"], row["risk_cin3-5y"] = 0.001, 0.001
         found = step_for(table.frame, row, history.model, today=TODAY)
-        assert (found.action, found.reason) == ("Colposcopy", "HPV 16 calls for it whatever the risk")
-        assert "Not an advice" in found.words
+        assert (found.action, found.reason) == ("Colposcopy", "HPV 16 calls for colposcopy at any risk")
+        assert "not advice" in found.words
 
     def test_a_risk_that_is_none_is_a_sentence_and_not_the_end_of_an_iteration(self) -> None:
         with pytest.raises(ValueError, match="no step without an answer"):

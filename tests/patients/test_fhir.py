@@ -268,7 +268,7 @@ def test_an_undated_result_has_no_day_and_says_so(document: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("nothing known", "without a single test result"),
+        ("nothing known", "without any test result"),
         ("proven", "Diagnosis known: CIN3 by histology on 2021-01-01"),
         ("treated", "treated by LEEP on 2021-01-01"),
     ],

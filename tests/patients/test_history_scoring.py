@@ -50,7 +50,7 @@ def test_who_has_no_test_result_gets_no_risk_and_no_flag(scores: pd.DataFrame) -
     silent = scores[scores["results_known"] == 0]
     assert len(silent) == 1
     assert silent["abstained"].all()
-    assert "without a single test result" in silent["no_answer"].iat[0]
+    assert "without any test result" in silent["no_answer"].iat[0]
     assert silent.filter(like="risk_").isna().all(axis=None)
     assert not silent["flagged"].any()
 

@@ -100,10 +100,10 @@ class TestMarks:
     def test_a_torn_row_of_nobody_is_said(self) -> None:
         table = visits(self.ROWS[0], "what,2024", self.ROWS[2])
         assert table.losses.empty
-        assert any("cannot be told whose" in notice for notice in table.notices)
+        assert any("it is not known whose" in notice for notice in table.notices)
 
     def test_women_of_whom_nothing_is_left_are_counted(self) -> None:
-        assert any("1 women have no visit" in notice for notice in visits("A,,,HSIL,,,,", self.ROWS[2]).notices)
+        assert any("1 women have no usable visit" in notice for notice in visits("A,,,HSIL,,,,", self.ROWS[2]).notices)
 
     def test_visits_beyond_the_last_60_are_counted_too(self, history: ModelSession) -> None:
         days = pd.date_range("2005-01-01", periods=63, freq="90D")
@@ -210,7 +210,7 @@ class TestMeasuring:
             "\n".join(["patient_id,visit_date,age,cytology,hpv_result,outcome", *rows]).encode(), history
         )
         assert labelled.cases.frame["case"].tolist() == ["line 2", "line 4"]
-        assert any("1 patients are left out" in notice for notice in labelled.notices)
+        assert any("1 patients were left out" in notice for notice in labelled.notices)
 
 
 def test_many_women_are_marked_one_by_one_alike(history: ModelSession) -> None:

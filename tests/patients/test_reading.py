@@ -248,7 +248,7 @@ def test_an_empty_file_is_refused(content: bytes) -> None:
 
 
 def test_a_header_without_a_patient_is_refused() -> None:
-    assert "no patient" in refusal(blank_table_csv().encode())
+    assert "no rows" in refusal(blank_table_csv().encode())
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_file_that_is_no_table_is_refused(content: bytes) -> None:
 
 
 def test_utf_16_that_breaks_off_is_refused() -> None:
-    assert "breaks off" in refusal(table({}).encode("utf-16")[:-1])
+    assert "ends in the middle" in refusal(table({}).encode("utf-16")[:-1])
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -338,7 +338,7 @@ def test_a_row_that_is_repeated_counts_once_and_rows_that_differ_for_one_pseudon
     assert list(read.frame.index) == [2, 3]
     assert any("repeat an earlier row" in notice for notice in read.notices)
     assert [(problem.row, problem.column, problem.accepted) for problem in read.problems] == [
-        (row, "patient_id", "one row a patient; this one has several that differ") for row in (5, 6)
+        (row, "patient_id", "one row a patient; this patient has several different rows") for row in (5, 6)
     ]
 
 

@@ -94,7 +94,7 @@ def test_the_report_of_a_risk_factor_patient_carries_what_is_known_why_and_the_l
     ):  # fmt: skip
         assert said in text
     nothing = scores.copy()
-    nothing["abstained"], nothing["no_answer"] = True, "No answer: too little is known of this patient."
+    nothing["abstained"], nothing["no_answer"] = True, "No answer: too little is known about this patient."
     write_factor_report(row, nothing, None, alike, session, provenance_of(bundle, "risk-factors"), path)
     text = pypdf.PdfReader(path).pages[0].extract_text()
     assert "too little is known" in text

@@ -40,7 +40,7 @@ class TestOrder:
         assert list(table.frame["cytology"]) == ["ASC-US", "NILM", "NILM"]
         assert list(table.frame.index) == [4, 2, 3]
         assert table.frame["time_years"].to_numpy() == pytest.approx([0, 2.0, 0], abs=0.01)
-        assert any("not in order" in notice for notice in table.notices)
+        assert any("out of order" in notice for notice in table.notices)
 
     def test_without_dates_ages_give_the_order(self) -> None:
         table = read("A,,35,HSIL,,,", "A,,31,NILM,,,")

@@ -122,7 +122,7 @@ class TestPaired:
     def test_nothing_shared_or_a_case_named_twice_is_said(self, sides: tuple[Question, Question]) -> None:
         frame = sides[1].cases.frame
         strangers = Question(CaseSet("strangers", frame.assign(case=frame["case"] + "b"), ["no", "yes"]), TASK, 0.45)
-        with pytest.raises(EvaluationError, match="share no labelled case"):
+        with pytest.raises(EvaluationError, match="have no labelled case in common"):
             compare_answers(sides[0], strangers)
         twice = Question(CaseSet("twice", pd.concat([frame, frame.head(2)], ignore_index=True), ["no", "yes"]), TASK, 0.45)
         with pytest.raises(EvaluationError, match="twice names a case twice: expected one row a case; found 2 more"):
@@ -211,7 +211,7 @@ class TestVerdict:
 
     def test_other_test_cases_cannot_be_compared_and_the_reason_is_in_the_verdict(self, tmp_path: Path) -> None:
         comparison = candidate(tmp_path, lambda frame: frame.assign(case="new " + frame["case"].astype(str)))
-        assert "share no labelled case" in comparison.verdict
+        assert "have no labelled case in common" in comparison.verdict
 
 
 class TestManifestDifferences:

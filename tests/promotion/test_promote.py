@@ -77,7 +77,9 @@ class TestActive:
     def test_a_damaged_line_is_said_and_no_bundle_takes_its_place(self, settings: Settings, content: str) -> None:
         settings.home.mkdir()
         (settings.home / POINTER_NAME).write_text(content)
-        with pytest.raises(BundleError, match=r"cannot be read which bundle is active.*Restore the file from a backup"):
+        with pytest.raises(
+            BundleError, match=r"record of which bundle is active cannot be read.*Restore the file from a backup"
+        ):
             active_root(settings)
 
     def test_a_promoted_bundle_that_is_gone_or_another_is_said_and_no_bundle_takes_its_place(

@@ -116,8 +116,8 @@ def test_one_that_is_killed_says_so_and_leaves_nothing_unfinished(desk: Retraini
     [
         ('say("done")', "failed", "without an error and without a candidate"),
         ('say(f"candidate cervix 1.0.0 (abc) in {out}")', "failed", "without an error and without a candidate"),
-        ("raise ValueError", "failed", r"broke off \(exit code 1\)"),
-        ("raise SystemExit(3)", "failed", r"broke off \(exit code 3\)"),
+        ("raise ValueError", "failed", r"stopped with an error \(exit code 1\)"),
+        ("raise SystemExit(3)", "failed", r"stopped with an error \(exit code 3\)"),
         (
             'os.write(1, os.urandom(70_000) + b"\\nprogress nan x\\nprogress 7 y\\nprogress\\nerror\\n")',
             "failed",

@@ -124,7 +124,7 @@ def test_what_was_not_read_is_in_no_view(score: SlideScore, slide: Slide, bundle
 def test_the_gate_and_the_map_pass_over_a_damaged_tile(slide: Slide, bundle: Bundle) -> None:
     report = inspect_slide(slide, plan_slide(slide, bundle))
     assert (report.tiles, report.unread) == (PLANNED - LOST, LOST)
-    assert any("4 of 56 tiles looked at cannot be read" in warning for warning in report.warnings)
+    assert any("4 of 56 tiles checked cannot be read" in warning for warning in report.warnings)
     x, y = 3 * 256, 3 * 256  # where the damage is
     with pytest.raises(TileNotReadable):
         slide.read(x, y, 0, 256, 256)

@@ -123,7 +123,7 @@ def test_exports_of_stretched_pixels_are_in_those_of_the_file(
 def test_a_scale_that_the_user_gives_is_of_square_pixels(cases_dir: Path) -> None:
     slide = open_slide(cases_dir / "slides/mpp_anisotropic_x05_y025.tif", spacing_um_px=0.5)
     assert (slide.width_l0_px, slide.height_l0_px, slide.plane.square) == (1120, 896, True)
-    assert any("taken for both sides, although the file states two" in notice for notice in slide.notices)
+    assert any("used for both sides, although the file states two" in notice for notice in slide.notices)
     assert not any("resampled" in notice for notice in slide.notices)
 
 

@@ -44,7 +44,7 @@ def test_the_real_slide_scores_and_an_unknown_tissue_is_not_answered(data_dir: P
     summary = score_slide(open_slide(data_dir / "slides/CMU-1-Small-Region.svs"), bundle).summary
     assert summary.answer.tiles == 56
     assert summary.answer.verdict == "abstained"
-    assert "unlike anything the model was trained on" in summary.answer.reason
+    assert "not recognised by the model" in summary.answer.reason
     assert summary.provenance.provider == "CPU, int8"
 
 

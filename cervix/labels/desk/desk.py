@@ -1,4 +1,4 @@
-"""One reader's place at the label desk: the case in hand, the next one ready behind it, and the way back."""
+"""One reader's place at the label desk: the case in hand, the next one ready behind it, and undo."""
 
 import statistics
 import time
@@ -19,14 +19,14 @@ from cervix.labels.store.truth import PACE_OVER
 
 RANKED_AT_ONCE = 200
 TOO_QUICK_S = 0.15
-"""Nobody reads a case in less: it is a key that repeats, or a second press that was meant for the case before."""
+"""Nobody reads a case faster: it is a repeating key, or a second press that was meant for the case before."""
 CONFIRMED_WITHIN_S = 0.1
 LOADED_AFTER_S = 0.1
 UNDONE_WITHIN_S = 3.0
 ANSWERS_TO_GO_BACK = 50
 PACE_FROM = 5
-ELSEWHERE = "Under your name another case was answered last, in another window: that answer was taken back, not this one."
-TAKEN = "Somebody else was given this case in the meantime. You may still answer it; it then has one read more."
+ELSEWHERE = "Another case was answered last under your name, in another window: that answer was undone, not this one."
+TAKEN = "Somebody else has been given this case in the meantime. You can still answer it; it then has one more read."
 
 _workers = ThreadPoolExecutor(8, thread_name_prefix="label-desk")
 """Load what comes next while readers look at what is there."""
@@ -40,7 +40,7 @@ class Shown:
     ----------
     view : what ``prepare`` made of it
     key : of the answer to come, made before the click
-    blinded : whether he does not know what the model says of it
+    blinded : whether they do not know what the model says of it
     since : moment of ``time.monotonic`` at which it was on the page first; None before
     """
 
@@ -68,9 +68,9 @@ class Standing:
 
     Attributes
     ----------
-    read : cases of this kind that he read, ever
-    left : cases still open to him within his wish, when the queue was ranked, less what he answered since
-    seconds : median from case to answer over his last hundred; None before any
+    read : cases of this kind that they have ever read
+    left : cases still open to them within their wish when the queue was ranked, less what they answered since
+    seconds : median from case to answer over their last hundred; None before any
     """
 
     read: int
@@ -83,9 +83,9 @@ class Standing:
 
 
 class LabelDesk:
-    """Gives cases to one reader in one session, and takes his answers.
+    """Gives cases to one reader in one session, and takes their answers.
 
-    An answer goes to the outbox, and the next case is there at once: it was leased and prepared while he looked at the one
+    An answer goes to the outbox, and the next case is there at once: it was leased and prepared while they looked at the one
     before. Two cases are leased at a time.
 
     Parameters
@@ -128,7 +128,7 @@ class LabelDesk:
         self._seen: set[str] = set(self.ranking.answered)
         self.note = ""
 
-    # What is before him
+    # What is before the reader
 
     def current(self) -> Shown | None:
         """The case in hand; None where nothing is left to read."""
@@ -163,7 +163,7 @@ class LabelDesk:
 
     @property
     def last(self) -> Answered | None:
-        """What he answered last, and may take back."""
+        """What they answered last, and may undo."""
         return self._answered[-1] if self._answered else None
 
     @property
@@ -171,7 +171,7 @@ class LabelDesk:
         seconds = statistics.median(self._seconds) if len(self._seconds) >= PACE_FROM else self._seconds_before
         return Standing(self._read, max(0, self.ranking.open - self._answers), seconds if seconds > 0 else None)
 
-    # What he says
+    # What the reader says
 
     def answer(self, case_id: str, action: Action, label: str | None = None, comment: str = "") -> bool:
         """Take the answer to the case in hand; False, and nothing happens, where that is another case or hardly shown."""
@@ -218,7 +218,7 @@ class LabelDesk:
         self._hold(back)
 
     def waiting(self) -> list[Parcel]:
-        """His answers that are not kept yet."""
+        """Their answers that are not saved yet."""
         return self._outbox.waiting(self.wish.reader)
 
     @property
@@ -241,7 +241,7 @@ class LabelDesk:
         self._answers += len(events)
         self._read += sum(event.action != "skip" for event in events)
         for event in events:
-            if event.action != "skip":  # then he is shown what the model says
+            if event.action != "skip":  # then they are shown what the model says
                 self._seen.add(event.case_id)
                 if event.seconds_taken is not None:
                     self._seconds.append(event.seconds_taken)
@@ -262,7 +262,7 @@ class LabelDesk:
         return Shown(case, view, self._opinions.get(case.id), self.wish.blinded and case.id not in self._seen)
 
     def _in_hand(self) -> list[str]:
-        """What he holds by right, the answers on their way included: a lease ends with the answer and not before."""
+        """What they hold by right, the answers on their way included: a lease ends with the answer and not before."""
         sent = [event.case_id for parcel in self.waiting() for event in parcel.events]
         held = [*([self._current] if self._current else []), *self._ready, *self._page]
         return list(dict.fromkeys([*sent, *(shown.case.id for shown in held)]))
@@ -286,7 +286,7 @@ class LabelDesk:
         return self._shown(self._store.case(given[0])) if given else None
 
     def _lease(self, in_hand: list[str], count: int) -> list[str]:
-        """Lease so many cases more than he has in hand; rank again where the ranking is used up."""
+        """Lease so many cases more than they have in hand; rank again where the ranking is used up."""
         given, length = self._more(in_hand, count), RANKED_AT_ONCE
         while not given:
             self._rank(length)
@@ -317,7 +317,7 @@ class LabelDesk:
             self.note = TAKEN
 
     def _rank_ahead(self) -> None:
-        """Rank anew while he reads what is left of the old ranking: others read too, and labels change a strategy's mind."""
+        """Rank again while they read the rest of the old ranking: others read too, and labels change what a strategy wants."""
         with suppress(LabelStoreUnavailable):  # the old one does until it is used up
             self._rank(RANKED_AT_ONCE)
 

@@ -1,4 +1,4 @@
-"""Answers on their way into the store: sent in order, sent again until confirmed, so that none is lost and none is doubled."""
+"""Answers on their way into the store: sent in order and again until confirmed, so that none is lost or kept twice."""
 
 import logging
 from collections import deque
@@ -14,7 +14,7 @@ from cervix.labels.store.recording import Undone
 logger = logging.getLogger(__name__)
 
 AGAIN_AFTER_S = 1.0
-UNFORESEEN = "The answer could not be kept for a reason that was not foreseen; the server's log has the details."
+UNFORESEEN = "The answer could not be saved because of an unexpected error; the server's log has the details."
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What one reader is offered, in which order: a strategy's ranking of what is open, within what he wishes to see."""
+"""What one reader is offered, in which order: a strategy's ranking of what is open, within what they wish to see."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,7 +60,7 @@ class Opinion:
     novelty: float | None = None
 
     def answered_by(self, model: Model) -> bool:
-        """Whether the model may be heard on the case. A model without a novelty limit, as those of women, always is."""
+        """Whether the model gives an answer for the case. One without a novelty limit, as for women, always does."""
         if not any(item.output == "novelty" for item in model.abstention):
             return True
         said = np.array([[self.probabilities[label] for label in model.classes]])
@@ -75,13 +75,13 @@ class Ranking:
     ----------
     case_ids : the most wanted first
     opinions : what the model says of each of them
-    open : how many cases are left for this reader within his wish, ranked or not
+    open : how many cases are left for this reader within their wish, ranked or not
     scored : how many cases of the kind this bundle has scored, whatever the wish
     strategy, is_default : the one that ranked, and whether nobody chose it
     strategies : id -> title of those that the scores allow
     sources : SHA-256 -> cases scored, of every slide or table
     predicted : classes that are the most probable one of some case
-    answered : cases that this reader answered once, be it undone since: he was shown what the model says
+    answered : cases that this reader answered once, even if undone since: they were shown what the model says
     """
 
     case_ids: list[str] = field(default_factory=list)
@@ -99,7 +99,7 @@ class Ranking:
 def rank(store: LabelStore, bundle_sha256: str, wish: Wish, default_strategy: str, length: int) -> Ranking:
     """Rank at most ``length`` cases. It reads the scores and all reads: about a second at 20,000 labels, so not after each.
 
-    Second reads are drawn at random from the cases that one other reader has read: agreement then speaks of all of them, not
+    Second reads are drawn at random from the cases that one other reader has read: agreement then holds for all of them, not
     of those that the model doubts.
 
     Raises
@@ -152,7 +152,7 @@ def _within(scores: pd.DataFrame, best: pd.Series, wish: Wish) -> pd.Series:
 def _read_already(store: LabelStore, wish: Wish) -> tuple[set[str], set[str]]:
     """Cases that need nothing of this reader any more, and those that want one more read.
 
-    Done is what he has dealt with himself, what is adjudicated, and what has as many reads of others as are wanted.
+    Done is what they have dealt with themselves, what is adjudicated, and what has as many reads of others as are wanted.
     """
     reads, truths = store.reads(wish.kind), store.truths(wish.kind)
     done = set(reads.loc[reads["reader"] == wish.reader, "case_id"])

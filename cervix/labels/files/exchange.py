@@ -78,7 +78,7 @@ def read_events(store: LabelStore, path: Path, *, only_of: str = "") -> ImportRe
     Parameters
     ----------
     only_of : str
-        A reader who may bring his own labels and nothing else: rows of others, and adjudications, are left out.
+        A reader who may bring their own labels and nothing else: rows of others, and adjudications, are left out.
 
     Raises
     ------

@@ -31,7 +31,7 @@ LEVEL_0 = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=0, bounds_heig
 # QuPath keeps two decimal places of a file's pixel.
 WHOLE_WITHIN_PX = 0.02
 WITHOUT_CLASS = {"unsure": "Unsure", "unusable": "Unusable"}
-"""Answers that are no class of the model: action -> QuPath class."""
+"""Answers that are not a class of the model: action -> QuPath class."""
 
 
 def write_qupath(store: LabelStore, slide_sha256: str, path: Path, *, reader: str = "") -> int:
@@ -78,7 +78,7 @@ def write_qupath(store: LabelStore, slide_sha256: str, path: Path, *, reader: st
 def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str = "") -> ImportReport:
     """Add a reader's labels from QuPath objects that lie exactly where tiles of the store lie, in QuPath's pixels.
 
-    The class is a class of the tiles or its title, unsure or unusable. Objects without a class are passed over; those that
+    The class is a class of the tiles or its title, unsure or unusable. Objects without a class are ignored; those that
     match no tile or class are named. The same file again adds nothing; an object whose class was changed adds a label.
 
     Parameters
@@ -89,7 +89,7 @@ def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str
     Raises
     ------
     LabelRefused
-        If the file is no GeoJSON, or nothing says of which slide it is.
+        If the file is not GeoJSON, or nothing says which slide it belongs to.
     """
     features, told = _features(path)
     if not reader.strip():
@@ -168,7 +168,7 @@ def _class_name(feature: Any) -> str | None:
 
 def _square(feature: Mapping[str, Any], plane: FilePlane) -> tuple[int, int, int]:
     """Left, top and side in level-0 pixels of an object that is a tile there: a square in whole pixels."""
-    refused = LabelRefused("The object is no tile", expected="a square polygon in whole pixels")
+    refused = LabelRefused("The object is not a tile", expected="a square polygon in whole pixels")
     try:
         ring = feature["geometry"]["coordinates"][0]
         corners = {(float(x), float(y)) for x, y in ring}

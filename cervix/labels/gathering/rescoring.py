@@ -1,4 +1,4 @@
-"""Cases that an earlier bundle scored, scored by the one that is at work now: without that no queue of its holds them."""
+"""Scores of the current bundle for cases that an earlier one scored: without them its queue does not hold these cases."""
 
 from collections.abc import Callable, Sequence
 from threading import Event
@@ -17,9 +17,15 @@ OUTPUTS = ["probabilities", "embedding", "novelty"]
 
 
 def rescore(
-    store: LabelStore, kind: Kind, case_ids: Sequence[str], bundle: Bundle, who: str, *,
-    on_progress: Callable[[int, int], None] | None = None, cancel: Event | None = None,
-) -> int:  # fmt: skip
+    store: LabelStore,
+    kind: Kind,
+    case_ids: Sequence[str],
+    bundle: Bundle,
+    who: str,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    cancel: Event | None = None,
+) -> int:
     """Score cases from what the store holds of them, and keep the scores batch by batch; returns how many.
 
     What was kept before a stop stays. Tiles take as long as scoring them on a slide.
@@ -55,11 +61,16 @@ def _tiles(store: LabelStore, case_ids: Sequence[str], bundle: Bundle) -> list[S
     probabilities, embedding, novelty = (np.asarray(told[name], np.float32) for name in OUTPUTS)
     return [
         Score(
-            case, MODEL_ID, bundle.sha256, bundle.manifest.version,
-            dict(zip(session.model.classes, probabilities[row].tolist(), strict=True)), embedding[row], float(novelty[row]),
+            case,
+            MODEL_ID,
+            bundle.sha256,
+            bundle.manifest.version,
+            dict(zip(session.model.classes, probabilities[row].tolist(), strict=True)),
+            embedding[row],
+            float(novelty[row]),
         )
         for row, case in enumerate(case_ids)
-    ]  # fmt: skip
+    ]
 
 
 def _women(store: LabelStore, case_ids: Sequence[str], bundle: Bundle) -> list[Score]:

@@ -23,12 +23,18 @@ DRAWN_SHARE = 0.5
 
 
 def gather_tiles(
-    slide: Slide, score: SlideScore, bundle: Bundle, count: int, *, seed: int = 0,
-    on_progress: Callable[[int, int], None] | None = None, cancel: Event | None = None,
-) -> tuple[list[Case], list[Score]]:  # fmt: skip
+    slide: Slide,
+    score: SlideScore,
+    bundle: Bundle,
+    count: int,
+    *,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+    cancel: Event | None = None,
+) -> tuple[list[Case], list[Score]]:
     """Make cases of at most ``count`` tiles: half those that the model doubts most, half drawn at random from the rest.
 
-    Tiles that could not be read when the slide was scored are none. Nothing is stored. The scores are those of ``score``;
+    Tiles that could not be read when the slide was scored are left out. Nothing is stored. The scores are those of ``score``;
     embeddings are computed here, which takes as long as scoring.
 
     Parameters
@@ -58,16 +64,26 @@ def gather_tiles(
         for place, tile, embedding in zip(some, pixels, embeddings_of(pixels, session), strict=True):
             row = score.tiles.iloc[place]
             case = tile_case(
-                slide.sha256, int(row["x_l0_px"]), int(row["y_l0_px"]), int(row["size_l0_px"]),
-                score.summary.effective_spacing_um_px, tile, score.summary.plane,
-            )  # fmt: skip
+                slide.sha256,
+                int(row["x_l0_px"]),
+                int(row["y_l0_px"]),
+                int(row["size_l0_px"]),
+                score.summary.effective_spacing_um_px,
+                tile,
+                score.summary.plane,
+            )
             cases.append(case)
             scores.append(
                 Score(
-                    case.id, MODEL_ID, bundle.sha256, bundle.manifest.version,
-                    {label: float(row[f"p_{label}"]) for label in session.model.classes}, embedding, float(row["novelty"]),
+                    case.id,
+                    MODEL_ID,
+                    bundle.sha256,
+                    bundle.manifest.version,
+                    {label: float(row[f"p_{label}"]) for label in session.model.classes},
+                    embedding,
+                    float(row["novelty"]),
                 )
-            )  # fmt: skip
+            )
         if on_progress is not None:
             on_progress(len(cases), len(places))
     return cases, scores

@@ -29,14 +29,20 @@ KEY_LENGTH = 16
 
 
 def gather_patients(
-    table: VisitTable, table_sha256: str, bundle: Bundle, count: int, *, seed: int = 0,
-    on_progress: Callable[[int, int], None] | None = None, cancel: Event | None = None,
-) -> tuple[list[Case], list[Score]]:  # fmt: skip
+    table: VisitTable,
+    table_sha256: str,
+    bundle: Bundle,
+    count: int,
+    *,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+    cancel: Event | None = None,
+) -> tuple[list[Case], list[Score]]:
     """Make cases of at most ``count`` women: half those that the history model doubts most, half drawn from the rest.
 
     Nothing is stored. A case holds results, ages and the time between visits: no date, no name of a slide, no id of hers.
     Women on whom the model abstains are among them: what it cannot answer, a reader may. Women whose file could not be read
-    whole are not: a label would rest on less than she has, and nobody would see it.
+    in full are not: a label would rest on less than her file says, and nobody would see it.
 
     Parameters
     ----------
@@ -55,15 +61,15 @@ def gather_patients(
     Cancelled
         If ``cancel`` was set.
     LabelRefused
-        If no woman of the table was read whole.
+        If no woman of the table could be read in full.
     """
     session = bundle.session(MODEL_ID)
     whole = table.frame[~table.frame[PATIENT_ID].isin(table.losses.index)]
     if whole.empty:
         raise LabelRefused(
-            "No woman of the table was read whole",
+            "No woman of the table could be read in full",
             found=f"{len(table.losses):,} whose cells or visits could not be read",
-            action="Mend the table first; the Patients page names each cell.",
+            action="Correct the table first; the Patients page names each cell.",
         )
     histories = encode(whole, features_of(session).encoding)
 
@@ -95,10 +101,14 @@ def score_women(case_ids: Sequence[str], contents: Sequence[bytes], bundle: Bund
 def _score(case_id: str, told: Mapping[str, NDArray[np.float32]], woman: int, bundle: Bundle) -> Score:
     classes = bundle.session(MODEL_ID).model.classes
     return Score(
-        case_id, MODEL_ID, bundle.sha256, bundle.manifest.version,
-        dict(zip(classes, told["probabilities"][woman].tolist(), strict=True)), told["state"][woman],
+        case_id,
+        MODEL_ID,
+        bundle.sha256,
+        bundle.manifest.version,
+        dict(zip(classes, told["probabilities"][woman].tolist(), strict=True)),
+        told["state"][woman],
         disagreement=float(_disagreement(told["member_risk"][woman : woman + 1])[0]),
-    )  # fmt: skip
+    )
 
 
 def pseudonym(table_sha256: str, patient_id: str) -> str:

@@ -49,9 +49,9 @@ class Kappa:
         """What a reader of the figure must know; empty where there is nothing."""
         value, low, high = self.interval
         if np.isnan(value):
-            return "Every label is of one class, so chance alone would agree fully and kappa does not exist."
+            return "Every label is of one class, so chance alone would agree fully and kappa is not defined."
         if self.cases < FEW_CASES:
-            return f"Of {self.cases:,} cases only: too few for the figure or its interval to be relied on."
+            return f"Based on {self.cases:,} cases only: too few to rely on the figure or its interval."
         if high - low >= WIDE:
             return f"The interval, {low:.2f} to {high:.2f}, is too wide to call agreement good or poor."
         return ""
@@ -75,7 +75,7 @@ def cohen_kappa(counts: NDArray[np.integer]) -> Kappa:
     """
     table = np.asarray(counts, float)
     if not table.sum():
-        raise EvaluationError("Two readers have no case in common", expected="at least one", found="none")
+        raise EvaluationError("The two readers have no case in common", expected="at least one", found="none")
     shared = float(np.trace(table) / table.sum())
     if _one_class(table.sum(axis=0) + table.sum(axis=1)):
         return Kappa(Interval(np.nan, np.nan, np.nan), int(table.sum()), 2, shared)
@@ -101,7 +101,9 @@ def fleiss_kappa_of(counts: NDArray[np.integer]) -> Kappa:
     table = np.asarray(counts, float)
     labels = table.sum(axis=1)
     if not len(table) or labels[0] < 2 or (labels != labels[0]).any():
-        raise EvaluationError("Fleiss' kappa needs as many labels of each case", expected="two or more of each", found="other")
+        raise EvaluationError(
+            "Fleiss' kappa needs equally many labels of each case", expected="two or more of each", found="other"
+        )
     agreed = ((table**2).sum(axis=1) - labels) / (labels * (labels - 1))
     shape = (len(table), int(labels[0]), float(agreed.mean()))
     if _one_class(table.sum(axis=0)):
@@ -216,7 +218,7 @@ def readers(reads: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
 
 
 def disputed(reads: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
-    """Cases to adjudicate: ``case_id`` and a column a reader with what he said; the most recently read first."""
+    """Cases to adjudicate: ``case_id`` and a column a reader with what they said; the most recently read first."""
     open_cases = truths[truths["status"] == UNSETTLED].sort_values("last_event_id", ascending=False)["case_id"]
     said = reads[reads["case_id"].isin(open_cases) & (reads["action"] != "skip")]
     said = said.assign(said=said["label"].where(said["action"] == "label", said["action"]))

@@ -16,7 +16,7 @@ from cervix.labels.store.label_store import LabelStore
 FOLDS = 5
 SEED = 0
 INVERSE_PENALTY = 0.05
-"""Few labels stand against 512 numbers each, so the regression is held back strongly."""
+"""There are few labels and 512 numbers for each, so the regression is strongly regularised."""
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -42,7 +42,7 @@ class EmbeddedLabels:
         """What is missing, in words; empty where nothing is."""
         if not self.without:
             return ""
-        return f"Labels left out, because the active bundle has not embedded their cases: {self.without:,}."
+        return f"Labels left out because the active bundle has not scored their cases: {self.without:,}."
 
 
 def embedded_labels(store: LabelStore, bundle_sha256: str, kind: Kind) -> EmbeddedLabels:

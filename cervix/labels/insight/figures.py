@@ -1,4 +1,4 @@
-"""Plotly figures of readers and labels. Colours are Okabe & Ito's; nothing is told by colour alone."""
+"""Plotly charts of readers and labels. Colours are Okabe & Ito's; nothing is shown by colour alone."""
 
 import textwrap
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def pairs_figure(pairs: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     for title, which, colour, symbol in (
         ("Cohen's kappa, 95 % interval", ~careful, BLUE, "circle"),
-        ("the same; says little", careful, VERMILLION, "diamond-open"),
+        ("the same, with a caution", careful, VERMILLION, "diamond-open"),
     ):
         if not which.any():
             continue
@@ -124,9 +124,9 @@ def simulated_curves_figure(table: pd.DataFrame, metric: str, first: str = "") -
 
 
 def live_curve_figure(curve: LearningCurve) -> go.Figure:
-    """What the labels of this installation teach, and the bundle's own answers to the same cases as a dashed line."""
+    """What the labels of this installation are worth, and the bundle's own answers to the same cases as a dashed line."""
     figure = go.Figure(
-        _curve(list(curve.labels), list(curve.scores), "Taught by these labels", {"color": BLUE, "width": 3}, "circle")
+        _curve(list(curve.labels), list(curve.scores), "Trained on these labels", {"color": BLUE, "width": 3}, "circle")
     )
     ends = [float(curve.labels[0]), float(curve.labels[-1])]
     if len(curve.labels) == 1:
@@ -141,7 +141,7 @@ def live_curve_figure(curve: LearningCurve) -> go.Figure:
     steps = [first * 10**power for power in range(1, 7) for first in (1, 2, 5)]
     ticks = [curve.labels[0], *(step for step in steps if 1.2 * ends[0] < step < ends[-1] / 1.2), curve.labels[-1]]
     figure.update_xaxes(
-        title="Labels there were", type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks],
+        title="Number of labels", type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks],
         range=[float(np.log10(ends[0] * 0.95)), float(np.log10(ends[1] * 1.05))],
     )  # fmt: skip
     lowest = min(chance, *(score.low for score in curve.scores))

@@ -57,15 +57,15 @@ class LearningCurve:
     def finding(self) -> str:
         """Whether the labels teach more than the bundle knows, as far as that can be said."""
         if self.model is None:
-            return "The bundle has no answers to these cases, so nothing stands beside the curve."
+            return "The bundle has no answers to these cases, so there is nothing to compare the curve with."
         if self.gain is None:
-            return f"Whether labels help cannot be said from {self.groups} independent groups: it takes {GROUPS_FOR_GAIN}."
+            return f"{self.groups} independent groups are too few to say whether labels help: it takes {GROUPS_FOR_GAIN}."
         beside = f"{signed(self.gain)} beside the bundle's own answers"
         if self.gain.low > 0:
-            return f"These labels teach more than the bundle knows of these cases: {beside}."
+            return f"A small model trained on these labels does better on these cases than the bundle: {beside}."
         if self.gain.high < 0:
-            return f"The bundle knows more of these cases than these labels teach so far: {beside}."
-        return f"No difference is shown between what these labels teach and what the bundle knows: {beside}."
+            return f"The bundle does better on these cases than a small model trained on these labels: {beside}."
+        return f"No difference is shown between a small model trained on these labels and the bundle: {beside}."
 
 
 def learning_curve(

@@ -1,4 +1,4 @@
-"""A copy of a whole label store in one SQLite file, from either database, and the way back."""
+"""A copy of a whole label store in one SQLite file, from either database, and restoring it."""
 
 import sqlite3
 from contextlib import closing
@@ -103,7 +103,7 @@ def _copy_rows(old: Connection, new: Connection) -> None:
 
 
 def _go_on_counting(connection: Connection, table: str) -> None:
-    """Let PostgreSQL number new rows behind the copied ones."""
+    """Let PostgreSQL number new rows after the copied ones."""
     connection.execute(
         text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), GREATEST((SELECT MAX(id) FROM {table}), 1))")
     )

@@ -66,7 +66,7 @@ class Case:
     def picture(self) -> NDArray[np.uint8]:
         """Pixels of a tile, ``(224, 224, 3)`` RGB.
 
-        Raises ``LabelRefused`` for content that is no such picture: it may have come with a backup from elsewhere.
+        Raises ``LabelRefused`` for content that is not such a picture: it may have come with a backup from elsewhere.
         """
         try:
             with foreign_picture(io.BytesIO(self.content)) as opened:
@@ -111,9 +111,14 @@ def tile_id(slide_sha256: str, x_l0_px: int, y_l0_px: int, size_l0_px: int) -> s
 
 
 def tile_case(
-    slide_sha256: str, x_l0_px: int, y_l0_px: int, size_l0_px: int, spacing_um_px: float, pixels: NDArray[np.uint8],
+    slide_sha256: str,
+    x_l0_px: int,
+    y_l0_px: int,
+    size_l0_px: int,
+    spacing_um_px: float,
+    pixels: NDArray[np.uint8],
     plane: FilePlane | None = None,
-) -> Case:  # fmt: skip
+) -> Case:
     """The case of one tile.
 
     Parameters
@@ -139,9 +144,17 @@ def tile_case(
     png = io.BytesIO()
     Image.fromarray(pixels).save(png, format="PNG")
     return Case(
-        tile_id(slide_sha256, x_l0_px, y_l0_px, size_l0_px), "tile", slide_sha256, slide_sha256, png.getvalue(),
-        x_l0_px, y_l0_px, size_l0_px, spacing_um_px, plane.model_dump() if plane is not None else None,
-    )  # fmt: skip
+        tile_id(slide_sha256, x_l0_px, y_l0_px, size_l0_px),
+        "tile",
+        slide_sha256,
+        slide_sha256,
+        png.getvalue(),
+        x_l0_px,
+        y_l0_px,
+        size_l0_px,
+        spacing_um_px,
+        plane.model_dump() if plane is not None else None,
+    )
 
 
 def patient_case(table_sha256: str, key: str, visits: Any) -> Case:

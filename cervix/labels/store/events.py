@@ -65,7 +65,7 @@ def checked_reader(reader: str) -> str:
 
 
 def checked_key(key: str) -> str:
-    """The key as a UUID is written; ``LabelRefused`` where it is none."""
+    """The key as a UUID is written; ``LabelRefused`` where it is not a UUID."""
     try:
         return str(UUID(key))
     except ValueError:

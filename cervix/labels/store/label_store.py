@@ -104,7 +104,7 @@ class LabelStore:
     def add_scores(self, new: Iterable[Score]) -> None:
         """Add what a bundle makes of cases. Older scores stay; the newest of a case, model and bundle counts.
 
-        Raises ``LabelRefused`` where a case is not there or a probability is none.
+        Raises ``LabelRefused`` where a case is not there or a probability is not from 0 to 1.
         """
         now = datetime.now(UTC)
         rows = [_score_row(score) | {"scored_at": now} for score in new]
@@ -140,7 +140,7 @@ class LabelStore:
         """Give the reader the first cases of a ranking that are free, for a gallery or to load the next one ahead.
 
         A case is free when this reader has done nothing with it that stands, and fewer than ``wanted_reads`` others have read
-        it or hold it. He keeps what he holds of the ranking, for another ``lease_for``; what he holds beyond ``count`` or
+        it or hold it. They keep what they hold of the ranking, for another ``lease_for``; what they hold beyond ``count`` or
         outside the ranking is freed.
 
         Parameters
@@ -164,7 +164,7 @@ class LabelStore:
             leases.give_back(connection, checked_reader(reader), case_id)
 
     def record(self, event: LabelEvent) -> int:
-        """Keep what a reader did and free his lease on the case; returns the event's id.
+        """Keep what a reader did and free their lease on the case; returns the event's id.
 
         The same event again, by its key, returns the same id and adds nothing.
         """
@@ -177,9 +177,9 @@ class LabelStore:
             return [append(connection, event, now)[0] for event in new]
 
     def undo(self, reader: str, *, key: str | None = None, event_id: int | None = None) -> Undone | None:
-        """Undo the last thing that this reader did and that stands, or one event of his; None where there is none.
+        """Undo the last thing that this reader did and that stands, or one event of theirs; None where there is none.
 
-        The event stays, and another that undoes it is added. To put the case before him again, ``release`` what he holds and
+        The event stays, and another that undoes it is added. To put the case before them again, ``release`` what they hold and
         ask for a lease with that case first. The same key undoes once.
         """
         with self.database.writing() as connection:
@@ -274,7 +274,7 @@ def _score_row(score: Score) -> dict[str, Any]:
     for name in ("novelty", "disagreement"):
         value = getattr(score, name)
         if value is not None and not math.isfinite(value):
-            raise LabelRefused(f"The {name} of a score is no number", expected="a finite number, or none", found=f"{value}")
+            raise LabelRefused(f"The {name} of a score is not a number", expected="a finite number, or none", found=f"{value}")
     embedding = None if score.embedding is None else np.asarray(score.embedding, "<f4").tobytes()
     # float(): numpy's float32 is no JSON.
     return vars(score) | {

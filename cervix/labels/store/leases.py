@@ -54,20 +54,26 @@ def store_clock(connection: Connection) -> datetime:
 
 
 def take(
-    connection: Connection, ranking: Sequence[str], reader: str, now: datetime, *, count: int, wanted_reads: int,
+    connection: Connection,
+    ranking: Sequence[str],
+    reader: str,
+    now: datetime,
+    *,
+    count: int,
+    wanted_reads: int,
     lease_for: timedelta,
-) -> list[Lease]:  # fmt: skip
-    """Give a reader the first ``count`` cases of a ranking that are his or free, and take back all else that he held.
+) -> list[Lease]:
+    """Give a reader the first ``count`` cases of a ranking that are theirs or free, and take back all else that they held.
 
     A case is free when this reader has done nothing with it that stands and fewer than ``wanted_reads`` others have read it
-    or hold it; skipping is not reading. What he holds and has not answered comes first, so asking again changes nothing
+    or hold it; skipping is not reading. What they hold and have not answered comes first, so asking again changes nothing
     but the expiry.
     """
     _pull_back(connection, now, lease_for)
     connection.execute(delete(leases).where(leases.c.expires_at <= now))
     held = set(connection.scalars(select(leases.c.case_id).where(leases.c.reader == reader)))
-    his = [case for case in ranking if case in held] if held else []
-    chosen = _free(connection, his, reader, count, wanted_reads) if his else []
+    theirs = [case for case in ranking if case in held] if held else []
+    chosen = _free(connection, theirs, reader, count, wanted_reads) if theirs else []
     if len(chosen) < count:
         chosen += _free(connection, ranking, reader, count - len(chosen), wanted_reads, besides=held)
     if held:
@@ -94,9 +100,14 @@ def _pull_back(connection: Connection, now: datetime, lease_for: timedelta) -> N
 
 
 def _free(
-    connection: Connection, ranking: Sequence[str], reader: str, count: int, wanted_reads: int, *,
+    connection: Connection,
+    ranking: Sequence[str],
+    reader: str,
+    count: int,
+    wanted_reads: int,
+    *,
     besides: Collection[str] = (),
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """The first cases of a ranking that this reader may have."""
     chosen: list[str] = []
     at, size = 0, FIRST_LOOK
@@ -111,7 +122,7 @@ def _free(
 def _free_of(dialect: str, part: list[str], reader: str, wanted_reads: int) -> Select[tuple[str]]:
     """Query for the free ones of these cases, in their order.
 
-    Nobody holds a case that he has read, so reads and leases are counted apart, but in one statement: an answer that comes
+    Nobody holds a case that they have read, so reads and leases are counted apart, but in one statement: an answer that comes
     in between two would be seen neither as held nor as read.
     """
     case_id, place = _listed(dialect, part)

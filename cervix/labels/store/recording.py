@@ -61,7 +61,7 @@ def append(connection: Connection, event: LabelEvent, now: datetime) -> tuple[in
 
 
 def undo_of(connection: Connection, reader: str, key: str, now: datetime, event_id: int | None = None) -> Undone | None:
-    """Undo the last thing of a reader that stands, or that event of his; None where there is none. The same key undoes once."""
+    """Undo a reader's last event that stands, or that event of theirs; None where there is none. The same key undoes once."""
     reader, key = checked_reader(reader), checked_key(key)
     before = connection.execute(select(events.c.undoes, events.c.reader).where(events.c.key == key)).one_or_none()
     if before is not None:

@@ -17,7 +17,7 @@ _EVERYTHING = select(*events.c, events.c.id.in_(select(standing.c.id)).label("st
 
 
 def read_reads(connection: Connection, kind: str | None) -> pd.DataFrame:
-    """One row a case and reader: what he last did with it that stands."""
+    """One row a case and reader: what they last did with it that stands."""
     columns = [part for part in reads.c if part.name not in ("undoes", "id")]
     query = select(reads.c.id.label("event_id"), *columns, cases.c.kind, cases.c.group_id).join(
         cases, cases.c.id == reads.c.case_id

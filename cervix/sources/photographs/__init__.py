@@ -10,8 +10,8 @@ from cervix.errors import UploadRefused
 def not_proved(found: str) -> UploadRefused:
     """The refusal of a slide of which it cannot be shown that no photograph of its label is left."""
     return UploadRefused(
-        "This slide may hold a photograph of its label, with a name, that cannot be removed for certain",
-        expected="a slide whose levels can be told from its other images",
+        "This slide may hold a photograph of its label, with a name, that cannot be removed with certainty",
+        expected="a slide whose levels can be told apart from its other images",
         found=found,
         action="Remove label and macro image with the scanner's software, or copy the slide again if it is damaged.",
     )

@@ -113,5 +113,5 @@ def test_women_whose_file_was_not_read_whole_are_left_out(bundle: Bundle) -> Non
     cases, _ = gather_patients(read_visits(text.encode()), "d" * 64, bundle, 10)
     assert {case.id for case in cases} == {f"patient:{'d' * 64}:{pseudonym('d' * 64, who)}" for who in "AC"}
     header, _, broken, _ = text.splitlines()
-    with pytest.raises(LabelRefused, match="No woman of the table was read whole"):
+    with pytest.raises(LabelRefused, match="No woman of the table could be read in full"):
         gather_patients(read_visits(f"{header}\n{broken}\n".encode()), "d" * 64, bundle, 10)

@@ -73,7 +73,7 @@ def test_full_agreement_is_one_and_a_single_class_has_no_kappa() -> None:
 
 @pytest.mark.parametrize("counts", [np.zeros((0, 3), int), np.array([[1, 0], [0, 1]]), np.array([[2, 0], [2, 1]])])
 def test_fleiss_kappa_of_unequal_reads_is_refused(counts: np.ndarray) -> None:
-    with pytest.raises(EvaluationError, match="as many labels of each case"):
+    with pytest.raises(EvaluationError, match="equally many labels of each case"):
         fleiss_kappa_of(counts)
 
 
@@ -150,9 +150,9 @@ def test_a_dispute_is_summed_up_and_told_without_names(read: LabelStore) -> None
 @pytest.mark.parametrize(
     ("counts", "said"),
     [
-        (np.diag([5, 0]), "kappa does not exist"),
-        (np.array([[0, 1], [0, 1]]), "Of 2 cases only"),
-        (np.array([[14, 1], [0, 14]]), "Of 29 cases only"),
+        (np.diag([5, 0]), "kappa is not defined"),
+        (np.array([[0, 1], [0, 1]]), "Based on 2 cases only"),
+        (np.array([[14, 1], [0, 14]]), "Based on 29 cases only"),
         (np.diag([15, 15]), ""),
         (np.array([[12, 4], [4, 12]]), "too wide to call agreement good or poor"),
         (np.array([[140, 10], [10, 140]]), ""),

@@ -38,8 +38,8 @@ def curve(*labels: int) -> LearningCurve:
 def test_the_live_curve_stands_beside_the_bundle_and_chance(labels: tuple[int, ...]) -> None:
     figure = live_curve_figure(curve(*labels))
     lines = {trace.name: trace for trace in figure.data if trace.fill is None}
-    assert list(lines) == ["Taught by these labels", "The active bundle", "Chance"]
-    assert tuple(lines["Taught by these labels"].x) == labels
+    assert list(lines) == ["Trained on these labels", "The active bundle", "Chance"]
+    assert tuple(lines["Trained on these labels"].x) == labels
     assert set(lines["The active bundle"].y) == {0.85}
     assert set(lines["Chance"].y) == {0.5}
     assert len({trace.line.dash for trace in lines.values()}) == 3
@@ -48,9 +48,9 @@ def test_the_live_curve_stands_beside_the_bundle_and_chance(labels: tuple[int, .
 @pytest.mark.parametrize(
     ("gain", "groups", "said"),
     [
-        (None, 2, "cannot be said from 2 independent groups"),
+        (None, 2, "2 independent groups are too few to say whether labels help"),
         (Interval(0.1, 0.02, 0.18), 12, "teach more than the bundle knows of these cases: +0.100 (+0.020 to +0.180)"),
-        (Interval(-0.1, -0.18, -0.02), 12, "The bundle knows more"),
+        (Interval(-0.1, -0.18, -0.02), 12, "The bundle does better"),
         (Interval(0.1, -0.02, 0.18), 12, "No difference is shown"),
     ],
 )

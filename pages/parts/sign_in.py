@@ -1,4 +1,4 @@
-"""In and out, where people sign in."""
+"""The sign-in page, and signing out."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -22,13 +22,13 @@ MAY: dict[Role, str] = {
     "admin": "You may do everything: label, adjudicate, retrain, promote and roll back.",
 }
 EXPOSED = (
-    "Others can reach this server and nobody signs in, so everybody here is a viewer: labelling, taking labels along, "
-    "deleting, retraining and promoting are closed. Whoever runs it opens them by setting up sign-in (operations manual, "
+    "Others can reach this server and nobody signs in, so everybody here is a viewer: labelling, exporting labels, "
+    "deleting, retraining and promoting are closed. The operator opens them by setting up sign-in (operations manual, "
     "“Sign-in and roles”) or, for a demo room where everybody is trusted, by starting it with `CERVIX_OPEN_DEMO_ROOM=true`."
 )
 DEMO_ROOM = (
-    "**Demo room.** Whoever reaches this server may do everything, under any name: label, delete, retrain, promote. Bring "
-    "nothing here that matters."
+    "**Demo room.** Whoever reaches this server may do everything, under any name: label, delete, retrain, promote. Do "
+    "not bring anything here that matters."
 )
 NAME_SHOWN = 32
 
@@ -48,8 +48,8 @@ def _session_id() -> str:
     return running.session_id if running else ""
 
 
-def show_gate() -> None:
-    """All that somebody sees who is not signed in: what this is, the notice, the way in or why there is none."""
+def show_sign_in() -> None:
+    """All that somebody sees who is not signed in: what this is, the notice, the button, or why there is none."""
     st.title("Cervix Workbench", anchor=False)
     st.warning(f"**{RESEARCH_NOTICE}**", icon=":material/science:")
     try:
@@ -68,7 +68,7 @@ def _show_way_in(section: Mapping[str, object]) -> None:
         return
     hours = f"{get_settings().sign_in_hours:g} h"
     st.write(
-        f"You signed in more than {hours} ago; please do so again."
+        f"You signed in more than {hours} ago; please sign in again."
         if st.user.get("is_logged_in")
         else "Slides and tables are shown to people who signed in."
     )
