@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from cervix import RESEARCH_NOTICE, __version__
-from cervix.bundle import Bundle, load_bundle, verify_bundle
+from cervix.bundle import Bundle
 from cervix.bundle.active import SHIPPED, active_bundle, active_root, promotion_line
 from cervix.bundle.sessions import ModelSession
 from cervix.card.comparison import comparison_text
@@ -27,6 +27,7 @@ from cervix.labels import open_store
 from cervix.labels.files.moving import back_up, export_labels, import_labels
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.fhir import VERSIONS, fhir_pieces
+from cervix.patients.golden import GoldenTables, prove_bundle, prove_variants
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.questions import DATES, MINUS, Answers
 from cervix.patients.scoring import score_patients
@@ -61,10 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    checks = verify_bundle(options.path or active_root(get_settings()), device=options.device)
+    checks = prove_variants(options.path or active_root(get_settings()), device=options.device)
     table = pd.DataFrame(
         {
             "file": [check.variant.file for check in checks],
+            "cases": [check.cases for check in checks],
             "variant": [check.variant.precision for check in checks],
             "provider": [check.provider for check in checks],
             "largest golden difference": [
@@ -97,7 +99,7 @@ def _promote(options: argparse.Namespace) -> int:
     folder = named if named.is_dir() else options.folder
     with open_store(settings.label_store_url) as store:
         with refusals_kept(store, options.by, NOT_PROMOTED, folder.name):
-            active = active_bundle(settings).load(settings.device)
+            active = active_bundle(settings).load(settings.device, GoldenTables())
             comparison = compare_bundles(active, load_candidate(folder, device=settings.device))
         _print_comparison(comparison)
         promotion = promote(settings, folder, comparison, store, options.by, reason=options.reason)
@@ -119,8 +121,8 @@ def _roll_back(options: argparse.Namespace) -> int:
 def _bundle(options: argparse.Namespace) -> Bundle:
     """The bundle asked for, or the active one, proved."""
     if options.bundle:
-        return load_bundle(options.bundle, device=options.device)
-    return active_bundle(get_settings()).load(options.device)
+        return prove_bundle(options.bundle, device=options.device)
+    return active_bundle(get_settings()).load(options.device, GoldenTables())
 
 
 def _patients(options: argparse.Namespace) -> int:
@@ -223,7 +225,7 @@ def _labelled(options: argparse.Namespace, session: ModelSession, task: str) -> 
 
 
 def _compare(options: argparse.Namespace) -> int:
-    active = load_bundle(options.active, device=options.device)
+    active = prove_bundle(options.active, device=options.device)
     comparison = compare_bundles(active, load_candidate(options.candidate, device=options.device))
     _print_comparison(comparison)
     if options.out:

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cervix.bundle import Bundle, load_bundle
+from cervix.bundle import Bundle
+from cervix.patients.golden import prove_bundle
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 
@@ -43,7 +44,7 @@ def cases_dir() -> Path:
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:
     """The committed bundle, proved, on the CPU."""
-    return load_bundle(PROJECT_ROOT / "bundle", device="cpu")
+    return prove_bundle(PROJECT_ROOT / "bundle", device="cpu")
 
 
 @pytest.fixture

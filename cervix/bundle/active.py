@@ -11,7 +11,7 @@ from typing import Annotated
 from filelock import FileLock, Timeout
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from cervix.bundle.loading import SHORT_HASH, Bundle, bundle_label, load_bundle, read_manifest
+from cervix.bundle.loading import SHORT_HASH, Bundle, TableReplay, bundle_label, load_bundle, read_manifest
 from cervix.bundle.manifest import Manifest, Sha256
 from cervix.bundle.sessions import Device
 from cervix.errors import BundleError, PromotionRefused
@@ -92,10 +92,10 @@ class ActiveBundle:
         """As ``Bundle.label``."""
         return bundle_label(self.manifest.name, self.manifest.version, self.sha256)
 
-    def load(self, device: Device) -> Bundle:
-        """The bundle, proved; ``BundleError`` where it does not prove itself. No other takes its place."""
+    def load(self, device: Device, tables: TableReplay) -> Bundle:
+        """The bundle, proved with its golden tables; ``BundleError`` where it does not. No other takes its place."""
         try:
-            bundle = load_bundle(self.root, device=device)
+            bundle = load_bundle(self.root, device=device, tables=tables)
         except BundleError as error:
             if not self.line.promotions:
                 raise

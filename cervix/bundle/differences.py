@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from cervix.bundle.manifest import Calibration, Manifest, Model, TensorSpec
+from cervix.bundle.manifest import Calibration, FeatureEncoding, Manifest, Model, TensorSpec
 
 COLUMNS = ["model", "what", "active", "candidate"]
 WHOLE_BUNDLE = "The bundle"
@@ -63,6 +63,7 @@ def _model_facts(manifest: Manifest, model: Model) -> dict[str, str]:
         "Inputs": _tensors(model.inputs),
         "Outputs": _tensors(model.outputs),
         "Features": ", ".join(model.features.names) if model.features else ABSENT,
+        **{f"Input: {feature.label}": _encoding(feature) for feature in (model.features.encoding if model.features else [])},
         **{
             f"Question: {task.title}": f"{' or '.join(task.positive)}, against {' or '.join(task.negative)}"
             for task in model.derived_tasks
@@ -84,6 +85,13 @@ def _model_facts(manifest: Manifest, model: Model) -> dict[str, str]:
         "Limits": " ".join(model.limits),
         "Known failures": " ".join(model.known_failures) or "none recorded",
     }
+
+
+def _encoding(feature: FeatureEncoding) -> str:
+    if feature.limits is not None:
+        return f"{feature.column}, {feature.kind}, {feature.limits[0]:g} to {feature.limits[1]:g}"
+    grades = (f"{code} {'nothing' if grade is None else f'{grade:g}'}" for code, grade in feature.grades.items())
+    return f"{feature.column}: {', '.join(grades)}"
 
 
 def _tensors(specs: list[TensorSpec]) -> str:

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,8 @@ class GoldenCheck:
     """The replay of one variant's golden vectors on the provider that really ran."""
 
     model_id: str
+    cases: str
+    """The file of the bundle whose cases were replayed."""
     variant: Variant
     provider: str
     largest_difference: float
@@ -45,6 +48,11 @@ class GoldenCheck:
     worst_output: str
     absolute_difference: float
     passed: bool
+
+
+TableReplay = Callable[[ModelSession, Mapping[str, bytes]], GoldenCheck | None]
+"""Reads, encodes and scores the golden table of a model among the files of its bundle, as the app does with a table that people
+bring. The readers lie above this room: ``cervix.patients.golden`` passes its own in."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ class Bundle:
 
     def on_cpu(self) -> "Bundle":
         """The same bundle, proved again on the CPU; ``BundleError`` where its folder has changed since."""
+        # Tables are read alike on every device: what was proved of that holds.
         again = load_bundle(self.root, device="cpu")
         if again.sha256 != self.sha256:
             raise BundleError(
@@ -95,8 +104,10 @@ def bundle_label(name: str, version: str, sha256: str) -> str:
     return f"{name} {version} ({sha256[:SHORT_HASH]})"
 
 
-def load_bundle(root: Path, *, device: Device = "auto") -> Bundle:
+def load_bundle(root: Path, *, device: Device = "auto", tables: TableReplay | None = None) -> Bundle:
     """Verify a bundle and open one session per model on the best device that really runs.
+
+    The app, its command line and the trainer come here through ``cervix.patients.golden.prove_bundle``.
 
     Parameters
     ----------
@@ -105,6 +116,8 @@ def load_bundle(root: Path, *, device: Device = "auto") -> Bundle:
     device : {"auto", "cpu", "cuda"}
         ``auto`` and ``cuda`` try CUDA where an NVIDIA device is present and fall back to the CPU; what runs is
         in ``ModelSession.provider``.
+    tables : callable, optional
+        What replays golden tables; without, they are not looked at.
 
     Raises
     ------
@@ -117,24 +130,30 @@ def load_bundle(root: Path, *, device: Device = "auto") -> Bundle:
     for model in manifest.models:
         session, check = _open_best(model, contents, device)
         require_passed(check)
+        if tables is not None and (read := tables(session, contents)):
+            require_passed(read)
         sessions[model.id] = session
         checks.append(check)
     return Bundle(root, manifest, digest, sessions, checks)
 
 
-def verify_bundle(root: Path, *, device: Device = "auto") -> list[GoldenCheck]:
+def verify_bundle(root: Path, *, device: Device = "auto", tables: TableReplay | None = None) -> list[GoldenCheck]:
     """Replay the golden vectors of every variant, not only of those that would run here.
 
-    Returns one check a variant, failed ones included; raises ``BundleError`` where the files themselves are
-    not what the manifest declares.
+    Returns one check a variant, and one a golden table where ``tables`` replays them, failed ones included; raises
+    ``BundleError`` where the files themselves are not what the manifest declares.
     """
     manifest, _, contents = read_verified(root)
     cuda = device != "cpu" and nvidia_device_present()
-    return [
-        _open_variant(model, variant, contents, CUDA_PROVIDER if cuda and variant.runs_on == "cuda" else CPU_PROVIDER)[1]
-        for model in manifest.models
-        for variant in model.variants
-    ]
+    checks = []
+    for model in manifest.models:
+        for variant in model.variants:
+            provider = CUDA_PROVIDER if cuda and variant.runs_on == "cuda" else CPU_PROVIDER
+            session, check = _open_variant(model, variant, contents, provider)
+            checks.append(check)
+            if tables is not None and (read := tables(session, contents)):
+                checks.append(read)
+    return checks
 
 
 def read_verified(root: Path) -> tuple[Manifest, str, dict[str, bytes]]:
@@ -267,12 +286,12 @@ def _signature(value: onnx.ValueInfoProto) -> str:
     return f"{dtype} {shape}"
 
 
-def replay_golden(session: ModelSession, golden_bytes: bytes) -> GoldenCheck:
-    """Run the golden inputs and compare every output with what export wrote down."""
-    precision = session.variant.precision
-    no_vectors = f"{session.model.golden} does not hold golden vectors for {precision}"
+def replay_golden(session: ModelSession, golden_bytes: bytes, cases: str = "") -> GoldenCheck:
+    """Run the golden inputs in the file ``cases``, by default the model's vectors; compare every output with what was kept."""
+    precision, cases = session.variant.precision, cases or session.model.golden
+    no_vectors = f"{cases} does not hold golden vectors for {precision}"
     try:
-        golden = _golden_arrays(golden_bytes)
+        golden = golden_arrays(golden_bytes)
         inputs = {spec.name: golden[f"input:{spec.name}"] for spec in session.model.inputs}
         expected = {spec.name: golden[f"{precision}:{spec.name}"].astype(np.float64) for spec in session.model.outputs}
     except Exception as error:  # numpy promises no set of exceptions for damaged archives and headers
@@ -297,10 +316,10 @@ def replay_golden(session: ModelSession, golden_bytes: bytes) -> GoldenCheck:
         gap = gap if np.isfinite(gap) else float("inf")
         if gap / session.variant.tolerance[name] > share:
             worst, share, difference = name, gap / session.variant.tolerance[name], gap
-    return GoldenCheck(session.model.id, session.variant, session.provider, share, worst, difference, share <= 1.0)
+    return GoldenCheck(session.model.id, cases, session.variant, session.provider, share, worst, difference, share <= 1.0)
 
 
-def _golden_arrays(content: bytes) -> Arrays:
+def golden_arrays(content: bytes) -> Arrays:
     """The arrays of an ``.npz``, each no larger than what it is unpacked from says; ``ValueError`` where they are too large."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         held = sum(member.file_size for member in archive.infolist())
@@ -323,7 +342,7 @@ def require_passed(check: GoldenCheck) -> None:
     """Raise ``BundleError`` where golden vectors were not reproduced."""
     if not check.passed:
         raise BundleError(
-            f"{check.variant.file} does not reproduce its golden vectors on {check.provider}",
+            f"{check.variant.file} does not reproduce its golden vectors on {check.provider} ({check.cases})",
             expected=f"{check.worst_output} within {check.variant.tolerance[check.worst_output]:g}",
             found=f"a difference of {check.absolute_difference:.3g}",
             action="Nothing is scored with this bundle on this machine.",

@@ -155,13 +155,64 @@ class SlideRule(_Strict):
     chosen_by: str
 
 
-class FeatureInput(_Strict):
-    """The ordered inputs of a patient model, by the names of ``cervix.patients.vocabulary`` or ``.sequences``."""
+class FeatureEncoding(_Strict):
+    """How one input of a patient model is made from a column of a table. What is not known is NaN, always."""
 
-    names: list[str] = Field(min_length=1)
+    name: str
+    label: Title
+    """For charts."""
+    column: str
+    kind: Literal["number", "yes-no", "code"]
+    """``number``: as it stands in the table; ``yes-no``: 0 or 1 in the table; ``code``: the grade of the code."""
+    grades: dict[str, float | None] = {}
+    """Every code of the column -> its grade; None where the code measures nothing, as an unsatisfactory smear."""
+    limits: tuple[float, float] | None = None
+    """Lowest and highest number, inclusive, that counts as one; None for codes."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "FeatureEncoding":
+        if (self.kind == "code") != bool(self.grades):
+            raise ValueError(f"{self.name}: a code has grades, a number has none")
+        if (self.kind == "code") != (self.limits is None):
+            raise ValueError(f"{self.name}: a number has limits, a code has none")
+        return self
+
+
+class GoldenTable(_Strict):
+    """Golden cases that begin as text: a table as people bring it, and what must come of it."""
+
+    file: RelativePath
+    """CSV, in UTF-8. The patients are made up; every code that the model is fed is among their results."""
+    vectors: RelativePath
+    """npz as ``Model.golden``. The arrays that reading and encoding the table must give exactly, and the outputs for them."""
+
+
+class FeatureInput(_Strict):
+    """What a patient model is fed: its ordered inputs, how each is made, and cases to hold a reader against."""
+
+    encoding: list[FeatureEncoding] = Field(min_length=1)
     visits: int = Field(gt=0)
-    """The most visits the model reads; of one, the table has one row a patient."""
+    """The most visits the model reads, the newest; of one, the table has one row a patient."""
+    gaps: Literal["years-since-measured", "none"]
+    """What the model is told of time. ``years-since-measured``: beside each value, the years (of 365.25 days) from the last
+    visit before it at which the same input was measured, NaN where there was none."""
+    golden_table: GoldenTable
     steps_in_graph: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the inputs, in order."""
+        return [feature.name for feature in self.encoding]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "FeatureInput":
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("an input is named twice")
+        if self.visits == 1 and any(feature.name != feature.column for feature in self.encoding):
+            raise ValueError("with one row a patient, an input has the name of its column")
+        if (self.visits == 1) != (self.gaps == "none"):
+            raise ValueError("a model of many visits is told the time between them, a model of one is not")
+        return self
 
 
 class TrainingData(_Strict):
@@ -341,6 +392,7 @@ class Model(_Strict):
         """Every file of the bundle that this model uses."""
         return [
             self.golden,
+            *([self.features.golden_table.file, self.features.golden_table.vectors] if self.features else []),
             *([self.background] if self.background else []),
             *([self.rehearsal] if self.rehearsal else []),
             *([self.lineage.events, self.lineage.new_cases] if self.lineage else []),

@@ -18,14 +18,9 @@ from cervix.patients.questions import DateOrder
 from cervix.patients.visit_vocabulary import VISIT_COLUMNS, folded, says_nothing
 
 Kind = Literal["class", "yes or no", "grade", "day", "day of a grade"]
-# Lowest and highest grade that a finding leaves open: 1 stands for CIN1 and less, 3 for CIN3, AIS and cancer, which the
-# question CIN3+ counts together (Perkins et al. 2020, J Low Genit Tract Dis 24:102-131).
+# Lowest and highest grade that a finding leaves open, as ``Code.cin`` counts them.
 Grades = tuple[int, int]
-LOW, CIN2, CIN2_OR_WORSE, CIN3_OR_WORSE = (0, 1), (2, 2), (2, 3), (3, 3)
-GRADES: Final[dict[str, Grades]] = {
-    "benign": LOW, "CIN1": LOW, "CIN2": CIN2, "HSIL": CIN2_OR_WORSE,
-    **dict.fromkeys(("CIN3", "AIS", "SCC", "ADC", "adenosquamous"), CIN3_OR_WORSE),
-}  # fmt: skip
+LOW, CIN2_OR_WORSE, CIN3_OR_WORSE = (0, 1), (2, 3), (3, 3)
 # A histology report says these of no single finding.
 RANGES: Final[dict[str, Grades]] = {
     folded(words): grades
@@ -83,7 +78,7 @@ def grades_of(text: str) -> Grades | None:
     if found := RANGES.get(folded(text)):
         return found
     code = VISIT_COLUMNS["histology"].code_of(text)
-    return GRADES[code] if code else None
+    return VISIT_COLUMNS["histology"].entry(code).cin if code else None
 
 
 def read_outcomes(

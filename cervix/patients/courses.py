@@ -8,10 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
+from cervix.patients.encoding import features_of
 from cervix.patients.history_scoring import task_risk
 from cervix.patients.report import visit_titles
-from cervix.patients.sequences import AGE, Histories
-from cervix.patients.visit_vocabulary import VISIT_COLUMNS
+from cervix.patients.sequences import Histories
+from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS
 
 Floats = NDArray[np.float32]
 TESTS = ("cytology", "hpv_result", "colposcopy", "via", "histology", "treatment")
@@ -42,9 +43,8 @@ def courses(histories: Histories, women: NDArray[np.integer], session: ModelSess
         return []
     arrays = histories.padded(women)
     risks = session.run(arrays, ["trajectory"])["trajectory"]
-    names = session.model.features.names if session.model.features else []
     first = arrays["features"][:, :1].copy()
-    first[..., [name != AGE for name in names]] = np.nan
+    first[..., [feature.column != AGE for feature in features_of(session).encoding]] = np.nan
     nothing = session.run(
         {"features": first, "gap_years": np.full_like(first, np.nan), "lengths": np.ones(len(women), np.int32)},
         ["probabilities"],

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cervix.patients.codes import CODES
 from cervix.patients.visit_vocabulary import VISIT_DATE
 
 # Histology of CIN2 or worse that is no cancer, and cancer (WHO 2020; two-tier terms after LAST 2012).
-PRECANCER: Final = ("CIN2", "CIN3", "HSIL", "AIS")
-CANCER: Final = ("SCC", "ADC", "adenosquamous")
+PRECANCER: Final = CODES["histology"].named(lambda code: code.cin is not None and code.cin[0] >= 2 and not code.cancer)
+CANCER: Final = CODES["histology"].named(lambda code: code.cancer)
 # What removes or destroys the lesion and leaves the cervix.
-TREATMENTS: Final = ("ablation", "LEEP", "cone")
+TREATMENTS: Final = CODES["treatment"].named(lambda code: code.treats)
 HYSTERECTOMY: Final = "hysterectomy"
 KNOWN, TREATED = "known_diagnosis", "treated_by"
 # How grave, for the one that is named.

@@ -14,7 +14,7 @@ import pandas as pd
 from cervix.bundle.manifest import DerivedTask, Model
 from cervix.patients.completeness import completeness_of
 from cervix.patients.scoring import NO_ANSWER
-from cervix.patients.sequences import FEATURE_BY_NAME, TIME_YEARS
+from cervix.patients.sequences import TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.provenance import Provenance
@@ -201,8 +201,7 @@ def _prediction(task: DerivedTask, row: pd.Series, last_visit: pd.Timestamp | No
 
 def _visit_observations(scores: pd.DataFrame, visits: pd.DataFrame, model: Model) -> Callable[[int], Iterator[Resource]]:
     """What was known at the visits, of the columns that the model reads; ages and results as they were read."""
-    names = model.features.names if model.features else []
-    columns = dict.fromkeys(FEATURE_BY_NAME[name].column for name in names)
+    columns = dict.fromkeys(feature.column for feature in model.features.encoding) if model.features else {}
     cells = {column: visits[column].astype(object).to_numpy() for column in columns}
     days = visits[VISIT_DATE].to_numpy("datetime64[D]")
     rows_of = visits.groupby(PATIENT_ID, sort=False).indices

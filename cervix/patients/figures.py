@@ -56,10 +56,9 @@ def _two_lines(row: str) -> list[str]:
 
 
 LANES = ("cytology", "hpv_result", "colposcopy", "histology", "treatment")
+# By ``Severity``.
 SEVERITY_MARKS = (("circle-open", LOWERS), ("diamond", "#E69F00"), ("square", RAISES))
 SEVERITY_TITLES = ("normal or negative", "low-grade", "high-grade or positive")
-LOW_GRADE = {"ASC-US", "LSIL", "AGC", "CIN1", "low-grade", "ablation"}
-NORMAL = {"NILM", "UNSAT", "negative", "invalid", "normal", "inadequate", "benign", "none"}
 
 
 def course_figure(
@@ -184,13 +183,9 @@ def _marks(
         (moment, VISIT_COLUMNS[name].label, str(code))
         for name in lanes
         for moment, code in zip(moments, visits[name], strict=True)
-        if isinstance(code, str) and _severity(code) == severity
+        if isinstance(code, str) and VISIT_COLUMNS[name].entry(code).severity == severity
     ]
     return [item[0] for item in found], [item[1] for item in found], [item[2] for item in found]
-
-
-def _severity(code: str) -> int:
-    return 0 if code in NORMAL else 1 if code in LOW_GRADE else 2
 
 
 def waterfall_figure(

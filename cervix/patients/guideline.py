@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from cervix.bundle.manifest import Model
+from cervix.patients import hpv
+from cervix.patients.codes import CODES
 from cervix.patients.completeness import RESTS_ON
 from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.sequences import TIME_YEARS
@@ -19,8 +21,8 @@ IMMEDIATE_TASK, FIVE_YEAR_TASK = "cin3-3y", "cin3-5y"
 # Of the shorter of the two questions: a later day is beyond the time of the risk.
 HORIZON_YEARS = 3
 # Results with which colposcopy is recommended at any risk (Perkins et al. 2020, section on thresholds and exceptions).
-COLPOSCOPY_CYTOLOGY = ("ASC-H", "AGC", "AGC-FN", "AIS", "ADC", "HSIL", "SCC")
-HPV_TYPES = ("hpv_16", "hpv_18")
+COLPOSCOPY_CYTOLOGY = CODES["cytology"].named(lambda code: code.calls_for_colposcopy)
+HPV_TYPES = tuple(name for name in hpv.CHANNELS if any(code.calls_for_colposcopy for code in CODES[name].codes))
 
 
 @dataclass(frozen=True)

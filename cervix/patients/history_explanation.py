@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
+from cervix.patients.encoding import features_of
 from cervix.patients.history_scoring import histories_of, task_risk
-from cervix.patients.sequences import AGE, FEATURE_BY_NAME
 from cervix.patients.shapley import (
     EXACT_PLAYERS,
     Bools,
@@ -18,7 +18,7 @@ from cervix.patients.shapley import (
     exact_values,
     shapley_values,
 )
-from cervix.patients.visit_vocabulary import VISIT_COLUMNS
+from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS
 
 BATCH_COALITIONS = 4096
 # Coalitions of other visits times those within a visit: 2**15 sequences of 12 visits take about a second.
@@ -59,8 +59,7 @@ class _History:
         histories = histories_of(visits, session)
         self.features = histories.features
         self.time = visits["time_years"].to_numpy(np.float64)
-        names = session.model.features.names if session.model.features else []
-        self.columns = [FEATURE_BY_NAME[name].column for name in names]
+        self.columns = [feature.column for feature in features_of(session).encoding]
         self.always = np.array([column == AGE for column in self.columns])
         self.session = session
         self.task = next(task for task in session.model.derived_tasks if task.id == task_id)

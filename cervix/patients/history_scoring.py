@@ -10,7 +10,8 @@ from cervix.bundle import ModelSession
 from cervix.bundle.manifest import DerivedTask
 from cervix.patients.completeness import completeness_columns
 from cervix.patients.diagnosis import KNOWN, TREATED, known_diagnoses, why_no_answer
-from cervix.patients.scoring import NO_ANSWER, feature_names
+from cervix.patients.encoding import features_of
+from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.sequences import Histories, encode
 from cervix.patients.visit_vocabulary import AGE, VISIT_DATE
 from cervix.patients.visits import VisitTable
@@ -23,7 +24,7 @@ NOTHING_KNOWN = "No answer: without any test result the model would only know he
 
 def histories_of(visits: pd.DataFrame, session: ModelSession) -> Histories:
     """Visits, all or some rows of ``VisitTable.frame``, as the model reads them."""
-    return encode(visits, feature_names(session))
+    return encode(visits, features_of(session).encoding)
 
 
 def score_visits(

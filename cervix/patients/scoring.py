@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
 from cervix.patients.completeness import CELLS, CONTRADICTIONS, SET_ASIDE, completeness_columns
+from cervix.patients.encoding import features_of
 from cervix.patients.reading import PatientTable
 from cervix.patients.vocabulary import OTHER_TESTS, PATIENT_ID
 
@@ -19,9 +20,7 @@ TOO_LITTLE = "No answer: too little is known about this patient."
 
 def feature_names(session: ModelSession) -> list[str]:
     """The model's input columns, in order."""
-    if session.model.features is None:
-        raise ValueError(f"model {session.model.id!r} reads no patient features")
-    return session.model.features.names
+    return features_of(session).names
 
 
 def feature_array(frame: pd.DataFrame, names: list[str]) -> NDArray[np.float32]:

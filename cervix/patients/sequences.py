@@ -1,6 +1,6 @@
 """Visits as arrays: what a history model reads, in training and in scoring alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,74 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cervix.bundle.manifest import FeatureEncoding
+from cervix.errors import BundleError
 from cervix.patients.vocabulary import PATIENT_ID
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
-AGE = "age"
 TIME_YEARS = "time_years"
 MOST_VISITS = 60
-
-
-@dataclass(frozen=True)
-class VisitFeature:
-    """One number a visit.
-
-    Attributes
-    ----------
-    name : str
-        The input's name in manifests.
-    label : str
-        For charts.
-    column : str
-        The column of the visit table it is read from.
-    grades : mapping, optional
-        Code -> grade. A code without a grade (an unsatisfactory smear, an invalid test) measures nothing. None: the
-        column is a number already.
-    """
-
-    name: str
-    label: str
-    column: str
-    grades: Mapping[str, float] | None = None
-
-
-_RESULT = {"negative": 0.0, "positive": 1.0}
-_ANSWER = {"no": 0.0, "yes": 1.0}
-
-VISIT_FEATURES: tuple[VisitFeature, ...] = (
-    VisitFeature(AGE, "Age (years)", AGE),
-    VisitFeature(
-        "cytology_squamous", "Cytology, squamous grade", "cytology",
-        {"NILM": 0, "AGC": 0, "AGC-FN": 0, "AIS": 0, "ADC": 0, "ASC-US": 1, "LSIL": 2, "ASC-H": 3, "HSIL": 4, "SCC": 5},
-    ),
-    VisitFeature(
-        "cytology_glandular", "Cytology, glandular grade", "cytology",
-        {"NILM": 0, "ASC-US": 0, "LSIL": 0, "ASC-H": 0, "HSIL": 0, "SCC": 0, "AGC": 1, "AGC-FN": 2, "AIS": 3, "ADC": 4},
-    ),
-    VisitFeature("hpv", "HPV test", "hpv_result", _RESULT),
-    VisitFeature("hpv_16", "HPV 16", "hpv_16", _RESULT),
-    VisitFeature("hpv_18", "HPV 18", "hpv_18", _RESULT),
-    VisitFeature("hpv_other", "Other high-risk HPV", "hpv_other_hr", _RESULT),
-    VisitFeature(
-        "colposcopy", "Colposcopic impression", "colposcopy",
-        {"normal": 0, "low-grade": 1, "high-grade": 2, "suspicious": 3},
-    ),
-    VisitFeature(
-        "histology", "Histology grade", "histology",
-        {"benign": 0, "CIN1": 1, "CIN2": 2, "CIN3": 3, "HSIL": 3, "AIS": 3, "SCC": 4, "ADC": 4, "adenosquamous": 4},
-    ),
-    VisitFeature(
-        "treatment", "Treatment", "treatment",
-        {"none": 0, "ablation": 1, "LEEP": 2, "cone": 3, "hysterectomy": 4},
-    ),
-    VisitFeature("smoker", "Smokes", "smoker", _ANSWER),
-    VisitFeature("immunosuppressed", "Immunosuppressed", "immunosuppressed", _ANSWER),
-    VisitFeature("hpv_vaccinated", "Vaccinated against HPV", "hpv_vaccinated", _ANSWER),
-)  # fmt: skip
-FEATURE_BY_NAME = {feature.name: feature for feature in VISIT_FEATURES}
-"""Via, HIV and pregnancy are read from files and not here: the cohort the model learns from does not have them."""
 
 
 @dataclass(frozen=True)
@@ -144,23 +85,27 @@ class Histories:
             yield order[start : start + size]
 
 
-def encode(visits: pd.DataFrame, names: Sequence[str]) -> Histories:
+def encode(visits: pd.DataFrame, features: Sequence[FeatureEncoding]) -> Histories:
     """Turn a visit table into arrays. Nothing is imputed or scaled: the graph does that.
 
     Parameters
     ----------
     visits : DataFrame
         ``VisitTable.frame``: a woman's rows together and in order; ``patient_id, time_years, age`` and codes.
-    names : sequence of str
-        Which of ``VISIT_FEATURES``, in order: the manifest's ``features.names``.
+    features : sequence of FeatureEncoding
+        The manifest's ``features.encoding``: what each number is made from, in order.
+
+    Raises
+    ------
+    BundleError
+        If the table knows a code that the declaration does not.
     """
-    chosen = [FEATURE_BY_NAME[name] for name in names]
-    features = np.stack([_values(visits, feature) for feature in chosen], axis=1)
+    values = np.stack([_values(visits[feature.column], feature) for feature in features], axis=1)
     ids = visits[PATIENT_ID].to_numpy(object)
     starts = np.append(True, ids[1:] != ids[:-1]) if len(ids) else np.empty(0, bool)
     first = np.flatnonzero(starts)
     lengths = np.diff(np.append(first, len(ids)))
-    return histories_of_rows(ids[first], lengths, features, visits[TIME_YEARS].to_numpy(np.float64))
+    return histories_of_rows(ids[first], lengths, values, visits[TIME_YEARS].to_numpy(np.float64))
 
 
 def histories_of_rows(
@@ -172,13 +117,21 @@ def histories_of_rows(
     return Histories(patient_ids, first, lengths.astype(np.int32), features, gaps)
 
 
-def _values(visits: pd.DataFrame, feature: VisitFeature) -> Floats:
-    column = visits[feature.column]
-    if feature.grades is None:
+def _values(column: pd.Series, feature: FeatureEncoding) -> Floats:
+    if feature.kind != "code":
         return column.to_numpy(np.float32)
-    # The last place answers for "not known", whose category code is -1.
-    table = [feature.grades.get(str(code), np.nan) for code in column.cat.categories]
-    return np.array([*table, np.nan], np.float32)[column.cat.codes.to_numpy()]
+    codes = [str(code) for code in column.cat.categories]
+    if untaught := [code for code in codes if code not in feature.grades]:
+        raise BundleError(
+            f"The model was not taught every code of {feature.column}",
+            expected=", ".join(sorted(feature.grades)),
+            found=f"also {', '.join(untaught)}",
+            action="Use a bundle that was made with this version of the app.",
+        )
+    # The last place answers for "not known", whose category code is -1. A code without a grade measures nothing.
+    grades = [feature.grades[code] for code in codes]
+    table = np.array([np.nan if grade is None else grade for grade in (*grades, None)], np.float32)
+    return table[column.cat.codes.to_numpy()]
 
 
 def _gaps(features: Floats, time: NDArray[np.float64], own_first: NDArray[np.int64]) -> Floats:

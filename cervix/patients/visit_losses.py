@@ -8,16 +8,24 @@ import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
 
+from cervix.patients.codes import CODES
 from cervix.patients.completeness import CELLS, CONTRADICTIONS, SET_ASIDE
 from cervix.patients.csv_text import AGAINST, CELL_OUT, PROBLEMS_KEPT_PER_COLUMN, ROW_OUT, RowProblem, TextTable, shown
 from cervix.patients.questions import FileQuestion
 from cervix.patients.schema import unfit
-from cervix.patients.sequences import VISIT_FEATURES
 from cervix.patients.spelling import meant_code
-from cervix.patients.visit_vocabulary import GENOTYPES, LONGEST_CELL, VISIT_DATE, CodeColumn, looks_identifying, says_nothing
+from cervix.patients.visit_vocabulary import (
+    AGE,
+    GENOTYPES,
+    LONGEST_CELL,
+    VISIT_DATE,
+    CodeColumn,
+    looks_identifying,
+    says_nothing,
+)
 from cervix.patients.vocabulary import PATIENT_ID
 
-READ_BY_MODELS = frozenset({GENOTYPES, VISIT_DATE, *(feature.column for feature in VISIT_FEATURES)})
+READ_BY_MODELS = frozenset({GENOTYPES, VISIT_DATE, AGE, *(name for name, coded in CODES.items() if coded.features)})
 """Columns whose cells can change an answer; cells of the others cost nothing."""
 AT = "_place in the file"
 Bools = NDArray[np.bool_]

@@ -1,16 +1,16 @@
-"""The columns of the visit table, one row a visit: their codes, and what a cell or header means.
+"""The columns of the visit table, one row a visit: what a cell or header means.
 
-Cytology: Bethesda 2014 (Nayar & Wilbur 2015). Histology: CIN, with the two-tier LAST terms (Darragh et al. 2012). The words
-themselves are in ``words``.
+The codes are in ``codes``, the words for them in ``words``.
 """
 
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
-from cervix.patients.words import BARE_ANSWERS, CODES, FILLERS, HEADERS, HIGH_RISK, MINUS, NOT_KNOWN, RESULTS, SUMMARIES, WORDS
+from cervix.patients.codes import CODES, Code, Coded
+from cervix.patients.words import BARE_ANSWERS, FILLERS, HEADERS, HIGH_RISK, MINUS, NOT_KNOWN, RESULTS, SUMMARIES, WORDS
 
 VISIT_DATE, AGE, GENOTYPES, SLIDE = "visit_date", "age", "hpv_genotypes", "slide"
 HIGH_RISK_GENOTYPES = HIGH_RISK
@@ -50,14 +50,25 @@ class CodeColumn:
 
     Attributes
     ----------
+    entries : tuple of Code
+        The codes with all that is known of each.
     spellings : mapping
         Folded spelling -> code, the codes themselves included.
     """
 
     name: str
     label: str
-    codes: tuple[str, ...]
+    entries: tuple[Code, ...]
     spellings: Mapping[str, str]
+
+    @cached_property
+    def codes(self) -> tuple[str, ...]:
+        """Names of the codes, in order."""
+        return tuple(entry.name for entry in self.entries)
+
+    def entry(self, code: str) -> Code:
+        """The code of that name."""
+        return self.entries[self.codes.index(code)]
 
     @property
     def accepted(self) -> str:
@@ -88,23 +99,15 @@ class CodeColumn:
         return self.key_of(text) == MINUS
 
 
-_LABELS = {
-    "cytology": "Cytology", "hpv_result": "HPV test", "hpv_16": "HPV 16", "hpv_18": "HPV 18",
-    "hpv_other_hr": "Other high-risk HPV", "colposcopy": "Colposcopy", "via": "VIA", "histology": "Histology",
-    "treatment": "Treatment", "hiv": "HIV", "immunosuppressed": "Immunosuppressed", "pregnant": "Pregnant",
-    "hpv_vaccinated": "Vaccinated against HPV", "smoker": "Smokes",
-}  # fmt: skip
-
-
-def _column(name: str, codes: tuple[str, ...]) -> CodeColumn:
-    spellings = {folded(code): code for code in codes}
+def _column(name: str, coded: Coded) -> CodeColumn:
+    spellings = {folded(code.name): code.name for code in coded.codes}
     for words in WORDS:
         if name in words.columns:
             spellings |= {folded(spelling): words.code for spelling in words.spellings}
-    return CodeColumn(name, _LABELS[name], codes, spellings)
+    return CodeColumn(name, coded.label, coded.codes, spellings)
 
 
-CODE_COLUMNS: tuple[CodeColumn, ...] = tuple(_column(name, codes) for name, codes in CODES.items())
+CODE_COLUMNS: tuple[CodeColumn, ...] = tuple(_column(name, coded) for name, coded in CODES.items())
 VISIT_COLUMNS: dict[str, CodeColumn] = {column.name: column for column in CODE_COLUMNS}
 _BY_HEADER = {
     folded(spelling): name for name, others in HEADERS.items() if name != "patient_id" for spelling in (name, *others)

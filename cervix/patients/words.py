@@ -1,4 +1,4 @@
-"""The words that laboratories use for each code of the visit table: one table, each row with its source.
+"""The words that laboratories use for each code of the visit table (``codes``): one table, each row with its source.
 
 Nothing else turns a word into a code. A word that could mean two codes is not in it: the cell then counts as not known and
 the woman is marked. Words are compared folded (``visit_vocabulary.folded``): without case, accents, spaces and joints.
@@ -45,23 +45,6 @@ def _words(columns: str | tuple[str, ...], code: str, spellings: str, source: st
     names = (columns,) if isinstance(columns, str) else columns
     return Words(names, code, tuple(part.strip() for part in spellings.split(";")), source, note)
 
-
-CODES: Final[dict[str, tuple[str, ...]]] = {
-    "cytology": ("UNSAT", "NILM", "ASC-US", "ASC-H", "LSIL", "HSIL", "SCC", "AGC", "AGC-FN", "AIS", "ADC"),
-    "hpv_result": ("positive", "negative", "invalid"),
-    "hpv_16": ("positive", "negative"),
-    "hpv_18": ("positive", "negative"),
-    "hpv_other_hr": ("positive", "negative"),
-    "colposcopy": ("normal", "low-grade", "high-grade", "suspicious", "inadequate"),
-    "via": ("positive", "negative"),
-    "histology": ("benign", "CIN1", "CIN2", "CIN3", "HSIL", "AIS", "SCC", "ADC", "adenosquamous"),
-    "treatment": ("none", "ablation", "LEEP", "cone", "hysterectomy"),
-    "hiv": ("yes", "no"),
-    "immunosuppressed": ("yes", "no"),
-    "pregnant": ("yes", "no"),
-    "hpv_vaccinated": ("yes", "no"),
-    "smoker": ("yes", "no"),
-}
 
 WORDS: Final[tuple[Words, ...]] = (
     # Cytology, English

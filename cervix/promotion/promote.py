@@ -20,6 +20,7 @@ from cervix.bundle.loading import Bundle, load_bundle, read_verified
 from cervix.errors import BundleError, LabelStoreUnavailable, LostApart, PromotionRefused
 from cervix.labels import LabelStore
 from cervix.labels.store.events import checked_reader
+from cervix.patients.golden import prove_bundle, prove_variants
 from cervix.promotion.comparison import BundleComparison
 from cervix.promotion.proving import prove_apart
 from cervix.settings import Settings
@@ -171,7 +172,7 @@ def refusals_kept(
 
 
 def _active_by(settings: Settings, line: PromotionLine) -> Bundle:
-    bundle = load_bundle(root_of(settings, line), device=settings.device)
+    bundle = prove_bundle(root_of(settings, line), device=settings.device)
     return same_bundle(bundle, line.promotions[-1].sha256) if line.promotions else bundle
 
 

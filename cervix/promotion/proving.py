@@ -7,9 +7,10 @@ from typing import Final
 from cachetools import LRUCache
 
 from cervix.bundle.active import same_bundle
-from cervix.bundle.loading import Bundle, load_bundle, read_manifest, require_passed, verify_bundle
+from cervix.bundle.loading import Bundle, read_manifest, require_passed
 from cervix.bundle.sessions import Device
 from cervix.errors import BundleError
+from cervix.patients.golden import prove_bundle, prove_variants
 from cervix.sources.apart import Limits, run_apart
 
 # All variants of the shipped bundle take 10 s on one core, and less than 1.5 GB.
@@ -21,26 +22,26 @@ _lock = Lock()
 
 
 def load_candidate(root: Path, *, device: Device = "auto") -> Bundle:
-    """``load_bundle`` for a bundle that somebody brought: ``prove_apart`` comes first.
+    """``prove_bundle`` for a bundle that somebody brought: ``prove_apart`` comes first.
 
     Raises
     ------
     BundleError, LostApart
-        As ``load_bundle`` and ``prove_apart``, and where the folder is another bundle by then.
+        As ``prove_bundle`` and ``prove_apart``, and where the folder is another bundle by then.
     """
     sha256 = prove_apart(root)
-    return same_bundle(load_bundle(root, device=device), sha256)
+    return same_bundle(prove_bundle(root, device=device), sha256)
 
 
 def prove_apart(root: Path) -> str:
-    """Load every variant and replay its golden vectors on the CPU, in a process that may be lost; the manifest's SHA-256.
+    """Load every variant and replay its golden cases on the CPU, in a process that may be lost; the manifest's SHA-256.
 
     The hash stands for every file, so the same bundle is not proved twice by one process.
 
     Raises
     ------
     BundleError
-        As ``verify_bundle``, and where golden vectors are not reproduced.
+        As ``prove_variants``, and where golden vectors are not reproduced.
     LostApart
         The bundle ended that process, or took more than 4 GB or two minutes.
     """
@@ -57,7 +58,7 @@ def prove_apart(root: Path) -> str:
 
 def prove(root: str, sha256: str) -> None:
     """What the process apart does; ``BundleError`` where the bundle is not the one meant or does not prove itself."""
-    for check in verify_bundle(Path(root), device="cpu"):
+    for check in prove_variants(Path(root), device="cpu"):
         require_passed(check)
     if read_manifest(Path(root))[1] != sha256:
         raise BundleError("The bundle changed while it was examined", action="Try again.")

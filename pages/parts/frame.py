@@ -15,6 +15,7 @@ from cervix.bundle.active import ActiveBundle, active_bundle
 from cervix.bundle.loading import read_manifest
 from cervix.bundle.sessions import CPU_PROVIDER, Device
 from cervix.errors import BundleError
+from cervix.patients.golden import GoldenTables
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.slides.decision import CLASS_TITLES as SLIDE_CLASS_TITLES
@@ -36,7 +37,7 @@ BUNDLE_LEFT = "session_bundle_left"
 # Two at once after a promotion; sessions that still use a third hold it themselves.
 @st.cache_resource(max_entries=2, show_spinner="Checking the bundle: hashes, signatures, golden vectors …")
 def _verified(root: Path, device: Device, sha256: str, _active: ActiveBundle) -> Bundle:  # noqa: ARG001 - the key
-    return _active.load(device)
+    return _active.load(device, GoldenTables())
 
 
 def active_now() -> Bundle:

@@ -9,8 +9,8 @@ from cervix.labels.desk.desk import LabelDesk, Shown
 from cervix.labels.desk.pictures import FIELDS, TileViews
 from cervix.labels.store.events import COMMENT_AT_MOST, Action
 from cervix.patients.figures import timeline_figure
-from cervix.patients.sequences import AGE, TIME_YEARS
-from cervix.patients.visit_vocabulary import CODE_COLUMNS
+from cervix.patients.sequences import TIME_YEARS
+from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS
 from cervix.plain_text import escaped
 from pages.parts.frame import STILL_CHART, duration
 from pages.parts.label_model_view import in_line, show_last, show_undo

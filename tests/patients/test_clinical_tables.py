@@ -4,11 +4,10 @@ import csv
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 
-from cervix.patients import diagnosis, guideline, sequences, words
+from cervix.patients import codes, diagnosis, encoding, guideline, words
 from cervix.patients.visit_vocabulary import folded
 
 FOLDER = Path(__file__).parent
@@ -23,8 +22,9 @@ def pinned(name: str) -> Rows:
 def grades() -> Rows:
     return {
         (feature.name, feature.column, code, f"{grade:g}")
-        for feature in sequences.VISIT_FEATURES
+        for feature in encoding.VISIT_FEATURES
         for code, grade in (feature.grades or {"": 0}).items()
+        if grade is not None
     }
 
 
@@ -33,7 +33,9 @@ def spellings() -> Rows:
         (column, entry.code, spelling, entry.note)
         for entry in words.WORDS for column in entry.columns for spelling in entry.spellings
     }  # fmt: skip
-    rows |= {(column, code, code, "the code itself") for column, codes in words.CODES.items() for code in codes}
+    rows |= {
+        (column, code.name, code.name, "the code itself") for column, coded in codes.CODES.items() for code in coded.codes
+    }  # fmt: skip
     rows |= {("(any)", "(not known)", spelling, "") for spelling in words.NOT_KNOWN}
     rows |= {("(header)", name, spelling, "") for name, listed in words.HEADERS.items() for spelling in listed}
     rows |= {("(header)", "patient_id", spelling, "") for spelling in words.PATIENT_HEADERS}
@@ -58,7 +60,20 @@ def limits() -> Rows:
     }
 
 
+def facts() -> Rows:
+    return {
+        (column, code.name, code.severity.name, code.referral.name, "-".join(map(str, code.cin or ())), *_marks(code))
+        for column, coded in codes.CODES.items()
+        for code in coded.codes
+    }
+
+
+def _marks(code: codes.Code) -> tuple[str, ...]:
+    return tuple("yes" if holds else "" for holds in (code.cancer, code.treats, code.measures_nothing))
+
+
 def check() -> None:
+    assert facts() == pinned("clinical_codes.csv")
     assert grades() == pinned("clinical_grades.csv")
     assert spellings() == pinned("clinical_words.csv")
     assert limits() == pinned("clinical_limits.csv")
@@ -69,10 +84,12 @@ def test_every_grade_word_and_limit_is_as_pinned() -> None:
 
 
 def test_every_code_of_a_graded_column_is_graded_or_measures_nothing() -> None:
-    ungraded = {"UNSAT", "invalid", "inadequate"}
-    for feature in sequences.VISIT_FEATURES:
-        if feature.grades is not None:
-            assert set(words.CODES[feature.column]) - set(feature.grades) <= ungraded
+    ungraded = {code.name for coded in codes.CODES.values() for code in coded.codes if code.measures_nothing}
+    assert ungraded == {"UNSAT", "invalid", "inadequate"}
+    for feature in encoding.VISIT_FEATURES:
+        if feature.kind == "code":
+            assert set(feature.grades) == {code.name for code in codes.CODES[feature.column].codes}
+            assert {code for code, grade in feature.grades.items() if grade is None} <= ungraded
 
 
 def test_no_word_means_two_codes_of_a_column() -> None:
@@ -83,21 +100,35 @@ def test_no_word_means_two_codes_of_a_column() -> None:
 
 
 def test_what_counts_as_proven_is_what_the_model_grades_so() -> None:
-    histology = sequences.FEATURE_BY_NAME["histology"].grades or {}
+    graded = next(feature for feature in encoding.VISIT_FEATURES if feature.name == "histology").grades
+    histology = {code: grade for code, grade in graded.items() if grade is not None}
     assert set(diagnosis.PRECANCER) == {code for code, grade in histology.items() if 2 <= grade < 4}
     assert set(diagnosis.CANCER) == {code for code, grade in histology.items() if grade >= 4}
 
 
 def mutations() -> Iterator[tuple[object, str, object]]:
     """Every single change of a grade, of a row of words, or of a limit: where, under which name, to what."""
-    for at, feature in enumerate(sequences.VISIT_FEATURES):
-        for code, grade in (feature.grades or {}).items():
-            changed = dataclasses.replace(feature, grades=MappingProxyType({**(feature.grades or {}), code: (grade + 1) % 6}))
-            yield sequences, "VISIT_FEATURES", (*sequences.VISIT_FEATURES[:at], changed, *sequences.VISIT_FEATURES[at + 1 :])
+    declared = encoding.VISIT_FEATURES
+    for at, feature in enumerate(declared):
+        for code, grade in feature.grades.items():
+            other_grade = 1 if grade is None else (grade + 1) % 6
+            changed = feature.model_copy(update={"grades": {**feature.grades, code: other_grade}})
+            yield encoding, "VISIT_FEATURES", (*declared[:at], changed, *declared[at + 1 :])
+    for column, coded in codes.CODES.items():
+        for at, code in enumerate(coded.codes):
+            for other_code in (
+                dataclasses.replace(code, severity=codes.Severity((code.severity + 1) % 3)),
+                dataclasses.replace(code, referral=codes.Referral((code.referral + 1) % 4)),
+                dataclasses.replace(code, cin=None if code.cin else (0, 1)),
+                dataclasses.replace(code, cancer=not code.cancer),
+                dataclasses.replace(code, treats=not code.treats),
+            ):
+                listed = (*coded.codes[:at], other_code, *coded.codes[at + 1 :])
+                yield codes, "CODES", {**codes.CODES, column: dataclasses.replace(coded, codes=listed)}
     for at, entry in enumerate(words.WORDS):
         before, behind = words.WORDS[:at], words.WORDS[at + 1 :]
         yield words, "WORDS", (*before, *behind)
-        other = next(code for code in words.CODES[entry.columns[0]] if code != entry.code)
+        other = next(code.name for code in codes.CODES[entry.columns[0]].codes if code.name != entry.code)
         yield words, "WORDS", (*before, dataclasses.replace(entry, code=other), *behind)
         for spelling in entry.spellings:
             left = tuple(word for word in entry.spellings if word != spelling)
@@ -118,7 +149,8 @@ def mutations() -> Iterator[tuple[object, str, object]]:
 def test_changing_any_grade_word_or_limit_turns_the_check_red(monkeypatch: pytest.MonkeyPatch) -> None:
     count = 0
     changes = [
-        ("clinical_grades.csv", grades), ("clinical_words.csv", spellings), ("clinical_limits.csv", limits),
+        ("clinical_codes.csv", facts), ("clinical_grades.csv", grades), ("clinical_words.csv", spellings),
+        ("clinical_limits.csv", limits),
     ]  # fmt: skip
     right = {name: pinned(name) for name, _ in changes}
     for module, name, value in list(mutations()):

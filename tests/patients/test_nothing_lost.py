@@ -11,6 +11,7 @@ from cervix.bundle import Bundle, ModelSession
 from cervix.cli import main
 from cervix.evaluation.labelled_patients import labelled_patients
 from cervix.patients.completeness import Completeness, completeness_of
+from cervix.patients.encoding import VISIT_FEATURES
 from cervix.patients.guideline import step_for
 from cervix.patients.history_explanation import explain_history
 from cervix.patients.history_scoring import histories_of, score_visits
@@ -18,7 +19,6 @@ from cervix.patients.reading import read_patients
 from cervix.patients.report import write_patient_report
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.scoring import score_patients
-from cervix.patients.sequences import VISIT_FEATURES
 from cervix.patients.visit_losses import READ_BY_MODELS
 from cervix.patients.visit_vocabulary import CODE_COLUMNS
 from cervix.patients.visits import VisitTable, read_visits

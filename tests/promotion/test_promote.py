@@ -19,6 +19,7 @@ from cervix.bundle import load_bundle
 from cervix.bundle.active import POINTER_NAME, Promotion, active_bundle, active_root, changing, promotion_line
 from cervix.errors import BundleError, LabelRefused, LabelStoreUnavailable, PromotionRefused
 from cervix.labels import LabelStore, open_store
+from cervix.patients.golden import GoldenTables
 from cervix.promotion.comparison import BundleComparison, compare_bundles
 from cervix.promotion.promote import check_promotable, promote, roll_back
 from cervix.settings import Settings
@@ -98,7 +99,7 @@ class TestActive:
         promoted(settings, candidate, store)
         (candidate / "risk-factors/golden.npz").write_bytes(b"damaged")
         with pytest.raises(BundleError, match=r"risk-factors/golden\.npz has the wrong size.* or roll back"):
-            active_bundle(settings).load("cpu")
+            active_bundle(settings).load("cpu", GoldenTables())
 
 
 class TestPromote:
@@ -110,7 +111,7 @@ class TestPromote:
         active = active_bundle(settings)
         assert (active.root, active.sha256) == (candidate, promotion.sha256)
         assert (active.line.promotions, active.line.changed_by, promotion.reason) == ((promotion,), "Ada", "")
-        assert active.load("cpu").label == promotion.label
+        assert active.load("cpu", GoldenTables()).label == promotion.label
         entry = store.audit_trail().iloc[0]
         assert (entry["who"], entry["what"], entry["subject"]) == ("Ada", "promote", promotion.label)
         assert (entry["detail"]["from_sha256"], entry["detail"]["to_sha256"]) == (before.sha256, active.sha256)

@@ -12,7 +12,6 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from cervix.bundle import load_bundle, verify_bundle
 from cervix.bundle.card_facts import CardFacts
 from cervix.bundle.manifest import (
     MANIFEST_NAME,
@@ -27,6 +26,7 @@ from cervix.bundle.manifest import (
 from cervix.card.markdown import model_card
 from cervix.errors import BundleError
 from cervix.files import replacing, sha256_of
+from cervix.patients.golden import prove_bundle, prove_variants
 from cervix.settings import PROJECT_ROOT
 from training.bundle.cost import with_cost
 
@@ -118,10 +118,10 @@ def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model], abou
             _copy(parts_dir, staged, file.path)
         _write_text(schema_path(staged), json_schema())
         _write_text(staged / MANIFEST_NAME, manifest_text(manifest))
-        failed = [check for check in verify_bundle(staged, device="cpu") if not check.passed]
+        failed = [check for check in prove_variants(staged, device="cpu") if not check.passed]
         if failed:
             raise BundleError("The new bundle does not reproduce its own golden vectors", found=str(failed[0]))
-        _write_text(staged / CARD_NAME, model_card(load_bundle(staged, device="cpu")))
+        _write_text(staged / CARD_NAME, model_card(prove_bundle(staged, device="cpu")))
         for path in (*(file.path for file in files), SCHEMA_NAME, CARD_NAME, MANIFEST_NAME):
             _copy(staged, bundle_dir, path)
     return manifest

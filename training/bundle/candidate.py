@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cervix.bundle import Bundle, load_bundle
+from cervix.bundle import Bundle
 from cervix.bundle.manifest import MANIFEST_NAME, Model, ModelId
 from cervix.errors import CervixError
 from cervix.files import sha256_of
 from cervix.labels import LabelStore
 from cervix.labels.store.cases import PATIENT_LABELS
+from cervix.patients.golden import prove_bundle
 from cervix.retraining.readiness import RETRAINABLE
 from training.bundle.build import About, assemble_bundle, git_commit
 from training.history.retrain import retrain_history
@@ -62,7 +63,7 @@ def retrain(
     recipe = tomllib.loads(recipe_path.read_text(encoding="utf-8"))
     recipe = recipe if seed is None else {**recipe, "seed": seed}
     progress("parent", 0.0, "proving the parent")
-    parent = load_bundle(parent_dir, device="cpu")
+    parent = prove_bundle(parent_dir, device="cpu")
     log(f"from {parent.label}, recipe {recipe['name']}, seed {recipe['seed']}")
     usable = _usable(parent, store, models, recipe, log)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle.manifest import DerivedTask
+from cervix.patients.encoding import encoding_named
 from cervix.patients.sequences import TIME_YEARS, Histories, encode
 from cervix.patients.visits import read_visits
 from training.data.cohort.files import LATENT_FILE, VISITS_FILE
@@ -110,7 +111,7 @@ def load_history_data(folder: Path, names: list[str], shares: dict[str, float], 
         With one outcome alone or fewer than 50 events within 3 years in the training split.
     """
     visits = read_visits(folder / VISITS_FILE).frame
-    histories = encode(visits, names)
+    histories = encode(visits, encoding_named(names))
     latent = pd.read_csv(folder / LATENT_FILE).iloc[visits.index - FIRST_LINE].reset_index(drop=True)
     latent[TIME_YEARS] = visits[TIME_YEARS].to_numpy(np.float64)
     latent["histology"] = visits["histology"].astype(object).fillna("").to_numpy()

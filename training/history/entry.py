@@ -26,6 +26,7 @@ from cervix.bundle.manifest import (
 from cervix.evaluation.calibration import calibration_figures
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import binary_report, ranking_interval
+from cervix.patients.encoding import encoding_named
 from cervix.patients.sequences import MOST_VISITS
 from training.history.checks.rivals import ALWAYS_NO, BOOSTING, LAST_VISIT, ORACLE, RIVALS, SUMMARY
 from training.history.data import CLASSES, MAIN_TASK, SPLITS, TASKS, HistoryData
@@ -198,8 +199,10 @@ def _entry(
         classes=list(CLASSES),
         derived_tasks=list(TASKS),
         features=FeatureInput(
-            names=recipe["data"]["features"],
+            encoding=encoding_named(recipe["data"]["features"]),
             visits=MOST_VISITS,
+            gaps="years-since-measured",
+            golden_table=exported.golden_table,
             steps_in_graph=[
                 "not-measured mask from NaN",
                 "NaN to the training median",

@@ -10,15 +10,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from cervix.bundle.manifest import TensorSpec
+from cervix.bundle.manifest import GoldenTable, TensorSpec
 from cervix.bundle.sessions import CPU_PROVIDER, Arrays, open_session
+from cervix.patients.encoding import encoding_named
 from cervix.patients.sequences import encode
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from training.history.data import CLASSES, MAIN_TASK, TASKS, HistoryData
+from training.history.golden_table import golden_visits_csv
 from training.history.rehearsal import chosen_women, write_history_rehearsal
 from training.shared.calibrate import CoursePlatt
-from training.shared.manifest_parts import write_arrays, write_bytes, write_golden
+from training.shared.manifest_parts import write_arrays, write_bytes, write_golden, write_golden_table
 from training.shared.stages import Log
 from training.shared.to_onnx import to_onnx
 
@@ -56,6 +58,7 @@ class ExportedHistory:
     golden: str
     background: str
     rehearsal: str
+    golden_table: GoldenTable
     largest_difference: float
 
 
@@ -127,14 +130,18 @@ def export_history(
     log(f"history: {len(onnx_bytes) / 1e3:.0f} kB, largest difference to Keras {difference:.1e}")
     if difference > LARGEST_DIFFERENCE_TO_KERAS:
         raise ExportDiffers(f"largest difference to Keras {difference:.2e}, allowed {LARGEST_DIFFERENCE_TO_KERAS:.0e}")
-    sample = encode(read_visits(sample_visits_csv(GOLDEN_WOMEN).encode()).frame, parameters.names)
+    encoding = encoding_named(parameters.names)
+    sample = encode(read_visits(sample_visits_csv(GOLDEN_WOMEN).encode()).frame, encoding)
     vectors = sample.padded(np.arange(len(sample)))
     write_golden(out_dir / golden, vectors, {"fp32": run_graph(onnx_bytes, vectors)})
+    golden_table = write_golden_table(
+        out_dir, MODEL_ID, golden_visits_csv(), encoding, lambda arrays: run_graph(onnx_bytes, arrays), one_row=False
+    )
     chosen = np.random.default_rng(recipe["seed"]).choice(data.women("train"), recipe["background"]["women"], replace=False)
     write_arrays(out_dir / background, data.histories.padded(chosen))
     women = chosen_women(data, recipe["rehearsal"]["train_women"], recipe["seed"])
     write_history_rehearsal(out_dir / rehearsal, data, women)
-    return ExportedHistory(onnx_bytes, inputs, outputs, file, golden, background, rehearsal, difference)
+    return ExportedHistory(onnx_bytes, inputs, outputs, file, golden, background, rehearsal, golden_table, difference)
 
 
 def run_graph(onnx_bytes: bytes, arrays: Arrays) -> Arrays:

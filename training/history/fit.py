@@ -10,7 +10,8 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from cervix.patients.sequences import AGE, FEATURE_BY_NAME, Histories
+from cervix.patients.encoding import encoding_named
+from cervix.patients.sequences import Histories
 from training.history.data import HistoryData
 from training.shared.calibrate import CoursePlatt
 from training.shared.lstm import PrepareVisits, history_lstm
@@ -68,9 +69,8 @@ def preparation(histories: Histories, names: list[str], women: NDArray[np.int64]
     median = _per_column(values, np.median, 0.0)
     imputed = np.where(np.isnan(values), np.array(median, np.float32), values)
     grades = {
-        column: sorted({grade for grade in (feature.grades or {}).values() if grade > 0})
-        for column, feature in enumerate(FEATURE_BY_NAME[name] for name in names)
-        if feature.name != AGE
+        column: sorted({grade for grade in feature.grades.values() if grade})
+        for column, feature in enumerate(encoding_named(names))
     }
     return PrepareVisits(
         median=median,

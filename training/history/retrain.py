@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp, softmax
 
 from cervix.bundle import Bundle
-from cervix.bundle.manifest import Calibration, Model
+from cervix.bundle.manifest import Calibration, GoldenTable, Model
 from cervix.labels import LabelStore
 from cervix.labels.gathering.women import histories_of
 from cervix.patients.sequences import Histories
@@ -57,7 +57,7 @@ def retrain_history(
     graph = HistoryGraph((parent.root / model.variants[0].file).read_bytes())
     labels.require_enough(recipe["labels"])
     progress(0.05, "history: reading the labelled women")
-    read = histories_of([store.case(case).content for case in labels.cases["case_id"]], model.features.names)
+    read = histories_of([store.case(case).content for case in labels.cases["case_id"]], model.features.encoding)
     labels, kept = without_leaking(labels, known_test_women(read, data), log)
     women = np.flatnonzero(kept)
     labels.require_enough(recipe["labels"])
@@ -87,9 +87,9 @@ def retrain_history(
     write_new_cases(out_dir / lineage.new_cases, labels, folds, course, list(CLASSES), unseen, own)
     progress(0.8, "history: export and evaluation")
     onnx_bytes = graph.with_networks(networks, platt, list(CLASSES))
-    return _exported(parent, model, onnx_bytes, platt, data, labels, out_dir, recipe, log).model_copy(
-        update={"lineage": lineage, "recipe": recipe["name"], "seed": seed}
-    )
+    return _exported(
+        parent, model, model.features.golden_table, onnx_bytes, platt, data, labels, out_dir, recipe, log
+    ).model_copy(update={"lineage": lineage, "recipe": recipe["name"], "seed": seed})
 
 
 def known_test_women(read: Histories, data: HistoryData) -> NDArray[np.bool_]:
@@ -198,13 +198,14 @@ def _calibrated(log_shares: NDArray[np.float64], platt: CoursePlatt) -> NDArray[
 
 
 def _exported(
-    parent: Bundle, model: Model, onnx_bytes: bytes, platt: CoursePlatt, data: HistoryData, labels: Labels, out_dir: Path,
-    recipe: Mapping[str, Any], log: Log,
+    parent: Bundle, model: Model, golden_table: GoldenTable, onnx_bytes: bytes, platt: CoursePlatt, data: HistoryData,
+    labels: Labels, out_dir: Path, recipe: Mapping[str, Any], log: Log,
 ) -> Model:  # fmt: skip
     """Graph, golden vectors, predictions and tables of the new networks, and their entry."""
     write_bytes(out_dir / model.variants[0].file, onnx_bytes)
-    golden = golden_inputs(parent, model)
-    write_golden(out_dir / model.golden, golden, {"fp32": run_graph(onnx_bytes, golden)})
+    for vectors in (model.golden, golden_table.vectors):
+        golden = golden_inputs(parent, model, vectors)
+        write_golden(out_dir / vectors, golden, {"fp32": run_graph(onnx_bytes, golden)})
     predictions = pd.read_parquet(parent.root / model.evaluation.predictions)
     test = data.evaluated("test")
     if not np.array_equal(predictions["label"].to_numpy(str), np.array(CLASSES)[data.outcomes.label[data.index_visits(test)]]):
@@ -219,7 +220,7 @@ def _exported(
         log(f"history: {name}\n{table.to_string(index=False)}")
     tables = [table for table in model.evaluation.tables if table.id in (*CHANGED_TABLES, *STILL_TRUE_TABLES)]
     unchanged = [table.file for table in tables if table.id in STILL_TRUE_TABLES]
-    copied(parent, [model.rehearsal, model.background, *unchanged], out_dir)
+    copied(parent, [golden_table.file, model.rehearsal, model.background, *unchanged], out_dir)
     calibration = data.evaluated("calibration")
     calibrated = test_probabilities(onnx_bytes, data, calibration)
     label = data.outcomes.label[data.index_visits(calibration)]

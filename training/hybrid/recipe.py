@@ -29,16 +29,25 @@ from cervix.bundle.manifest import (
 )
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import binary_report, ranking_interval
+from cervix.patients.encoding import encoding_named
 from cervix.patients.sequences import MOST_VISITS
 from training.history.data import SPLITS
 from training.history.entry import RANKINGS
 from training.history.export import history_inputs, run_graph
 from training.history.fit import FittedHistory
+from training.history.golden_table import golden_visits_csv
 from training.history.recipe import cohort_data, fit_ensemble
 from training.hybrid.network import dense_part
 from training.hybrid.pairs import CLASSES, Pairs, embedded_tiles, make_pairs
 from training.shared.calibrate import fit_opinion_weights
-from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
+from training.shared.manifest_parts import (
+    add_probabilities,
+    write_bytes,
+    write_golden,
+    write_golden_table,
+    write_predictions,
+    write_table,
+)
 from training.shared.stages import Log, Stages
 from training.shared.to_onnx import to_onnx
 
@@ -108,10 +117,18 @@ def train_hybrid(recipes: Mapping[str, Path], tiles_dir: Path, women: int, seed:
     chosen = np.random.default_rng(recipe["seed"]).choice(np.flatnonzero(pairs.split == "train"), GOLDEN_PAIRS)
     golden = {**pairs.histories.padded(chosen), "embedding": pairs.embedding[chosen]}
     write_golden(out_dir / f"{MODEL_ID}/golden.npz", golden, {"fp32": run_hybrid(onnx_bytes, pairs, chosen)})
+    golden_table = write_golden_table(
+        out_dir, MODEL_ID, golden_visits_csv(), encoding_named(names), lambda arrays: run_graph(onnx_bytes, arrays),
+        one_row=False, others=lambda women: {"embedding": pairs.embedding[np.resize(chosen, women)]},
+    )  # fmt: skip
     tables = _evaluate(pairs, test, answers, out_dir, log)
     calibration = np.flatnonzero(pairs.split == "calibration")
     scores = run_hybrid(onnx_bytes, pairs, calibration)["probabilities"]
-    return [_entry(recipe, names, pairs, counts, fitted, _thresholds(pairs.truth[calibration], scores), tables, difference)]
+    features = FeatureInput(
+        encoding=encoding_named(names), visits=MOST_VISITS, gaps="years-since-measured", golden_table=golden_table,
+        steps_in_graph=["as the history model", "embedding standardised"],
+    )  # fmt: skip
+    return [_entry(recipe, features, pairs, counts, fitted, _thresholds(pairs.truth[calibration], scores), tables, difference)]
 
 
 def ensemble_states(ensemble: FittedHistory, pairs: Pairs) -> NDArray[np.float32]:
@@ -267,7 +284,7 @@ def _outputs() -> list[TensorSpec]:
 
 
 def _entry(
-    recipe: Mapping[str, Any], names: list[str], pairs: Pairs, counts: Mapping[str, list[int]], fitted: Fitted,
+    recipe: Mapping[str, Any], features: FeatureInput, pairs: Pairs, counts: Mapping[str, list[int]], fitted: Fitted,
     thresholds: list[Threshold], tables: list[EvaluationTable], difference: float,
 ) -> Model:  # fmt: skip
     return Model(
@@ -282,13 +299,11 @@ def _entry(
         recipe=recipe["name"],
         seed=recipe["seed"],
         variants=[Variant(precision="fp32", file=f"{MODEL_ID}/fp32.onnx", runs_on="cpu", tolerance=TOLERANCE)],
-        inputs=_inputs(len(names)),
+        inputs=_inputs(len(features.encoding)),
         outputs=_outputs(),
         classes=list(CLASSES),
         derived_tasks=list(TASKS),
-        features=FeatureInput(
-            names=names, visits=MOST_VISITS, steps_in_graph=["as the history model", "embedding standardised"]
-        ),
+        features=features,
         calibration=Calibration(
             method="temperature",
             parameters={f"inverse temperature, {name}": value for name, value in fitted.temperature.items()},

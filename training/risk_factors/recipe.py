@@ -20,6 +20,7 @@ from cervix.bundle.manifest import (
     Evaluation,
     EvaluationTable,
     FeatureInput,
+    GoldenTable,
     Model,
     ModelId,
     PublishedFigure,
@@ -29,6 +30,7 @@ from cervix.bundle.manifest import (
     Variant,
 )
 from cervix.bundle.sessions import CPU_PROVIDER, Arrays, open_session
+from cervix.patients.encoding import encoding_named
 from cervix.patients.reading import read_patients
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.scoring import BIOPSY_TASK, feature_array
@@ -36,6 +38,7 @@ from cervix.patients.vocabulary import OTHER_TESTS, RISK_FACTORS
 from training.data.splits import grouped_split, require_events
 from training.data.uci import RiskTable, load_risk_table
 from training.risk_factors.cross_validation import CROSS_VALIDATION, cross_validation_table, logistic
+from training.risk_factors.golden_table import golden_patients_csv
 from training.risk_factors.leakage import LEAKAGE, leakage_table
 from training.shared.calibrate import fit_platt
 from training.shared.lstm import ImputeAndScale, risk_lstm
@@ -44,6 +47,7 @@ from training.shared.manifest_parts import (
     groups_by_split,
     write_bytes,
     write_golden,
+    write_golden_table,
     write_predictions,
     write_table,
 )
@@ -178,6 +182,14 @@ def _train_one(
     golden_rows = feature_array(read_patients(sample_table_csv(GOLDEN_ROWS).encode()).frame, names).copy()
     golden_rows[-1] = np.nan
     write_golden(out_dir / f"{model_id}/golden.npz", {"features": golden_rows}, {"fp32": run(golden_rows)})
+    golden_table = write_golden_table(
+        out_dir,
+        model_id,
+        golden_patients_csv(),
+        encoding_named(names),
+        lambda arrays: run(arrays["features"].astype(np.float32)),
+        one_row=True,
+    )
 
     risk = run(features[test])["risk"].astype(np.float64)
     predictions = pd.DataFrame(
@@ -212,7 +224,7 @@ def _train_one(
         write_table(out_dir / kept.file, frame)
         tables.append(kept)
     return _manifest_entry(
-        model_id, names, table, assigned, recipe, file, (slope, intercept), threshold, tables,
+        model_id, names, golden_table, table, assigned, recipe, file, (slope, intercept), threshold, tables,
         with_tests=len(names) > len(RISK_FACTORS),
     )  # fmt: skip
 
@@ -249,8 +261,9 @@ def _outputs() -> list[TensorSpec]:
 
 
 def _manifest_entry(
-    model_id: ModelId, names: list[str], table: RiskTable, assigned: NDArray[np.str_], recipe: dict[str, Any], file: str,
-    platt: tuple[float, float], threshold: float, tables: list[EvaluationTable], *, with_tests: bool,
+    model_id: ModelId, names: list[str], golden_table: GoldenTable, table: RiskTable, assigned: NDArray[np.str_],
+    recipe: dict[str, Any], file: str, platt: tuple[float, float], threshold: float, tables: list[EvaluationTable], *,
+    with_tests: bool,
 ) -> Model:  # fmt: skip
     published = [
         PublishedFigure(metric="accuracy", value=0.945, task=BIOPSY_TASK, source=LSTM_PAPER),
@@ -275,8 +288,10 @@ def _manifest_entry(
         classes=["no", "yes"],
         derived_tasks=[DerivedTask(id=BIOPSY_TASK, title="Biopsy positive", positive=["yes"], negative=["no"])],
         features=FeatureInput(
-            names=names,
+            encoding=encoding_named(names),
             visits=1,
+            gaps="none",
+            golden_table=golden_table,
             steps_in_graph=[
                 "not-known mask from NaN",
                 "NaN to the training median",

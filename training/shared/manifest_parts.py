@@ -1,7 +1,7 @@
 """Pieces of the manifest that every recipe fills in the same way."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cervix.bundle.manifest import FeatureEncoding, GoldenTable
+from cervix.bundle.sessions import Arrays
 from cervix.files import replacing
+from cervix.patients.golden import encoded_table
+from cervix.patients.reading import read_patients
+from cervix.patients.visits import read_visits
 
 Array = NDArray[Any]
 
@@ -31,6 +36,35 @@ def write_golden(path: Path, inputs: Mapping[str, Array], outputs: Mapping[str, 
     arrays = {f"input:{name}": values for name, values in inputs.items()}
     arrays |= {f"{precision}:{name}": values for precision, named in outputs.items() for name, values in named.items()}
     write_arrays(path, arrays)
+
+
+def write_golden_table(
+    out_dir: Path, model_id: str, text: str, encoding: Sequence[FeatureEncoding], run: Callable[[Arrays], Arrays], *,
+    one_row: bool, others: Callable[[int], Arrays] = lambda _: {},
+) -> GoldenTable:  # fmt: skip
+    """Write a golden table and what must come of it, under ``out_dir/<model_id>``.
+
+    Parameters
+    ----------
+    text : the table as people would bring it
+    run : inputs by name -> all outputs of the exported graph
+    one_row : whether a patient has one row
+    others : number of patients -> inputs that do not come from a table
+
+    Raises
+    ------
+    ValueError
+        If something in the table cannot be read: it would not be in the cases.
+    """
+    read = read_patients(text.encode()) if one_row else read_visits(text.encode())
+    if read.problems:
+        raise ValueError(f"the golden table of {model_id} is not read whole: {read.problems[0]}")
+    ids, arrays = encoded_table(read, encoding)
+    table = GoldenTable(file=f"{model_id}/golden.csv", vectors=f"{model_id}/golden-table.npz")
+    inputs = {**arrays, **others(len(ids))}
+    write_bytes(out_dir / table.file, text.encode())
+    write_golden(out_dir / table.vectors, inputs, {"fp32": run(inputs)})
+    return table
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:

@@ -41,9 +41,9 @@ def copied(parent: Bundle, files: Iterable[str | None], out_dir: Path) -> None:
             shutil.copyfile(parent.root / name, out_dir / name)
 
 
-def golden_inputs(parent: Bundle, model: Model) -> dict[str, NDArray[np.generic]]:
-    """Inputs of the parent's golden vectors, by name."""
-    with np.load(io.BytesIO((parent.root / model.golden).read_bytes()), allow_pickle=False) as archive:
+def golden_inputs(parent: Bundle, model: Model, vectors: str) -> dict[str, NDArray[np.generic]]:
+    """Inputs in one of the parent's files of golden vectors, by name."""
+    with np.load(io.BytesIO((parent.root / vectors).read_bytes()), allow_pickle=False) as archive:
         return {spec.name: archive[f"input:{spec.name}"] for spec in model.inputs}
 
 

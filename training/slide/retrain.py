@@ -201,7 +201,7 @@ def _exported(
     difference = compare(reference, shipped, rehearsal.label[test], rehearsal.group[test], classes)
     difference = difference.model_copy(update={"computed_on": f"test split, beside {REFERENCE}: a bundle carries no fp32"})
     refuse_if_different(SHIPPED, difference, recipe["quantise"])
-    golden = golden_inputs(parent, model)
+    golden = golden_inputs(parent, model, model.golden)
     outputs = [spec.name for spec in slide_outputs(classes)]
     answers: dict[str, Arrays] = {}
     variants = []

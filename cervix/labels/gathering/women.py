@@ -11,14 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle import Bundle
+from cervix.bundle.manifest import FeatureEncoding
 from cervix.errors import Cancelled, LabelRefused
 from cervix.labels.desk.acquisition import entropy
 from cervix.labels.gathering.tiles import doubted_and_drawn
 from cervix.labels.store.cases import Case, Score, patient_case
+from cervix.patients.encoding import features_of
 from cervix.patients.history_scoring import answer_histories
-from cervix.patients.scoring import feature_names
-from cervix.patients.sequences import AGE, TIME_YEARS, Histories, encode
-from cervix.patients.visit_vocabulary import CODE_COLUMNS
+from cervix.patients.sequences import TIME_YEARS, Histories, encode
+from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
 
@@ -70,7 +71,7 @@ def gather_patients(
             found=f"{len(table.losses):,} whose cells or visits could not be read",
             action="Correct the table first; the Patients page names each cell.",
         )
-    histories = encode(whole, feature_names(session))
+    histories = encode(whole, features_of(session).encoding)
 
     def step(done: int, total: int) -> None:
         if cancel is not None and cancel.is_set():
@@ -93,7 +94,7 @@ def gather_patients(
 def score_women(case_ids: Sequence[str], contents: Sequence[bytes], bundle: Bundle) -> list[Score]:
     """What the bundle's history model makes of women whose visits the store holds, as ``gather_patients`` scores them."""
     session = bundle.session(MODEL_ID)
-    told = answer_histories(histories_of(contents, feature_names(session)), session, OUTPUTS)
+    told = answer_histories(histories_of(contents, features_of(session).encoding), session, OUTPUTS)
     return [_score(case_id, told, woman, bundle) for woman, case_id in enumerate(case_ids)]
 
 
@@ -148,15 +149,15 @@ def visits_frame(contents: Sequence[bytes]) -> pd.DataFrame:
     return pd.DataFrame(data)
 
 
-def histories_of(contents: Sequence[bytes], names: Sequence[str]) -> Histories:
+def histories_of(contents: Sequence[bytes], features: Sequence[FeatureEncoding]) -> Histories:
     """The contents of cases of women as a history model reads them, exactly as its table gave them.
 
     Parameters
     ----------
-    names : sequence of str
-        The manifest's ``features.names``.
+    features : sequence of FeatureEncoding
+        The manifest's ``features.encoding``.
     """
-    return encode(visits_frame(contents), names)
+    return encode(visits_frame(contents), features)
 
 
 def _disagreement(members: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import pytest
 from cervix.bundle.loading import replay_golden
 from cervix.bundle.manifest import Model
 from cervix.bundle.sessions import CPU_PROVIDER, ModelSession, open_session
+from cervix.patients.encoding import encoding_named
 from cervix.patients.history_scoring import score_visits, trajectory
 from cervix.patients.sequences import encode
 from cervix.patients.visit_sample import sample_visits_csv
@@ -143,7 +144,7 @@ def test_it_equals_keras_and_its_golden_vectors(trained: tuple[Model, Path, list
 
 
 def test_padding_changes_no_answer(session: ModelSession) -> None:
-    histories = encode(read_visits(sample_visits_csv().encode()).frame, NAMES)
+    histories = encode(read_visits(sample_visits_csv().encode()).frame, encoding_named(NAMES))
     together = session.run(histories.padded(np.arange(len(histories))))
     for woman in range(len(histories)):
         alone = session.run(histories.padded(np.array([woman])))
@@ -153,7 +154,7 @@ def test_padding_changes_no_answer(session: ModelSession) -> None:
 
 
 def test_the_trajectory_is_what_the_history_until_then_says(session: ModelSession) -> None:
-    histories = encode(read_visits(sample_visits_csv().encode()).frame, NAMES)
+    histories = encode(read_visits(sample_visits_csv().encode()).frame, encoding_named(NAMES))
     woman = int(histories.lengths.argmax())
     rows = np.arange(histories.first[woman], histories.first[woman] + histories.lengths[woman])
     prefixes = histories.prefixes(rows)

@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cervix.patients.codes import CODES, Referral
+from cervix.patients.diagnosis import CANCER as CANCERS
+from cervix.patients.diagnosis import PRECANCER
 from training.data.cohort.natural_history import GENOTYPES, NEVER, Course
 
 Bools = NDArray[np.bool_]
@@ -17,11 +20,19 @@ Ints = NDArray[np.int64]
 NO_INFECTION, INFECTION, CIN1, CIN2, CIN3, CANCER = range(6)
 STATES = ("no infection", "infection", "CIN1", "CIN2", "CIN3", "cancer")
 REGULAR, IRREGULAR, RARE, NEVER_ATTENDS = range(4)
-IMPRESSIONS = ("normal", "low-grade", "high-grade", "suspicious")
-REFERRED_AT_ONCE = ("ASC-H", "LSIL", "HSIL", "SCC", "AGC", "AGC-FN", "AIS", "ADC")
-HIGH_GRADE_HISTOLOGY = ("CIN2", "CIN3", "HSIL", "AIS", "SCC", "ADC")
+IMPRESSIONS = CODES["colposcopy"].named(lambda code: not code.measures_nothing)
+"""In the order of the recipe's table."""
+REFERRED_AT_ONCE = CODES["cytology"].named(lambda code: code.referral >= Referral.AT_ONCE)
+REFERRED_IF_IT_STAYS = CODES["cytology"].named(lambda code: code.referral is Referral.IF_IT_STAYS)
+ABNORMAL_CYTOLOGY = CODES["cytology"].named(lambda code: code.is_abnormal)
+HIGH_GRADE_HISTOLOGY = (*PRECANCER, *CANCERS)
 LARGEST_VISIT_COUNT = 60
 AFTER_PREFIX = "after_"
+
+
+def _nothing(column: str) -> str:
+    """The code of a test that failed."""
+    return CODES[column].named(lambda code: code.measures_nothing)[0]
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,7 @@ class _Desk:
         treatment = self._treat(due, time, age, biopsied, histology)
         lost = [rng.random(len(due)) < tests["result_lost"] for _ in range(3)]
         none = np.full(len(due), None, object)
-        result = np.where(hpv_invalid, "invalid", np.where(hpv_positive, "positive", "negative"))
+        result = np.where(hpv_invalid, _nothing("hpv_result"), np.where(hpv_positive, "positive", "negative"))
         rows = pd.DataFrame({"woman": due, "time": time, "age": age})
         rows["cytology"] = np.where(with_cytology & ~lost[0], cytology, none)
         rows["hpv_result"] = np.where(wants_hpv & ~lost[1], result, none)
@@ -135,9 +146,8 @@ class _Desk:
         rows["state"] = state
         rows["was_glandular"] = glandular
         rows["biopsied"] = biopsied
-        self._plan_next(
-            due, time, with_cytology & (cytology != "NILM") & (cytology != "UNSAT"), known_positive, seen, treatment, wants_hpv
-        )
+        abnormal = with_cytology & np.isin(cytology.astype(str), ABNORMAL_CYTOLOGY)
+        self._plan_next(due, time, abnormal, known_positive, seen, treatment, wants_hpv)
         return rows
 
     def _state(self, due: Ints, time: Floats) -> tuple[Ints, Bools, Bools]:
@@ -183,12 +193,12 @@ class _Desk:
         row = np.where(glandular, len(table) - 1, state)
         draw = self.rng.random(len(state))
         result = codes[np.minimum((draw[:, None] >= table[row]).sum(axis=1), len(codes) - 1)]
-        result[self.rng.random(len(state)) < tests["cytology_unsatisfactory"]] = "UNSAT"
+        result[self.rng.random(len(state)) < tests["cytology_unsatisfactory"]] = _nothing("cytology")
         return np.asarray(result, object)
 
     def _referred(self, due: Ints, cytology: NDArray[np.object_], with_cytology: Bools, positive: Bools, typed: Bools) -> Bools:
         at_once = with_cytology & np.isin(cytology.astype(str), REFERRED_AT_ONCE)
-        borderline = with_cytology & (cytology == "ASC-US")
+        borderline = with_cytology & np.isin(cytology.astype(str), REFERRED_IF_IT_STAYS)
         abnormal = borderline | at_once
         return np.asarray(
             at_once
@@ -205,7 +215,7 @@ class _Desk:
         draw = rng.random(len(state))
         found = np.minimum((draw[:, None] >= table[state]).sum(axis=1), len(IMPRESSIONS) - 1)
         result = np.array(IMPRESSIONS, object)[found]
-        result[rng.random(len(state)) < tests["colposcopy_inadequate"]] = "inadequate"
+        result[rng.random(len(state)) < tests["colposcopy_inadequate"]] = _nothing("colposcopy")
         return np.asarray(result, object)
 
     def _histology(self, state: Ints, glandular: Bools) -> NDArray[np.object_]:
@@ -231,7 +241,7 @@ class _Desk:
         draw, kind, cured = rng.random(len(due)), rng.random(len(due)), rng.random(len(due))
         cin2 = np.where(age < settings["watched_below_age"], settings["cin2_young"], settings["cin2"])
         wanted = np.select(
-            [histology == "CIN2", np.isin(histology.astype(str), ["CIN3", "HSIL", "AIS"])],
+            [histology == "CIN2", np.isin(histology.astype(str), PRECANCER)],
             [cin2, np.full(len(due), settings["cin3"])],
             0.0,
         )
@@ -244,7 +254,7 @@ class _Desk:
             "hysterectomy"
         )
         gone = result == "hysterectomy"
-        cancer = biopsied & np.isin(histology.astype(str), ["SCC", "ADC"])
+        cancer = biopsied & np.isin(histology.astype(str), CANCERS)
         self.leaves[due[gone | cancer]] = -NEVER
         self._cut(due, time, treated & (cured < settings["cured"]), gone)
         return np.asarray(result, object)

@@ -6,10 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from cervix.intervals import wilson_interval
-from training.data.cohort.screening import CANCER, CIN2, CIN3
+from cervix.patients.codes import CODES
+from training.data.cohort.screening import ABNORMAL_CYTOLOGY, CANCER, CIN2, CIN3, HIGH_GRADE_HISTOLOGY
 
-ABNORMAL_CYTOLOGY = ("ASC-US", "LSIL", "ASC-H", "HSIL", "SCC", "AGC", "AGC-FN", "AIS", "ADC")
-HIGH_GRADE = ("CIN2", "CIN3", "HSIL", "AIS", "SCC", "ADC")
+NORMAL_CYTOLOGY = CODES["cytology"].named(lambda code: not code.measures_nothing and not code.is_abnormal)
+MEASURED_HPV = CODES["hpv_result"].named(lambda code: not code.measures_nothing)
 AGE_BANDS = (21, 25, 30, 35, 40, 50, 60, 76)
 SOURCES = """\
 - HPVsim 3.2 (Stuart et al. 2024, PLOS Computational Biology 20:e1012181): sexual network, transmission, progression.
@@ -88,16 +89,21 @@ def face_validity(visits: pd.DataFrame, latent: pd.DataFrame) -> pd.DataFrame:
     """Figures that a reader can hold against the literature, each with its 95 % Wilson interval."""
     state = visits["latent_state"]
     squamous_or_not = state >= CIN2
-    read = visits["cytology"].isin(ABNORMAL_CYTOLOGY) | (visits["cytology"] == "NILM")
-    tested = visits["hpv_result"].isin(["positive", "negative"])
+    abnormal, normal = (visits["cytology"].isin(codes) for codes in (ABNORMAL_CYTOLOGY, NORMAL_CYTOLOGY))
+    read = abnormal | normal
+    tested = visits["hpv_result"].isin(MEASURED_HPV)
     graded = visits["latent_biopsied"] & (visits["histology"] != "")
     typed = visits["hpv_16"] != ""
     rows = [
-        ("Cytology ASC-US or worse, of visits with CIN2+", visits["cytology"].isin(ABNORMAL_CYTOLOGY), read & squamous_or_not),
-        ("Cytology negative, of visits without CIN2+", visits["cytology"] == "NILM", read & ~squamous_or_not),
+        ("Cytology ASC-US or worse, of visits with CIN2+", abnormal, read & squamous_or_not),
+        ("Cytology negative, of visits without CIN2+", normal, read & ~squamous_or_not),
         ("HPV test positive, of visits with CIN2+", visits["hpv_result"] == "positive", tested & squamous_or_not),
         ("HPV test negative, of visits without CIN2+", visits["hpv_result"] == "negative", tested & ~squamous_or_not),
-        ("Biopsy CIN2 or worse, of biopsies with CIN2+", visits["histology"].isin(HIGH_GRADE), graded & squamous_or_not),
+        (
+            "Biopsy CIN2 or worse, of biopsies with CIN2+",
+            visits["histology"].isin(HIGH_GRADE_HISTOLOGY),
+            graded & squamous_or_not,
+        ),
         ("HPV 16 found, of typed visits with CIN3+", visits["hpv_16"] == "positive", typed & (state >= CIN3)),
         ("HPV 18 found, of typed visits with CIN3+", visits["hpv_18"] == "positive", typed & (state >= CIN3)),
         ("Visits with CIN2 or CIN3", state.isin([CIN2, CIN3]), state.notna()),
@@ -127,7 +133,7 @@ def face_validity(visits: pd.DataFrame, latent: pd.DataFrame) -> pd.DataFrame:
 
 def hpv_by_age(visits: pd.DataFrame) -> pd.DataFrame:
     """Share of HPV tests that are positive, by age band in years."""
-    tested = visits[visits["hpv_result"].isin(["positive", "negative"])]
+    tested = visits[visits["hpv_result"].isin(MEASURED_HPV)]
     band = pd.cut(tested["age"], AGE_BANDS, right=False)
     rows = []
     for interval, members in tested.groupby(band, observed=True):

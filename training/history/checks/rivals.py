@@ -15,7 +15,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cervix.bundle.manifest import Baseline
-from cervix.patients.sequences import AGE, Histories
+from cervix.patients.sequences import Histories
+from cervix.patients.visit_vocabulary import AGE
 from training.data.cohort.screening import STATES
 from training.history.data import TASKS, HistoryData
 
