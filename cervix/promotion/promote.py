@@ -16,11 +16,11 @@ from cervix.bundle.active import (
     same_bundle,
     write_line,
 )
-from cervix.bundle.loading import Bundle, load_bundle, read_verified
+from cervix.bundle.loading import Bundle, read_verified
 from cervix.errors import BundleError, LabelStoreUnavailable, LostApart, PromotionRefused
 from cervix.labels import LabelStore
 from cervix.labels.store.events import checked_reader
-from cervix.patients.golden import prove_bundle, prove_variants
+from cervix.patients.golden import prove_bundle
 from cervix.promotion.comparison import BundleComparison
 from cervix.promotion.proving import prove_apart
 from cervix.settings import Settings

@@ -19,9 +19,9 @@ from cervix.files import replacing
 from cervix.slides.decision import CLASS_TITLES, most_probable, read_tiles, recognised_tiles, tile_probabilities
 from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, value_grid
 from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
-from cervix.sources.slide import Slide
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore
+from cervix.sources.slide import Slide
 
 UNRECOGNISED_TITLE = "Not recognised (no answer)"
 UNREAD_TITLE = "Could not be read"

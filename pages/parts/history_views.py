@@ -70,12 +70,11 @@ def show_visit_table(table: VisitTable, bundle: Bundle, key: str) -> None:
 def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.DataFrame]:
     bar = st.progress(0.0, "Scoring …")
     histories = histories_of(table.frame, session)
-    scores = score_visits(
-        table,
-        session,
-        histories=histories,
-        on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,} women"),
-    )
+
+    def show(done: int, total: int) -> None:
+        bar.progress(done / total, f"Scored {done:,} of {total:,} women")
+
+    scores = score_visits(table, session, histories=histories, on_progress=show)
     bar.empty()
     return histories, scores
 
@@ -125,7 +124,8 @@ def _listed(
     """The rows of the work-list."""
     ranked = scores.iloc[positions]
     followed = courses(histories, positions, session)
-    moved = steps_in_words(followed, visits.iloc[histories.first[positions] + [course.step for course in followed]])
+    steps = np.array([course.step for course in followed], np.int64)
+    moved = steps_in_words(followed, visits.iloc[histories.first[positions] + steps])
     return pd.DataFrame(
         {
             "Patient": ranked[PATIENT_ID].to_numpy(),

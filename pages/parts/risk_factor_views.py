@@ -87,9 +87,11 @@ COLUMN_CONFIG = {
 
 def _scored(table: PatientTable, session: ModelSession) -> pd.DataFrame:
     bar = st.progress(0.0, "Scoring …")
-    scores = score_patients(
-        table, session, on_progress=lambda done, total: bar.progress(done / total, f"Scored {done:,} of {total:,}")
-    )
+
+    def show(done: int, total: int) -> None:
+        bar.progress(done / total, f"Scored {done:,} of {total:,}")
+
+    scores = score_patients(table, session, on_progress=show)
     bar.empty()
     return scores
 
@@ -135,8 +137,10 @@ def _listed(
     shown["Flag"] = flag_words(ranked)
     shown["Rests on"] = [words or "all of the row" for words in ranked[RESTS_ON]]
     shown["What matters most"] = [
-        "" if none else f"{one.change * 100:+.1f} points: {one.label} {one.found}"
-        for none, one in zip(ranked["abstained"], leading.itertuples(index=False), strict=True)
+        "" if none else f"{change * 100:+.1f} points: {label} {found}"
+        for none, change, label, found in zip(
+            ranked["abstained"], leading["change"], leading["label"], leading["found"], strict=True
+        )
     ]
     shown["Known"] = ranked["known_share"].to_numpy() * 100
     return shown
