@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import escape, unescape
@@ -38,6 +39,7 @@ LINE = colors.HexColor("#C5D3D6")
 ACCENT = colors.HexColor("#0B6E75")
 CELL_GAP = 4
 STAND_INS = str.maketrans({"→": "»"})
+SQUARE = "■"
 TAG = re.compile(r"<[^>]+>")
 # Vera comes with ReportLab (Bitstream Vera licence) and knows µ, × and ², which the built-in fonts of PDF do not all have.
 FONT, BOLD, ITALIC = "Vera", "VeraBd", "VeraIt"
@@ -82,6 +84,12 @@ def drawable(content: str) -> str:
 def marked_up(markup: str, style: str = "text") -> Flowable:
     """A paragraph of ReportLab's markup, whose texts the caller has escaped."""
     return Paragraph(markup, STYLES[style])
+
+
+def legend(colours: Mapping[str, str], style: str) -> Flowable:
+    """Words, each behind a square of its colour ``#rrggbb``; markup in them is shown, not obeyed."""
+    marks = (f'<font color="{colour}">{SQUARE}</font> {escape(words)}' for words, colour in colours.items())
+    return Paragraph(" &nbsp; ".join(marks), STYLES[style])
 
 
 def bullet(markup: str) -> Flowable:

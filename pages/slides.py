@@ -13,7 +13,7 @@ from pages.parts.slide_views import explore, show_all_tiles, show_answer, show_g
 
 st.title("Slides")
 bundle = bundle_or_stop()
-model = bundle.session("slide").model
+model = bundle.session_of("tile").model
 if resumed := desk().resume(bundle):
     st.toast(f"{resumed} scores that the last stop of the server interrupted go on now.")
 

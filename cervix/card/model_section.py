@@ -49,7 +49,12 @@ def _lineage(model: Model) -> Iterator[Block]:
         if variant.difference is not None
     ]
     events = f"The keys of the label events are in `{model.lineage.events}` (SHA-256 {model.lineage.events_sha256})."
-    yield from ("### Retrained from labels", "", *bullets([escaped(lineage_sentence(model.lineage)), events, *compared]), "")
+    yield from (
+        "### Retrained from labels",
+        "",
+        *bullets([escaped(lineage_sentence(model.lineage, model.classes)), events, *compared]),
+        "",
+    )
 
 
 def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:

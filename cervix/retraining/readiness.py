@@ -6,11 +6,11 @@ from datetime import datetime
 
 import pandas as pd
 
-from cervix.bundle.manifest import Model, ModelId
+from cervix.bundle.manifest import Model, ModelKind
 from cervix.labels.store.cases import Kind
 
-RETRAINABLE: dict[ModelId, Kind] = {"slide": "tile", "history": "patient"}
-"""Model -> the kind of case whose labels retrain it."""
+RETRAINABLE: dict[ModelKind, Kind] = {"tile": "tile", "sequence": "patient"}
+"""Kind of model -> the kind of case whose labels retrain it."""
 KIND_TITLES: dict[Kind, str] = {"tile": "tiles", "patient": "women"}
 FEWEST, FEWEST_A_CLASS = 10, 3
 """In all, and of each of two classes: what the trainer's recipes ask for."""

@@ -8,11 +8,11 @@ import streamlit as st
 from cervix.errors import BundleError, CervixError, LabelRefused
 from cervix.labels import Case, LabelEvent, LabelStore
 from cervix.labels.insight.agreement import blinded_names, settled_by, who_said
-from cervix.labels.store.cases import MODEL_OF
+from cervix.labels.store.cases import scorer_of
 from cervix.labels.store.events import new_key
 from cervix.people import Person
 from cervix.plain_text import escaped
-from pages.parts.frame import CLASS_TITLES, sentence_case, verified_bundle
+from pages.parts.frame import class_title, sentence_case, verified_bundle
 from pages.parts.readers_words import case_words, said_words
 
 UNUSABLE = "unusable"
@@ -103,7 +103,7 @@ def _show_buttons(store: LabelStore, case: Case, who: Person, since: float, *, b
             label = None if answer == UNUSABLE else answer
             button = f"{key}_settle_{answer}"
             click = _key_of(button)
-            title = CLASS_TITLES.get(answer, answer.capitalize())
+            title = answer.capitalize() if label is None else class_title(answer)
             if not st.button(title, key=button, icon=":material/block:" if label is None else None):
                 continue
             event = LabelEvent(
@@ -148,5 +148,5 @@ def _model_then(store: LabelStore, case: Case) -> tuple[str, str, dict[str, floa
     except BundleError:
         return "", "", None
     scores = store.scores(bundle.sha256, case.kind, case_id=case.id)
-    own = scores[scores["model_id"] == MODEL_OF[case.kind]]
+    own = scores[scores["model_id"] == scorer_of(bundle, case.kind).model_id]
     return bundle.sha256, bundle.manifest.version, None if own.empty else own["probabilities"].iloc[0]

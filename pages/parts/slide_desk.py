@@ -236,7 +236,7 @@ def export_bytes(kind: str, score: SlideScore, slide: Slide, bundle: Bundle) -> 
     made = _exports().find(key)
     if made is not None:
         return made
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     with tempfile.TemporaryDirectory() as folder:
         if kind == "report":
             path = Path(folder) / "report.pdf"

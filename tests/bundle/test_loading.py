@@ -41,12 +41,12 @@ def test_every_variant_replays_its_golden_vectors_not_only_the_one_that_would_ru
 
 
 def test_the_cpu_gets_the_int8_variant(bundle: Bundle) -> None:
-    assert bundle.session("slide").variant.precision == "int8"
-    assert bundle.session("slide").device_label == "CPU, int8"
+    assert bundle.session_of("tile").variant.precision == "int8"
+    assert bundle.session_of("tile").device_label == "CPU, int8"
 
 
 def test_shipped_variants_agree_with_fp32_on_at_least_995_of_1000_test_tiles_and_rank_as_well(bundle: Bundle) -> None:
-    for variant in bundle.session("slide").model.variants:
+    for variant in bundle.session_of("tile").model.variants:
         assert variant.difference is not None
         assert variant.difference.agreement >= 0.995
         assert variant.difference.auroc_difference >= -0.002
@@ -190,7 +190,7 @@ def test_golden_vectors_with_a_pickle_inside_are_refused(copy: Path) -> None:
 def test_asking_for_a_gpu_where_there_is_none_says_cpu() -> None:
     if Path("/dev/nvidiactl").exists():
         pytest.skip("this machine has an NVIDIA device")
-    assert load_bundle(PROJECT_ROOT / "bundle", device="cuda").session("slide").provider == CPU_PROVIDER
+    assert load_bundle(PROJECT_ROOT / "bundle", device="cuda").session_of("tile").provider == CPU_PROVIDER
 
 
 def test_a_model_that_the_bundle_does_not_have_is_named(bundle: Bundle) -> None:

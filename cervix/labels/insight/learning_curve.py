@@ -13,7 +13,7 @@ from cervix.evaluation.comparison import signed
 from cervix.evaluation.metrics import group_draws, percentile_interval
 from cervix.intervals import Interval, wilson_interval
 from cervix.labels.insight.embedded import FOLDS, Fold, folds, small_model
-from cervix.labels.store.cases import MODEL_OF, PATIENT_LABELS, Kind
+from cervix.labels.store.cases import MODEL_KINDS, PATIENT_LABELS, Kind
 
 POINTS = 10
 LABELS_NEEDED = 20
@@ -139,11 +139,11 @@ def bundle_calls(bundle: Bundle, labelled: pd.DataFrame, kind: Kind) -> NDArray[
     -------
     (n,) of class names, or None where the bundle has no such model or there is no case
     """
-    if MODEL_OF[kind] not in bundle.sessions or labelled.empty:
+    if not bundle.manifest.of_kind(MODEL_KINDS[kind]) or labelled.empty:
         return None
     if kind == "tile":
         return np.array([max(given, key=given.__getitem__) for given in labelled["probabilities"]])
-    model = bundle.session(MODEL_OF[kind]).model
+    model = bundle.manifest.first_of(MODEL_KINDS[kind])
     no, yes = PATIENT_LABELS
     limit, positive = model.threshold(model.main_task.id), {yes, *model.main_task.positive}
     risk = [sum(value for name, value in given.items() if name in positive) for given in labelled["probabilities"]]

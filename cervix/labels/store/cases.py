@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cervix.bundle import Bundle
+from cervix.bundle.manifest import ModelKind
 from cervix.errors import LabelRefused, SlideNotReadable
 from cervix.slides.plane import FilePlane
 from cervix.sources.decoders import foreign_picture
 
 Kind = Literal["tile", "patient"]
-MODEL_OF: dict[Kind, str] = {"tile": "slide", "patient": "history"}
-"""Whose score of a case counts, and whose embedding stands for it: 512 numbers of a tile, the LSTM's state of a woman."""
+MODEL_KINDS: dict[Kind, ModelKind] = {"tile": "tile", "patient": "sequence"}
+"""The kind of model that scores a kind of case. Its embedding stands for the case: 512 numbers of a tile, the state of the LSTM
+of a woman."""
 TILE_SIDE_PX = 224
 PATIENT_LABELS = ("no", "yes")
 """What a woman's history can be labelled as: whether the outcome of the history model's main question came about."""
@@ -103,6 +106,20 @@ class Score:
     embedding: NDArray[np.float32] | None = None
     novelty: float | None = None
     disagreement: float | None = None
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Whose score of a case counts: one model of one bundle."""
+
+    bundle_sha256: str
+    bundle_version: str
+    model_id: str
+
+
+def scorer_of(bundle: Bundle, kind: Kind) -> Scorer:
+    """The model of a bundle whose scores of a kind of case count; ``BundleError`` where it has none."""
+    return Scorer(bundle.sha256, bundle.manifest.version, bundle.manifest.first_of(MODEL_KINDS[kind]).id)
 
 
 def tile_id(slide_sha256: str, x_l0_px: int, y_l0_px: int, size_l0_px: int) -> str:
