@@ -39,7 +39,6 @@ LINE = colors.HexColor("#C5D3D6")
 ACCENT = colors.HexColor("#0B6E75")
 CELL_GAP = 4
 STAND_INS = str.maketrans({"→": "»"})
-SQUARE = "■"
 TAG = re.compile(r"<[^>]+>")
 # Vera comes with ReportLab (Bitstream Vera licence) and knows µ, × and ², which the built-in fonts of PDF do not all have.
 FONT, BOLD, ITALIC = "Vera", "VeraBd", "VeraIt"
@@ -88,7 +87,7 @@ def marked_up(markup: str, style: str = "text") -> Flowable:
 
 def legend(colours: Mapping[str, str], style: str) -> Flowable:
     """Words, each behind a square of its colour ``#rrggbb``; markup in them is shown, not obeyed."""
-    marks = (f'<font color="{colour}">{SQUARE}</font> {escape(words)}' for words, colour in colours.items())
+    marks = (f'<font backColor="{colour}">&nbsp;&nbsp;&nbsp;</font>&nbsp;{escape(words)}' for words, colour in colours.items())
     return Paragraph(" &nbsp; ".join(marks), STYLES[style])
 
 

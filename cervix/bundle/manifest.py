@@ -358,10 +358,9 @@ class Model(_Strict):
 
     def _is_of_its_kind(self) -> None:
         """Refuse a model that lacks what readers of its kind rely on."""
-        if (self.tiles is not None) != (self.kind == "tile"):
-            raise ValueError("tile models, and no others, say what a tile is")
-        if (self.features is not None) != (self.kind in ("sequence", "table", "joint")):
-            raise ValueError("sequence, table and joint models, and no others, say which features they read")
+        reads_features = self.kind in ("sequence", "table", "joint")
+        if (self.tiles is not None, self.features is not None) != (self.kind == "tile", reads_features):
+            raise ValueError(f"a model reads either tiles or patient features, as its kind says, which is {self.kind}")
         if self.kind != "tile":
             return
         if missing := set(TILE_OUTPUTS) - {spec.name for spec in self.outputs}:

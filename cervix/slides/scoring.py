@@ -276,7 +276,7 @@ def score_slide(
             resumed_tiles=resumed,
         ),
         precision=bundle.session_of("tile").variant.precision,
-        provenance=provenance_of(bundle, "slide"),
+        provenance=provenance_of(bundle, bundle.session_of("tile").model.id),
     )
     return SlideScore(_tile_table(grid, model.class_ids, rows), summary, rows)
 

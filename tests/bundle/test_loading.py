@@ -114,9 +114,23 @@ def test_an_extra_key_is_refused_and_named(copy: Path, place: str) -> None:
         load_bundle(copy, device="cpu")
 
 
-def test_another_schema_version_is_refused(copy: Path) -> None:
-    edit_manifest(copy, lambda manifest: manifest.update(schema_version=2))
-    with pytest.raises(BundleError, match="schema_version"):
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_bundle_of_another_contract_is_refused_in_one_sentence(copy: Path, version: int) -> None:
+    edit_manifest(copy, lambda manifest: manifest.update(schema_version=version))
+    with pytest.raises(BundleError, match=f"made to another contract: version {version} of the manifest") as refused:
+        load_bundle(copy, device="cpu")
+    assert "expected version 2" in str(refused.value)
+
+
+def test_a_bundle_of_the_first_contract_is_refused_as_that_and_not_by_what_it_lacks(copy: Path) -> None:
+    def as_of_0_1_0(manifest: dict[str, Any]) -> None:
+        manifest["schema_version"] = 1
+        for model in manifest["models"]:
+            model["classes"] = [item["id"] for item in model["classes"]]
+            del model["kind"], model["short"]
+
+    edit_manifest(copy, as_of_0_1_0)
+    with pytest.raises(BundleError, match="another contract: version 1"):
         load_bundle(copy, device="cpu")
 
 
