@@ -49,7 +49,7 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="session")
 def four_class_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small bundle whose tile model has four other classes, one neither benign nor malignant; not to be changed."""
+    """The folder of a small bundle whose tile model has four other classes, one of them neither benign nor malignant."""
     return write_bundle(tmp_path_factory.mktemp("four") / "bundle")
 
 

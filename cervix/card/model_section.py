@@ -31,6 +31,9 @@ def model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield from _figures(bundle, model)
     for element in AFTER_FIGURES:
         yield from part_blocks(parts[element])
+    yield from ("### Classes", "")
+    yield frame(["class", "title", "role"], [(item.id, item.title, item.role) for item in model.classes])
+    yield ""
     yield from _decisions(model)
     yield from _variants(model)
     yield from _training_data(model)

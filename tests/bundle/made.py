@@ -42,9 +42,7 @@ NOVELTY_LIMIT = 0.07
 SHARPNESS = 1500.0
 # The mean of a phantom's tissue, and how far from it the tissue of each class lies: red, green, blue, 0 to 1.
 TISSUE_RGB = np.array([0.77, 0.55, 0.72], np.float32)
-SHIFTS_RGB = np.float32(
-    [[0, 0, 0], [0.08, -0.04, 0], [0, -0.09, 0], [0, 0, -0.09], [-0.06, -0.09, 0.04], [0.08, -0.11, -0.09]]
-)
+SHIFTS_RGB = np.float32([[0, 0, 0], [0.08, -0.04, 0], [0, -0.09, 0], [0, 0, -0.09], [-0.06, -0.09, 0.04], [0.08, -0.11, -0.09]])
 BAND_TILES = 2, 5
 """Columns and rows of tiles of each class in ``write_slide``."""
 
@@ -151,7 +149,9 @@ def _golden(network: bytes, classes: int) -> bytes:
     names = [spec.name for spec in _outputs(classes)]
     told = ort.InferenceSession(network, providers=["CPUExecutionProvider"]).run(names, {"tiles": tiles})
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{"input:tiles": tiles}, **{f"fp32:{name}": out for name, out in zip(names, told, strict=True)})
+    np.savez_compressed(
+        buffer, **{"input:tiles": tiles}, **{f"fp32:{name}": out for name, out in zip(names, told, strict=True)}
+    )
     return buffer.getvalue()
 
 

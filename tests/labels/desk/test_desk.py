@@ -65,9 +65,7 @@ def sit_down(store: LabelStore, outbox: Outbox, clock: Clock) -> Iterator["Sit"]
 
     def sit(reader: str = "A", kind: str = "tile", **wish: object) -> LabelDesk:
         asked = Wish(kind, reader, **wish)  # type: ignore[arg-type]
-        places.append(
-            LabelDesk(store, outbox, SCORER, asked, "diverse", lambda case: case.id, ahead_after_s=0, clock=clock)
-        )
+        places.append(LabelDesk(store, outbox, SCORER, asked, "diverse", lambda case: case.id, ahead_after_s=0, clock=clock))
         return places[-1]
 
     yield sit
