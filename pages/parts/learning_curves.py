@@ -38,6 +38,9 @@ def _show_live(bundle: Bundle, store: LabelStore) -> None:
             "Cases", list(KINDS), default="tile", format_func=KINDS.__getitem__, key="curve_kind", required=True
         )
         wanted = st.button("Draw the live curve", key="curve_draw", icon=":material/show_chart:")
+    if not bundle.manifest.of_kind(MODEL_KINDS[kind]):
+        st.info("The bundle has no model that scores such cases.", icon=":material/block:")
+        return
     held = f"curve_{kind}_{bundle.sha256}"
     try:
         last = store.last_event_id()

@@ -8,7 +8,7 @@ import streamlit as st
 from cervix.errors import BundleError, CervixError, LabelRefused
 from cervix.labels import Case, LabelEvent, LabelStore
 from cervix.labels.insight.agreement import blinded_names, settled_by, who_said
-from cervix.labels.store.cases import scorer_of
+from cervix.labels.store.cases import MODEL_KINDS
 from cervix.labels.store.events import new_key
 from cervix.people import Person
 from cervix.plain_text import escaped
@@ -148,5 +148,5 @@ def _model_then(store: LabelStore, case: Case) -> tuple[str, str, dict[str, floa
     except BundleError:
         return "", "", None
     scores = store.scores(bundle.sha256, case.kind, case_id=case.id)
-    own = scores[scores["model_id"] == scorer_of(bundle, case.kind).model_id]
+    own = scores[scores["model_id"].isin([model.id for model in bundle.manifest.of_kind(MODEL_KINDS[case.kind])[:1]])]
     return bundle.sha256, bundle.manifest.version, None if own.empty else own["probabilities"].iloc[0]

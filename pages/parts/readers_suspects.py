@@ -7,7 +7,7 @@ from cervix.errors import BundleError, EvaluationError
 from cervix.labels import LabelStore
 from cervix.labels.insight.embedded import embedded_labels
 from cervix.labels.insight.label_errors import label_error_candidates
-from cervix.labels.store.cases import Kind, scorer_of
+from cervix.labels.store.cases import MODEL_KINDS, Kind, scorer_of
 from cervix.people import Person
 from cervix.plain_text import escaped
 from pages.parts.frame import class_title, verified_bundle
@@ -39,6 +39,9 @@ def show_suspects(store: LabelStore, kind: Kind, who: Person, truths: pd.DataFra
         st.error(
             f"The bundle was refused, so nothing can be compared with it. {escaped(str(error))}", icon=":material/gpp_bad:"
         )
+        return
+    if not bundle.manifest.of_kind(MODEL_KINDS[kind]):
+        st.info("The bundle has no model that scores such cases.", icon=":material/block:")
         return
     name = f"{KEY}_found_{kind}_{bundle.sha256}"
     if st.button("Look for suspected labels", key=f"{KEY}_look", icon=":material/search:", type="primary"):
