@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
-from training.cli import RECIPES_DIR  # noqa: E402
-from training.shared.manifest_parts import declared_classes, malignant  # noqa: E402
+from training.cli import RECIPES_DIR
+from training.shared.manifest_parts import declared_classes, malignant
 
 
 def recipe(name: str) -> dict[str, object]:
