@@ -30,7 +30,7 @@ def _of_model(bundle: Bundle, model: Model, runs: int) -> dict[str, object]:
     task, threshold = model.main_task, model.threshold(model.main_task.id)
 
     def fresh() -> Question:
-        return Question(CaseSet("benchmark", frame, model.classes), task, threshold)
+        return Question(CaseSet("benchmark", frame, model.class_ids), task, threshold)
 
     question = fresh()
     report = question.report()  # draws the groups, which every figure of a process shares

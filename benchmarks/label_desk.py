@@ -73,7 +73,7 @@ def _prepare(home: Path, bundle: Bundle) -> None:
     save_score(home / "results", score)
     remember(home / "recent", slide, slide.overview(16)[0])
     with open_store(f"sqlite:///{home / 'labels.sqlite'}") as store:
-        classes = bundle.session("slide").model.classes
+        classes = bundle.session_of("tile").model.class_ids
         keep_cases(store, "tile", classes, gather_tiles(slide, score, bundle, CASES), "benchmark")
 
 

@@ -49,7 +49,7 @@ def _cpu_bundle() -> Bundle:
 def slide(runs: int) -> pd.DataFrame:
     """Tiles/s from file to answer, beside the bare session on the same tiles already decoded, in turn."""
     bundle = _cpu_bundle()
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     rows = []
     for codec, wanted in RATIO_WANTED.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -302,7 +302,7 @@ class _SimulatedGpu(ModelSession):
     def run(self, inputs: Arrays, outputs: list[str] | None = None) -> Arrays:  # noqa: ARG002 - the signature of a session
         count = len(inputs["tiles"])
         time.sleep(count / self.tiles_per_s)
-        classes = len(self.model.classes)
+        classes = len(self.model.class_ids)
         return {
             "probabilities": np.full((count, classes), 1 / classes, np.float32),
             "novelty": np.zeros(count, np.float32),
@@ -313,7 +313,7 @@ class _SimulatedGpu(ModelSession):
 def gpu(runs: int) -> pd.DataFrame:
     """Tiles/s end to end on a GPU, beside its bare session; where there is none, a simulated one of a stated speed."""
     bundle = load_bundle(get_settings().bundle_dir)
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     simulated = session.provider != CUDA_PROVIDER
     if simulated:
         session = _SimulatedGpu(session.model, session.variant, session.session, CUDA_PROVIDER)

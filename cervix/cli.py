@@ -10,6 +10,7 @@ from tqdm import tqdm
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle
 from cervix.bundle.active import SHIPPED, active_bundle, active_root, promotion_line
+from cervix.bundle.classes import ClassInfo
 from cervix.bundle.sessions import ModelSession
 from cervix.card.comparison import comparison_text
 from cervix.card.formats import FORMATS, card_file
@@ -24,7 +25,7 @@ from cervix.evaluation.labelled_tiles import labelled_tiles
 from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
 from cervix.labels import open_store
-from cervix.labels.files.moving import back_up, export_labels, import_labels
+from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_labels
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.fhir import VERSIONS, fhir_pieces
 from cervix.patients.golden import GoldenTables, prove_bundle, prove_variants
@@ -39,10 +40,8 @@ from cervix.provenance import provenance_of
 from cervix.settings import get_settings
 
 EXIT_CANCELLED = 130
-HISTORY_MODEL = "history"
 # Who did it where nobody is named: asking the system fails for a user it does not know, as in a container.
 COMMAND_LINE = "command line"
-RISK_MODELS = ("risk-factors", "risk-factors-with-tests")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -134,8 +133,7 @@ def _patients(options: argparse.Namespace) -> int:
     for question in table.questions if isinstance(table, VisitTable) else ():
         print(f"question: {question.title} Say --{question.name} {' or '.join(question.choices)}.", file=sys.stderr)
     bundle = _bundle(options)
-    model = HISTORY_MODEL if isinstance(table, VisitTable) else options.model
-    session = bundle.session(model)
+    session = bundle.session_of("sequence") if isinstance(table, VisitTable) else bundle.session_of("table", options.model)
     with tqdm(unit="patient", desc="scoring", disable=None) as bar:
 
         def show(done: int, total: int) -> None:
@@ -146,7 +144,7 @@ def _patients(options: argparse.Namespace) -> int:
             scores = score_visits(table, session, on_progress=show)
         else:
             scores = score_patients(table, session, on_progress=show)
-    origin = provenance_of(bundle, model)
+    origin = provenance_of(bundle, session.model.id)
     with replacing(options.out) as temporary:
         inert(origin.stamp(scores.reset_index())).to_csv(temporary, index=False)
     if options.fhir:
@@ -154,7 +152,7 @@ def _patients(options: argparse.Namespace) -> int:
         with replacing(beside) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.writelines(fhir_pieces(scores, table.frame, session.model, origin, options.fhir))
         print(f"FHIR {options.fhir} written to {beside}")
-    print(f"{len(scores):,} patients scored with {model} of {bundle.label}; written to {options.out}")
+    print(f"{len(scores):,} patients scored with {session.model.id} of {bundle.label}; written to {options.out}")
     if incomplete := int(scores[INCOMPLETE].sum()):
         print(f"{incomplete:,} of them rest on a part of their file only: see the column {RESTS_ON}")
     print(RESEARCH_NOTICE)
@@ -257,16 +255,29 @@ def _labels_status(options: argparse.Namespace) -> int:
     return 0
 
 
+def _tile_classes(file: Path) -> list[ClassInfo]:
+    """Classes of the active bundle's tile model, for a file of QuPath; a table of labels names ids and needs none."""
+    if file.suffix.lower() not in QUPATH:
+        return []
+    return active_bundle(get_settings()).manifest.first_of("tile").classes
+
+
 def _labels_export(options: argparse.Namespace) -> int:
     with open_store(get_settings().label_store_url) as store:
-        count = export_labels(store, options.file, options.by, slide_sha256=options.slide, reader=options.reader)
+        count = export_labels(
+            store, options.file, options.by, classes=_tile_classes(options.file), slide_sha256=options.slide,
+            reader=options.reader,
+        )  # fmt: skip
     print(f"{count:,} rows written to {options.file}. {RESEARCH_NOTICE}")
     return 0
 
 
 def _labels_import(options: argparse.Namespace) -> int:
     with open_store(get_settings().label_store_url) as store:
-        report = import_labels(store, options.file, options.by, slide_sha256=options.slide, reader=options.reader)
+        report = import_labels(
+            store, options.file, options.by, classes=_tile_classes(options.file), slide_sha256=options.slide,
+            reader=options.reader,
+        )  # fmt: skip
     for problem in report.problems:
         print(f"left out: {problem}", file=sys.stderr)
     print(f"{report.added:,} added, {report.known:,} there already, {len(report.problems):,} left out")
@@ -323,7 +334,7 @@ def _parser() -> argparse.ArgumentParser:
     patients.add_argument(
         "--fhir", type=str.upper, choices=VERSIONS, help="also write FHIR beside the CSV, of this version, as .fhir.json"
     )
-    patients.add_argument("--model", choices=RISK_MODELS, default=RISK_MODELS[0], help="for risk factors")
+    patients.add_argument("--model", default="", help="for risk factors, such as risk-factors-with-tests (default: the first)")
     patients.add_argument("--strict", action="store_true", help="stop where anything cannot be read instead of marking it")
     _add_answers(patients)
     patients.set_defaults(run=_patients)

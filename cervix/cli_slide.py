@@ -238,7 +238,7 @@ def _plan_through_the_gate(slide: Slide, options: argparse.Namespace, bundle: Bu
 
 
 def _write(score: SlideScore, slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle) -> None:
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     for kind in options.export:
         write_export(kind, score, slide, session, options.out, stem)
     with replacing(options.out / f"{stem}-{SUMMARY_ENDING}") as temporary:

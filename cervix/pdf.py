@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import escape, unescape
@@ -82,6 +83,12 @@ def drawable(content: str) -> str:
 def marked_up(markup: str, style: str = "text") -> Flowable:
     """A paragraph of ReportLab's markup, whose texts the caller has escaped."""
     return Paragraph(markup, STYLES[style])
+
+
+def legend(colours: Mapping[str, str], style: str) -> Flowable:
+    """Words, each behind a square of its colour ``#rrggbb``; markup in them is shown, not obeyed."""
+    marks = (f'<font backColor="{colour}">&nbsp;&nbsp;&nbsp;</font>&nbsp;{escape(words)}' for words, colour in colours.items())
+    return Paragraph(" &nbsp; ".join(marks), STYLES[style])
 
 
 def bullet(markup: str) -> Flowable:

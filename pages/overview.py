@@ -46,5 +46,5 @@ if on_cpu and get_settings().device == "cuda":
 
 st.subheader("Where not to trust it")
 for model in bundle.manifest.models:
-    with st.expander(escaped(model.title), expanded=model.id == "slide"):
+    with st.expander(escaped(model.title), expanded=model.kind == "tile"):
         st.markdown("\n".join(f"- {escaped(limit)}" for limit in model.limits))

@@ -14,7 +14,7 @@ from cervix.evaluation.subgroups import subgroup_values
 from cervix.outside_names import inside
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
-from pages.parts.frame import CLASS_TITLES, bundle_or_stop
+from pages.parts.frame import bundle_or_stop
 from pages.parts.own_cases import own_cases, show_drift, show_own
 from pages.parts.performance_tables import (
     show_classes,
@@ -25,8 +25,8 @@ from pages.parts.performance_tables import (
 )
 from pages.parts.performance_views import Sides, show_at_threshold, show_ranking
 
-# Of more, and rarer, classes the most probable one is nearly always the same: a matrix of them says nothing.
-MOST_CLASSES_SHOWN = 3
+BROUGHT = ("tile", "sequence", "table")
+"""Kinds of models that somebody can bring cases of their own to."""
 HELD_OUT, OWN = "Held-out cases", "My own cases"
 EVERYONE = "All cases"
 NO_PICTURES = "The tiles may not be shipped with the app. Set their folder (CERVIX_TILES_DIR) to see the pictures here."
@@ -44,7 +44,7 @@ chosen_model, chosen_task = st.columns(2)
 model = models[
     chosen_model.selectbox("Model", list(models), format_func=lambda name: models[name].title, key="performance_model")
 ]
-may_bring = model.tiles is not None or model.id != "hybrid"
+may_bring = model.kind in BROUGHT
 which = st.segmented_control(
     "Cases", [HELD_OUT, OWN] if may_bring else [HELD_OUT], default=HELD_OUT, key="performance_cases", required=True
 )
@@ -96,10 +96,12 @@ except EvaluationError as error:
     st.error(escaped(str(error)))
     st.stop()
 
-few_classes = len(model.classes) <= MOST_CLASSES_SHOWN
+# Classes that split one outcome by time are rare one by one: the most probable is nearly always the same, and a matrix of
+# them, or their names in a row, says nothing. What is seen now has classes worth a name.
+seen_now = model.kind != "sequence"
 sides = Sides(
     *(
-        " or ".join(CLASS_TITLES[label] for label in side) if few_classes else answer
+        " or ".join(model.class_titles[label] for label in side) if seen_now else answer
         for side, answer in ((task.positive, "Yes"), (task.negative, "No"))
     )
 )
@@ -116,9 +118,9 @@ if which == OWN:
     show_drift(Question(tested, task, threshold), question)
 elif cases is tested and model.evaluation.subgroups:
     show_subgroups(question, model)
-show_mistakes(question, sides, picture, why_none)
-if 2 < len(model.classes) <= MOST_CLASSES_SHOWN:
-    show_classes(cases)
+show_mistakes(question, model, sides, picture, why_none)
+if len(model.classes) > 2 and seen_now:
+    show_classes(cases, model)
 if which == HELD_OUT:
     st.header("How it was tested")
     show_rivals(bundle, question, model)

@@ -13,7 +13,10 @@ from pages.parts.slide_views import explore, show_all_tiles, show_answer, show_g
 
 st.title("Slides")
 bundle = bundle_or_stop()
-model = bundle.session("slide").model
+if not bundle.manifest.of_kind("tile"):
+    st.info("The bundle has no model that reads slides.", icon=":material/block:")
+    st.stop()
+model = bundle.session_of("tile").model
 if resumed := desk().resume(bundle):
     st.toast(f"{resumed} interrupted scores resume now.")
 

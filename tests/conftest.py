@@ -18,6 +18,7 @@ from cervix.bundle import Bundle
 from cervix.patients.golden import prove_bundle
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
+from tests.bundle.made import write_bundle, write_slide
 
 DATA_VARIABLE = "CERVIX_DATA"
 CASES_VARIABLE = "CERVIX_CASES"
@@ -45,6 +46,26 @@ def cases_dir() -> Path:
 def bundle() -> Bundle:
     """The committed bundle, proved, on the CPU."""
     return prove_bundle(PROJECT_ROOT / "bundle", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def four_class_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small bundle whose tile model has four other classes, one of them neither benign nor malignant."""
+    return write_bundle(tmp_path_factory.mktemp("four") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def four_class_bundle(four_class_root: Path) -> Bundle:
+    """The same, proved."""
+    return prove_bundle(four_class_root, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def four_class_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide with a quarter of its tiles of each of these classes."""
+    path = tmp_path_factory.mktemp("four-slide") / "four.tiff"
+    write_slide(path)
+    return path
 
 
 @pytest.fixture

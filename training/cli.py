@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from cervix.bundle.manifest import Model
 from cervix.errors import CervixError
-from cervix.retraining import RECIPES, RETRAINABLE
+from cervix.retraining import RECIPES
 from cervix.retraining.log import Event, LogLine
 from cervix.settings import PROJECT_ROOT, get_settings
 from training.bundle.build import about_build, assemble_bundle
@@ -183,7 +183,7 @@ def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     entries = sorted(options.out.glob(f"*/{ENTRY_NAME}"), key=lambda path: (path.parent.name != "slide", path))
     models = [Model.model_validate_json(path.read_bytes()) for path in entries]
     models[0] = models[0].with_table(REPRODUCTION)
-    models = [with_acquisition(model, options.out) if model.id == HISTORY_RECIPE else model for model in models]
+    models = [with_acquisition(model, options.out) if model.kind == "sequence" else model for model in models]
     models = [with_subgroups(model, options.out, options.table) for model in models]
     manifest = assemble_bundle(options.out, options.bundle, models, about_build(models))
     log(f"{manifest.name} {manifest.version} in {options.bundle}: {sum(f.bytes for f in manifest.files) / 1e6:.1f} MB")
@@ -271,9 +271,8 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument(
         "--model",
         action="append",
-        choices=list(RETRAINABLE),
         default=[],
-        help="again for another (default: all with labels)",
+        help="id of a model; again for another (default: all with labels)",
     )
     command.add_argument("--recipe", choices=RECIPES, default=next(iter(RECIPES)))
     command.add_argument("--seed", type=int, help="in place of the recipe's")

@@ -258,7 +258,7 @@ class LabelledTiles(Target):
         super().__init__(folder)
         from cervix.bundle import load_bundle
 
-        self.session = load_bundle(BUNDLE, device="cpu").session("slide")
+        self.session = load_bundle(BUNDLE, device="cpu").session_of("tile")
         buffer = io.BytesIO()
         Image.fromarray(np.random.default_rng(0).integers(100, 250, (224, 224, 3), np.uint8)).save(buffer, "PNG")
         self.tile = buffer.getvalue()

@@ -59,7 +59,7 @@ def _model_facts(manifest: Manifest, model: Model) -> dict[str, str]:
         "Recipe": model.recipe,
         "Seed": str(model.seed),
         **{f"Network, {item.precision}": _hash(manifest, item.file) for item in model.variants},
-        "Classes": ", ".join(model.classes),
+        "Classes": ", ".join(f"{item.id} ({item.title}, {item.role}, {item.colour})" for item in model.classes),
         "Inputs": _tensors(model.inputs),
         "Outputs": _tensors(model.outputs),
         "Features": ", ".join(model.features.names) if model.features else ABSENT,

@@ -13,7 +13,15 @@ import numpy as np
 import onnx
 from pydantic import ValidationError
 
-from cervix.bundle.manifest import MANIFEST_NAME, Manifest, Model, TensorSpec, Variant
+from cervix.bundle.manifest import (
+    MANIFEST_NAME,
+    SCHEMA_VERSION,
+    Manifest,
+    Model,
+    ModelKind,
+    TensorSpec,
+    Variant,
+)
 from cervix.bundle.operators import check_operators
 from cervix.bundle.sessions import (
     CPU_PROVIDER,
@@ -84,6 +92,10 @@ class Bundle:
                 found=repr(model_id),
             )
         return self.sessions[model_id]
+
+    def session_of(self, kind: ModelKind, named: str = "") -> ModelSession:
+        """The session of the model of a kind that is named, or of the first; a ``BundleError`` where there is none."""
+        return self.session(self.manifest.first_of(kind, named).id)
 
     def on_cpu(self) -> "Bundle":
         """The same bundle, proved again on the CPU; ``BundleError`` where its folder has changed since."""
@@ -177,6 +189,13 @@ def read_manifest(root: Path) -> tuple[Manifest, str]:
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
+        if (stated := _stated_version(text)) not in (None, SCHEMA_VERSION):
+            raise BundleError(
+                f"The bundle was made to another contract: version {_short(stated)} of the manifest",
+                expected=f"version {SCHEMA_VERSION}, which this version of the app reads",
+                found=f"version {_short(stated)}",
+                action="Make it again with the training code of this version.",
+            ) from error
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole file"
         raise BundleError(
@@ -186,6 +205,15 @@ def read_manifest(root: Path) -> tuple[Manifest, str]:
             action=REINSTALL,
         ) from error
     return manifest, hashlib.sha256(text).hexdigest()
+
+
+def _stated_version(text: bytes) -> object:
+    """What a manifest that does not follow the schema says of its own version; None where it says nothing."""
+    try:
+        manifest = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return manifest.get("schema_version") if isinstance(manifest, dict) else None
 
 
 def _short(value: object) -> str:

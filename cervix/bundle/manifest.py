@@ -14,12 +14,21 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cervix.bundle.card_facts import CardFacts
+from cervix.bundle.classes import ClassInfo, PlainName, check_distinct
 from cervix.errors import BundleError
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_NAME = "manifest.schema.json"
 
-ModelId = Literal["slide", "history", "risk-factors", "risk-factors-with-tests", "hybrid"]
+SCHEMA_VERSION: Literal[2] = 2
+
+ModelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+ModelKind = Literal["tile", "slide-head", "sequence", "table", "molecular", "joint"]
+"""What a model reads, and so who asks it. ``tile``: pixels of one tile; ``slide-head``: embeddings of a slide's tiles;
+``sequence``: a woman's visits; ``table``: one row a woman; ``molecular``: molecular measurements; ``joint``: visits and an
+embedding. Readers choose by kind, never by id."""
+TILE_OUTPUTS = ("probabilities", "embedding", "novelty", "cam")
+"""What every tile model answers: the map, the exports, the label desk and Grad-CAM rest on them."""
 Precision = Literal["fp32", "fp16", "int8"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[\w-]+(\.[\w-]+)*(/[\w-]+(\.[\w-]+)*)*$")]
@@ -331,7 +340,10 @@ class Model(_Strict):
     """One model of the bundle, whole."""
 
     id: ModelId
+    kind: ModelKind
     title: Title
+    short: Annotated[PlainName, Field(max_length=40)]
+    """What stands on buttons that choose between models of a kind."""
     task: str
     outcome: str
     architecture: str
@@ -340,7 +352,8 @@ class Model(_Strict):
     variants: list[Variant] = Field(min_length=1)
     inputs: list[TensorSpec] = Field(min_length=1)
     outputs: list[TensorSpec] = Field(min_length=1)
-    classes: list[str] = Field(min_length=2)
+    classes: list[ClassInfo] = Field(min_length=2)
+    """In the order of ``probabilities``."""
     derived_tasks: list[DerivedTask] = Field(min_length=1)
     tiles: TileInput | None = None
     features: FeatureInput | None = None
@@ -381,11 +394,72 @@ class Model(_Strict):
         if unknown := {test.task for test in self.calibration.tests} - tasks:
             raise ValueError(f"calibration tests of unknown tasks {sorted(unknown)}")
         labels = {label for task in self.derived_tasks for label in task.positive + task.negative}
-        if unknown := labels - set(self.classes):
+        if unknown := labels - set(self.class_ids):
             raise ValueError(f"derived tasks name unknown classes {sorted(unknown)}")
-        if (self.tiles is None) == (self.features is None):
-            raise ValueError("a model reads either tiles or patient features")
+        if missing := tasks - {threshold.task for threshold in self.thresholds}:
+            raise ValueError(f"no threshold for {sorted(missing)}")
+        check_distinct(self.classes)
+        self._answers_each_class()
+        self._is_of_its_kind()
         return self
+
+    def _answers_each_class(self) -> None:
+        for spec in self.outputs:
+            if spec.name in ("probabilities", "cam") and spec.shape[1:2] != [len(self.classes)]:
+                raise ValueError(f"output {spec.name} has shape {spec.shape} for {len(self.classes)} classes")
+
+    def _is_of_its_kind(self) -> None:
+        """Refuse a model that lacks what readers of its kind rely on."""
+        reads_features = self.kind in ("sequence", "table", "joint")
+        if (self.tiles is not None, self.features is not None) != (self.kind == "tile", reads_features):
+            raise ValueError(f"a model reads either tiles or patient features, as its kind says, which is {self.kind}")
+        if self.kind != "tile":
+            return
+        if missing := set(TILE_OUTPUTS) - {spec.name for spec in self.outputs}:
+            raise ValueError(f"a tile model answers {', '.join(TILE_OUTPUTS)}; missing are {sorted(missing)}")
+        if self.slide_rule is None:
+            raise ValueError("a tile model says how its tiles become one answer for a slide")
+        if not any(item.output == "novelty" for item in self.abstention):
+            raise ValueError("a tile model says beyond which novelty it is not heard")
+        if self._cancer_task() is None:
+            raise ValueError("a tile model is asked for its malignant classes against all others")
+
+    def _cancer_task(self) -> DerivedTask | None:
+        malignant = {item.id for item in self.classes if item.role == "malignant"}
+        others = set(self.class_ids) - malignant
+        return next(
+            (task for task in self.derived_tasks if set(task.positive) == malignant and set(task.negative) == others), None
+        )
+
+    @property
+    def class_ids(self) -> list[str]:
+        """The ids of the classes, in the order of ``probabilities``."""
+        return [item.id for item in self.classes]
+
+    @property
+    def class_titles(self) -> dict[str, str]:
+        """Class -> its words, in the order of ``probabilities``."""
+        return {item.id: item.title for item in self.classes}
+
+    @property
+    def class_colours(self) -> dict[str, str]:
+        """Class -> ``#rrggbb``, in the order of ``probabilities``."""
+        return {item.id: item.colour for item in self.classes}
+
+    def class_named(self, label: str) -> ClassInfo:
+        """The class of that id; ``KeyError`` where the model has none."""
+        for item in self.classes:
+            if item.id == label:
+                return item
+        raise KeyError(label)
+
+    @property
+    def cancer_task(self) -> DerivedTask:
+        """Whether it is cancer: the malignant classes against all others. ``BundleError`` where that is not asked."""
+        task = self._cancer_task()
+        if task is None:
+            raise BundleError(f"Model {self.id} is not asked for cancer", expected="malignant classes against all others")
+        return task
 
     @property
     def files(self) -> list[str]:
@@ -453,7 +527,7 @@ def within_novelty(novelty: NDArray[np.floating], probabilities: NDArray[np.floa
 class Manifest(_Strict):
     """``bundle/manifest.json``."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     name: Title
     version: Annotated[str, Field(pattern=r"^\d{1,9}\.\d{1,9}\.\d{1,9}$")]
     changelog: list[str] = Field(min_length=1)
@@ -486,6 +560,28 @@ class Manifest(_Strict):
             if model.id == model_id:
                 return model
         raise KeyError(model_id)
+
+    @property
+    def class_titles(self) -> dict[str, str]:
+        """Class -> its words, of all models; where two name one class, the tile model's count, then the first's."""
+        ordered = sorted(self.models, key=lambda model: model.kind != "tile")
+        return {label: title for model in reversed(ordered) for label, title in model.class_titles.items()}
+
+    def of_kind(self, kind: ModelKind) -> list[Model]:
+        """The models of a kind, in the order of the manifest."""
+        return [model for model in self.models if model.kind == kind]
+
+    def first_of(self, kind: ModelKind, named: str = "") -> Model:
+        """The model of a kind that is named, or the first; ``BundleError`` where there is none."""
+        there = self.of_kind(kind)
+        for model in there:
+            if named in ("", model.id):
+                return model
+        raise BundleError(
+            f"The bundle has no such {kind} model",
+            expected=" or ".join(model.id for model in there) or f"a model of kind {kind}",
+            found=repr(named) if named else f"models of kind {', '.join(sorted({model.kind for model in self.models}))}",
+        )
 
 
 def json_schema() -> str:

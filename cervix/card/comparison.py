@@ -1,14 +1,14 @@
 """A comparison of two bundles as a document."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cervix import RESEARCH_NOTICE
+from cervix.bundle.classes import ClassInfo
 from cervix.bundle.manifest import Lineage
 from cervix.card.blocks import Block, bullets, frame, markdown_text
 from cervix.evaluation.paired import Pair
 from cervix.plain_text import escaped
 from cervix.promotion.comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
-from cervix.slides.decision import CLASS_TITLES
 
 DISAGREEMENTS_SHOWN = 20
 NEW_CASES_NOTE = (
@@ -69,9 +69,10 @@ def mcnemar_sentence(pair: Pair) -> str:
     )
 
 
-def lineage_sentence(lineage: Lineage) -> str:
+def lineage_sentence(lineage: Lineage, classes: Sequence[ClassInfo]) -> str:
     """What a retrained model comes from."""
-    labels = ", ".join(f"{count:,} {CLASS_TITLES.get(label, label).lower()}" for label, count in lineage.labels.items())
+    words = {item.id: item.mid_sentence for item in classes}
+    labels = ", ".join(f"{count:,} {words.get(label, label)}" for label, count in lineage.labels.items())
     left_out = "".join(f" Left out: {count:,} {reason}." for reason, count in lineage.left_out.items())
     return (
         f"Retrained from {lineage.parent} ({lineage.parent_sha256[:10]}) on labels: {labels}; seed {lineage.seed}.{left_out} "
@@ -87,7 +88,7 @@ def _model_blocks(model: ModelComparison) -> Iterator[Block]:
     yield frame(["rule", "finding", "found"], [[ruling.rule, ruling.finding, ruling.found] for ruling in model.rulings])
     yield ""
     if model.lineage is not None:
-        yield from (escaped(lineage_sentence(model.lineage)), "")
+        yield from (escaped(lineage_sentence(model.lineage, model.classes)), "")
     for pair in model.pairs.values():
         yield from (f"### {escaped(pair.question)}", "")
         yield from pair_blocks(pair)

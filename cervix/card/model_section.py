@@ -32,6 +32,9 @@ def model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield from _figures(bundle, model)
     for element in AFTER_FIGURES:
         yield from part_blocks(parts[element])
+    yield from ("### Classes", "")
+    yield frame(["class", "title", "role"], [(item.id, item.title, item.role) for item in model.classes])
+    yield ""
     yield from _decisions(model)
     yield from _variants(model)
     yield from _training_data(model)
@@ -50,7 +53,12 @@ def _lineage(model: Model) -> Iterator[Block]:
         if variant.difference is not None
     ]
     events = f"The keys of the label events are in `{model.lineage.events}` (SHA-256 {model.lineage.events_sha256})."
-    yield from ("### Retrained from labels", "", *bullets([escaped(lineage_sentence(model.lineage)), events, *compared]), "")
+    yield from (
+        "### Retrained from labels",
+        "",
+        *bullets([escaped(lineage_sentence(model.lineage, model.classes)), events, *compared]),
+        "",
+    )
 
 
 def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:

@@ -67,7 +67,9 @@ def labelled_patients(content: bytes, session: ModelSession, *, task: str = "", 
     if labelled.cases.frame.empty and not labelled.cases.unanswered:
         raise EvaluationError(
             "The table has no outcome that can be used",
-            expected=f"outcome: {ACCEPTED.format(classes=', '.join(session.model.classes))}" if by_visit else "Biopsy: 0 or 1",
+            expected=f"outcome: {ACCEPTED.format(classes=', '.join(session.model.class_ids))}"
+            if by_visit
+            else "Biopsy: 0 or 1",
             found=labelled.problems[0] if labelled.problems else "empty cells",
         )
     return labelled
@@ -96,11 +98,11 @@ def _risk_factors(text: TextTable, session: ModelSession) -> Labelled:
         {"case": "line " + lines, "group": twin.astype(str), "label": label[kept].to_numpy(), "p_no": 1 - risk, "p_yes": risk}
     )
     tasks = [task.id for task in session.model.derived_tasks]
-    return Labelled(CaseSet(SOURCE, frame, session.model.classes), _all_problems(table, problems), notices, tasks)
+    return Labelled(CaseSet(SOURCE, frame, session.model.class_ids), _all_problems(table, problems), notices, tasks)
 
 
 def _histories(text: TextTable, session: ModelSession, asked: DerivedTask, answers: Answers) -> Labelled:
-    classes = session.model.classes
+    classes = session.model.class_ids
     days = [at for at, cell in enumerate(text.header) if folded(cell) in OUTCOME_DAYS]
     accepted = f"outcome: {ACCEPTED.format(classes=', '.join(classes))}; and, where known, outcome_date"
     outcomes = _places(text, OUTCOMES, accepted, unless=days)

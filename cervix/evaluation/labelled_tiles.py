@@ -3,7 +3,7 @@
 import io
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +18,6 @@ from cervix.evaluation.labelled import Labelled
 from cervix.evaluation.questions import CaseSet
 from cervix.intake.archive import extract_archive
 from cervix.patients.csv_text import read_text_table, shown
-from cervix.slides.decision import CLASS_TITLES
 from cervix.sources.decoders import foreign_picture
 
 UNPACKED_LIMIT_BYTES = 4 << 30
@@ -60,7 +59,7 @@ def labelled_tiles(archive: bytes, session: ModelSession, *, on_progress: Progre
         packed.write_bytes(archive)
         members = extract_archive(packed, Path(folder) / "members", UNPACKED_LIMIT_BYTES)
         problems: list[str] = []
-        tiles = _listed(members, session.model.classes, problems)
+        tiles = _listed(members, session.model.class_titles, problems)
         if len(tiles) > TILES_AT_MOST:
             raise EvaluationError("The archive holds too many tiles", expected=f"{TILES_AT_MOST:,}", found=f"{len(tiles):,}")
         return _scored(tiles, session, tiles_of.size_px, problems, on_progress)
@@ -74,19 +73,19 @@ def picture_of(archive: bytes, case: str) -> Image.Image:
             return picture.convert("RGB")
 
 
-def _listed(members: list[tuple[Path, PurePosixPath]], classes: list[str], problems: list[str]) -> list[_Tile]:
+def _listed(members: list[tuple[Path, PurePosixPath]], titles: Mapping[str, str], problems: list[str]) -> list[_Tile]:
     """The labelled tiles of an unpacked archive; what cannot be used goes to ``problems``."""
     tables = [(path, place) for path, place in members if place.suffix.lower() == ".csv"]
     pictures = {place: path for path, place in members if place.suffix.lower() in PICTURES}
     if len(tables) > 1:
         raise EvaluationError("The archive holds several tables", expected="one CSV at most", found=f"{len(tables)}")
-    rows = _rows_of_table(*tables[0], pictures) if tables else [_row_of_place(place) for place in pictures]
-    spelling = {name.lower(): label for label in classes for name in (label, CLASS_TITLES.get(label, label))}
+    spelling = {name.casefold(): label for label, title in titles.items() for name in (label, title)}
+    rows = _rows_of_table(*tables[0], pictures) if tables else [_row_of_place(place, spelling) for place in pictures]
     tiles = []
     for place, label, group in rows:
-        known = spelling.get(label.strip().lower())
+        known = spelling.get(label.strip().casefold())
         if known is None:
-            problems.append(f"{shown(str(place))}: class {shown(label)} is not one of {', '.join(classes)}")
+            problems.append(f"{shown(str(place))}: class {shown(label)} is not one of {', '.join(titles)}")
         elif place not in pictures:
             problems.append(f"{shown(str(place))}: listed in the table, not in the archive")
         else:
@@ -94,17 +93,16 @@ def _listed(members: list[tuple[Path, PurePosixPath]], classes: list[str], probl
     if not tiles:
         raise EvaluationError(
             "The archive holds no usable tile",
-            expected=f"{LAYOUT}; classes {', '.join(classes)}",
+            expected=f"{LAYOUT}; classes {', '.join(titles)}",
             found=f"{len(pictures):,} pictures" + (f"; {problems[0]}" if problems else ""),
         )
     return tiles
 
 
-def _row_of_place(place: PurePosixPath) -> tuple[PurePosixPath, str, str]:
+def _row_of_place(place: PurePosixPath, names: Container[str]) -> tuple[PurePosixPath, str, str]:
     """Class and group from folders; folders above the class's, such as that of the archive itself, are passed over."""
     folders = place.parts[:-1]
-    names = {name.lower() for names in CLASS_TITLES.items() for name in names}
-    at = next((index for index, part in enumerate(folders) if part.lower() in names), max(len(folders) - 1, 0))
+    at = next((index for index, part in enumerate(folders) if part.casefold() in names), max(len(folders) - 1, 0))
     label = folders[at] if folders else ""
     return place, label, "/".join(folders[at + 1 :]) or str(place)
 
@@ -140,7 +138,7 @@ def _scored(
         for index, tile in enumerate(waiting):
             rows.append(
                 {"case": tile.case, "group": tile.group, "label": tile.label, "novelty": float(out["novelty"][index])}
-                | {f"p_{name}": float(p) for name, p in zip(session.model.classes, out["probabilities"][index], strict=True)}
+                | {f"p_{name}": float(p) for name, p in zip(session.model.class_ids, out["probabilities"][index], strict=True)}
             )
         waiting.clear()
 
@@ -174,7 +172,7 @@ def _scored(
             "intervals are too narrow."
         )
     tasks = [task.id for task in session.model.derived_tasks]
-    return Labelled(CaseSet("your tiles", frame, session.model.classes), problems[:PROBLEMS_SHOWN], notices, tasks)
+    return Labelled(CaseSet("your tiles", frame, session.model.class_ids), problems[:PROBLEMS_SHOWN], notices, tasks)
 
 
 def _pixels(path: Path, size_px: int) -> tuple[NDArray[np.uint8], bool]:

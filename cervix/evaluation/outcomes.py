@@ -155,7 +155,7 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.classes = {name.casefold(): name for name in self.model.classes}
+        self.classes = {name.casefold(): name for name in self.model.class_ids}
         self.asks = {task.id: _asks(task) for task in self.model.derived_tasks}
         self.today = pd.Timestamp(date.today())
 
@@ -187,7 +187,7 @@ class _Reading:
         else:
             grades = LOW if free else grades_of(text)
         if grades is None or asks is None:
-            self._refuse(line, f"{shown(text)} is not {ACCEPTED.format(classes=', '.join(self.model.classes))}")
+            self._refuse(line, f"{shown(text)} is not {ACCEPTED.format(classes=', '.join(self.model.class_ids))}")
             return None
         label = answer or (YES if is_day else text)
         if not on and not is_day:

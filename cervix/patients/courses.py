@@ -49,7 +49,7 @@ def courses(histories: Histories, women: NDArray[np.integer], session: ModelSess
         {"features": first, "gap_years": np.full_like(first, np.nan), "lengths": np.ones(len(women), np.int32)},
         ["probabilities"],
     )["probabilities"]
-    reference = task_risk(np.asarray(nothing, np.float32), session.model.classes, session.model.derived_tasks[0])
+    reference = task_risk(np.asarray(nothing, np.float32), session.model.class_ids, session.model.derived_tasks[0])
     found = []
     for position, length in enumerate(histories.lengths[women]):
         risk = np.asarray(risks[position, :length], np.float32)

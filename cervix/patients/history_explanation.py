@@ -93,7 +93,7 @@ class _History:
             "lengths": np.full(len(shown), visits, np.int32),
         }
         out = self.session.run(arrays, ["probabilities"])["probabilities"]
-        return np.asarray(task_risk(np.asarray(out, np.float32), self.session.model.classes, self.task), np.float64)
+        return np.asarray(task_risk(np.asarray(out, np.float32), self.session.model.class_ids, self.task), np.float64)
 
 
 def explain_history(visits: pd.DataFrame, session: ModelSession, task_id: str) -> HistoryExplanation:

@@ -76,7 +76,7 @@ def score_visits(
     nowhere = np.float32(np.nan)
     after = {}
     for task in tasks:
-        risk = task_risk(answers["probabilities"], session.model.classes, task)
+        risk = task_risk(answers["probabilities"], session.model.class_ids, task)
         scores[f"risk_{task.id}"] = np.where(abstained, nowhere, risk)
         after[f"after_treatment_{task.id}"] = np.where(treated & ~silent, risk, nowhere)
     scores["lowest"] = np.where(abstained, nowhere, answers["member_risk"].min(axis=1))

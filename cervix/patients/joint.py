@@ -57,7 +57,7 @@ def joint_risk(visits: pd.DataFrame, embeddings: NDArray[np.float32], session: M
     out = session.run(arrays, list(OUTPUTS.values()))
     task = session.model.derived_tasks[0]
     risk = {
-        name: task_risk(np.asarray(out[output], np.float32), session.model.classes, task) for name, output in OUTPUTS.items()
+        name: task_risk(np.asarray(out[output], np.float32), session.model.class_ids, task) for name, output in OUTPUTS.items()
     }
     if not tiles:
         risk["joint"] = risk["slide"] = np.array([np.nan], np.float32)

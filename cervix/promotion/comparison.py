@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from cervix.bundle import Bundle, Model
+from cervix.bundle.classes import ClassInfo
 from cervix.bundle.differences import manifest_differences, same_model
 from cervix.bundle.manifest import DerivedTask, Lineage
 from cervix.errors import EvaluationError
@@ -34,6 +35,8 @@ class ModelComparison:
         As ``new_case_pairs``: for a candidate that was retrained from the active bundle.
     lineage : Lineage, optional
         Of the candidate's model.
+    classes : list of ClassInfo
+        Likewise.
     """
 
     id: str
@@ -46,6 +49,7 @@ class ModelComparison:
     problem: str = ""
     new_cases: dict[str, Pair] = field(default_factory=dict)
     lineage: Lineage | None = None
+    classes: list[ClassInfo] = field(default_factory=list)
 
     @property
     def decision(self) -> Decision:
@@ -163,7 +167,9 @@ def _compared(active: Bundle, candidate: Bundle, before: Model, after: Model) ->
         return _cannot(after, str(error), fits=fits)
     rulings = promotion_rulings(before, after, pairs[task.id])
     new_cases = new_case_pairs(active, candidate, after.id)
-    return ModelComparison(after.id, after.title, task.id, False, pairs, rulings, fits, "", new_cases, after.lineage)
+    return ModelComparison(
+        after.id, after.title, task.id, False, pairs, rulings, fits, "", new_cases, after.lineage, after.classes
+    )
 
 
 def _pair(

@@ -42,6 +42,6 @@ def new_case_pairs(active: Bundle, candidate: Bundle, model_id: str) -> dict[str
 
 def _cases(frame: pd.DataFrame, prefix: str, model: Model) -> CaseSet:
     kept = {"case": "case", "group": "group", "label": "label"} | {
-        f"{prefix}p_{label}": f"p_{label}" for label in model.classes
+        f"{prefix}p_{label}": f"p_{label}" for label in model.class_ids
     }
-    return CaseSet(NEWLY_LABELLED, frame.filter(list(kept)).rename(columns=kept), model.classes)
+    return CaseSet(NEWLY_LABELLED, frame.filter(list(kept)).rename(columns=kept), model.class_ids)

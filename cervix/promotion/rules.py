@@ -60,7 +60,11 @@ def same_contract(active: Model, candidate: Model) -> Ruling:
         for title, before, after in (
             ("inputs", active.inputs, candidate.inputs),
             ("outputs", active.outputs, candidate.outputs),
-            ("classes", active.classes, candidate.classes),
+            (
+                "classes",
+                [(item.id, item.role) for item in active.classes],
+                [(item.id, item.role) for item in candidate.classes],
+            ),
             ("questions", active.derived_tasks, candidate.derived_tasks),
             ("features", active.features, candidate.features),
         )

@@ -6,11 +6,11 @@ from datetime import datetime
 
 import pandas as pd
 
-from cervix.bundle.manifest import Model, ModelId
+from cervix.bundle.manifest import Model, ModelKind
 from cervix.labels.store.cases import KINDS, Kind
 
-RETRAINABLE: dict[ModelId, Kind] = {of.model_id: kind for kind, of in KINDS.items()}
-"""Model -> the kind of case whose labels retrain it."""
+RETRAINABLE: dict[ModelKind, Kind] = {of.model_kind: kind for kind, of in KINDS.items()}
+"""Kind of model -> the kind of case whose labels retrain it."""
 FEWEST, FEWEST_A_CLASS = 10, 3
 """In all, and of each of two classes: what the trainer's recipes ask for."""
 

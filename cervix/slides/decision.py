@@ -12,9 +12,6 @@ from skimage.measure import points_in_poly
 from cervix.bundle.manifest import Model
 from cervix.intervals import Interval, wilson_interval
 
-CLASS_TITLES = {"benign": "Benign", "scc": "Squamous-cell carcinoma", "ac": "Adenocarcinoma"}
-CANCEROUS_TASK = "cancerous"
-
 Verdict = Literal["cancer", "no-cancer", "undecided", "abstained"]
 
 
@@ -59,24 +56,25 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
 
     Parameters
     ----------
-    probabilities : (n, classes), in the order of ``model.classes``; NaN for a tile that could not be read
+    probabilities : (n, classes), in the order of ``model.class_ids``; NaN for a tile that could not be read
     novelty : (n,), NaN likewise
     """
     rule = model.slide_rule
     if rule is None:
         raise ValueError(f"model {model.id!r} declares no slide rule")
-    cancerous_task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
-    positive = [model.classes.index(label) for label in cancerous_task.positive]
+    cancer_task, classes = model.cancer_task, model.classes
+    limit = model.threshold(cancer_task.id)
+    positive = [index for index, item in enumerate(classes) if item.role == "malignant"]
     unread = np.isnan(novelty)
     recognised = model.is_recognised(novelty, probabilities)
     scored, unknown = int((~unread).sum()), int((~unread & ~recognised).sum())
     unknown_share = unknown / scored if scored else 0.0
     accepted = probabilities[recognised]
-    cancerous = accepted[:, positive].sum(axis=1) >= model.threshold(CANCEROUS_TASK)
+    cancerous = accepted[:, positive].sum(axis=1) >= limit
     n, k = len(accepted), int(cancerous.sum())
     share = wilson_interval(k, n) if n else None
     top = accepted.argmax(axis=1)
-    class_tiles = {label: int((top == index).sum()) for index, label in enumerate(model.classes)}
+    class_tiles = {label: int((top == index).sum()) for index, label in enumerate(model.class_ids)}
 
     verdict: Verdict
     if scored < rule.minimum_tiles:
@@ -86,12 +84,12 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
         verdict, headline = "abstained", "No answer: not tissue the model knows"
         reason = f"Too many tiles are not recognised by the model (limit {_percent(rule.novel_share_limit)})."
     elif share.low > rule.false_positive_share:
-        subtype = model.classes[max(positive, key=lambda index: int((top[cancerous] == index).sum()))]
-        verdict, headline = "cancer", CLASS_TITLES[subtype]
-        alike = int((top[cancerous] == model.classes.index(subtype)).sum())
+        subtype = max(positive, key=lambda index: int((top[cancerous] == index).sum()))
+        verdict, headline = "cancer", classes[subtype].title
+        alike = int((top[cancerous] == subtype).sum())
         reason = (
             f"{k:,} of {n:,} accepted tiles are called cancerous; {alike:,} of these look most like "
-            f"{CLASS_TITLES[subtype].lower()}."
+            f"{classes[subtype].mid_sentence}."
         )
     elif k == 0:
         verdict, headline = "no-cancer", "No cancerous tile found"
@@ -107,7 +105,7 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
         headline=headline,
         reason=reason,
         rule=(
-            f"A tile is cancerous when P({' + '.join(cancerous_task.positive)}) ≥ {model.threshold(CANCEROUS_TASK):.2f}. "
+            f"A tile is cancerous when P({' + '.join(cancer_task.positive)}) ≥ {limit:.2f}. "
             f"The slide is called when the 95 % interval of the share of cancerous tiles lies wholly above "
             f"{rule.false_positive_share:.1%}, the highest false-positive share that validation on benign "
             f"tissue cannot rule out. Its type is the one that most of these tiles look like. With fewer cancerous tiles the "
@@ -142,7 +140,7 @@ def decide_tiles(tiles: pd.DataFrame, model: Model) -> SlideAnswer:
 
 def tile_probabilities(tiles: pd.DataFrame, model: Model) -> NDArray[np.floating]:
     """What the model answered of each row of a tile table: ``(n, classes)``, NaN where the tile could not be read."""
-    return tiles[[f"p_{label}" for label in model.classes]].to_numpy()
+    return tiles[[f"p_{label}" for label in model.class_ids]].to_numpy()
 
 
 def read_tiles(tiles: pd.DataFrame) -> NDArray[np.bool_]:
@@ -162,7 +160,7 @@ def heard_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
 
 
 def most_probable(tiles: pd.DataFrame, model: Model) -> NDArray[np.int64]:
-    """Place in ``model.classes`` of each tile's most probable class; -1 where the model does not recognise the tile."""
+    """Place in ``model.class_ids`` of each tile's most probable class; -1 where the model does not recognise the tile."""
     known = recognised_tiles(tiles, model)
     top = np.full(len(tiles), -1, np.int64)
     top[known] = tile_probabilities(tiles, model)[known].argmax(axis=1)
@@ -177,7 +175,7 @@ def class_areas_mm2(tiles: pd.DataFrame, model: Model, spacing_um_px: float) -> 
     edge_mm = tiles["size_l0_px"] * spacing_um_px / 1000.0
     area = (edge_mm**2 * tiles["tissue_fraction"]).to_numpy()
     top, read = most_probable(tiles, model), read_tiles(tiles)
-    areas = {label: float(area[top == index].sum()) for index, label in enumerate(model.classes)}
+    areas = {label: float(area[top == index].sum()) for index, label in enumerate(model.class_ids)}
     return {**areas, "unrecognised": float(area[read & (top < 0)].sum()), "unread": float(area[~read].sum())}
 
 
@@ -187,7 +185,7 @@ def hot_spots(tiles: pd.DataFrame, model: Model, *, count: int = 20) -> list[tup
     A place is called by the mean over a tile and its scored neighbours, so that a single stray tile ranks below a
     region. Tiles that have no answer, and places no more likely than the tile threshold, are left out.
     """
-    task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
+    task = model.cancer_task
     known = tiles[heard_tiles(tiles, model)]
     if known.empty:
         return []
@@ -197,7 +195,7 @@ def hot_spots(tiles: pd.DataFrame, model: Model, *, count: int = 20) -> list[tup
     tree = cKDTree(centres)
     strength = np.array([cancer[near].mean() for near in tree.query_ball_point(centres, 1.5 * size)])
     chosen: list[tuple[int, int]] = []
-    free = cancer >= model.threshold(CANCEROUS_TASK)
+    free = cancer >= model.threshold(task.id)
     for index in np.argsort(-strength, kind="stable"):
         if free[index]:
             chosen.append((int(centres[index, 0]), int(centres[index, 1])))

@@ -28,9 +28,6 @@ ALIGNED_ZOOMS = 5
 # without telling colours apart.
 OPACITY_RANGE = (40, 215)
 CAM_SCALE_QUANTILE = 0.99
-# Okabe & Ito 2008: distinguishable with every common colour-vision deficiency.
-CLASS_COLOURS = {"benign": "#0072B2", "scc": "#D55E00", "ac": "#CC79A7"}
-NOVELTY_COLOUR = "#000000"
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def _tolerant(append: Callable[[Rows], None]) -> Callable[[Rows], None]:
 
 def measured_tiles_per_s(bundle: Bundle) -> float:
     """How fast the bare session is here, from one batch of made-up tiles: for an estimate before scoring."""
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     tiles = session.model.tiles
     if tiles is None:
         raise ValueError("the slide model declares no tiles")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cervix.bundle import Model, ModelSession
-from cervix.slides.decision import CANCEROUS_TASK, heard_tiles, tile_probabilities
+from cervix.slides.decision import heard_tiles, tile_probabilities
 from cervix.slides.scoring import SlideScore, SlideSummary
 from cervix.sources.slide import Slide
 
@@ -62,17 +62,16 @@ def explain_tile(slide: Slide, summary: SlideSummary, x_l0_px: int, y_l0_px: int
     probabilities, novelty = (np.asarray(out[name], np.float32) for name in ("probabilities", "novelty"))
     return TileExplanation(
         pixels=pixels,
-        probabilities={label: float(p) for label, p in zip(session.model.classes, probabilities[0], strict=True)},
+        probabilities={label: float(p) for label, p in zip(session.model.class_ids, probabilities[0], strict=True)},
         novelty=float(novelty[0]),
         recognised=bool(session.model.is_recognised(novelty, probabilities)[0]),
-        cam={label: out["cam"][0, index] for index, label in enumerate(session.model.classes)},
+        cam={label: out["cam"][0, index] for index, label in enumerate(session.model.class_ids)},
     )
 
 
 def cancer_probability(tiles: pd.DataFrame, model: Model) -> NDArray[np.float64]:
     """Probability that a tile is cancerous, of each row of a tile table: ``(n,)``."""
-    task = next(task for task in model.derived_tasks if task.id == CANCEROUS_TASK)
-    return np.asarray(tiles[[f"p_{label}" for label in task.positive]].sum(axis=1), np.float64)
+    return np.asarray(tiles[[f"p_{label}" for label in model.cancer_task.positive]].sum(axis=1), np.float64)
 
 
 def most_suspicious(tiles: pd.DataFrame, model: Model, count: int) -> NDArray[np.int64]:
@@ -106,7 +105,7 @@ def gallery(
     """
     tiles = score.tiles
     probability = tile_probabilities(tiles, model)
-    of_class = np.flatnonzero(heard_tiles(tiles, model) & (probability.argmax(axis=1) == model.classes.index(label)))
+    of_class = np.flatnonzero(heard_tiles(tiles, model) & (probability.argmax(axis=1) == model.class_ids.index(label)))
     ranked = np.sort(probability[of_class], axis=1)
     by_margin = of_class[np.argsort(ranked[:, -1] - ranked[:, -2], kind="stable")]
     certain, doubtful = by_margin[::-1][:count], by_margin[: min(count, len(by_margin) // 2)]
@@ -114,7 +113,7 @@ def gallery(
     def looked_at(index: int) -> GalleryTile:
         x, y = int(tiles["x_l0_px"].iloc[index]), int(tiles["y_l0_px"].iloc[index])
         pixels = slide.read_tile(x, y, score.summary.level, score.summary.size_level_px, GALLERY_TILE_PX)
-        return GalleryTile(index, pixels, float(probability[index, model.classes.index(label)]))
+        return GalleryTile(index, pixels, float(probability[index, model.class_ids.index(label)]))
 
     return [looked_at(int(index)) for index in certain], [looked_at(int(index)) for index in doubtful]
 

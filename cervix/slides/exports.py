@@ -12,12 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from tifffile import TiffWriter
 
+from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR
 from cervix.bundle.manifest import Model
 from cervix.bundle.sessions import ModelSession
 from cervix.errors import SlideNotSuitable
 from cervix.files import replacing
-from cervix.slides.decision import CLASS_TITLES, most_probable, read_tiles, recognised_tiles, tile_probabilities
-from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, value_grid
+from cervix.slides.decision import most_probable, read_tiles, recognised_tiles, tile_probabilities
+from cervix.slides.deepzoom import value_grid
 from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore
@@ -25,7 +26,6 @@ from cervix.sources.slide import Slide
 
 UNRECOGNISED_TITLE = "Not recognised (no answer)"
 UNREAD_TITLE = "Could not be read"
-UNREAD_COLOUR = "#767676"
 HEATMAP_TILE_PX = 256
 PYRAMID_ENDS_PX = 256
 
@@ -36,7 +36,7 @@ def tile_table(score: SlideScore, model: Model) -> pd.DataFrame:
     Columns ``read`` and ``recognised`` say why a row has none; ``answer`` is that of the slide.
     """
     known = recognised_tiles(score.tiles, model)
-    columns = [f"p_{label}" for label in model.classes]
+    columns = [f"p_{label}" for label in model.class_ids]
     table = score.tiles.assign(
         read=read_tiles(score.tiles), recognised=known, answer=score.summary.answer.headline,
         **{name: score.tiles[name].where(known) for name in columns},
@@ -64,9 +64,9 @@ def write_geojson(score: SlideScore, model: Model, path: Path) -> None:
 
 
 def _tile_features(score: SlideScore, model: Model) -> Iterator[dict[str, Any]]:
-    names = [f"P({CLASS_TITLES.get(label, label)})" for label in model.classes]
-    classes = [qupath_class(CLASS_TITLES.get(label, label), CLASS_COLOURS.get(label, "#767676")) for label in model.classes]
-    unknown, unread = qupath_class(UNRECOGNISED_TITLE, NOVELTY_COLOUR), qupath_class(UNREAD_TITLE, UNREAD_COLOUR)
+    names = [f"P({item.title})" for item in model.classes]
+    classes = [qupath_class(item.title, item.colour) for item in model.classes]
+    unknown, unread = qupath_class(UNRECOGNISED_TITLE, NOVELTY_COLOUR), qupath_class(UNREAD_TITLE, NO_ANSWER_COLOUR)
     for box, top, read, shares, distance in zip(
         qupath_boxes(score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int), score.summary.plane),
         most_probable(score.tiles, model).tolist(),
@@ -104,7 +104,7 @@ def write_heatmap(score: SlideScore, model: Model, path: Path) -> None:
     reaching beyond it where tiles do not fill it, so that all maps of a slide at one scale have one shape. The physical pixel
     size is that of a tile, so that viewers which know it place the map over the slide.
     """
-    labels = [*(f"p_{label}" for label in model.classes), "novelty"]
+    labels = [*(f"p_{label}" for label in model.class_ids), "novelty"]
     table = tile_table(score, model)
     summary = score.summary
     planes = np.stack([value_grid(table, table[label].to_numpy(np.float32), summary.lattice) for label in labels])
@@ -119,7 +119,7 @@ def write_heatmap(score: SlideScore, model: Model, path: Path) -> None:
         "PhysicalSizeXUnit": "µm",
         "PhysicalSizeY": edge_um,
         "PhysicalSizeYUnit": "µm",
-        "Channel": {"Name": [*(CLASS_TITLES.get(label, label) for label in model.classes), "Novelty"]},
+        "Channel": {"Name": [*model.class_titles.values(), "Novelty"]},
         "Description": json.dumps(_facts(score), ensure_ascii=False),
     }
     write = partial(TiffWriter.write, tile=(HEATMAP_TILE_PX, HEATMAP_TILE_PX), compression="zlib", photometric="minisblack")

@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR
 from cervix.bundle.manifest import Model
 from cervix.slides.decision import heard_tiles, read_tiles, recognised_tiles, tile_probabilities
-from cervix.slides.deepzoom import CLASS_COLOURS, NOVELTY_COLOUR, HeatLayer, cam_mosaic, heat_layer
+from cervix.slides.deepzoom import HeatLayer, cam_mosaic, heat_layer
 from cervix.slides.scoring import SlideScore
 
-CAM_PREFIX = "cam-"
+# Ids of classes hold no underscore, so no class has the name of another's Grad-CAM.
+CAM_PREFIX = "cam_"
 UNRECOGNISED_LAYER = "unrecognised"
-UNANSWERED_COLOUR = "#767676"
 UNANSWERED_VALUE = 0.6
 
 
@@ -30,8 +31,8 @@ def score_layers(tiles: pd.DataFrame, model: Model, version: str) -> dict[str, H
     heard, grey = heard_tiles(tiles, model), _unanswered(tiles, model, version)
     probability = np.where(heard[:, None], tile_probabilities(tiles, model), np.nan)
     layers = {
-        label: replace(heat_layer(tiles, probability[:, index], CLASS_COLOURS[label], version), under=grey)
-        for index, label in enumerate(model.classes)
+        item.id: replace(heat_layer(tiles, probability[:, index], item.colour, version), under=grey)
+        for index, item in enumerate(model.classes)
     }
     unknown = (read_tiles(tiles) & ~recognised_tiles(tiles, model)).astype(np.float32)
     return layers | {UNRECOGNISED_LAYER: heat_layer(tiles, unknown, NOVELTY_COLOUR, version)}
@@ -41,15 +42,15 @@ def cam_layers(score: SlideScore, model: Model, version: str) -> dict[str, HeatL
     """The mosaic of Grad-CAM for each class, by name, with the tiles that have no answer in grey."""
     heard, grey = heard_tiles(score.tiles, model), _unanswered(score.tiles, model, version)
     if not heard.any():
-        return {CAM_PREFIX + label: grey for label in model.classes}
+        return {CAM_PREFIX + label: grey for label in model.class_ids}
     return {
-        CAM_PREFIX + label: replace(
-            cam_mosaic(score.tiles[heard], score.rows[heard], index, CLASS_COLOURS[label], version), under=grey
+        CAM_PREFIX + item.id: replace(
+            cam_mosaic(score.tiles[heard], score.rows[heard], index, item.colour, version), under=grey
         )
-        for index, label in enumerate(model.classes)
+        for index, item in enumerate(model.classes)
     }
 
 
 def _unanswered(tiles: pd.DataFrame, model: Model, version: str) -> HeatLayer:
     silent: NDArray[np.float32] = UNANSWERED_VALUE * (~heard_tiles(tiles, model)).astype(np.float32)
-    return heat_layer(tiles, silent, UNANSWERED_COLOUR, version)
+    return heat_layer(tiles, silent, NO_ANSWER_COLOUR, version)

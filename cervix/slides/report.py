@@ -7,9 +7,9 @@ from PIL import Image
 
 from cervix.bundle import Model, ModelSession
 from cervix.files import replacing
-from cervix.pdf import fact_table, gap, picture, side_by_side, text, together, write_pdf
-from cervix.slides.decision import CLASS_TITLES, class_areas_mm2, heard_tiles, tile_probabilities
-from cervix.slides.deepzoom import CLASS_COLOURS, rgb_of, value_grid
+from cervix.pdf import fact_table, gap, legend, picture, side_by_side, text, together, write_pdf
+from cervix.slides.decision import class_areas_mm2, heard_tiles, tile_probabilities
+from cervix.slides.deepzoom import rgb_of, value_grid
 from cervix.slides.explanation import explain_tile, most_suspicious
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide, image_array
@@ -40,7 +40,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
             [
                 picture(_heat_over(overview, slide, score, model), MAP_MM, MAP_HEIGHT_MM),
                 text("Most probable class of each tile; black: no answer; strong colour: more certain.", "small"),
-                text(" · ".join(f"{CLASS_TITLES[label]}: {_colour_name(label)}" for label in model.classes), "small"),
+                legend({item.title: item.colour for item in model.classes}, "small"),
             ],
         ),
         text("Figures", "heading"),
@@ -55,11 +55,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
                     if share
                     else "no answer",
                 ),
-                *(
-                    (f"Area, {CLASS_TITLES[label]}", f"{areas[label]:.2f} mm²")
-                    for label in model.classes
-                    if not answer.abstained
-                ),
+                *((f"Area, {item.title}", f"{areas[item.id]:.2f} mm²") for item in model.classes if not answer.abstained),
                 ("Area, not recognised", f"{areas['unrecognised']:.2f} mm²"),
                 *([("Area that could not be read", f"{areas['unread']:.2f} mm²")] if answer.unread_tiles else []),
                 ("Tissue", f"{summary.tissue_area_mm2:.2f} mm²"),
@@ -97,11 +93,6 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
         )
 
 
-def _colour_name(label: str) -> str:
-    names = {"#0072B2": "blue", "#D55E00": "orange", "#CC79A7": "pink"}
-    return names.get(CLASS_COLOURS.get(label, ""), "grey")
-
-
 def _heat_over(overview: Image.Image, slide: Slide, score: SlideScore, model: Model) -> Image.Image:
     """The overview with each tile in the colour of its most probable class, and dark where it has no answer."""
     silent = ~heard_tiles(score.tiles, model)
@@ -112,7 +103,7 @@ def _heat_over(overview: Image.Image, slide: Slide, score: SlideScore, model: Mo
     cells = np.zeros((*grid.shape, 4), np.uint8)
     scored = ~np.isnan(grid)
     index = grid[scored].astype(int)
-    colours = np.array([rgb_of(CLASS_COLOURS.get(label, "#767676")) for label in model.classes], np.uint8)
+    colours = np.array([rgb_of(item.colour) for item in model.classes], np.uint8)
     cells[scored, :3] = np.where(silent[index, None], 0, colours[called[index]])
     cells[scored, 3] = np.where(silent[index], 110, 60 + 130 * probability.max(axis=1)[index])
     left, top, right, bottom = (
@@ -140,9 +131,8 @@ def _loudest_tiles(score: SlideScore, slide: Slide, session: ModelSession) -> li
         explained = explain_tile(slide, score.summary, int(tile["x_l0_px"]), int(tile["y_l0_px"]), session)
         best = max(explained.probabilities, key=explained.probabilities.__getitem__)
         pair = Image.fromarray(np.hstack([explained.pixels, explained.overlay(best)]))
-        words = (
-            f"{CLASS_TITLES[best]} {explained.probabilities[best]:.0%} at x {tile['x_l0_px']:,.0f}, y {tile['y_l0_px']:,.0f}"
-        )
+        place = f"x {tile['x_l0_px']:,.0f}, y {tile['y_l0_px']:,.0f}"
+        words = f"{session.model.class_named(best).title} {explained.probabilities[best]:.0%} at {place}"
         cells.append([picture(pair, 2 * TILE_MM), text(words, "small")])
     rows = [cells[start : start + 3] for start in range(0, len(cells), 3)]
     return [side_by_side(*row, *([[]] * (3 - len(row)))) for row in rows]

@@ -62,7 +62,7 @@ def order_of(slide: Slide, bundle: Bundle, plan: SlidePlan) -> ScoreOrder:
         spacing_um_px=slide.known_spacing_um_px,
         spacing_source=slide.spacing_source,
         everywhere=plan.everywhere,
-        precision=bundle.session("slide").variant.precision,
+        precision=bundle.session_of("tile").variant.precision,
         tiles=len(plan.grid),
         grid_sha256=plan.grid.sha256,
     )
@@ -74,7 +74,7 @@ class RowJournal:
     def __init__(self, folder: Path, order: ScoreOrder, bundle: Bundle) -> None:
         self.folder = folder
         self.order = order
-        self._dtype = row_dtype(bundle.session("slide").model)
+        self._dtype = row_dtype(bundle.session_of("tile").model)
 
     @property
     def finished(self) -> Rows:

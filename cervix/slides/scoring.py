@@ -154,7 +154,7 @@ def plan_slide(slide: Slide, bundle: Bundle, *, everywhere: bool = False) -> Sli
     ------
     SlideScaleUnknown, SlideNotSuitable, SlideNotReadable
     """
-    tiles = bundle.session("slide").model.tiles
+    tiles = bundle.session_of("tile").model.tiles
     if tiles is None:
         raise ValueError("the slide model declares no tiles")
     started = time.perf_counter()
@@ -209,7 +209,7 @@ def score_slide(
     started = time.perf_counter()
     planned_before = plan is not None
     plan = plan or plan_slide(slide, bundle)
-    grid, session = plan.grid, bundle.session("slide")
+    grid, session = plan.grid, bundle.session_of("tile")
     model = session.model
     rows = np.empty(len(grid), row_dtype(model))
     resumed = done = 0 if finished is None else min(len(finished), len(grid))
@@ -221,7 +221,7 @@ def score_slide(
 
     def report(now: float) -> None:
         if on_progress:
-            tiles = _tile_table(grid, model.classes, rows[:done])
+            tiles = _tile_table(grid, model.class_ids, rows[:done])
             answer = decide(rows["probabilities"][:done], rows["novelty"][:done], model)
             elapsed_s = now - scoring_started - held_s
             on_progress(ScoreProgress(done, len(grid), resumed, elapsed_s, read_s, infer_s, post_s, tiles, answer))
@@ -280,17 +280,17 @@ def score_slide(
             tiles_per_s=(len(grid) - resumed) / scoring_s if scoring_s > 0 else 0.0,
             resumed_tiles=resumed,
         ),
-        precision=bundle.session("slide").variant.precision,
-        provenance=provenance_of(bundle, "slide"),
+        precision=bundle.session_of("tile").variant.precision,
+        provenance=provenance_of(bundle, bundle.session_of("tile").model.id),
     )
-    return SlideScore(_tile_table(grid, model.classes, rows), summary, rows)
+    return SlideScore(_tile_table(grid, model.class_ids, rows), summary, rows)
 
 
 def _replacement(bundle: Bundle, lost: DeviceLost) -> ModelSession:
     """The same model on the CPU, proved again; a CPU that fails has no replacement."""
-    if bundle.session("slide").provider == CPU_PROVIDER:
+    if bundle.session_of("tile").provider == CPU_PROVIDER:
         raise lost
-    return bundle.on_cpu().session("slide")
+    return bundle.on_cpu().session_of("tile")
 
 
 def _require_enough(slide: Slide, rows: Rows, planned: int) -> None:

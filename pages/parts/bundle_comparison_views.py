@@ -61,7 +61,7 @@ def show_model(model: ModelComparison) -> None:
             key=f"compare_question_{model.id}",
         )
     if model.lineage is not None:
-        st.caption(lineage_sentence(model.lineage))
+        st.caption(lineage_sentence(model.lineage, model.classes))
     _show_pair(model.pairs[question], f"{model.id}_{question}", ruled=question == model.main_task)
     if question in model.new_cases:
         st.subheader("On the newly labelled cases")

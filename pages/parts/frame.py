@@ -12,24 +12,17 @@ import streamlit as st
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle, ModelSession
 from cervix.bundle.active import ActiveBundle, active_bundle
+from cervix.bundle.classes import ClassInfo
 from cervix.bundle.loading import read_manifest
 from cervix.bundle.sessions import CPU_PROVIDER, Device
 from cervix.errors import BundleError
 from cervix.patients.golden import GoldenTables
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
-from cervix.slides.decision import CLASS_TITLES as SLIDE_CLASS_TITLES
 from pages.parts.sign_in import show_reach, show_who
 
 Made = TypeVar("Made")
 STILL_CHART = {"displayModeBar": False}
-CLASS_TITLES = {
-    **SLIDE_CLASS_TITLES,
-    "no": "Negative", "yes": "Positive",
-    "squamous": "Squamous CIN2+", "glandular": "Glandular CIN2+",
-}  # fmt: skip
-
-
 BUNDLE = "session_bundle"
 BUNDLE_LEFT = "session_bundle_left"
 
@@ -94,15 +87,29 @@ def _found_or_stop(find: Callable[[], Bundle]) -> Bundle:
         st.stop()
 
 
+def class_title(label: str) -> str:
+    """A class in the words of this session's bundle; the class itself where it has none such, or was refused."""
+    held: Bundle | None = st.session_state.get(BUNDLE)
+    return held.manifest.class_titles.get(label, label) if held is not None else label
+
+
+def tile_classes() -> list[ClassInfo]:
+    """The classes of tiles in this session's bundle; none where it was refused."""
+    held: Bundle | None = st.session_state.get(BUNDLE)
+    return [item for model in held.manifest.of_kind("tile")[:1] for item in model.classes] if held is not None else []
+
+
 def leading_session(bundle: Bundle) -> ModelSession:
     """The session whose device is named for the bundle: the slide model's, or the first where there is none."""
-    return bundle.sessions.get("slide") or next(iter(bundle.sessions.values()))
+    models = bundle.manifest.of_kind("tile") or bundle.manifest.models
+    return bundle.session(models[0].id)
 
 
 def devices_line(bundle: Bundle) -> str:
     """Device and precision that really run: of slides, and of patients where they differ."""
     slides = leading_session(bundle).device_label
-    patients = sorted({session.device_label for name, session in bundle.sessions.items() if name != "slide"} - {slides})
+    others = {session.device_label for session in bundle.sessions.values() if session.model.kind != "tile"}
+    patients = sorted(others - {slides})
     return f"{slides} (slides); {', '.join(patients)} (patients)" if patients else slides
 
 

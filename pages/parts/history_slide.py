@@ -17,16 +17,15 @@ from cervix.settings import get_settings
 from cervix.slides.embedding import telling_embeddings
 from pages.parts.slide_desk import desk, reopened, scored_slides, slide_words
 
-MODEL_ID = "hybrid"
 NONE = ""
 
 
 def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
     """Attach a scored slide to a woman's visit and show the three risks side by side."""
-    if MODEL_ID not in {model.id for model in bundle.manifest.models}:
+    if not bundle.manifest.of_kind("joint"):
         st.info("The bundle has no model that reads a history and a slide together.")
         return
-    session = bundle.session(MODEL_ID)
+    session = bundle.session_of("joint")
     task = session.model.derived_tasks[0]
     limits = escaped(" ".join(session.model.limits))
     st.warning(f"**The pairs this model learned from are made up.** {limits}", icon=":material/science:")
@@ -102,4 +101,4 @@ def _embedded(card: SeenSlide, bundle: Bundle) -> tuple[str, NDArray[np.float32]
     score = desk().score(slide, bundle) or desk().score(slide, bundle, everywhere=True)
     if score is None:
         raise CervixError("The score of this slide cannot be read", action="Score it again on the page Slides.")
-    return score.summary.answer.headline, telling_embeddings(slide, score, bundle.session("slide"))
+    return score.summary.answer.headline, telling_embeddings(slide, score, bundle.session_of("tile"))

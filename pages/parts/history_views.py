@@ -25,7 +25,6 @@ from pages.parts.history_woman import show_woman
 from pages.parts.patient_views import download_scores, flag_words, held_out_auroc, show_counts
 from pages.parts.work_list import show_work_list
 
-MODEL_ID = "history"
 FLAG_AT_MOST = 20.0
 COURSE_CUT = 0.05
 MAIN, LATER = "risk_cin2-3y", "risk_cin3-5y"
@@ -41,10 +40,10 @@ ORDERS = {
 
 def show_visit_table(table: VisitTable, bundle: Bundle, key: str) -> None:
     """Scores of a visit table: how far to trust them, who comes first, and what each risk is based on."""
-    if MODEL_ID not in {model.id for model in bundle.manifest.models}:
+    if not bundle.manifest.of_kind("sequence"):
         st.error("This is a visit table, and the bundle has no model for screening histories.", icon=":material/table_view:")
         return
-    session = bundle.session(MODEL_ID)
+    session = bundle.session_of("sequence")
     histories, scores = kept("patients_scores", (key, bundle.sha256), partial(_scored, table, session))
     task = session.model.derived_tasks[0]
     show_counts(scores, f"{task.title}: ≥ {session.model.threshold(task.id):.1%}", table.rows_left_out)

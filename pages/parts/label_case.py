@@ -134,7 +134,7 @@ def _show_answers(desk: LabelDesk, shown: Shown, bundle: Bundle) -> None:
         desk.answer(case, action, label, (st.session_state.get(comment) or "").strip())
 
     if shown.case.kind == "patient":
-        st.markdown(f"**Did she have {escaped(bundle.manifest.model('history').main_task.title)} after her last visit?**")
+        st.markdown(f"**Did she have {escaped(bundle.manifest.first_of('sequence').main_task.title)} after her last visit?**")
     with st.container(horizontal=True):
         for number, (label, title) in enumerate(labelled_classes(bundle, shown.case.kind).items(), start=1):
             st.button(

@@ -2,19 +2,18 @@
 
 import streamlit as st
 
-from cervix.bundle import Bundle
+from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
 from cervix.labels.desk.desk import LabelDesk, Shown
 from cervix.labels.store.events import Action
 from cervix.plain_text import escaped
 from pages.parts.label_case import show_nothing_left, show_standing, show_unsaved
 from pages.parts.label_model_view import show_last, show_undo
-from pages.parts.label_place import labelled_classes
 
 PAGES = (12, 18, 24)
 COLUMNS = 6
 OTHERS: dict[str, str] = {"unsure": "Unsure", "unusable": "Unusable"}
-SHORT = {"scc": "SCC", "ac": "AC", "unsure": "?", "unusable": "×"}
+SHORT = {"unsure": "?", "unusable": "×"}
 NOTHING = "nothing; keep them here"
 
 
@@ -32,7 +31,7 @@ def show_gallery(desk: LabelDesk, bundle: Bundle) -> None:
     show_standing(desk)
     show_unsaved(desk)
     if page:
-        _show_page(desk, page, labelled_classes(bundle, "tile") | OTHERS)
+        _show_page(desk, page, bundle.manifest.first_of("tile"))
     else:
         show_nothing_left(desk)
     show_undo(desk)
@@ -40,14 +39,17 @@ def show_gallery(desk: LabelDesk, bundle: Bundle) -> None:
     desk.on_page(*page)
 
 
-def _show_page(desk: LabelDesk, page: list[Shown], titles: dict[str, str]) -> None:
+def _show_page(desk: LabelDesk, page: list[Shown], model: Model) -> None:
+    titles = model.class_titles | OTHERS
+    short = {item.id: item.short for item in model.classes} | SHORT
+
     def send() -> None:
         rest = st.session_state.get("label_others")
         said = {shown.case.id: st.session_state.get(_pick(shown)) or rest for shown in page}
         st.session_state["label_others"] = None
         desk.answer_page({case: _answer(choice) for case, choice in said.items() if choice})
 
-    st.caption(" · ".join(f"{SHORT[name]} = {title}" for name, title in titles.items() if name in SHORT))
+    st.caption(" · ".join(f"{short[name]} = {title}" for name, title in titles.items() if short[name] != title))
     with st.form("label_gallery", border=False):
         for start in range(0, len(page), COLUMNS):
             columns = st.columns(COLUMNS, gap="small")
@@ -56,7 +58,7 @@ def _show_page(desk: LabelDesk, page: list[Shown], titles: dict[str, str]) -> No
                 column.pills(
                     "Answer",
                     list(titles),
-                    format_func=lambda name: SHORT.get(name, titles[name]),
+                    format_func=short.__getitem__,
                     key=_pick(shown),
                     label_visibility="collapsed",
                     wrap=True,

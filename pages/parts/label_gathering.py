@@ -132,7 +132,7 @@ def _tiles(store: LabelStore, bundle: Bundle, card: SeenSlide, count: int, who: 
     gathered = gather_tiles(
         slide, score, bundle, count, on_progress=lambda *step: setattr(job, "progress", step), cancel=job.cancel_requested
     )
-    return keep_cases(store, "tile", bundle.session("slide").model.classes, gathered, who)
+    return keep_cases(store, "tile", bundle.session_of("tile").model.class_ids, gathered, who)
 
 
 def _offer_women(store: LabelStore, bundle: Bundle, who: Person) -> None:

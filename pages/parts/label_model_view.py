@@ -10,11 +10,12 @@ from cervix.labels import LabelEvent
 from cervix.labels.desk.desk import Answered, LabelDesk, Shown
 from cervix.labels.desk.pictures import SMALL_SHOWN_PX, TileViews
 from cervix.labels.desk.ranking import Opinion
-from cervix.labels.store.cases import KINDS
+from cervix.labels.store.cases import KINDS, Kind
 from cervix.patients.history_scoring import task_risk
 from cervix.plain_text import escaped
 from cervix.slides.explanation import overlay_cam
-from pages.parts.label_place import labelled_classes, title_of
+from pages.parts.frame import class_title
+from pages.parts.label_place import labelled_classes
 
 COLUMNS = 6
 NEVER_SAID = {"unsure": "unsure", "unusable": "unusable", "skip": "nothing: you skipped it"}
@@ -76,7 +77,7 @@ def _show_one(shown: Shown, event: LabelEvent, desk: LabelDesk, bundle: Bundle) 
             st.caption("This bundle has not scored it.")
         else:
             st.markdown(model_words(shown.opinion, kind, bundle))
-            if kind == "tile" and shown.opinion.answered_by(bundle.session("slide").model):
+            if kind == "tile" and shown.opinion.answered_by(bundle.session_of("tile").model):
                 _offer_cam(shown, bundle)
 
 
@@ -84,26 +85,26 @@ def _offer_cam(shown: Shown, bundle: Bundle) -> None:
     """Grad-CAM on request: a run of the graph takes longer than the next case may."""
     if shown.opinion is None or not st.button("Where it looked", key=f"label_cam_{shown.key}", icon=":material/visibility:"):
         return
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     best = max(shown.opinion.probabilities, key=shown.opinion.probabilities.__getitem__)
     pixels = shown.case.picture
-    cam = np.asarray(session.run({"tiles": pixels[None]}, ["cam"])["cam"], np.float32)[0, session.model.classes.index(best)]
-    st.image(overlay_cam(pixels, cam, 0.5), width=SMALL_SHOWN_PX, caption=f"Grad-CAM: {title_of(best)}")
+    cam = np.asarray(session.run({"tiles": pixels[None]}, ["cam"])["cam"], np.float32)[0, session.model.class_ids.index(best)]
+    st.image(overlay_cam(pixels, cam, 0.5), width=SMALL_SHOWN_PX, caption=f"Grad-CAM: {class_title(best)}")
 
 
-def model_words(opinion: Opinion, kind: str, bundle: Bundle) -> str:
+def model_words(opinion: Opinion, kind: Kind, bundle: Bundle) -> str:
     """What the model said, in a sentence."""
-    model = bundle.manifest.model(KINDS[kind].model_id)  # type: ignore[index]
+    model = bundle.manifest.first_of(KINDS[kind].model_kind)
     said = opinion.probabilities
     if not opinion.answered_by(model):
         return "The model **does not recognise** this tile and gives no answer."
     if kind == "patient":
         task = model.main_task
-        values = np.array([[said[label] for label in model.classes]], np.float32)
-        return f"The model said **{task_risk(values, model.classes, task)[0]:.1%}** for {escaped(task.title)}."
+        values = np.array([[said[label] for label in model.class_ids]], np.float32)
+        return f"The model said **{task_risk(values, model.class_ids, task)[0]:.1%}** for {escaped(task.title)}."
     order = sorted(said, key=said.__getitem__, reverse=True)
-    others = ", ".join(f"{title_of(label)} {said[label]:.0%}" for label in order[1:])
-    words = f"The model said **{title_of(order[0])} {said[order[0]]:.0%}** ({others})."
+    others = ", ".join(f"{class_title(label)} {said[label]:.0%}" for label in order[1:])
+    words = f"The model said **{class_title(order[0])} {said[order[0]]:.0%}** ({others})."
     return f"{words} Novelty {opinion.novelty:.1f} of at most {model.abstention_limit('novelty'):.1f}: recognised."
 
 
@@ -112,7 +113,7 @@ def _show_many(last: Answered, bundle: Bundle) -> None:
     if last.parcel.error:
         st.error(f"None of these answers was saved. {last.parcel.error}", icon=":material/block:")
     classes = labelled_classes(bundle, "tile")
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     differing, agreed, silent = [], 0, 0
     for shown, event in zip(last.shown, last.events, strict=True):
         if event.label is None or shown.opinion is None:
@@ -125,7 +126,7 @@ def _show_many(last: Answered, bundle: Bundle) -> None:
             agreed += 1
         else:
             share = shown.opinion.probabilities[best]
-            differing.append((shown, f"You: {classes[event.label]}. Model: {title_of(best)} {share:.0%}"))
+            differing.append((shown, f"You: {classes[event.label]}. Model: {class_title(best)} {share:.0%}"))
     st.markdown(
         f"You answered **{len(last.events)}** tiles. The model said the same of {agreed}, something else of {len(differing)}; "
         f"it does not recognise {silent}."

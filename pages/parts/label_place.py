@@ -4,7 +4,8 @@ from functools import partial
 
 import streamlit as st
 
-from cervix.bundle import Bundle, Model
+from cervix.bundle import Bundle
+from cervix.bundle.manifest import Acquisition
 from cervix.errors import LabelRefused
 from cervix.intake.shelf import card_of
 from cervix.labels import Case, LabelStore
@@ -13,12 +14,12 @@ from cervix.labels.desk.outbox import Outbox
 from cervix.labels.desk.pictures import tile_views
 from cervix.labels.desk.ranking import Ranking, Wish
 from cervix.labels.gathering.women import visits_frame
-from cervix.labels.store.cases import KINDS, PATIENT_LABELS, Kind
+from cervix.labels.store.cases import KINDS, PATIENT_LABELS, Kind, scorer_of
 from cervix.labels.store.events import checked_reader
 from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
-from pages.parts.frame import CLASS_TITLES
+from pages.parts.frame import class_title
 from pages.parts.slide_desk import slide_words
 
 ONE, MANY = "One at a time", "Gallery"
@@ -34,16 +35,11 @@ def _outbox(url: str, _store: LabelStore) -> Outbox:  # noqa: ARG001 - part of t
 
 def labelled_classes(bundle: Bundle, kind: Kind) -> dict[str, str]:
     """What a case can be labelled as, with the words on the buttons."""
-    model = bundle.manifest.model(KINDS[kind].model_id)
+    model = bundle.manifest.first_of(KINDS[kind].model_kind)
     if kind == "tile":
-        return {label: CLASS_TITLES[label] for label in model.classes}
+        return model.class_titles
     no, yes = PATIENT_LABELS
     return {no: f"No {model.main_task.title}", yes: model.main_task.title}
-
-
-def title_of(label: str) -> str:
-    """A class of either model in words."""
-    return CLASS_TITLES.get(label, label)
 
 
 def show_reader(store: LabelStore, who: Person) -> None:
@@ -90,7 +86,7 @@ def desk_for(store: LabelStore, bundle: Bundle, wish: Wish) -> LabelDesk:
         held[1].close()
     with st.spinner("Ranking what is open …"):
         made = LabelDesk(
-            store, _outbox(get_settings().label_store_url, store), bundle.sha256, bundle.manifest.version, wish,
+            store, _outbox(get_settings().label_store_url, store), scorer_of(bundle, wish.kind), wish,
             _measured_best(bundle), partial(_prepared, get_settings().shelf_dir),
         )  # fmt: skip
     st.session_state[PLACE] = (key, made)
@@ -109,12 +105,13 @@ def _prepared(shelf, case: Case):  # type: ignore[no-untyped-def]
 
 
 def _measured_best(bundle: Bundle) -> str:
-    acquisition = _history(bundle).acquisition
+    acquisition = _measured(bundle)
     return acquisition.strategy if acquisition else ""
 
 
-def _history(bundle: Bundle) -> Model:
-    return bundle.manifest.model("history")
+def _measured(bundle: Bundle) -> Acquisition | None:
+    """What the bundle measured of strategies, on women's histories."""
+    return next((model.acquisition for model in bundle.manifest.of_kind("sequence") if model.acquisition), None)
 
 
 def show_kind() -> str:
@@ -153,7 +150,7 @@ def show_wishes(bundle: Bundle, wish: Wish, ranking: Ranking) -> None:
         )  # fmt: skip
         st.selectbox(
             "Most probable class", ["", *ranking.predicted], key=f"label_predicted_{kind}",
-            format_func=lambda label: title_of(label) if label else "any",
+            format_func=lambda label: class_title(label) if label else "any",
         )  # fmt: skip
         if wish.predicted:
             st.caption("You then know what the model says, so your answers are kept as not blinded.")
@@ -162,7 +159,7 @@ def show_wishes(bundle: Bundle, wish: Wish, ranking: Ranking) -> None:
 
 def _why_default(bundle: Bundle, ranking: Ranking) -> str:
     """Where the default order comes from, in a sentence."""
-    acquisition = _history(bundle).acquisition
+    acquisition = _measured(bundle)
     controls = "Every tenth case is a control drawn at random."
     if acquisition is None:
         return f"No strategy was measured for this bundle, so the default is entropy. {controls}"

@@ -10,9 +10,9 @@ from cervix.labels import LabelStore
 from cervix.labels.insight.embedded import EmbeddedLabels, embedded_labels
 from cervix.labels.insight.figures import live_curve_figure, simulated_curves_figure
 from cervix.labels.insight.learning_curve import LearningCurve, bundle_calls, learning_curve
-from cervix.labels.store.cases import KINDS, Kind
+from cervix.labels.store.cases import KINDS, Kind, scorer_of
 from cervix.plain_text import escaped
-from pages.parts.frame import CLASS_TITLES, STILL_CHART, sentence_case, show_metrics
+from pages.parts.frame import STILL_CHART, class_title, sentence_case, show_metrics
 
 CURVES, SAVED = "learning-curves", "labels-saved"
 METRICS = ["average precision", "AUROC"]
@@ -37,11 +37,14 @@ def _show_live(bundle: Bundle, store: LabelStore) -> None:
             "Cases", list(KINDS), default="tile", format_func=lambda kind: KINDS[kind].title, key="curve_kind", required=True
         )
         wanted = st.button("Draw the live curve", key="curve_draw", icon=":material/show_chart:")
+    if not bundle.manifest.of_kind(KINDS[kind].model_kind):
+        st.info("The bundle has no model that scores such cases.", icon=":material/block:")
+        return
     held = f"curve_{kind}_{bundle.sha256}"
     try:
         last = store.last_event_id()
         if wanted:
-            labels = embedded_labels(store, bundle.sha256, kind)
+            labels = embedded_labels(store, scorer_of(bundle, kind), kind)
             try:
                 st.session_state[held] = (last, _measured(bundle, labels, kind), labels.notice)
             except EvaluationError as error:
@@ -54,7 +57,7 @@ def _show_live(bundle: Bundle, store: LabelStore) -> None:
         return
     then, curve, notice = st.session_state[held]
     _show_curve(curve, kind)
-    if curve.model is not None and (lineage := bundle.session(KINDS[kind].model_id).model.lineage):
+    if curve.model is not None and (lineage := bundle.manifest.first_of(KINDS[kind].model_kind).lineage):
         st.warning(
             f"The active bundle was retrained on {sum(lineage.labels.values()):,} labels of an installation. Where they are "
             "among these, it is judged on what it learned, and its line is too high.",
@@ -105,7 +108,7 @@ def _show_curve(curve: LearningCurve, kind: Kind) -> None:
     if curve.left_out:
         st.caption(f"{curve.left_out:,} labels of classes with too few of them are left out.")
     st.caption(
-        f"Balanced accuracy over {', '.join(CLASS_TITLES.get(name, name) for name in curve.classes)}, n = {curve.cases:,}; "
+        f"Balanced accuracy over {', '.join(map(class_title, curve.classes))}, n = {curve.cases:,}; "
         f"cross-validated by {parts}, every point on the same cases. Bands: 95 %, Wilson at the number of {units} of "
         "each class, put together after Zou and Donner 2008. Difference: paired bootstrap over them. **Not unbiased**: a "
         "strategy chose most cases, and the store does not mark the random controls, so this is no figure of routine."
@@ -116,8 +119,7 @@ def _show_simulated(bundle: Bundle) -> None:
     st.subheader("Of the simulation")
     found = {
         table.id: table
-        for model in bundle.manifest.models
-        if model.id == KINDS["patient"].model_id
+        for model in bundle.manifest.of_kind(KINDS["patient"].model_kind)
         for table in model.evaluation.tables
         if table.id in (CURVES, SAVED)
     }

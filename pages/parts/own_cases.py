@@ -32,10 +32,10 @@ VISITS_HELP = (
 
 def own_cases(bundle: Bundle, model: Model) -> tuple[Labelled, bytes] | None:
     """What somebody brought, scored, and the file; nothing yet, or refused with the reason on the page."""
-    classes = ", ".join(f"`{name}`" for name in model.classes)
+    classes = ", ".join(f"`{name}`" for name in model.class_ids)
     if model.tiles:
         words = ZIP_HELP.format(
-            classes=classes, first=model.classes[0], size=model.tiles.size_px, spacing=model.tiles.spacing_um_px
+            classes=classes, first=model.class_ids[0], size=model.tiles.size_px, spacing=model.tiles.spacing_um_px
         )
     elif model.features and model.features.visits == 1:
         words = TABLE_HELP

@@ -15,7 +15,7 @@ from cervix.evaluation.mistakes import class_confusion, group_errors, worst_mist
 from cervix.evaluation.questions import CaseSet, Question
 from cervix.evaluation.subgroups import subgroup_table
 from cervix.plain_text import escaped
-from pages.parts.frame import CLASS_TITLES, STILL_CHART, sentence_case
+from pages.parts.frame import STILL_CHART, sentence_case
 from pages.parts.performance_views import Sides
 
 LEAKAGE = "leakage"
@@ -38,7 +38,9 @@ def show_subgroups(question: Question, model: Model) -> None:
     st.caption("At the model's own threshold. 95 % intervals within the subgroup; with few cases they say little.")
 
 
-def show_mistakes(question: Question, sides: Sides, picture: Callable[[str], Image.Image] | None, why_none: str) -> None:
+def show_mistakes(
+    question: Question, model: Model, sides: Sides, picture: Callable[[str], Image.Image] | None, why_none: str
+) -> None:  # fmt: skip
     """The cases that were called wrongly, the worst first: pictures where there are any, and a table.
 
     Parameters
@@ -49,19 +51,19 @@ def show_mistakes(question: Question, sides: Sides, picture: Callable[[str], Ima
         Why there are no pictures; empty where none are expected.
     """
     st.subheader("The worst mistakes")
-    worst = worst_mistakes(question)
+    worst, titles = worst_mistakes(question), model.class_titles
     if worst.empty:
         st.success("At this threshold every case is called correctly.", icon=":material/check:")
         return
     if picture:
         with st.container(horizontal=True):
             for row in worst.itertuples():
-                words = f"{CLASS_TITLES.get(str(row.label), row.label)}, score {row.score:.2f}"
+                words = f"{titles.get(str(row.label), row.label)}, score {row.score:.2f}"
                 st.image(picture(str(row.case)), caption=words, width=PICTURE_PX)
     elif why_none:
         st.caption(why_none)
     table = worst.assign(
-        label=worst["label"].map(lambda name: CLASS_TITLES.get(name, name)),
+        label=worst["label"].map(lambda name: titles.get(name, name)),
         called=worst["called"].map({True: sides.positive, False: sides.negative}),
     ).drop(columns="far")
     st.dataframe(
@@ -75,17 +77,17 @@ def show_mistakes(question: Question, sides: Sides, picture: Callable[[str], Ima
     )
 
 
-def show_classes(cases: CaseSet) -> None:
+def show_classes(cases: CaseSet, model: Model) -> None:
     """Most probable class against the truth, and the groups with a wrong case."""
     st.subheader("All classes")
     st.plotly_chart(
-        confusion_figure(class_confusion(cases.frame, cases.classes), CLASS_TITLES),
+        confusion_figure(class_confusion(cases.frame, cases.classes), model.class_titles),
         key="performance_classes",
         config=STILL_CHART,
     )
     wrong = group_errors(cases.frame, cases.classes)
     st.dataframe(
-        wrong.replace({"label": CLASS_TITLES, "called as": CLASS_TITLES}).rename(
+        wrong.replace({"label": model.class_titles, "called as": model.class_titles}).rename(
             columns={"group": "Group", "label": "Truth", "cases": "Cases", "wrong": "Wrong", "called as": "Called as"}
         ),
         hide_index=True,

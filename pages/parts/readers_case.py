@@ -12,7 +12,7 @@ from cervix.labels.store.cases import KINDS
 from cervix.labels.store.events import new_key
 from cervix.people import Person
 from cervix.plain_text import escaped
-from pages.parts.frame import CLASS_TITLES, sentence_case, verified_bundle
+from pages.parts.frame import class_title, sentence_case, verified_bundle
 from pages.parts.readers_words import case_words, said_words
 
 UNUSABLE = "unusable"
@@ -103,7 +103,7 @@ def _show_buttons(store: LabelStore, case: Case, who: Person, since: float, *, b
             label = None if answer == UNUSABLE else answer
             button = f"{key}_settle_{answer}"
             click = _key_of(button)
-            title = CLASS_TITLES.get(answer, answer.capitalize())
+            title = answer.capitalize() if label is None else class_title(answer)
             if not st.button(title, key=button, icon=":material/block:" if label is None else None):
                 continue
             event = LabelEvent(
@@ -148,5 +148,5 @@ def _model_then(store: LabelStore, case: Case) -> tuple[str, str, dict[str, floa
     except BundleError:
         return "", "", None
     scores = store.scores(bundle.sha256, case.kind, case_id=case.id)
-    own = scores[scores["model_id"] == KINDS[case.kind].model_id]
+    own = scores[scores["model_id"].isin([model.id for model in bundle.manifest.of_kind(KINDS[case.kind].model_kind)[:1]])]
     return bundle.sha256, bundle.manifest.version, None if own.empty else own["probabilities"].iloc[0]

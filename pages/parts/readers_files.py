@@ -11,6 +11,7 @@ from cervix.labels import LabelStore
 from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_labels
 from cervix.people import Person
 from cervix.plain_text import escaped
+from pages.parts.frame import tile_classes
 from pages.parts.readers_words import SHA_SHOWN
 
 TABLES = {"csv": ("Every event (CSV)", "text/csv"), "parquet": ("Every event (parquet)", "application/octet-stream")}
@@ -37,7 +38,7 @@ def show_files(store: LabelStore, who: Person) -> None:
                 "Labels of the slide (QuPath)",
                 f"labels-{slide[:SHA_SHOWN]}.geojson",
                 "application/geo+json",
-                lambda path: export_labels(store, path, who.name, slide_sha256=slide),
+                lambda path: export_labels(store, path, who.name, classes=tile_classes(), slide_sha256=slide),
             )
     st.caption(
         "Files name readers and hold their comments; research and demonstration only. QuPath gets the labels that count, one "

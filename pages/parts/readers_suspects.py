@@ -7,10 +7,10 @@ from cervix.errors import BundleError, EvaluationError
 from cervix.labels import LabelStore
 from cervix.labels.insight.embedded import embedded_labels
 from cervix.labels.insight.label_errors import label_error_candidates
-from cervix.labels.store.cases import Kind
+from cervix.labels.store.cases import KINDS, Kind, scorer_of
 from cervix.people import Person
 from cervix.plain_text import escaped
-from pages.parts.frame import CLASS_TITLES, verified_bundle
+from pages.parts.frame import class_title, verified_bundle
 from pages.parts.readers_case import show_case, show_last_settled
 from pages.parts.readers_words import case_words
 
@@ -40,11 +40,14 @@ def show_suspects(store: LabelStore, kind: Kind, who: Person, truths: pd.DataFra
             f"The bundle was refused, so nothing can be compared with it. {escaped(str(error))}", icon=":material/gpp_bad:"
         )
         return
+    if not bundle.manifest.of_kind(KINDS[kind].model_kind):
+        st.info("The bundle has no model that scores such cases.", icon=":material/block:")
+        return
     name = f"{KEY}_found_{kind}_{bundle.sha256}"
     if st.button("Look for suspected labels", key=f"{KEY}_look", icon=":material/search:", type="primary"):
         st.session_state.pop(name, None)
         with st.spinner("Fitting the small model on the labels …"):
-            labels = embedded_labels(store, bundle.sha256, kind)
+            labels = embedded_labels(store, scorer_of(bundle, kind), kind)
             try:
                 candidates = label_error_candidates(labels.table, labels.embeddings)
             except EvaluationError as error:
@@ -84,9 +87,9 @@ def _show_list(store: LabelStore, kind: Kind, found: pd.DataFrame) -> None:
         pd.DataFrame(
             {
                 "Case": found["case_id"].map(case_words),
-                "Label": found["label"].map(_title),
+                "Label": found["label"].map(class_title),
                 "Its probability": found["label_probability"],
-                "Suggested": found["suggested"].map(_title),
+                "Suggested": found["suggested"].map(class_title),
                 "Probability": found["suggested_probability"],
             }
         ),
@@ -96,9 +99,5 @@ def _show_list(store: LabelStore, kind: Kind, found: pd.DataFrame) -> None:
     )
 
 
-def _title(label: str) -> str:
-    return CLASS_TITLES.get(label, label)
-
-
 def _words(row: object) -> str:
-    return f"{_title(row.label)}, rather {_title(row.suggested)}?"  # type: ignore[attr-defined]
+    return f"{class_title(row.label)}, rather {class_title(row.suggested)}?"  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pages.parts.frame import CLASS_TITLES
+from pages.parts.frame import class_title
 
 ACTIONS = {"unsure": "Unsure", "unusable": "Unusable", "skip": "Skipped", "undo": "Undone"}
 SHA_SHOWN = 8
@@ -19,7 +19,7 @@ def case_words(case_id: str) -> str:
 
 def said_words(action: str, label: str | None) -> str:
     """What somebody said of a case."""
-    title = CLASS_TITLES.get(label, label) if isinstance(label, str) else ACTIONS["unusable"]
+    title = class_title(label) if isinstance(label, str) else ACTIONS["unusable"]
     if action == "adjudicate":
         return f"Settled: {title}"
     return ACTIONS.get(action, title)
@@ -28,4 +28,4 @@ def said_words(action: str, label: str | None) -> str:
 def counted_words(counts: Mapping[str, int]) -> str:
     """How many said what, the most common first; answers without a class by their action."""
     ranked = sorted(counts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{count} × {ACTIONS.get(said) or CLASS_TITLES.get(said, said)}" for said, count in ranked)
+    return ", ".join(f"{count} × {ACTIONS.get(said) or class_title(said)}" for said, count in ranked)

@@ -43,13 +43,13 @@ def label_counts(store: LabelStore, bundle: Bundle) -> dict[ModelId, LabelCounts
     """By model that can be retrained and that the bundle has; ``LabelStoreUnavailable`` where the store cannot be read."""
     return {
         model.id: count_labels(
-            store.truths(kind := RETRAINABLE[model.id]),
+            store.truths(kind := RETRAINABLE[model.kind]),
             kind,
             labelled_classes(bundle, kind) if store.classes(kind) else {},
             bundle.manifest.created,
         )
-        for model in bundle.manifest.models
-        if model.id in RETRAINABLE
+        for model_kind in RETRAINABLE
+        for model in bundle.manifest.of_kind(model_kind)[:1]
     }
 
 

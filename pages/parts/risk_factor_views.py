@@ -22,7 +22,6 @@ from pages.parts.patient_views import download_scores, flag_words, held_out_auro
 from pages.parts.risk_factor_patient import ALIKE_BINS, show_patient
 from pages.parts.work_list import show_work_list
 
-MODELS = {"risk-factors": "Risk factors only", "risk-factors-with-tests": "With other tests"}
 ROW = "row"
 ORDERS = {
     "Highest risk first": ("risk", False),
@@ -34,16 +33,20 @@ ORDERS = {
 
 def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str) -> None:
     """Scores of a risk-factor table: how far to trust them, who comes first, and why."""
+    models = {model.id: model.short for model in bundle.manifest.of_kind("table")}
+    if not models:
+        st.info("The bundle has no model that reads this table.")
+        return
     chosen = st.segmented_control(
         "What the model is given",
-        list(MODELS),
-        default="risk-factors",
-        format_func=MODELS.__getitem__,
+        list(models),
+        default=next(iter(models)),
+        format_func=models.__getitem__,
         key="patients_model",
         required=True,
         help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
     )
-    session = bundle.session(chosen or "risk-factors")
+    session = bundle.session_of("table", chosen or "")
     model = session.model
     key = f"{key}-{bundle.sha256}-{model.id}"
     scores = kept("patients_scores", key, partial(_scored, table, session))

@@ -64,8 +64,8 @@ def show_card(slide: Slide, bundle: Bundle, plan: SlidePlan) -> SlideJob | None:
     for notice in slide.notices:
         st.info(notice)
     gate = gate_report(slide, plan, plan.everywhere)
-    tiles = bundle.session("slide").model.tiles
-    assert tiles is not None, "a slide model declares its tiles"
+    tiles = bundle.session_of("tile").model.tiles
+    assert tiles is not None, "a tile model declares its tiles"
     with st.container(border=True):
         picture, facts = st.columns([1, 5])
         outline = outlined(slide, plan, plan.everywhere)
@@ -125,5 +125,5 @@ def _show_start(slide: Slide, bundle: Bundle, plan: SlidePlan, gate: GateReport)
     if start.button(label, type="primary", icon=":material/play_arrow:", key="slide_score", disabled=not knowingly):
         desk().start(slide, bundle, plan, owner())
         st.rerun()
-    estimate.caption(f"About {duration(seconds)} on {bundle.session('slide').device_label}.")
+    estimate.caption(f"About {duration(seconds)} on {bundle.session_of('tile').device_label}.")
     return None

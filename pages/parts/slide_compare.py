@@ -38,7 +38,7 @@ def show_beside(slide: Slide, bundle: Bundle) -> None:
 
 
 def _show_one(slide: Slide, bundle: Bundle, key: str) -> None:
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     score = desk().score(slide, bundle) if slide.spacing_um_px is not None else None
     st.caption(f"{slide.sha256[:8]}… · {score.summary.answer.headline if score else 'not scored yet'}")
     urls = offer_layers(slide, final_layers(score, model)) if score else {}

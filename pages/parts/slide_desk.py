@@ -237,5 +237,5 @@ def export_bytes(kind: str, score: SlideScore, slide: Slide, bundle: Bundle) -> 
     if made is not None:
         return made
     with tempfile.TemporaryDirectory() as folder:
-        path = write_export(kind, score, slide, bundle.session("slide"), Path(folder), "slide")
+        path = write_export(kind, score, slide, bundle.session_of("tile"), Path(folder), "slide")
         return _exports().keep(key, path.read_bytes())

@@ -18,7 +18,7 @@ from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, score_layers
 from cervix.slides.scoring import ScoreProgress, SlideScore
 from cervix.sources.slide import Slide
 from pages.parts.components import viewer
-from pages.parts.frame import CLASS_TITLES, STILL_CHART, show_metrics
+from pages.parts.frame import STILL_CHART, show_metrics
 from pages.parts.slide_desk import (
     desk,
     export_bytes,
@@ -51,7 +51,7 @@ def show_progress(slide: Slide, bundle: Bundle, job: SlideJob) -> None:
         st.rerun(scope="fragment")
     if stop.button("Stop", icon=":material/stop:", key="slide_stop", width="stretch"):
         job.cancel()
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     if progress is None:
         ahead = desk().ahead_of(job)
         bar.progress(0.0, f"Starting, with {ahead} other slides" if ahead else "Reading the first tiles …")
@@ -110,13 +110,13 @@ def show_answer(score: SlideScore, model: Model) -> None:
             "Scored on": (score.summary.provenance.provider, score.summary.provenance.created[:10]),
         }
     )
-    _show_areas(answer, class_areas_mm2(score.tiles, model, score.summary.spacing_um_px))
+    _show_areas(answer, class_areas_mm2(score.tiles, model, score.summary.spacing_um_px), model)
     with st.expander("The rule that made this answer"):
         st.write(answer.rule)
         if model.slide_rule:
             st.caption(model.slide_rule.chosen_by)
         if not answer.abstained:
-            counts = ", ".join(f"{CLASS_TITLES[label]} {count:,}" for label, count in answer.class_tiles.items())
+            counts = ", ".join(f"{model.class_titles[label]} {count:,}" for label, count in answer.class_tiles.items())
             st.caption(f"Most probable class of the accepted tiles: {counts}.")
 
 
@@ -125,10 +125,9 @@ def _show_verdict(answer: SlideAnswer) -> None:
     show(f"### {answer.headline}\n{answer.reason}")
 
 
-def _show_areas(answer: SlideAnswer, areas: dict[str, float]) -> None:
+def _show_areas(answer: SlideAnswer, areas: dict[str, float], model: Model) -> None:
     """Areas by class where there is an answer, and what has none in any case."""
-    answered = () if answer.abstained else answer.class_tiles
-    named = {label: CLASS_TITLES[label] for label in answered} | {"unrecognised": "Not recognised"}
+    named = ({} if answer.abstained else model.class_titles) | {"unrecognised": "Not recognised"}
     if answer.unread_tiles:
         named["unread"] = "Could not be read"
     st.caption(
@@ -150,10 +149,9 @@ def show_map(
     """The deep-zoom map with its instruments. Returns what was clicked or drawn in this run."""
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     selectable = spots is not None
-    titles = {label: f"P({CLASS_TITLES[label]})" for label in model.classes} | {UNRECOGNISED_LAYER: "Tiles not recognised"}
-    titles |= {CAM_PREFIX + label: f"Grad-CAM: {CLASS_TITLES[label]}" for label in model.classes}
+    titles = {item.id: f"P({item.title})" for item in model.classes} | {UNRECOGNISED_LAYER: "Tiles not recognised"}
+    titles |= {CAM_PREFIX + item.id: f"Grad-CAM: {item.title}" for item in model.classes}
     shown = [name for name in titles if name in urls]
-    first = next(label for label in model.classes if label != "benign")
     instruments = viewer(
         key=f"{key}_instruments_{live}",
         data={
@@ -166,7 +164,7 @@ def show_map(
             "spacing": slide.spacing_um_px,
             "overview": inset_picture(slide),
             "layers": [{"id": name, "title": titles[name], "url": urls[name]} for name in shown],
-            "layer": first,
+            "layer": model.cancer_task.positive[0],
             "spots": spots,
             "tile": chosen,
             "region": region,
@@ -188,7 +186,7 @@ def show_map(
 @st.fragment
 def explore(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
     """Map, one tile and a region: a click runs this part of the page alone."""
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     chosen = st.session_state.setdefault("slide_tile", {})
     regions = st.session_state.setdefault("slide_region", {})
     spots = _spots(score, model)
@@ -234,13 +232,13 @@ def _show_region(score: SlideScore, model: Model, region: list[tuple[float, floa
         answer = decide_tiles(inside, model)
         _show_verdict(answer)
         st.caption(_answer_line(answer))
-        _show_areas(answer, class_areas_mm2(inside, model, score.summary.spacing_um_px))
+        _show_areas(answer, class_areas_mm2(inside, model, score.summary.spacing_um_px), model)
         st.caption("A region chosen after looking at the scores is biased towards a finding: it is not a second opinion.")
 
 
 def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[int, int] | None) -> None:
     """One tile at full resolution with its probabilities and Grad-CAM."""
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     st.markdown("**One tile, explained**")
     cancer = cancer_probability(score.tiles, session.model)
     order = most_suspicious(score.tiles, session.model, RANKED_TILES)
@@ -275,22 +273,23 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
         st.image(explained.pixels, caption="Tile", width="stretch")
         st.info(f"{why}, so this tile gets no answer.", icon=":material/block:")
         return
-    classes = session.model.classes
+    titles = session.model.class_titles
+    classes = list(titles)
     best = max(classes, key=explained.probabilities.__getitem__)
     label = st.radio(
         "Grad-CAM for",
         classes,
         index=classes.index(best),
-        format_func=CLASS_TITLES.__getitem__,
+        format_func=titles.__getitem__,
         horizontal=True,
         key="slide_cam",
     )
     opacity = st.slider("Grad-CAM opacity", 0.0, 1.0, 0.5, 0.1, key="slide_cam_opacity")
     plain, overlaid = st.columns(2)
     plain.image(explained.pixels, caption="Tile", width="stretch")
-    overlaid.image(explained.overlay(label, opacity), caption=f"Grad-CAM: {CLASS_TITLES[label]}", width="stretch")
+    overlaid.image(explained.overlay(label, opacity), caption=f"Grad-CAM: {titles[label]}", width="stretch")
     for name in classes:
-        st.progress(explained.probabilities[name], f"{CLASS_TITLES[name]}: {explained.probabilities[name]:.1%}")
+        st.progress(explained.probabilities[name], f"{titles[name]}: {explained.probabilities[name]:.1%}")
     limit = session.model.abstention_limit("novelty")
     st.caption(f"Novelty {explained.novelty:.1f} (limit {limit:.1f}): recognised. The score comes from the bright areas.")
 
@@ -301,9 +300,9 @@ def show_gallery(slide: Slide, score: SlideScore, model: Model) -> None:
     st.subheader("Most certain and most doubtful")
     label = st.segmented_control(
         "Class",
-        model.classes,
-        default=model.classes[-1],
-        format_func=CLASS_TITLES.__getitem__,
+        model.class_ids,
+        default=model.class_ids[-1],
+        format_func=model.class_titles.__getitem__,
         key="slide_gallery",
         required=True,
     )
@@ -313,7 +312,7 @@ def show_gallery(slide: Slide, score: SlideScore, model: Model) -> None:
         st.error(escaped(str(error)))
         return
     if not certain:
-        st.info(f"No tile that has an answer looks most like {CLASS_TITLES[label].lower()}.")
+        st.info(f"No tile that has an answer looks most like {model.class_named(label).mid_sentence}.")
         return
     for title, tiles in (("Most certain", certain), ("Most doubtful", doubtful)):
         if tiles:
@@ -326,7 +325,7 @@ def show_gallery(slide: Slide, score: SlideScore, model: Model) -> None:
 def show_all_tiles(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
     """The distribution of the scores, and every export."""
     st.subheader("All tiles")
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     st.plotly_chart(probability_histogram(score.tiles, model), key="slide_histogram", config=STILL_CHART)
     stem = f"slide-{slide.sha256[:12]}"
     with st.container(horizontal=True):

@@ -84,16 +84,16 @@ def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(pa
         reason.fill("The loop is tried from end to end")
         page.get_by_role("button", name="Promote against the rules").click()
     page.get_by_role("button", name="Promote now").click()
-    page.get_by_text("Promoted: cervix-demonstration 0.5.2").wait_for()
+    page.get_by_text("Promoted: cervix-demonstration 0.5.3").wait_for()
 
     page.goto(address)
-    expect(page.get_by_text("0.5.2, verified")).to_be_visible()
+    expect(page.get_by_text("0.5.3, verified")).to_be_visible()
     page.goto(f"{address}/compare")
     page.get_by_role("button", name="Roll back to").click()
     page.get_by_role("button", name="Roll back now").click()
-    page.get_by_text("Rolled back: cervix-demonstration 0.5.1").wait_for()
+    page.get_by_text("Rolled back: cervix-demonstration 0.5.2").wait_for()
     page.goto(address)
-    expect(page.get_by_text("0.5.1, verified")).to_be_visible()
+    expect(page.get_by_text("0.5.2, verified")).to_be_visible()
     with open_store(f"sqlite:///{home / 'labels.sqlite'}") as store:
         trail = store.audit_trail()["what"].tolist()
     assert trail[:3] == ["roll back", "promote", "retrain"]

@@ -137,7 +137,7 @@ def test_the_map_zooms_beyond_full_resolution_by_mouse_and_keyboard_and_keeps_it
     page.keyboard.press("ArrowRight")
     page.wait_for_timeout(300)
     assert page.evaluate(MAP_CENTER) != before
-    with page.expect_response(lambda answer: "/cam-ac/" in answer.url):
+    with page.expect_response(lambda answer: "/cam_ac/" in answer.url):
         page.locator("select.layer").select_option(label="Grad-CAM: Adenocarcinoma")
     assert page.evaluate(MAP_ZOOM) == near, "another layer does not move the map"
     page.locator(".maplibregl-map").focus()

@@ -41,12 +41,12 @@ def test_every_variant_replays_its_golden_vectors_not_only_the_one_that_would_ru
 
 
 def test_the_cpu_gets_the_int8_variant(bundle: Bundle) -> None:
-    assert bundle.session("slide").variant.precision == "int8"
-    assert bundle.session("slide").device_label == "CPU, int8"
+    assert bundle.session_of("tile").variant.precision == "int8"
+    assert bundle.session_of("tile").device_label == "CPU, int8"
 
 
 def test_shipped_variants_agree_with_fp32_on_at_least_995_of_1000_test_tiles_and_rank_as_well(bundle: Bundle) -> None:
-    for variant in bundle.session("slide").model.variants:
+    for variant in bundle.session_of("tile").model.variants:
         assert variant.difference is not None
         assert variant.difference.agreement >= 0.995
         assert variant.difference.auroc_difference >= -0.002
@@ -114,9 +114,23 @@ def test_an_extra_key_is_refused_and_named(copy: Path, place: str) -> None:
         load_bundle(copy, device="cpu")
 
 
-def test_another_schema_version_is_refused(copy: Path) -> None:
-    edit_manifest(copy, lambda manifest: manifest.update(schema_version=2))
-    with pytest.raises(BundleError, match="schema_version"):
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_bundle_of_another_contract_is_refused_in_one_sentence(copy: Path, version: int) -> None:
+    edit_manifest(copy, lambda manifest: manifest.update(schema_version=version))
+    with pytest.raises(BundleError, match=f"made to another contract: version {version} of the manifest") as refused:
+        load_bundle(copy, device="cpu")
+    assert "expected version 2" in str(refused.value)
+
+
+def test_a_bundle_of_the_first_contract_is_refused_as_that_and_not_by_what_it_lacks(copy: Path) -> None:
+    def as_of_0_1_0(manifest: dict[str, Any]) -> None:
+        manifest["schema_version"] = 1
+        for model in manifest["models"]:
+            model["classes"] = [item["id"] for item in model["classes"]]
+            del model["kind"], model["short"]
+
+    edit_manifest(copy, as_of_0_1_0)
+    with pytest.raises(BundleError, match="another contract: version 1"):
         load_bundle(copy, device="cpu")
 
 
@@ -190,7 +204,7 @@ def test_golden_vectors_with_a_pickle_inside_are_refused(copy: Path) -> None:
 def test_asking_for_a_gpu_where_there_is_none_says_cpu() -> None:
     if Path("/dev/nvidiactl").exists():
         pytest.skip("this machine has an NVIDIA device")
-    assert load_bundle(PROJECT_ROOT / "bundle", device="cuda").session("slide").provider == CPU_PROVIDER
+    assert load_bundle(PROJECT_ROOT / "bundle", device="cuda").session_of("tile").provider == CPU_PROVIDER
 
 
 def test_a_model_that_the_bundle_does_not_have_is_named(bundle: Bundle) -> None:

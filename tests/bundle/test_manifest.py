@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import Manifest, json_schema, manifest_text
 from cervix.settings import PROJECT_ROOT
+from tests.bundle.made import class_of
 
 ROOT = PROJECT_ROOT / "bundle"
 
@@ -52,7 +53,7 @@ def test_tile_splits_are_about_60_20_20_by_source_image(bundle: Bundle) -> None:
         ("thresholds", [{"task": "nonsense", "value": 0.5, "chosen_by": "x"}], "unknown task"),
         ("abstention", [{"output": "nonsense", "limit": 1, "chosen_by": "x"}], "not outputs of the graph"),
         ("tiles", None, "either tiles or patient features"),
-        ("classes", ["benign", "scc"], "unknown classes"),
+        ("classes", [class_of("benign"), class_of("scc", colour="#D55E00")], "unknown classes"),
     ],
 )
 def test_a_model_that_contradicts_itself_is_refused(bundle: Bundle, field: str, value: object, complaint: str) -> None:

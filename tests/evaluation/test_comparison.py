@@ -45,7 +45,7 @@ def test_every_figure_that_we_computed_has_an_interval(bundle: Bundle) -> None:
 
 
 def test_published_figures_are_as_published_without_an_interval_of_ours(bundle: Bundle) -> None:
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     task = next(task for task in model.derived_tasks if task.id == "scc-versus-ac")
     published = comparison_table(bundle, model, task).iloc[-1]
     assert published["accuracy"] == "98.26 %"
@@ -54,7 +54,7 @@ def test_published_figures_are_as_published_without_an_interval_of_ours(bundle: 
 
 
 def test_the_size_says_how_many_groups_the_cases_come_from(bundle: Bundle) -> None:
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     task = model.derived_tasks[0]
     report = task_scores(load_predictions(bundle, model), task).report(0.5)
     assert report.groups < report.n

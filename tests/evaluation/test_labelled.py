@@ -34,7 +34,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 @pytest.fixture(scope="module")
 def tiles(data_dir: Path, bundle: Bundle) -> dict[str, bytes]:
     """Two held-out tiles of each class, under ``<class>/<group>/``."""
-    frame = held_out_cases(bundle, bundle.session("slide").model).frame
+    frame = held_out_cases(bundle, bundle.session_of("tile").model).frame
     chosen = frame.groupby("label").head(2)
     folder = data_dir / "tiles/lc25000_lung"
     return {f"{row.label}/{row.group}/{Path(row.case).name}": (folder / row.case).read_bytes() for row in chosen.itertuples()}
@@ -44,7 +44,7 @@ class TestTiles:
     def test_tiles_in_folders_get_the_scores_that_the_bundle_holds_of_them(
         self, tiles: dict[str, bytes], bundle: Bundle
     ) -> None:
-        session = bundle.session("slide")
+        session = bundle.session_of("tile")
         found = labelled_tiles(zipped(tiles), session).cases.frame
         held = held_out_cases(bundle, session.model).frame
         held = held.assign(name=held["case"].map(lambda case: Path(case).name)).set_index("name")
@@ -60,7 +60,7 @@ class TestTiles:
         (first, picture), (second, other) = list(tiles.items())[:2]
         table = "file,label,group\n1.jpeg,Benign,p1\n2.jpeg,carcinoid,p1\n3.jpeg,scc,p2\nbroken.png,ac,p2\n"
         files = {"set/1.jpeg": picture, "set/2.jpeg": other, "set/broken.png": b"no picture", "set/labels.csv": table.encode()}
-        found = labelled_tiles(zipped(files), bundle.session("slide"))
+        found = labelled_tiles(zipped(files), bundle.session_of("tile"))
         assert found.cases.frame[["label", "group"]].to_numpy().tolist() == [["benign", "p1"]]
         assert len(found.problems) == 3
         assert "carcinoid" in found.problems[0]
@@ -72,16 +72,16 @@ class TestTiles:
         broken = (cases_dir / "hostile/labelled_tiles_broken_png.zip").read_bytes()
         with zipfile.ZipFile(io.BytesIO(broken)) as archive:
             files = {name: archive.read(name) for name in archive.namelist()}
-        found = labelled_tiles(zipped(files | dict([next(iter(tiles.items()))])), bundle.session("slide"))
+        found = labelled_tiles(zipped(files | dict([next(iter(tiles.items()))])), bundle.session_of("tile"))
         assert len(found.cases.frame) == 1
         assert len(found.problems) == len(files)
         assert sum("not a tile that can be read" in problem for problem in found.problems) >= 3
         with pytest.raises(EvaluationError, match="No tile of the archive can be read"):
-            labelled_tiles(broken, bundle.session("slide"))
+            labelled_tiles(broken, bundle.session_of("tile"))
 
     def test_a_tile_is_found_again_for_the_gallery(self, tiles: dict[str, bytes], bundle: Bundle) -> None:
         archive = zipped(tiles)
-        case = labelled_tiles(archive, bundle.session("slide")).cases.frame["case"].iloc[0]
+        case = labelled_tiles(archive, bundle.session_of("tile")).cases.frame["case"].iloc[0]
         with Image.open(io.BytesIO(tiles[case])) as original:
             assert picture_of(archive, case).tobytes() == original.convert("RGB").tobytes()
 
@@ -97,11 +97,11 @@ class TestTiles:
         self, files: dict[str, bytes], error: type[Exception], words: str, bundle: Bundle
     ) -> None:
         with pytest.raises(error, match=words):
-            labelled_tiles(zipped(files), bundle.session("slide"))
+            labelled_tiles(zipped(files), bundle.session_of("tile"))
 
     def test_a_file_that_is_no_zip_is_refused(self, bundle: Bundle) -> None:
         with pytest.raises(UploadRefused, match="cannot be unpacked"):
-            labelled_tiles(b"no zip at all", bundle.session("slide"))
+            labelled_tiles(b"no zip at all", bundle.session_of("tile"))
 
 
 class TestPatients:
@@ -150,7 +150,7 @@ class TestQuestions:
         assert cases.frame["case"].tolist() == ["1"]
 
     def test_the_worst_mistake_stands_first(self, bundle: Bundle) -> None:
-        model = bundle.session("slide").model
+        model = bundle.session_of("tile").model
         task = next(task for task in model.derived_tasks if task.id == "scc-versus-ac")
         question = Question(held_out_cases(bundle, model), task, 0.5)
         worst = worst_mistakes(question)
@@ -179,10 +179,10 @@ class TestDrift:
         assert stability_index(scores, np.clip(scores + 0.3, 0, 1)) > 0.25
 
     def test_one_class_alone_is_compared_without_auroc(self, bundle: Bundle) -> None:
-        model = bundle.session("slide").model
+        model = bundle.session_of("tile").model
         cases = held_out_cases(bundle, model)
         task = model.derived_tasks[0]
-        benign = CaseSet("mine", cases.frame[cases.frame["label"] == "benign"].reset_index(drop=True), model.classes)
+        benign = CaseSet("mine", cases.frame[cases.frame["label"] == "benign"].reset_index(drop=True), model.class_ids)
         table = drift_table(Question(cases, task, 0.5), Question(benign, task, 0.5)).set_index("property")
         assert "AUROC" not in table.index
         assert table.loc["Share with the condition", "how far"] == "intervals apart"

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from cervix.labels import LabelStore, open_store, tile_case
 from cervix.labels.files.qupath import read_qupath, write_qupath
 from cervix.sources.plane import FilePlane
-from tests.labels.making import CLASSES, TILES, filled, label
+from tests.labels.making import CLASSES, TILES, WORDS, filled, label
 
 SLIDE = "d" * 64
 BOUNDS = {"bounds_x_px": 512, "bounds_y_px": 300, "bounds_width_px": 2048, "bounds_height_px": 2048}
@@ -59,7 +59,7 @@ def test_a_square_drawn_in_qupath_meets_the_tile_under_it(tmp_path: Path) -> Non
     }
     (tmp_path / "drawn.geojson").write_text(json.dumps([drawn]), encoding="utf-8")
     with gathered(tmp_path, PLANES["bounds"]) as store:
-        assert read_qupath(store, tmp_path / "drawn.geojson", "A", slide_sha256=SLIDE).added == 1
+        assert read_qupath(store, tmp_path / "drawn.geojson", "A", classes=WORDS, slide_sha256=SLIDE).added == 1
         assert store.reads()["case_id"].tolist() == [f"tile:{SLIDE}:1024:448:448"]
 
 

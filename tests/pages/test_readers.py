@@ -361,7 +361,7 @@ def test_a_retrained_bundle_beside_the_live_curve_is_warned_of(
     learned: LabelStore, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert learned.last_event_id() == 60
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     lineage = Lineage(
         parent="demo 0.1.0", parent_sha256="a" * 64, seed=0, labels={"scc": 30, "benign": 20}, left_out={}, folds_by="slide",
         events="slide/events.csv", events_sha256="a" * 64, new_cases="slide/new-cases.parquet",

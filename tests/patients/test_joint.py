@@ -33,7 +33,7 @@ def scored(carcinoma_slide: Path, bundle: Bundle) -> tuple[Slide, SlideScore]:
 
 @pytest.fixture(scope="module")
 def embeddings(scored: tuple[Slide, SlideScore], bundle: Bundle) -> NDArray[np.float32]:
-    return telling_embeddings(*scored, bundle.session("slide"))
+    return telling_embeddings(*scored, bundle.session_of("tile"))
 
 
 def test_only_known_tiles_are_read_and_no_more_than_a_dozen(embeddings: NDArray[np.float32]) -> None:
@@ -73,4 +73,4 @@ def test_without_a_known_tile_only_the_history_answers(embeddings: NDArray[np.fl
 def test_a_slide_of_unknown_tissue_has_no_telling_tile(scored: tuple[Slide, SlideScore], bundle: Bundle) -> None:
     slide, score = scored
     unknown = replace(score, tiles=score.tiles.assign(novelty=1e9))
-    assert len(telling_embeddings(slide, unknown, bundle.session("slide"))) == 0
+    assert len(telling_embeddings(slide, unknown, bundle.session_of("tile"))) == 0

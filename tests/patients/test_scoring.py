@@ -122,7 +122,7 @@ def test_scoring_leaves_the_table_as_it_was(sample: PatientTable, session: Model
 
 def test_a_slide_model_scores_no_patients(bundle: Bundle, sample: PatientTable) -> None:
     with pytest.raises(ValueError, match="reads no patient features"):
-        score_patients(sample, bundle.session("slide"))
+        score_patients(sample, bundle.session_of("tile"))
 
 
 def test_where_the_model_abstains_there_is_no_number(session: ModelSession) -> None:

@@ -78,7 +78,7 @@ def test_all_other_tiles_are_scored_and_the_answer_counts_the_lost_one(score: Sl
 
 
 def test_what_was_not_read_has_no_number_in_any_export(score: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     for kind, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
         table = read(write_export(kind, score, slide, session, tmp_path, "s"))
         lost = table[~table["read"]]
@@ -104,19 +104,19 @@ def test_what_was_not_read_has_no_number_in_any_export(score: SlideScore, slide:
 
 
 def test_what_was_not_read_is_in_no_view(score: SlideScore, slide: Slide, bundle: Bundle) -> None:
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     unread = score.tiles["novelty"].isna()
     lost = set(np.flatnonzero(unread).tolist())
     known = replace(score, tiles=score.tiles.assign(novelty=score.tiles["novelty"].where(unread, 0.0)))
     assert set(most_suspicious(known.tiles, model, 100).tolist()) == set(range(PLANNED)) - lost
-    shown = [tile.row for label in model.classes for side in gallery(slide, known, model, label, count=40) for tile in side]
+    shown = [tile.row for label in model.class_ids for side in gallery(slide, known, model, label, count=40) for tile in side]
     assert shown
     assert not lost & set(shown)
     centres = {(int(x) + 112, int(y) + 112) for x, y in known.tiles.loc[unread, ["x_l0_px", "y_l0_px"]].to_numpy()}
     assert not centres & set(hot_spots(known.tiles, model, count=100))
     areas = class_areas_mm2(known.tiles, model, 0.5)
     assert areas["unread"] == pytest.approx(known.tiles.loc[unread, "tissue_fraction"].sum() * 0.112**2)
-    assert np.isfinite(telling_embeddings(slide, known, bundle.session("slide"))).all()
+    assert np.isfinite(telling_embeddings(slide, known, bundle.session_of("tile"))).all()
     some = np.sort([*lost, *list(set(range(PLANNED)) - lost)[:2]])
     cases, scores = gather_tiles(slide, replace(score, tiles=score.tiles.iloc[some]), bundle, PLANNED)
     assert len(cases) == len(scores) == 2

@@ -15,7 +15,7 @@ def answer(bundle: Bundle, *, benign: int = 0, scc: int = 0, ac: int = 0, novel:
     for count, row in ((benign, (0.98, 0.01, 0.01)), (scc, (0.02, 0.9, 0.08)), (ac, (0.02, 0.08, 0.9)), (novel, (0, 0.5, 0.5))):
         rows += [np.array(row)] * count
     novelty = np.array([KNOWN] * (benign + scc + ac) + [NOVEL] * novel)
-    return decide(np.stack(rows), novelty, bundle.session("slide").model)
+    return decide(np.stack(rows), novelty, bundle.session_of("tile").model)
 
 
 def test_mostly_squamous_tiles_make_a_squamous_carcinoma(bundle: Bundle) -> None:
@@ -68,7 +68,7 @@ def test_every_answer_says_how_many_tiles_were_not_recognised(bundle: Bundle) ->
 
 
 def test_tiles_that_could_not_be_read_are_neither_benign_nor_known(bundle: Bundle) -> None:
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     rows = np.array([[0.98, 0.01, 0.01]] * 20 + [[np.nan] * 3] * 5)
     found = decide(rows, np.array([KNOWN] * 20 + [np.nan] * 5), model)
     assert (found.tiles, found.unread_tiles, found.accepted_tiles, found.unrecognised_tiles) == (20, 5, 20, 0)
@@ -78,7 +78,7 @@ def test_tiles_that_could_not_be_read_are_neither_benign_nor_known(bundle: Bundl
 
 
 def test_a_tile_is_recognised_within_the_limit_and_with_numbers_only(bundle: Bundle) -> None:
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     limit = model.abstention_limit("novelty")
     novelty = np.array([limit, np.nextafter(limit, np.inf), np.nan, 0.0, np.inf])
     said = np.full((5, 3), 1 / 3)

@@ -192,7 +192,7 @@ def test_a_killed_server_loses_no_finished_batch(
     slide: Slide, bundle: Bundle, whole: SlideScore, phantom_slide: Path, tmp_path: Path
 ) -> None:
     rows = result_dir(tmp_path, slide.sha256, bundle.sha256) / ROWS_NAME
-    dtype = row_dtype(bundle.session("slide").model)
+    dtype = row_dtype(bundle.session_of("tile").model)
     server = subprocess.Popen([sys.executable, "-c", SCORE_IN_A_SERVER, str(phantom_slide), str(tmp_path)], cwd=PROJECT_ROOT)
     until(lambda: rows.is_file() and rows.stat().st_size >= 8 * dtype.itemsize)
     os.kill(server.pid, signal.SIGKILL)
@@ -312,7 +312,7 @@ class LostAfter:
 
 
 def test_a_gpu_lost_on_the_way_is_replaced_by_the_cpu_and_said(slide: Slide, bundle: Bundle, whole: SlideScore) -> None:
-    real = bundle.session("slide")
+    real = bundle.session_of("tile")
     lost = dataclasses.replace(real, session=LostAfter(real.session, 1), provider=CUDA_PROVIDER)
     gpu = dataclasses.replace(bundle, sessions={**bundle.sessions, "slide": lost})
     with pytest.raises(DeviceLost):

@@ -44,7 +44,7 @@ def known(score: SlideScore) -> SlideScore:
 
 
 def test_geojson_holds_each_tile_as_qupath_reads_it(known: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
-    path = write_export("geojson", known, slide, bundle.session("slide"), tmp_path, "slide")
+    path = write_export("geojson", known, slide, bundle.session_of("tile"), tmp_path, "slide")
     document = json.loads(path.read_text(encoding="utf-8"))
     assert document["type"] == "FeatureCollection"
     assert document["provenance"]["notice"] == RESEARCH_NOTICE
@@ -67,7 +67,7 @@ def test_geojson_holds_each_tile_as_qupath_reads_it(known: SlideScore, slide: Sl
 def test_the_heatmap_is_a_pyramid_with_a_channel_a_class_in_place(
     known: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path
 ) -> None:
-    path = write_export("heatmap", known, slide, bundle.session("slide"), tmp_path, "slide")
+    path = write_export("heatmap", known, slide, bundle.session_of("tile"), tmp_path, "slide")
     with tifffile.TiffFile(path) as opened:
         assert opened.is_ome
         planes = opened.asarray()
@@ -91,7 +91,7 @@ def test_a_large_heatmap_has_coarser_levels(score: SlideScore, slide: Slide, bun
         tiles[name] = np.random.default_rng(0).random(len(tiles)).astype(np.float32)
     plane = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=side * 224, bounds_height_px=side * 224)
     large = SlideScore(tiles, score.summary.model_copy(update={"plane": plane}), score.rows)
-    path = write_export("heatmap", large, slide, bundle.session("slide"), tmp_path, "slide")
+    path = write_export("heatmap", large, slide, bundle.session_of("tile"), tmp_path, "slide")
     with tifffile.TiffFile(path) as opened:
         levels = opened.series[0].levels
         assert [level.shape[1:] for level in levels] == [(300, 300), (150, 150)]
@@ -99,7 +99,7 @@ def test_a_large_heatmap_has_coarser_levels(score: SlideScore, slide: Slide, bun
 
 
 def test_tables_are_the_same_in_both_formats(known: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     csv = pd.read_csv(write_export("csv", known, slide, session, tmp_path, "slide"))
     parquet = pd.read_parquet(write_export("parquet", known, slide, session, tmp_path, "slide"))
     assert list(csv.columns) == list(parquet.columns)
@@ -110,7 +110,7 @@ def test_tables_are_the_same_in_both_formats(known: SlideScore, slide: Slide, bu
 def test_the_report_is_a_pdf_with_answer_notice_and_hash(
     score: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path
 ) -> None:
-    write_report(score, slide, bundle.session("slide"), tmp_path / "report.pdf")
+    write_report(score, slide, bundle.session_of("tile"), tmp_path / "report.pdf")
     content = (tmp_path / "report.pdf").read_bytes()
     assert content.startswith(b"%PDF")
     assert len(content) > 20_000
@@ -123,11 +123,11 @@ def test_the_report_is_a_pdf_with_answer_notice_and_hash(
 
 def test_an_export_there_is_not_is_said(score: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(SlideNotSuitable, match="no such export"):
-        write_export("docx", score, slide, bundle.session("slide"), tmp_path, "slide")
+        write_export("docx", score, slide, bundle.session_of("tile"), tmp_path, "slide")
 
 
 def test_a_region_answers_by_the_rule_of_the_whole(score: SlideScore, bundle: Bundle) -> None:
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     everything = tiles_within(score.tiles, [(-10, -10), (5000, -10), (5000, 5000), (-10, 5000)])
     assert decide_tiles(everything, model) == score.summary.answer
     left = tiles_within(score.tiles, [(-10, -10), (700, -10), (700, 5000), (-10, 5000)])
@@ -137,14 +137,14 @@ def test_a_region_answers_by_the_rule_of_the_whole(score: SlideScore, bundle: Bu
 
 
 def test_areas_add_up_to_the_tissue_of_the_tiles(score: SlideScore, bundle: Bundle) -> None:
-    areas = class_areas_mm2(score.tiles, bundle.session("slide").model, 0.5)
+    areas = class_areas_mm2(score.tiles, bundle.session_of("tile").model, 0.5)
     expected = (score.tiles["tissue_fraction"] * (224 * 0.5 / 1000) ** 2).sum()
     assert sum(areas.values()) == pytest.approx(expected)
     assert areas["unrecognised"] == pytest.approx(expected), "the model knows no tile of a phantom"
 
 
 def test_hot_spots_are_strong_places_apart_from_each_other(score: SlideScore, bundle: Bundle) -> None:
-    model = bundle.session("slide").model
+    model = bundle.session_of("tile").model
     tiles = score.tiles.assign(novelty=0.0, p_benign=1.0, p_scc=0.0, p_ac=0.0)
     strongest = tiles.index[[3, 4, 15]]
     tiles.loc[strongest, ["p_benign", "p_scc"]] = [0.1, 0.9]
@@ -171,7 +171,7 @@ def test_where_tiles_share_a_point_the_nearest_centre_counts() -> None:
 
 
 def test_the_mosaic_shows_the_cam_of_each_tile_in_its_place(score: SlideScore, slide: Slide, bundle: Bundle) -> None:
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     mosaic = cam_mosaic(score.tiles, score.rows, 1, "#D55E00")
     within = (score.tiles["x_l0_px"] % 224 == 0) & (score.tiles["y_l0_px"] % 224 == 0)
     index = int(np.where(within, score.rows["cam_peak"][:, 1], 0).argmax())
@@ -199,8 +199,8 @@ def test_of_a_tile_moved_in_the_mosaic_shows_what_no_other_holds(score: SlideSco
 def test_the_gallery_shows_certain_before_doubtful_tiles_of_the_class(
     score: SlideScore, known: SlideScore, slide: Slide, bundle: Bundle
 ) -> None:
-    model = bundle.session("slide").model
-    for label in model.classes:
+    model = bundle.session_of("tile").model
+    for label in model.class_ids:
         certain, doubtful = gallery(slide, known, model, label, count=3)
         for tile in [*certain, *doubtful]:
             row = score.tiles.iloc[tile.row]
@@ -219,7 +219,7 @@ def test_a_kind_more_is_one_entry(
         path.write_text(f"{slide.sha256} {session.model.id} {score.summary.answer.headline}", encoding="utf-8")
 
     monkeypatch.setitem(EXPORTS, "answer", Export("The answer (text)", "answer.txt", "text/plain", answer))
-    assert write_export("answer", score, slide, bundle.session("slide"), tmp_path, "s").name == "s-answer.txt"
+    assert write_export("answer", score, slide, bundle.session_of("tile"), tmp_path, "s").name == "s-answer.txt"
     with pytest.raises(SystemExit):
         main(["slide", "--help"])
     assert "answer: The answer (text)" in " ".join(capsys.readouterr().out.split())

@@ -44,7 +44,7 @@ def test_a_slide_knows_which_part_was_scanned(bounded: Slide, phantom_slide: Pat
 def test_all_tiles_lie_in_qupath_s_image_over_the_same_tissue(
     bounded: Slide, bounded_score: SlideScore, bundle: Bundle, tmp_path: Path
 ) -> None:
-    path = write_export("geojson", bounded_score, bounded, bundle.session("slide"), tmp_path, "slide")
+    path = write_export("geojson", bounded_score, bounded, bundle.session_of("tile"), tmp_path, "slide")
     boxes = corners_in(path)
     assert boxes[:, :2].min() >= 0
     assert (boxes[:, 2:] <= (1024, 768)).all()
@@ -58,7 +58,7 @@ def test_all_tiles_lie_in_qupath_s_image_over_the_same_tissue(
 def test_tables_keep_level_0_and_the_heat_map_the_scanned_part(
     bounded: Slide, bounded_score: SlideScore, bundle: Bundle, tmp_path: Path
 ) -> None:
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     known = dataclasses.replace(bounded_score, tiles=bounded_score.tiles.assign(novelty=0.0))
     table = pd.read_csv(write_export("csv", known, bounded, session, tmp_path, "slide"))
     assert (table["x_l0_px"] == known.tiles["x_l0_px"].to_numpy()).all()
@@ -114,7 +114,7 @@ def test_exports_of_stretched_pixels_are_in_those_of_the_file(
     stretched: tuple[Slide, Slide], bundle: Bundle, tmp_path: Path
 ) -> None:
     score = score_slide(stretched[1], bundle)
-    boxes = corners_in(write_export("geojson", score, stretched[1], bundle.session("slide"), tmp_path, "slide"))
+    boxes = corners_in(write_export("geojson", score, stretched[1], bundle.session_of("tile"), tmp_path, "slide"))
     assert set(np.unique(boxes[:, 2] - boxes[:, 0])) == {224}
     assert set(np.unique(boxes[:, 3] - boxes[:, 1])) == {448}
     assert (boxes[:, 2:] <= (900, 1400)).all()

@@ -55,7 +55,7 @@ def score(slide: Slide, bundle: Bundle) -> SlideScore:
 def refused(score: SlideScore, bundle: Bundle) -> SlideScore:
     """The same slide with so few tiles scored that there is no answer, most of them recognised."""
     tiles = score.tiles.iloc[:7]
-    answer = decide_tiles(tiles, bundle.session("slide").model)
+    answer = decide_tiles(tiles, bundle.session_of("tile").model)
     assert answer.abstained
     return SlideScore(tiles, score.summary.model_copy(update={"answer": answer}), score.rows[:7])
 
@@ -65,14 +65,14 @@ def places(tiles: pd.DataFrame) -> list[tuple[int, int]]:
 
 
 def pdf_text(score: SlideScore, slide: Slide, bundle: Bundle, path: Path) -> str:
-    write_report(score, slide, bundle.session("slide"), path)
+    write_report(score, slide, bundle.session_of("tile"), path)
     return " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(path).pages).split())
 
 
 def test_every_place_agrees_on_which_tiles_have_no_answer(
     score: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path
 ) -> None:
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     model, tiles = session.model, score.tiles
     silent = {place for place, heard in zip(places(tiles), heard_tiles(tiles, model), strict=True) if not heard}
     assert silent >= UNKNOWN
@@ -85,7 +85,7 @@ def test_every_place_agrees_on_which_tiles_have_no_answer(
     for column, row in places(tiles):
         unknown = (column, row) in silent
         assert (layers[UNRECOGNISED_LAYER].opacity[row, column] > 0) == unknown
-        for label in model.classes:
+        for label in model.class_ids:
             assert layers[label].under is not None
             assert (layers[label].under.opacity[row, column] > 0) == unknown
             if unknown:
@@ -99,7 +99,7 @@ def test_every_place_agrees_on_which_tiles_have_no_answer(
     assert spots
     assert not {(x // 224, y // 224) for x, y in spots} & silent
     assert not {places(tiles)[row] for row in most_suspicious(tiles, model, 50)} & silent
-    for label in model.classes:
+    for label in model.class_ids:
         for side in gallery(slide, score, model, label):
             assert not {places(tiles)[tile.row] for tile in side} & silent
     assert len(probability_histogram(tiles, model).data[0].x) == 16 - len(silent)
@@ -127,7 +127,7 @@ def test_every_place_agrees_on_which_tiles_have_no_answer(
         assert f"at x {column * 224:,}, y {row * 224:,}" not in said
 
     for place, row in zip(places(tiles), tiles.to_dict("records"), strict=True):
-        opinion = Opinion({label: row[f"p_{label}"] for label in model.classes}, row["novelty"])
+        opinion = Opinion({label: row[f"p_{label}"] for label in model.class_ids}, row["novelty"])
         assert opinion.answered_by(model) == (place not in silent)
     x, y = (224 * side for side in next(iter(UNKNOWN)))
     assert not explain_tile(slide, score.summary, x, y, session).recognised
@@ -137,11 +137,11 @@ def test_every_place_agrees_on_which_tiles_have_no_answer(
 def test_a_slide_without_an_answer_shows_no_percentage_of_any_tile(
     refused: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path
 ) -> None:
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     model = session.model
     assert refused.summary.answer.cancerous_share is None
     layers = score_layers(refused.tiles, model, "1") | cam_layers(refused, model, "1")
-    for label in model.classes:
+    for label in model.class_ids:
         assert not layers[label].opacity.any()
         assert layers[label].under is not None
         assert layers[label].under.opacity.any()
@@ -172,7 +172,7 @@ def test_an_opinion_without_a_novelty_is_none_on_a_tile_and_stands_for_a_woman(b
 
 
 def test_a_tile_that_is_grey_is_drawn_grey(refused: SlideScore, slide: Slide, bundle: Bundle) -> None:
-    layer = score_layers(refused.tiles, bundle.session("slide").model, "1")["scc"]
+    layer = score_layers(refused.tiles, bundle.session_of("tile").model, "1")["scc"]
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     left, top = world.origin_px
     column, row = places(refused.tiles)[0]

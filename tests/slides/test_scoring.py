@@ -32,7 +32,7 @@ def test_every_tile_has_the_columns_of_the_contract(score: SlideScore) -> None:
 
 
 def test_batches_and_order_do_not_change_a_tile_s_score(score: SlideScore, phantom_slide: Path, bundle: Bundle) -> None:
-    slide, session = open_slide(phantom_slide), bundle.session("slide")
+    slide, session = open_slide(phantom_slide), bundle.session_of("tile")
     for index in (0, 3, len(score.tiles) - 1):
         row = score.tiles.iloc[index]
         alone = explain_tile(slide, score.summary, int(row["x_l0_px"]), int(row["y_l0_px"]), session)
@@ -98,7 +98,7 @@ def test_a_score_at_another_scale_or_half_written_is_not_reused(
 
 
 def test_an_export_carries_bundle_version_provider_date_and_notice(score: SlideScore, bundle: Bundle) -> None:
-    table = tile_table(score, bundle.session("slide").model)
+    table = tile_table(score, bundle.session_of("tile").model)
     assert set(table["notice"]) == {RESEARCH_NOTICE}
     assert set(table["bundle_sha256"]) == {bundle.sha256}
     assert set(table["provider"]) == {"CPU, int8"}
@@ -109,7 +109,7 @@ def test_an_export_carries_bundle_version_provider_date_and_notice(score: SlideS
 def test_grad_cam_is_non_negative_and_laid_over_the_tile(score: SlideScore, phantom_slide: Path, bundle: Bundle) -> None:
     row = score.tiles.iloc[0]
     slide = open_slide(phantom_slide)
-    explained = explain_tile(slide, score.summary, int(row["x_l0_px"]), int(row["y_l0_px"]), bundle.session("slide"))
+    explained = explain_tile(slide, score.summary, int(row["x_l0_px"]), int(row["y_l0_px"]), bundle.session_of("tile"))
     assert {cam.shape for cam in explained.cam.values()} == {(14, 14)}
     assert all((cam >= 0).all() for cam in explained.cam.values())
     best = max(explained.probabilities, key=explained.probabilities.__getitem__)

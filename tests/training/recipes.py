@@ -21,6 +21,12 @@ def tile_folder(data_dir: Path, target: Path, groups_per_class: int) -> Path:
     return target
 
 
+def declared_classes_in(name: str) -> str:
+    """The tables of a recipe that declare its classes."""
+    text = (RECIPES_DIR / f"{name}.toml").read_text(encoding="utf-8")
+    return text[text.index("[[classes]]") :].partition("\n[data]")[0]
+
+
 def recipe_with(name: str, target: Path, **values: object) -> Path:
     """A copy of a recipe in which each ``key = …`` line named has another value."""
     text = (RECIPES_DIR / f"{name}.toml").read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from cervix.bundle.card_facts import CardFacts
 from cervix.bundle.manifest import (
     MANIFEST_NAME,
     SCHEMA_NAME,
+    SCHEMA_VERSION,
     BundleFile,
     Manifest,
     Model,
@@ -31,8 +32,10 @@ from cervix.settings import PROJECT_ROOT
 from training.bundle.cost import with_cost
 
 BUNDLE_NAME = "cervix-demonstration"
-BUNDLE_VERSION = "0.5.1"
+BUNDLE_VERSION = "0.5.2"
 CHANGELOG = [
+    "0.5.2: the second contract: each class has a title, a short name, a colour and a role, each model a kind. Models "
+    "and figures are those of 0.5.0.",
     "0.5.1: the manifest says how rows of the risk-factor table were grouped for the model without the other tests. Models and "
     "figures are those of 0.5.0.",
     "0.5.0: slide and history model carry their rehearsal, so that labels can retrain them without tiles or cohort. The models "
@@ -100,7 +103,7 @@ def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model], abou
         raise BundleError("The bundle is too large", expected=f"{limit:,} bytes", found=f"{total:,} bytes")
     models = [with_cost(model, parts_dir) for model in models]
     manifest = Manifest(
-        schema_version=1,
+        schema_version=SCHEMA_VERSION,
         name=about.name,
         version=about.version,
         changelog=about.changelog,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cervix.bundle import Bundle
-from cervix.bundle.manifest import MANIFEST_NAME, Model, ModelId
+from cervix.bundle.manifest import MANIFEST_NAME, Model, ModelKind
 from cervix.errors import CervixError
 from cervix.files import sha256_of
 from cervix.labels import LabelStore
@@ -25,7 +25,7 @@ from training.slide.retrain import retrain_slide
 Retrain = Callable[[Bundle, Labels, LabelStore, Mapping[str, Any], Path, Log, Progress], Model]
 CANDIDATE_LIMIT_BYTES = 200_000_000
 """A candidate lies in an installation, not beside the code, and names every label event that it learned from."""
-RETRAINERS: dict[ModelId, Retrain] = {"slide": retrain_slide, "history": retrain_history}
+RETRAINERS: dict[ModelKind, Retrain] = {"tile": retrain_slide, "sequence": retrain_history}
 
 
 class CandidateRefused(CervixError, ValueError, code="candidate-refused"):
@@ -33,7 +33,7 @@ class CandidateRefused(CervixError, ValueError, code="candidate-refused"):
 
 
 def retrain(
-    parent_dir: Path, store: LabelStore, models: Sequence[ModelId], recipe_path: Path, seed: int | None, out: Path, by: str,
+    parent_dir: Path, store: LabelStore, models: Sequence[str], recipe_path: Path, seed: int | None, out: Path, by: str,
     log: Log, progress: Callable[[str, float, str], None],
 ) -> str:  # fmt: skip
     """Make a candidate bundle under ``out``, which is complete or not there; returns its name, version and short hash.
@@ -76,7 +76,7 @@ def retrain(
             def within(share: float, what: str, number: int = number, model_id: str = model_id) -> None:
                 progress(model_id, 0.05 + 0.6 * (number + share) / len(usable), what)
 
-            made[model_id] = RETRAINERS[model_id](parent, labels, store, recipe, parts, log, within)
+            made[model_id] = RETRAINERS[parent.manifest.model(model_id).kind](parent, labels, store, recipe, parts, log, within)
         progress("candidate", 0.65, "assembling and proving the candidate")
         entries = []
         for model in parent.manifest.models:
@@ -93,21 +93,18 @@ def retrain(
 
 
 def _usable(
-    parent: Bundle, store: LabelStore, models: Sequence[ModelId], recipe: Mapping[str, Any], log: Log
-) -> dict[ModelId, Labels]:  # fmt: skip
+    parent: Bundle, store: LabelStore, models: Sequence[str], recipe: Mapping[str, Any], log: Log
+) -> dict[str, Labels]:  # fmt: skip
     """The labels of each model that is retrained."""
-    usable: dict[ModelId, Labels] = {}
+    usable: dict[str, Labels] = {}
     problems = []
-    held = [model.id for model in parent.manifest.models]
-    for model_id in models or [name for name in RETRAINERS if name in held]:
-        if model_id not in held or model_id not in RETRAINERS:
-            raise CandidateRefused(
-                f"{model_id} cannot be retrained",
-                expected=" or ".join(name for name in RETRAINERS if name in held),
-                found=model_id,
-            )
-        kind = RETRAINABLE[model_id]
-        classes = parent.manifest.model(model_id).classes if kind == "tile" else PATIENT_LABELS
+    # Cases are scored by the first model of a kind, so it is the one that labels speak of.
+    able = {model.id: model for kind in RETRAINERS for model in parent.manifest.of_kind(kind)[:1]}
+    for model_id in models or able:
+        if model_id not in able:
+            raise CandidateRefused(f"{model_id} cannot be retrained", expected=" or ".join(able), found=model_id)
+        kind = RETRAINABLE[able[model_id].kind]
+        classes = able[model_id].class_ids if kind == "tile" else PATIENT_LABELS
         labels = read_labels(store, kind, classes)
         try:
             labels.require_enough(recipe["labels"])
@@ -123,7 +120,7 @@ def _usable(
     return usable
 
 
-def _about(parent: Bundle, made: Mapping[ModelId, Model]) -> About:
+def _about(parent: Bundle, made: Mapping[str, Model]) -> About:
     before = parent.manifest
     major, minor, patch = (int(part) for part in before.version.split("."))
     version = f"{major}.{minor}.{patch + 1}"

@@ -17,7 +17,6 @@ UNKNOWN_BANDS = {"all answered": 1, "1 to 5 not answered": 6, "6 and more not an
 HPV_TESTED, NEVER_TESTED = "tested for HPV", "cytology alone"
 NEARER, FARTHER = "nearer half", "farther half"
 SLIDE_SOURCE = "LC25000, lung"
-TABLE_MODELS = ("risk-factors", "risk-factors-with-tests")
 COHORT_FOLDER = "cohort"
 Divided = dict[str, tuple[str, list[str], pd.Series]]
 """Column -> title, values in order, and the value of each case by its name."""
@@ -35,7 +34,7 @@ def with_subgroups(model: Model, out_dir: Path, table: Path) -> Model:
     predictions = pd.read_parquet(path)
     if model.tiles:
         divided = _tiles(predictions)
-    elif model.id in TABLE_MODELS:
+    elif model.kind == "table":
         divided = _patients(table)
     else:
         divided = _women(out_dir / COHORT_FOLDER / VISITS_FILE)

@@ -31,7 +31,7 @@ from cervix.patients.sequences import MOST_VISITS
 from training.history.checks.rivals import ALWAYS_NO, BOOSTING, LAST_VISIT, ORACLE, RIVALS, SUMMARY
 from training.history.data import CLASSES, MAIN_TASK, SPLITS, TASKS, HistoryData
 from training.history.export import MODEL_ID, TOLERANCE, ExportedHistory, test_probabilities
-from training.shared.manifest_parts import add_probabilities, write_predictions, write_table
+from training.shared.manifest_parts import add_probabilities, declared_classes, write_predictions, write_table
 from training.shared.stages import Log
 
 if TYPE_CHECKING:
@@ -182,7 +182,9 @@ def _entry(
     courses = np.array(CLASSES)[data.outcomes.label[index]]
     return Model(
         id="history",
+        kind="sequence",
         title="Screening history: risk of CIN2+ and CIN3+",
+        short="History",
         task="Estimate the probability of CIN2+ and of CIN3+ within 3 and 5 years of a woman's last screening visit",
         outcome=(
             "True CIN2+ or CIN3+ after the last visit and its treatment, undetected or to come, within 3 and 5 years; simulated"
@@ -196,7 +198,7 @@ def _entry(
         variants=[Variant(precision="fp32", file=exported.file, runs_on="cpu", tolerance=TOLERANCE)],
         inputs=exported.inputs,
         outputs=exported.outputs,
-        classes=list(CLASSES),
+        classes=declared_classes(recipe, CLASSES),
         derived_tasks=list(TASKS),
         features=FeatureInput(
             encoding=encoding_named(recipe["data"]["features"]),

@@ -28,7 +28,6 @@ from training.shared.retrain_parts import Progress, copied, golden_inputs, learn
 from training.shared.stages import Log
 
 Floats = NDArray[np.float32]
-MODEL_ID = "history"
 BATCH = 2048
 VISITS_THAT_IDENTIFY = 3
 """Shorter histories are alike by chance: one normal smear at 30 is many women's."""
@@ -50,7 +49,7 @@ def retrain_history(
     BundleError
         If the parent carries no rehearsal, or its graph is built otherwise.
     """
-    model = parent.manifest.model("history")
+    model = parent.manifest.first_of("sequence")
     if model.features is None:
         raise ValueError("the history model declares no features")
     data = read_history_rehearsal(needed(parent, model))
@@ -82,7 +81,7 @@ def retrain_history(
     )  # fmt: skip
     log(f"history: networks fitted on {settings['train_women']:,} rehearsed and {len(labels)} labelled women; {platt}")
     own = _calibrated(fit.log_shares(graph.networks, read, women), before)
-    lineage = lineage_of(parent, labels, seed, folds.kept_whole, out_dir, MODEL_ID)
+    lineage = lineage_of(parent, labels, seed, folds.kept_whole, out_dir, model.id)
     course = np.where(positive, TASKS[0].positive[-1], TASKS[0].negative[0])
     write_new_cases(out_dir / lineage.new_cases, labels, folds, course, list(CLASSES), unseen, own)
     progress(0.8, "history: export and evaluation")
@@ -216,7 +215,7 @@ def _exported(
     tests = calibration_tests(predictions, groups, recipe["calibration"])
     made = {"comparison": comparison_figures(predictions, groups), "calibration": tests_table(tests)}
     for name, table in made.items():
-        write_table(out_dir / f"{MODEL_ID}/{name}.csv", table)
+        write_table(out_dir / f"{model.id}/{name}.csv", table)
         log(f"history: {name}\n{table.to_string(index=False)}")
     tables = [table for table in model.evaluation.tables if table.id in (*CHANGED_TABLES, *STILL_TRUE_TABLES)]
     unchanged = [table.file for table in tables if table.id in STILL_TRUE_TABLES]

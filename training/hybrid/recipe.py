@@ -42,6 +42,7 @@ from training.hybrid.pairs import CLASSES, Pairs, embedded_tiles, make_pairs
 from training.shared.calibrate import fit_opinion_weights
 from training.shared.manifest_parts import (
     add_probabilities,
+    declared_classes,
     write_bytes,
     write_golden,
     write_golden_table,
@@ -289,7 +290,9 @@ def _entry(
 ) -> Model:  # fmt: skip
     return Model(
         id="hybrid",
+        kind="joint",
         title="History and slide together (made-up pairs)",
+        short="History and slide",
         task="Estimate whether CIN2+ is there at a biopsy, squamous or glandular, from the history and the biopsy's slide",
         outcome="Simulated truth at the biopsy, found by it or missed. " + MADE_UP,
         architecture=(
@@ -301,7 +304,7 @@ def _entry(
         variants=[Variant(precision="fp32", file=f"{MODEL_ID}/fp32.onnx", runs_on="cpu", tolerance=TOLERANCE)],
         inputs=_inputs(len(features.encoding)),
         outputs=_outputs(),
-        classes=list(CLASSES),
+        classes=declared_classes(recipe, CLASSES),
         derived_tasks=list(TASKS),
         features=features,
         calibration=Calibration(

@@ -44,6 +44,7 @@ from training.shared.calibrate import fit_platt
 from training.shared.lstm import ImputeAndScale, risk_lstm
 from training.shared.manifest_parts import (
     counts_by_split,
+    declared_classes,
     groups_by_split,
     write_bytes,
     write_golden,
@@ -276,7 +277,9 @@ def _manifest_entry(
     scope = "risk factors and the three other tests" if with_tests else "risk factors alone"
     return Model(
         id=model_id,
+        kind="table",
         title=f"Risk of a positive biopsy from {scope}",
+        short="With other tests" if with_tests else "Risk factors only",
         task=f"Estimate the probability of a positive biopsy from {scope}",
         outcome="Biopsy result recorded in the same examination; no follow-up",
         architecture=f"LSTM {recipe['model']['units']} over one time step → dropout → dense 1; imputation in the graph",
@@ -285,7 +288,7 @@ def _manifest_entry(
         variants=[Variant(precision="fp32", file=file, runs_on="cpu", tolerance=GOLDEN_TOLERANCE)],
         inputs=_inputs(len(names)),
         outputs=_outputs(),
-        classes=["no", "yes"],
+        classes=declared_classes(recipe, ["no", "yes"]),
         derived_tasks=[DerivedTask(id=BIOPSY_TASK, title="Biopsy positive", positive=["yes"], negative=["no"])],
         features=FeatureInput(
             encoding=encoding_named(names),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cervix.bundle.classes import ClassInfo
 from cervix.bundle.manifest import FeatureEncoding, GoldenTable
 from cervix.bundle.sessions import Arrays
 from cervix.files import replacing
@@ -17,6 +18,19 @@ from cervix.patients.reading import read_patients
 from cervix.patients.visits import read_visits
 
 Array = NDArray[Any]
+
+
+def declared_classes(recipe: Mapping[str, Any], ids: Sequence[str]) -> list[ClassInfo]:
+    """The classes that a recipe declares; ``ValueError`` where they are not those that the network answers, in its order."""
+    classes = [ClassInfo.model_validate(declared) for declared in recipe["classes"]]
+    if [item.id for item in classes] != list(ids):
+        raise ValueError(f"recipe {recipe['name']} declares classes {[item.id for item in classes]}, not {list(ids)}")
+    return classes
+
+
+def malignant(classes: Sequence[ClassInfo]) -> list[str]:
+    """The ids of the malignant classes."""
+    return [item.id for item in classes if item.role == "malignant"]
 
 
 def counts_by_split(labels: NDArray[np.str_], assigned: NDArray[np.str_]) -> dict[str, dict[str, int]]:

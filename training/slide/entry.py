@@ -21,14 +21,13 @@ from cervix.bundle.manifest import (
     TrainingData,
     Variant,
 )
-from training.shared.manifest_parts import counts_by_split, groups_by_split
+from training.shared.manifest_parts import counts_by_split, declared_classes, groups_by_split
 from training.slide.checks.baselines import BASELINES
 
 PAPER = "Published VGG16, TCGA cervical tiles, SCC versus AC (its Table 3); data and code not available"
-DERIVED_TASKS = [
-    DerivedTask(id="cancerous", title="Cancerous or benign", positive=["scc", "ac"], negative=["benign"]),
-    DerivedTask(id="scc-versus-ac", title="Squamous-cell or adenocarcinoma", positive=["scc"], negative=["ac"]),
-]
+CANCER = DerivedTask(id="cancerous", title="Cancerous or benign", positive=["scc", "ac"], negative=["benign"])
+SCC_VERSUS_AC = DerivedTask(id="scc-versus-ac", title="Squamous-cell or adenocarcinoma", positive=["scc"], negative=["ac"])
+DERIVED_TASKS = [CANCER, SCC_VERSUS_AC]
 # Both errors cost the same; nothing is fitted.
 THRESHOLDS = {task.id: 0.5 for task in DERIVED_TASKS}
 SLIDE_REHEARSAL = "slide/rehearsal.npz"
@@ -139,7 +138,9 @@ def slide_entry(figures: SlideFigures) -> Model:
     validation, test = figures.assigned == "validation", figures.assigned == "test"
     return Model(
         id="slide",
+        kind="tile",
         title="Slide model: carcinoma type on H&E tiles",
+        short="Slide",
         task="Classify a 224 px H&E tile as benign, squamous-cell carcinoma or adenocarcinoma",
         outcome="Morphological class of the tile's source image, as its donors labelled it",
         architecture=(
@@ -152,7 +153,7 @@ def slide_entry(figures: SlideFigures) -> Model:
         variants=figures.variants,
         inputs=slide_inputs(),
         outputs=slide_outputs(figures.classes),
-        classes=figures.classes,
+        classes=declared_classes(recipe, figures.classes),
         derived_tasks=DERIVED_TASKS,
         tiles=TileInput(
             size_px=recipe["tiles"]["size_px"],

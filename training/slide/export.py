@@ -1,6 +1,6 @@
 """Export a fitted slide model, refuse a wrong variant, and evaluate what ships on the test tiles."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from cervix.bundle.classes import ClassInfo
 from cervix.bundle.manifest import SlideRule, TensorSpec, Variant, VariantDifference, within_novelty
 from cervix.bundle.sessions import Arrays
 from cervix.errors import CervixError
@@ -22,13 +23,30 @@ from cervix.intervals import wilson_interval
 from cervix.slides.phantom import phantom_region
 from training.data.tissue.strange import NOT_HISTOLOGY, strange_tiles
 from training.data.tissue.tiles import TileSet
-from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
+from training.shared.manifest_parts import (
+    add_probabilities,
+    declared_classes,
+    malignant,
+    write_bytes,
+    write_golden,
+    write_predictions,
+    write_table,
+)
 from training.shared.stages import Log
 from training.shared.to_onnx import run_onnx, to_onnx
 from training.slide.checks.baselines import baseline_scores
 from training.slide.checks.cam import cam_table
 from training.slide.checks.robustness import Scorer, novelty_table, one_per_group, robustness_table
-from training.slide.entry import DERIVED_TASKS, SLIDE_REHEARSAL, THRESHOLDS, SlideFigures, slide_inputs, slide_outputs
+from training.slide.entry import (
+    CANCER,
+    DERIVED_TASKS,
+    SCC_VERSUS_AC,
+    SLIDE_REHEARSAL,
+    THRESHOLDS,
+    SlideFigures,
+    slide_inputs,
+    slide_outputs,
+)
 from training.slide.functions import (
     Corrections,
     SlideParameters,
@@ -49,7 +67,7 @@ GOLDEN_TOLERANCE: dict[str, dict[str, float]] = {
     "fp16": {"probabilities": 0.02, "embedding": 0.5, "novelty": 1.0, "cam": 0.5},
 }
 CAM_CHECK_TILES = 32
-REACH = {"cancerous": {"accuracy": 0.99, "ece": 0.03}, "scc-versus-ac": {"accuracy": 0.95, "ece": 0.03}}
+REACH = {CANCER.id: {"accuracy": 0.99, "ece": 0.03}, SCC_VERSUS_AC.id: {"accuracy": 0.95, "ece": 0.03}}
 FLAGGED_AT_LEAST, ACCEPTED_AT_LEAST = 0.90, 0.95
 FLAGGED, ACCEPTED = "Pictures that are no histology, flagged as novel", "Test tiles kept"
 """Rows of the table ``reach`` by their ``figure``: a retraining finds them by it, so bundles that were built keep it."""
@@ -311,7 +329,8 @@ def fit_slide_rule(recipe: Mapping[str, Any], fitted: Fitted, tiles: TileSet, sp
     here, parameters = split.validation, fitted.parameters
     probabilities = softmax(pooled_logits(parameters, fitted.embeddings[here], fitted.textures[here]), axis=1)
     return false_positive_rule(
-        probabilities, tiles.labels[here], tiles.groups[here], parameters.classes, recipe["slide_rule"]
+        probabilities, tiles.labels[here], tiles.groups[here], declared_classes(recipe, parameters.classes),
+        recipe["slide_rule"],
     )  # fmt: skip
 
 
@@ -319,7 +338,7 @@ def false_positive_rule(
     probabilities: NDArray[np.floating],
     labels: NDArray[np.str_],
     groups: NDArray[np.str_],
-    classes: list[str],
+    classes: Sequence[ClassInfo],
     settings: Mapping[str, Any],
 ) -> SlideRule:
     """The false-positive share that benign validation source images cannot rule out.
@@ -329,9 +348,9 @@ def false_positive_rule(
     probabilities : (n, classes) of validation tiles
     settings : ``minimum_tiles``, ``novel_share_limit``
     """
-    benign = labels == "benign"
-    cancer_mass = 1.0 - probabilities[:, classes.index("benign")]
-    called, all_benign = set(groups[benign & (cancer_mass >= THRESHOLDS["cancerous"])]), set(groups[benign])
+    benign = ~np.isin(labels, malignant(classes))
+    cancer_mass = probabilities[:, [item.role == "malignant" for item in classes]].sum(axis=1)
+    called, all_benign = set(groups[benign & (cancer_mass >= THRESHOLDS[CANCER.id])]), set(groups[benign])
     return SlideRule(
         minimum_tiles=settings["minimum_tiles"],
         false_positive_share=wilson_interval(len(called), len(all_benign)).high,
@@ -354,7 +373,7 @@ def cam_check_tiles(
     """Cancerous test tiles that are called rightly, one per source image: pixels and groups."""
     right = np.asarray(classes)[probabilities.argmax(axis=1)] == labels
     lone = np.isin(np.arange(len(groups)), one_per_group(groups))
-    chosen = np.flatnonzero(lone & right & (labels != "benign"))
+    chosen = np.flatnonzero(lone & right & np.isin(labels, CANCER.positive))
     chosen = chosen[np.linspace(0, len(chosen) - 1, min(CAM_CHECK_TILES, len(chosen))).astype(int)]
     return pixels[chosen], groups[chosen]
 

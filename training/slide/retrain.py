@@ -59,7 +59,7 @@ def retrain_slide(
     VariantRefused
         If the new head answers otherwise in int8 than in half precision.
     """
-    model = parent.manifest.model("slide")
+    model = parent.manifest.first_of("tile")
     rehearsal = read_slide_rehearsal(needed(parent, model))
     graphs: dict[str, SlideGraph] = {
         variant.precision: SlideGraph((parent.root / variant.file).read_bytes())
@@ -75,19 +75,19 @@ def retrain_slide(
     start, settings, seed = graphs[SHIPPED].head, recipe["slide"], recipe["seed"]
     rehearsed = _drawn(rehearsal, settings["train_tiles"], seed)
     folds = folds_of(labels, settings["folds"], seed, "slide")
-    unseen = np.empty((len(labels), len(model.classes)), np.float32)
+    unseen = np.empty((len(labels), len(model.class_ids)), np.float32)
     for number in np.unique(folds.fold):
         progress(0.3 + 0.4 * number / settings["folds"], f"slide: fold {number + 1}")
         taught = folds.fold != number
-        head = _fitted(start, rehearsal, rehearsed, read, labels, taught, model.classes, settings, seed)
+        head = _fitted(start, rehearsal, rehearsed, read, labels, taught, model.class_ids, settings, seed)
         unseen[~taught] = head.logits(read.embedding[~taught], read.texture_logits[~taught])
     progress(0.7, "slide: the head of the candidate")
-    head = _fitted(start, rehearsal, rehearsed, read, labels, np.ones(len(labels), bool), model.classes, settings, seed)
+    head = _fitted(start, rehearsal, rehearsed, read, labels, np.ones(len(labels), bool), model.class_ids, settings, seed)
     log(f"slide: head fitted on {len(rehearsed)} rehearsed and {len(labels)} labelled tiles")
     before = softmax(start.logits(read.embedding, read.texture_logits), axis=1)
-    lineage = lineage_of(parent, labels, seed, folds.kept_whole, out_dir, "slide")
+    lineage = lineage_of(parent, labels, seed, folds.kept_whole, out_dir, model.id)
     label = labels.cases["label"].to_numpy(str)
-    write_new_cases(out_dir / lineage.new_cases, labels, folds, label, model.classes, softmax(unseen, axis=1), before)
+    write_new_cases(out_dir / lineage.new_cases, labels, folds, label, model.class_ids, softmax(unseen, axis=1), before)
     progress(0.8, "slide: export and evaluation")
     return _exported(parent, model, graphs, head, rehearsal, labels, out_dir, recipe, log).model_copy(
         update={"lineage": lineage, "recipe": recipe["name"], "seed": seed}
@@ -195,7 +195,7 @@ def _exported(
     """Graphs, golden vectors, predictions and tables of the new head, and its entry."""
     if model.slide_rule is None:
         raise ValueError("the slide model has no slide rule")
-    test, classes = rehearsal.of("test"), model.classes
+    test, classes = rehearsal.of("test"), model.class_ids
     shipped = softmax(head.logits(rehearsal.embedding[test], rehearsal.texture_logits[test]), axis=1)
     reference = softmax(head.logits(rehearsal.test_embedding, rehearsal.test_texture_logits), axis=1)
     difference = compare(reference, shipped, rehearsal.label[test], rehearsal.group[test], classes)
@@ -227,7 +227,11 @@ def _exported(
         update={
             "variants": variants,
             "slide_rule": false_positive_rule(
-                probabilities, rehearsal.label[validation], rehearsal.group[validation], classes, model.slide_rule.model_dump()
+                probabilities,
+                rehearsal.label[validation],
+                rehearsal.group[validation],
+                model.classes,
+                model.slide_rule.model_dump(),
             ),
             "calibration": Calibration(
                 method="opinion-pool",

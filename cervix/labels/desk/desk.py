@@ -12,7 +12,7 @@ from typing import Any
 from cervix.errors import CervixError, LabelStoreUnavailable
 from cervix.labels.desk.outbox import Outbox, Parcel
 from cervix.labels.desk.ranking import Opinion, Ranking, Wish, rank
-from cervix.labels.store.cases import Case
+from cervix.labels.store.cases import Case, Scorer
 from cervix.labels.store.events import Action, LabelEvent, new_key
 from cervix.labels.store.label_store import LabelStore
 from cervix.labels.store.truth import PACE_OVER
@@ -90,6 +90,8 @@ class LabelDesk:
 
     Parameters
     ----------
+    scorer : Scorer
+        Whose scores rank the cases and stand beside the answers.
     prepare : callable
         What the page shows of a case, made in the background.
     ahead_after_s : float
@@ -104,12 +106,12 @@ class LabelDesk:
     """
 
     def __init__(
-        self, store: LabelStore, outbox: Outbox, bundle_sha256: str, bundle_version: str, wish: Wish, default_strategy: str,
+        self, store: LabelStore, outbox: Outbox, scorer: Scorer, wish: Wish, default_strategy: str,
         prepare: Callable[[Case], Any], *, ahead_after_s: float = LOADED_AFTER_S, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.wish = wish
         self._store, self._outbox, self._prepare, self._clock = store, outbox, prepare, clock
-        self._bundle = (bundle_sha256, bundle_version)
+        self._scorer = scorer
         self._default_strategy, self._ahead_after_s = default_strategy, ahead_after_s
         self._handed_out = self._answers = 0
         self._opinions: dict[str, Opinion] = {}
@@ -250,7 +252,8 @@ class LabelDesk:
 
     def _event(self, shown: Shown, action: Action, label: str | None, comment: str, seconds: float) -> LabelEvent:
         return LabelEvent(
-            shown.case.id, self.wish.reader, action, label, shown.key, shown.blinded, seconds, comment, *self._bundle,
+            shown.case.id, self.wish.reader, action, label, shown.key, shown.blinded, seconds, comment,
+            self._scorer.bundle_sha256, self._scorer.bundle_version,
             shown.opinion.probabilities if shown.opinion else None,
         )  # fmt: skip
 
@@ -323,6 +326,6 @@ class LabelDesk:
 
     def _rank(self, length: int) -> None:
         kept = self._answers - sum(len(parcel.events) for parcel in self.waiting())
-        ranking = rank(self._store, self._bundle[0], self.wish, self._default_strategy, length)
+        ranking = rank(self._store, self._scorer, self.wish, self._default_strategy, length)
         self._opinions.update(ranking.opinions)
         self.ranking, self._answers, self._handed_out = ranking, self._answers - kept, 0

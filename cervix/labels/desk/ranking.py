@@ -9,7 +9,7 @@ import pandas as pd
 
 from cervix.bundle import Model
 from cervix.labels.desk.queue import offered, queue
-from cervix.labels.store.cases import KINDS, Kind
+from cervix.labels.store.cases import Kind, Scorer
 from cervix.labels.store.label_store import LabelStore
 from cervix.labels.store.truth import READ
 
@@ -63,7 +63,7 @@ class Opinion:
         """Whether the model gives an answer for the case. One without a novelty limit, as for women, always does."""
         if not any(item.output == "novelty" for item in model.abstention):
             return True
-        said = np.array([[self.probabilities[label] for label in model.classes]])
+        said = np.array([[self.probabilities[label] for label in model.class_ids]])
         return bool(model.is_recognised(np.array([np.nan if self.novelty is None else self.novelty]), said)[0])
 
 
@@ -96,7 +96,7 @@ class Ranking:
     answered: frozenset[str] = frozenset()
 
 
-def rank(store: LabelStore, bundle_sha256: str, wish: Wish, default_strategy: str, length: int) -> Ranking:
+def rank(store: LabelStore, scorer: Scorer, wish: Wish, default_strategy: str, length: int) -> Ranking:
     """Rank at most ``length`` cases. It reads the scores and all reads: about a second at 20,000 labels, so not after each.
 
     Second reads are drawn at random from the cases that one other reader has read: agreement then holds for all of them, not
@@ -107,8 +107,8 @@ def rank(store: LabelStore, bundle_sha256: str, wish: Wish, default_strategy: st
     LabelStoreUnavailable
         If the store does not answer.
     """
-    every = store.scores(bundle_sha256, wish.kind)
-    every = every[every["model_id"] == KINDS[wish.kind].model_id].reset_index(drop=True)
+    every = store.scores(scorer.bundle_sha256, wish.kind)
+    every = every[every["model_id"] == scorer.model_id].reset_index(drop=True)
     best = every["probabilities"].map(lambda said: max(said, key=said.__getitem__))
     chosen = every[_within(every, best, wish)].reset_index(drop=True)
     possible = offered(chosen)

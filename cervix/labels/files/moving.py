@@ -1,7 +1,9 @@
 """Labels out to files and in from files, by the suffix of the file, each time written down in the audit trail."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from cervix.bundle.classes import ClassInfo
 from cervix.labels.files.exchange import ImportReport, read_events, write_events
 from cervix.labels.files.qupath import read_qupath, write_qupath
 from cervix.labels.store.label_store import LabelStore
@@ -9,16 +11,18 @@ from cervix.labels.store.label_store import LabelStore
 QUPATH = (".geojson", ".json")
 
 
-def export_labels(store: LabelStore, path: Path, by: str, *, slide_sha256: str = "", reader: str = "") -> int:
+def export_labels(
+    store: LabelStore, path: Path, by: str, *, classes: Sequence[ClassInfo] = (), slide_sha256: str = "", reader: str = ""
+) -> int:  # fmt: skip
     """Write every event as ``.csv`` or ``.parquet``, or one slide's labels as ``.geojson``; returns how many rows.
 
     Parameters
     ----------
     by : who does it
-    slide_sha256, reader : as ``write_qupath`` takes them; of no use to a table
+    classes, slide_sha256, reader : as ``write_qupath`` takes them; of no use to a table
     """
     if path.suffix.lower() in QUPATH:
-        count = write_qupath(store, slide_sha256, path, reader=reader)
+        count = write_qupath(store, slide_sha256, path, classes=classes, reader=reader)
     else:
         count = write_events(store, path)
     store.audit_append(by, "export", path.name, {"rows": count})
@@ -26,14 +30,15 @@ def export_labels(store: LabelStore, path: Path, by: str, *, slide_sha256: str =
 
 
 def import_labels(
-    store: LabelStore, path: Path, by: str, *, slide_sha256: str = "", reader: str = "", only_of: str = ""
-) -> ImportReport:
+    store: LabelStore, path: Path, by: str, *, classes: Sequence[ClassInfo] = (), slide_sha256: str = "", reader: str = "",
+    only_of: str = "",
+) -> ImportReport:  # fmt: skip
     """Add what such a file says, each event once.
 
     Parameters
     ----------
     by : who does it
-    slide_sha256, reader : as ``read_qupath`` takes them; of no use to a table
+    classes, slide_sha256, reader : as ``read_qupath`` takes them; of no use to a table
     only_of : as ``read_events`` takes it; of no use to GeoJSON, whose labels are ``reader``'s
 
     Raises
@@ -42,7 +47,7 @@ def import_labels(
         If the file is not one of labels.
     """
     if path.suffix.lower() in QUPATH:
-        report = read_qupath(store, path, reader, slide_sha256=slide_sha256)
+        report = read_qupath(store, path, reader, classes=classes, slide_sha256=slide_sha256)
     else:
         report = read_events(store, path, only_of=only_of)
     counts = {"added": report.added, "known": report.known, "left out": len(report.problems)}

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid5
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, select
 
 from cervix import RESEARCH_NOTICE
+from cervix.bundle.classes import NO_ANSWER_COLOUR, ClassInfo
 from cervix.errors import LabelRefused
 from cervix.labels.files.exchange import KEYS, ImportReport
 from cervix.labels.store.cases import tile_id
@@ -20,12 +21,9 @@ from cervix.labels.store.label_store import LabelStore
 from cervix.labels.store.leases import store_clock
 from cervix.labels.store.recording import append
 from cervix.labels.store.tables import cases, events
-from cervix.slides.decision import CLASS_TITLES
-from cervix.slides.deepzoom import CLASS_COLOURS
 from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
 from cervix.sources.plane import FilePlane
 
-OTHER_COLOUR = "#767676"
 LEVEL_0 = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=0, bounds_height_px=0)
 """Level-0 pixels as they are: of slides of which no plane is known."""
 # QuPath keeps two decimal places of a file's pixel.
@@ -34,11 +32,18 @@ WITHOUT_CLASS = {"unsure": "Unsure", "unusable": "Unusable"}
 """Answers that are not a class of the model: action -> QuPath class."""
 
 
-def write_qupath(store: LabelStore, slide_sha256: str, path: Path, *, reader: str = "") -> int:
+def write_qupath(
+    store: LabelStore, slide_sha256: str, path: Path, *, classes: Sequence[ClassInfo] = (), reader: str = ""
+) -> int:  # fmt: skip
     """Write the labels of a slide that count, or what one reader said; returns how many tiles there are.
 
     Coordinates are QuPath's: in the file's pixels, from the corner of the scanned part, as the plane says that the tiles
     were gathered with.
+
+    Parameters
+    ----------
+    classes : sequence of ClassInfo
+        Of the tile model: words and colours of the labels. Others stand in the file as the store has them, in grey.
 
     Raises
     ------
@@ -60,10 +65,10 @@ def write_qupath(store: LabelStore, slide_sha256: str, path: Path, *, reader: st
     with store.database.reading() as connection:
         plane = _kept_plane(connection, slide_sha256)
     keys = dict(zip(table["case_id"], table["key"], strict=True)) if reader else {}
-    features = []
+    features, known = [], {item.id: qupath_class(item.title, item.colour) for item in classes}
     tiles = of_slide.loc[list(names), ["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(np.int64)
     for (case, name), box in zip(names.items(), qupath_boxes(tiles, plane or LEVEL_0), strict=True):
-        shown = qupath_class(CLASS_TITLES.get(name, name), CLASS_COLOURS.get(name, OTHER_COLOUR))
+        shown = known.get(name) or qupath_class(name, NO_ANSWER_COLOUR)
         features.append({"id": keys.get(case, str(uuid5(KEYS, case)))} | tile_feature(box, shown, {}))
     facts = {
         "slide_sha256": slide_sha256,
@@ -75,7 +80,9 @@ def write_qupath(store: LabelStore, slide_sha256: str, path: Path, *, reader: st
     return len(features)
 
 
-def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str = "") -> ImportReport:
+def read_qupath(
+    store: LabelStore, path: Path, reader: str, *, classes: Sequence[ClassInfo] = (), slide_sha256: str = ""
+) -> ImportReport:  # fmt: skip
     """Add a reader's labels from QuPath objects that lie exactly where tiles of the store lie, in QuPath's pixels.
 
     The class is a class of the tiles or its title, unsure or unusable. Objects without a class are ignored; those that
@@ -83,6 +90,8 @@ def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str
 
     Parameters
     ----------
+    classes : sequence of ClassInfo
+        Of the tile model: their titles are read as well as their ids.
     slide_sha256 : str
         The slide the objects lie on; by default what the file's ``provenance`` says, which QuPath does not keep.
 
@@ -102,10 +111,8 @@ def read_qupath(store: LabelStore, path: Path, reader: str, *, slide_sha256: str
     slide = slide_sha256 or str(told.get("slide_sha256", ""))
     if not slide:
         raise LabelRefused("The file does not say on which slide its objects lie", action="Name the slide's SHA-256.")
-    titles = {label: label for label in store.classes("tile")} | {
-        CLASS_TITLES.get(label, label): label for label in store.classes("tile")
-    }
-    labels = {name.lower(): label for name, label in titles.items()}
+    titles = {item.id: item.title for item in classes}
+    labels = {name.lower(): label for label in store.classes("tile") for name in (label, titles.get(label, label))}
     actions = {name.lower(): action for action, name in WITHOUT_CLASS.items()}
     report = ImportReport()
     with store.database.writing() as connection:

@@ -7,7 +7,7 @@ import numpy as np
 
 from cervix.bundle import Bundle
 from cervix.errors import Cancelled
-from cervix.labels.gathering.tiles import MODEL_ID, TILES_AT_ONCE
+from cervix.labels.gathering.tiles import TILES_AT_ONCE
 from cervix.labels.gathering.women import score_women
 from cervix.labels.store.cases import Kind, Score
 from cervix.labels.store.label_store import LabelStore
@@ -56,16 +56,16 @@ def rescore(
 
 
 def _tiles(store: LabelStore, case_ids: Sequence[str], bundle: Bundle) -> list[Score]:
-    session = bundle.session(MODEL_ID)
+    session = bundle.session_of("tile")
     told = session.run({"tiles": np.stack([store.case(case).picture for case in case_ids])}, OUTPUTS)
     probabilities, embedding, novelty = (np.asarray(told[name], np.float32) for name in OUTPUTS)
     return [
         Score(
             case,
-            MODEL_ID,
+            session.model.id,
             bundle.sha256,
             bundle.manifest.version,
-            dict(zip(session.model.classes, probabilities[row].tolist(), strict=True)),
+            dict(zip(session.model.class_ids, probabilities[row].tolist(), strict=True)),
             embedding[row],
             float(novelty[row]),
         )

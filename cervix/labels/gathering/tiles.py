@@ -16,7 +16,6 @@ from cervix.slides.embedding import embeddings_of, tile_pixels
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
 
-MODEL_ID = "slide"
 TILES_AT_ONCE = 16
 # The store should hold more than what the model doubts, or neither a control nor another strategy has anything to draw from.
 DRAWN_SHARE = 0.5
@@ -50,7 +49,7 @@ def gather_tiles(
     Cancelled
         If ``cancel`` was set.
     """
-    session = bundle.session(MODEL_ID)
+    session = bundle.session_of("tile")
     read = np.flatnonzero(read_tiles(score.tiles))
     told = tile_probabilities(score.tiles, session.model)[read].astype(np.float64)
     places = read[doubted_and_drawn(told, count, seed)]
@@ -76,10 +75,10 @@ def gather_tiles(
             scores.append(
                 Score(
                     case.id,
-                    MODEL_ID,
+                    session.model.id,
                     bundle.sha256,
                     bundle.manifest.version,
-                    {label: float(row[f"p_{label}"]) for label in session.model.classes},
+                    {label: float(row[f"p_{label}"]) for label in session.model.class_ids},
                     embedding,
                     float(row["novelty"]),
                 )

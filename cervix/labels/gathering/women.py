@@ -23,7 +23,6 @@ from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
 
-MODEL_ID = "history"
 OUTPUTS = ["probabilities", "member_risk", "state"]
 KEY_LENGTH = 16
 
@@ -63,7 +62,7 @@ def gather_patients(
     LabelRefused
         If no woman of the table could be read in full.
     """
-    session = bundle.session(MODEL_ID)
+    session = bundle.session_of("sequence")
     whole = table.frame[~table.frame[PATIENT_ID].isin(table.losses.index)]
     if whole.empty:
         raise LabelRefused(
@@ -93,19 +92,19 @@ def gather_patients(
 
 def score_women(case_ids: Sequence[str], contents: Sequence[bytes], bundle: Bundle) -> list[Score]:
     """What the bundle's history model makes of women whose visits the store holds, as ``gather_patients`` scores them."""
-    session = bundle.session(MODEL_ID)
+    session = bundle.session_of("sequence")
     told = answer_histories(histories_of(contents, features_of(session).encoding), session, OUTPUTS)
     return [_score(case_id, told, woman, bundle) for woman, case_id in enumerate(case_ids)]
 
 
 def _score(case_id: str, told: Mapping[str, NDArray[np.float32]], woman: int, bundle: Bundle) -> Score:
-    classes = bundle.session(MODEL_ID).model.classes
+    model = bundle.manifest.first_of("sequence")
     return Score(
         case_id,
-        MODEL_ID,
+        model.id,
         bundle.sha256,
         bundle.manifest.version,
-        dict(zip(classes, told["probabilities"][woman].tolist(), strict=True)),
+        dict(zip(model.class_ids, told["probabilities"][woman].tolist(), strict=True)),
         told["state"][woman],
         disagreement=float(_disagreement(told["member_risk"][woman : woman + 1])[0]),
     )

@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cervix.labels.store.cases import KINDS, Kind
+from cervix.labels.store.cases import Kind, Scorer
 from cervix.labels.store.label_store import LabelStore
 
 FOLDS = 5
@@ -45,13 +45,13 @@ class EmbeddedLabels:
         return f"Labels left out because the active bundle has not scored their cases: {self.without:,}."
 
 
-def embedded_labels(store: LabelStore, bundle_sha256: str, kind: Kind) -> EmbeddedLabels:
-    """The labels that count, with the embeddings by this bundle; no picture is read."""
+def embedded_labels(store: LabelStore, scorer: Scorer, kind: Kind) -> EmbeddedLabels:
+    """The labels that count, with the embeddings by this model; no picture is read."""
     truths = store.truths(kind)
     labelled = truths.loc[truths["label"].notna(), ["case_id", "label", "group_id", "last_event_id"]]
-    scores = store.scores(bundle_sha256, kind)
+    scores = store.scores(scorer.bundle_sha256, kind)
     known = scores.loc[
-        (scores["model_id"] == KINDS[kind].model_id) & scores["embedding"].notna(), ["case_id", "probabilities", "embedding"]
+        (scores["model_id"] == scorer.model_id) & scores["embedding"].notna(), ["case_id", "probabilities", "embedding"]
     ]
     both = labelled.merge(known, on="case_id").sort_values("last_event_id", ignore_index=True)
     embeddings = np.stack(both["embedding"].to_list()) if len(both) else np.empty((0, 0), np.float32)

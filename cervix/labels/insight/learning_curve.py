@@ -139,11 +139,11 @@ def bundle_calls(bundle: Bundle, labelled: pd.DataFrame, kind: Kind) -> NDArray[
     -------
     (n,) of class names, or None where the bundle has no such model or there is no case
     """
-    if KINDS[kind].model_id not in bundle.sessions or labelled.empty:
+    if not bundle.manifest.of_kind(KINDS[kind].model_kind) or labelled.empty:
         return None
     if kind == "tile":
         return np.array([max(given, key=given.__getitem__) for given in labelled["probabilities"]])
-    model = bundle.session(KINDS[kind].model_id).model
+    model = bundle.manifest.first_of(KINDS[kind].model_kind)
     no, yes = PATIENT_LABELS
     limit, positive = model.threshold(model.main_task.id), {yes, *model.main_task.positive}
     risk = [sum(value for name, value in given.items() if name in positive) for given in labelled["probabilities"]]

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cervix.bundle.manifest import ModelId
+from cervix.bundle import Bundle
+from cervix.bundle.manifest import ModelKind
 from cervix.errors import LabelRefused, SlideNotReadable
 from cervix.sources.decoders import foreign_picture
 from cervix.sources.plane import FilePlane
@@ -30,21 +31,21 @@ class CaseKind:
         For people: as a choice, and in a sentence.
     groups, source : str
         What cases of it come from, which folds keep whole, and what that is read from.
-    model_id : str
-        Whose score of a case counts, whose embedding stands for it (512 numbers of a tile, the LSTM's state of a woman),
-        and what its labels retrain.
+    model_kind : str
+        Kind of the model whose score of a case counts, whose embedding stands for it (512 numbers of a tile, the LSTM's state
+        of a woman), and which its labels retrain.
     """
 
     title: str
     words: str
     groups: str
     source: str
-    model_id: ModelId
+    model_kind: ModelKind
 
 
 KINDS: dict[Kind, CaseKind] = {
-    "tile": CaseKind("Tiles", "tiles", "slides", "slide", "slide"),
-    "patient": CaseKind("Women", "women", "women", "table", "history"),
+    "tile": CaseKind("Tiles", "tiles", "slides", "slide", "tile"),
+    "patient": CaseKind("Women", "women", "women", "table", "sequence"),
 }
 """Every kind of case by its id: the one list that store, desk, pages and trainer go by."""
 TILE_SIDE_PX = 224
@@ -131,6 +132,20 @@ class Score:
     embedding: NDArray[np.float32] | None = None
     novelty: float | None = None
     disagreement: float | None = None
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Whose score of a case counts: one model of one bundle."""
+
+    bundle_sha256: str
+    bundle_version: str
+    model_id: str
+
+
+def scorer_of(bundle: Bundle, kind: Kind) -> Scorer:
+    """The model of a bundle whose scores of a kind of case count; ``BundleError`` where it has none."""
+    return Scorer(bundle.sha256, bundle.manifest.version, bundle.manifest.first_of(KINDS[kind].model_kind).id)
 
 
 def tile_id(slide_sha256: str, x_l0_px: int, y_l0_px: int, size_l0_px: int) -> str:

@@ -13,11 +13,13 @@ from cervix.labels.desk import desk as desk_module
 from cervix.labels.desk.desk import ELSEWHERE, LabelDesk
 from cervix.labels.desk.outbox import Outbox
 from cervix.labels.desk.ranking import Wish, rank
+from cervix.labels.store.cases import Scorer
 from tests.labels.making import BUNDLE, CONFIDENT, DOUBTFUL, SLIDES, TILES, adjudicate, filled, label, rows_of, scored
 from tests.labels.store.test_faults import held_by_another
 
 PATIENCE_S = 10.0
-MODEL = (BUNDLE, "1.2.3", Wish("tile", "A"), "diverse", lambda case: case.id)
+SCORER = Scorer(BUNDLE, "1.2.3", "slide")
+MODEL = (SCORER, Wish("tile", "A"), "diverse", lambda case: case.id)
 
 
 class Clock:
@@ -63,9 +65,7 @@ def sit_down(store: LabelStore, outbox: Outbox, clock: Clock) -> Iterator["Sit"]
 
     def sit(reader: str = "A", kind: str = "tile", **wish: object) -> LabelDesk:
         asked = Wish(kind, reader, **wish)  # type: ignore[arg-type]
-        places.append(
-            LabelDesk(store, outbox, BUNDLE, "1.2.3", asked, "diverse", lambda case: case.id, ahead_after_s=0, clock=clock)
-        )
+        places.append(LabelDesk(store, outbox, SCORER, asked, "diverse", lambda case: case.id, ahead_after_s=0, clock=clock))
         return places[-1]
 
     yield sit
@@ -304,7 +304,7 @@ def test_second_reads_come_first_and_never_the_readers_own(sit_down: Sit, store:
         label(store, TILES[2], reader, "scc")
     label(store, TILES[3], "B", "scc")
     adjudicate(store, TILES[3], "ac")
-    assert TILES[0] not in rank(store, BUNDLE, Wish("tile", "A"), "entropy", 100).case_ids
+    assert TILES[0] not in rank(store, SCORER, Wish("tile", "A"), "entropy", 100).case_ids
     desk = sit_down(second_reads=True)
     assert look(desk, clock) == TILES[0]
     assert set(desk.ranking.case_ids) == set(TILES) - {TILES[1], TILES[2], TILES[3]}
@@ -315,13 +315,13 @@ def test_wishes_narrow_what_comes(store: LabelStore) -> None:
     scored(store)
 
     def found(**wish: object) -> set[str]:
-        return set(rank(store, BUNDLE, Wish("tile", "A", **wish), "entropy", 100).case_ids)  # type: ignore[arg-type]
+        return set(rank(store, SCORER, Wish("tile", "A", **wish), "entropy", 100).case_ids)  # type: ignore[arg-type]
 
     assert found(source=SLIDES[0]) == set(TILES[:6])
     assert found(predicted="scc") == set(TILES[6:])
     assert found(scored_within_days=1) == set(TILES)
     assert not Wish("tile", "A", predicted="scc").blinded, "one class alone says what the model says"
-    everything = rank(store, BUNDLE, Wish("tile", "A"), "entropy", 3)
+    everything = rank(store, SCORER, Wish("tile", "A"), "entropy", 3)
     assert (len(everything.case_ids), everything.open, everything.scored) == (3, 12, 12)
     assert everything.sources == dict.fromkeys(SLIDES, 6)
     assert everything.predicted == ["benign", "scc"]
@@ -336,16 +336,16 @@ def test_old_scores_are_left_out_by_their_age(store: LabelStore, monkeypatch: py
             return datetime.now(tz) + timedelta(days=8)
 
     monkeypatch.setattr("cervix.labels.desk.ranking.datetime", Later)
-    assert rank(store, BUNDLE, Wish("tile", "A", scored_within_days=7), "entropy", 100).case_ids == []
-    assert len(rank(store, BUNDLE, Wish("tile", "A", scored_within_days=30), "entropy", 100).case_ids) == 12
+    assert rank(store, SCORER, Wish("tile", "A", scored_within_days=7), "entropy", 100).case_ids == []
+    assert len(rank(store, SCORER, Wish("tile", "A", scored_within_days=30), "entropy", 100).case_ids) == 12
 
 
 def test_the_default_strategy_is_used_where_the_scores_allow_it(store: LabelStore) -> None:
     scored(store)
-    ranked = rank(store, BUNDLE, Wish("tile", "A"), "diverse", 100)
+    ranked = rank(store, SCORER, Wish("tile", "A"), "diverse", 100)
     assert (ranked.strategy, ranked.is_default) == ("diverse", True)
-    assert rank(store, BUNDLE, Wish("tile", "A"), "bald", 100).strategy == "entropy"
-    chosen = rank(store, BUNDLE, Wish("tile", "A", strategy="margin"), "diverse", 100)
+    assert rank(store, SCORER, Wish("tile", "A"), "bald", 100).strategy == "entropy"
+    chosen = rank(store, SCORER, Wish("tile", "A", strategy="margin"), "diverse", 100)
     assert (chosen.strategy, chosen.is_default) == ("margin", False)
 
 
@@ -377,5 +377,5 @@ def test_skipped_cases_do_not_stand_in_the_way(sit_down: Sit, clock: Clock, monk
 
 def test_a_bundle_that_scored_nothing_has_nothing_to_offer(sit_down: Sit, tmp_path: Path) -> None:
     with filled(open_store(f"sqlite:///{tmp_path / 'other.sqlite'}")) as empty:
-        assert rank(empty, BUNDLE, Wish("tile", "A"), "diverse", 10).scored == 0
+        assert rank(empty, SCORER, Wish("tile", "A"), "diverse", 10).scored == 0
     assert sit_down(kind="patient").current() is None

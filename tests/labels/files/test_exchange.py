@@ -12,7 +12,7 @@ from cervix.errors import LabelRefused
 from cervix.labels import LabelStore, open_store, patient_case
 from cervix.labels.files.exchange import read_events, write_events
 from cervix.labels.files.qupath import read_qupath, write_qupath
-from tests.labels.making import BUNDLE, SLIDES, TILES, adjudicate, filled, label
+from tests.labels.making import BUNDLE, SLIDES, TILES, WORDS, adjudicate, filled, label
 
 
 @pytest.fixture
@@ -141,29 +141,29 @@ def test_a_file_that_is_no_table_of_labels_is_one_sentence(
 
 def test_what_a_reader_said_goes_to_qupath_and_back_once(told: LabelStore, tmp_path: Path) -> None:
     path = tmp_path / "labels.geojson"
-    assert write_qupath(told, SLIDES[0], path, reader="A") == 3
+    assert write_qupath(told, SLIDES[0], path, classes=WORDS, reader="A") == 3
     features = json.loads(path.read_text(encoding="utf-8"))["features"]
     assert [feature["properties"]["classification"]["name"] for feature in features] == [
         "Squamous-cell carcinoma", "Benign", "Unsure",
     ]  # fmt: skip
     assert features[1]["geometry"]["coordinates"][0][0] == [448, 0]
-    assert read_qupath(told, path, "A").known == 3
+    assert read_qupath(told, path, "A", classes=WORDS).known == 3
     with filled(open_store(f"sqlite:///{tmp_path / 'other.sqlite'}")) as other:
-        assert read_qupath(other, path, "A").added == 3
-        assert read_qupath(other, path, "A").known == 3
+        assert read_qupath(other, path, "A", classes=WORDS).added == 3
+        assert read_qupath(other, path, "A", classes=WORDS).known == 3
         columns = ["case_id", "reader", "action", "label"]
         pd.testing.assert_frame_equal(other.reads()[columns], told.reads()[columns].iloc[:3])
 
 
 def test_a_class_that_was_changed_in_qupath_is_a_new_label_once(told: LabelStore, tmp_path: Path) -> None:
     path = tmp_path / "labels.geojson"
-    write_qupath(told, SLIDES[0], path, reader="A")
+    write_qupath(told, SLIDES[0], path, classes=WORDS, reader="A")
     document = json.loads(path.read_text(encoding="utf-8"))
     document["features"][0]["properties"]["classification"]["name"] = "adenocarcinoma"
     path.write_text(json.dumps(document["features"]), encoding="utf-8")  # QuPath keeps no provenance
     with pytest.raises(LabelRefused, match="on which slide"):
-        read_qupath(told, path, "A")
-    reports = [read_qupath(told, path, "A", slide_sha256=SLIDES[0]) for _ in range(2)]
+        read_qupath(told, path, "A", classes=WORDS)
+    reports = [read_qupath(told, path, "A", classes=WORDS, slide_sha256=SLIDES[0]) for _ in range(2)]
     assert [(report.added, report.known) for report in reports] == [(1, 2), (0, 3)]
     assert told.truths().set_index("case_id").loc[TILES[0], "label"] == "ac"
 

@@ -62,7 +62,7 @@ def test_tiles_are_scored_from_their_pictures_and_a_stop_keeps_what_is_done(stor
     rescore(store, "tile", left, bundle, "ann")
     found = store.scores(bundle.sha256, "tile").set_index("case_id")
     assert len(found) == len(cases)
-    told = bundle.session("slide").run({"tiles": np.stack(tiles[:4])}, ["probabilities", "novelty"])
+    told = bundle.session_of("tile").run({"tiles": np.stack(tiles[:4])}, ["probabilities", "novelty"])
     for row, case in enumerate(cases[:4]):
         answers = [found.loc[case.id, "probabilities"][label] for label in ("benign", "scc", "ac")]
         assert answers == pytest.approx(told["probabilities"][row].tolist(), abs=1e-4)

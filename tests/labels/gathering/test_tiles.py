@@ -27,12 +27,12 @@ def test_cases_hold_what_the_model_saw_and_said(scored: tuple[Slide, SlideScore]
     slide, score = scored
     cases, scores = gather_tiles(slide, score, bundle, 6)
     assert len({case.id for case in cases}) == 6
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     again = session.run({"tiles": np.stack([case.picture for case in cases])})
     for place, (case, said) in enumerate(zip(cases, scores, strict=True)):
         tile = score.tiles[(score.tiles["x_l0_px"] == case.x_l0_px) & (score.tiles["y_l0_px"] == case.y_l0_px)].iloc[0]
         assert said.case_id == case.id
-        assert said.probabilities == {label: pytest.approx(tile[f"p_{label}"]) for label in session.model.classes}
+        assert said.probabilities == {label: pytest.approx(tile[f"p_{label}"]) for label in session.model.class_ids}
         np.testing.assert_allclose(list(said.probabilities.values()), again["probabilities"][place], atol=1e-4)
         assert said.embedding is not None
         np.testing.assert_allclose(said.embedding, again["embedding"][place], atol=1e-3)
@@ -40,7 +40,7 @@ def test_cases_hold_what_the_model_saw_and_said(scored: tuple[Slide, SlideScore]
 
 def test_half_are_the_most_doubtful_and_half_are_drawn(scored: tuple[Slide, SlideScore], bundle: Bundle) -> None:
     slide, score = scored
-    classes = bundle.session("slide").model.classes
+    classes = bundle.session_of("tile").model.class_ids
     doubt = entropy(score.tiles[[f"p_{label}" for label in classes]].to_numpy(float))
     _, scores = gather_tiles(slide, score, bundle, 8)
     found = entropy(np.array([list(said.probabilities.values()) for said in scores]))

@@ -11,6 +11,7 @@ from cervix.intervals import wilson_interval
 from cervix.labels import LabelStore, Score
 from cervix.labels.insight.embedded import embedded_labels, folds, small_model
 from cervix.labels.insight.learning_curve import balanced_accuracy, bundle_calls, learning_curve
+from cervix.labels.store.cases import Scorer
 from tests.labels.making import BUNDLE, TILES, adjudicate, label
 
 CLASSES = np.array(["ac", "benign", "scc"])
@@ -155,12 +156,12 @@ def test_labels_meet_their_embeddings_in_the_order_in_which_they_became_true(sto
     label(store, TILES[0], "B", "scc")
     adjudicate(store, TILES[2], "ac")
     label(store, TILES[5], "A", "unsure")
-    found = embedded_labels(store, BUNDLE, "tile")
+    found = embedded_labels(store, Scorer(BUNDLE, "1.0.0", "slide"), "tile")
     assert found.table["case_id"].tolist() == [TILES[1], TILES[2]]
     assert found.table["label"].tolist() == ["ac", "ac"]
     assert found.embeddings[:, 0].tolist() == [1, 2]
     assert found.without == 2
-    nothing = embedded_labels(store, "0" * 64, "tile")
+    nothing = embedded_labels(store, Scorer("0" * 64, "1.0.0", "slide"), "tile")
     assert (len(nothing.table), nothing.without) == (0, 4)
 
 

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402
+from tests.training.recipes import declared_classes_in  # noqa: E402
 from training.data.splits import EventError  # noqa: E402
 from training.history import recipe as history_module  # noqa: E402
 from training.history.data import CLASSES, SPLITS, TASKS, load_history_data, outcomes_of  # noqa: E402
@@ -57,7 +58,8 @@ p_at_least = 0.01
 women = 5
 [rehearsal]
 train_women = 150
-"""
+
+""" + declared_classes_in("history")
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def test_a_run_that_was_cut_off_goes_on_after_its_last_finished_stage(run: Run) 
 def test_its_parts_make_a_bundle_that_proves_itself(run: Run, tmp_path: Path) -> None:
     assemble_bundle(run.out, tmp_path / "bundle", [run.entry], about_build([run.entry]))
     bundle = load_bundle(tmp_path / "bundle", device="cpu")
-    assert bundle.session("slide").variant.precision == "int8"
+    assert bundle.session_of("tile").variant.precision == "int8"
 
 
 def test_whole_source_images_stand_on_one_side_and_every_class_on_each(run: Run) -> None:

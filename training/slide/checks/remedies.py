@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cervix.evaluation.comparison import percent
 from cervix.evaluation.metrics import binary_report
+from training.slide.entry import CANCER, SCC_VERSUS_AC
 from training.slide.texture_path import REGULARISATION
 
 Scores = NDArray[np.float64]
@@ -36,10 +37,10 @@ def remedies_table(
     embeddings, textures : (n, 512) its pooled block 5, and the mean of the frozen block 4
     labels, groups, assigned : (n,)
     """
-    cancer = labels != "benign"
-    positive = labels[cancer] == "scc"
+    cancer = np.isin(labels, CANCER.positive)
+    positive = np.isin(labels[cancer], SCC_VERSUS_AC.positive)
     split, of = assigned[cancer], groups[cancer]
-    scc, ac = classes.index("scc"), classes.index("ac")
+    scc, ac = (classes.index(side[0]) for side in (SCC_VERSUS_AC.positive, SCC_VERSUS_AC.negative))
     alone, joined = (expit((logits[:, scc] - logits[:, ac])[cancer].astype(np.float64)) for logits in (network, shipped))
     both = np.concatenate([embeddings, textures], axis=1)
     tries: Mapping[str, tuple[Scores, float]] = {
