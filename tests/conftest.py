@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from cervix.bundle import Bundle, load_bundle
+from cervix.bundle.manifest import Manifest
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 
@@ -44,6 +45,12 @@ def cases_dir() -> Path:
 def bundle() -> Bundle:
     """The committed bundle, proved, on the CPU."""
     return load_bundle(PROJECT_ROOT / "bundle", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def shipped_manifest() -> Manifest:
+    """What the committed bundle says of itself, without a proof of its files."""
+    return Manifest.model_validate_json((PROJECT_ROOT / "bundle/manifest.json").read_bytes())
 
 
 @pytest.fixture
