@@ -53,7 +53,7 @@ def manifest() -> Manifest:
     return Manifest.model_validate_json((ROOT / "manifest.json").read_bytes())
 
 
-def test_every_limit_beyond_which_a_model_speaks_or_is_silent_is_as_pinned() -> None:
+def check() -> None:
     models = manifest().models
     assert {f"{model.id} {item.task}": item.value for model in models for item in model.thresholds} == THRESHOLDS
     assert {f"{model.id} {item.output}": item.limit for model in models for item in model.abstention} == ABSTENTION
@@ -62,6 +62,10 @@ def test_every_limit_beyond_which_a_model_speaks_or_is_silent_is_as_pinned() -> 
         for model in models if (rule := model.slide_rule)
     }  # fmt: skip
     assert rules == {"slide": SLIDE_RULE}
+
+
+def test_every_limit_beyond_which_a_model_speaks_or_is_silent_is_as_pinned() -> None:
+    check()
 
 
 def test_the_version_is_told_in_the_changelog_and_is_higher_than_all_before() -> None:
