@@ -4,6 +4,7 @@ A mutant is made in memory: a forked process imports the module with one literal
 """
 
 import ast
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -55,10 +56,6 @@ PLACES = (
 )  # fmt: skip
 MANIFEST = "bundle/manifest.json"
 # What the models of the shipped bundle may say: limits that stand in its manifest.
-LIBRARIES = (
-    "onnx", "onnxruntime", "openslide", "pandera.pandas", "pydantic", "pytest", "rapidfuzz", "scipy.stats", "skimage.measure",
-    "sklearn",
-)  # fmt: skip
 OF_THE_MANIFEST = ("thresholds", "abstention", "slide_rule")
 
 
@@ -84,10 +81,12 @@ class Mutant:
 
 def mutants(jobs: int) -> pd.DataFrame:
     """One row a constant: its changes, how many of them some test saw, and those that none did in words."""
-    _load_others()
+    # Loaded once; a fork imports anew only the rooms in which a constant may have changed.
+    for name in (PATIENTS, LIMITS, SHIPPED):
+        importlib.import_module(name)
+    gc.freeze()
     places = (*PLACES, *_pinned_limits())
     changes = [*(mutant for place in places for mutant in _of_module(place)), *_of_the_manifest()]
-    # A fork starts with the libraries loaded, and takes nothing of the project's from the one before it.
     with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
         checks = [pool.apply_async(_check, (change,)) for change in changes]
         for check in checks:
@@ -103,11 +102,6 @@ def mutants(jobs: int) -> pd.DataFrame:
     survivors = told[~told["seen"]].groupby(["where", "constant"], sort=False)["change"].agg("; ".join)
     table = told.groupby(["where", "constant"], sort=False)["seen"].agg(changes="size", seen="sum")
     return table.assign(survivors=survivors).fillna({"survivors": ""}).reset_index()
-
-
-def _load_others() -> None:
-    for name in LIBRARIES:
-        importlib.import_module(name)
 
 
 def _source(module: str) -> Path:
@@ -186,11 +180,12 @@ class _Changing(importlib.abc.Loader, importlib.abc.MetaPathFinder):
 
 def _check(mutant: Mutant) -> None:
     """The test's own ``check`` with the mutant in place; raises where it sees it. Runs in a process of its own."""
-    for name in [name for name in sys.modules if name.split(".")[0] in ("cervix", "tests")]:
-        del sys.modules[name]
     if mutant.where == MANIFEST:
         _change_the_manifest(mutant)
     else:
+        rooms = {place.module.rpartition(".")[0] for place in (*PLACES, *_pinned_limits())}
+        for name in [name for name in sys.modules if name.startswith((*rooms, "tests."))]:
+            del sys.modules[name]
         sys.meta_path.insert(0, _Changing(mutant))
     importlib.import_module(mutant.tests).check()
 
