@@ -18,6 +18,8 @@ from cervix.bundle import Bundle, load_bundle
 from cervix.bundle.manifest import Manifest
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
+from cervix.slides.reading import open_slide
+from cervix.slides.scoring import SlideScore, score_slide
 
 DATA_VARIABLE = "CERVIX_DATA"
 CASES_VARIABLE = "CERVIX_CASES"
@@ -70,6 +72,12 @@ def phantom_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("phantom") / "phantom.tiff"
     write_pyramid(path, phantom_region(1400, 1100, seed=11), PHANTOM_SPACING_UM_PX)
     return path
+
+
+@pytest.fixture(scope="session")
+def phantom_score(phantom_slide: Path, bundle: Bundle) -> SlideScore:
+    """The phantom scored once for every test that looks at a score; nobody changes it."""
+    return score_slide(open_slide(phantom_slide), bundle)
 
 
 @pytest.fixture(scope="session")

@@ -22,12 +22,12 @@ from cervix.labels.gathering.tiles import gather_tiles, keep_cases
 from cervix.slides.decision import class_areas_mm2, decide_tiles, hot_spots, most_probable
 from cervix.slides.deepzoom import MAP_TILE_PX, HeatLayer, WorldMap
 from cervix.slides.explanation import gallery, most_suspicious
-from cervix.slides.exports import tile_table, write_export
+from cervix.slides.exports import tile_table, write_geojson
 from cervix.slides.layers import UNRECOGNISED_LAYER, cam_layers, score_layers
 from cervix.slides.reading import Slide, open_slide
 from cervix.slides.report import write_report
 from cervix.slides.rows import mark_unread
-from cervix.slides.scoring import SlideScore, score_slide
+from cervix.slides.scoring import SlideScore
 from training.slide.checks.robustness import robustness_table
 
 # Their nearest float32, which a tile has that lies at the limit, is larger, smaller and the same.
@@ -57,19 +57,14 @@ def slide(phantom_slide: Path) -> Slide:
     return open_slide(phantom_slide)
 
 
-@pytest.fixture(scope="module")
-def scored(slide: Slide, bundle: Bundle) -> SlideScore:
-    return score_slide(slide, bundle)
-
-
 @pytest.fixture(scope="module", params=LIMITS)
-def made(scored: SlideScore, bundle: Bundle, request: pytest.FixtureRequest) -> Made:
+def made(phantom_score: SlideScore, bundle: Bundle, request: pytest.FixtureRequest) -> Made:
     """One tile in ten is of each sort beside those well within the limit; what is not recognised looks most like carcinoma."""
     session = bundle.session("slide")
     limit = float(request.param)
     abstention = [item.model_copy(update={"limit": limit}) for item in session.model.abstention]
     session = replace(session, model=session.model.model_copy(update={"abstention": abstention}))
-    count = len(scored.tiles)
+    count = len(phantom_score.tiles)
     nearest = np.float32(limit)
     sorts = np.arange(count) % 10
     sort_novelty = [0.0, nearest, np.nextafter(nearest, np.float32(np.inf)), np.inf, np.nan, *[0.0] * 5]
@@ -81,15 +76,15 @@ def made(scored: SlideScore, bundle: Bundle, request: pytest.FixtureRequest) -> 
     # Of a tile that was read, one probability is no number.
     said[sorts == 5, 2] = np.nan
     said[sorts == 4] = np.nan
-    rows = scored.rows.copy()
+    rows = phantom_score.rows.copy()
     rows["probabilities"], rows["novelty"], rows["cam_peak"], rows["cam"] = said, novelty, 1.0, 255
     mark_unread(rows, sorts == 4)
-    tiles = scored.tiles.assign(
+    tiles = phantom_score.tiles.assign(
         novelty=novelty, tissue_fraction=1.0, **{f"p_{label}": said[:, at] for at, label in enumerate(session.model.classes)}
     )
     answer = decide_tiles(tiles, session.model)
     assert not answer.abstained
-    return Made(SlideScore(tiles, scored.summary.model_copy(update={"answer": answer}), rows), session, truth)
+    return Made(SlideScore(tiles, phantom_score.summary.model_copy(update={"answer": answer}), rows), session, truth)
 
 
 def of_each(made: Made, sort: str) -> list[bool]:
@@ -149,7 +144,8 @@ def test_geojson_table_and_heatmap_say_the_same(made: Made, tmp_path: Path) -> N
     def refuse(text: str) -> None:
         raise ValueError(f"{text} is no JSON")
 
-    path = write_export("geojson", made.score, made.model, tmp_path, "slide")
+    path = tmp_path / "tiles.geojson"
+    write_geojson(made.score, made.model, path)
     features = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)["features"]
     titles = [feature["properties"]["classification"]["name"] for feature in features]
     assert [title == "Squamous-cell carcinoma" for title in titles] == of_each(made, KNOWN)
