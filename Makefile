@@ -1,5 +1,5 @@
 # What an engineer types. Each works in the environment of `pip install -r requirements-dev.txt`.
-.PHONY: help check test-fast test bundle demo
+.PHONY: help check test-fast test docs bundle demo
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -15,6 +15,10 @@ test-fast:  ## everything without TensorFlow and without a browser
 
 test:  ## everything
 	pytest
+
+docs:  ## the reference of the library from its docstrings, under docs/api
+	python -W "ignore:The module specification" -m pdoc --docformat numpy --no-show-source --output-directory docs/api $$(git ls-files 'cervix/*.py' \
+	  | grep -v /migrations/ | sed 's/\.py$$//; s,/__init__$$,,; s,/,.,g') '!cervix.labels.store.migrations' '!cervix.__main__'
 
 bundle:  ## the shipped bundle proves itself
 	python -m cervix bundle verify

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import figures, label_desk, labels, loads, patients, probe, slides
+from benchmarks import figures, label_desk, labels, loads, mutants, patients, probe, slides
 from benchmarks.hostile import hostile
 
 START_LIMIT_S = 6.0
@@ -25,13 +25,18 @@ def main() -> None:
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", choices=[*programs, "hostile"])
+    parser.add_argument("what", choices=[*programs, "hostile", "mutants"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=20.0, help="how long to throw inputs (hostile only)")
     parser.add_argument("--seed", type=int, default=1, help="which inputs to throw (hostile only)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at once (mutants only)")
     options = parser.parse_args()
     if options.what == "hostile":
         print(hostile(options.minutes, options.seed).to_string(index=False))
+    elif options.what == "mutants":
+        table = mutants.mutants(options.jobs)
+        print(table.to_string(index=False))
+        parser.exit(int((table["survivors"] != "").any()))
     else:
         print(programs[options.what](options.runs).to_string(index=False))
 

@@ -119,7 +119,7 @@ class UploadNotYours(UploadRefused, code="upload-not-yours"):
 
 
 class DownloadFailed(CervixError, OSError, code="download-failed"):
-    """Raised when something cannot be had whole from elsewhere, or who has it does not answer as documented."""
+    """Raised when something cannot be downloaded whole, or its server does not answer as documented."""
 
 
 class UploadPermissionExpired(UploadRefused, code="upload-permission-expired"):

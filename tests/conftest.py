@@ -15,9 +15,12 @@ import pytest
 from PIL import Image
 
 from cervix.bundle import Bundle
+from cervix.bundle.manifest import Manifest
 from cervix.patients.golden import prove_bundle
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
+from cervix.slides.scoring import SlideScore, score_slide
+from cervix.sources.opening import open_slide
 from tests.bundle.made import write_bundle, write_slide
 
 DATA_VARIABLE = "CERVIX_DATA"
@@ -68,6 +71,12 @@ def four_class_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def shipped_manifest() -> Manifest:
+    """What the committed bundle says of itself, without a proof of its files."""
+    return Manifest.model_validate_json((PROJECT_ROOT / "bundle/manifest.json").read_bytes())
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An app home that starts empty, and an app that never asks the network."""
@@ -85,6 +94,12 @@ def phantom_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("phantom") / "phantom.tiff"
     write_pyramid(path, phantom_region(1400, 1100, seed=11), PHANTOM_SPACING_UM_PX)
     return path
+
+
+@pytest.fixture(scope="session")
+def phantom_score(phantom_slide: Path, bundle: Bundle) -> SlideScore:
+    """The phantom scored once for every test that looks at a score; nobody changes it."""
+    return score_slide(open_slide(phantom_slide), bundle)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ PINNED = {
     "patient-file-unclear": "PatientFileUnclear",
     "promotion-refused": "PromotionRefused",
     "retraining-refused": "RetrainingRefused",
+    "download-failed": "DownloadFailed",
     "sample-unavailable": "SampleUnavailable",
     "sign-in-failed": "SignInError",
     "slide-damaged": "SlideDamaged",

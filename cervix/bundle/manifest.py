@@ -520,7 +520,9 @@ def within_novelty(novelty: NDArray[np.floating], probabilities: NDArray[np.floa
     novelty : (n,)
     probabilities : (n, classes)
     """
-    known: NDArray[np.bool_] = (novelty <= limit) & np.isfinite(probabilities).all(axis=-1)
+    # In double precision whatever the array's: a float32 array would round the limit too, and a tile at it would be known on
+    # the map and not at the label desk, whose store keeps doubles.
+    known: NDArray[np.bool_] = (np.asarray(novelty, np.float64) <= limit) & np.isfinite(probabilities).all(axis=-1)
     return known
 
 

@@ -1,6 +1,7 @@
 """A scored slide for other programs: QuPath, image viewers, tables."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -57,8 +58,8 @@ def write_table(score: SlideScore, model: Model, path: Path) -> None:
 def write_geojson(score: SlideScore, model: Model, path: Path) -> None:
     """Each tile as a QuPath object with its most probable class and its measurements, in QuPath's pixels.
 
-    A tile that is not recognised has its novelty alone, one that could not be read nothing. QuPath shows the scanned part of
-    a slide and counts from its corner, which ``plane`` in the file's provenance names.
+    A tile that is not recognised has its novelty alone where that is a number, one that could not be read nothing. QuPath
+    shows the scanned part of a slide and counts from its corner, which ``plane`` in the file's provenance names.
     """
     write_features(_tile_features(score, model), _facts(score), path)
 
@@ -78,7 +79,8 @@ def _tile_features(score: SlideScore, model: Model) -> Iterator[dict[str, Any]]:
         if not read:
             yield tile_feature(box, unread, {})
         elif top < 0:
-            yield tile_feature(box, unknown, {"Novelty": distance})
+            # JSON has no infinity.
+            yield tile_feature(box, unknown, {"Novelty": distance} if math.isfinite(distance) else {})
         else:
             yield tile_feature(box, classes[top], dict(zip(names, shares, strict=True)) | {"Novelty": distance})
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
+from cervix.bundle.manifest import Manifest
 from cervix.labels import open_store
 from cervix.samples import SLIDE_NAME
 from tests.browser.chromium import choose, needs_browser
@@ -60,7 +61,12 @@ def tiles_labelled_by_keyboard(page: Page, address: str, home: Path) -> pd.DataF
         return store.events()
 
 
-def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(page: Page, address: str, home: Path) -> None:
+def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(
+    page: Page, address: str, home: Path, shipped_manifest: Manifest
+) -> None:
+    name, version = shipped_manifest.name, shipped_manifest.version
+    major, minor, patch = version.split(".")
+    next_version = f"{major}.{minor}.{int(patch) + 1}"
     sample_scored(page, address)
     events = tiles_labelled_by_keyboard(page, address, home)
     assert len(events) == events["case_id"].nunique() == TILES
@@ -76,7 +82,7 @@ def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(pa
     choose(page, "Candidate on this server", re.compile("."))
     page.get_by_text("On the newly labelled cases").wait_for()
     reason = page.get_by_label("Why promote it anyway?")
-    by_rules = page.get_by_role("button", name="Promote cervix-demonstration")
+    by_rules = page.get_by_role("button", name=f"Promote {name}")
     reason.or_(by_rules).first.wait_for()
     if by_rules.count():
         by_rules.click()
@@ -84,16 +90,16 @@ def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(pa
         reason.fill("The loop is tried from end to end")
         page.get_by_role("button", name="Promote against the rules").click()
     page.get_by_role("button", name="Promote now").click()
-    page.get_by_text("Promoted: cervix-demonstration 0.5.3").wait_for()
+    page.get_by_text(f"Promoted: {name} {next_version}").wait_for()
 
     page.goto(address)
-    expect(page.get_by_text("0.5.3, verified")).to_be_visible()
+    expect(page.get_by_text(f"{next_version}, verified")).to_be_visible()
     page.goto(f"{address}/compare")
     page.get_by_role("button", name="Roll back to").click()
     page.get_by_role("button", name="Roll back now").click()
-    page.get_by_text("Rolled back: cervix-demonstration 0.5.2").wait_for()
+    page.get_by_text(f"Rolled back: {name} {version}").wait_for()
     page.goto(address)
-    expect(page.get_by_text("0.5.2, verified")).to_be_visible()
+    expect(page.get_by_text(f"{version}, verified")).to_be_visible()
     with open_store(f"sqlite:///{home / 'labels.sqlite'}") as store:
         trail = store.audit_trail()["what"].tolist()
     assert trail[:3] == ["roll back", "promote", "retrain"]

@@ -87,35 +87,6 @@ def test_the_share_among_alike_is_counted_within_the_quantile_of_each_risk(bundl
     assert upper.low < upper.value < upper.high
 
 
-@pytest.mark.parametrize("model_id", ["slide", "hybrid", "risk-factors", "risk-factors-with-tests"])
-def test_the_held_out_predictions_of_the_bundle_are_probabilities(bundle: Bundle, model_id: str) -> None:
-    model = bundle.session(model_id).model
-    frame = load_predictions(bundle, model)
-    probabilities = frame[[f"p_{label}" for label in model.class_ids]].to_numpy()
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
-    assert set(frame["label"]) == set(model.class_ids)
-    assert frame["case"].is_unique
-    assert len(frame) == sum(model.training_data[0].counts["test"].values())
-    assert frame["group"].nunique() == model.training_data[0].groups["test"]
-
-
-def test_the_history_model_is_evaluated_on_test_women_followed_to_the_end(bundle: Bundle) -> None:
-    model = bundle.session("history").model
-    frame = load_predictions(bundle, model)
-    women = sum(model.training_data[0].counts["test"].values())
-    assert frame["case"].is_unique
-    assert 0.9 * women < len(frame) < women
-    assert set(frame["label"]) <= set(model.class_ids)
-
-
-def test_every_baseline_that_the_manifest_names_has_predictions(bundle: Bundle) -> None:
-    for model in bundle.manifest.models:
-        frame = load_predictions(bundle, model)
-        for baseline in model.evaluation.baselines:
-            for task in model.derived_tasks:
-                assert np.isfinite(task_scores(frame, task, baseline=baseline.id).score).all()
-
-
 def test_predictions_that_lack_a_class_are_refused_by_name(bundle: Bundle, tmp_path: Path) -> None:
     model = bundle.session("risk-factors").model
     path = tmp_path / model.evaluation.predictions

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cervix.patients import codes, diagnosis, encoding, guideline, words
+from cervix.patients import codes, diagnosis, encoding, guideline, vocabulary, words
 from cervix.patients.visit_vocabulary import folded
 
 FOLDER = Path(__file__).parent
@@ -44,6 +44,8 @@ def spellings() -> Rows:
     for kind in ("HIGH_RISK", "POSSIBLY_HIGH_RISK", "LOW_RISK", "OTHER_HIGH_RISK", "BARE_ANSWERS"):
         rows |= {("(hpv)", kind, entry, "") for entry in getattr(words, kind)}
     rows |= {("(hpv)", name, entry, "group") for name, listed in words.TYPE_GROUPS.items() for entry in listed}
+    rows |= {("(minus)", "", words.MINUS, "")}
+    rows |= {("(kind)", kind, name, "") for kind in ("RESULTS", "ANSWERS") for name in getattr(words, kind)}
     rows |= {("(filler)", name, pattern, "") for name, pattern in words.FILLERS.items()}
     return rows
 
@@ -54,6 +56,13 @@ def limits() -> Rows:
     rows |= {("precancer", code, "", "") for code in diagnosis.PRECANCER}
     rows |= {("cancer", code, "", "") for code in diagnosis.CANCER}
     rows |= {("treats", code, "", "") for code in diagnosis.TREATMENTS}
+    rows |= {("gravity", code, f"{rank}", "") for code, rank in diagnosis._RANK.items()}
+    rows |= {("takes the cervix", diagnosis.HYSTERECTOMY, "", ""), ("ladder's colposcopy", guideline.COLPOSCOPY.action, "", "")}
+    rows |= {("range", column.name, f"{column.low:g}", f"{column.high:g}") for column in vocabulary.COLUMNS.values()}
+    rows |= {
+        ("question of the ladder", guideline.IMMEDIATE_TASK, "", ""),
+        ("question of the ladder", guideline.FIVE_YEAR_TASK, "", ""),
+    }
     return rows | {
         ("age of the ladder", "", f"{guideline.EXPEDITED_AGE:g}", ""),
         ("horizon, years", "", f"{guideline.HORIZON_YEARS}", ""),

@@ -55,8 +55,9 @@ def test_a_cell_that_no_model_reads_costs_nothing_and_one_that_it_reads_costs_it
     scores = scored(case(cases_dir, "x01_unused_column_costs_visit.csv"), history)
     assert scores["visits"].tolist() == [2, 2, 2, 2]
     assert scores["flagged"].all()
-    assert scores.loc[["P1", "P2", "P4"], "risk_cin2-3y"].tolist() == pytest.approx([0.837] * 3, abs=5e-4)
-    assert scores.at["P3", "risk_cin2-3y"] > 0.83, "only whether she smokes is not known"
+    risks = scores["risk_cin2-3y"]
+    assert risks[["P2", "P4"]].tolist() == pytest.approx([risks["P1"]] * 2)
+    assert risks["P3"] == pytest.approx(risks["P1"], abs=0.02), "only whether she smokes is not known"
     assert scores["rests_on"].to_dict() == {"P1": "", "P2": "", "P3": "1 cell could not be read", "P4": ""}
 
 
@@ -70,14 +71,14 @@ def test_a_word_that_is_none_in_a_column_no_model_reads_is_a_notice() -> None:
 def test_genotypes_in_other_spellings_leave_no_visit_out(cases_dir: Path, history: ModelSession) -> None:
     scores = scored(case(cases_dir, "x02_genotype_capital_negative.csv"), history)
     assert scores["visits"].to_dict() == {"Q1": 1, "Q2": 2, "Q3": 2}
-    assert scores.at["Q3", "risk_cin2-3y"] > 0.8
+    assert scores.at["Q3", "risk_cin2-3y"] > scores.at["Q1", "risk_cin2-3y"]
     assert not scores["incomplete"].any()
 
 
 def test_flags_with_a_decimal_leave_no_visit_out(cases_dir: Path, history: ModelSession) -> None:
     scores = scored(case(cases_dir, "x05_pandas_float_flags.csv"), history)
     assert scores["visits"].tolist() == [2, 2]
-    assert (scores["risk_cin2-3y"] > 0.6).all()
+    assert scores["flagged"].all()
 
 
 class TestMarks:

@@ -21,7 +21,7 @@ from cervix.slides.deepzoom import WorldMap, cam_mosaic
 from cervix.slides.explanation import explain_tile, gallery
 from cervix.slides.exports import EXPORTS, Export, write_export
 from cervix.slides.report import write_report
-from cervix.slides.scoring import SlideScore, score_slide
+from cervix.slides.scoring import SlideScore
 from cervix.sources.opening import open_slide
 from cervix.sources.plane import FilePlane
 from cervix.sources.slide import Slide
@@ -33,8 +33,8 @@ def slide(phantom_slide: Path) -> Slide:
 
 
 @pytest.fixture(scope="module")
-def score(slide: Slide, bundle: Bundle) -> SlideScore:
-    return score_slide(slide, bundle)
+def score(phantom_score: SlideScore) -> SlideScore:
+    return phantom_score
 
 
 @pytest.fixture(scope="module")

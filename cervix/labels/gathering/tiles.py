@@ -11,7 +11,7 @@ from cervix.errors import Cancelled
 from cervix.labels.desk.acquisition import PoolView, by_entropy, with_controls
 from cervix.labels.store.cases import Case, Kind, Score, tile_case
 from cervix.labels.store.label_store import LabelStore
-from cervix.slides.decision import read_tiles, tile_probabilities
+from cervix.slides.decision import tile_probabilities
 from cervix.slides.embedding import embeddings_of, tile_pixels
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
@@ -33,8 +33,8 @@ def gather_tiles(
 ) -> tuple[list[Case], list[Score]]:
     """Make cases of at most ``count`` tiles: half those that the model doubts most, half drawn at random from the rest.
 
-    Tiles that could not be read when the slide was scored are left out. Nothing is stored. The scores are those of ``score``;
-    embeddings are computed here, which takes as long as scoring.
+    Tiles of which the model gave no numbers, as those that could not be read when the slide was scored, are none. Nothing is
+    stored. The scores are those of ``score``; embeddings are computed here, which takes as long as scoring.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ def gather_tiles(
         If ``cancel`` was set.
     """
     session = bundle.session_of("tile")
-    read = np.flatnonzero(read_tiles(score.tiles))
-    told = tile_probabilities(score.tiles, session.model)[read].astype(np.float64)
-    places = read[doubted_and_drawn(told, count, seed)]
+    told = tile_probabilities(score.tiles, session.model).astype(np.float64)
+    scored = np.flatnonzero(np.isfinite(told).all(axis=1) & np.isfinite(score.tiles["novelty"].to_numpy(np.float64)))
+    places = scored[doubted_and_drawn(told[scored], count, seed)]
     cases: list[Case] = []
     scores: list[Score] = []
     for at in range(0, len(places), TILES_AT_ONCE):

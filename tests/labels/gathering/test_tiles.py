@@ -12,15 +12,14 @@ from cervix.labels import open_store
 from cervix.labels.desk.acquisition import entropy
 from cervix.labels.desk.queue import offered, queue
 from cervix.labels.gathering.tiles import gather_tiles
-from cervix.slides.scoring import SlideScore, score_slide
+from cervix.slides.scoring import SlideScore
 from cervix.sources.opening import open_slide
 from cervix.sources.slide import Slide
 
 
 @pytest.fixture(scope="module")
-def scored(phantom_slide: Path, bundle: Bundle) -> tuple[Slide, SlideScore]:
-    slide = open_slide(phantom_slide)
-    return slide, score_slide(slide, bundle)
+def scored(phantom_slide: Path, phantom_score: SlideScore) -> tuple[Slide, SlideScore]:
+    return open_slide(phantom_slide), phantom_score
 
 
 def test_cases_hold_what_the_model_saw_and_said(scored: tuple[Slide, SlideScore], bundle: Bundle) -> None:
