@@ -157,9 +157,9 @@ def test_tile_splits_are_about_60_20_20_by_source_image(bundle: Bundle) -> None:
 def test_the_held_out_predictions_of_the_bundle_are_probabilities(bundle: Bundle, model_id: str) -> None:
     model = bundle.session(model_id).model
     frame = load_predictions(bundle, model)
-    probabilities = frame[[f"p_{label}" for label in model.classes]].to_numpy()
+    probabilities = frame[[f"p_{label}" for label in model.class_ids]].to_numpy()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
-    assert set(frame["label"]) == set(model.classes)
+    assert set(frame["label"]) == set(model.class_ids)
     assert frame["case"].is_unique
     assert len(frame) == sum(model.training_data[0].counts["test"].values())
     assert frame["group"].nunique() == model.training_data[0].groups["test"]
@@ -171,7 +171,7 @@ def test_the_history_model_is_evaluated_on_test_women_followed_to_the_end(bundle
     women = sum(model.training_data[0].counts["test"].values())
     assert frame["case"].is_unique
     assert 0.9 * women < len(frame) < women
-    assert set(frame["label"]) <= set(model.classes)
+    assert set(frame["label"]) <= set(model.class_ids)
 
 
 def test_every_baseline_that_the_manifest_names_has_predictions(bundle: Bundle) -> None:

@@ -81,7 +81,7 @@ def made(phantom_score: SlideScore, bundle: Bundle, request: pytest.FixtureReque
     rows["probabilities"], rows["novelty"], rows["cam_peak"], rows["cam"] = said, novelty, 1.0, 255
     mark_unread(rows, sorts == 4)
     tiles = phantom_score.tiles.assign(
-        novelty=novelty, tissue_fraction=1.0, **{f"p_{label}": said[:, at] for at, label in enumerate(session.model.classes)}
+        novelty=novelty, tissue_fraction=1.0, **{f"p_{label}": said[:, at] for at, label in enumerate(session.model.class_ids)}
     )
     answer = decide_tiles(tiles, session.model)
     assert not answer.abstained
@@ -200,7 +200,7 @@ def test_the_label_desk_hears_the_same_tiles(made: Made, slide: Slide, bundle: B
     own = replace(bundle, sessions={**bundle.sessions, "slide": made.session})
     cases, scores = gather_tiles(slide, made.score, own, len(made.truth))
     with open_store(f"sqlite:///{tmp_path / 'labels.sqlite'}") as store:
-        keep_cases(store, "tile", made.model.classes, (cases, scores), "Reader")
+        keep_cases(store, "tile", made.model.class_ids, (cases, scores), "Reader")
         opinions = rank(store, own.sha256, Wish("tile", "Reader"), "entropy", len(cases)).opinions
         heard = {(int(case.x_l0_px or 0), int(case.y_l0_px or 0)): opinions[case.id].answered_by(made.model) for case in cases}
     assert {place for place, answered in heard.items() if answered} == made.places(KNOWN)
@@ -212,9 +212,9 @@ def test_training_flags_the_same_share(made: Made) -> None:
     count = len(made.truth)
     out = {"probabilities": made.score.rows["probabilities"], "novelty": made.score.rows["novelty"]}
     pixels = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
-    labels = np.array([made.model.classes[at % 3] for at in range(count)])
+    labels = np.array([made.model.class_ids[at % 3] for at in range(count)])
     table = robustness_table(
-        pixels, labels, labels, lambda _: out, made.model.classes, [], {}, made.model.abstention_limit("novelty")
+        pixels, labels, labels, lambda _: out, made.model.class_ids, [], {}, made.model.abstention_limit("novelty")
     )
     share = (made.truth != KNOWN).mean()
     assert set(table["flagged as novel"]) == {f"{share * 100:.1f} %"}
