@@ -108,9 +108,7 @@ def test_one_tile_is_explained_for_each_class(slide: Slide, score: SlideScore, f
         assert gallery(slide, score, four_class_bundle.session_of("tile").model, label)[0]
 
 
-def test_it_is_exported_in_every_form(
-    slide: Slide, score: SlideScore, model: Model, four_class_bundle: Bundle, tmp_path: Path
-) -> None:
+def test_it_is_exported_in_every_form(slide: Slide, score: SlideScore, four_class_bundle: Bundle, tmp_path: Path) -> None:
     paths = {
         kind: write_export(kind, score, slide, four_class_bundle.session_of("tile"), tmp_path, "slide") for kind in EXPORTS
     }
