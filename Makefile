@@ -11,10 +11,10 @@ check:  ## linters, types and import rules: seconds
 	lint-imports
 
 test-fast:  ## everything without TensorFlow and without a browser
-	pytest -q -m "not training and not browser and not slow"
+	pytest -q -n auto --dist loadfile -m "not training and not browser and not slow"
 
 test:  ## everything
-	pytest
+	pytest -n auto --dist loadfile
 
 docs:  ## the reference of the library from its docstrings, under docs/api
 	python -W "ignore:The module specification" -m pdoc --docformat numpy --no-show-source --output-directory docs/api $$(git ls-files 'cervix/*.py' \

@@ -9,7 +9,7 @@ from cervix.patients.visit_sample import sample_visits_csv
 from cervix.settings import PROJECT_ROOT
 from tests.watched import Watched, needs_strace, watched
 
-pytestmark = needs_strace
+pytestmark = [needs_strace, pytest.mark.slow]
 
 # What libraries keep for themselves and tell nobody: matplotlib's list of the fonts here, Keras's settings.
 CACHES = (".cache/matplotlib/", ".keras/keras.json")

@@ -19,6 +19,7 @@ from tests.browser.server import free_port, running_app
 
 pytestmark = [
     *needs_browser,
+    pytest.mark.slow,
     pytest.mark.training,
     pytest.mark.skipif(find_spec("tensorflow") is None, reason="retraining needs the training environment"),
 ]

@@ -13,7 +13,7 @@ from tests.browser.chromium import needs_browser
 from tests.browser.server import free_port, wait_until_healthy
 from tests.watched import needs_strace, watching
 
-pytestmark = [*needs_browser, needs_strace]
+pytestmark = [*needs_browser, needs_strace, pytest.mark.slow]
 
 
 @pytest.mark.timeout(200)

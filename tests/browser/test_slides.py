@@ -209,6 +209,7 @@ def line(address: str) -> Iterator[Line]:
         yield line
 
 
+@pytest.mark.slow
 def test_300_mb_are_streamed_with_progress_though_the_connection_drops_half_way(
     page: Page, line: Line, slide_of_315_mb: Path
 ) -> None:
@@ -258,6 +259,7 @@ def test_scoring_can_be_stopped_and_goes_on_where_it_was(page: Page, address: st
     expect(page.get_by_role("button", name=re.compile(r"Continue from tile \d+"))).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_killed_server_goes_on_with_what_it_was_scoring(page: Page, tmp_path: Path) -> None:
     inbox, port = tmp_path / "inbox", free_port()
     inbox.mkdir()

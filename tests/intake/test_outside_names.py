@@ -89,6 +89,7 @@ def packed(members: list[str]) -> bytes:
     return content.getvalue()
 
 
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(st.lists(names, min_size=NAMES_EACH, max_size=NAMES_EACH))
 def test_ten_thousand_names_write_nothing_outside_their_upload(home: Home, given_names: list[str]) -> None:

@@ -87,6 +87,7 @@ def notes(resource: dict[str, Any]) -> list[str]:
     return [note["text"] for note in resource["note"]]
 
 
+@pytest.mark.slow
 def test_histories_are_valid_by_the_official_definitions(document: dict[str, Any], version: str) -> None:
     assert broken_rules(document, version) == []
 

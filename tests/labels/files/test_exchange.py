@@ -212,7 +212,7 @@ def test_an_object_at_no_place_is_named_and_the_others_are_read(corner: str, sql
     with filled(open_store(sqlite_url)) as store:
         report = read_qupath(store, tmp_path / "objects.geojson", "A", slide_sha256=SLIDES[0])
     assert report.added == 0
-    assert report.problems == ["object 1: The object is no tile: expected a square polygon in whole pixels."]
+    assert report.problems == ["object 1: The object is not a tile: expected a square polygon in whole pixels."]
 
 
 def written(path: Path, text: str, encoding: str = "utf-8") -> Path:

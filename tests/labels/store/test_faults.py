@@ -180,6 +180,7 @@ def test_the_store_works_again_when_postgresql_is_back(postgresql: Server, postg
         assert store.truths()["label"].tolist() == ["scc", "ac"]
 
 
+@pytest.mark.slow
 def test_a_server_killed_between_click_and_commit_loses_no_label_and_doubles_none(
     url: str, processes: ForkServerContext
 ) -> None:

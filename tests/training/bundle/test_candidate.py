@@ -28,7 +28,7 @@ from cervix.promotion.new_cases import new_case_pairs
 from cervix.retraining.log import LogLine
 from cervix.settings import PROJECT_ROOT, get_settings
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from training.cli import RECIPES_DIR, main  # noqa: E402

@@ -17,7 +17,7 @@ from cervix.patients.sequences import encode
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402

@@ -8,7 +8,7 @@ import pytest
 
 from cervix.patients.vocabulary import RISK_FACTORS
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from training.cli import main  # noqa: E402

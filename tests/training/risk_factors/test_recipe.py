@@ -19,7 +19,7 @@ from cervix.errors import PatientFileError
 from cervix.patients.scoring import BIOPSY_TASK, feature_array
 from cervix.patients.vocabulary import OTHER_TESTS, RISK_FACTORS
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 tensorflow = pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from training.data.splits import check_no_leak, grouped_split  # noqa: E402

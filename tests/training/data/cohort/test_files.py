@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 pytest.importorskip("hpvsim", reason="the cohort needs HPVsim, which the app's environment has not")
-pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.training, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 from training.cli import RECIPES_DIR  # noqa: E402
 from training.data.cohort.files import (  # noqa: E402
@@ -23,7 +23,7 @@ from training.data.cohort.files import (  # noqa: E402
     write_cohort,
 )
 from training.data.cohort.screening import CIN2, CIN3  # noqa: E402
-from training.data.cohort.sheet import ABNORMAL_CYTOLOGY, HIGH_GRADE, face_validity  # noqa: E402
+from training.data.cohort.sheet import ABNORMAL_CYTOLOGY, HIGH_GRADE_HISTOLOGY, face_validity  # noqa: E402
 
 RECIPE_PATH = RECIPES_DIR / "cohort.toml"
 RECIPE = tomllib.loads(RECIPE_PATH.read_text(encoding="utf-8"))
@@ -78,7 +78,7 @@ def test_biopsies_find_as_many_lesions_as_cited(cohort: Cohort) -> None:
     """Wentzensen et al. 2015: 85.6 % for two biopsies."""
     visits = cohort.visits
     taken = visits[visits["latent_biopsied"] & (visits["latent_state"] >= CIN2) & (visits["histology"] != "")]
-    assert _agrees(int(taken["histology"].isin(HIGH_GRADE).sum()), len(taken), 0.856)
+    assert _agrees(int(taken["histology"].isin(HIGH_GRADE_HISTOLOGY).sum()), len(taken), 0.856)
 
 
 def test_hpv_is_commonest_in_young_women_and_falls_with_age(cohort: Cohort) -> None:
@@ -133,7 +133,7 @@ def test_cin3_never_comes_before_cin2(cohort: Cohort) -> None:
 
 def test_nobody_with_known_untreated_disease_or_without_a_cervix_is_predicted_for(cohort: Cohort) -> None:
     last = cohort.visits.groupby("patient_id").tail(1)
-    assert not (last["histology"].isin(HIGH_GRADE) & (last["treatment"] == "")).any()
+    assert not (last["histology"].isin(HIGH_GRADE_HISTOLOGY) & (last["treatment"] == "")).any()
     assert not (cohort.visits["treatment"] == "hysterectomy").any()
 
 
