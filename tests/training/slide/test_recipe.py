@@ -100,7 +100,7 @@ def test_predictions_are_of_test_tiles_by_the_int8_graph(run: Run) -> None:
     np.testing.assert_allclose(frame[["p_benign", "p_scc", "p_ac"]].sum(axis=1), 1.0, atol=1e-4)
     for baseline in run.entry.evaluation.baselines:
         np.testing.assert_allclose(
-            frame[[f"{baseline.id}__p_{name}" for name in run.entry.classes]].sum(axis=1), 1.0, rtol=1e-6
+            frame[[f"{baseline.id}__p_{name}" for name in run.entry.class_ids]].sum(axis=1), 1.0, rtol=1e-6
         )
 
 
