@@ -102,13 +102,13 @@ def _paper(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 
 def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.risk_factors.leakage import LEAKAGE, leakage_table
+    from training.risk_factors.leakage import leakage_table
     from training.risk_factors.recipe import train_risk_factors
     from training.shared.manifest_parts import write_table
 
     if options.protocol == LEAKY:
         recipe = tomllib.loads((RECIPES_DIR / f"{RISK_RECIPE}.toml").read_text(encoding="utf-8"))
-        write_table(options.out / RISK_RECIPE / LEAKAGE.file, leakage_table(options.table, recipe, log))
+        write_table(options.out / RISK_RECIPE / "leakage.csv", leakage_table(options.table, recipe, log))
         return
     path = RECIPES_DIR / f"{RISK_RECIPE}.toml"
     _save(

@@ -21,10 +21,11 @@ def tile_folder(data_dir: Path, target: Path, groups_per_class: int) -> Path:
     return target
 
 
-def declared_classes_in(name: str) -> str:
-    """The tables of a recipe that declare its classes."""
+def declared_in(name: str) -> str:
+    """The tables of a recipe that declare its classes and what the manifest says of its model."""
     text = (RECIPES_DIR / f"{name}.toml").read_text(encoding="utf-8")
-    return text[text.index("[[classes]]") :].partition("\n[data]")[0]
+    classes = text[text.index("[[classes]]") :].partition("\n[data]")[0]
+    return classes + text[text.index("[manifest]") :]
 
 
 def recipe_with(name: str, target: Path, **values: object) -> Path:

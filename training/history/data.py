@@ -1,5 +1,6 @@
 """The simulated cohort as a learner sees it: sequences, outcomes that may be known in part, and a split by woman."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cervix.bundle.manifest import DerivedTask
 from cervix.patients.encoding import encoding_named
 from cervix.patients.sequences import TIME_YEARS, Histories, encode
 from cervix.patients.visits import read_visits
@@ -22,15 +22,8 @@ CLASSES = ("none", "cin2-5y", "cin2-3y", "cin2-3y-cin3-5y", "cin3-3y")
 after 3 years and within 5; CIN2+ within 3 years without CIN3+ within 5, with CIN3+ after 3 and within 5, and with CIN3+
 within 3. In this cohort CIN2 takes more than 2 years to become CIN3, so the course "both between 3 and 5 years" is empty
 and has no class."""
-_EARLY = ["cin2-3y", "cin2-3y-cin3-5y", "cin3-3y"]
-_LATE = ["none", "cin2-5y"]
-MAIN_TASK = "cin2-3y"
-TASKS = (
-    DerivedTask(id=MAIN_TASK, title="CIN2+ within 3 years", positive=_EARLY, negative=_LATE),
-    DerivedTask(id="cin3-3y", title="CIN3+ within 3 years", positive=["cin3-3y"], negative=[*_LATE, *_EARLY[:2]]),
-    DerivedTask(id="cin2-5y", title="CIN2+ within 5 years", positive=list(CLASSES[1:]), negative=["none"]),
-    DerivedTask(id="cin3-5y", title="CIN3+ within 5 years", positive=_EARLY[1:], negative=[*_LATE, "cin2-3y"]),
-)
+EARLY = ("cin2-3y", "cin2-3y-cin3-5y", "cin3-3y")
+"""CIN2+ within the first horizon: the event that training counts."""
 SPLITS = ("train", "validation", "calibration", "test")
 # The header of a table is its line 1.
 FIRST_LINE = 2
@@ -53,9 +46,9 @@ class Outcomes:
     possible: Bools
     complete: Bools
 
-    def positive(self, task: DerivedTask) -> Bools:
-        """Whether the true course answers the question with yes, ``(visits,)``."""
-        return np.isin(self.label, [CLASSES.index(name) for name in task.positive])
+    def among(self, courses: Sequence[str]) -> Bools:
+        """Whether the true course is one of these, ``(visits,)``."""
+        return np.isin(self.label, [CLASSES.index(name) for name in courses])
 
 
 @dataclass(frozen=True)
@@ -124,7 +117,7 @@ def load_history_data(folder: Path, names: list[str], shares: dict[str, float], 
     for name, start, end in zip(SPLITS, [0, *ends[:-1]], ends, strict=True):
         split[order[start:end]] = name
     data = HistoryData(histories, outcomes, usable, latent, split)
-    require_events(outcomes.positive(TASKS[0])[data.index_visits(data.women("train"))])
+    require_events(outcomes.among(EARLY)[data.index_visits(data.women("train"))])
     return data
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from cervix.bundle.manifest import GoldenTable, TensorSpec
+from cervix.bundle.manifest import DerivedTask, GoldenTable, TensorSpec
 from cervix.bundle.sessions import CPU_PROVIDER, Arrays, open_session
 from cervix.patients.encoding import encoding_named
 from cervix.patients.sequences import encode
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
-from training.history.data import CLASSES, MAIN_TASK, TASKS, HistoryData
+from training.history.data import CLASSES, HistoryData
 from training.history.golden_table import golden_visits_csv
 from training.history.rehearsal import chosen_women, write_history_rehearsal
 from training.shared.calibrate import CoursePlatt
@@ -34,11 +34,12 @@ ONNX_BATCH = 4096
 
 @dataclass(frozen=True)
 class HistoryParameters:
-    """Everything the exported graph holds."""
+    """Everything the exported graph holds; ``main`` is the question whose risk stands after every visit and of every member."""
 
     members: list[keras.Model]
     platt: CoursePlatt
     names: list[str]
+    main: DerivedTask
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def history_function(parameters: HistoryParameters) -> Callable[..., dict[str, t
         keras.Model(member.inputs, (member.get_layer("lstm").output, member.get_layer("logits").output))
         for member in parameters.members
     ]
-    main = [CLASSES.index(name) for name in TASKS[0].positive]
+    main = [CLASSES.index(name) for name in parameters.main.positive]
     results = [parameters.names.index(name) for name in RESULT_FEATURES]
 
     def calibrated(log_shares: tf.Tensor) -> tf.Tensor:
@@ -116,7 +117,7 @@ def export_history(
         If a probability of a test woman differs from Keras by more than 1e-5.
     """
     state = sum(member.get_layer("lstm").units for member in parameters.members)
-    inputs, outputs = history_inputs(len(parameters.names)), _outputs(len(parameters.members), state)
+    inputs, outputs = history_inputs(len(parameters.names)), _outputs(len(parameters.members), state, parameters.main.title)
     function = history_function(parameters)
     onnx_bytes = to_onnx(function, inputs, outputs).SerializeToString()
     file, golden, background, rehearsal = (
@@ -175,8 +176,7 @@ def history_inputs(features: int) -> list[TensorSpec]:
     ]  # fmt: skip
 
 
-def _outputs(members: int, state: int) -> list[TensorSpec]:
-    title = next(task.title for task in TASKS if task.id == MAIN_TASK)
+def _outputs(members: int, state: int, title: str) -> list[TensorSpec]:
     return [
         TensorSpec(name="probabilities", dtype="float32", shape=["N", len(CLASSES)], unit="probability",
                    activation="softmax", meaning="Calibrated probability of each course after the last visit"),

@@ -1,6 +1,5 @@
 """Recipe ``history``: simulated screening histories -> an ensemble of LSTMs -> one proven ONNX graph."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from training.history.entry import history_entry
 from training.history.export import HistoryParameters, export_history
 from training.history.fit import FittedHistory, HistorySettings, fit_history, logits_of, untrained
 from training.shared.calibrate import fit_course_platt
+from training.shared.declared import declared_tasks, read_recipe
 from training.shared.search import search
 from training.shared.stages import Log, Stages
 
@@ -42,13 +42,13 @@ def train_history(
     EventError
         If the training women have too few events to learn from.
     """
-    recipe = tomllib.loads(recipe_path.read_text(encoding="utf-8"))
+    recipe = read_recipe(recipe_path)
     data = cohort_data(recipe, cohort_recipe, women, seed, out_dir, log)
     fitted = fit_ensemble(data, recipe, out_dir, log)
     test = data.evaluated("test")
     rivals = _rivals(data, recipe, test, Stages(out_dir / "stages", log))
     log("rivals fitted")
-    parameters = HistoryParameters(fitted.members, fitted.platt, recipe["data"]["features"])
+    parameters = HistoryParameters(fitted.members, fitted.platt, recipe["data"]["features"], declared_tasks(recipe)[0])
     exported = export_history(parameters, data, recipe, out_dir, log)
     return [history_entry(data, fitted, exported, rivals, recipe, out_dir, log)]
 
@@ -66,8 +66,9 @@ def cohort_data(
 
 def _rivals(data: HistoryData, recipe: Mapping[str, Any], women: NDArray[np.int64], stages: Stages) -> dict[str, Floats]:
     """``rival_scores``, kept; by ``<rival>__<task>``, as the columns of the predictions are named."""
-    depends_on = {"data": data.digest(), "names": recipe["data"]["features"], "seed": recipe["seed"]}
-    return stages.arrays("rivals", depends_on, lambda: rival_scores(data, recipe["data"]["features"], recipe["seed"], women))
+    names, tasks, seed = recipe["data"]["features"], declared_tasks(recipe), recipe["seed"]
+    depends_on = {"data": data.digest(), "names": names, "seed": seed}
+    return stages.arrays("rivals", depends_on, lambda: rival_scores(data, names, tasks, seed, women))
 
 
 def fit_ensemble(data: HistoryData, recipe: Mapping[str, Any], out_dir: Path, log: Log) -> FittedHistory:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp, softmax
 
 from cervix.bundle import Bundle
-from cervix.bundle.manifest import Calibration, GoldenTable, Model
+from cervix.bundle.manifest import Calibration, DerivedTask, GoldenTable, Model
 from cervix.labels import LabelStore
 from cervix.labels.gathering.women import histories_of
 from cervix.patients.sequences import Histories
-from training.history.data import CLASSES, TASKS, HistoryData
+from training.history.data import CLASSES, HistoryData
 from training.history.entry import calibration_tests, comparison_figures, tests_table, threshold_of
 from training.history.export import run_graph, test_probabilities
 from training.history.fit import possible_loss
@@ -63,7 +63,7 @@ def retrain_history(
     positive = (labels.cases["label"] == "yes").to_numpy(bool)
 
     settings, seed = recipe["history"], recipe["seed"]
-    fit = _Refit(graph, data, settings, seed)
+    fit = _Refit(graph, data, model.main_task, settings, seed)
     folds = folds_of(labels, settings["folds"], seed, "woman")
     before = CoursePlatt(**model.calibration.parameters)
     unseen = np.empty((len(labels), len(CLASSES)))
@@ -82,7 +82,7 @@ def retrain_history(
     log(f"history: networks fitted on {settings['train_women']:,} rehearsed and {len(labels)} labelled women; {platt}")
     own = _calibrated(fit.log_shares(graph.networks, read, women), before)
     lineage = lineage_of(parent, labels, seed, folds.kept_whole, out_dir, model.id)
-    course = np.where(positive, TASKS[0].positive[-1], TASKS[0].negative[0])
+    course = np.where(positive, model.main_task.positive[-1], model.main_task.negative[0])
     write_new_cases(out_dir / lineage.new_cases, labels, folds, course, list(CLASSES), unseen, own)
     progress(0.8, "history: export and evaluation")
     onnx_bytes = graph.with_networks(networks, platt, list(CLASSES))
@@ -109,8 +109,10 @@ def _written(histories: Histories, woman: int) -> bytes:
 class _Refit:
     """Fits the networks of a graph on from their own weights, with rehearsed women prepared once."""
 
-    def __init__(self, graph: HistoryGraph, data: HistoryData, settings: Mapping[str, Any], seed: int) -> None:
-        self._start = graph.networks
+    def __init__(
+        self, graph: HistoryGraph, data: HistoryData, main: DerivedTask, settings: Mapping[str, Any], seed: int
+    ) -> None:
+        self._start, self._main = graph.networks, main
         self._prepare = graph.preparer()
         self._settings, self._seed = settings, seed
         train = data.women("train")
@@ -124,8 +126,8 @@ class _Refit:
     def networks(self, read: Histories, women: NDArray[np.int64], positive: NDArray[np.bool_]) -> list[HistoryNetwork]:
         """The ensemble after it has learned from these labelled women as well."""
         possible = np.zeros((len(read.features), len(CLASSES)), bool)
-        possible[read.last[women[positive]]] = np.isin(CLASSES, TASKS[0].positive)
-        possible[read.last[women[~positive]]] = np.isin(CLASSES, TASKS[0].negative)
+        possible[read.last[women[positive]]] = np.isin(CLASSES, self._main.positive)
+        possible[read.last[women[~positive]]] = np.isin(CLASSES, self._main.negative)
         weight = np.where(possible.any(axis=1), np.float32(self._settings["label_weight"]), np.float32(0))
         labelled = [
             self._batch(read, women[part], possible, weight) for part in read.batches(self._settings["batch_size"], women)
@@ -212,8 +214,9 @@ def _exported(
     add_probabilities(predictions, "p_", list(CLASSES), test_probabilities(onnx_bytes, data, test).astype(np.float32))
     write_predictions(out_dir / model.evaluation.predictions, predictions)
     groups = predictions["group"].to_numpy(str)
-    tests = calibration_tests(predictions, groups, recipe["calibration"])
-    made = {"comparison": comparison_figures(predictions, groups), "calibration": tests_table(tests)}
+    tests = calibration_tests(predictions, groups, model.derived_tasks, recipe["calibration"])
+    comparison = comparison_figures(predictions, groups, model.main_task, model.evaluation.baselines)
+    made = {"comparison": comparison, "calibration": tests_table(tests, model.derived_tasks)}
     for name, table in made.items():
         write_table(out_dir / f"{model.id}/{name}.csv", table)
         log(f"history: {name}\n{table.to_string(index=False)}")
@@ -231,7 +234,7 @@ def _exported(
                 fitted_on=f"calibration split, {len(data.women('calibration')):,} women, after learning from labels",
                 tests=tests,
             ),
-            "thresholds": [threshold_of(task, label, calibrated) for task in TASKS],
+            "thresholds": [threshold_of(task, label, calibrated) for task in model.derived_tasks],
             "training_data": [*model.training_data, learned_from(labels, "woman")],
             "evaluation": model.evaluation.model_copy(
                 update={

@@ -1,7 +1,6 @@
 """Recipe ``hybrid``: a slide's embedding and the LSTM's state, joined by a dense part that is trained on made-up pairs."""
 
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.metrics import roc_curve
 
-from cervix.bundle.manifest import (
-    Baseline,
-    Calibration,
-    DerivedTask,
-    Evaluation,
-    EvaluationTable,
-    FeatureInput,
-    Model,
-    TensorSpec,
-    Threshold,
-    TrainingData,
-    Variant,
-)
+from cervix.bundle.manifest import DerivedTask, Model, TensorSpec, Variant
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import binary_report, ranking_interval
 from cervix.patients.encoding import encoding_named
@@ -40,9 +27,9 @@ from training.history.recipe import cohort_data, fit_ensemble
 from training.hybrid.network import dense_part
 from training.hybrid.pairs import CLASSES, Pairs, embedded_tiles, make_pairs
 from training.shared.calibrate import fit_opinion_weights
+from training.shared.declared import declared_tasks, model_entry, read_recipe
 from training.shared.manifest_parts import (
     add_probabilities,
-    declared_classes,
     write_bytes,
     write_golden,
     write_golden_table,
@@ -59,14 +46,6 @@ HALVES = (HISTORY, SLIDE)
 PREDICT_BATCH = 2048
 GOLDEN_PAIRS = 16
 TOLERANCE = {"probabilities": 1e-5, "history_probabilities": 1e-5, "slide_probabilities": 1e-5}
-MADE_UP = (
-    "The pairs are made up: real lung tiles stand beside simulated women by what her simulated biopsy shows. Nothing about how "
-    "slides and histories go together in life can be learnt from it."
-)
-TASKS = (
-    DerivedTask(id="cin2-at-biopsy", title="CIN2+ at the biopsy", positive=["squamous", "glandular"], negative=["benign"]),
-    DerivedTask(id="glandular-lesion", title="Glandular or squamous, of CIN2+", positive=["glandular"], negative=["squamous"]),
-)
 
 
 @dataclass(frozen=True)
@@ -90,9 +69,8 @@ def train_hybrid(recipes: Mapping[str, Path], tiles_dir: Path, women: int, seed:
     FileNotFoundError
         If the slide model has not been trained.
     """
-    recipe, history, slide = (
-        tomllib.loads(recipes[name].read_text(encoding="utf-8")) for name in ("hybrid", "history", "shipped")
-    )
+    recipe, history, slide = (read_recipe(recipes[name]) for name in ("hybrid", "history", "shipped"))
+    tasks = declared_tasks(recipe)
     stages = Stages(out_dir / "stages", log)
     data = cohort_data(history, recipes["cohort"], women, seed, out_dir, log)
     ensemble = fit_ensemble(data, history, out_dir, log)
@@ -122,14 +100,14 @@ def train_hybrid(recipes: Mapping[str, Path], tiles_dir: Path, women: int, seed:
         out_dir, MODEL_ID, golden_visits_csv(), encoding_named(names), lambda arrays: run_graph(onnx_bytes, arrays),
         one_row=False, others=lambda women: {"embedding": pairs.embedding[np.resize(chosen, women)]},
     )  # fmt: skip
-    tables = _evaluate(pairs, test, answers, out_dir, log)
+    _evaluate(pairs, test, answers, tasks[0], out_dir, log)
     calibration = np.flatnonzero(pairs.split == "calibration")
     scores = run_hybrid(onnx_bytes, pairs, calibration)["probabilities"]
-    features = FeatureInput(
-        encoding=encoding_named(names), visits=MOST_VISITS, gaps="years-since-measured", golden_table=golden_table,
-        steps_in_graph=["as the history model", "embedding standardised"],
-    )  # fmt: skip
-    return [_entry(recipe, features, pairs, counts, fitted, _thresholds(pairs.truth[calibration], scores), tables, difference)]
+    features = {
+        "encoding": encoding_named(names), "visits": MOST_VISITS, "gaps": "years-since-measured", "golden_table": golden_table,
+    }  # fmt: skip
+    thresholds = _thresholds(pairs.truth[calibration], scores, tasks)
+    return [_entry(recipe, features, pairs, counts, fitted, thresholds, difference)]
 
 
 def ensemble_states(ensemble: FittedHistory, pairs: Pairs) -> NDArray[np.float32]:
@@ -200,8 +178,10 @@ def run_hybrid(onnx_bytes: bytes, pairs: Pairs, rows: NDArray[np.int64]) -> dict
 
 
 def _evaluate(
-    pairs: Pairs, test: NDArray[np.int64], answers: Mapping[str, NDArray[np.float32]], out_dir: Path, log: Log
-) -> list[EvaluationTable]:
+    pairs: Pairs, test: NDArray[np.int64], answers: Mapping[str, NDArray[np.float32]], task: DerivedTask, out_dir: Path,
+    log: Log,
+) -> None:  # fmt: skip
+    """Write predictions, and the table of both halves on the main question."""
     labels = np.array(CLASSES)[pairs.truth[test]]
     groups = pairs.tile_group[test]
     frame = pd.DataFrame({"case": pairs.histories.patient_ids[test].astype(str), "group": groups, "label": labels})
@@ -211,7 +191,6 @@ def _evaluate(
     shares = np.bincount(pairs.truth[pairs.split == "train"], minlength=len(CLASSES)) / (pairs.split == "train").sum()
     add_probabilities(frame, "always-no__p_", list(CLASSES), np.tile(shares, (len(test), 1)))
     write_predictions(out_dir / f"{MODEL_ID}/predictions.parquet", frame)
-    task = TASKS[0]
     positive = np.isin(labels, task.positive)
     own = 1 - answers["probabilities"][:, 0]
     rows = []
@@ -237,23 +216,18 @@ def _evaluate(
         )
     table = pd.DataFrame(rows)
     log(f"hybrid\n{table.to_string(index=False)}")
-    kept = EvaluationTable(
-        id="halves", title="Both, and each half alone", file=f"{MODEL_ID}/halves.csv",
-        note=MADE_UP + " Intervals over source images of the tiles.",
-    )  # fmt: skip
-    write_table(out_dir / kept.file, table)
-    return [kept]
+    write_table(out_dir / f"{MODEL_ID}/halves.csv", table)
 
 
-def _thresholds(truth: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Threshold]:
+def _thresholds(truth: NDArray[np.int64], scores: NDArray[np.float32], tasks: Sequence[DerivedTask]) -> list[float]:
+    """Where Youden's J is highest, by question."""
     found = []
-    for task in TASKS:
+    for task in tasks:
         sides = [[CLASSES.index(name) for name in side] for side in (task.positive, task.negative)]
         rows = np.isin(truth, sides[0] + sides[1])
         mass = [scores[rows][:, side].sum(axis=1) for side in sides]
         fpr, tpr, limits = roc_curve(np.isin(truth[rows], sides[0]), mass[0] / (mass[0] + mass[1]))
-        chosen_by = "Youden's J on the calibration pairs"
-        found.append(Threshold(task=task.id, value=float(limits[np.argmax(tpr - fpr)]), chosen_by=chosen_by))
+        found.append(float(limits[np.argmax(tpr - fpr)]))
     return found
 
 
@@ -285,62 +259,33 @@ def _outputs() -> list[TensorSpec]:
 
 
 def _entry(
-    recipe: Mapping[str, Any], features: FeatureInput, pairs: Pairs, counts: Mapping[str, list[int]], fitted: Fitted,
-    thresholds: list[Threshold], tables: list[EvaluationTable], difference: float,
+    recipe: Mapping[str, Any], features: Mapping[str, Any], pairs: Pairs, counts: Mapping[str, list[int]], fitted: Fitted,
+    thresholds: list[float], difference: float,
 ) -> Model:  # fmt: skip
-    return Model(
-        id="hybrid",
-        kind="joint",
-        title="History and slide together (made-up pairs)",
-        short="History and slide",
-        task="Estimate whether CIN2+ is there at a biopsy, squamous or glandular, from the history and the biopsy's slide",
-        outcome="Simulated truth at the biopsy, found by it or missed. " + MADE_UP,
-        architecture=(
-            f"LSTM states and a 512-number tile embedding → dense {recipe['train']['hidden']} → dropout → {len(CLASSES)}; "
-            "only the dense part is trained here"
-        ),
-        recipe=recipe["name"],
-        seed=recipe["seed"],
-        variants=[Variant(precision="fp32", file=f"{MODEL_ID}/fp32.onnx", runs_on="cpu", tolerance=TOLERANCE)],
-        inputs=_inputs(len(features.encoding)),
-        outputs=_outputs(),
-        classes=declared_classes(recipe, CLASSES),
-        derived_tasks=list(TASKS),
-        features=features,
-        calibration=Calibration(
-            method="temperature",
-            parameters={f"inverse temperature, {name}": value for name, value in fitted.temperature.items()},
-            fitted_on=f"calibration pairs, {int((pairs.split == 'calibration').sum()):,}",
-        ),
-        thresholds=thresholds,
-        abstention=[],
-        training_data=[
-            TrainingData(
-                name="Simulated women with a biopsy, paired with LC25000 lung tiles",
-                licence="MIT and CC BY 4.0",
-                citation="HPVsim: Stuart et al. 2024; LC25000: Borkowski et al. 2019, arXiv:1912.12142",
-                nature="simulated",
-                note=MADE_UP,
-                grouped_by="woman, and source image of the tile",
-                counts={split: dict(zip(CLASSES, values, strict=True)) for split, values in counts.items()},
-                groups={split: len(np.unique(pairs.tile_group[pairs.split == split])) for split in SPLITS},
-            )
+    said = {
+        "hidden": recipe["train"]["hidden"],
+        "classes": len(CLASSES),
+        "calibration_pairs": int((pairs.split == "calibration").sum()),
+        "difference": difference,
+    }
+    computed = {
+        "kind": "joint",
+        "variants": [Variant(precision="fp32", file=f"{MODEL_ID}/fp32.onnx", runs_on="cpu", tolerance=TOLERANCE)],
+        "inputs": _inputs(len(features["encoding"])),
+        "outputs": _outputs(),
+        "features": features,
+        "calibration": {
+            "method": "temperature",
+            "parameters": {f"inverse temperature, {name}": value for name, value in fitted.temperature.items()},
+        },
+        "thresholds": [{"value": value} for value in thresholds],
+        "abstention": [],
+        "training_data": [
+            {
+                "counts": {split: dict(zip(CLASSES, values, strict=True)) for split, values in counts.items()},
+                "groups": {split: len(np.unique(pairs.tile_group[pairs.split == split])) for split in SPLITS},
+            }
         ],
-        evaluation=Evaluation(
-            predictions=f"{MODEL_ID}/predictions.parquet",
-            precision="fp32",
-            split="test pairs: women and source images never seen in training",
-            baselines=[
-                Baseline(id="always-no", title="Class shares only"),
-                Baseline(id=HISTORY, title="History alone, same dense part"),
-                Baseline(id=SLIDE, title="Slide alone, same dense part"),
-            ],
-            published=[],
-            notes=[MADE_UP, f"Largest difference between graph and Keras on test pairs: {difference:.1e}."],
-            tables=tables,
-        ),
-        golden=f"{MODEL_ID}/golden.npz",
-        intended_use=["Demonstrating how the published joint workflow is put together and checked."],
-        limits=[MADE_UP, "Tiles of lung tissue; three classes; nothing between benign and carcinoma on the slide's side."],
-        known_failures=["A tile is one look at one source image; a biopsy has many fields."],
-    )
+        "evaluation": {"precision": "fp32"},
+    }
+    return model_entry(recipe, MODEL_ID, CLASSES, said, computed)

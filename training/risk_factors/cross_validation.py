@@ -15,7 +15,6 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cervix.bundle.manifest import EvaluationTable
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import bootstrap_mean, ranking_interval
 from training.data.uci import RiskTable
@@ -25,14 +24,6 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Scores = NDArray[np.float64]
 Fit = Callable[[Bools, Bools], keras.Model]
-CROSS_VALIDATION = EvaluationTable(
-    id="cross-validation",
-    title="Repeated cross-validation",
-    file="cross-validation.csv",
-    note="Whole groups in five folds, drawn anew for every repeat; each row is scored by networks that saw neither it nor its "
-    "copies. Figures are means over the repeats, brackets 95 % bootstrap intervals over groups. Scores are ranks within the "
-    "fold for AUROC and average precision, and calibrated on another fold for the Brier score.",
-)
 RANKINGS: tuple[tuple[Literal["auroc", "average_precision"], str], ...] = (
     ("auroc", "AUROC"),
     ("average_precision", "average precision"),

@@ -13,7 +13,6 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 
-from cervix.bundle.manifest import EvaluationTable
 from cervix.evaluation.comparison import decimal, percent
 from cervix.evaluation.metrics import binary_report
 from cervix.patients.reading import read_patients
@@ -21,13 +20,6 @@ from cervix.patients.vocabulary import OTHER_TESTS, OUTCOME, RISK_FACTORS
 from training.data.uci import load_risk_table
 from training.shared.stages import Log
 
-LEAKAGE = EvaluationTable(
-    id="leakage",
-    title="How 0.99 arises",
-    file="leakage.csv",
-    note="One random forest of 300 trees, five folds, called at 0.5; only what the first column says changes. Where a row is "
-    "marked leaked, the forest had seen copies of the cases it is tested on, and the interval is as false as the figure.",
-)
 TREES = 300
 
 

@@ -1,6 +1,5 @@
 """The risk-factor models: the UCI table, honest protocol, with and without the other diagnostic tests."""
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,39 +11,23 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from cervix.bundle.manifest import (
-    Abstention,
-    Baseline,
-    Calibration,
-    DerivedTask,
-    Evaluation,
-    EvaluationTable,
-    FeatureInput,
-    GoldenTable,
-    Model,
-    ModelId,
-    PublishedFigure,
-    TensorSpec,
-    Threshold,
-    TrainingData,
-    Variant,
-)
+from cervix.bundle.manifest import GoldenTable, Model, ModelId, TensorSpec, Variant
 from cervix.bundle.sessions import CPU_PROVIDER, Arrays, open_session
 from cervix.patients.encoding import encoding_named
 from cervix.patients.reading import read_patients
 from cervix.patients.sample import sample_table_csv
-from cervix.patients.scoring import BIOPSY_TASK, feature_array
+from cervix.patients.scoring import feature_array
 from cervix.patients.vocabulary import OTHER_TESTS, RISK_FACTORS
 from training.data.splits import grouped_split, require_events
 from training.data.uci import RiskTable, load_risk_table
-from training.risk_factors.cross_validation import CROSS_VALIDATION, cross_validation_table, logistic
+from training.risk_factors.cross_validation import cross_validation_table, logistic
 from training.risk_factors.golden_table import golden_patients_csv
-from training.risk_factors.leakage import LEAKAGE, leakage_table
+from training.risk_factors.leakage import leakage_table
 from training.shared.calibrate import fit_platt
+from training.shared.declared import model_entry, read_recipe
 from training.shared.lstm import ImputeAndScale, risk_lstm
 from training.shared.manifest_parts import (
     counts_by_split,
-    declared_classes,
     groups_by_split,
     write_bytes,
     write_golden,
@@ -59,10 +42,7 @@ Floats = NDArray[np.float32]
 OUTPUTS = ("risk", "logit", "known_share")
 GOLDEN_ROWS = 16
 GOLDEN_TOLERANCE = {"risk": 1e-4, "logit": 1e-3, "known_share": 1e-6}
-LSTM_PAPER = "Published LSTM on screening histories, another data set that is not available"
-LEAKY_NOTEBOOKS = (
-    "Often-quoted notebooks on this table: oversampling before the split, so that copies of test rows are trained on"
-)
+CLASSES = ("no", "yes")
 
 
 def train_risk_factors(recipe_path: Path, table_csv: Path, out_dir: Path, log: Log) -> list[Model]:
@@ -78,7 +58,7 @@ def train_risk_factors(recipe_path: Path, table_csv: Path, out_dir: Path, log: L
     EventError
         With one outcome alone or fewer than 50 positive biopsies.
     """
-    recipe = tomllib.loads(recipe_path.read_text(encoding="utf-8"))
+    recipe = read_recipe(recipe_path)
     factors = [column.name for column in RISK_FACTORS]
     tests = [column.name for column in OTHER_TESTS]
     tables = {names: load_risk_table(table_csv, names) for names in (tuple(factors), tuple(factors + tests))}
@@ -219,15 +199,9 @@ def _train_one(
         folds=settings["folds"], repeats=settings["repeats"], seed=recipe["seed"],
     )  # fmt: skip
     log(f"{model_id}\n{repeated.to_string(index=False)}")
-    tables = []
-    for described, frame in ((CROSS_VALIDATION, repeated), (LEAKAGE, leakage)):
-        kept = described.model_copy(update={"file": f"{model_id}/{described.file}"})
-        write_table(out_dir / kept.file, frame)
-        tables.append(kept)
-    return _manifest_entry(
-        model_id, names, golden_table, table, assigned, recipe, file, (slope, intercept), threshold, tables,
-        with_tests=len(names) > len(RISK_FACTORS),
-    )  # fmt: skip
+    for name, frame in (("cross-validation", repeated), ("leakage", leakage)):
+        write_table(out_dir / model_id / f"{name}.csv", frame)
+    return _manifest_entry(model_id, names, golden_table, table, assigned, recipe, file, (slope, intercept), threshold)
 
 
 def _logits(network: keras.Model, features: Floats) -> NDArray[np.float64]:
@@ -263,108 +237,27 @@ def _outputs() -> list[TensorSpec]:
 
 def _manifest_entry(
     model_id: ModelId, names: list[str], golden_table: GoldenTable, table: RiskTable, assigned: NDArray[np.str_],
-    recipe: dict[str, Any], file: str, platt: tuple[float, float], threshold: float, tables: list[EvaluationTable], *,
-    with_tests: bool,
+    recipe: dict[str, Any], file: str, platt: tuple[float, float], threshold: float,
 ) -> Model:  # fmt: skip
-    published = [
-        PublishedFigure(metric="accuracy", value=0.945, task=BIOPSY_TASK, source=LSTM_PAPER),
-        PublishedFigure(metric="f1", value=0.937, task=BIOPSY_TASK, source=LSTM_PAPER),
-    ]
-    if with_tests:
-        published.append(PublishedFigure(metric="accuracy", value=0.99, task=BIOPSY_TASK, source=LEAKY_NOTEBOOKS))
+    validation = assigned == "validation"
+    said = {
+        "units": recipe["model"]["units"],
+        "events": int(table.positive.sum()),
+        "validation": int(validation.sum()),
+        "validation_events": int(table.positive[validation].sum()),
+        "duplicates": table.duplicates_removed,
+    }
     labels = np.where(table.positive, "yes", "no")
-    positives = int(table.positive[assigned == "validation"].sum())
-    scope = "risk factors and the three other tests" if with_tests else "risk factors alone"
-    return Model(
-        id=model_id,
-        kind="table",
-        title=f"Risk of a positive biopsy from {scope}",
-        short="With other tests" if with_tests else "Risk factors only",
-        task=f"Estimate the probability of a positive biopsy from {scope}",
-        outcome="Biopsy result recorded in the same examination; no follow-up",
-        architecture=f"LSTM {recipe['model']['units']} over one time step → dropout → dense 1; imputation in the graph",
-        recipe=recipe["name"],
-        seed=recipe["seed"],
-        variants=[Variant(precision="fp32", file=file, runs_on="cpu", tolerance=GOLDEN_TOLERANCE)],
-        inputs=_inputs(len(names)),
-        outputs=_outputs(),
-        classes=declared_classes(recipe, ["no", "yes"]),
-        derived_tasks=[DerivedTask(id=BIOPSY_TASK, title="Biopsy positive", positive=["yes"], negative=["no"])],
-        features=FeatureInput(
-            encoding=encoding_named(names),
-            visits=1,
-            gaps="none",
-            golden_table=golden_table,
-            steps_in_graph=[
-                "not-known mask from NaN",
-                "NaN to the training median",
-                "standardised by training mean and standard deviation",
-                "values and mask side by side",
-            ],
-        ),
-        calibration=Calibration(
-            method="platt",
-            parameters={"slope": platt[0], "intercept": platt[1]},
-            fitted_on=f"validation split, {int((assigned == 'validation').sum())} rows with {positives} positive",
-        ),
-        thresholds=[
-            Threshold(
-                task=BIOPSY_TASK,
-                value=threshold,
-                chosen_by=f"Youden's J on the validation split ({positives} positive): sensitive to single cases",
-            )
-        ],
-        abstention=[
-            Abstention(
-                output="known_share",
-                limit=recipe["abstention"]["known_share_at_least"],
-                chosen_by="below half of the inputs known, the answer is mostly that of nobody in particular",
-            )
-        ],
-        training_data=[
-            TrainingData(
-                name="UCI 383, Cervical cancer (Risk Factors)",
-                licence="CC BY 4.0",
-                citation="Fernandes, Cardoso & Fernandes 2017, UCI Machine Learning Repository, doi:10.24432/C5Z310",
-                nature="real",
-                note=(
-                    f"858 women of Hospital Universitario de Caracas; {table.duplicates_removed} duplicate rows removed. "
-                    "Prior diagnoses (Dx) are among the inputs."
-                ),
-                grouped_by="rows with equal inputs",
-                counts=counts_by_split(labels, assigned),
-                groups=groups_by_split(table.groups, assigned),
-            )
-        ],
-        evaluation=Evaluation(
-            predictions=f"{model_id}/predictions.parquet",
-            precision="fp32",
-            split="test split, rows never seen in training",
-            baselines=[
-                Baseline(id="always-no", title="Always no"),
-                Baseline(id="logistic", title="Logistic regression on the same inputs"),
-            ],
-            published=published,
-            notes=[
-                "The single test split is small; trust the repeated cross-validation over all rows more.",
-                "Accuracy says little here: always answering no is right for about 94 of 100 women.",
-            ],
-            tables=tables,
-        ),
-        golden=f"{model_id}/golden.npz",
-        intended_use=[
-            "Demonstrating what a risk model on a questionnaire can and cannot tell.",
-            "Teaching how leakage makes the often-quoted 0.99, and what remains without it.",
-        ],
-        limits=[
-            "One hospital, one time: no screening history, so the LSTM sees a single time step.",
-            f"{int(table.positive.sum())} positive biopsies in all; every interval is wide.",
-            "Prior diagnoses (Dx:Cancer, Dx:CIN, Dx:HPV) are inputs: for those women part of the answer is given.",
-            *(
-                ["Colposcopy, Schiller and cytology come from the same examination as the biopsy: this is no screening."]
-                if with_tests
-                else ["Without the other tests the inputs tell little; see the interval of the AUROC."]
-            ),
-        ],
-        known_failures=["Women about whom little is known get nearly the same answer; below half, the model abstains."],
-    )
+    computed = {
+        "kind": "table",
+        "variants": [Variant(precision="fp32", file=file, runs_on="cpu", tolerance=GOLDEN_TOLERANCE)],
+        "inputs": _inputs(len(names)),
+        "outputs": _outputs(),
+        "features": {"encoding": encoding_named(names), "visits": 1, "gaps": "none", "golden_table": golden_table},
+        "calibration": {"method": "platt", "parameters": {"slope": platt[0], "intercept": platt[1]}},
+        "thresholds": [{"value": threshold}],
+        "abstention": [{"limit": recipe["abstention"]["known_share_at_least"]}],
+        "training_data": [{"counts": counts_by_split(labels, assigned), "groups": groups_by_split(table.groups, assigned)}],
+        "evaluation": {"precision": "fp32"},
+    }
+    return model_entry(recipe, model_id, CLASSES, said, computed)

@@ -20,14 +20,6 @@ from cervix.patients.visits import read_visits
 Array = NDArray[Any]
 
 
-def declared_classes(recipe: Mapping[str, Any], ids: Sequence[str]) -> list[ClassInfo]:
-    """The classes that a recipe declares; ``ValueError`` where they are not those that the network answers, in its order."""
-    classes = [ClassInfo.model_validate(declared) for declared in recipe["classes"]]
-    if [item.id for item in classes] != list(ids):
-        raise ValueError(f"recipe {recipe['name']} declares classes {[item.id for item in classes]}, not {list(ids)}")
-    return classes
-
-
 def malignant(classes: Sequence[ClassInfo]) -> list[str]:
     """The ids of the malignant classes."""
     return [item.id for item in classes if item.role == "malignant"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from cervix.bundle.classes import ClassInfo
-from cervix.bundle.manifest import SlideRule, TensorSpec, Variant, VariantDifference, within_novelty
+from cervix.bundle.manifest import DerivedTask, SlideRule, TensorSpec, Variant, VariantDifference, within_novelty
 from cervix.bundle.sessions import Arrays
 from cervix.errors import CervixError
 from cervix.evaluation.comparison import decimal
@@ -23,9 +23,9 @@ from cervix.intervals import wilson_interval
 from cervix.slides.phantom import phantom_region
 from training.data.tissue.strange import NOT_HISTOLOGY, strange_tiles
 from training.data.tissue.tiles import TileSet
+from training.shared.declared import declared_classes, declared_tasks, declared_thresholds
 from training.shared.manifest_parts import (
     add_probabilities,
-    declared_classes,
     malignant,
     write_bytes,
     write_golden,
@@ -37,16 +37,7 @@ from training.shared.to_onnx import run_onnx, to_onnx
 from training.slide.checks.baselines import baseline_scores
 from training.slide.checks.cam import cam_table
 from training.slide.checks.robustness import Scorer, novelty_table, one_per_group, robustness_table
-from training.slide.entry import (
-    CANCER,
-    DERIVED_TASKS,
-    SCC_VERSUS_AC,
-    SLIDE_REHEARSAL,
-    THRESHOLDS,
-    SlideFigures,
-    slide_inputs,
-    slide_outputs,
-)
+from training.slide.entry import SLIDE_REHEARSAL, SlideFigures, slide_inputs, slide_outputs
 from training.slide.functions import (
     Corrections,
     SlideParameters,
@@ -67,7 +58,7 @@ GOLDEN_TOLERANCE: dict[str, dict[str, float]] = {
     "fp16": {"probabilities": 0.02, "embedding": 0.5, "novelty": 1.0, "cam": 0.5},
 }
 CAM_CHECK_TILES = 32
-REACH = {CANCER.id: {"accuracy": 0.99, "ece": 0.03}, SCC_VERSUS_AC.id: {"accuracy": 0.95, "ece": 0.03}}
+REACH = {"cancerous": {"accuracy": 0.99, "ece": 0.03}, "scc-versus-ac": {"accuracy": 0.95, "ece": 0.03}}
 FLAGGED_AT_LEAST, ACCEPTED_AT_LEAST = 0.90, 0.95
 FLAGGED, ACCEPTED = "Pictures that are no histology, flagged as novel", "Test tiles kept"
 """Rows of the table ``reach`` by their ``figure``: a retraining finds them by it, so bundles that were built keep it."""
@@ -117,7 +108,8 @@ def export_and_evaluate(
 ) -> SlideFigures:
     """Export both variants, refuse a wrong one, and evaluate what ships on the test tiles."""
     parameters, folder = fitted.parameters, out_dir / "slide"
-    classes = parameters.classes
+    classes, tasks, thresholds = parameters.classes, declared_tasks(recipe), declared_thresholds(recipe)
+    cancerous = malignant(declared_classes(recipe, classes))
     test = tiles.of(split.test)
     reference = to_onnx(slide_function(parameters), slide_inputs(), slide_outputs(classes))
     reference_test = run_onnx(reference.SerializeToString(), test.pixels, ["probabilities"])["probabilities"]
@@ -128,7 +120,7 @@ def export_and_evaluate(
     variants, answers = [], {}
     for precision, onnx_bytes in exported.items():
         answers[precision] = run_onnx(onnx_bytes, test.pixels, ["probabilities", "novelty"])
-        difference = compare(reference_test, answers[precision]["probabilities"], test.labels, test.groups, classes)
+        difference = compare(reference_test, answers[precision]["probabilities"], test.labels, test.groups, classes, tasks)
         log(f"{precision}: {difference.model_dump_json()}")
         refuse_if_different(precision, difference, recipe["quantise"])
         file = f"slide/{precision}.onnx"
@@ -171,16 +163,16 @@ def export_and_evaluate(
     flagged = float((~strange_known[np.isin(strange.kind, NOT_HISTOLOGY)]).mean())
     accepted = float(test_known.mean())
     tables = {
-        "reach": reach_table(predictions, flagged, accepted),
+        "reach": reach_table(predictions, flagged, accepted, tasks, thresholds),
         "trials": readable_trials(fitted.trials),
         "runs": fitted.runs,
         "tries": fitted.tries,
         "novelty": novelty_table(test_known, test.groups, strange, strange_known),
         "robustness": robustness_table(
-            test.pixels[lone], test.labels[lone], test.groups[lone], score, classes, DERIVED_TASKS, THRESHOLDS, limit
+            test.pixels[lone], test.labels[lone], test.groups[lone], score, classes, tasks, thresholds, limit
         ),
         "cam-check": cam_table(
-            *cam_check_tiles(test.pixels, test.groups, test.labels, shipped["probabilities"], classes),
+            *cam_check_tiles(test.pixels, test.groups, test.labels, shipped["probabilities"], classes, cancerous),
             score, _scorer(randomised(parameters, recipe["seed"])), recipe["seed"],
         ),
     }  # fmt: skip
@@ -204,7 +196,9 @@ def export_and_evaluate(
     )
 
 
-def reach_table(predictions: pd.DataFrame, flagged: float, accepted: float) -> pd.DataFrame:
+def reach_table(
+    predictions: pd.DataFrame, flagged: float, accepted: float, tasks: Sequence[DerivedTask], thresholds: Mapping[str, float]
+) -> pd.DataFrame:
     """What the recipe set out to reach on test tiles, and what it did.
 
     Parameters
@@ -212,9 +206,9 @@ def reach_table(predictions: pd.DataFrame, flagged: float, accepted: float) -> p
     predictions : with ``label, group, p_<class>…``
     flagged, accepted : share of strange pictures beyond, and of test tiles within, the novelty limit
     """
-    reports = {task.id: task_scores(predictions, task).report(THRESHOLDS[task.id]) for task in DERIVED_TASKS}
+    reports = {task.id: task_scores(predictions, task).report(thresholds[task.id]) for task in tasks}
     rows = []
-    for task in DERIVED_TASKS:
+    for task in tasks:
         figures = reports[task.id].metrics
         for metric, goal in REACH[task.id].items():
             reached = figures[metric].value <= goal if METRICS[metric].lower_is_better else figures[metric].value >= goal
@@ -290,6 +284,7 @@ def compare(
     labels: NDArray[np.str_],
     groups: NDArray[np.str_],
     classes: list[str],
+    tasks: Sequence[DerivedTask],
 ) -> VariantDifference:
     """How far a variant's test probabilities ``(n, classes)`` are from the reference's."""
     gap = np.abs(reference - variant)
@@ -297,7 +292,7 @@ def compare(
     for scores in (reference, variant):
         frame = pd.DataFrame({"label": labels, "group": groups})
         add_probabilities(frame, "p_", classes, scores)
-        auroc.append([task_scores(frame, task).auroc().value for task in DERIVED_TASKS])
+        auroc.append([task_scores(frame, task).auroc().value for task in tasks])
     return VariantDifference(
         computed_on="test split",
         n=len(reference),
@@ -328,10 +323,9 @@ def fit_slide_rule(recipe: Mapping[str, Any], fitted: Fitted, tiles: TileSet, sp
     """The rule from the validation tiles of a fitted model."""
     here, parameters = split.validation, fitted.parameters
     probabilities = softmax(pooled_logits(parameters, fitted.embeddings[here], fitted.textures[here]), axis=1)
-    return false_positive_rule(
-        probabilities, tiles.labels[here], tiles.groups[here], declared_classes(recipe, parameters.classes),
-        recipe["slide_rule"],
-    )  # fmt: skip
+    classes = declared_classes(recipe, parameters.classes)
+    called_at = declared_thresholds(recipe)[declared_tasks(recipe)[0].id]
+    return false_positive_rule(probabilities, tiles.labels[here], tiles.groups[here], classes, called_at, recipe["slide_rule"])
 
 
 def false_positive_rule(
@@ -339,6 +333,7 @@ def false_positive_rule(
     labels: NDArray[np.str_],
     groups: NDArray[np.str_],
     classes: Sequence[ClassInfo],
+    called_at: float,
     settings: Mapping[str, Any],
 ) -> SlideRule:
     """The false-positive share that benign validation source images cannot rule out.
@@ -346,11 +341,12 @@ def false_positive_rule(
     Parameters
     ----------
     probabilities : (n, classes) of validation tiles
+    called_at : the cancer mass from which a tile is called cancerous
     settings : ``minimum_tiles``, ``novel_share_limit``
     """
     benign = ~np.isin(labels, malignant(classes))
     cancer_mass = probabilities[:, [item.role == "malignant" for item in classes]].sum(axis=1)
-    called, all_benign = set(groups[benign & (cancer_mass >= THRESHOLDS[CANCER.id])]), set(groups[benign])
+    called, all_benign = set(groups[benign & (cancer_mass >= called_at)]), set(groups[benign])
     return SlideRule(
         minimum_tiles=settings["minimum_tiles"],
         false_positive_share=wilson_interval(len(called), len(all_benign)).high,
@@ -369,11 +365,12 @@ def cam_check_tiles(
     labels: NDArray[np.str_],
     probabilities: NDArray[np.floating],
     classes: list[str],
+    cancerous: Sequence[str],
 ) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
-    """Cancerous test tiles that are called rightly, one per source image: pixels and groups."""
+    """Test tiles of cancerous classes that are called rightly, one per source image: pixels and groups."""
     right = np.asarray(classes)[probabilities.argmax(axis=1)] == labels
     lone = np.isin(np.arange(len(groups)), one_per_group(groups))
-    chosen = np.flatnonzero(lone & right & np.isin(labels, CANCER.positive))
+    chosen = np.flatnonzero(lone & right & np.isin(labels, cancerous))
     chosen = chosen[np.linspace(0, len(chosen) - 1, min(CAM_CHECK_TILES, len(chosen))).astype(int)]
     return pixels[chosen], groups[chosen]
 

@@ -18,7 +18,7 @@ from training.data.tissue.tiles import TileFolderError, TileSet, load_tile_folde
 from training.shared.manifest_parts import write_table
 from training.shared.stages import Arrays, Log, Stages, array_digest
 from training.slide.activations import cached_activations
-from training.slide.checks.baselines import BASELINES, baseline_scores
+from training.slide.checks.baselines import baseline_scores
 from training.slide.fit import in_batches
 from training.slide.vgg16 import backbone, last_block, paper_fine_tuned, paper_top, pooled
 
@@ -160,9 +160,8 @@ def reproduction_table(
     test = assigned == "test"
     positive, groups = tiles.labels[test] == "scc", tiles.groups[test]
     rows = [{"source": PUBLISHED_SOURCE} | {name: f"{recipe['published'][name] * 100:.4g} %" for name in METRICS}]
-    titles = {baseline.id: baseline.title for baseline in BASELINES}
     sources: dict[str, NDArray[np.floating]] = {f"This reproduction. {name}": score for name, score in answers.items()}
-    sources |= {titles[name]: score[:, 0] for name, score in rivals.items()}
+    sources |= {recipe["baselines"][name]: score[:, 0] for name, score in rivals.items()}
     for source, score in sources.items():
         report = binary_report(positive, np.asarray(score, np.float64), groups, 0.5)
         row = {"source": source}

@@ -1,6 +1,5 @@
 """Recipe ``shipped``: real tiles -> VGG16 with block 5 fine-tuned -> one proven ONNX graph in two variants."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.questions import task_scores
 from training.data.splits import SPLITS, check_no_near_duplicates, grouped_split
 from training.data.tissue.tiles import TileSet, load_tile_folder
 from training.shared.calibrate import fit_opinion_weights, log_loss
+from training.shared.declared import declared_tasks, declared_thresholds, read_recipe
 from training.shared.manifest_parts import add_probabilities
 from training.shared.search import search
 from training.shared.stages import Arrays, Log, Stages, array_digest
 from training.slide.activations import cached_activations
 from training.slide.checks.remedies import remedies_table
-from training.slide.entry import DERIVED_TASKS, THRESHOLDS, SlideFigures
+from training.slide.entry import SlideFigures
 from training.slide.export import Fitted, Split, export_and_evaluate
 from training.slide.fit import (
     FineTuned,
@@ -57,7 +58,7 @@ def train_slide_model(recipe_path: Path, tiles_dir: Path, weights: Path | None, 
     VariantRefused
         If a variant is not the model that fp32 is, by the limits of the recipe.
     """
-    recipe = tomllib.loads(recipe_path.read_text(encoding="utf-8"))
+    recipe = read_recipe(recipe_path)
     stages = Stages(out_dir / "stages", log)
     network = backbone(weights)
     tiles = load_tile_folder(tiles_dir, recipe["data"]["classes"], recipe["tiles"]["size_px"])
@@ -113,14 +114,15 @@ def fit(network: keras.Model, tiles: TileSet, split: Split, recipe: Mapping[str,
         model.set_weights([finished[f"w{index}"] for index in range(len(model.weights))])
         tuned.append(FineTuned(model, finished["validation_loss"].tolist()))
     tuned.append(averaged(tuned, _blank(network, start, settings, recipe), data))
-    runs = runs_table(tuned, data, split, tiles, classes, recipe["seed"])
+    runs = runs_table(tuned, data, split, tiles, recipe)
     log(runs.to_string(index=False))
-    return _fitted(network, tuned[best_run(tuned)], start, data, tiles, split, classes, features.clean, trials, runs, log)
+    best, of_type = tuned[best_run(tuned)], declared_tasks(recipe)[-1]
+    return _fitted(network, best, start, data, tiles, split, classes, of_type, features.clean, trials, runs, log)
 
 
 def _fitted(
     network: keras.Model, best: FineTuned, start: HeadWeights, data: Trainable,
-    tiles: TileSet, split: Split, classes: list[str],
+    tiles: TileSet, split: Split, classes: list[str], of_type: DerivedTask,
     reference_features: NDArray[np.float32], trials: pd.DataFrame, runs: pd.DataFrame, log: Log,
 ) -> Fitted:  # fmt: skip
     block5 = keras.Model(best.model.input, best.model.get_layer(LAST_CONVOLUTION).output)
@@ -147,7 +149,9 @@ def _fitted(
     log(f"weights of block 5 and block 4: {weights.round(3)}")
     parameters = replace(unweighted, network_weight=float(weights[0]), texture_weight=float(weights[1]))
     shipped = pooled_logits(parameters, embeddings, textures)
-    tries = remedies_table(network_alone, shipped, embeddings, textures, tiles.labels, tiles.groups, split.assigned, classes)
+    tries = remedies_table(
+        network_alone, shipped, embeddings, textures, tiles.labels, tiles.groups, split.assigned, classes, of_type
+    )
     log(tries.to_string(index=False))
     return Fitted(parameters, embeddings, textures, reference_features, trials, runs, tries)
 
@@ -174,24 +178,25 @@ def best_run(tuned: list[FineTuned]) -> int:
 
 
 def runs_table(
-    tuned: list[FineTuned], data: Trainable, split: Split, tiles: TileSet, classes: list[str], seed: int
+    tuned: list[FineTuned], data: Trainable, split: Split, tiles: TileSet, recipe: Mapping[str, Any]
 ) -> pd.DataFrame:
     """One row per equal run and one for their mean: the spread in plain sight. The test columns choose nothing."""
     best = best_run(tuned)
+    classes, thresholds = list(recipe["data"]["classes"]), declared_thresholds(recipe)
     rows = []
     for number, run in enumerate(tuned):
         mean = number == len(tuned) - 1
         row: dict[str, object] = {
             "run": "mean of the weights" if mean else str(number + 1),
-            "seed": "–" if mean else str(seed + number),
+            "seed": "–" if mean else str(recipe["seed"] + number),
             "best epoch": "–" if mean else str(run.best_epoch + 1),
             "validation loss": round(min(run.validation_loss), 4),
         }
         frame = pd.DataFrame({"label": tiles.labels[split.test], "group": tiles.groups[split.test]})
         logits = in_batches(run.model, data.activations.clean[split.test])
         add_probabilities(frame, "p_", classes, np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)))
-        for task in DERIVED_TASKS:
-            report = task_scores(frame, task).report(THRESHOLDS[task.id])
+        for task in declared_tasks(recipe):
+            report = task_scores(frame, task).report(thresholds[task.id])
             row[f"{task.title}: test accuracy"] = f"{report.metrics['accuracy'].value:.1%}"
             row[f"{task.title}: test AUROC"] = f"{report.metrics['auroc'].value:.4f}"
         rows.append(row | {"shipped": "yes" if number == best else "no"})

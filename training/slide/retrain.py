@@ -198,7 +198,7 @@ def _exported(
     test, classes = rehearsal.of("test"), model.class_ids
     shipped = softmax(head.logits(rehearsal.embedding[test], rehearsal.texture_logits[test]), axis=1)
     reference = softmax(head.logits(rehearsal.test_embedding, rehearsal.test_texture_logits), axis=1)
-    difference = compare(reference, shipped, rehearsal.label[test], rehearsal.group[test], classes)
+    difference = compare(reference, shipped, rehearsal.label[test], rehearsal.group[test], classes, model.derived_tasks)
     difference = difference.model_copy(update={"computed_on": f"test split, beside {REFERENCE}: a bundle carries no fp32"})
     refuse_if_different(SHIPPED, difference, recipe["quantise"])
     golden = golden_inputs(parent, model, model.golden)
@@ -216,7 +216,8 @@ def _exported(
     write_predictions(out_dir / model.evaluation.predictions, predictions)
     # Novelty is of block 4: what it flags and accepts did not change.
     before = pd.read_csv(parent.root / f"{model.id}/reach.csv", dtype=str).set_index("figure")["found"]
-    reach = reach_table(predictions, float(before[FLAGGED]), float(before[ACCEPTED]))
+    thresholds = {item.task: item.value for item in model.thresholds}
+    reach = reach_table(predictions, float(before[FLAGGED]), float(before[ACCEPTED]), model.derived_tasks, thresholds)
     write_table(out_dir / f"{model.id}/reach.csv", reach)
     log(f"slide: reach\n{reach.to_string(index=False)}")
     validation = rehearsal.of("validation")
@@ -231,6 +232,7 @@ def _exported(
                 rehearsal.label[validation],
                 rehearsal.group[validation],
                 model.classes,
+                thresholds[model.cancer_task.id],
                 model.slide_rule.model_dump(),
             ),
             "calibration": Calibration(

@@ -1,5 +1,6 @@
 """The history recipe on a small cohort: outcomes known in part, one graph, honest tables."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ pytestmark = [pytest.mark.training, pytest.mark.slow]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402
-from tests.training.recipes import declared_classes_in  # noqa: E402
+from tests.training.recipes import declared_in  # noqa: E402
 from training.data.splits import EventError  # noqa: E402
 from training.history import recipe as history_module  # noqa: E402
-from training.history.data import CLASSES, SPLITS, TASKS, load_history_data, outcomes_of  # noqa: E402
+from training.history.data import CLASSES, EARLY, SPLITS, load_history_data, outcomes_of  # noqa: E402
+from training.shared.declared import declared_tasks  # noqa: E402
 
 SHARES = {"train": 0.6, "validation": 0.1, "calibration": 0.1, "test": 0.2}
 RECIPE = """
@@ -59,7 +61,8 @@ women = 5
 [rehearsal]
 train_women = 150
 
-""" + declared_classes_in("history")
+""" + declared_in("history")
+TASKS = declared_tasks(tomllib.loads(RECIPE))
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +118,7 @@ class TestOutcomes:
         assert positives["cin3-3y"] < positives["cin2-3y"] < positives["cin2-5y"]
         assert positives["cin3-3y"] < positives["cin3-5y"] < positives["cin2-5y"]
         assert all(set(task.positive) | set(task.negative) == set(CLASSES) for task in TASKS)
+        assert positives["cin2-3y"] == set(EARLY), "the event that training counts is that of the main question"
 
 
 def test_a_cohort_with_too_few_events_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from training.data.splits import EventError, require_events  # noqa: E402
 from training.data.uci import load_risk_table  # noqa: E402
 from training.risk_factors import leakage  # noqa: E402
 from training.risk_factors.cross_validation import cross_validation_table, logistic  # noqa: E402
-from training.risk_factors.leakage import LEAKAGE, leakage_table  # noqa: E402
+from training.risk_factors.leakage import leakage_table  # noqa: E402
 
 RECIPE = {"seed": 20261122, "evaluation": {"folds": 5}}
 
@@ -51,7 +51,7 @@ def test_every_leaked_row_says_so_and_what_it_counts(steps: pd.DataFrame) -> Non
 def test_the_leaky_protocol_writes_the_table_alone(table_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leakage, "TREES", 10)
     assert main(["risk-factors", "--protocol", "leaky", "--table", str(table_csv), "--out", str(tmp_path)]) == 0
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [LEAKAGE.file]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["leakage.csv"]
 
 
 def test_repeated_folds_hold_out_every_row_and_compare_on_the_same(table_csv: Path) -> None:

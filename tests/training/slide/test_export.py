@@ -7,10 +7,14 @@ from numpy.typing import NDArray
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
-from cervix.bundle.manifest import VariantDifference  # noqa: E402
+from cervix.bundle.manifest import DerivedTask, VariantDifference  # noqa: E402
 from training.slide.export import VariantRefused, cam_check_tiles, compare, refuse_if_different  # noqa: E402
 
 CLASSES = ["benign", "scc", "ac"]
+TASKS = [
+    DerivedTask(id="cancerous", title="Cancerous or benign", positive=["scc", "ac"], negative=["benign"]),
+    DerivedTask(id="type", title="SCC or AC", positive=["scc"], negative=["ac"]),
+]
 LIMITS = {"agreement_at_least": 0.995, "auroc_loss_at_most": 0.002}
 
 
@@ -31,7 +35,7 @@ GROUPS = np.array([f"g{index // 3}" for index in range(300)])
 
 
 def test_a_variant_equal_to_the_reference_has_no_difference(reference: NDArray[np.float64], labels: NDArray[np.str_]) -> None:
-    found = compare(reference, reference.copy(), labels, GROUPS, CLASSES)
+    found = compare(reference, reference.copy(), labels, GROUPS, CLASSES, TASKS)
     assert (found.agreement, found.largest_probability, found.mean_probability, found.auroc_difference) == (1.0, 0.0, 0.0, 0.0)
     assert found.n == 300
     refuse_if_different("int8", found, LIMITS)
@@ -42,7 +46,7 @@ def test_the_auroc_difference_is_that_of_the_task_that_suffers_most(
 ) -> None:
     """SCC and AC exchanged: cancerous or benign is as before, SCC or AC is upside down."""
     swapped = reference[:, [0, 2, 1]]
-    found = compare(reference, swapped, labels, GROUPS, CLASSES)
+    found = compare(reference, swapped, labels, GROUPS, CLASSES, TASKS)
     assert found.auroc_difference < -0.5
 
 
@@ -72,6 +76,6 @@ def test_grad_cam_is_checked_on_rightly_called_cancerous_tiles_one_per_source_im
     groups = np.array(["a", "b", "b", "c", "d", "e"])
     called = np.array([0, 1, 1, 2, 1, 1])
     pixels = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
-    chosen, of = cam_check_tiles(pixels, groups, labels, np.eye(3)[called], CLASSES)
+    chosen, of = cam_check_tiles(pixels, groups, labels, np.eye(3)[called], CLASSES, ["scc", "ac"])
     assert chosen[:, 0, 0, 0].tolist() == [1, 3, 5]
     assert of.tolist() == ["b", "c", "e"]

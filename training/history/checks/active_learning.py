@@ -18,7 +18,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from cervix.bundle.manifest import Acquisition, EvaluationTable, Model
 from cervix.files import replacing
 from cervix.labels.desk.acquisition import STRATEGIES, PoolView
-from training.history.data import CLASSES, TASKS, HistoryData
+from training.history.data import CLASSES, EARLY, HistoryData
 from training.history.export import MODEL_ID
 from training.history.fit import possible_loss, preparation
 from training.history.recipe import cohort_data
@@ -114,7 +114,7 @@ def prepared(data: HistoryData, names: list[str], women: NDArray[np.int64], visi
     ]
     results = [names.index(name) for name in ABNORMAL_FEATURES]
     abnormal = np.asarray(((histories.features[rows][..., results] > 0).any(axis=2) & inside).any(axis=1), bool)
-    event = data.outcomes.positive(TASKS[0])[index]
+    event = data.outcomes.among(EARLY)[index]
     return Prepared(np.concatenate(parts), lengths - 1, data.outcomes.possible[index].astype(np.float32), event, abnormal)
 
 
@@ -194,7 +194,7 @@ def one_run(
     loop, settings = recipe["loop"], recipe["strategies"]
     rng = np.random.default_rng([recipe["seed"], number, 1])
     labelled = start
-    main = [CLASSES.index(name) for name in TASKS[0].positive]
+    main = [CLASSES.index(name) for name in EARLY]
     rounds = []
     while True:
         learner.fit(pool[labelled], recipe["seed"] + number)

@@ -1,6 +1,6 @@
 """What an LSTM on screening histories must beat: rivals fitted on the task itself, on the same women."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,22 +14,15 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cervix.bundle.manifest import Baseline
+from cervix.bundle.manifest import DerivedTask
 from cervix.patients.sequences import Histories
 from cervix.patients.visit_vocabulary import AGE
 from training.data.cohort.screening import STATES
-from training.history.data import TASKS, HistoryData
+from training.history.data import HistoryData
 
 Floats = NDArray[np.float64]
 
 LAST_VISIT, SUMMARY, BOOSTING, ALWAYS_NO, ORACLE = "last-visit", "summary", "boosting", "always-no", "oracle"
-RIVALS = (
-    Baseline(id=ALWAYS_NO, title="Always no (the share of events)"),
-    Baseline(id=LAST_VISIT, title="Logistic regression on the last visit"),
-    Baseline(id=SUMMARY, title="Logistic regression on summary features"),
-    Baseline(id=BOOSTING, title="Gradient boosting on summary features"),
-    Baseline(id=ORACLE, title="Oracle: logistic regression on the true state, which no clinic sees"),
-)
 # A result is abnormal from its first grade up; these are looked at for "how often" and "how long ago".
 RESULTS = ("cytology_squamous", "cytology_glandular", "hpv", "histology", "colposcopy", "treatment")
 PERSISTENCE_YEARS = 3.0
@@ -102,7 +95,9 @@ def _counts(
     }
 
 
-def rival_scores(data: HistoryData, names: list[str], seed: int, women: NDArray[np.int64]) -> dict[str, Floats]:
+def rival_scores(
+    data: HistoryData, names: list[str], tasks: Sequence[DerivedTask], seed: int, women: NDArray[np.int64]
+) -> dict[str, Floats]:
     """``<rival>__<task>`` -> probability ``(n,)`` for these women.
 
     A rival may learn from the last visits alone or, as the LSTM does, from earlier visits too; that and its strength are
@@ -130,8 +125,8 @@ def rival_scores(data: HistoryData, names: list[str], seed: int, women: NDArray[
         ORACLE: (tables[ORACLE], _logistic_candidates()),
     }
     scores: dict[str, Floats] = {}
-    for task in TASKS:
-        outcome = data.outcomes.positive(task)
+    for task in tasks:
+        outcome = data.outcomes.among(task.positive)
         truth = {name: outcome[rows] for name, rows in places.items()}
         scores[f"{ALWAYS_NO}__{task.id}"] = np.full(len(women), truth["index"].mean())
         for name, (features, candidates) in kinds.items():

@@ -6,14 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cervix.bundle.manifest import Baseline
 from training.data.tissue.tiles import colour_statistics
-
-BASELINES = (
-    Baseline(id="majority", title="Class shares only"),
-    Baseline(id="colour", title="Mean and spread of RGB, logistic regression"),
-    Baseline(id="logistic", title="Frozen VGG16 features, logistic regression"),
-)
 
 
 def baseline_scores(

@@ -11,9 +11,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.comparison import percent
 from cervix.evaluation.metrics import binary_report
-from training.slide.entry import CANCER, SCC_VERSUS_AC
 from training.slide.texture_path import REGULARISATION
 
 Scores = NDArray[np.float64]
@@ -28,19 +28,21 @@ def remedies_table(
     groups: NDArray[np.str_],
     assigned: NDArray[np.str_],
     classes: list[str],
+    task: DerivedTask,
 ) -> pd.DataFrame:
-    """One row a try, SCC versus AC, called at a threshold that test tiles had no part in.
+    """One row a try, of the tiles that the question is about, called at a threshold that test tiles had no part in.
 
     Parameters
     ----------
     network, shipped : (n, classes) logits of every tile: block 5 and its head alone, and joined with block 4's linear path
     embeddings, textures : (n, 512) its pooled block 5, and the mean of the frozen block 4
     labels, groups, assigned : (n,)
+    task : one class against another, SCC versus AC
     """
-    cancer = np.isin(labels, CANCER.positive)
-    positive = np.isin(labels[cancer], SCC_VERSUS_AC.positive)
+    cancer = np.isin(labels, [*task.positive, *task.negative])
+    positive = np.isin(labels[cancer], task.positive)
     split, of = assigned[cancer], groups[cancer]
-    scc, ac = (classes.index(side[0]) for side in (SCC_VERSUS_AC.positive, SCC_VERSUS_AC.negative))
+    scc, ac = (classes.index(side[0]) for side in (task.positive, task.negative))
     alone, joined = (expit((logits[:, scc] - logits[:, ac])[cancer].astype(np.float64)) for logits in (network, shipped))
     both = np.concatenate([embeddings, textures], axis=1)
     tries: Mapping[str, tuple[Scores, float]] = {
