@@ -148,10 +148,8 @@ def show_wishes(bundle: Bundle, wish: Wish, ranking: Ranking) -> None:
             f"From which {KINDS[kind].source}", ["", *ranking.sources], key=f"label_source_{kind}",
             format_func=lambda sha: f"{_source_words(sha)} ({ranking.sources[sha]:,})" if sha else "all",
         )  # fmt: skip
-        st.selectbox(
-            "Most probable class", ["", *ranking.predicted], key=f"label_predicted_{kind}",
-            format_func=lambda label: class_title(label) if label else "any",
-        )  # fmt: skip
+        classes = {"": "any", **{label: class_title(label) for label in ranking.predicted}}
+        st.selectbox("Most probable class", list(classes), key=f"label_predicted_{kind}", format_func=classes.__getitem__)
         if wish.predicted:
             st.caption("You then know what the model says, so your answers are kept as not blinded.")
         st.selectbox("Scored within", [str(days) for days in AGES], key=f"label_age_{kind}", format_func=lambda n: AGES[int(n)])

@@ -69,10 +69,11 @@ def show_suspects(store: LabelStore, kind: Kind, who: Person, truths: pd.DataFra
         return
     _show_list(store, kind, open_now)
     rows = open_now.set_index("case_id")
+    titles = {case: f"{case_words(case)} · {_words(rows.loc[case])}" for case in rows.index}
     case_id = st.selectbox(
         "Look at one",
-        list(rows.index),
-        format_func=lambda case: f"{case_words(case)} · {_words(rows.loc[case])}",
+        list(titles),
+        format_func=titles.__getitem__,
         key=f"{KEY}_case",
     )
     show_case(store, case_id, who, blind=True, model_shown=True, key=KEY)

@@ -141,9 +141,7 @@ def test_a_session_whose_bundle_was_replaced_on_disk_is_told_which_it_uses_now()
     edit_manifest(get_settings().bundle_dir, lambda manifest: manifest.update(version="0.8.0"))
     app.run()
     assert metrics(app)["Bundle"] == "0.8.0, verified"
-    assert "with which this session started, is not in its folder any more. It now uses cervix-demonstration 0.8.0" in texts(
-        app
-    )
+    assert "with which this session started, is no longer in its folder. It now uses cervix-demonstration 0.8.0" in texts(app)
 
 
 @pytest.mark.parametrize("name", ["overview.py", "compare.py"])

@@ -366,10 +366,14 @@ def test_a_retrained_bundle_beside_the_live_curve_is_warned_of(
         parent="demo 0.1.0", parent_sha256="a" * 64, seed=0, labels={"scc": 30, "benign": 20}, left_out={}, folds_by="slide",
         events="slide/events.csv", events_sha256="a" * 64, new_cases="slide/new-cases.parquet",
     )  # fmt: skip
-    retrained = replace(session, model=session.model.model_copy(update={"lineage": lineage}))
-    monkeypatch.setattr(
-        "pages.parts.frame.verified_bundle", lambda: replace(bundle, sessions=bundle.sessions | {"slide": retrained})
+    model = session.model.model_copy(update={"lineage": lineage})
+    others = [other for other in bundle.manifest.models if other.id != model.id]
+    retrained = replace(
+        bundle,
+        manifest=bundle.manifest.model_copy(update={"models": [model, *others]}),
+        sessions=bundle.sessions | {model.id: replace(session, model=model)},
     )
+    monkeypatch.setattr("pages.parts.frame.verified_bundle", lambda: retrained)
     app = AppTest.from_string(CURVES, default_timeout=TIMEOUT_S).run()
     app.button(key="curve_draw").click().run()
     assert not app.exception

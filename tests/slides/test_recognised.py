@@ -19,6 +19,7 @@ from cervix.bundle import Bundle, Model, ModelSession
 from cervix.labels import open_store
 from cervix.labels.desk.ranking import Wish, rank
 from cervix.labels.gathering.tiles import gather_tiles, keep_cases
+from cervix.labels.store.cases import scorer_of
 from cervix.slides.decision import class_areas_mm2, decide_tiles, hot_spots, most_probable
 from cervix.slides.deepzoom import MAP_TILE_PX, HeatLayer, WorldMap
 from cervix.slides.explanation import gallery, most_suspicious
@@ -125,7 +126,7 @@ def centres(score: SlideScore) -> list[tuple[float, float]]:
 
 def test_the_map_colours_the_recognised_and_marks_the_others(made: Made, slide: Slide) -> None:
     layers = score_layers(made.score.tiles, made.model, "v") | cam_layers(made.score, made.model, "v")
-    for name in ("scc", "cam-scc"):
+    for name in ("scc", "cam_scc"):
         seen = [pixel_at(layers[name], slide, *at) for at in centres(made.score)]
         coloured = [red != green for red, green, _, _ in seen]
         assert coloured == of_each(made, KNOWN), name
@@ -201,7 +202,7 @@ def test_the_label_desk_hears_the_same_tiles(made: Made, slide: Slide, bundle: B
     cases, scores = gather_tiles(slide, made.score, own, len(made.truth))
     with open_store(f"sqlite:///{tmp_path / 'labels.sqlite'}") as store:
         keep_cases(store, "tile", made.model.class_ids, (cases, scores), "Reader")
-        opinions = rank(store, own.sha256, Wish("tile", "Reader"), "entropy", len(cases)).opinions
+        opinions = rank(store, scorer_of(own, "tile"), Wish("tile", "Reader"), "entropy", len(cases)).opinions
         heard = {(int(case.x_l0_px or 0), int(case.y_l0_px or 0)): opinions[case.id].answered_by(made.model) for case in cases}
     assert {place for place, answered in heard.items() if answered} == made.places(KNOWN)
     assert set(heard) <= made.places(KNOWN, UNKNOWN)
