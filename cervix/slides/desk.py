@@ -78,7 +78,7 @@ class ScoringDesk:
         mark = score_mark(self.results_dir, slide, bundle)
         if mark is None:
             return None
-        precision = bundle.session("slide").variant.precision
+        precision = bundle.session_of("tile").variant.precision
         key = (mark, slide.sha256, bundle.sha256, precision, slide.spacing_um_px, slide.plane, everywhere)
         with self._lock:
             held = self._loaded.get(key)

@@ -149,7 +149,7 @@ def load_score(results_dir: Path, slide: Slide, bundle: Bundle, *, everywhere: b
     A result written by another version of the app, or at another scale, does not count.
     """
     folder = result_dir(results_dir, slide.sha256, bundle.sha256)
-    session = bundle.session("slide")
+    session = bundle.session_of("tile")
     try:
         summary = SlideSummary.model_validate_json((folder / SUMMARY_NAME).read_bytes())
         if (

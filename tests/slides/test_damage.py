@@ -166,7 +166,7 @@ def test_a_slide_of_which_too_much_is_lost_is_refused_and_nothing_is_kept(bundle
     while job.active and time.monotonic() < deadline:
         time.sleep(0.05)
     assert job.state == "failed"
-    assert "opened but cannot be read well enough: expected at least 90% of its tiles" in job.error
+    assert "opened but too much of it cannot be read: expected at least 90% of its tiles" in job.error
     assert "The file is damaged. Copy it again" in job.error
     desk = ScoringDesk(tmp_path / "results")
     assert desk.tiles_kept(slide, bundle, plan) == 0

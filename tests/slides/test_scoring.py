@@ -57,7 +57,7 @@ def test_a_cancelled_score_stops_after_the_batch_in_hand(phantom_slide: Path, bu
 
 
 def test_a_slide_that_fails_while_reading_ends_in_one_sentence(data_dir: Path, bundle: Bundle) -> None:
-    with pytest.raises(SlideNotReadable, match="opened but cannot be read"):
+    with pytest.raises(SlideNotReadable, match="opened but too much of it cannot be read"):
         score_slide(open_slide(data_dir / "slides/broken/opens_but_unreadable.svs"), bundle)
 
 

@@ -69,7 +69,7 @@ def test_the_bundle_holds_what_the_manifest_lists_and_its_own_description(
     found = contents(tmp_path / "bundle")
     listed = {file.path for file in manifest.files}
     assert set(found) == listed | {MANIFEST_NAME, SCHEMA_NAME, CARD_NAME}
-    assert len(listed) == 10
+    assert len(listed) == 14
     for file in manifest.files:
         assert (file.bytes, file.sha256) == (len(found[file.path]), hashlib.sha256(found[file.path]).hexdigest())
 
