@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from cervix.bundle import Bundle
 from cervix.labels import open_store
+from cervix.labels.desk.desk import TOO_QUICK_S
 from cervix.labels.gathering.tiles import gather_tiles, keep_cases
 from cervix.settings import get_settings
 from cervix.slides.scoring import score_slide
@@ -78,6 +79,7 @@ def test_its_tiles_are_labelled_one_by_one_and_many_at_once(
         assert not app.exception
         answers = {str(button.key).split("_")[1]: button for button in app.button if str(button.key).startswith("label_")}
         assert {label: answers[label].label for label in IDS} == {item.id: item.title for item in FOUR}
+        time.sleep(TOO_QUICK_S)
         answers["dysplasia"].click().run()
         assert not app.exception
         deadline = time.monotonic() + PATIENCE_S
