@@ -62,7 +62,7 @@ def test_what_is_looked_for_is_the_callers_and_chooses_the_header() -> None:
     content = b"A title\n\ncolour;weight\nred;3\nblue;4\n"
     table = open_table(content, WantedTable(is_of_parcels, "a table of parcels"))
     assert (table.header, list(table.rows)) == (["colour", "weight"], [(4, ["red", "3"]), (5, ["blue", "4"])])
-    assert table.notices == ["Read as semicolon-separated.", "2 lines above the header passed over."]
+    assert table.notices == ["Read as semicolon-separated.", "2 lines above the header were skipped."]
     with pytest.raises(PatientFileError, match="The file is empty: expected a table of parcels"):
         open_table(b" \n", WantedTable(is_of_parcels, "a table of parcels"))
 
