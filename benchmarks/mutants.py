@@ -14,6 +14,7 @@ import multiprocessing
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -143,9 +144,10 @@ def _of_module(place: Place) -> Iterator[Mutant]:
                     yield Mutant(place.module, name, at, repr(node.value), new, place.tests)
 
 
-def _pinned_limits() -> Iterator[Place]:
-    for row in pd.read_csv(ROOT / "tests/pinned_limits.csv").itertuples():
-        yield Place(row.module, (row.constant,), LIMITS)
+@cache
+def _pinned_limits() -> tuple[Place, ...]:
+    rows = pd.read_csv(ROOT / "tests/pinned_limits.csv").itertuples()
+    return tuple(Place(row.module, (row.constant,), LIMITS) for row in rows)
 
 
 def _of_the_manifest() -> Iterator[Mutant]:

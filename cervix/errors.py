@@ -118,10 +118,6 @@ class UploadNotYours(UploadRefused, code="upload-not-yours"):
     """Raised when an upload was begun by another session."""
 
 
-class DownloadFailed(CervixError, OSError, code="download-failed"):
-    """Raised when something cannot be downloaded whole, or its server does not answer as documented."""
-
-
 class UploadPermissionExpired(UploadRefused, code="upload-permission-expired"):
     """Raised when the address that a page was given to upload to is not valid any more. What has arrived is kept."""
 
@@ -132,6 +128,10 @@ class UploadFromElsewhere(UploadRefused, code="upload-from-elsewhere"):
 
 class UploadBusy(UploadRefused, code="upload-busy"):
     """Raised when an upload cannot go on from where the sender thinks it is just now; the server says from where."""
+
+
+class DownloadFailed(CervixError, OSError, code="download-failed"):
+    """Raised when something cannot be downloaded whole, or its server does not answer as documented."""
 
 
 class SampleUnavailable(CervixError, OSError, code="sample-unavailable"):

@@ -14,7 +14,6 @@ if TYPE_CHECKING:  # who only hashes or replaces files need not wait for pandas
     import pandas as pd
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-HASH_BLOCK_BYTES = 1 << 20
 OTHERS = 0o077
 """What a file's mode may not grant: anything to any account but the one that the app runs as."""
 
@@ -23,11 +22,13 @@ logger = logging.getLogger(__name__)
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file as 64 hex digits, read in blocks so that a gigabyte slide costs no memory."""
-    digest = hashlib.sha256()
+    return digest_of(path, "sha256")
+
+
+def digest_of(path: Path, kind: str) -> str:
+    """Digest of a file in hexadecimal, of a kind that ``hashlib`` knows by name; read in blocks."""
     with path.open("rb") as stream:
-        while block := stream.read(HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, kind).hexdigest()
 
 
 @contextmanager

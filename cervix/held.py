@@ -1,26 +1,45 @@
-"""Files made lately, held up to so many bytes for every session together."""
+"""Things made or read lately, held up to so many bytes for every session together."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from threading import Lock
+from typing import Generic, TypeVar
 
 from cachetools import LRUCache
 
+Thing = TypeVar("Thing")
 
-class HeldFiles:
-    """What was used longest ago is dropped first. Thread-safe."""
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._files: LRUCache[Hashable, bytes] = LRUCache(limit_bytes, getsizeof=len)
+class Held(Generic[Thing]):
+    """What was used longest ago is dropped first. Thread-safe.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        For all of them together.
+    size_of : callable
+        How many bytes one of them takes.
+    """
+
+    def __init__(self, limit_bytes: int, size_of: Callable[[Thing], int]) -> None:
+        self._things: LRUCache[Hashable, Thing] = LRUCache(limit_bytes, getsizeof=size_of)
+        self._size_of = size_of
         self._lock = Lock()
 
-    def find(self, key: Hashable) -> bytes | None:
-        """The file of a key; None where it is not held."""
+    def find(self, key: Hashable) -> Thing | None:
+        """The thing of a key; None where it is not held."""
         with self._lock:
-            return self._files.get(key)
+            return self._things.get(key)
 
-    def keep(self, key: Hashable, content: bytes) -> bytes:
-        """Hold a file, where it is not larger than the limit, and return it."""
+    def keep(self, key: Hashable, thing: Thing) -> Thing:
+        """Hold a thing, where it is not larger than the limit, and return it."""
         with self._lock:
-            if len(content) <= self._files.maxsize:
-                self._files[key] = content
-        return content
+            if self._size_of(thing) <= self._things.maxsize:
+                self._things[key] = thing
+        return thing
+
+
+class HeldFiles(Held[bytes]):
+    """Files by their content."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(limit_bytes, len)

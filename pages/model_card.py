@@ -9,7 +9,7 @@ import streamlit as st
 from cervix.bundle import Bundle, Model
 from cervix.card.blocks import Block, Charts, divided, markdown_text
 from cervix.card.formats import FORMATS, card_file, file_name
-from cervix.card.markdown import GUIDELINES, bundle_sections, head_blocks
+from cervix.card.markdown import GUIDELINES, bundle_sections, origin_sentence
 from cervix.card.model_section import model_section
 from pages.parts.frame import bundle_or_stop
 
@@ -53,7 +53,7 @@ def show_index(blocks: list[Block]) -> None:
 st.title("Model card")
 bundle = bundle_or_stop()
 titles: dict[str, str] = {model.id: model.title for model in bundle.manifest.models}
-st.caption(str(list(head_blocks(bundle))[-2]))
+st.caption(origin_sentence(bundle))
 st.markdown("Download the whole card as Markdown, HTML or PDF, or one model's as XML in the CHAI schema.")
 xml_model = st.selectbox("Model of the XML", list(titles), format_func=titles.__getitem__, key="card_xml_model")
 for place, (kind, form) in zip(st.columns(len(FORMATS)), FORMATS.items(), strict=True):

@@ -26,6 +26,7 @@ from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_p
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
 from tests.bundle.made import write_bundle, write_slide
+from tests.training.gdc_server import Archive, serving
 
 DATA_VARIABLE = "CERVIX_DATA"
 CASES_VARIABLE = "CERVIX_CASES"
@@ -137,6 +138,21 @@ def carcinoma_slide(data_dir: Path, bundle: Bundle, tmp_path_factory: pytest.Tem
     path = tmp_path_factory.mktemp("carcinoma") / "carcinoma.tiff"
     write_pyramid(path, np.asarray(canvas), 0.5)
     return path
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the machine would not find a local server."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture
+def archive(no_proxy: None) -> Iterator[Archive]:  # noqa: ARG001 - first of all
+    """A local server of files, with faults to order."""
+    archive = Archive()
+    with serving(archive):
+        yield archive
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cervix.files import HASH_BLOCK_BYTES, inert, private_from_now_on, replacing, sha256_of
+from cervix.files import inert, private_from_now_on, replacing, sha256_of
 
 
 def write_half_and_fail(path: Path) -> None:
@@ -64,7 +64,7 @@ def test_the_file_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("size", [0, 3, HASH_BLOCK_BYTES, 2 * HASH_BLOCK_BYTES + 1])
+@pytest.mark.parametrize("size", [0, 3, 1 << 20, (2 << 20) + 1])
 def test_the_hash_is_that_of_the_whole_content(tmp_path: Path, size: int) -> None:
     content = bytes(index % 251 for index in range(size))
     (tmp_path / "file").write_bytes(content)

@@ -441,11 +441,6 @@ class Model(_Strict):
         """Class -> its words, in the order of ``probabilities``."""
         return {item.id: item.title for item in self.classes}
 
-    @property
-    def class_colours(self) -> dict[str, str]:
-        """Class -> ``#rrggbb``, in the order of ``probabilities``."""
-        return {item.id: item.colour for item in self.classes}
-
     def class_named(self, label: str) -> ClassInfo:
         """The class of that id; ``KeyError`` where the model has none."""
         for item in self.classes:

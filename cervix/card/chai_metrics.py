@@ -7,7 +7,7 @@ from cervix.bundle import Bundle, Model
 from cervix.card.asked import Asked, asked, rival_report, subgroups
 from cervix.card.blocks import sentence
 from cervix.evaluation.comparison import decimal, percent
-from cervix.evaluation.metrics import metric_titles
+from cervix.evaluation.metrics import METRICS
 from cervix.intervals import CONFIDENCE, Interval
 
 USEFUL = ("auroc", "average_precision", "recall", "specificity", "precision")
@@ -86,7 +86,7 @@ def _results(question: Asked, names: tuple[str, ...]) -> tuple[MetricResult, ...
     found = question.report.metrics
     return tuple(
         MetricResult(
-            f"{metric_titles()[name]}, {question.task.title}; n = {question.report.n:,}",
+            f"{METRICS[name].title}, {question.task.title}; n = {question.report.n:,}",
             _estimate(found[name], name in AS_PERCENT),
         )
         for name in names

@@ -9,7 +9,7 @@ from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.card.asked import report_of
 from cervix.evaluation.comparison import BESIDE_RIVALS
-from cervix.evaluation.metrics import metric_titles
+from cervix.evaluation.metrics import METRICS
 from cervix.plain_text import escaped
 
 DIGITS = 4
@@ -44,7 +44,7 @@ def _results(bundle: Bundle, model: Model, task: DerivedTask) -> list[EvalResult
             dataset_config=escaped(task.id),
             dataset_split="test",
             metric_type=metric,
-            metric_name=metric_titles()[metric],
+            metric_name=METRICS[metric].title,
             metric_value=round(report.metrics[metric].value, DIGITS),
             metric_args={
                 "low_95": round(report.metrics[metric].low, DIGITS),

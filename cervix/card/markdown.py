@@ -41,10 +41,18 @@ def head_blocks(bundle: Bundle) -> Iterator[Block]:
         "",
         f"> **{RESEARCH_NOTICE}**",
         "",
+        origin_sentence(bundle),
+        "",
+    )
+
+
+def origin_sentence(bundle: Bundle) -> str:
+    """Where the bundle comes from, and what wrote the card."""
+    manifest = bundle.manifest
+    return (
         f"Stage: {manifest.stage}. Created {manifest.created:%Y-%m-%d %H:%M} UTC from commit "
         f"`{manifest.git_commit[:10]}`. Manifest SHA-256 `{bundle.sha256[:16]}…`. "
-        f"Card written by Cervix Workbench {__version__}.",
-        "",
+        f"Card written by Cervix Workbench {__version__}."
     )
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cervix.evaluation.comparison import parsed_decimal, signed
-from cervix.evaluation.metrics import Cells, metric_titles
+from cervix.evaluation.metrics import METRICS, Cells
 from cervix.intervals import Interval
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#767676"
@@ -114,8 +114,8 @@ def differences_figure(differences: dict[str, Interval], margins: dict[str, floa
     differences : metric -> Interval
     margins : metric -> lowest difference allowed (negative), or the highest (positive) where less is better
     """
-    names = [name for name in metric_titles() if name in differences]
-    titles = [_wrapped(metric_titles()[name]) for name in names]
+    names = [name for name in METRICS if name in differences]
+    titles = [_wrapped(METRICS[name].title) for name in names]
     shown = [differences[name] for name in names]
     limited = [(title, margins[name]) for title, name in zip(titles, names, strict=True) if name in margins]
     figure = go.Figure(

@@ -61,8 +61,9 @@ def require_readable(features: FeatureInput, model_id: str) -> None:
     A grade may differ: it is the manifest's.
     """
     one_row = features.visits == 1
+    readable = {other.column: other for other in (FACTOR_FEATURES if one_row else VISIT_FEATURES)}
     for feature in features.encoding:
-        known = {other.column: other for other in (FACTOR_FEATURES if one_row else VISIT_FEATURES)}.get(feature.column)
+        known = readable.get(feature.column)
         if known is None:
             raise _other(model_id, f"a column {feature.column}", "none of that name")
         if feature.kind != known.kind or set(feature.grades) != set(known.grades):

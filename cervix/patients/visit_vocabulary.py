@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from cervix.patients.codes import CODES, Code, Coded
-from cervix.patients.words import BARE_ANSWERS, FILLERS, HEADERS, HIGH_RISK, MINUS, NOT_KNOWN, RESULTS, SUMMARIES, WORDS
+from cervix.patients.words import BARE_ANSWERS, FILLERS, HEADERS, MINUS, NOT_KNOWN, RESULTS, SUMMARIES, WORDS
 
 VISIT_DATE, AGE, GENOTYPES, SLIDE = "visit_date", "age", "hpv_genotypes", "slide"
-HIGH_RISK_GENOTYPES = HIGH_RISK
 AGE_LOW, AGE_HIGH = 10.0, 110.0
 LONGEST_ID, LONGEST_CELL = 100, 200
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | dict.fromkeys("’'`´", ""))

@@ -11,7 +11,7 @@ from cervix.bundle.manifest import DerivedTask, Lineage
 from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.heldout import held_out
-from cervix.evaluation.metrics import metric_titles
+from cervix.evaluation.metrics import METRICS
 from cervix.evaluation.paired import Pair, compare_answers
 from cervix.promotion.new_cases import new_case_pairs
 from cervix.promotion.rules import Decision, Ruling, decided, promotion_rulings, same_contract
@@ -130,12 +130,12 @@ def figures_table(pair: Pair) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "metric": metric_titles()[name],
+                "metric": METRICS[name].title,
                 "active": decimal(sides[0][name]),
                 "candidate": decimal(sides[1][name]),
                 "difference": signed(pair.differences[name]),
             }
-            for name in metric_titles()
+            for name in METRICS
             if name in pair.differences
         ]
     )
@@ -145,7 +145,7 @@ def calibration_shift(pair: Pair) -> pd.DataFrame:
     """One row a property of calibration: ``property, active, candidate``."""
     ratios = ["–" if ratio is None else decimal(ratio) for ratio in pair.observed_expected]
     errors = [decimal(report.bootstrap["ece"]) for report in (pair.active, pair.candidate)]
-    rows = [["Events over the sum of the scores (1 is right)", *ratios], [metric_titles()["ece"], *errors]]
+    rows = [["Events over the sum of the scores (1 is right)", *ratios], [METRICS["ece"].title, *errors]]
     return pd.DataFrame(rows, columns=["property", "active", "candidate"])
 
 

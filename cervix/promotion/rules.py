@@ -5,7 +5,7 @@ from typing import Literal
 
 from cervix.bundle.manifest import Model
 from cervix.evaluation.comparison import signed
-from cervix.evaluation.metrics import metric_titles
+from cervix.evaluation.metrics import METRICS
 from cervix.evaluation.paired import Pair
 from cervix.intervals import Interval
 
@@ -83,7 +83,7 @@ def _same_cases(pair: Pair) -> Ruling:
 
 
 def _no_loss(pair: Pair, name: str, margin: float) -> Ruling:
-    rule = f"{metric_titles()[name]} falls by less than {margin:.2f}"
+    rule = f"{METRICS[name].title} falls by less than {margin:.2f}"
     if name not in pair.differences:
         return Ruling(rule, "cannot be judged", "the shared cases lack one of the two classes")
     difference = pair.differences[name]
@@ -92,7 +92,7 @@ def _no_loss(pair: Pair, name: str, margin: float) -> Ruling:
 
 def _no_rise(pair: Pair) -> Ruling:
     difference = pair.differences["ece"]
-    rule = f"{metric_titles()['ece']} rises by less than {ECE_MARGIN:.2f}"
+    rule = f"{METRICS['ece'].title} rises by less than {ECE_MARGIN:.2f}"
     return Ruling(rule, _within(difference, ECE_MARGIN), signed(difference))
 
 

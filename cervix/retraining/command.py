@@ -67,27 +67,22 @@ def retraining_command(python: Path, order: RetrainingOrder, candidate_dir: Path
 
     A command line is there for everybody on the machine to read, and the address may hold a password.
     """
-    module, training, *rest = _arguments(order, candidate_dir)
-    return [str(python), module, training, "--json", *rest]
+    return [str(python), "-m", "training", "--json", "retrain", *_options(order, candidate_dir)]
 
 
 def shown_command(order: RetrainingOrder, candidate_dir: Path, labels_url: str, python: str = "python") -> str:
     """The same for people to copy into a shell, with the address of the labels where it can hold no password."""
     is_file = make_url(labels_url).get_backend_name() == "sqlite"
     labels = shlex.quote(labels_url) if is_file else f'"${LABELS_VARIABLE}"'
-    module, training, retrain, *rest = _arguments(order, candidate_dir)
-    start = shlex.join([python, module, training, retrain])
-    return f"cd {shlex.quote(str(PROJECT_ROOT))}\n{start} --labels {labels} {shlex.join(rest)}"
+    start = shlex.join([python, "-m", "training", "retrain"])
+    return f"cd {shlex.quote(str(PROJECT_ROOT))}\n{start} --labels {labels} {shlex.join(_options(order, candidate_dir))}"
 
 
-def _arguments(order: RetrainingOrder, candidate_dir: Path) -> list[str]:
+def _options(order: RetrainingOrder, candidate_dir: Path) -> list[str]:
     models = [part for model in order.models for part in ("--model", model)]
     seed = [] if order.seed is None else ["--seed", str(order.seed)]
     # "=": a name may begin with a dash.
     return [
-        "-m",
-        "training",
-        "retrain",
         "--from",
         str(order.bundle_dir),
         "--out",

@@ -2,16 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from cachetools import LRUCache
 
 from cervix.bundle import Bundle
 from cervix.errors import CervixError, SlideDamaged
+from cervix.held import Held
 from cervix.jobs import FairTurns, Job, JobBoard
 from cervix.slides.results import (
     RowJournal,
@@ -54,7 +54,7 @@ class ScoringDesk:
         self._known_sha256 = known_sha256
         self._board: JobBoard[ScoreProgress, SlideScore] = JobBoard()
         self._turns = FairTurns()
-        self._loaded: LRUCache[Hashable, SlideScore] = LRUCache(SCORES_HELD_BYTES, getsizeof=lambda score: score.held_bytes)
+        self._loaded: Held[SlideScore] = Held(SCORES_HELD_BYTES, lambda score: score.held_bytes)
         self._resumed: set[str] = set()
         self._lock = Lock()
 
@@ -80,15 +80,10 @@ class ScoringDesk:
             return None
         precision = bundle.session_of("tile").variant.precision
         key = (mark, slide.sha256, bundle.sha256, precision, slide.spacing_um_px, slide.plane, everywhere)
-        with self._lock:
-            held = self._loaded.get(key)
-        if held is not None:
+        if (held := self._loaded.find(key)) is not None:
             return held
         score = load_score(self.results_dir, slide, bundle, everywhere=everywhere)
-        if score is not None and score.held_bytes <= self._loaded.maxsize:
-            with self._lock:
-                self._loaded[key] = score
-        return score
+        return None if score is None else self._loaded.keep(key, score)
 
     def tiles_kept(self, slide: Slide, bundle: Bundle, plan: SlidePlan) -> int:
         """How many tiles an interrupted run of this order has left."""

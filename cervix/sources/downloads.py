@@ -3,7 +3,6 @@
 Ranges, ``Content-Range`` and ``Retry-After``: RFC 9110.
 """
 
-import hashlib
 import logging
 import os
 import re
@@ -23,6 +22,7 @@ from urllib3.exceptions import HTTPError as TransportError
 from urllib3.exceptions import InvalidHeader, ReadTimeoutError
 
 from cervix.errors import DownloadFailed
+from cervix.files import digest_of
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class Downloader:
         started = time.monotonic()
         for last_try in (False, True):
             self._patiently(file.name, partial(self._go_on, file, part, which), arrived=partial(size_of, part))
-            found = _digest_of(part, kind)
+            found = digest_of(part, kind)
             if found == digest:
                 break
             part.unlink()
@@ -350,11 +350,6 @@ def _first_byte(response: requests.Response, file: RemoteFile, have: int) -> int
     if length != str(file.size_bytes):
         raise _TryAgain(f"the server announced {length} bytes instead of {file.size_bytes}")
     return 0
-
-
-def _digest_of(path: Path, kind: str) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, kind).hexdigest()
 
 
 def _rename_for_good(part: Path, target: Path) -> None:

@@ -16,21 +16,8 @@ from cervix.settings import Settings
 from cervix.sources.downloads import Downloader, RemoteFile, _may_lead_to
 from tests.training.gdc_server import Answer, Archive, cut_after, serving, status, wrong_bytes
 
+pytestmark = pytest.mark.usefixtures("no_proxy")
 SIZE = 3_000
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy of the machine would not find the local server."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-
-
-@pytest.fixture
-def archive() -> Iterator[Archive]:
-    archive = Archive()
-    with serving(archive):
-        yield archive
 
 
 @pytest.fixture

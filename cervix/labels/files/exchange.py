@@ -122,7 +122,7 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
         raise LabelRefused("The file cannot be opened", found=error.strerror or "") from error
     except PatientFileError as error:
         raise LabelRefused("The file is not a table of labels", expected="CSV or parquet", found=error.found) from error
-    except (ValueError, *PARQUET_FAULTS) as error:  # ValueError: pandas' ParserError among others
+    except PARQUET_FAULTS as error:  # ValueErrors among them, as pandas' ParserError is
         raise LabelRefused("The file is not a table of labels", expected="CSV or parquet") from error
     table.columns = pd.Index([HEADERS.get(folded(str(name)), str(name)) for name in table.columns])
     if table.columns.has_duplicates:

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -43,6 +43,7 @@ from training.data.tissue.gdc import SlideManifest, fetch_slides
 
 SCC, AC = "Squamous cell carcinoma, NOS", "Adenocarcinoma, endocervical type"
 PROJECT_ROOT = Path(__file__).parents[4]
+pytestmark = pytest.mark.usefixtures("no_proxy")
 SIZE = 3_000
 
 
@@ -86,20 +87,6 @@ class Fetch:
         """Whether the slide is at its place, byte for byte, and nothing else beside it."""
         target = self.target(file_id)
         return list(target.parent.iterdir()) == [target] and target.read_bytes() == self.archive.contents[file_id]
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy of the machine would not find the local server."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
-@pytest.fixture
-def archive() -> Iterator[Archive]:
-    archive = Archive()
-    with serving(archive):
-        yield archive
 
 
 @pytest.fixture
