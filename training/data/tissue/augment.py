@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from skimage.color import hed_from_rgb, rgb_from_hed
+from skimage.color import hed_from_rgb, lab2rgb, rgb2lab, rgb_from_hed
 
 Tile = NDArray[np.uint8]
 # Optical densities are in units of that of this transmission, as in scikit-image.
 DARKEST = 1e-6
 
 
-def augmented(tiles: Tile, settings: dict[str, Any], seed: int) -> Tile:
+def augmented(tiles: Tile, settings: dict[str, Any], seed: int, magnify: NDArray[np.float64] | None = None) -> Tile:
     """One random variation of every tile; the same seed gives the same pixels.
 
     Parameters
@@ -22,19 +22,28 @@ def augmented(tiles: Tile, settings: dict[str, Any], seed: int) -> Tile:
     tiles : (n, size, size, 3) uint8 RGB
     settings : the ``[augment]`` table of a recipe
         ``scale_low, scale_high, stain_gain, stain_shift, brightness, contrast, blur_share, blur_px, jpeg_share,
-        jpeg_quality_low``.
+        jpeg_quality_low``; where there is ``cast_share``, ``cast_shift`` and ``cast_gain`` too.
+    magnify : (n,), optional
+        How much larger than the model sees tissue a tile must be drawn to be at its scale; from none of that to all of it.
     """
-    return np.stack([_vary(tile, settings, np.random.default_rng([seed, index])) for index, tile in enumerate(tiles)])
-
-
-def _vary(tile: Tile, settings: dict[str, Any], rng: np.random.Generator) -> Tile:
-    tile = turned(tile, int(rng.integers(8)))
-    tile = rescaled(
-        tile, float(np.exp(rng.uniform(np.log(settings["scale_low"]), np.log(settings["scale_high"])))), rng.random(2)
+    most = np.ones(len(tiles)) if magnify is None else np.maximum(magnify, 1.0)
+    return np.stack(
+        [
+            _vary(tile, settings, float(factor), np.random.default_rng([seed, index]))
+            for index, (tile, factor) in enumerate(zip(tiles, most, strict=True))
+        ]
     )
+
+
+def _vary(tile: Tile, settings: dict[str, Any], magnify: float, rng: np.random.Generator) -> Tile:
+    tile = turned(tile, int(rng.integers(8)))
+    scale = rng.uniform(np.log(settings["scale_low"]), np.log(settings["scale_high"] * magnify))
+    tile = rescaled(tile, float(np.exp(scale)), rng.random(2))
     gain = rng.uniform(1 - settings["stain_gain"], 1 + settings["stain_gain"], 3)
     shift = rng.uniform(-settings["stain_shift"], settings["stain_shift"], 3)
     tile = restained(tile, gain, shift)
+    if rng.random() < settings.get("cast_share", 0.0):
+        tile = recast(tile, rng.normal(0, settings["cast_shift"], 3), np.exp(rng.normal(0, settings["cast_gain"], 3)))
     tile = recoloured(
         tile,
         brightness=float(rng.uniform(1 - settings["brightness"], 1 + settings["brightness"])),
@@ -87,6 +96,22 @@ def restained(tile: Tile, gain: NDArray[np.float64], shift: NDArray[np.float64])
     stains = density @ hed_from_rgb * gain + shift
     restored = np.exp(stains @ rgb_from_hed * np.log(DARKEST))
     return np.asarray(np.clip(np.round(restored * 255.0), 0, 255), np.uint8)
+
+
+def recast(tile: Tile, shift: NDArray[np.float64], gain: NDArray[np.float64]) -> Tile:
+    """Another mean and spread of lightness and of both colour axes, as of another laboratory's stain and white point.
+
+    After RandStainNA (Shen et al. 2022, arXiv:2206.12694), which draws them from what was seen in the training data; here
+    they are drawn around the tile's own, so that no laboratory's colours are learnt by heart.
+
+    Parameters
+    ----------
+    shift, gain : (3,)
+        Added to the means of L*, a* and b* (CIE 1976), and times their spreads.
+    """
+    lab = rgb2lab(tile)
+    mean = lab.mean(axis=(0, 1))
+    return np.asarray(np.clip(np.round(lab2rgb((lab - mean) * gain + mean + shift) * 255.0), 0, 255), np.uint8)
 
 
 def recoloured(tile: Tile, *, brightness: float = 1.0, contrast: float = 1.0) -> Tile:

@@ -1,5 +1,6 @@
 """Labelled tiles from a folder with an ``index.csv``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,25 +72,8 @@ def load_tile_folder(folder: Path, classes: dict[str, str], size_px: int) -> Til
             found=f"no {', '.join(sorted(absent))}",
         )
     index = index[index["label"].isin(list(ours))].reset_index(drop=True)
-    pixels = np.empty((len(index), size_px, size_px, 3), np.uint8)
-    readable = np.ones(len(index), bool)
-    for position, name in enumerate(index["path"]):
-        try:
-            with Image.open(folder / name) as image:
-                tile = np.asarray(image.convert("RGB"))
-        except OSError:
-            readable[position] = False
-            continue
-        if tile.shape != pixels.shape[1:]:
-            raise TileFolderError(f"{name} has another size", expected=f"{size_px} px square", found=str(tile.shape))
-        pixels[position] = tile
+    pixels, readable = read_pixels([folder / name for name in index["path"]], size_px)
     skipped = index.loc[~readable, "path"].tolist()
-    if len(skipped) > UNREADABLE_SHARE_LIMIT * max(len(index), 1):
-        raise TileFolderError(
-            "Too many tiles cannot be read",
-            expected="at most 1 %",
-            found=f"{len(skipped)} of {len(index)}, e.g. {skipped[0]}",
-        )
     index = index[readable]
     return TileSet(
         pixels=pixels[readable],
@@ -98,6 +82,38 @@ def load_tile_folder(folder: Path, classes: dict[str, str], size_px: int) -> Til
         paths=index["path"].to_numpy(dtype=str),
         skipped=skipped,
     )
+
+
+def read_pixels(paths: Sequence[Path], size_px: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Tiles ``(n, size, size, 3)`` uint8 RGB, and which of them could be read ``(n,)``.
+
+    Raises
+    ------
+    TileFolderError
+        If a tile has another size, or if more than 1 % of the files cannot be read.
+    """
+    pixels = np.empty((len(paths), size_px, size_px, 3), np.uint8)
+    readable = np.ones(len(paths), bool)
+    for position, path in enumerate(paths):
+        try:
+            with Image.open(path) as image:
+                tile = np.asarray(image.convert("RGB"))
+        except OSError:
+            readable[position] = False
+            continue
+        if tile.shape != pixels.shape[1:]:
+            raise TileFolderError(
+                f"{path.parent.name}/{path.name} has another size", expected=f"{size_px} px square", found=str(tile.shape)
+            )
+        pixels[position] = tile
+    lost = np.flatnonzero(~readable)
+    if len(lost) > UNREADABLE_SHARE_LIMIT * max(len(paths), 1):
+        raise TileFolderError(
+            "Too many tiles cannot be read",
+            expected="at most 1 %",
+            found=f"{len(lost)} of {len(paths)}, e.g. {paths[lost[0]].parent.name}/{paths[lost[0]].name}",
+        )
+    return pixels, readable
 
 
 def colour_statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
