@@ -217,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     slide_data = argparse.ArgumentParser(add_help=False)
     slide_data.add_argument("--recipe", choices=[PAPER_RECIPE, SHIPPED_RECIPE], default=SHIPPED_RECIPE)
-    slide_data.add_argument("--tiles", type=Path, default=data / "tiles/lc25000_lung", help="folder with index.csv")
+    slide_data.add_argument("--tiles", type=Path, default=data / "tiles", help="folder of the tiles of all sources")
     weights = data / "weights/vgg16_imagenet_notop.h5"
     slide_data.add_argument(
         "--vgg16-weights",

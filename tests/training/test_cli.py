@@ -38,7 +38,7 @@ def test_another_system_error_is_not_called_a_full_disk(tmp_path: Path, monkeypa
 
 def test_tiles_and_weights_are_looked_for_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CERVIX_DATA", str(tmp_path))
-    assert arguments_of("slide")["tiles"] == tmp_path / "tiles/lc25000_lung"
+    assert arguments_of("slide")["tiles"] == tmp_path / "tiles"
     assert arguments_of("slide")["vgg16_weights"] is None
     weights = tmp_path / "weights/vgg16_imagenet_notop.h5"
     weights.parent.mkdir()

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from cervix.bundle.sessions import CPU_BATCH_SIZE, CPU_PROVIDER, open_session
 from cervix.patients.joint import HIDDEN_AT_VISIT
 from cervix.patients.sequences import Histories
-from training.data.splits import grouped_split
-from training.data.tissue.tiles import load_tile_folder
+from training.data.tissue.sources import tiles_of_recipe
 from training.history.data import HistoryData
 from training.shared.stages import Log, Stages, array_digest
 
@@ -55,14 +54,15 @@ class Pairs:
 
 
 def embedded_tiles(
-    tiles_dir: Path, slide_recipe: Mapping[str, Any], slide_onnx: bytes, tiles_per_group: int, stages: Stages, log: Log
-) -> EmbeddedTiles:
+    tiles_dir: Path, recipe_path: Path, slide_recipe: Mapping[str, Any], slide_onnx: bytes, tiles_per_group: int,
+    stages: Stages, log: Log,
+) -> EmbeddedTiles:  # fmt: skip
     """Embed a few tiles of every source image with the exported slide model, the one that scores slides.
 
     The split is that of the slide model, so a test tile was seen by neither.
     """
-    tiles = load_tile_folder(tiles_dir, slide_recipe["data"]["classes"], slide_recipe["tiles"]["size_px"])
-    split = grouped_split(tiles.labels, tiles.groups, tenths=tuple(slide_recipe["data"]["tenths"]), seed=slide_recipe["seed"])
+    found, split = tiles_of_recipe(recipe_path, slide_recipe, tiles_dir)
+    tiles = found.tiles
     number = pd.Series(tiles.groups).groupby(tiles.groups).cumcount().to_numpy()
     chosen = np.flatnonzero(number < tiles_per_group)
     pixels = tiles.pixels[chosen]

@@ -76,7 +76,7 @@ def train_hybrid(recipes: Mapping[str, Path], tiles_dir: Path, women: int, seed:
     ensemble = fit_ensemble(data, history, out_dir, log)
     slide_model = Model.model_validate_json((out_dir / "slide/model.json").read_bytes())
     onnx_bytes = (out_dir / next(v.file for v in slide_model.variants if v.precision == "int8")).read_bytes()
-    tiles = embedded_tiles(tiles_dir, slide, onnx_bytes, recipe["pairs"]["tiles_per_group"], stages, log)
+    tiles = embedded_tiles(tiles_dir, recipes["shipped"], slide, onnx_bytes, recipe["pairs"]["tiles_per_group"], stages, log)
     names = history["data"]["features"]
     pairs = make_pairs(data, names, tiles, recipe["pairs"]["histology"], recipe["seed"])
     counts = {split: np.bincount(pairs.truth[pairs.split == split], minlength=len(CLASSES)).tolist() for split in SPLITS}

@@ -53,7 +53,7 @@ def train_paper(recipe_path: Path, tiles_dir: Path, weights: Path | None, out_di
     recipe = tomllib.loads(recipe_path.read_text(encoding="utf-8"))
     stages = Stages(out_dir / "stages", log)
     network = backbone(weights)
-    every = load_tile_folder(tiles_dir, recipe["data"]["classes"], recipe["tiles"]["size_px"])
+    every = load_tile_folder(tiles_dir / recipe["data"]["folder"], recipe["data"]["classes"], recipe["tiles"]["size_px"])
     log(f"{len(every.labels)} tiles, {len(every.skipped)} skipped")
     tiles, assigned = choose_tiles(every, recipe)
     train, validation, test = (np.flatnonzero(assigned == split) for split in SPLITS)

@@ -21,8 +21,8 @@ def augmented(tiles: Tile, settings: dict[str, Any], seed: int, magnify: NDArray
     ----------
     tiles : (n, size, size, 3) uint8 RGB
     settings : the ``[augment]`` table of a recipe
-        ``scale_low, scale_high, stain_gain, stain_shift, brightness, contrast, blur_share, blur_px, jpeg_share,
-        jpeg_quality_low``; where there is ``cast_share``, ``cast_shift`` and ``cast_gain`` too.
+        ``scale_low, scale_high, stain_gain, stain_shift, cast_share, cast_shift, cast_gain, brightness, contrast,
+        blur_share, blur_px, jpeg_share, jpeg_quality_low``.
     magnify : (n,), optional
         How much larger than the model sees tissue a tile must be drawn to be at its scale; from none of that to all of it.
     """
@@ -42,7 +42,7 @@ def _vary(tile: Tile, settings: dict[str, Any], magnify: float, rng: np.random.G
     gain = rng.uniform(1 - settings["stain_gain"], 1 + settings["stain_gain"], 3)
     shift = rng.uniform(-settings["stain_shift"], settings["stain_shift"], 3)
     tile = restained(tile, gain, shift)
-    if rng.random() < settings.get("cast_share", 0.0):
+    if rng.random() < settings["cast_share"]:
         tile = recast(tile, rng.normal(0, settings["cast_shift"], 3), np.exp(rng.normal(0, settings["cast_gain"], 3)))
     tile = recoloured(
         tile,

@@ -1,6 +1,7 @@
 """Tiles of many laboratories by one declared table: what each label means, where it comes from and what is kept apart."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ class SourceTiles:
     Attributes
     ----------
     tiles : TileSet
-        ``labels`` are classes of the model, ``premalignant`` or ``doubtful``. ``paths`` begin with the source's id.
+        ``labels`` are classes of the model, ``premalignant`` or ``doubtful``; ``paths`` are those of each source's index.
     source, laboratory, tissue : (n,)
         Of each tile: id of the source, its laboratory, type of tissue.
     spacing_um_px : (n,)
@@ -155,6 +156,17 @@ def load_sources(folder: Path, table: Path, size_px: int) -> SourceTiles:
     )
 
 
+def tiles_of_recipe(recipe_path: Path, recipe: Mapping[str, Any], folder: Path) -> tuple[SourceTiles, NDArray[np.str_]]:
+    """The tiles that a recipe's ``[data]`` asks for and the split of each, the same for everyone who asks."""
+    data = recipe["data"]
+    found = load_sources(folder, recipe_path.with_name(data["sources"]), recipe["tiles"]["size_px"])
+    assigned = split_sources(
+        found.tiles.labels, found.tiles.groups, found.laboratory, data["classes"], tenths=tuple(data["tenths"]),
+        seed=recipe["seed"],
+    )  # fmt: skip
+    return found, assigned
+
+
 def _index_of(source: Source, folder: Path) -> pd.DataFrame:
     path = folder / source.index
     if not path.is_file():
@@ -173,7 +185,6 @@ def _index_of(source: Source, folder: Path) -> pd.DataFrame:
     squeezed = index["note"].str.startswith(source.squeezed) if source.squeezed else np.zeros(len(index), bool)
     index["squeezed_by"] = np.where(squeezed, source.squeezed_by, 1.0)
     index["file"] = [str(Path(source.index).parent / name) for name in index["path"]]
-    index["path"] = [f"{source.id}/{Path(name).name}" for name in index["path"]]
     index["source"], index["laboratory"], index["spacing_um_px"] = source.id, source.laboratory, source.spacing_um_px
     return index[index["class"] != LEFT_OUT]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.color import rgb2hed
+from skimage.color import rgb2hed, rgb2lab
 
-from training.data.tissue.augment import Tile, augmented, blurred, recoloured, recompressed, rescaled, restained, turned
+from training.data.tissue.augment import Tile, augmented, blurred, recast, recoloured, recompressed, rescaled, restained, turned
 
 # One tile a class; the second and third lie partly outside what haematoxylin and eosin alone can mix.
 NAMES = ("lung_n/lungn2256.jpeg", "lung_aca/lungaca2684.jpeg", "lung_scc/lungscc1473.jpeg")
@@ -19,6 +19,9 @@ STRONG: dict[str, Any] = {
     "scale_high": 1.33,
     "stain_gain": 0.2,
     "stain_shift": 0.01,
+    "cast_share": 0.5,
+    "cast_shift": 8.0,
+    "cast_gain": 0.25,
     "brightness": 0.15,
     "contrast": 0.2,
     "blur_share": 0.5,
@@ -61,6 +64,18 @@ def sharpness(tile: Tile) -> float:
     return float(np.abs(np.diff(tile.astype(np.float64), axis=1)).mean())
 
 
+class TestCast:
+    def test_mean_and_spread_of_lightness_and_colour_move_as_asked(self, tile: Tile) -> None:
+        before, after = (
+            rgb2lab(found).reshape(-1, 3) for found in (tile, recast(tile, np.array([-5.0, 4, 3]), np.full(3, 0.8)))
+        )
+        np.testing.assert_allclose(after.mean(axis=0) - before.mean(axis=0), [-5, 4, 3], atol=0.3)
+        np.testing.assert_allclose(after.std(axis=0) / before.std(axis=0), 0.8, atol=0.03)
+
+    def test_nothing_asked_changes_nothing(self, tile: Tile) -> None:
+        assert gap(recast(tile, UNSHIFTED, UNCHANGED), tile).max() <= 1
+
+
 class TestVariation:
     def test_the_same_seed_gives_the_same_pixels_and_another_seed_others(self, tiles: Tile) -> None:
         first, again, other = (augmented(tiles, STRONG, seed) for seed in (7, 7, 8))
@@ -71,6 +86,12 @@ class TestVariation:
         among = augmented(tiles, STRONG, 7)
         np.testing.assert_array_equal(augmented(tiles[:1], STRONG, 7)[0], among[0])
         np.testing.assert_array_equal(augmented(np.stack([tiles[2], tiles[1], tiles[0]]), STRONG, 7)[1], among[1])
+
+    def test_a_tile_that_was_taken_too_small_is_magnified_up_to_its_scale(self, tiles: Tile) -> None:
+        still = NONE | {"scale_low": 2.0, "scale_high": 1.0}
+        large = augmented(tiles, still, 7, np.full(3, 2.0))
+        assert all(sharpness(one) < 0.8 * sharpness(other) for one, other in zip(large, tiles, strict=True))
+        np.testing.assert_array_equal(augmented(tiles, STRONG, 7, np.full(3, 0.5)), augmented(tiles, STRONG, 7))
 
     def test_equal_tiles_of_one_batch_vary_differently(self, tile: Tile) -> None:
         one, two, three = augmented(np.stack([tile] * 3), STRONG, 7)
