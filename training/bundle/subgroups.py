@@ -16,7 +16,6 @@ VISIT_BANDS = {"one visit": 2, "2 to 4 visits": 5, "5 visits and more": np.inf}
 UNKNOWN_BANDS = {"all answered": 1, "1 to 5 not answered": 6, "6 and more not answered": np.inf}
 HPV_TESTED, NEVER_TESTED = "tested for HPV", "cytology alone"
 NEARER, FARTHER = "nearer half", "farther half"
-SLIDE_SOURCE = "LC25000, lung"
 COHORT_FOLDER = "cohort"
 Divided = dict[str, tuple[str, list[str], pd.Series]]
 """Column -> title, values in order, and the value of each case by its name."""
@@ -50,7 +49,7 @@ def _tiles(predictions: pd.DataFrame) -> Divided:
     novelty = predictions["novelty"].to_numpy()
     near = pd.Series(np.where(novelty <= np.median(novelty), NEARER, FARTHER), index=cases)
     return {
-        "by_source": ("Source", [SLIDE_SOURCE], pd.Series(SLIDE_SOURCE, index=cases)),
+        "by_source": ("Source", sorted(set(predictions["by_source"])), pd.Series(predictions["by_source"].array, index=cases)),
         "by_novelty": ("Distance to the training tiles", [NEARER, FARTHER], near),
     }
 

@@ -17,13 +17,15 @@ Floats = NDArray[np.floating]
 LOG_WEIGHT_LIMITS = (-3.0, 3.0)
 
 
-def log_loss(logits: Floats, class_index: NDArray[np.integer]) -> float:
-    """Mean negative log-likelihood of the true class, from logits ``(n, classes)``."""
+def log_loss(logits: Floats, class_index: NDArray[np.integer], weights: Floats | None = None) -> float:
+    """Mean negative log-likelihood of the true class, from logits ``(n, classes)``; of tiles that count unequally, weighted."""
     log_probability = log_softmax(logits.astype(np.float64), axis=1)
-    return float(-log_probability[np.arange(len(class_index)), class_index].mean())
+    return float(-np.average(log_probability[np.arange(len(class_index)), class_index], weights=weights))
 
 
-def fit_opinion_weights(logits: Floats, class_index: NDArray[np.integer]) -> NDArray[np.float64]:
+def fit_opinion_weights(
+    logits: Floats, class_index: NDArray[np.integer], case_weights: Floats | None = None
+) -> NDArray[np.float64]:
     """The weights w > 0 that minimise the negative log-likelihood of ``softmax(sum_k w_k * logits_k)``.
 
     A logarithmic opinion pool of several classifiers. With one classifier its weight is one over the temperature.
@@ -32,6 +34,7 @@ def fit_opinion_weights(logits: Floats, class_index: NDArray[np.integer]) -> NDA
     ----------
     logits : (classifiers, n, classes)
     class_index : (n,) true class of each row
+    case_weights : (n,) how much each row counts, optional
 
     Returns
     -------
@@ -39,7 +42,7 @@ def fit_opinion_weights(logits: Floats, class_index: NDArray[np.integer]) -> NDA
     """
 
     def loss(log_weights: Floats) -> float:
-        return log_loss(np.tensordot(np.exp(log_weights), logits, axes=1), class_index)
+        return log_loss(np.tensordot(np.exp(log_weights), logits, axes=1), class_index, case_weights)
 
     bounds = [LOG_WEIGHT_LIMITS] * len(logits)
     return np.asarray(np.exp(minimize(loss, np.zeros(len(logits)), bounds=bounds).x), np.float64)

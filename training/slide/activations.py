@@ -27,8 +27,8 @@ class Activations:
     ----------
     clean : (n, 14, 14, 512)
         Of every tile as it is.
-    varied : list of (n_train, 14, 14, 512)
-        Of the training tiles, one array per augmented copy.
+    varied : list of (n, 14, 14, 512)
+        Of an augmented copy of every tile, one array per copy.
     """
 
     clean: Halves
@@ -36,30 +36,33 @@ class Activations:
 
 
 def cached_activations(
-    network: keras.Model, tiles: TileSet, train: NDArray[np.integer], settings: Mapping[str, Any], stages: Stages, log: Log
-) -> Activations:
-    """Run the frozen blocks over all tiles, and over ``settings["copies"]`` augmented copies of the training tiles.
+    network: keras.Model, tiles: TileSet, settings: Mapping[str, Any], stages: Stages, log: Log,
+    magnify: NDArray[np.float64] | None = None,
+) -> Activations:  # fmt: skip
+    """Run the frozen blocks over all tiles, and over ``settings["copies"]`` augmented copies of them.
 
     Parameters
     ----------
-    train : (n_train,) positions of the training tiles
     settings : the ``[augment]`` table of the recipe, or one with ``copies = 0``
+    magnify : (n,), as ``augmented`` takes it
     """
     frozen = frozen_blocks(network)
-    weights = array_digest(*frozen.get_weights())
+    inputs = {
+        "weights": array_digest(*frozen.get_weights()),
+        "precision": frozen.layers[-1].compute_dtype,
+        "pixels": array_digest(tiles.pixels),
+    }
     code = array_digest(np.frombuffer(Path(augment.__file__).read_bytes(), np.uint8))
-    subset = tiles.pixels[train]
-    inputs = {"weights": weights, "pixels": array_digest(tiles.pixels)}
+    of_copies = {"augment": dict(settings), "code": code, "magnify": "none" if magnify is None else array_digest(magnify)}
     clean = stages.arrays("activations", inputs, lambda: _run(frozen, tiles.pixels, "tiles as they are", log))["block4"]
     varied = []
     for copy in range(settings["copies"]):
-        of_copy = {"weights": weights, "pixels": array_digest(subset), "augment": dict(settings), "copy": copy, "code": code}
         varied.append(
             stages.arrays(
                 f"activations-copy{copy + 1}",
-                of_copy,
+                {**inputs, **of_copies, "copy": copy},
                 lambda seed=settings["seed"] + copy, name=f"augmented copy {copy + 1}": _run(  # type: ignore[misc]
-                    frozen, augment.augmented(subset, dict(settings), seed), name, log
+                    frozen, augment.augmented(tiles.pixels, dict(settings), seed, magnify), name, log
                 ),
             )["block4"]
         )

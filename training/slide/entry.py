@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervix.bundle.manifest import Model, SlideRule, TensorSpec, Variant
+from training.data.tissue.sources import SourceTiles
 from training.shared.declared import model_entry
 from training.shared.manifest_parts import counts_by_split, groups_by_split
 
@@ -19,7 +20,8 @@ class SlideFigures:
 
     Attributes
     ----------
-    labels, groups, assigned : (n,) class, source image and split of every tile
+    known : the tiles of the classes
+    assigned : (n,) split of every tile
     accepted : float
         Share of test tiles within the novelty limit.
     flagged : float
@@ -28,8 +30,7 @@ class SlideFigures:
 
     recipe: dict[str, Any]
     classes: list[str]
-    labels: NDArray[np.str_]
-    groups: NDArray[np.str_]
+    known: SourceTiles
     assigned: NDArray[np.str_]
     network_weight: float
     texture_weight: float
@@ -77,6 +78,26 @@ def slide_outputs(classes: list[str]) -> list[TensorSpec]:
     ]  # fmt: skip
 
 
+def trained_on(figures: SlideFigures) -> list[dict[str, Any]]:
+    """One entry a source, as the manifest holds it."""
+    known, entries = figures.known, []
+    for source in known.sources:
+        here = known.source == source.id
+        entries.append(
+            {
+                "name": source.title,
+                "licence": source.licence,
+                "citation": source.citation,
+                "nature": "real",
+                "note": f"{', '.join(sorted(set(known.tissue[here])))}; about {source.spacing_um_px} µm/px, an estimate.",
+                "grouped_by": source.grouped_by,
+                "counts": counts_by_split(known.tiles.labels[here], figures.assigned[here]),
+                "groups": groups_by_split(known.tiles.groups[here], figures.assigned[here]),
+            }
+        )
+    return entries
+
+
 def slide_entry(figures: SlideFigures) -> Model:
     """The manifest entry of the slide model."""
     recipe = figures.recipe
@@ -86,15 +107,12 @@ def slide_entry(figures: SlideFigures) -> Model:
         "classes": len(figures.classes),
         "opset": figures.opset,
         "validation": int(validation.sum()),
-        "validation_groups": len(np.unique(figures.groups[validation])),
+        "laboratories": len(np.unique(figures.known.laboratory)),
         "accepted_share": recipe["novelty"]["accepted_share"],
+        "wrong_share": recipe["novelty"]["wrong_share"],
         "accepted": figures.accepted,
         "flagged": figures.flagged,
         "test": int(test.sum()),
-    }
-    counted = {
-        "counts": counts_by_split(figures.labels, figures.assigned),
-        "groups": groups_by_split(figures.groups, figures.assigned),
     }
     computed = {
         "kind": "tile",
@@ -108,7 +126,7 @@ def slide_entry(figures: SlideFigures) -> Model:
         },
         "abstention": [{"limit": figures.novelty_limit}],
         "slide_rule": figures.slide_rule,
-        "training_data": [counted, {}],
+        "training_data": [*trained_on(figures), recipe["pretrained"]],
         "evaluation": {"precision": "int8"},
         "rehearsal": SLIDE_REHEARSAL,
     }

@@ -16,11 +16,12 @@ from cervix.bundle.classes import ClassInfo
 from cervix.bundle.manifest import DerivedTask, SlideRule, TensorSpec, Variant, VariantDifference, within_novelty
 from cervix.bundle.sessions import Arrays
 from cervix.errors import CervixError
-from cervix.evaluation.comparison import decimal
+from cervix.evaluation.comparison import decimal, percent
 from cervix.evaluation.metrics import METRICS
 from cervix.evaluation.questions import task_scores
 from cervix.intervals import wilson_interval
 from cervix.slides.phantom import phantom_region
+from training.data.tissue.sources import SourceTiles
 from training.data.tissue.strange import NOT_HISTOLOGY, strange_tiles
 from training.data.tissue.tiles import TileSet
 from training.shared.declared import declared_classes, declared_tasks, declared_thresholds
@@ -46,7 +47,7 @@ from training.slide.functions import (
     pooled_logits,
     slide_function,
 )
-from training.slide.novelty import acceptance_limit
+from training.slide.novelty import RefusalLimits
 from training.slide.quantise import to_fp16, to_int8
 from training.slide.rehearsal import write_slide_rehearsal
 from training.slide.vgg16 import last_block, with_last_block
@@ -54,8 +55,8 @@ from training.slide.vgg16 import last_block, with_last_block
 GOLDEN_TILES = 4
 # Golden tolerances allow for another processor's kernels, not for another model.
 GOLDEN_TOLERANCE: dict[str, dict[str, float]] = {
-    "int8": {"probabilities": 0.02, "embedding": 0.5, "novelty": 1.0, "cam": 0.5},
-    "fp16": {"probabilities": 0.02, "embedding": 0.5, "novelty": 1.0, "cam": 0.5},
+    "int8": {"probabilities": 0.02, "embedding": 0.5, "novelty": 2.0, "cam": 0.5},
+    "fp16": {"probabilities": 0.02, "embedding": 0.5, "novelty": 2.0, "cam": 0.5},
 }
 CAM_CHECK_TILES = 32
 REACH = {"cancerous": {"accuracy": 0.99, "ece": 0.03}, "scc-versus-ac": {"accuracy": 0.95, "ece": 0.03}}
@@ -91,22 +92,33 @@ class Fitted:
         Mean of block 4, on which novelty is measured.
     reference_features : (n, 512)
         Embeddings by the ImageNet network.
-    trials, runs, tries : tables of the search, of the equal runs and of remedies
+    limits : from where on a tile is refused
+    trials, runs, tries, laboratories
+        Tables of the search, of the equal runs, of remedies, and of the laboratories that were left out one by one.
     """
 
     parameters: SlideParameters
     embeddings: NDArray[np.float32]
     textures: NDArray[np.float32]
     reference_features: NDArray[np.float32]
+    limits: RefusalLimits
     trials: pd.DataFrame
     runs: pd.DataFrame
     tries: pd.DataFrame
+    laboratories: pd.DataFrame
 
 
 def export_and_evaluate(
-    tiles: TileSet, split: Split, fitted: Fitted, recipe: Mapping[str, Any], out_dir: Path, log: Log
+    known: SourceTiles, apart: SourceTiles, split: Split, fitted: Fitted, recipe: Mapping[str, Any], out_dir: Path, log: Log
 ) -> SlideFigures:
-    """Export both variants, refuse a wrong one, and evaluate what ships on the test tiles."""
+    """Export both variants, refuse a wrong one, and evaluate what ships on the test tiles.
+
+    Parameters
+    ----------
+    known : tiles of the classes
+    apart : tiles on the way to carcinoma, which are of no class
+    """
+    tiles, limit = known.tiles, fitted.limits.distance
     parameters, folder = fitted.parameters, out_dir / "slide"
     classes, tasks, thresholds = parameters.classes, declared_tasks(recipe), declared_thresholds(recipe)
     cancerous = malignant(declared_classes(recipe, classes))
@@ -144,6 +156,8 @@ def export_and_evaluate(
     predictions = pd.DataFrame({"case": test.paths, "group": test.groups, "label": test.labels})
     add_probabilities(predictions, "p_", classes, shipped["probabilities"])
     predictions["novelty"] = shipped["novelty"]
+    titles = {source.id: source.title for source in known.sources}
+    predictions["by_source"] = [titles[name] for name in known.source[split.test]]
     rivals = baseline_scores(tiles.pixels, fitted.reference_features, tiles.labels, split.train, split.test, classes)
     for name, scores in rivals.items():
         add_probabilities(predictions, f"{name}__p_", classes, scores)
@@ -152,8 +166,6 @@ def export_and_evaluate(
     def score(pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         return run_onnx(exported["int8"], pixels, ["probabilities", "novelty", "cam"])
 
-    limit = novelty_limit(exported["int8"], tiles.of(split.validation), recipe)
-    log(f"novelty limit {limit:.2f}")
     lone = one_per_group(test.groups)
     strange = strange_tiles(recipe["tiles"]["size_px"], recipe["seed"], tiles.pixels[split.validation])
     told = score(strange.pixels)
@@ -167,6 +179,8 @@ def export_and_evaluate(
         "trials": readable_trials(fitted.trials),
         "runs": fitted.runs,
         "tries": fitted.tries,
+        "laboratories": fitted.laboratories,
+        "apart": apart_table(apart, score(apart.tiles.pixels), limit, cancerous, classes),
         "novelty": novelty_table(test_known, test.groups, strange, strange_known),
         "robustness": robustness_table(
             test.pixels[lone], test.labels[lone], test.groups[lone], score, classes, tasks, thresholds, limit
@@ -182,8 +196,7 @@ def export_and_evaluate(
     return SlideFigures(
         recipe=dict(recipe),
         classes=classes,
-        labels=tiles.labels,
-        groups=tiles.groups,
+        known=known,
         assigned=split.assigned,
         network_weight=parameters.network_weight,
         texture_weight=parameters.texture_weight,
@@ -231,6 +244,35 @@ def reach_table(
     return pd.DataFrame(rows)
 
 
+def apart_table(
+    apart: SourceTiles, answers: Mapping[str, NDArray[np.floating]], limit: float, cancerous: Sequence[str], classes: list[str]
+) -> pd.DataFrame:
+    """What the model says of lesions on the way to carcinoma, which it never saw: one row a kind.
+
+    Parameters
+    ----------
+    answers : ``probabilities (n, classes)`` and ``novelty (n,)``
+    """
+    known = within_novelty(answers["novelty"], answers["probabilities"], limit)
+    mass = answers["probabilities"][:, [name in cancerous for name in classes]].sum(axis=1)
+    rows = []
+    for kind in np.unique(apart.tissue):
+        here = apart.tissue == kind
+        groups = len(np.unique(apart.tiles.groups[here]))
+        called = (mass >= 0.5) & known
+        rows.append(
+            {
+                "lesion": kind,
+                "answered": percent(wilson_interval(int(known[here].sum()), int(here.sum()), effective_n=groups)),
+                "answered and called carcinoma": percent(
+                    wilson_interval(int(called[here].sum()), int(here.sum()), effective_n=groups)
+                ),
+                "n": f"{here.sum()} tiles, {groups} groups",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def readable_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials as people read them."""
     return pd.DataFrame(
@@ -265,12 +307,6 @@ def quantised(fitted: Fitted, pixels: NDArray[np.uint8], train: Positions, recip
     return to_int8(
         to_onnx(slide_function(parameters, corrections), slide_inputs(), slide_outputs(parameters.classes)), calibration
     )
-
-
-def novelty_limit(int8: bytes, validation: TileSet, recipe: Mapping[str, Any]) -> float:
-    """The limit for both variants, set on int8: quantisation moves features, so its distances are the larger ones."""
-    distances = run_onnx(int8, validation.pixels, ["novelty"])["novelty"]
-    return acceptance_limit(distances, validation.groups, recipe["novelty"]["accepted_share"])
 
 
 def golden_tiles(size_px: int) -> NDArray[np.uint8]:

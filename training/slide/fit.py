@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from training.shared.calibrate import log_loss
 from training.shared.stages import Log
 from training.slide.activations import Activations
-from training.slide.vgg16 import last_block, pooled, shipped_classifier
+from training.slide.vgg16 import fast_precision, last_block, pooled, shipped_classifier
 
 Floats = NDArray[np.float32]
 PREDICT_BATCH = 32
@@ -24,22 +24,26 @@ class Trainable:
 
     Attributes
     ----------
-    activations : block 4 outputs; ``varied`` in the order of ``train``
-    target : (n,) class index
-    groups : (n,)
+    activations : block 4 outputs
+    target : (n,) class index; -1 for tiles that are of no class
+    weights : (n,)
+        How much a tile counts; those of each split sum to 1.
+    smoothing : (n,)
+        Share of a tile's label that goes to all classes alike, more where a laboratory's labels are noisy.
     train, validation : positions of the tiles of each split
     """
 
     activations: Activations
     target: NDArray[np.int64]
-    groups: NDArray[np.str_]
+    weights: NDArray[np.float64]
+    smoothing: NDArray[np.float64]
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class PooledFeatures:
-    """Embeddings ``(…, 512)`` by the frozen block 5: of every tile, and of each augmented copy of the training tiles."""
+    """Embeddings ``(n, 512)`` by the frozen block 5: of every tile, and of each augmented copy of them."""
 
     clean: Floats
     varied: list[Floats]
@@ -120,9 +124,11 @@ def fit_head(features: PooledFeatures, data: Trainable, recipe: Mapping[str, Any
     keras.utils.set_random_seed(recipe["seed"])
     settings = recipe["head"]
     classes = len(recipe["data"]["classes"])
-    centre, spread = standardisation(features.clean[data.train])
-    x = np.concatenate([features.clean[data.train], *features.varied])
-    y = np.tile(data.target[data.train], 1 + len(features.varied))
+    train, validation = data.train, data.validation
+    centre, spread = standardisation(features.clean[train])
+    x = np.concatenate([part[train] for part in (features.clean, *features.varied)])
+    y = np.tile(data.target[train], 1 + len(features.varied))
+    weights = np.tile(data.weights[train] * len(train), 1 + len(features.varied))
     entry = keras.Input((features.clean.shape[1],))
     hidden = keras.layers.Dense(settings["hidden"], activation="relu")(entry)
     model = keras.Model(entry, keras.layers.Dense(classes)(keras.layers.Dropout(dropout)(hidden)))
@@ -133,7 +139,12 @@ def fit_head(features: PooledFeatures, data: Trainable, recipe: Mapping[str, Any
     model.fit(
         (x - centre) / spread,
         y,
-        validation_data=((features.clean[data.validation] - centre) / spread, data.target[data.validation]),
+        sample_weight=weights,
+        validation_data=(
+            (features.clean[validation] - centre) / spread,
+            data.target[validation],
+            data.weights[validation] * len(validation),
+        ),
         batch_size=settings["batch_size"],
         epochs=settings["epochs"],
         callbacks=[keras.callbacks.EarlyStopping(patience=settings["patience"], restore_best_weights=True)],
@@ -149,53 +160,43 @@ def standardisation(features: Floats) -> tuple[Floats, Floats]:
 
 
 def fine_tune(
-    network: keras.Model,
-    start: HeadWeights,
-    data: Trainable,
-    settings: Settings,
-    recipe: Mapping[str, Any],
-    *,
-    epochs: int,
-    tiles_per_group: int,
-    seed: int,
-    log: Log,
-) -> FineTuned:
+    network: keras.Model, start: HeadWeights, data: Trainable, settings: Settings, recipe: Mapping[str, Any], *,
+    epochs: int, tiles: int, seed: int, log: Log,
+) -> FineTuned:  # fmt: skip
     """Train block 5 and the head on cached block 4 outputs; keep the epoch with the lowest validation loss.
 
-    Each epoch draws ``tiles_per_group`` of the tiles and augmented copies of every source image, so that an image
-    with many copies weighs no more than another. The learning rate falls along half a cosine.
+    Each epoch draws ``tiles`` training tiles by their weights, each as it is or in one of its copies. The learning rate falls
+    along half a cosine.
     """
     keras.utils.set_random_seed(seed)
     classes = len(recipe["data"]["classes"])
     model = shipped_classifier(
-        last_block(network), start.centre, start.spread, recipe["head"]["hidden"], settings.dropout, classes
+        last_block(network, fast_precision()), start.centre, start.spread, recipe["head"]["hidden"], settings.dropout, classes
     )
     for name, weights in (("hidden", start.weights[:2]), ("logits", start.weights[2:])):
         model.get_layer(name).set_weights(weights)
-    groups = np.unique(data.groups[data.train])
-    steps = max(1, len(groups) * tiles_per_group // settings.batch_size)
+    steps = max(1, tiles // settings.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, decay_steps=steps * epochs)
-    smoothing = recipe["fine_tune"]["label_smoothing"]
     model.compile(
         keras.optimizers.Adam(rate)
         if settings.optimizer == "adam"
         else keras.optimizers.SGD(rate, momentum=recipe["fine_tune"]["momentum"], nesterov=True),
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing),
-        jit_compile=True,
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        jit_compile=fast_precision() == "float32",
     )
     rng = np.random.default_rng(seed)
-    versions = (data.activations.clean[data.train], *data.activations.varied)
-    target = np.eye(classes, dtype=np.float32)[data.target[data.train]]
+    versions = (data.activations.clean, *data.activations.varied)
+    target = smoothed(data.target, data.smoothing, classes)
     losses: list[float] = []
     best: list[Floats] = []
     for epoch in range(epochs):
-        position, version = draw_epoch(data.groups[data.train], len(versions), tiles_per_group, rng)
+        position, version = draw_epoch(data.weights[data.train], len(versions), steps * settings.batch_size, rng)
+        position = data.train[position]
         for step in range(steps):
             batch = slice(step * settings.batch_size, (step + 1) * settings.batch_size)
             x = np.stack([versions[v][p] for p, v in zip(position[batch], version[batch], strict=True)])
             model.train_on_batch(x.astype(np.float32), target[position[batch]])
-        logits = in_batches(model, data.activations.clean[data.validation])
-        loss = log_loss(logits, data.target[data.validation])
+        loss = validation_loss(in_batches(model, data.activations.clean[data.validation]), data)
         losses.append(loss if np.isfinite(loss) else np.inf)  # a run that diverged is the worst, not an error
         log(f"epoch {epoch + 1}/{epochs}: validation loss {losses[-1]:.4f}")
         if epoch == int(np.argmin(losses)):
@@ -206,16 +207,20 @@ def fine_tune(
     return FineTuned(model, losses)
 
 
+def validation_loss(logits: Floats, data: Trainable) -> float:
+    """Log loss of the validation tiles, each counted by its weight."""
+    return log_loss(logits, data.target[data.validation], data.weights[data.validation])
+
+
+def smoothed(target: NDArray[np.integer], smoothing: NDArray[np.floating], classes: int) -> Floats:
+    """Labels ``(n, classes)`` of which a share goes to all classes alike; of a tile of no class, all of it."""
+    known = np.eye(classes)[np.maximum(target, 0)]
+    share = np.where(target < 0, 1.0, smoothing)[:, None]
+    return np.asarray((1 - share) * known + share / classes, np.float32)
+
+
 def draw_epoch(
-    groups: NDArray[np.str_], versions: int, tiles_per_group: int, rng: np.random.Generator
+    weights: NDArray[np.floating], versions: int, tiles: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Shuffled positions and versions of one epoch: ``tiles_per_group`` of every group, without repetition if it has enough."""
-    position, version = [], []
-    for group in np.unique(groups):
-        members = np.flatnonzero(groups == group)
-        choices = len(members) * versions
-        drawn = rng.choice(choices, tiles_per_group, replace=tiles_per_group > choices)
-        position.append(members[drawn // versions])
-        version.append(drawn % versions)
-    order = rng.permutation(sum(map(len, position)))
-    return np.concatenate(position)[order], np.concatenate(version)[order]
+    """Positions and versions ``(tiles,)`` of one epoch, drawn by weight with repetition; the versions alike."""
+    return rng.choice(len(weights), tiles, p=weights / weights.sum()), rng.integers(versions, size=tiles)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training.slide.graph import SlideHead
-from training.slide.novelty import Novelty
+from training.slide.novelty import Refusal
 from training.slide.texture_path import LinearPath
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -30,8 +30,8 @@ class SlideParameters:
         Logits from the mean over the map of block 4, the ``texture (N, 512)``.
     network_weight, texture_weight : float
         Of the two paths' logits in the sum: calibration, in log odds.
-    novelty : Novelty
-        Of the texture. Block 4 was not trained here, so tiles that were
+    refusal : Refusal
+        Distance of the texture, and doubt. Block 4 was not trained here, so tiles that were
         trained on look no more familiar to it than others.
     """
 
@@ -44,7 +44,7 @@ class SlideParameters:
     texture_path: LinearPath
     network_weight: float
     texture_weight: float
-    novelty: Novelty
+    refusal: Refusal
 
     @property
     def head(self) -> SlideHead:
@@ -113,7 +113,8 @@ def slide_function(
         # Constants are made while tracing: an eager tensor would be captured, and exported as an input.
         w1, b1 = tf.constant(parameters.hidden_kernel), tf.constant(parameters.hidden_bias)
         w2, b2 = tf.constant(parameters.logit_kernel), tf.constant(parameters.logit_bias)
-        whitening, centres = tf.constant(parameters.novelty.whitening), tf.constant(parameters.novelty.whitened_centres)
+        known = parameters.refusal.novelty
+        whitening, centres = tf.constant(known.whitening), tf.constant(known.whitened_centres)
         activation, pooled, texture = _pooled(parameters, tiles)
         if corrections is not None:
             pooled = pooled * tf.constant(corrections.embedding.scale) + tf.constant(corrections.embedding.shift)
@@ -129,10 +130,13 @@ def slide_function(
         second = texture @ tf.constant(parameters.texture_path.kernel) + tf.constant(parameters.texture_path.bias)
         pool = np.float32(parameters.network_weight) * logits + np.float32(parameters.texture_weight) * second
         squared = tf.reduce_sum((whitened[:, None, :] - centres[None]) ** 2, axis=2)
+        probabilities = tf.nn.softmax(pool)
+        signs = tf.constant(parameters.refusal.signs[:, None])
+        doubt = 1.0 - tf.abs(tf.squeeze(probabilities @ signs, 1))
         return {
-            "probabilities": tf.nn.softmax(pool),
+            "probabilities": probabilities,
             "embedding": pooled,
-            "novelty": tf.sqrt(tf.reduce_min(squared, axis=1)),
+            "novelty": tf.maximum(tf.sqrt(tf.reduce_min(squared, axis=1)), np.float32(parameters.refusal.doubt_scale) * doubt),
             "cam": tf.reshape(cam, (-1, classes, 14, 14)),
         }
 

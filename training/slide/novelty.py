@@ -1,10 +1,13 @@
 """How unlike the training tiles a tile is, and from where on the model must not be heard."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
+
+from cervix.bundle.classes import ClassInfo
 
 Floats = NDArray[np.float32]
 CONFIDENCE = 0.95
@@ -31,6 +34,76 @@ class Novelty:
         whitened = features @ self.whitening
         gaps = np.linalg.norm(whitened[:, None] - self.whitened_centres[None], axis=2)
         return np.asarray(gaps.min(axis=1), np.float64)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What the graph calls ``novelty``: the larger of how far a tile is from known tissue and how much its answer is in doubt.
+
+    Doubt is ``1 - |P(malignant) - P(benign)|``: near 1 where the model wavers, and where it takes a tile for other tissue.
+    One number with one limit thus refuses for either reason.
+
+    Attributes
+    ----------
+    novelty : distance of the texture to the nearest type of tissue
+    signs : (classes,) of the classes' roles, see ``role_signs``
+    doubt_scale : float
+        The distance that full doubt counts as.
+    """
+
+    novelty: Novelty
+    signs: Floats
+    doubt_scale: float
+
+    def values(self, features: Floats, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+        """``(n, features)`` and ``(n, classes)`` -> ``(n,)``."""
+        return np.maximum(self.novelty.distances(features), self.doubt_scale * doubt(probabilities, self.signs))
+
+
+def role_signs(classes: Sequence[ClassInfo]) -> Floats:
+    """1 for malignant classes, -1 for benign ones and 0 for other tissue: ``(classes,)``."""
+    return np.array([{"malignant": 1, "benign": -1}.get(item.role, 0) for item in classes], np.float32)
+
+
+def doubt(probabilities: NDArray[np.floating], signs: Floats) -> NDArray[np.float64]:
+    """``1 - |P(malignant) - P(benign)|`` of each row: ``(n,)``."""
+    return np.asarray(1 - np.abs(probabilities @ signs), np.float64)
+
+
+@dataclass(frozen=True)
+class RefusalLimits:
+    """From where on a tile is refused: by distance, and by doubt."""
+
+    distance: float
+    doubt: float
+
+
+def fit_limits(
+    distance: NDArray[np.floating], doubts: NDArray[np.floating], shared: NDArray[np.bool_], wrong: NDArray[np.bool_],
+    laboratory: NDArray[np.str_], accepted_share: float, wrong_share: float,
+) -> RefusalLimits:  # fmt: skip
+    """Limits from tiles that were each scored without their laboratory.
+
+    The limit of distance keeps ``accepted_share`` of every laboratory's tiles whose type of tissue others have too. That of
+    doubt is the largest at which no laboratory has more than ``wrong_share`` of its tiles answered and wrong.
+
+    Parameters
+    ----------
+    distance, doubts, laboratory : (n,)
+    shared : (n,) whether another laboratory has that type of tissue
+    wrong : (n,) whether the tile is called carcinoma and is none, or the other way round
+    """
+    names = np.unique(laboratory)
+    with_shared = [name for name in names if (shared & (laboratory == name)).any()]
+    far = max(float(np.quantile(distance[shared & (laboratory == name)], accepted_share)) for name in with_shared)
+    largest = 1.0
+    for name in names:
+        here = laboratory == name
+        failing = np.sort(doubts[here & wrong & (distance <= far)])
+        allowed = int(wrong_share * here.sum())
+        if len(failing) > allowed:
+            largest = min(largest, float(np.nextafter(failing[allowed], -1)))
+    return RefusalLimits(far, largest)
 
 
 def texture(block4: NDArray[np.floating]) -> Floats:

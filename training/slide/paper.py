@@ -57,7 +57,7 @@ def train_paper(recipe_path: Path, tiles_dir: Path, weights: Path | None, out_di
     log(f"{len(every.labels)} tiles, {len(every.skipped)} skipped")
     tiles, assigned = choose_tiles(every, recipe)
     train, validation, test = (np.flatnonzero(assigned == split) for split in SPLITS)
-    block4 = cached_activations(network, tiles, train, {"copies": 0}, stages, log).clean
+    block4 = cached_activations(network, tiles, {"copies": 0}, stages, log).clean
     data = {"pixels": array_digest(tiles.pixels), "assigned": assigned.tolist()}
     target = (tiles.labels == "scc").astype(np.float32)
 

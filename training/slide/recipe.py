@@ -9,18 +9,26 @@ import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import softmax
 
-from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.questions import task_scores
-from training.data.splits import SPLITS, check_no_near_duplicates, grouped_split
-from training.data.tissue.tiles import TileSet, load_tile_folder
-from training.shared.calibrate import fit_opinion_weights, log_loss
-from training.shared.declared import declared_tasks, declared_thresholds, read_recipe
+from training.data.splits import SPLITS, check_no_near_duplicates
+from training.data.tissue.sources import APART, PREMALIGNANT, SourceTiles, shared_tissue, tiles_of_recipe
+from training.data.tissue.tiles import TileSet, colour_statistics
+from training.shared.calibrate import fit_opinion_weights
+from training.shared.declared import declared_classes, declared_tasks, declared_thresholds, read_recipe
 from training.shared.manifest_parts import add_probabilities
 from training.shared.search import search
 from training.shared.stages import Arrays, Log, Stages, array_digest
 from training.slide.activations import cached_activations
-from training.slide.checks.remedies import remedies_table
+from training.slide.balance import tile_weights
+from training.slide.checks.laboratories import (
+    REMEDIES,
+    Cases,
+    laboratories_table,
+    leave_one_out,
+    remedies_table,
+)
 from training.slide.entry import SlideFigures
 from training.slide.export import Fitted, Split, export_and_evaluate
 from training.slide.fit import (
@@ -34,12 +42,23 @@ from training.slide.fit import (
     in_batches,
     pool_activations,
     suggest_settings,
+    validation_loss,
 )
 from training.slide.functions import SlideParameters, network_logits, pooled_logits
-from training.slide.novelty import fit_novelty, texture
+from training.slide.novelty import Refusal, RefusalLimits, doubt, fit_limits, fit_novelty, role_signs, texture
 from training.slide.texture_path import fit_linear_path
-from training.slide.vgg16 import LAST_CONVOLUTION, backbone, last_block, pooled, shipped_classifier, with_last_block
+from training.slide.vgg16 import (
+    LAST_CONVOLUTION,
+    backbone,
+    fast_precision,
+    last_block,
+    pooled,
+    shipped_classifier,
+    with_last_block,
+)
 
+SHIPPED_REMEDY = "block 5 fine-tuned, with a linear path from block 4: shipped"
+SMALLEST_DOUBT = 1e-3
 ROUNDING = 1e-6
 """Within this, two losses are of the same weights: they are computed in another order when a network trains."""
 
@@ -61,24 +80,43 @@ def train_slide_model(recipe_path: Path, tiles_dir: Path, weights: Path | None, 
     recipe = read_recipe(recipe_path)
     stages = Stages(out_dir / "stages", log)
     network = backbone(weights)
-    tiles = load_tile_folder(tiles_dir, recipe["data"]["classes"], recipe["tiles"]["size_px"])
-    log(f"{len(tiles.labels)} tiles, {len(tiles.skipped)} skipped {tiles.skipped}")
-    assigned = grouped_split(tiles.labels, tiles.groups, tenths=tuple(recipe["data"]["tenths"]), seed=recipe["seed"])
+    found, assigned = tiles_of_recipe(recipe_path, recipe, tiles_dir)
+    log(f"{len(found.tiles.labels)} tiles, {len(found.tiles.skipped)} skipped {found.tiles.skipped}")
+    of_a_class, apart = np.flatnonzero(assigned != APART), found.of(np.flatnonzero(found.tiles.labels == PREMALIGNANT))
+    known, assigned = found.of(of_a_class), assigned[of_a_class]
     split = Split(assigned, *(np.flatnonzero(assigned == name) for name in SPLITS))
-    fitted = fit(network, tiles, split, recipe, stages, log)
-    return export_and_evaluate(tiles, split, fitted, recipe, out_dir, log)
+    fitted = fit(network, backbone(weights, fast_precision()), known, split, recipe, stages, log)
+    return export_and_evaluate(known, apart, split, fitted, recipe, out_dir, log)
 
 
-def fit(network: keras.Model, tiles: TileSet, split: Split, recipe: Mapping[str, Any], stages: Stages, log: Log) -> Fitted:
-    """Search, fine-tune, calibrate and set the novelty limit, all on training and validation tiles."""
-    classes = list(recipe["data"]["classes"])
-    activations = cached_activations(network, tiles, split.train, recipe["augment"], stages, log)
+def fit(
+    network: keras.Model, fast: keras.Model, known: SourceTiles, split: Split, recipe: Mapping[str, Any], stages: Stages,
+    log: Log,
+) -> Fitted:  # fmt: skip
+    """Search, fine-tune, calibrate and set the limit of what is recognised, all on training and validation tiles.
+
+    Parameters
+    ----------
+    network, fast : the backbone in single precision, and in the precision that training runs in
+    """
+    classes, tiles = list(recipe["data"]["classes"]), known.tiles
+    magnify = known.spacing_um_px / recipe["tiles"]["spacing_um_px"]
+    activations = cached_activations(fast, tiles, recipe["augment"], stages, log, magnify)
     target = np.array([classes.index(label) for label in tiles.labels])
-    data = Trainable(activations, target, tiles.groups, split.train, split.validation)
+    hard = np.isin(known.tissue, recipe["data"]["hard_tissue"])
+    weights = np.zeros(len(target))
+    for here in (split.train, split.validation, split.test):
+        weights[here] = tile_weights(
+            target[here], known.laboratory[here], tiles.groups[here], hard[here], recipe["data"]["hard_factor"]
+        )
+    noisy = np.isin(known.laboratory, recipe["data"]["noisy_laboratories"])
+    smoothing = recipe["fine_tune"]["label_smoothing"] + np.where(noisy, recipe["data"]["label_noise"], 0.0)
+    data = Trainable(activations, target, weights, smoothing, split.train, split.validation)
     depends_on = {
         "pixels": array_digest(tiles.pixels),
         "split": array_digest(split.assigned),
         "weights": array_digest(*network.get_weights()),
+        "balance": array_digest(weights, smoothing),
         **{key: recipe[key] for key in ("seed", "augment", "head", "fine_tune")},
     }
     pooled_before = stages.arrays(
@@ -92,7 +130,7 @@ def fit(network: keras.Model, tiles: TileSet, split: Split, recipe: Mapping[str,
         chosen = recipe[part]
         return fine_tune(
             network, start, data, settings, recipe,
-            epochs=chosen["epochs"], tiles_per_group=chosen["tiles_per_group"], seed=seed, log=log,
+            epochs=chosen["epochs"], tiles=chosen["tiles"], seed=seed, log=log,
         )  # fmt: skip
 
     def try_out(settings: Settings) -> dict[str, float]:
@@ -116,44 +154,132 @@ def fit(network: keras.Model, tiles: TileSet, split: Split, recipe: Mapping[str,
     tuned.append(averaged(tuned, _blank(network, start, settings, recipe), data))
     runs = runs_table(tuned, data, split, tiles, recipe)
     log(runs.to_string(index=False))
-    best, of_type = tuned[best_run(tuned)], declared_tasks(recipe)[-1]
-    return _fitted(network, best, start, data, tiles, split, classes, of_type, features.clean, trials, runs, log)
+    best = tuned[best_run(tuned)]
+    textures = [texture(part) for part in (activations.clean, *activations.varied)]
+    signs = role_signs(declared_classes(recipe, classes))
+    cases = Cases(
+        clean=np.concatenate([textures[0], features.clean], axis=1),
+        varied=[np.concatenate(pair, axis=1) for pair in zip(textures[1:], features.varied, strict=True)],
+        colours=colour_statistics(tiles.pixels).astype(np.float32),
+        target=target,
+        signs=signs,
+        laboratory=known.laboratory,
+        source=known.source,
+        tissue=known.tissue,
+        groups=tiles.groups,
+        hard=hard,
+    )
+    settings_left_out = Settings(**recipe["left_out"]["settings"])
+    left_out = stages.arrays(
+        "left-out",
+        {**depends_on, "left_out": recipe["left_out"]},
+        lambda: _left_out(network, features, textures, data, cases, settings_left_out, recipe, log),
+    )
+    tried = stages.arrays(
+        "remedies", depends_on, lambda: {name: leave_one_out(cases, learn) for name, learn in REMEDIES.items()}
+    )
+    tries = remedies_table(cases, {**tried, SHIPPED_REMEDY: left_out["probabilities"]})
+    log(tries.to_string(index=False))
+    elsewhere = shared_tissue(known.tissue, known.laboratory)
+    doubts = doubt(left_out["probabilities"], signs)
+    limits = fit_limits(
+        left_out["distance"], doubts, elsewhere, cases.called(left_out["probabilities"]) != cases.cancerous,
+        known.laboratory, recipe["novelty"]["accepted_share"], recipe["novelty"]["wrong_share"],
+    )  # fmt: skip
+    log(f"limits: {limits}")
+    refused = (left_out["distance"] > limits.distance) | (doubts > limits.doubt)
+    titles = {source.id: source.title for source in known.sources}
+    laboratories = laboratories_table(cases, left_out["probabilities"], refused, titles)
+    log(laboratories.to_string(index=False))
+    parameters = slide_parameters(network, best, start, data, textures, cases, classes, limits)
+    embeddings = in_batches(pooled(_block5_of(best)), activations.clean)
+    parameters = with_opinions(parameters, embeddings, textures[0], data, log)
+    return Fitted(parameters, embeddings, textures[0], features.clean, limits, trials, runs, tries, laboratories)
 
 
-def _fitted(
-    network: keras.Model, best: FineTuned, start: HeadWeights, data: Trainable,
-    tiles: TileSet, split: Split, classes: list[str], of_type: DerivedTask,
-    reference_features: NDArray[np.float32], trials: pd.DataFrame, runs: pd.DataFrame, log: Log,
-) -> Fitted:  # fmt: skip
-    block5 = keras.Model(best.model.input, best.model.get_layer(LAST_CONVOLUTION).output)
-    embeddings = in_batches(pooled(block5), data.activations.clean)
+def _left_out(
+    network: keras.Model, features: PooledFeatures, textures: list[NDArray[np.float32]], data: Trainable, cases: Cases,
+    settings: Settings, recipe: Mapping[str, Any], log: Log,
+) -> Arrays:  # fmt: skip
+    """What the shipped way makes of every tile when its laboratory had no part in it: probabilities and distance.
+
+    Settings are fixed and early stopping looks at other laboratories alone.
+    """
+    probabilities = np.empty((len(data.target), len(cases.signs)), np.float32)
+    distance = np.empty(len(data.target))
+    for name in np.unique(cases.laboratory):
+        out = cases.laboratory == name
+        validation = np.setdiff1d(data.validation, np.flatnonzero(out))
+        train = np.setdiff1d(np.flatnonzero(~out), validation)
+        weights = np.zeros(len(data.target))
+        for here in (train, validation):
+            weights[here] = cases.weights(here, recipe["data"]["hard_factor"])
+        part = replace(data, weights=weights, train=train, validation=validation)
+        log(f"without {name}: {len(train)} tiles to learn from")
+        start = fit_head(features, part, recipe, settings.dropout)
+        tuned = fine_tune(
+            network, start, part, settings, recipe,
+            epochs=recipe["left_out"]["epochs"], tiles=recipe["left_out"]["tiles"], seed=recipe["seed"], log=log,
+        )  # fmt: skip
+        embedding = np.zeros((len(data.target), textures[0].shape[1]), np.float32)
+        needed = np.concatenate([validation, np.flatnonzero(out)])
+        embedding[needed] = in_batches(pooled(_block5_of(tuned)), data.activations.clean[needed])
+        found = slide_parameters(
+            network, tuned, start, part, textures, cases, recipe["data"]["classes"], RefusalLimits(1.0, 1.0)
+        )
+        found = with_opinions(found, embedding, textures[0], part, log)
+        probabilities[out] = softmax(pooled_logits(found, embedding[out], textures[0][out]), axis=1)
+        distance[out] = found.refusal.novelty.distances(textures[0][out])
+    return {"probabilities": probabilities, "distance": distance}
+
+
+def _block5_of(tuned: FineTuned) -> keras.Model:
+    return keras.Model(tuned.model.input, tuned.model.get_layer(LAST_CONVOLUTION).output)
+
+
+def slide_parameters(
+    network: keras.Model, best: FineTuned, start: HeadWeights, data: Trainable, textures: list[NDArray[np.float32]],
+    cases: Cases, classes: list[str], limits: RefusalLimits,
+) -> SlideParameters:  # fmt: skip
+    """Everything the graph holds but the weights of its two paths, which are 1.
+
+    Parameters
+    ----------
+    textures : (n, 512) of every tile as it is, then of its copies
+    """
+    block5 = last_block(network)
+    block5.set_weights(_block5_of(best).get_weights())
     kernel, bias = best.model.get_layer("hidden").get_weights()
     logit_kernel, logit_bias = best.model.get_layer("logits").get_weights()
-    textures = texture(data.activations.clean)
-    novelty = fit_novelty(textures[data.train], data.target[data.train], len(classes))
-    unweighted = SlideParameters(
+    train = data.train
+    weights = np.tile(data.weights[train] * len(train), len(textures))
+    _, tissue = np.unique(cases.tissue[train], return_inverse=True)
+    nearest = fit_novelty(textures[0][train], tissue, int(tissue.max()) + 1)
+    return SlideParameters(
         classes=classes,
         backbone=with_last_block(network, block5),
         hidden_kernel=(kernel / start.spread[:, None]).astype(np.float32),
         hidden_bias=(bias - (start.centre / start.spread) @ kernel).astype(np.float32),
         logit_kernel=logit_kernel,
         logit_bias=logit_bias,
-        texture_path=fit_linear_path(textures[data.train], data.target[data.train]),
+        texture_path=fit_linear_path(
+            np.concatenate([part[train] for part in textures]), np.tile(data.target[train], len(textures)), weights
+        ),
         network_weight=1.0,
         texture_weight=1.0,
-        novelty=novelty,
+        refusal=Refusal(nearest, cases.signs, limits.distance / max(limits.doubt, SMALLEST_DOUBT)),
     )
-    network_alone = network_logits(unweighted, embeddings)
-    paths = np.stack([network_alone, unweighted.texture_path.logits(textures)])
-    weights = fit_opinion_weights(paths[:, data.validation], data.target[data.validation])
+
+
+def with_opinions(
+    parameters: SlideParameters, embeddings: NDArray[np.float32], textures: NDArray[np.float32], data: Trainable, log: Log
+) -> SlideParameters:
+    """The same with the weights of both paths, fitted on validation tiles."""
+    paths = np.stack([network_logits(parameters, embeddings), parameters.texture_path.logits(textures)])
+    here = data.validation
+    weights = fit_opinion_weights(paths[:, here], data.target[here], data.weights[here])
     log(f"weights of block 5 and block 4: {weights.round(3)}")
-    parameters = replace(unweighted, network_weight=float(weights[0]), texture_weight=float(weights[1]))
-    shipped = pooled_logits(parameters, embeddings, textures)
-    tries = remedies_table(
-        network_alone, shipped, embeddings, textures, tiles.labels, tiles.groups, split.assigned, classes, of_type
-    )
-    log(tries.to_string(index=False))
-    return Fitted(parameters, embeddings, textures, reference_features, trials, runs, tries)
+    return replace(parameters, network_weight=float(weights[0]), texture_weight=float(weights[1]))
 
 
 def averaged(tuned: list[FineTuned], blank: keras.Model, data: Trainable) -> FineTuned:
@@ -167,8 +293,7 @@ def averaged(tuned: list[FineTuned], blank: keras.Model, data: Trainable) -> Fin
     """
     weights = zip(*(run.model.get_weights() for run in tuned), strict=True)
     blank.set_weights([np.mean(values, axis=0) for values in weights])
-    logits = in_batches(blank, data.activations.clean[data.validation])
-    return FineTuned(blank, [log_loss(logits, data.target[data.validation])])
+    return FineTuned(blank, [validation_loss(in_batches(blank, data.activations.clean[data.validation]), data)])
 
 
 def best_run(tuned: list[FineTuned]) -> int:

@@ -24,16 +24,20 @@ class LinearPath:
         return np.asarray(features @ self.kernel + self.bias, np.float32)
 
 
-def fit_linear_path(features: NDArray[np.floating], target: NDArray[np.integer]) -> LinearPath:
+def fit_linear_path(
+    features: NDArray[np.floating], target: NDArray[np.integer], weights: NDArray[np.floating] | None = None
+) -> LinearPath:
     """Multinomial logistic regression on standardised features of training tiles.
 
     Parameters
     ----------
     features : (n, features)
     target : (n,) class index, every class of 0 … classes - 1 at least once, three classes or more
+    weights : (n,) how much each tile counts, with a mean of 1; all alike where not given
     """
-    scaler = StandardScaler().fit(features)
-    model = LogisticRegression(C=REGULARISATION, max_iter=3000).fit(scaler.transform(features), target)
+    scaler = StandardScaler().fit(features, sample_weight=weights)
+    model = LogisticRegression(C=REGULARISATION, max_iter=3000)
+    model.fit(scaler.transform(features), target, sample_weight=weights)
     kernel = (model.coef_ / scaler.scale_).T
     bias = model.intercept_ - scaler.mean_ @ kernel
     return LinearPath(kernel.astype(np.float32), bias.astype(np.float32))

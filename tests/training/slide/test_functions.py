@@ -1,5 +1,7 @@
 """The exported slide graph is the TensorFlow model, and its Grad-CAM is the one that gradients give."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -28,7 +30,7 @@ from training.slide.functions import (  # noqa: E402
     pooled_logits,
     slide_function,
 )
-from training.slide.novelty import Novelty  # noqa: E402
+from training.slide.novelty import Novelty, Refusal  # noqa: E402
 from training.slide.texture_path import LinearPath  # noqa: E402
 from training.slide.vgg16 import LAST_CONVOLUTION, LAST_FROZEN  # noqa: E402
 
@@ -66,7 +68,11 @@ def parameters() -> SlideParameters:
         texture_path=LinearPath(normal(512, 3, scale=0.3), normal(3, scale=0.1)),
         network_weight=0.6,
         texture_weight=1.4,
-        novelty=Novelty(whitening=normal(512, 512, scale=0.05), whitened_centres=normal(3, 512, scale=0.05)),
+        refusal=Refusal(
+            Novelty(whitening=normal(512, 512, scale=0.05), whitened_centres=normal(3, 512, scale=0.05)),
+            signs=np.array([-1, 1, 1], np.float32),
+            doubt_scale=0.0,
+        ),
     )
 
 
@@ -120,8 +126,19 @@ def test_novelty_is_the_distance_of_the_texture_to_the_nearest_whitened_centre(
     parameters: SlideParameters, tiles: NDArray[np.uint8], expected: Outputs
 ) -> None:
     texture = pooled_function(parameters)(tf.constant(tiles))["texture"].numpy()
-    np.testing.assert_allclose(expected["novelty"], parameters.novelty.distances(texture), rtol=1e-4)
+    np.testing.assert_allclose(expected["novelty"], parameters.refusal.novelty.distances(texture), rtol=1e-4)
     assert np.ptp(expected["novelty"]) > 1e-3
+
+
+def test_novelty_is_the_doubt_of_the_answer_where_that_is_larger(
+    parameters: SlideParameters, tiles: NDArray[np.uint8], expected: Outputs
+) -> None:
+    doubtful = replace(parameters.refusal, doubt_scale=2 * float(expected["novelty"].max()))
+    found = slide_function(replace(parameters, refusal=doubtful))(tf.constant(tiles))
+    cancer, benign = expected["probabilities"][:, 1:].sum(axis=1), expected["probabilities"][:, 0]
+    by_hand = np.maximum(expected["novelty"], doubtful.doubt_scale * (1 - np.abs(cancer - benign)))
+    np.testing.assert_allclose(found["novelty"], by_hand, rtol=1e-4)
+    assert (by_hand > expected["novelty"]).any()
 
 
 def test_the_exported_graph_answers_as_tensorflow_does(

@@ -198,6 +198,12 @@ def stretched(tile: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     )
 
 
+def shared_tissue(tissue: NDArray[np.str_], laboratory: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Which tiles are of a type of tissue that another laboratory has too: ``(n,)``."""
+    owners = pd.Series(laboratory).groupby(tissue).transform("nunique")
+    return np.asarray(owners > 1, np.bool_)
+
+
 def split_sources(
     labels: NDArray[np.str_], groups: NDArray[np.str_], laboratory: NDArray[np.str_], classes: list[str], *,
     tenths: tuple[int, int, int], seed: int,
