@@ -10,8 +10,6 @@ from sklearn.covariance import LedoitWolf
 from cervix.bundle.classes import ClassInfo
 
 Floats = NDArray[np.float32]
-CONFIDENCE = 0.95
-REPLICATES = 1000
 
 
 @dataclass(frozen=True)
@@ -117,24 +115,3 @@ def fit_novelty(features: Floats, target: NDArray[np.integer], classes: int) -> 
     precision = LedoitWolf().fit(features - centres[target]).precision_
     whitening = np.linalg.cholesky(precision)
     return Novelty(whitening.astype(np.float32), (centres @ whitening).astype(np.float32))
-
-
-def acceptance_limit(distances: NDArray[np.floating], groups: NDArray[np.str_], share: float) -> float:
-    """A novelty limit that rarely rejects more than ``1 - share`` of new tissue of the same kind.
-
-    The upper one-sided 95 % bootstrap limit, over groups, of the quantile ``share`` of held-out distances. The quantile
-    itself would reject more than it should on half of all new data sets. In simulations with 100 to 300 independent
-    groups the limit was high enough in 87 to 90 % of them, not in 95 %: a bootstrap of an extreme quantile is too narrow.
-
-    Parameters
-    ----------
-    distances : (n,) novelty of tiles that the distance was not fitted on
-    groups : (n,) source image of each
-    """
-    rng = np.random.default_rng(0)
-    members = [distances[groups == group] for group in np.unique(groups)]
-    quantiles = [
-        np.quantile(np.concatenate([members[index] for index in rng.integers(len(members), size=len(members))]), share)
-        for _ in range(REPLICATES)
-    ]
-    return float(np.quantile(quantiles, CONFIDENCE))

@@ -1,4 +1,4 @@
-"""An epoch shows every source image equally often, and the loss is the one of the textbook."""
+"""An epoch shows tiles by their weights, and the loss is the one of the textbook."""
 
 import numpy as np
 import pytest
@@ -9,42 +9,28 @@ pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the a
 from sklearn.metrics import log_loss as reference_log_loss  # noqa: E402
 
 from training.shared.calibrate import log_loss  # noqa: E402
-from training.slide.fit import draw_epoch, standardisation  # noqa: E402
-
-GROUPS = np.array(["a"] * 6 + ["b"] * 2 + ["c"])
+from training.slide.fit import draw_epoch, smoothed, standardisation  # noqa: E402
 
 
-def test_every_source_image_is_drawn_equally_often_however_many_copies_it_has() -> None:
-    position, version = draw_epoch(GROUPS, 3, 2, np.random.default_rng(0))
-    assert sorted(GROUPS[position]) == ["a", "a", "b", "b", "c", "c"]
-    assert set(version) <= {0, 1, 2}
-
-
-def test_a_tile_is_not_drawn_twice_in_the_same_version_while_there_are_others() -> None:
-    for seed in range(20):
-        drawn = list(zip(*draw_epoch(GROUPS, 3, 3, np.random.default_rng(seed)), strict=True))
-        assert len(set(drawn)) == len(drawn)
-
-
-def test_a_source_image_with_too_few_tiles_repeats_them() -> None:
-    position, _ = draw_epoch(GROUPS, 1, 3, np.random.default_rng(0))
-    assert (GROUPS[position] == "c").sum() == 3
+def test_tiles_are_drawn_by_their_weights_and_versions_alike() -> None:
+    position, version = draw_epoch(np.array([3.0, 1.0, 0.0]), 4, 8000, np.random.default_rng(0))
+    np.testing.assert_allclose(np.bincount(position, minlength=3) / 8000, [0.75, 0.25, 0], atol=0.02)
+    np.testing.assert_allclose(np.bincount(version) / 8000, 0.25, atol=0.02)
 
 
 def test_epochs_differ_and_the_same_seed_gives_the_same_epochs() -> None:
     def two_epochs(seed: int) -> list[list[int]]:
         rng = np.random.default_rng(seed)
-        return [draw_epoch(GROUPS, 3, 2, rng)[0].tolist() for _ in range(2)]
+        return [draw_epoch(np.ones(9), 3, 20, rng)[0].tolist() for _ in range(2)]
 
     first, second = two_epochs(1)
     assert first != second
     assert two_epochs(1) == [first, second]
 
 
-def test_over_many_epochs_every_version_of_every_tile_is_seen() -> None:
-    rng = np.random.default_rng(0)
-    seen = {pair for _ in range(200) for pair in zip(*draw_epoch(GROUPS, 3, 2, rng), strict=True)}
-    assert len(seen) == len(GROUPS) * 3
+def test_a_noisy_label_is_believed_less_and_a_tile_of_no_class_says_nothing() -> None:
+    found = smoothed(np.array([1, 1, -1]), np.array([0.0, 0.2, 0.0]), 4)
+    np.testing.assert_allclose(found, [[0, 1, 0, 0], [0.05, 0.85, 0.05, 0.05], [0.25] * 4], atol=1e-6)
 
 
 def test_the_loss_is_that_of_scikit_learn_also_for_extreme_logits() -> None:
@@ -52,6 +38,9 @@ def test_the_loss_is_that_of_scikit_learn_also_for_extreme_logits() -> None:
     target = np.arange(50) % 3
     probabilities = np.exp(logits.astype(np.float64)) / np.exp(logits.astype(np.float64)).sum(axis=1, keepdims=True)
     assert log_loss(logits, target) == pytest.approx(reference_log_loss(target, probabilities), rel=1e-5)
+    weights = np.arange(50.0)
+    weighed = reference_log_loss(target, probabilities, sample_weight=weights)
+    assert log_loss(logits, target, weights) == pytest.approx(weighed, rel=1e-5)
     assert log_loss(np.array([[1000.0, 0.0]], np.float32), np.array([1])) == pytest.approx(1000.0)
 
 

@@ -1,16 +1,14 @@
-"""Novelty is the Mahalanobis distance to the nearest class, and its limit errs towards hearing the model on tissue."""
+"""A tile is refused for its Mahalanobis distance to known tissue or for doubt, within limits of laboratories left out."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.spatial.distance import mahalanobis
-from scipy.stats import norm
 from sklearn.covariance import LedoitWolf
 
-from training.slide.novelty import Novelty, acceptance_limit, fit_novelty
+from training.slide.novelty import Novelty, Refusal, RefusalLimits, doubt, fit_limits, fit_novelty
 
 CENTRES = np.array([[0, 0, 0, 0, 0, 0], [8, 0, 0, 0, 0, 0], [0, 0, 8, 0, 0, 0]], np.float32)
-SHARE = 0.9
 Labelled = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
@@ -84,60 +82,49 @@ class TestDistance:
         assert found.min() > 5
 
 
-class TestLimit:
-    @pytest.fixture(scope="class")
-    def held_out(self) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
-        """150 distances of 40 source images of unequal size; tiles of one image are alike."""
-        rng = np.random.default_rng(1)
-        groups = np.sort(rng.integers(0, 40, 150))
-        return rng.normal(20, 3, 40)[groups] + rng.normal(0, 0.5, 150), groups.astype(str)
+class TestLimits:
+    """Two laboratories of 100 tiles; what is wrong is in doubt, and some of it far."""
 
-    def test_at_least_the_share_of_the_distances_that_it_was_set_on_is_accepted(
-        self, held_out: tuple[NDArray[np.float64], NDArray[np.str_]]
-    ) -> None:
-        distances, groups = held_out
-        limit = acceptance_limit(distances, groups, SHARE)
-        assert (distances <= limit).mean() >= SHARE
-        assert np.quantile(distances, SHARE) < limit <= distances.max()
+    LABORATORY = np.repeat(["A", "B"], 100)
+    DISTANCE = np.tile(np.arange(100.0), 2)
+    DOUBTS = np.tile(np.arange(100) / 100, 2)
+    ALL = np.ones(200, bool)
 
-    def test_a_larger_share_needs_a_larger_limit(self, held_out: tuple[NDArray[np.float64], NDArray[np.str_]]) -> None:
-        low, middle, high = (acceptance_limit(*held_out, share) for share in (0.5, 0.8, 0.95))
-        assert low < middle < high
+    def limits(self, wrong: NDArray[np.bool_], shared: NDArray[np.bool_] | None = None) -> RefusalLimits:
+        shared = self.ALL if shared is None else shared
+        return fit_limits(self.DISTANCE, self.DOUBTS, shared, wrong, self.LABORATORY, 0.8, 0.1)
 
-    def test_it_is_the_same_every_time(self, held_out: tuple[NDArray[np.float64], NDArray[np.str_]]) -> None:
-        assert acceptance_limit(*held_out, SHARE) == acceptance_limit(*held_out, SHARE)
+    def test_the_share_of_every_laboratory_is_near_enough(self) -> None:
+        far = np.where(self.LABORATORY == "B", self.DISTANCE + 50, self.DISTANCE)
+        limit = fit_limits(far, self.DOUBTS, self.ALL, ~self.ALL, self.LABORATORY, 0.8, 0.1).distance
+        assert (far[100:] <= limit).mean() == pytest.approx(0.8)
+        assert (far[:100] <= limit).all()
 
-    def test_the_order_of_the_tiles_does_not_matter(self, held_out: tuple[NDArray[np.float64], NDArray[np.str_]]) -> None:
-        order = np.random.default_rng(1).permutation(150)
-        shuffled = acceptance_limit(*(values[order] for values in held_out), SHARE)
-        assert shuffled == pytest.approx(acceptance_limit(*held_out, SHARE))
+    def test_tissue_that_no_other_laboratory_has_does_not_widen_it(self) -> None:
+        assert self.limits(~self.ALL, self.DISTANCE < 50).distance < 50
 
-    def test_copies_within_a_source_image_add_no_certainty(
-        self, held_out: tuple[NDArray[np.float64], NDArray[np.str_]]
-    ) -> None:
-        distances, groups = held_out
-        once = acceptance_limit(distances, groups, SHARE)
-        copied = acceptance_limit(np.repeat(distances, 6), np.repeat(groups, 6), SHARE)
-        naive = acceptance_limit(np.repeat(distances, 6), np.arange(900).astype(str), SHARE)
-        assert copied == pytest.approx(once, abs=0.1)  # the quantile's interpolation moves a little
-        assert naive < once - 0.5
+    def test_no_laboratory_answers_more_than_its_share_wrongly_and_one_more_would(self) -> None:
+        wrong = (self.LABORATORY == "B") & (self.DOUBTS >= 0.4)
+        found = self.limits(wrong)
+        answered = (found.distance >= self.DISTANCE) & (found.doubt >= self.DOUBTS)
+        assert (answered & wrong).sum() == 10
+        assert found.doubt == pytest.approx(0.5)
 
-    def test_it_equals_a_plain_loop_over_the_same_draws(self, held_out: tuple[NDArray[np.float64], NDArray[np.str_]]) -> None:
-        distances, groups = held_out
-        names = sorted(set(groups))
-        rng = np.random.default_rng(0)
-        quantiles = []
-        for _ in range(1000):
-            drawn = [names[index] for index in rng.integers(len(names), size=len(names))]
-            quantiles.append(np.quantile([d for name in drawn for d in distances[groups == name]], SHARE))
-        assert acceptance_limit(distances, groups, SHARE) == pytest.approx(np.quantile(quantiles, 0.95))
+    def test_without_mistakes_no_doubt_is_too_much(self) -> None:
+        assert self.limits(~self.ALL).doubt == 1.0
 
-    def test_new_tissue_of_the_same_kind_is_accepted_as_promised_far_more_often_than_by_the_plain_quantile(self) -> None:
-        rng = np.random.default_rng(6)
-        promised_at = norm.ppf(SHARE, 20, 3)
-        by_limit, by_quantile = 0, 0
-        for _ in range(12):
-            distances = rng.normal(20, 3, 80)
-            by_limit += acceptance_limit(distances, np.arange(80).astype(str), SHARE) >= promised_at
-            by_quantile += np.quantile(distances, SHARE) >= promised_at
-        assert by_limit >= by_quantile + 4
+
+def test_doubt_is_of_answers_that_waver_and_of_other_tissue() -> None:
+    signs = np.array([-1, 1, 1, 0], np.float32)
+    answers = np.array([[0.98, 0.01, 0.01, 0.0], [0.5, 0.3, 0.2, 0.0], [0.05, 0.0, 0.05, 0.9], [0.0, 0.5, 0.5, 0.0]])
+    np.testing.assert_allclose(doubt(answers, signs), [0.04, 1.0, 1.0, 0.0], atol=1e-6)
+
+
+def test_a_tile_is_refused_for_distance_or_for_doubt(novelty: Novelty, labelled: Labelled) -> None:
+    refusal = Refusal(novelty, np.array([-1, 1, 0], np.float32), doubt_scale=5.0)
+    features = labelled[0][:2].astype(np.float32)
+    features[1] += 40
+    sure, unsure = np.array([[1.0, 0, 0]] * 2), np.array([[0.5, 0.5, 0]] * 2)
+    np.testing.assert_allclose(refusal.values(features, sure), novelty.distances(features))
+    assert refusal.values(features, unsure)[0] == pytest.approx(5.0)
+    assert refusal.values(features, unsure)[1] > 5.0
