@@ -112,18 +112,23 @@ def fit(
     noisy = np.isin(known.laboratory, recipe["data"]["noisy_laboratories"])
     smoothing = recipe["fine_tune"]["label_smoothing"] + np.where(noisy, recipe["data"]["label_noise"], 0.0)
     data = Trainable(activations, target, weights, smoothing, split.train, split.validation)
-    depends_on = {
+    seen = {
         "pixels": array_digest(tiles.pixels),
-        "split": array_digest(split.assigned),
         "weights": array_digest(*network.get_weights()),
+        "augment": recipe["augment"],
+        "precision": fast_precision(),
+    }
+    depends_on = {
+        **seen,
+        "split": array_digest(split.assigned),
         "balance": array_digest(weights, smoothing),
-        **{key: recipe[key] for key in ("seed", "augment", "head", "fine_tune")},
+        **{key: recipe[key] for key in ("seed", "head", "fine_tune")},
     }
     pooled_before = stages.arrays(
-        "features", depends_on, lambda: _as_arrays(pool_activations(last_block(network), activations, log))
+        "features", seen, lambda: _as_arrays(pool_activations(last_block(network, fast_precision()), activations, log))
     )
     features = PooledFeatures(pooled_before["clean"], [pooled_before[f"copy{i}"] for i in range(recipe["augment"]["copies"])])
-    closest = check_no_near_duplicates(features.clean, split.assigned, tiles.paths)
+    closest = check_no_near_duplicates(of_its_laboratory(features.clean, known.laboratory), split.assigned, tiles.paths)
     log(f"no leak: largest cosine between tiles of different splits {closest:.3f}")
 
     def run(settings: Settings, start: HeadWeights, part: str, seed: int) -> FineTuned:
@@ -137,6 +142,58 @@ def fit(
         tuned = run(settings, fit_head(features, data, recipe, settings.dropout), "search", recipe["seed"])
         return {"best_epoch": tuned.best_epoch + 1, "validation_loss": min(tuned.validation_loss)}
 
+    textures = [texture(part) for part in (activations.clean, *activations.varied)]
+    signs = role_signs(declared_classes(recipe, classes))
+    cases = Cases(
+        clean=np.concatenate([textures[0], features.clean], axis=1),
+        varied=[np.concatenate(pair, axis=1) for pair in zip(textures[1:], features.varied, strict=True)],
+        colours=colour_statistics(tiles.pixels).astype(np.float32),
+        target=target,
+        signs=signs,
+        laboratory=known.laboratory,
+        source=known.source,
+        tissue=known.tissue,
+        groups=tiles.groups,
+        hard=hard,
+    )
+    settings_left_out = Settings(**recipe["left_out"]["settings"])
+    cells = {**seen, "labels": array_digest(target, known.laboratory)}
+    tried = {}
+    for number, (name, learn) in enumerate(REMEDIES.items(), start=1):
+        tried[name] = stages.arrays(
+            f"remedy-{number}",
+            cells,
+            lambda learn=learn: {"probabilities": leave_one_out(cases, learn)},  # type: ignore[misc]
+        )["probabilities"]
+        log(remedies_table(cases, {name: tried[name]}).to_string(index=False))
+    left_out = {
+        "probabilities": np.empty((len(target), len(classes)), np.float32),
+        "distance": np.empty(len(target)),
+    }
+    for name in np.unique(known.laboratory):
+        out = known.laboratory == name
+        answers = stages.arrays(
+            f"without-{name.lower().replace(' ', '-')}",
+            {**depends_on, "left_out": recipe["left_out"]},
+            lambda name=name: _without(  # type: ignore[misc]
+                name, network, features, textures, data, cases, settings_left_out, recipe, log
+            ),
+        )
+        for key, values in left_out.items():
+            values[out] = answers[key]
+    tries = remedies_table(cases, {**tried, SHIPPED_REMEDY: left_out["probabilities"]})
+    log(tries.to_string(index=False))
+    elsewhere = shared_tissue(known.tissue, known.laboratory)
+    doubts = doubt(left_out["probabilities"], signs)
+    limits = fit_limits(
+        left_out["distance"], doubts, elsewhere, cases.called(left_out["probabilities"]) != cases.cancerous,
+        known.laboratory, recipe["novelty"]["accepted_share"], recipe["novelty"]["wrong_share"],
+    )  # fmt: skip
+    log(f"limits: {limits}")
+    refused = (left_out["distance"] > limits.distance) | (doubts > limits.doubt)
+    titles = {source.id: source.title for source in known.sources}
+    laboratories = laboratories_table(cases, left_out["probabilities"], refused, titles)
+    log(laboratories.to_string(index=False))
     settings, trials = search(try_out, suggest_settings, recipe, {**depends_on, "search": recipe["search"]}, stages, log)
     log(f"chosen: {settings}")
     start = fit_head(features, data, recipe, settings.dropout)
@@ -155,82 +212,52 @@ def fit(
     runs = runs_table(tuned, data, split, tiles, recipe)
     log(runs.to_string(index=False))
     best = tuned[best_run(tuned)]
-    textures = [texture(part) for part in (activations.clean, *activations.varied)]
-    signs = role_signs(declared_classes(recipe, classes))
-    cases = Cases(
-        clean=np.concatenate([textures[0], features.clean], axis=1),
-        varied=[np.concatenate(pair, axis=1) for pair in zip(textures[1:], features.varied, strict=True)],
-        colours=colour_statistics(tiles.pixels).astype(np.float32),
-        target=target,
-        signs=signs,
-        laboratory=known.laboratory,
-        source=known.source,
-        tissue=known.tissue,
-        groups=tiles.groups,
-        hard=hard,
-    )
-    settings_left_out = Settings(**recipe["left_out"]["settings"])
-    left_out = stages.arrays(
-        "left-out",
-        {**depends_on, "left_out": recipe["left_out"]},
-        lambda: _left_out(network, features, textures, data, cases, settings_left_out, recipe, log),
-    )
-    tried = stages.arrays(
-        "remedies", depends_on, lambda: {name: leave_one_out(cases, learn) for name, learn in REMEDIES.items()}
-    )
-    tries = remedies_table(cases, {**tried, SHIPPED_REMEDY: left_out["probabilities"]})
-    log(tries.to_string(index=False))
-    elsewhere = shared_tissue(known.tissue, known.laboratory)
-    doubts = doubt(left_out["probabilities"], signs)
-    limits = fit_limits(
-        left_out["distance"], doubts, elsewhere, cases.called(left_out["probabilities"]) != cases.cancerous,
-        known.laboratory, recipe["novelty"]["accepted_share"], recipe["novelty"]["wrong_share"],
-    )  # fmt: skip
-    log(f"limits: {limits}")
-    refused = (left_out["distance"] > limits.distance) | (doubts > limits.doubt)
-    titles = {source.id: source.title for source in known.sources}
-    laboratories = laboratories_table(cases, left_out["probabilities"], refused, titles)
-    log(laboratories.to_string(index=False))
     parameters = slide_parameters(network, best, start, data, textures, cases, classes, limits)
     embeddings = in_batches(pooled(_block5_of(best)), activations.clean)
     parameters = with_opinions(parameters, embeddings, textures[0], data, log)
     return Fitted(parameters, embeddings, textures[0], features.clean, limits, trials, runs, tries, laboratories)
 
 
-def _left_out(
-    network: keras.Model, features: PooledFeatures, textures: list[NDArray[np.float32]], data: Trainable, cases: Cases,
-    settings: Settings, recipe: Mapping[str, Any], log: Log,
+def of_its_laboratory(features: NDArray[np.float32], laboratory: NDArray[np.str_]) -> NDArray[np.float32]:
+    """Features less the mean of their laboratory, in its spreads: a stain that all its tiles share makes no two of them alike."""
+    found = np.empty_like(features)
+    for name in np.unique(laboratory):
+        here = laboratory == name
+        found[here] = (features[here] - features[here].mean(axis=0)) / np.maximum(features[here].std(axis=0), 1e-6)
+    return found
+
+
+def _without(
+    name: str, network: keras.Model, features: PooledFeatures, textures: list[NDArray[np.float32]], data: Trainable,
+    cases: Cases, settings: Settings, recipe: Mapping[str, Any], log: Log,
 ) -> Arrays:  # fmt: skip
-    """What the shipped way makes of every tile when its laboratory had no part in it: probabilities and distance.
+    """What the shipped way makes of a laboratory's tiles when they had no part in it: probabilities and distance.
 
     Settings are fixed and early stopping looks at other laboratories alone.
     """
-    probabilities = np.empty((len(data.target), len(cases.signs)), np.float32)
-    distance = np.empty(len(data.target))
-    for name in np.unique(cases.laboratory):
-        out = cases.laboratory == name
-        validation = np.setdiff1d(data.validation, np.flatnonzero(out))
-        train = np.setdiff1d(np.flatnonzero(~out), validation)
-        weights = np.zeros(len(data.target))
-        for here in (train, validation):
-            weights[here] = cases.weights(here, recipe["data"]["hard_factor"])
-        part = replace(data, weights=weights, train=train, validation=validation)
-        log(f"without {name}: {len(train)} tiles to learn from")
-        start = fit_head(features, part, recipe, settings.dropout)
-        tuned = fine_tune(
-            network, start, part, settings, recipe,
-            epochs=recipe["left_out"]["epochs"], tiles=recipe["left_out"]["tiles"], seed=recipe["seed"], log=log,
-        )  # fmt: skip
-        embedding = np.zeros((len(data.target), textures[0].shape[1]), np.float32)
-        needed = np.concatenate([validation, np.flatnonzero(out)])
-        embedding[needed] = in_batches(pooled(_block5_of(tuned)), data.activations.clean[needed])
-        found = slide_parameters(
-            network, tuned, start, part, textures, cases, recipe["data"]["classes"], RefusalLimits(1.0, 1.0)
-        )
-        found = with_opinions(found, embedding, textures[0], part, log)
-        probabilities[out] = softmax(pooled_logits(found, embedding[out], textures[0][out]), axis=1)
-        distance[out] = found.refusal.novelty.distances(textures[0][out])
-    return {"probabilities": probabilities, "distance": distance}
+    out = cases.laboratory == name
+    validation = np.setdiff1d(data.validation, np.flatnonzero(out))
+    train = np.setdiff1d(np.flatnonzero(~out), validation)
+    weights = np.zeros(len(data.target))
+    for here in (train, validation):
+        weights[here] = cases.weights(here, recipe["data"]["hard_factor"])
+    part = replace(data, weights=weights, train=train, validation=validation)
+    log(f"without {name}: {len(train)} tiles to learn from")
+    start = fit_head(features, part, recipe, settings.dropout)
+    tuned = fine_tune(
+        network, start, part, settings, recipe,
+        epochs=recipe["left_out"]["epochs"], tiles=recipe["left_out"]["tiles"], seed=recipe["seed"], log=log,
+    )  # fmt: skip
+    embedding = np.zeros((len(data.target), textures[0].shape[1]), np.float32)
+    needed = np.concatenate([validation, np.flatnonzero(out)])
+    embedding[needed] = in_batches(pooled(_block5_of(tuned)), data.activations.clean[needed])
+    limits = RefusalLimits(1.0, 1.0)
+    found = slide_parameters(network, tuned, start, part, textures, cases, recipe["data"]["classes"], limits)
+    found = with_opinions(found, embedding, textures[0], part, log)
+    return {
+        "probabilities": softmax(pooled_logits(found, embedding[out], textures[0][out]), axis=1),
+        "distance": found.refusal.novelty.distances(textures[0][out]),
+    }
 
 
 def _block5_of(tuned: FineTuned) -> keras.Model:

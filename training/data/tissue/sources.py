@@ -57,6 +57,8 @@ class Source(_Strict):
     squeezed: str | None = None
     """How the note of a tile begins that was pressed together from left to right ``squeezed_by`` times."""
     squeezed_by: float = 1.0
+    same: list[list[str]] = []
+    """Source groups that show one photograph under several names; they are one group, that of the first name."""
     tissue: list[Tissue] = Field(min_length=1)
 
     def tissue_of(self, tile: "pd.Series[Any]") -> Tissue:
@@ -182,6 +184,7 @@ def _index_of(source: Source, folder: Path) -> pd.DataFrame:
     index["class"], index["type"] = [line.of_class for line in lines], [line.type for line in lines]
     if source.doubtful:
         index.loc[index["note"].str.contains(source.doubtful, regex=False), "class"] = DOUBTFUL
+    index["source_group"] = index["source_group"].replace({name: names[0] for names in source.same for name in names})
     squeezed = index["note"].str.startswith(source.squeezed) if source.squeezed else np.zeros(len(index), bool)
     index["squeezed_by"] = np.where(squeezed, source.squeezed_by, 1.0)
     index["file"] = [str(Path(source.index).parent / name) for name in index["path"]]

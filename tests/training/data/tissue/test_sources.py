@@ -73,6 +73,12 @@ def test_whole_groups_stand_on_one_side_and_every_laboratory_on_each(real: Sourc
     assert (sides[["train", "validation", "test"]] > 0).all(axis=None)
 
 
+def test_a_photograph_that_stands_under_two_names_is_one_group(real: SourceTiles) -> None:
+    paths = real.tiles.paths.tolist()
+    places = [paths.index(f"oral_rahman_400x_coarse/benign_00{number}.jpg") for number in (330, 332)]
+    assert len(set(real.tiles.groups[places])) == 1
+
+
 def test_no_group_is_of_two_laboratories(real: SourceTiles) -> None:
     owners = pd.Series(real.laboratory).groupby(real.tiles.groups).nunique()
     assert owners.max() == 1
