@@ -21,6 +21,26 @@ def tile_folder(data_dir: Path, target: Path, groups_per_class: int) -> Path:
     return target
 
 
+SMALL_SOURCES = ("lung_lc25000", "oral_rahman_400x_coarse", "colorectal_ebhi_seg", "multiorgan_nuinsseg")
+
+
+def small_sources(data_dir: Path, target: Path, table: Path, groups_per_label: int) -> Path:
+    """A folder of one real tile of each of so many source groups a label, of four laboratories, and their part of the table."""
+    text = (RECIPES_DIR / "tissue.toml").read_text(encoding="utf-8")
+    parts = text.split("[[sources]]\n")
+    chosen = [part for part in parts if any(f'id = "{name}"' in part for name in SMALL_SOURCES)]
+    table.write_text("".join(f"[[sources]]\n{part}" for part in chosen), encoding="utf-8")
+    tile_folder(data_dir, target / "lc25000_lung", groups_per_label)
+    index = pd.read_csv(data_dir / "tiles/multi_organ.csv", dtype=str)
+    index = index[index["dataset"].isin(SMALL_SOURCES) & ~index["note"].str.contains("doubtful")]
+    index = index.drop_duplicates(["source_group", "label"]).groupby(["dataset", "label"]).head(groups_per_label)
+    for path in index["path"]:
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(data_dir / "tiles" / path, target / path)
+    index.to_csv(target / "multi_organ.csv", index=False)
+    return target
+
+
 def declared_in(name: str) -> str:
     """The tables of a recipe that declare its classes and what the manifest says of its model."""
     text = (RECIPES_DIR / f"{name}.toml").read_text(encoding="utf-8")

@@ -53,7 +53,8 @@ def cached_activations(
         "pixels": array_digest(tiles.pixels),
     }
     code = array_digest(np.frombuffer(Path(augment.__file__).read_bytes(), np.uint8))
-    of_copies = {"augment": dict(settings), "code": code, "magnify": "none" if magnify is None else array_digest(magnify)}
+    how = {key: value for key, value in settings.items() if key != "copies"}
+    of_copies = {"augment": how, "code": code, "magnify": "none" if magnify is None else array_digest(magnify)}
     clean = stages.arrays("activations", inputs, lambda: _run(frozen, tiles.pixels, "tiles as they are", log))["block4"]
     varied = []
     for copy in range(settings["copies"]):

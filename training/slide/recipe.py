@@ -219,7 +219,7 @@ def fit(
 
 
 def of_its_laboratory(features: NDArray[np.float32], laboratory: NDArray[np.str_]) -> NDArray[np.float32]:
-    """Features less the mean of their laboratory, in its spreads: a stain that all its tiles share makes no two of them alike."""
+    """Features less the mean of their laboratory, in its spreads: a stain that all its tiles share makes no two alike."""
     found = np.empty_like(features)
     for name in np.unique(laboratory):
         here = laboratory == name

@@ -62,7 +62,8 @@ def test_the_network_is_that_of_table_1(data_dir: Path) -> None:
 
 
 def test_a_small_run_goes_through_both_stages_and_tables_every_source(data_dir: Path, tmp_path: Path) -> None:
-    tiles = tile_folder(data_dir, tmp_path / "tiles", 10)
+    tile_folder(data_dir, tmp_path / "tiles/lc25000_lung", 10)
+    tiles = tmp_path / "tiles"
     recipe = recipe_with(
         "paper", tmp_path / "small.toml",
         dense="[8, 8]", epochs=1, batch_size=4, tiles_per_class="{ train = 6, validation = 1, test = 2 }",

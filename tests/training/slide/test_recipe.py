@@ -12,10 +12,11 @@ pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the a
 from cervix.bundle import load_bundle  # noqa: E402
 from cervix.bundle.manifest import Model  # noqa: E402
 from cervix.bundle.sessions import CPU_PROVIDER, open_session  # noqa: E402
-from tests.training.recipes import recipe_with, tile_folder  # noqa: E402
+from tests.training.recipes import recipe_with, small_sources  # noqa: E402
 from training.bundle.build import about_build, assemble_bundle  # noqa: E402
 from training.cli import main  # noqa: E402
 from training.slide import recipe as slide  # noqa: E402
+from training.slide.checks.laboratories import REMEDIES  # noqa: E402
 from training.slide.entry import SlideFigures, slide_entry  # noqa: E402
 from training.slide.recipe import train_slide_model  # noqa: E402
 from training.slide.vgg16 import WeightsMissing, backbone  # noqa: E402
@@ -33,10 +34,10 @@ class Run:
     def __init__(self, data_dir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.out = folder / "out"
         self.logs: list[list[str]] = [[], []]
-        tiles = tile_folder(data_dir, folder / "tiles", GROUPS_PER_CLASS)
+        tiles = small_sources(data_dir, folder / "tiles", folder / "tissue.toml", GROUPS_PER_CLASS)
         recipe = recipe_with(
             "shipped", folder / "small.toml",
-            copies=1, trials=1, epochs=1, runs=1, batch_sizes="[4, 4]", calibration_tiles=8, correction_tiles=8,
+            copies=1, trials=1, epochs=1, tiles=8, runs=1, batch_sizes="[4, 4]", calibration_tiles=8, correction_tiles=8,
             agreement_at_least=0.0, auroc_loss_at_most=1.0, minimum_tiles=2,
         )  # fmt: skip
         weights = data_dir / "weights/vgg16_imagenet_notop.h5"
@@ -58,7 +59,9 @@ def run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_a_run_that_was_cut_off_goes_on_after_its_last_finished_stage(run: Run) -> None:
-    stages = ("activations", "activations-copy1", "features", "trial-1", "run-1")
+    remedies = [f"remedy-{number}" for number in range(1, len(REMEDIES) + 1)]
+    left_out = [f"without-{name}" for name in ("ebhi", "lc25000", "nuinsseg", "rahman")]
+    stages = ("activations", "activations-copy1", "features", *remedies, *left_out, "trial-1", "run-1")
     assert [line for line in run.logs[1] if line.endswith("read back")] == [
         f"{stage}: finished before, read back" for stage in stages
     ]
@@ -74,9 +77,10 @@ def test_its_parts_make_a_bundle_that_proves_itself(run: Run, tmp_path: Path) ->
 
 
 def test_whole_source_images_stand_on_one_side_and_every_class_on_each(run: Run) -> None:
-    data = run.entry.training_data[0]
-    assert data.groups == {"train": 18, "validation": 6, "test": 6}
-    assert data.counts["test"] == {"benign": 2, "scc": 2, "ac": 2}
+    lung = run.entry.training_data[0]
+    assert lung.groups == {"train": 18, "validation": 6, "test": 6}
+    assert lung.counts["test"] == {"benign": 2, "scc": 2, "ac": 2}
+    assert [data.name for data in run.entry.training_data][-1].startswith("ImageNet")
 
 
 def test_every_table_is_written_and_holds_something(run: Run) -> None:
@@ -128,7 +132,7 @@ def test_block_5_was_trained_and_the_blocks_before_it_were_not(run: Run, data_di
 def test_missing_weights_are_asked_for_in_one_sentence(
     recipe: str, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tiles = data_dir / "tiles/lc25000_lung"
+    tiles = data_dir / "tiles"
     arguments = ["slide", "--recipe", recipe, "--tiles", str(tiles), "--out", str(tmp_path)]
     assert main([*arguments, "--vgg16-weights", str(tmp_path / "nowhere.h5")]) == 1
     said = capsys.readouterr().err

@@ -12,6 +12,8 @@ from skimage.color import hed_from_rgb, lab2rgb, rgb2lab, rgb_from_hed
 Tile = NDArray[np.uint8]
 # Optical densities are in units of that of this transmission, as in scikit-image.
 DARKEST = 1e-6
+LEVELS = np.log(np.maximum(np.arange(256) / 255.0, DARKEST)) / np.log(DARKEST)
+"""Optical density of each of the 256 levels of a channel."""
 
 
 def augmented(tiles: Tile, settings: dict[str, Any], seed: int, magnify: NDArray[np.float64] | None = None) -> Tile:
@@ -92,7 +94,7 @@ def restained(tile: Tile, gain: NDArray[np.float64], shift: NDArray[np.float64])
         Per stain, in the units of ``skimage.color.rgb2hed``, where nuclei of the tiles at hand have about 0.06 of
         haematoxylin.
     """
-    density = np.log(np.maximum(tile / 255.0, DARKEST)) / np.log(DARKEST)
+    density = LEVELS[tile]
     stains = density @ hed_from_rgb * gain + shift
     restored = np.exp(stains @ rgb_from_hed * np.log(DARKEST))
     return np.asarray(np.clip(np.round(restored * 255.0), 0, 255), np.uint8)
@@ -109,7 +111,7 @@ def recast(tile: Tile, shift: NDArray[np.float64], gain: NDArray[np.float64]) ->
     shift, gain : (3,)
         Added to the means of L*, a* and b* (CIE 1976), and times their spreads.
     """
-    lab = rgb2lab(tile)
+    lab = rgb2lab(tile.astype(np.float32) / 255.0)
     mean = lab.mean(axis=(0, 1))
     return np.asarray(np.clip(np.round(lab2rgb((lab - mean) * gain + mean + shift) * 255.0), 0, 255), np.uint8)
 
