@@ -112,6 +112,7 @@ def texture(block4: NDArray[np.floating]) -> Floats:
 def fit_novelty(features: Floats, target: NDArray[np.integer], classes: int) -> Novelty:
     """Centres and covariance of training features."""
     centres = np.stack([features[target == index].mean(axis=0) for index in range(classes)])
-    precision = LedoitWolf().fit(features - centres[target]).precision_
+    # In double precision: tiles of many laboratories leave directions in which single precision finds a negative spread.
+    precision = LedoitWolf().fit((features - centres[target]).astype(np.float64)).precision_
     whitening = np.linalg.cholesky(precision)
     return Novelty(whitening.astype(np.float32), (centres @ whitening).astype(np.float32))
