@@ -69,7 +69,7 @@ def slide_outputs(classes: list[str]) -> list[TensorSpec]:
         ),
         TensorSpec(
             name="novelty", dtype="float32", shape=["N"], unit="Mahalanobis distance",
-            meaning="Distance of the mean of block 4 to the nearest type of tissue, or the doubt of the answer where that is larger",
+            meaning="Distance of the mean of block 4 to the nearest type of tissue; the doubt of the answer where larger",
         ),
         TensorSpec(
             name="cam", dtype="float32", shape=["N", count, 14, 14], unit="logit", activation="relu",

@@ -80,10 +80,11 @@ def fit_limits(
     distance: NDArray[np.floating], doubts: NDArray[np.floating], shared: NDArray[np.bool_], wrong: NDArray[np.bool_],
     laboratory: NDArray[np.str_], accepted_share: float, wrong_share: float,
 ) -> RefusalLimits:  # fmt: skip
-    """Limits from tiles that were each scored without their laboratory.
+    """Limits from tiles that were each scored without their laboratory, of types of tissue that another laboratory has too.
 
-    The limit of distance keeps ``accepted_share`` of every laboratory's tiles whose type of tissue others have too. That of
-    doubt is the largest at which no laboratory has more than ``wrong_share`` of its tiles answered and wrong.
+    The limit of distance keeps ``accepted_share`` of every laboratory's tiles. That of doubt is the largest at which no
+    laboratory has more than ``wrong_share`` of its tiles answered and wrong. What only one laboratory has sets no limit: a
+    model that never saw it can be sure of anything there.
 
     Parameters
     ----------
@@ -91,12 +92,10 @@ def fit_limits(
     shared : (n,) whether another laboratory has that type of tissue
     wrong : (n,) whether the tile is called carcinoma and is none, or the other way round
     """
-    names = np.unique(laboratory)
-    with_shared = [name for name in names if (shared & (laboratory == name)).any()]
-    far = max(float(np.quantile(distance[shared & (laboratory == name)], accepted_share)) for name in with_shared)
+    cells = [shared & (laboratory == name) for name in np.unique(laboratory[shared])]
+    far = max(float(np.quantile(distance[here], accepted_share)) for here in cells)
     largest = 1.0
-    for name in names:
-        here = laboratory == name
+    for here in cells:
         failing = np.sort(doubts[here & wrong & (distance <= far)])
         allowed = int(wrong_share * here.sum())
         if len(failing) > allowed:

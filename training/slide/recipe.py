@@ -25,6 +25,7 @@ from training.slide.balance import tile_weights
 from training.slide.checks.laboratories import (
     REMEDIES,
     Cases,
+    figures_of,
     laboratories_table,
     leave_one_out,
     remedies_table,
@@ -157,15 +158,6 @@ def fit(
         hard=hard,
     )
     settings_left_out = Settings(**recipe["left_out"]["settings"])
-    cells = {**seen, "labels": array_digest(target, known.laboratory)}
-    tried = {}
-    for number, (name, learn) in enumerate(REMEDIES.items(), start=1):
-        tried[name] = stages.arrays(
-            f"remedy-{number}",
-            cells,
-            lambda learn=learn: {"probabilities": leave_one_out(cases, learn)},  # type: ignore[misc]
-        )["probabilities"]
-        log(remedies_table(cases, {name: tried[name]}).to_string(index=False))
     left_out = {
         "probabilities": np.empty((len(target), len(classes)), np.float32),
         "distance": np.empty(len(target)),
@@ -181,6 +173,16 @@ def fit(
         )
         for key, values in left_out.items():
             values[out] = answers[key]
+        log(figures_of(cases.of(out), answers["probabilities"]))
+    cells = {**seen, "labels": array_digest(target, known.laboratory)}
+    tried = {}
+    for number, (name, learn) in enumerate(REMEDIES.items(), start=1):
+        tried[name] = stages.arrays(
+            f"remedy-{number}",
+            cells,
+            lambda learn=learn: {"probabilities": leave_one_out(cases, learn)},  # type: ignore[misc]
+        )["probabilities"]
+        log(f"tried: {name}")
     tries = remedies_table(cases, {**tried, SHIPPED_REMEDY: left_out["probabilities"]})
     log(tries.to_string(index=False))
     elsewhere = shared_tissue(known.tissue, known.laboratory)

@@ -110,6 +110,10 @@ class TestLimits:
         assert (answered & wrong).sum() == 10
         assert found.doubt == pytest.approx(0.5)
 
+    def test_mistakes_on_tissue_that_no_other_laboratory_has_set_no_limit(self) -> None:
+        alone = self.LABORATORY == "B"
+        assert self.limits(alone, ~alone).doubt == 1.0
+
     def test_without_mistakes_no_doubt_is_too_much(self) -> None:
         assert self.limits(~self.ALL).doubt == 1.0
 

@@ -56,6 +56,11 @@ class Cases:
         """Which tiles are of a malignant class: ``(n,)``."""
         return np.asarray(self.signs[self.target] > 0, np.bool_)
 
+    def of(self, here: NDArray[np.bool_]) -> "Cases":
+        """The tiles that are marked, in their order."""
+        rows = {name: value[here] for name, value in vars(self).items() if name not in ("varied", "signs")}
+        return Cases(**rows, varied=[copy[here] for copy in self.varied], signs=self.signs)
+
     def weights(self, train: Positions, hard_factor: float = 1.0) -> NDArray[np.float64]:
         """As ``tile_weights`` counts these tiles."""
         return tile_weights(self.target[train], self.laboratory[train], self.groups[train], self.hard[train], hard_factor)
@@ -249,6 +254,21 @@ def laboratories_table(
             }
         )
     return pd.DataFrame(rows).sort_values("worst", ascending=False).drop(columns="worst").reset_index(drop=True)
+
+
+def figures_of(cases: Cases, probabilities: NDArray[np.floating]) -> str:
+    """One line on tiles of one laboratory, for the log."""
+    called, parts = cases.called(probabilities), []
+    for source in np.unique(cases.source):
+        here = cases.source == source
+        auroc = _auroc(cases, probabilities, here)
+        sides = [here & (cases.signs[cases.target] == sign) for sign in (1, -1, 0)]
+        shares = ["–" if not side.any() else f"{called[side].mean():.2f}" for side in sides]
+        parts.append(
+            f"{source}: AUROC {'–' if auroc is None else f'{auroc:.3f}'}; called carcinoma of malignant, benign, other "
+            f"{', '.join(shares)}"
+        )
+    return "; ".join(parts)
 
 
 def _auroc(cases: Cases, probabilities: NDArray[np.floating], here: NDArray[np.bool_]) -> float | None:
