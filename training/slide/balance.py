@@ -31,4 +31,4 @@ def tile_weights(
         here = target == of_class
         weights[here & hard] *= hard_factor
         weights[here] /= weights[here].sum()
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum(), np.float64)

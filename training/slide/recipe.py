@@ -158,7 +158,7 @@ def fit(
         hard=hard,
     )
     settings_left_out = Settings(**recipe["left_out"]["settings"])
-    left_out = {
+    left_out: Arrays = {
         "probabilities": np.empty((len(target), len(classes)), np.float32),
         "distance": np.empty(len(target)),
     }
