@@ -11,6 +11,8 @@ pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the a
 
 from cervix.bundle.manifest import Model, SlideRule, Variant
 from training.cli import RECIPES_DIR
+from training.data.tissue.sources import SourceTiles, read_sources
+from training.data.tissue.tiles import TileSet
 from training.shared.declared import RecipeNotAsDeclared, declared_classes, declared_tasks, read_recipe
 from training.shared.manifest_parts import malignant
 from training.slide.entry import SlideFigures, slide_entry
@@ -24,12 +26,21 @@ def recipe(name: str) -> dict[str, Any]:
 
 
 def entry(declared: dict[str, Any]) -> Model:
-    """The slide model's entry as this recipe declares it, of 30 made-up tiles."""
+    """The slide model's entry as this recipe declares it, of 30 made-up tiles of one source."""
+    tiles = TileSet(
+        pixels=np.zeros((30, 1, 1, 3), np.uint8),
+        labels=np.resize(["benign", "scc", "ac", "other"], 30),
+        groups=np.arange(30).astype(str),
+        paths=np.arange(30).astype(str),
+        skipped=[],
+    )
+    source = read_sources(RECIPES_DIR / declared["data"]["sources"])[0]
+    of_source = {name: np.full(30, name) for name in ("laboratory", "tissue")}
+    known = SourceTiles(tiles, source=np.full(30, source.id), spacing_um_px=np.full(30, 0.5), sources=[source], **of_source)
     figures = SlideFigures(
         recipe=declared,
-        classes=["benign", "scc", "ac"],
-        labels=np.tile(["benign", "scc", "ac"], 10),
-        groups=np.arange(30).astype(str),
+        classes=["benign", "scc", "ac", "other"],
+        known=known,
         assigned=np.repeat(["train", "validation", "test"], 10),
         network_weight=0.7,
         texture_weight=0.4,
@@ -71,7 +82,7 @@ def test_a_shipped_recipe_declares_nothing_that_the_manifest_does_not_hold(name:
 
 def test_figures_stand_in_the_sentences_and_repeated_words_wherever_they_are_named() -> None:
     model = entry(recipe("shipped"))
-    assert "dense 256 → 3" in model.architecture
+    assert "dense 256 → 4" in model.architecture
     assert model.evaluation.notes[0].startswith(
         "The novelty limit accepts 95.1% of the 10 test tiles (int8) and flags 97.3% of"
     )
@@ -105,7 +116,7 @@ def test_a_value_of_another_kind_is_refused_before_anything_is_trained(tmp_path:
     ("name", "line", "where"),
     [
         ("shipped", 'short = "Slide"', "short"),
-        ("shipped", 'nature = "real"', "training_data.0.nature"),
+        ("history", 'nature = "simulated"', "training_data.0.nature"),
         ("shipped", 'title = "Search"', "evaluation.tables.4.title"),
         ("shipped", 'id = "reach"', "evaluation.tables.0.id"),
         ("history", 'positive = ["cin3-3y"]', "derived_tasks.1.positive"),

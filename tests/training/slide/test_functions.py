@@ -133,7 +133,7 @@ def test_novelty_is_the_distance_of_the_texture_to_the_nearest_whitened_centre(
 def test_novelty_is_the_doubt_of_the_answer_where_that_is_larger(
     parameters: SlideParameters, tiles: NDArray[np.uint8], expected: Outputs
 ) -> None:
-    doubtful = replace(parameters.refusal, doubt_scale=2 * float(expected["novelty"].max()))
+    doubtful = replace(parameters.refusal, doubt_scale=20 * float(expected["novelty"].max()))
     found = slide_function(replace(parameters, refusal=doubtful))(tf.constant(tiles))
     cancer, benign = expected["probabilities"][:, 1:].sum(axis=1), expected["probabilities"][:, 0]
     by_hand = np.maximum(expected["novelty"], doubtful.doubt_scale * (1 - np.abs(cancer - benign)))
@@ -178,7 +178,7 @@ def test_a_correction_moves_both_features_along_their_straight_lines(
     corrected = slide_function(parameters, Corrections(embedding=line, texture=other))(tf.constant(tiles))
     np.testing.assert_allclose(corrected["embedding"].numpy(), expected["embedding"] * line.scale + line.shift, atol=1e-5)
     texture = pooled_function(parameters)(tf.constant(tiles))["texture"].numpy()
-    moved = parameters.novelty.distances(texture * other.scale + other.shift)
+    moved = parameters.refusal.novelty.distances(texture * other.scale + other.shift)
     np.testing.assert_allclose(corrected["novelty"].numpy(), moved, rtol=1e-4)
 
 
