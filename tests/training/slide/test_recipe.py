@@ -58,14 +58,14 @@ def run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
         return Run(data_dir, tmp_path_factory.mktemp("slide"), monkeypatch)
 
 
-def tests_of(run: Run) -> int:
+def held_out_of(run: Run) -> int:
     """How many tiles the entry counts in the test split."""
     return sum(sum(data.counts.get("test", {}).values()) for data in run.entry.training_data)
 
 
 def test_a_run_that_was_cut_off_goes_on_after_its_last_finished_stage(run: Run) -> None:
     remedies = [f"remedy-{number}" for number in range(1, len(REMEDIES) + 1)]
-    left_out = [f"without-{name}" for name in ("ebhi", "lc25000", "nuinsseg", "rahman")]
+    left_out = [f"without-{name}" for name in ("ebhi", "lc25000", "nuinsseg", "rahman", "ut-southwestern")]
     stages = ("activations", "activations-copy1", "features", *remedies, *left_out, "trial-1", "run-1")
     assert [line for line in run.logs[1] if line.endswith("read back")] == [
         f"{stage}: finished before, read back" for stage in stages
@@ -105,7 +105,7 @@ def test_every_search_trial_and_run_is_listed(run: Run) -> None:
 
 def test_predictions_are_of_test_tiles_by_the_int8_graph(run: Run) -> None:
     frame = pd.read_parquet(run.out / run.entry.evaluation.predictions)
-    assert len(frame) == tests_of(run)
+    assert len(frame) == held_out_of(run)
     assert set(frame["by_source"]) <= {data.name for data in run.entry.training_data}
     np.testing.assert_allclose(frame[["p_benign", "p_scc", "p_ac", "p_other"]].sum(axis=1), 1.0, atol=1e-4)
     for baseline in run.entry.evaluation.baselines:
@@ -117,7 +117,7 @@ def test_predictions_are_of_test_tiles_by_the_int8_graph(run: Run) -> None:
 def test_each_variant_states_its_distance_to_fp32_and_the_opset_is_named(run: Run) -> None:
     for variant in run.entry.variants:
         assert variant.difference is not None
-        assert variant.difference.n == tests_of(run)
+        assert variant.difference.n == held_out_of(run)
         session = open_session((run.out / variant.file).read_bytes(), CPU_PROVIDER)
         assert session.get_inputs()[0].shape == ["N", 224, 224, 3]
     assert "ONNX opset 18" in run.entry.architecture
