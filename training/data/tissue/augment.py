@@ -113,7 +113,10 @@ def recast(tile: Tile, shift: NDArray[np.float64], gain: NDArray[np.float64]) ->
     """
     lab = rgb2lab(tile.astype(np.float32) / 255.0)
     mean = lab.mean(axis=(0, 1))
-    return np.asarray(np.clip(np.round(lab2rgb((lab - mean) * gain + mean + shift) * 255.0), 0, 255), np.uint8)
+    lab = (lab - mean) * gain + mean + shift
+    lab[..., 0] = np.maximum(lab[..., 0], 0)
+    lab[..., 2] = np.minimum(lab[..., 2], (lab[..., 0] + 16) * 200 / 116)  # beyond it no light has that colour: Z below 0
+    return np.asarray(np.clip(np.round(lab2rgb(lab) * 255.0), 0, 255), np.uint8)
 
 
 def recoloured(tile: Tile, *, brightness: float = 1.0, contrast: float = 1.0) -> Tile:
