@@ -64,20 +64,12 @@ def scored(page: Page, address: str, data_dir: Path) -> None:
     page.locator(".cervix-scale-bar").wait_for()
 
 
-def test_a_real_slide_is_streamed_scored_live_and_explained_by_a_click(
-    page: Page, address: str, home: Path, data_dir: Path
-) -> None:
+def test_a_real_slide_is_streamed_scored_and_explained_by_a_click(page: Page, address: str, home: Path, data_dir: Path) -> None:
     page.goto(address)
     upload(page, data_dir / "slides/CMU-1-Small-Region.svs")
     expect(page.get_by_text("2,220 × 2,967", exact=True)).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_text("20× objective", exact=False)).to_be_visible()
     page.get_by_role("button", name="Score this slide").click()
-    page.get_by_text("So far, over the whole slide").wait_for()
-    expect(page.get_by_text(re.compile(r"A tile takes: read \d+ ms · infer \d+ ms · post \d+ ms"))).to_be_visible()
-    until(page, "performance.getEntriesByType('resource').some(entry => /scc.*v=live/.test(entry.name))")
-    page.get_by_role("button", name="Pause").click()
-    page.get_by_text("· paused").wait_for()
-    page.get_by_role("button", name="Continue").click()
     page.get_by_text("100 % of tiles not recognised").first.wait_for()
     page.get_by_text("Not recognised 0.51 mm²", exact=False).wait_for()
 
@@ -248,11 +240,26 @@ def test_an_upload_can_be_cancelled_and_a_wrong_file_is_one_sentence(
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-def test_scoring_can_be_stopped_and_goes_on_where_it_was(page: Page, address: str) -> None:
+@pytest.fixture(scope="module")
+def slide_of_many_tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hundreds of tiles: no machine scores them all before a person has clicked."""
+    path = tmp_path_factory.mktemp("many") / "many.tiff"
+    write_pyramid(path, np.tile(phantom_region(1300, 1000, seed=11), (4, 4, 1)), PHANTOM_SPACING_UM_PX)
+    return path
+
+
+def test_scoring_is_seen_live_paused_stopped_and_goes_on_where_it_was(
+    page: Page, address: str, slide_of_many_tiles: Path
+) -> None:
     page.goto(address)
-    page.get_by_role("button", name="Try the sample slide").click()
-    page.get_by_text("Generated phantom: nobody's tissue").wait_for()
+    upload(page, slide_of_many_tiles)
     page.get_by_role("button", name="Score this slide").click()
+    page.get_by_text("So far, over the whole slide").wait_for()
+    expect(page.get_by_text(re.compile(r"A tile takes: read \d+ ms · infer \d+ ms · post \d+ ms"))).to_be_visible()
+    until(page, "performance.getEntriesByType('resource').some(entry => /scc.*v=live/.test(entry.name))")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_text("· paused").wait_for()
+    page.get_by_role("button", name="Continue").click()
     page.get_by_text("tiles/s", exact=False).first.wait_for()
     page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
     page.get_by_text("Scoring was stopped.").wait_for()

@@ -168,7 +168,7 @@ def test_an_opinion_without_a_novelty_is_none_on_a_tile_and_stands_for_a_woman(b
     said = {"benign": 0.01, "scc": 0.98, "ac": 0.01}
     assert not Opinion(said).answered_by(bundle.manifest.model("slide"))
     history = bundle.manifest.model("history")
-    assert Opinion(dict.fromkeys(history.classes, 0.1)).answered_by(history)
+    assert Opinion(dict.fromkeys(history.class_ids, 0.1)).answered_by(history)
 
 
 def test_a_tile_that_is_grey_is_drawn_grey(refused: SlideScore, slide: Slide, bundle: Bundle) -> None:

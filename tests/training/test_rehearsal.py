@@ -68,7 +68,7 @@ def test_the_bundles_test_tiles_get_the_bundles_predictions(bundle: Bundle) -> N
     assert np.array_equal(predictions["group"], rehearsal.group[test])
     head = SlideGraph((bundle.root / "slide/int8.onnx").read_bytes()).head
     found = softmax(head.logits(rehearsal.embedding[test], rehearsal.texture_logits[test]), axis=1)
-    classes = bundle.manifest.model("slide").classes
+    classes = bundle.manifest.model("slide").class_ids
     # Kept in half precision, and predicted on another processor.
     assert np.abs(found - predictions[[f"p_{name}" for name in classes]].to_numpy()).max() < 0.02
     assert len(set(rehearsal.group[test]) & set(rehearsal.group[rehearsal.split != "test"])) == 0

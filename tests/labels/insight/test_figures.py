@@ -49,7 +49,7 @@ def test_the_live_curve_stands_beside_the_bundle_and_chance(labels: tuple[int, .
     ("gain", "groups", "said"),
     [
         (None, 2, "2 independent groups are too few to say whether labels help"),
-        (Interval(0.1, 0.02, 0.18), 12, "teach more than the bundle knows of these cases: +0.100 (+0.020 to +0.180)"),
+        (Interval(0.1, 0.02, 0.18), 12, "does better on these cases than the bundle: +0.100 (+0.020 to +0.180)"),
         (Interval(-0.1, -0.18, -0.02), 12, "The bundle does better"),
         (Interval(0.1, -0.02, 0.18), 12, "No difference is shown"),
     ],
