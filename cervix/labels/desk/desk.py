@@ -266,8 +266,9 @@ class LabelDesk:
 
     def _in_hand(self) -> list[str]:
         """What they hold by right, the answers on their way included: a lease ends with the answer and not before."""
-        sent = [event.case_id for parcel in self.waiting() for event in parcel.events]
+        # What is answered in between is sent first and put away then: looked up in this order, it cannot be missed.
         held = [*([self._current] if self._current else []), *self._ready, *self._page]
+        sent = [event.case_id for parcel in self.waiting() for event in parcel.events]
         return list(dict.fromkeys([*sent, *(shown.case.id for shown in held)]))
 
     def _fetched(self) -> Shown | None:
@@ -305,15 +306,15 @@ class LabelDesk:
 
     def _more(self, in_hand: list[str], count: int) -> list[str]:
         leases = self._store.lease_some(
-            [*in_hand, *self.ranking.case_ids], self.wish.reader, len(in_hand) + count, wanted_reads=self.wish.wanted_reads
+            self.ranking.case_ids, self.wish.reader, count, keep=in_hand, wanted_reads=self.wish.wanted_reads
         )
-        return [lease.case_id for lease in leases if lease.case_id not in in_hand][:count]
+        return [lease.case_id for lease in leases if lease.case_id not in in_hand]
 
     def _hold(self, back: list[Shown]) -> None:
         """Lease cases again that came back."""
         wanted = self._in_hand()
         try:
-            leases = self._store.lease_some(wanted, self.wish.reader, len(wanted), wanted_reads=self.wish.wanted_reads)
+            leases = self._store.lease_some([], self.wish.reader, 0, keep=wanted, wanted_reads=self.wish.wanted_reads)
         except LabelStoreUnavailable:
             return  # the page says so, and the answer waits in the outbox
         if not {shown.case.id for shown in back} <= {lease.case_id for lease in leases} and not self.waiting():
