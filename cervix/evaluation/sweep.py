@@ -135,8 +135,8 @@ def sweep(positive: NDArray[np.bool_], score: Floats, groups: NDArray[np.str_], 
     }
     drawn: dict[str, list[Floats]] = {"positive": [], "negative": []}
     draws = group_draws(len(unique))
-    for start in range(0, len(draws), DRAWS_AT_ONCE):  # all at once, fifty thousand groups would take 200 MB
-        weights = np.ascontiguousarray(draws[start : start + DRAWS_AT_ONCE].T, np.float32)
+    for start in range(0, draws.shape[1], DRAWS_AT_ONCE):  # all at once, fifty thousand groups would take 200 MB
+        weights = draws[:, start : start + DRAWS_AT_ONCE].astype(np.float32)
         for side, matrix in of_side.items():
             drawn[side].append(_at_or_above(matrix @ weights))
     hits, alarms = (np.hstack(drawn[side]) for side in ("positive", "negative"))

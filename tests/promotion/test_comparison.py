@@ -87,7 +87,7 @@ class TestPaired:
             return {name: after[name] - before[name] for name in before}
 
         whole = gains(np.arange(300))
-        drawn = pd.DataFrame([gains(np.repeat(np.arange(300), draw[member_of])) for draw in group_draws(member_of.max() + 1)])
+        drawn = pd.DataFrame([gains(np.repeat(np.arange(300), draw[member_of])) for draw in group_draws(member_of.max() + 1).T])
         for name, difference in pair.differences.items():
             assert difference.value == pytest.approx(whole[name], abs=1e-6)
             assert (difference.low, difference.high) == pytest.approx(tuple(drawn[name].quantile([0.025, 0.975])), abs=1e-4)

@@ -184,7 +184,7 @@ def _gain(
     names, member_of = np.unique(groups, return_inverse=True)
     if len(names) < GROUPS_FOR_GAIN:
         return None
-    drawn = group_draws(len(names)).astype(np.float32)
+    drawn = group_draws(len(names)).T.astype(np.float32)
     numbers = np.unique(label)
     values, replicates = 0.0, np.zeros(len(drawn), np.float32)
     exists = np.ones(len(drawn), bool)
