@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.chromium import LAUNCH_OPTIONS, WAIT_MS, WIDTHS, watch
+from tests.browser.chromium import LAUNCH_OPTIONS, STILL, WAIT_MS, WIDTHS, watch
 
 expect.set_options(timeout=WAIT_MS / 3)
 
@@ -23,7 +23,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    opened = browser.new_page(viewport={"width": WIDTHS["desktop"], "height": 1000})
+    opened = browser.new_page(viewport={"width": WIDTHS["desktop"], "height": 1000}, reduced_motion="reduce")
+    opened.add_init_script(STILL)
     opened.set_default_timeout(WAIT_MS)
     violations = watch(opened)
     yield opened
