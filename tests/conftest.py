@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -30,6 +31,14 @@ from tests.training.gdc_server import Archive, serving
 
 DATA_VARIABLE = "CERVIX_DATA"
 CASES_VARIABLE = "CERVIX_CASES"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In the slow lane files with few tests go first: those tests last longest, and a long one at the end keeps all waiting."""
+    if config.getoption("markexpr") == "slow":
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (tests[item.path], item.path))
 
 
 @pytest.fixture(scope="session")
