@@ -134,7 +134,9 @@ def test_the_history_model_may_stand_on_the_guidelines_ladder(shipped_bundle: Bu
 def test_the_label_queue_has_a_default_that_was_measured(shipped_bundle: Bundle) -> None:
     model = shipped_bundle.manifest.model("history")
     assert model.acquisition is not None
-    assert {"learning-curves", "labels-saved", "comparison", "calibration"} <= {table.id for table in model.evaluation.tables}
+    tables = {table.id: table for table in model.evaluation.tables}
+    assert {"learning-curves", "labels-saved", "comparison", "calibration"} <= set(tables)
+    assert "Simulated women" in tables["learning-curves"].note
 
 
 def test_the_background_set_can_be_scored(shipped_bundle: Bundle) -> None:
