@@ -329,6 +329,7 @@ def card(shipped_bundle: Bundle) -> str:
     return model_card(shipped_bundle)
 
 
+@pytest.mark.slow
 def test_the_card_in_the_bundle_is_the_card_of_the_bundle(card: str) -> None:
     committed = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert WRITTEN_BY.search(committed)
@@ -338,12 +339,14 @@ def test_the_card_in_the_bundle_is_the_card_of_the_bundle(card: str) -> None:
     assert committed == card
 
 
+@pytest.mark.slow
 def test_the_card_names_its_licence_and_what_it_is_about(card: str) -> None:
     data = ModelCard(card).data
     assert (data.license, data.library_name) == ("apache-2.0", "onnx")
     assert "cervical-cancer" in data.tags
 
 
+@pytest.mark.slow
 def test_no_sentence_of_the_card_ends_in_two_full_stops(card: str) -> None:
     assert ".." not in card
 
