@@ -4,6 +4,7 @@ Not one for the session: Playwright keeps an event loop running in the main thre
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -11,6 +12,14 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.browser.chromium import LAUNCH_OPTIONS, STILL, WAIT_MS, WIDTHS, watch
 
 expect.set_options(timeout=WAIT_MS / 3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _made_bundle(bundle_root: Path) -> Iterator[None]:
+    """Servers started here use the made bundle, where they are told nothing else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CERVIX_BUNDLE_DIR", str(bundle_root))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cervix import RESEARCH_NOTICE as NOTICE
 from tests.browser.chromium import VIOLATION, WAIT_MS, WIDTHS, needs_browser, until, watch
-from tests.browser.server import free_port, running_app
+from tests.browser.server import SHIPPED, free_port, running_app
 
 pytestmark = needs_browser
 
@@ -20,7 +20,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
-    with running_app(home, free_port()) as started:
+    with running_app(home, free_port(), **SHIPPED) as started:
         yield started
 
 

@@ -139,7 +139,7 @@ def test_the_document_says_what_it_is_of_and_what_it_is_not(bundle: Bundle) -> N
     assert text.startswith("<?xml version='1.0' encoding='UTF-8'?>")
     assert RESEARCH_NOTICE in text
     assert bundle.label in text
-    assert "@article{russakovsky-2015," in find(ET.fromstring(text), "Bibliography").text
+    assert "@misc{made-2026," in find(ET.fromstring(text), "Bibliography").text
 
 
 def test_everything_a_model_says_of_its_limits_is_in_its_document(bundle: Bundle, documents: dict[str, ET.Element]) -> None:
