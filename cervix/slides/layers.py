@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR
+from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR, UNRECOGNISED
 from cervix.bundle.manifest import Model
 from cervix.slides.decision import heard_tiles, read_tiles, recognised_tiles, tile_probabilities
 from cervix.slides.deepzoom import HeatLayer, cam_mosaic, heat_layer
@@ -14,7 +14,7 @@ from cervix.slides.scoring import SlideScore
 
 # Ids of classes hold no underscore, so no class has the name of another's Grad-CAM.
 CAM_PREFIX = "cam_"
-UNRECOGNISED_LAYER = "unrecognised"
+UNRECOGNISED_LAYER = UNRECOGNISED
 UNANSWERED_VALUE = 0.6
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from cervix.bundle import Model, ModelSession
+from cervix.bundle.classes import UNREAD, UNRECOGNISED
 from cervix.files import replacing
 from cervix.pdf import fact_table, gap, legend, picture, side_by_side, text, together, write_pdf
 from cervix.slides.decision import class_areas_mm2, heard_tiles, tile_probabilities
@@ -56,8 +57,8 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
                     else "no answer",
                 ),
                 *((f"Area, {item.title}", f"{areas[item.id]:.2f} mm²") for item in model.classes if not answer.abstained),
-                ("Area, not recognised", f"{areas['unrecognised']:.2f} mm²"),
-                *([("Area that could not be read", f"{areas['unread']:.2f} mm²")] if answer.unread_tiles else []),
+                ("Area, not recognised", f"{areas[UNRECOGNISED]:.2f} mm²"),
+                *([("Area that could not be read", f"{areas[UNREAD]:.2f} mm²")] if answer.unread_tiles else []),
                 ("Tissue", f"{summary.tissue_area_mm2:.2f} mm²"),
             ]
         ),

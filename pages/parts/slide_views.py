@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from cervix.bundle import Bundle, Model
+from cervix.bundle.classes import NO_CLASS, UNREAD
 from cervix.errors import CervixError
 from cervix.plain_text import escaped
 from cervix.slides.decision import SlideAnswer, class_areas_mm2, decide_tiles, hot_spots, tile_at, tiles_within
@@ -127,9 +128,9 @@ def _show_verdict(answer: SlideAnswer) -> None:
 
 def _show_areas(answer: SlideAnswer, areas: dict[str, float], model: Model) -> None:
     """Areas by class where there is an answer, and what has none in any case."""
-    named = ({} if answer.abstained else model.class_titles) | {"unrecognised": "Not recognised"}
-    if answer.unread_tiles:
-        named["unread"] = "Could not be read"
+    named = ({} if answer.abstained else model.class_titles) | NO_CLASS
+    if not answer.unread_tiles:
+        named.pop(UNREAD)
     st.caption(
         "Tissue area by most probable class: " + " · ".join(f"{title} {areas[key]:.2f} mm²" for key, title in named.items())
     )
