@@ -15,6 +15,7 @@ from cervix.bundle import Bundle
 from cervix.bundle.manifest import Calibration, Model, Variant, VariantDifference
 from cervix.bundle.sessions import Arrays
 from cervix.labels import LabelStore
+from cervix.labels.store.cases import case_pixels
 from training.shared.calibrate import fit_opinion_weights
 from training.shared.installation_labels import Labels, folds_of, without_leaking
 from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
@@ -54,6 +55,8 @@ def retrain_slide(
     ------
     LabelsTooFew
         If too few labels are left once those near the test tiles are refused.
+    LabelRefused
+        If a labelled tile has another size than the model reads.
     BundleError
         If the parent carries no rehearsal, or its graph is built otherwise.
     VariantRefused
@@ -67,7 +70,7 @@ def retrain_slide(
         if variant.precision in (SHIPPED, REFERENCE)
     }
     labels.require_enough(recipe["labels"])
-    read, sha256 = _features(graphs[SHIPPED], labels, store, progress)
+    read, sha256 = _features(graphs[SHIPPED], model, labels, store, progress)
     labels, kept = without_leaking(labels, near_test_tiles(read.texture, sha256, rehearsal), log)
     labels.require_enough(recipe["labels"])
     read = TileFeatures(read.embedding[kept], read.texture[kept], read.texture_logits[kept])
@@ -112,7 +115,9 @@ def near_test_tiles(texture: Floats, sha256: list[str], rehearsal: SlideRehearsa
     return np.asarray(near | np.isin(sha256, rehearsal.test_sha256))
 
 
-def _features(graph: SlideGraph, labels: Labels, store: LabelStore, progress: Progress) -> tuple[TileFeatures, list[str]]:
+def _features(
+    graph: SlideGraph, model: Model, labels: Labels, store: LabelStore, progress: Progress
+) -> tuple[TileFeatures, list[str]]:
     """Pooled features and pixel hashes of the labelled tiles, a batch of pictures in memory at a time."""
     sha256: list[str] = []
 
@@ -120,9 +125,9 @@ def _features(graph: SlideGraph, labels: Labels, store: LabelStore, progress: Pr
         ids = labels.cases["case_id"].tolist()
         for at in range(0, len(ids), BATCH):
             progress(0.3 * at / len(ids), f"slide: features of labelled tiles, {at} of {len(ids)}")
-            batch = [store.case(case).picture for case in ids[at : at + BATCH]]
-            sha256.extend(pixels_sha256(picture) for picture in batch)
-            yield np.stack(batch)
+            batch = case_pixels(map(store.case, ids[at : at + BATCH]), model)
+            sha256.extend(map(pixels_sha256, batch))
+            yield batch
 
     return graph.features(pictures()), sha256
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from cervix.errors import CervixError
 from cervix.intake.shelf import card_of
-from cervix.labels.store.cases import TILE_SIDE_PX, Case
+from cervix.labels.store.cases import Case
 from cervix.sources.identity import files_of
 from cervix.sources.probe import open_outside
 from cervix.sources.slide import Slide
@@ -107,8 +107,8 @@ def _outlined(picture: Image.Image, width: int) -> Image.Image:
 
 
 def _same(one: Image.Image, other: Image.Image) -> bool:
-    """Whether two pictures of a tile show the same, whatever their size: by the mean difference at a quarter of it."""
-    side = TILE_SIDE_PX // 4
+    """Whether two pictures of a tile show the same, whatever their size: by the mean difference at a quarter of the latter."""
+    side = other.width // 4
     small = [np.asarray(picture.resize((side, side), Image.Resampling.BOX), np.float32) for picture in (one, other)]
     return bool(np.abs(small[0] - small[1]).mean() <= SAME_AT_MOST)
 
