@@ -16,13 +16,14 @@ from typing import Any
 # TensorFlow's start-up messages hide the log of a run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from cervix.bundle.manifest import Model
+from cervix.bundle.manifest import Model, ModelId
 from cervix.errors import CervixError
 from cervix.retraining import RECIPES
 from cervix.retraining.log import Event, LogLine
 from cervix.settings import PROJECT_ROOT, get_settings
 from training.bundle.build import about_build, assemble_bundle
 from training.bundle.cost import costed
+from training.shared.declared import declared_ids
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
 BUILD_DIR = PROJECT_ROOT / "build"
@@ -87,9 +88,8 @@ def _shipped(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.slide.entry import slide_entry
     from training.slide.recipe import train_slide_model
 
-    recipe = RECIPES_DIR / f"{SHIPPED_RECIPE}.toml"
-
     def train(listening: Callable[[str], None]) -> list[Model]:
+        recipe = _path_of(SHIPPED_RECIPE)
         return [slide_entry(train_slide_model(recipe, options.tiles, options.vgg16_weights, options.out, listening))]
 
     _save(costed(train, options.out, log), options.out)
@@ -98,7 +98,7 @@ def _shipped(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 def _paper(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.slide.paper import train_paper
 
-    train_paper(RECIPES_DIR / f"{PAPER_RECIPE}.toml", options.tiles, options.vgg16_weights, options.out, log)
+    train_paper(_path_of(PAPER_RECIPE), options.tiles, options.vgg16_weights, options.out, log)
 
 
 def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> None:
@@ -106,22 +106,23 @@ def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> No
     from training.risk_factors.recipe import train_risk_factors
     from training.shared.manifest_parts import write_table
 
+    path = _path_of(RISK_RECIPE)
     if options.protocol == LEAKY:
-        recipe = tomllib.loads((RECIPES_DIR / f"{RISK_RECIPE}.toml").read_text(encoding="utf-8"))
-        write_table(options.out / RISK_RECIPE / "leakage.csv", leakage_table(options.table, recipe, log))
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+        write_table(options.out / declared_ids(recipe)[0] / "leakage.csv", leakage_table(options.table, recipe, log))
         return
-    path = RECIPES_DIR / f"{RISK_RECIPE}.toml"
-    _save(
-        costed(lambda listening: train_risk_factors(path, options.table, options.out, listening), options.out, log), options.out
-    )
+
+    def train(listening: Callable[[str], None]) -> list[Model]:
+        return train_risk_factors(path, options.table, options.out, listening)
+
+    _save(costed(train, options.out, log), options.out)
 
 
 def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.history.recipe import train_history
 
-    recipe, cohort = RECIPES_DIR / f"{HISTORY_RECIPE}.toml", RECIPES_DIR / f"{COHORT_RECIPE}.toml"
-
     def train(listening: Callable[[str], None]) -> list[Model]:
+        recipe, cohort = _path_of(HISTORY_RECIPE), _path_of(COHORT_RECIPE)
         return train_history(recipe, cohort, options.women, options.seed, options.out, listening)
 
     _save(costed(train, options.out, log), options.out)
@@ -130,7 +131,7 @@ def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 def _hybrid(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.hybrid.recipe import train_hybrid
 
-    recipes = {name: RECIPES_DIR / f"{name}.toml" for name in (HYBRID_RECIPE, HISTORY_RECIPE, COHORT_RECIPE, SHIPPED_RECIPE)}
+    recipes = {name: _path_of(name) for name in (HYBRID_RECIPE, HISTORY_RECIPE, COHORT_RECIPE, SHIPPED_RECIPE)}
 
     def train(listening: Callable[[str], None]) -> list[Model]:
         return train_hybrid(recipes, options.tiles, options.women, options.seed, options.out, listening)
@@ -141,7 +142,7 @@ def _hybrid(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 def _active_learning(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.history.checks.active_learning import run_active_learning
 
-    recipes = {name: RECIPES_DIR / f"{name}.toml" for name in (ACTIVE_RECIPE, HISTORY_RECIPE, COHORT_RECIPE)}
+    recipes = {name: _path_of(name) for name in (ACTIVE_RECIPE, HISTORY_RECIPE, COHORT_RECIPE)}
     run_active_learning(recipes, options.women, options.seed, options.out, log)
 
 
@@ -160,30 +161,31 @@ def _cut_tiles(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.cohort.files import make_cohort
 
-    make_cohort(RECIPES_DIR / f"{COHORT_RECIPE}.toml", options.women, options.seed, options.out, log)
+    make_cohort(_path_of(COHORT_RECIPE), options.women, options.seed, options.out, log)
 
 
 def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.bundle.subgroups import with_subgroups
-    from training.history.checks.active_learning import ACQUISITION_FILE, with_acquisition
+    from training.history.checks.active_learning import ACQUISITION_NAME, with_acquisition
     from training.slide.paper import REPRODUCTION
 
     for train, result in (
-        (_shipped, f"slide/{ENTRY_NAME}"),
+        (_shipped, f"{_first_model(SHIPPED_RECIPE)}/{ENTRY_NAME}"),
         (_paper, REPRODUCTION.file),
-        (_risk_factors, f"{RISK_RECIPE}/{ENTRY_NAME}"),
-        (_history, f"{HISTORY_RECIPE}/{ENTRY_NAME}"),
-        (_active_learning, ACQUISITION_FILE),
-        (_hybrid, f"{HYBRID_RECIPE}/{ENTRY_NAME}"),
+        (_risk_factors, f"{_first_model(RISK_RECIPE)}/{ENTRY_NAME}"),
+        (_history, f"{_first_model(HISTORY_RECIPE)}/{ENTRY_NAME}"),
+        (_active_learning, f"{_first_model(HISTORY_RECIPE)}/{ACQUISITION_NAME}"),
+        (_hybrid, f"{_first_model(HYBRID_RECIPE)}/{ENTRY_NAME}"),
     ):
         if options.reuse and (options.out / result).is_file():
             log(f"reusing {options.out / result}")
         else:
             train(options, log)
-    entries = sorted(options.out.glob(f"*/{ENTRY_NAME}"), key=lambda path: (path.parent.name != "slide", path))
-    models = [Model.model_validate_json(path.read_bytes()) for path in entries]
-    models[0] = models[0].with_table(REPRODUCTION)
-    models = [with_acquisition(model, options.out) if model.kind == "sequence" else model for model in models]
+    made = [Model.model_validate_json(path.read_bytes()) for path in options.out.glob(f"*/{ENTRY_NAME}")]
+    models = sorted(made, key=lambda model: (model.kind != "tile", model.id))
+    models = [model.with_table(REPRODUCTION) if model.kind == "tile" else model for model in models]
+    simulation = _path_of(ACTIVE_RECIPE)
+    models = [with_acquisition(model, simulation, options.out) if model.kind == "sequence" else model for model in models]
     models = [with_subgroups(model, options.out, options.table) for model in models]
     manifest = assemble_bundle(options.out, options.bundle, models, about_build(models))
     log(f"{manifest.name} {manifest.version} in {options.bundle}: {sum(f.bytes for f in manifest.files) / 1e6:.1f} MB")
@@ -197,12 +199,21 @@ def _retrain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     def progress(stage: str, share: float, what: str) -> None:
         options.tell("progress", what, stage=stage, done=round(share, 3))
 
-    recipe = RECIPES_DIR / f"{options.recipe}.toml"
+    recipe = _path_of(options.recipe)
     options.out = options.out or get_settings().bundles_dir / f"candidate-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     with open_store(options.labels) as store:
         parent = options.parent or active_bundle(get_settings()).root
         label = retrain(parent, store, options.model, recipe, options.seed, options.out, options.by, log, progress)
     options.tell("candidate", f"candidate {label} in {options.out}", candidate=label)
+
+
+def _path_of(recipe: str) -> Path:
+    return RECIPES_DIR / f"{recipe}.toml"
+
+
+def _first_model(recipe: str) -> ModelId:
+    """The id of the model that a recipe makes, or of the first of them; its files lie in a folder of that name."""
+    return declared_ids(tomllib.loads(_path_of(recipe).read_text(encoding="utf-8")))[0]
 
 
 def _save(models: list[Model], out_dir: Path) -> None:

@@ -24,7 +24,7 @@ from training.risk_factors.cross_validation import cross_validation_table, logis
 from training.risk_factors.golden_table import golden_patients_csv
 from training.risk_factors.leakage import leakage_table
 from training.shared.calibrate import fit_platt
-from training.shared.declared import model_entry, read_recipe
+from training.shared.declared import declared_ids, model_entry, read_recipe
 from training.shared.lstm import ImputeAndScale, risk_lstm
 from training.shared.manifest_parts import (
     counts_by_split,
@@ -66,10 +66,9 @@ def train_risk_factors(recipe_path: Path, table_csv: Path, out_dir: Path, log: L
     log(f"{len(table.frame)} rows, {table.duplicates_removed} duplicates removed, {int(table.positive.sum())} positive")
     require_events(table.positive)
     leakage = leakage_table(table_csv, recipe, log)
-    ids: tuple[ModelId, ...] = ("risk-factors", "risk-factors-with-tests")
     return [
         _train_one(model_id, list(names), table, recipe, leakage, out_dir, log)
-        for model_id, (names, table) in zip(ids, tables.items(), strict=True)
+        for model_id, (names, table) in zip(declared_ids(recipe), tables.items(), strict=True)
     ]
 
 

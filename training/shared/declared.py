@@ -1,7 +1,8 @@
 """What a recipe declares for the manifest: its words and numbers, under the manifest's own keys.
 
-``[manifest]`` holds what nothing computes, ``[models.<id>]`` what is added to it where a recipe makes several models, and
-``[repeated]`` sentences that stand in several places. A ``{field}`` in a sentence is one of these, or a figure of the run.
+``[manifest]`` holds what nothing computes. ``[models.<id>]`` names a model and holds what is added for it alone; without such
+a table the recipe makes one model of its own name. ``[repeated]`` holds sentences that are used in several places. A
+``{field}`` in a sentence is one of these, or a figure of the run.
 """
 
 import tomllib
@@ -35,13 +36,18 @@ def read_recipe(path: Path) -> dict[str, Any]:
     RecipeNotAsDeclared
     """
     recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-    for model_id in recipe.get("models", [""]):
+    for model_id in declared_ids(recipe):
         try:
             Model.model_validate(_declared(recipe, model_id))
         except ValidationError as error:
             found = error.errors(include_url=False)
             _refuse_first(recipe, [item for item in found if item["type"] != "missing" or not _is_computed(item["loc"])])
     return recipe
+
+
+def declared_ids(recipe: Mapping[str, Any]) -> list[ModelId]:
+    """The ids of the models that a recipe makes: those under ``[models]``, else its own name."""
+    return list(recipe.get("models", [recipe["name"]]))
 
 
 def declared_tasks(recipe: Mapping[str, Any]) -> list[DerivedTask]:

@@ -1,6 +1,5 @@
 """Pool-based active learning on the history model: how many labels does each strategy save?"""
 
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +15,14 @@ from scipy.stats import t as student
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cervix.bundle.manifest import Acquisition, EvaluationTable, Model
+from cervix.evaluation.comparison import decimal
 from cervix.files import replacing
+from cervix.intervals import Interval
 from cervix.labels.desk.acquisition import STRATEGIES, PoolView
 from training.history.data import CLASSES, EARLY, HistoryData
-from training.history.export import MODEL_ID
 from training.history.fit import possible_loss, preparation
 from training.history.recipe import cohort_data
+from training.shared.declared import declared_ids
 from training.shared.manifest_parts import write_table
 from training.shared.stages import Log, Stages, array_digest
 
@@ -31,17 +32,8 @@ PREDICT_BATCH = 4000
 PADDED_TO = 400
 ABNORMAL_FEATURES = ("cytology_squamous", "cytology_glandular", "hpv", "histology", "colposcopy", "treatment")
 SIMULATED = [name for name, strategy in STRATEGIES.items() if strategy.simulated]
-ACQUISITION_FILE = f"{MODEL_ID}/acquisition.json"
-CURVES = EvaluationTable(
-    id="learning-curves", title="Which women to label next: learning curves", file=f"{MODEL_ID}/learning-curves.csv",
-    note="A small LSTM learns from labels asked for in rounds, from a cold start with one event. Simulated women; means over "
-    "seeds with 95 % t intervals.",
-)  # fmt: skip
-SAVED = EvaluationTable(
-    id="labels-saved", title="Which women to label next: labels saved", file=f"{MODEL_ID}/labels-saved.csv",
-    note="Labels until a strategy's mean curve reaches the average precision that random has at the end. The strategy with "
-    "the highest average precision over all rounds is the default of the label queue, whatever it is.",
-)  # fmt: skip
+ACQUISITION_NAME = "acquisition.json"
+CURVES, SAVED = "learning-curves", "labels-saved"
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ class Prepared:
 
 
 def run_active_learning(recipes: Mapping[str, Path], women: int, seed: int, out_dir: Path, log: Log) -> None:
-    """Run every strategy with every seed; write curves, labels saved and the default strategy under ``out_dir/history``.
+    """Run every strategy with every seed; write curves, labels saved and the default strategy beside the history model.
 
     Parameters
     ----------
@@ -96,7 +88,7 @@ def run_active_learning(recipes: Mapping[str, Path], women: int, seed: int, out_
             )  # fmt: skip
             curves += [{"strategy": strategy, "seed": number, **row} for row in rounds]
         log(f"seed {number + 1} of {loop['seeds']}: every strategy run")
-    write_results(pd.DataFrame(curves), out_dir, log)
+    write_results(pd.DataFrame(curves), out_dir / declared_ids(history)[0], log)
 
 
 def prepared(data: HistoryData, names: list[str], women: NDArray[np.int64], visits: int) -> Prepared:
@@ -222,7 +214,7 @@ def one_run(
         labelled = np.append(labelled, STRATEGIES[strategy].choose(view, loop["batch"], rng))
 
 
-def write_results(runs: pd.DataFrame, out_dir: Path, log: Log) -> None:
+def write_results(runs: pd.DataFrame, folder: Path, log: Log) -> None:
     """Curves, labels saved and the default strategy, from one row a strategy, seed and round."""
     curves = runs.groupby(["strategy", "labels"]).agg(
         auroc=("auroc", _interval), average_precision=("average_precision", _interval), events=("events", "mean")
@@ -260,21 +252,23 @@ def write_results(runs: pd.DataFrame, out_dir: Path, log: Log) -> None:
             for name in SIMULATED
         ]
     )
-    write_table(out_dir / CURVES.file, table)
-    write_table(out_dir / SAVED.file, saved)
+    write_table(folder / f"{CURVES}.csv", table)
+    write_table(folder / f"{SAVED}.csv", saved)
     chosen = Acquisition(
         strategy=best,
         chosen_by=f"highest mean average precision over {len(means)} rounds of {runs['seed'].nunique()} simulated seeds",
     )
-    with replacing(out_dir / ACQUISITION_FILE) as temporary:
+    with replacing(folder / ACQUISITION_NAME) as temporary:
         temporary.write_text(chosen.model_dump_json(), encoding="utf-8")
     log(saved.to_string(index=False))
 
 
-def with_acquisition(entry: Model, out_dir: Path) -> Model:
-    """The history model's entry with what the simulation of labelling found."""
-    chosen = Acquisition.model_validate(json.loads((out_dir / ACQUISITION_FILE).read_text(encoding="utf-8")))
-    return entry.with_table(CURVES).with_table(SAVED).model_copy(update={"acquisition": chosen})
+def with_acquisition(entry: Model, recipe_path: Path, out_dir: Path) -> Model:
+    """The history model's entry with what the simulation of labelling found: its tables first, and the chosen strategy."""
+    chosen = Acquisition.model_validate_json((out_dir / entry.id / ACQUISITION_NAME).read_bytes())
+    for table in tomllib.loads(recipe_path.read_text(encoding="utf-8"))["tables"]:
+        entry = entry.with_table(EvaluationTable(**table, file=f"{entry.id}/{table['id']}.csv"))
+    return entry.model_copy(update={"acquisition": chosen})
 
 
 def _at(runs: pd.DataFrame, strategy: str, labels: int) -> pd.DataFrame:
@@ -286,7 +280,7 @@ def _interval(values: pd.Series) -> str:
     mean, half = float(values.mean()), 0.0
     if len(values) > 1:
         half = float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return f"{mean:.3f} ({mean - half:.3f}–{mean + half:.3f})"
+    return decimal(Interval(mean, mean - half, mean + half))
 
 
 def _crossing(curve: pd.Series, goal: float) -> float | None:

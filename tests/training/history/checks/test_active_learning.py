@@ -11,7 +11,7 @@ pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the a
 
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402
 from training.history.checks.active_learning import (  # noqa: E402
-    ACQUISITION_FILE,
+    ACQUISITION_NAME,
     CURVES,
     SAVED,
     SIMULATED,
@@ -56,10 +56,10 @@ def test_every_strategy_learns_from_its_labels_and_results_are_written(tmp_path:
     assert len(first) == 1, "every strategy starts from the same labels and weights"
     assert max(row["auroc"] for row in rows if row["labels"] == 120) > 0.75
     write_results(pd.DataFrame(rows), tmp_path, str)
-    assert len(pd.read_csv(tmp_path / CURVES.file)) == 3 * len(SIMULATED)
-    saved = pd.read_csv(tmp_path / SAVED.file)
+    assert len(pd.read_csv(tmp_path / f"{CURVES}.csv")) == 3 * len(SIMULATED)
+    saved = pd.read_csv(tmp_path / f"{SAVED}.csv")
     assert (saved["default"] == "yes").sum() == 1
-    assert (tmp_path / ACQUISITION_FILE).is_file()
+    assert (tmp_path / ACQUISITION_NAME).is_file()
 
 
 def test_the_default_is_whatever_has_the_best_curve(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_default_is_whatever_has_the_best_curve(tmp_path: Path) -> None:
         for name in SIMULATED for seed in (0, 1) for labels in (100, 200)
     ]  # fmt: skip
     write_results(pd.DataFrame(rows), tmp_path, str)
-    assert '"margin"' in (tmp_path / ACQUISITION_FILE).read_text(encoding="utf-8")
-    saved = pd.read_csv(tmp_path / SAVED.file).set_index("strategy")
+    assert '"margin"' in (tmp_path / ACQUISITION_NAME).read_text(encoding="utf-8")
+    saved = pd.read_csv(tmp_path / f"{SAVED}.csv").set_index("strategy")
     assert saved.loc["Margin", "labels saved"] == "50%"
     assert saved.loc["Random", "labels saved"] == "0%"
