@@ -90,8 +90,8 @@ def test_a_womans_timeline_shows_her_results_by_age_and_no_risk() -> None:
     assert "risk" not in figure.to_json().lower()
 
 
-@pytest.mark.parametrize(("side", "found"), [(0, "no picture"), (223, "223 × 223 px"), (9_000, "9,000 × 9,000 px")])
-def test_a_picture_of_another_size_is_refused_before_it_is_decoded(side: int, found: str) -> None:
+@pytest.mark.parametrize(("side", "found"), [(0, "no picture"), (1_025, "1,025 × 1,025 px"), (9_000, "9,000 × 9,000 px")])
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(side: int, found: str) -> None:
     content = io.BytesIO()
     if side:
         Image.new("1", (side, side)).save(content, "PNG")
