@@ -83,7 +83,7 @@ def show_manifest_differences(comparison: BundleComparison) -> None:
 def _show_pair(pair: Pair, key: str, *, ruled: bool) -> None:
     st.caption(
         f"{pair.n:,} cases ({pair.active.positives:,} positive) in {pair.active.groups:,} independent groups. Difference is "
-        f"candidate less active; brackets are 95 % bootstrap intervals over groups, paired. {mcnemar_sentence(pair)}"
+        f"candidate minus active; brackets are 95 % bootstrap intervals over groups, paired. {mcnemar_sentence(pair)}"
     )
     st.plotly_chart(
         differences_figure(pair.differences, LIMITS if ruled else {}), key=f"compare_differences_{key}", config=STILL_CHART

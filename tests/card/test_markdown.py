@@ -101,7 +101,7 @@ def test_the_metadata_name_licence_and_library(card: str) -> None:
 
 def test_the_two_by_two_counts_give_the_sensitivity_of_the_table(sections: dict[str, str], truth: Truth) -> None:
     after = sections[truth.model.title].split(f"**{truth.task.title}** (threshold")[1]
-    line = next(line for line in after.splitlines() if line.startswith("Called and truly positive"))
+    line = next(line for line in after.splitlines() if line.startswith("True positives"))
     hit, false_alarm, missed, spared = (int(part.replace(",", "")) for part in re.findall(r"[\d,]*\d", line))
     assert hit + false_alarm + missed + spared == truth.n
     assert hit / (hit + missed) == pytest.approx(truth.sensitivity)
