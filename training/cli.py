@@ -35,7 +35,7 @@ COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE = "cohort", "hybrid", "active-learni
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; 0 on success, 1 with one sentence on stderr where something is not as it must be."""
+    """Run the command line. Returns 0 on success, or 1 after one sentence on stderr that says what is wrong."""
     options = _parser().parse_args(arguments)
     options.tell = _teller(as_json=options.json)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -54,23 +54,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _no_room(out: Path) -> CervixError:
-    """What a full disk means for a run: nothing half-written counts, and nothing finished is lost."""
+    """The error for a full disk: half-written files are discarded, and finished stages are kept."""
     return CervixError(
         f"No room is left to write under {out}",
         expected="about 4 GB for both slide recipes",
         found=f"{shutil.disk_usage(out).free / 1e9:.1f} GB free",
-        action="Make room and run the same command again: it goes on after the last finished stage.",
+        action="Make room and run the same command again: it continues after the last finished stage.",
     )
 
 
 def _teller(*, as_json: bool) -> Callable[..., None]:
-    """Tell what a run says: ``tell(event, message, **what LogLine has)``, as JSON lines for programs or in words."""
+    """A function ``tell(event, message, **fields of LogLine)`` that writes JSON lines for programs, or text."""
     started = time.perf_counter()
 
     def tell(event: Event, message: str, **more: Any) -> None:
         line = LogLine(event=event, message=message, elapsed_s=round(time.perf_counter() - started, 1), **more)
         stream = sys.stderr if event == "refused" else sys.stdout
-        # In one piece: libraries write to the same log.
+        # One write per line, because libraries write to the same log.
         stream.write(f"{line.as_json() if as_json else line.text}\n")
         stream.flush()
 
@@ -212,7 +212,7 @@ def _path_of(recipe: str) -> Path:
 
 
 def _first_model(recipe: str) -> ModelId:
-    """The id of the model that a recipe makes, or of the first of them; its files lie in a folder of that name."""
+    """The id of the recipe's model, or of its first; the model's files are in a folder of that name."""
     return declared_ids(tomllib.loads(_path_of(recipe).read_text(encoding="utf-8")))[0]
 
 
@@ -234,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         "--vgg16-weights",
         type=Path,
         default=weights if weights.is_file() else None,
-        help="Keras HDF5 file without the top; default: weights/ of the data folder, else a download by Keras",
+        help="Keras HDF5 file without the top; default: weights/ of the data folder, or else downloaded by Keras",
     )
     table_data = argparse.ArgumentParser(add_help=False)
     table_data.add_argument(
@@ -254,7 +254,7 @@ def _parser() -> argparse.ArgumentParser:
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
         ("history", [cohort, out], _history, "train and export the LSTM on simulated screening histories"),
-        ("active-learning", [cohort, out], _active_learning, "measure which women to label next"),
+        ("active-learning", [cohort, out], _active_learning, "measure strategies for choosing which women to label next"),
         ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
         ("build", [slide_data, table_data, cohort, out], _build, "train everything and assemble a bundle"),
     ):
@@ -277,17 +277,17 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     command.add_argument("--from", dest="parent", type=Path, help="folder of the parent bundle (default: the active one)")
     command.add_argument(
-        "--out", type=Path, help="folder of the candidate, not there yet (default: a new one where the app looks)"
+        "--out", type=Path, help="folder of the candidate, which must not exist (default: a new one where the app looks)"
     )
     command.add_argument(
         "--model",
         action="append",
         default=[],
-        help="id of a model; again for another (default: all with labels)",
+        help="id of a model; may be repeated (default: all models with labels)",
     )
     command.add_argument("--recipe", choices=RECIPES, default=next(iter(RECIPES)))
-    command.add_argument("--seed", type=int, help="in place of the recipe's")
-    command.add_argument("--by", default="command line", help="who does it, for the audit trail")
+    command.add_argument("--seed", type=int, help="replaces the recipe's seed")
+    command.add_argument("--by", default="command line", help="name for the audit trail")
     command.set_defaults(run=_retrain)
 
 
@@ -302,7 +302,7 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     tcga = commands.add_parser("tcga", help=text, description=text)
     tcga.add_argument("--project", default="TCGA-CESC")
     tcga.add_argument("--out", type=Path, default=Path("data/tcga"), help="default data/tcga")
-    tcga.add_argument("--limit", type=int, help="so many slides, balanced over the classes; default: all")
+    tcga.add_argument("--limit", type=int, help="number of slides, balanced over the classes (default: all)")
     tcga.add_argument("--smallest", action="store_true", help="the smallest files first")
     tcga.set_defaults(run=_tcga)
     text = "simulate a screening cohort: visits as CSV, the truth beside them, a data sheet"

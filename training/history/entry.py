@@ -1,4 +1,4 @@
-"""What the manifest says of the history model, and the tables beside its predictions."""
+"""The history model's manifest entry, and the tables beside its predictions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 RANKINGS: tuple[Literal["auroc"], Literal["average_precision"]] = ("auroc", "average_precision")
-# Of these the calibration must hold before any guideline action may be shown.
+# The calibration of these must be shown to hold before any guideline action is shown.
 TESTED_TASKS = ("cin2-3y", "cin3-3y", "cin3-5y")
 
 
@@ -88,7 +88,7 @@ def comparison_figures(
 def calibration_tests(
     predictions: pd.DataFrame, groups: NDArray[np.str_], tasks: Sequence[DerivedTask], limits: Mapping[str, Any]
 ) -> list[CalibrationTest]:
-    """Observed over expected, ECE and Spiegelhalter's z of the tasks a guideline would ask for, against the recipe's limits."""
+    """Observed over expected, ECE and Spiegelhalter's z of the tasks that guidelines use, compared with the recipe's limits."""
     low, high = limits["observed_expected"]
     rule = (
         f"observed/expected within {low}–{high}, calibration error at most {limits['ece_at_most']}, "

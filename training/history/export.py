@@ -34,7 +34,7 @@ ONNX_BATCH = 4096
 
 @dataclass(frozen=True)
 class HistoryParameters:
-    """Everything the exported graph holds; ``main`` is the question whose risk stands after every visit and of every member."""
+    """The contents of the exported graph. The risk of the question ``main`` is given after every visit and for every member."""
 
     members: list[keras.Model]
     platt: CoursePlatt
@@ -44,12 +44,12 @@ class HistoryParameters:
 
 @dataclass(frozen=True)
 class ExportedHistory:
-    """The graph and what was measured of it.
+    """The graph and what was measured on it.
 
     Attributes
     ----------
     largest_difference : float
-        Of a probability, between the graph in ONNX Runtime and the same function in Keras, over the test women.
+        Largest difference of a probability between ONNX Runtime and Keras, over the test women.
     """
 
     onnx_bytes: bytes
@@ -68,9 +68,9 @@ class ExportDiffers(RuntimeError):
 
 
 def history_function(parameters: HistoryParameters) -> Callable[..., dict[str, tf.Tensor]]:
-    """Raw visits to calibrated courses after the last one, as one function.
+    """One function from raw visits to calibrated probabilities of the courses after the last visit.
 
-    The members' mean probability is calibrated on the logarithmic scale; each member alone goes through the same line.
+    The members' mean probability is calibrated on the logarithmic scale. Each member alone gets the same calibration.
     """
     networks = [
         keras.Model(member.inputs, (member.get_layer("lstm").output, member.get_layer("logits").output))
@@ -163,7 +163,7 @@ def test_probabilities(onnx_bytes: bytes, data: HistoryData, women: NDArray[np.i
 
 
 def history_inputs(features: int) -> list[TensorSpec]:
-    """What a graph that reads visits takes."""
+    """The inputs of a graph that reads visits."""
     return [
         TensorSpec(
             name="features", dtype="float32", shape=["N", "V", features], unit="as in the table, codes by grade",

@@ -1,4 +1,4 @@
-"""Recipe ``hybrid``: a slide's embedding and the LSTM's state, joined by a dense part that is trained on made-up pairs."""
+"""Recipe ``hybrid``: a slide's embedding and the LSTM's state, joined by dense layers trained on made-up pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ TOLERANCE = {"probabilities": 1e-5, "history_probabilities": 1e-5, "slide_probab
 
 @dataclass(frozen=True)
 class Fitted:
-    """Dense parts by what they read, and the temperature of each."""
+    """The dense layers by their input, and the temperature of each."""
 
     parts: dict[str, keras.Model]
     temperature: dict[str, float]
@@ -124,7 +124,7 @@ def ensemble_states(ensemble: FittedHistory, pairs: Pairs) -> NDArray[np.float32
 
 
 def _fit(inputs: Mapping[str, NDArray[np.float32]], pairs: Pairs, recipe: Mapping[str, Any]) -> Fitted:
-    """The joint dense part, and one for each half alone, on the same pairs."""
+    """Fit the joint dense layers, and those of each half alone, on the same pairs."""
     settings = recipe["train"]
     train, validation, calibration = (pairs.split == name for name in ("train", "validation", "calibration"))
     parts, temperature = {}, {}
@@ -150,7 +150,7 @@ def _fit(inputs: Mapping[str, NDArray[np.float32]], pairs: Pairs, recipe: Mappin
 
 
 def hybrid_function(ensemble: FittedHistory, fitted: Fitted) -> Callable[..., dict[str, tf.Tensor]]:
-    """Visits and one embedding to the joint answer and that of each half alone."""
+    """One function from visits and an embedding to the joint answer and that of each half."""
     networks = [keras.Model(member.inputs, member.get_layer("lstm").output) for member in ensemble.members]
 
     def serve(features: tf.Tensor, gap_years: tf.Tensor, lengths: tf.Tensor, embedding: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -181,7 +181,7 @@ def _evaluate(
     pairs: Pairs, test: NDArray[np.int64], answers: Mapping[str, NDArray[np.float32]], task: DerivedTask, folder: Path,
     log: Log,
 ) -> None:  # fmt: skip
-    """Write predictions, and the table of both halves on the main question."""
+    """Write the predictions, and the table that compares both halves on the main question."""
     labels = np.array(CLASSES)[pairs.truth[test]]
     groups = pairs.tile_group[test]
     frame = pd.DataFrame({"case": pairs.histories.patient_ids[test].astype(str), "group": groups, "label": labels})
@@ -220,7 +220,7 @@ def _evaluate(
 
 
 def _thresholds(truth: NDArray[np.int64], scores: NDArray[np.float32], tasks: Sequence[DerivedTask]) -> list[float]:
-    """Where Youden's J is highest, by question."""
+    """The threshold with the highest Youden's J, by question."""
     found = []
     for task in tasks:
         sides = [[CLASSES.index(name) for name in side] for side in (task.positive, task.negative)]

@@ -28,7 +28,7 @@ from training.shared.stages import Log, Stages, array_digest
 
 Floats = NDArray[np.float32]
 PREDICT_BATCH = 4000
-# Labelled sets are padded to a multiple of it, so that few shapes are traced.
+# Labelled sets are padded to a multiple of this, so that few shapes are traced.
 PADDED_TO = 400
 ABNORMAL_FEATURES = ("cytology_squamous", "cytology_glandular", "hpv", "histology", "colposcopy", "treatment")
 SIMULATED = [name for name, strategy in STRATEGIES.items() if strategy.simulated]
@@ -92,7 +92,7 @@ def run_active_learning(recipes: Mapping[str, Path], women: int, seed: int, out_
 
 
 def prepared(data: HistoryData, names: list[str], women: NDArray[np.int64], visits: int) -> Prepared:
-    """The last visits of these women, prepared by medians and scales of the training women."""
+    """The last visits of these women, prepared with medians and scales of the training women."""
     histories = data.histories
     index = data.index_visits(women)
     lengths = np.minimum(histories.lengths[women], visits)
@@ -111,13 +111,13 @@ def prepared(data: HistoryData, names: list[str], women: NDArray[np.int64], visi
 
 
 def cold_start(event: NDArray[np.bool_], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Positions of the first labelled women: one with the event, drawn, the others without."""
+    """Positions of the first labelled women, drawn at random: one with the event, the others without."""
     with_event, without = np.flatnonzero(event), np.flatnonzero(~event)
     return np.append(rng.choice(with_event, 1), rng.choice(without, count - 1, replace=False)).astype(np.int64)
 
 
 class Learner:
-    """A small LSTM that starts anew in every round, traced once for each size of the labelled set."""
+    """A small LSTM with new weights in every round, traced once for each size of the labelled set."""
 
     def __init__(self, shape: tuple[int, ...], settings: Mapping[str, Any]) -> None:
         self._settings = settings
@@ -152,7 +152,7 @@ class Learner:
         self._fit(inputs, np.append(rows.last, np.zeros(extra, np.int32)), possible, weight)
 
     def _train(self, inputs: tf.Tensor, last: tf.Tensor, possible: tf.Tensor, weight: tf.Tensor) -> None:
-        """Adam (Kingma & Ba 2015, arXiv:1412.6980) in the graph, its moments local: nothing is left for the next round."""
+        """Adam (Kingma & Ba 2015, arXiv:1412.6980) in the graph, with local moments: nothing carries over to the next round."""
         variables = self._network.trainable_variables
         rate, beta1, beta2 = self._settings["learning_rate"], 0.9, 0.999
         first = [tf.zeros(variable.shape) for variable in variables]
@@ -215,7 +215,7 @@ def one_run(
 
 
 def write_results(runs: pd.DataFrame, folder: Path, log: Log) -> None:
-    """Curves, labels saved and the default strategy, from one row a strategy, seed and round."""
+    """Write curves, labels saved and the default strategy, from one row a strategy, seed and round."""
     curves = runs.groupby(["strategy", "labels"]).agg(
         auroc=("auroc", _interval), average_precision=("average_precision", _interval), events=("events", "mean")
     )
@@ -284,7 +284,7 @@ def _interval(values: pd.Series) -> str:
 
 
 def _crossing(curve: pd.Series, goal: float) -> float | None:
-    """Labels at which a curve first reaches the goal, between rounds on a straight line."""
+    """Number of labels at which a curve first reaches the goal, interpolated linearly between rounds."""
     labels, values = curve.index.to_numpy(float), curve.to_numpy(float)
     reached = np.flatnonzero(values >= goal)
     if not len(reached):
