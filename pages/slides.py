@@ -5,10 +5,10 @@ import streamlit as st
 from cervix.errors import CervixError
 from cervix.plain_text import escaped
 from pages.parts.frame import bundle_or_stop
-from pages.parts.slide_card import opened_with_scale, plan_or_ask, show_card
 from pages.parts.slide_compare import show_beside
 from pages.parts.slide_desk import desk
 from pages.parts.slide_intake import show_intake
+from pages.parts.slide_start import opened_with_scale, plan_or_ask, show_card
 from pages.parts.slide_views import explore, show_all_tiles, show_answer, show_gallery, show_map, show_progress
 
 st.title("Slides")

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.card.comparison import NEW_CASES_NOTE, lineage_sentence, mcnemar_sentence
-from cervix.evaluation.figures import differences_figure
+from cervix.evaluation.charts import differences_figure
 from cervix.evaluation.paired import Pair
 from cervix.plain_text import escaped
 from cervix.promotion.comparison import BundleComparison, ModelComparison, calibration_shift, figures_table

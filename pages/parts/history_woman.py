@@ -7,9 +7,9 @@ import streamlit as st
 
 from cervix.bundle import Bundle, ModelSession
 from cervix.errors import PatientFileError
+from cervix.patients.charts import course_figure, waterfall_figure
 from cervix.patients.completeness import completeness_of
 from cervix.patients.diagnosis import TREATED
-from cervix.patients.figures import course_figure, waterfall_figure
 from cervix.patients.guideline import step_for
 from cervix.patients.history_explanation import HistoryExplanation, explain_history, explain_visit
 from cervix.patients.history_scoring import histories_of, member_band, score_visits, trajectory

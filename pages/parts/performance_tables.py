@@ -7,8 +7,8 @@ import streamlit as st
 from PIL import Image
 
 from cervix.bundle import Bundle, Model
+from cervix.evaluation.charts import confusion_figure, leakage_figure
 from cervix.evaluation.comparison import comparison_table, paper_table
-from cervix.evaluation.figures import confusion_figure, leakage_figure
 from cervix.evaluation.heldout import load_table
 from cervix.evaluation.metrics import metric_titles
 from cervix.evaluation.mistakes import class_confusion, group_errors, worst_mistakes

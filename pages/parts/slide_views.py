@@ -9,12 +9,12 @@ from cervix.bundle import Bundle, Model
 from cervix.bundle.classes import NO_CLASS, UNREAD
 from cervix.errors import CervixError
 from cervix.plain_text import escaped
+from cervix.slides.charts import probability_histogram, viewer_figure
 from cervix.slides.decision import SlideAnswer, class_areas_mm2, decide_tiles, hot_spots, tile_at, tiles_within
 from cervix.slides.deepzoom import WorldMap
 from cervix.slides.desk import SlideJob
 from cervix.slides.explanation import cancer_probability, explain_tile, gallery, most_suspicious
 from cervix.slides.exports import EXPORTS
-from cervix.slides.figures import probability_histogram, viewer_figure
 from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, score_layers
 from cervix.slides.scoring import ScoreProgress, SlideScore
 from cervix.sources.slide import Slide

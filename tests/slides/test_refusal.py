@@ -16,12 +16,12 @@ from cervix.bundle import Bundle
 from cervix.labels.desk.ranking import Opinion
 from cervix.patients.joint import joint_risk
 from cervix.patients.visits import read_visits
+from cervix.slides.charts import probability_histogram
 from cervix.slides.decision import class_areas_mm2, decide_tiles, heard_tiles, hot_spots
 from cervix.slides.deepzoom import WorldMap
 from cervix.slides.embedding import telling_embeddings
 from cervix.slides.explanation import explain_tile, gallery, most_suspicious
 from cervix.slides.exports import tile_table, write_export
-from cervix.slides.figures import probability_histogram
 from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, cam_layers, score_layers
 from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.report import write_report

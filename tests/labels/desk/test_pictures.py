@@ -13,7 +13,7 @@ from cervix.intake.shelf import remember
 from cervix.labels.desk.pictures import CHANGED, FIELD_SHOWN_PX, NOT_HERE, TileViews, tile_views
 from cervix.labels.gathering.women import visits_content, visits_frame
 from cervix.labels.store.cases import Case, patient_case, tile_case
-from cervix.patients.figures import timeline_figure
+from cervix.patients.charts import timeline_figure
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid

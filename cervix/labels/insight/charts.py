@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from cervix.evaluation.charts import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
 from cervix.evaluation.comparison import decimal, parsed_decimal
-from cervix.evaluation.figures import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
 from cervix.intervals import Interval
 from cervix.labels.insight.learning_curve import LearningCurve
 
