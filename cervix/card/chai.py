@@ -103,7 +103,7 @@ def chai_card(bundle: Bundle, model: Model) -> tuple[Part, ...]:
         )),
         Part("KeyMetrics", "Key metrics", _metrics(bundle, model)),
         Part("Resources", "Resources", (
-            _bundle("EvaluationReferences", "Evaluation references", "The model card of the whole bundle, and the held-out predictions in it."),
+            _bundle("EvaluationReferences", "Evaluation references", "The card and the held-out predictions of the bundle."),
             _bundle("ClinicalTrial", "Clinical trial", "None."),
             _bundle("PeerReviewedPublications", "Peer-reviewed publications", facts.peer_reviewed_publications),
             _bundle("PatientConsentOrDisclosure", "Patient consent or disclosure", facts.patient_consent),

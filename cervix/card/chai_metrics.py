@@ -15,9 +15,9 @@ SAFE = ("ece", "brier")
 AS_PERCENT = ("recall", "specificity", "precision")
 HOW = (
     "Internal validation. The data were split by independent groups before anything was fitted, and thresholds and calibration "
-    "were chosen without the test split. Proportions have Wilson intervals based on the number of groups; all other figures have "
-    "percentile bootstrap intervals over whole groups (1,000 draws). No external data set was tested, so performance elsewhere "
-    "is unknown."
+    "were chosen without the test split. Proportions have Wilson intervals based on the number of groups; all other figures "
+    "have percentile bootstrap intervals over whole groups (1,000 draws). No external data set was tested, so performance "
+    "elsewhere is unknown."
 )
 
 

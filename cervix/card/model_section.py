@@ -92,11 +92,15 @@ def _decisions(model: Model) -> Iterator[Block]:
         [escaped(f"Calibration: {model.calibration.method} ({parameters}), fitted on {model.calibration.fitted_on}.")]
     )
     yield from bullets(escaped(_calibration_test(test)) for test in model.calibration.tests)
-    yield from bullets(escaped(f"Gives no answer beyond {item.output} {item.limit:.3g}: {item.chosen_by}.") for item in model.abstention)
+    yield from bullets(
+        escaped(f"Gives no answer beyond {item.output} {item.limit:.3g}: {item.chosen_by}.") for item in model.abstention
+    )
     if model.slide_rule:
         yield from bullets([f"Slide rule: {escaped(sentence(model.slide_rule.chosen_by))}"])
     if model.acquisition:
-        yield from bullets([f"Default strategy of the label queue: {model.acquisition.strategy}, {escaped(model.acquisition.chosen_by)}."])
+        yield from bullets(
+            [f"Default strategy of the label queue: {model.acquisition.strategy}, {escaped(model.acquisition.chosen_by)}."]
+        )
     yield ""
 
 
