@@ -140,6 +140,8 @@ def _safety(model: Model) -> str:
     tests = [
         f"Calibration test of {test.task}: {'passed' if test.passed else 'not passed'}" for test in model.calibration.tests
     ]
-    abstains = [f"Gives no answer beyond {item.output} {item.limit:.3g}: {item.chosen_by}" for item in model.abstention]
+    abstains = [
+        f"Gives no answer according to {item.output} (limit {item.limit:.3g}): {item.chosen_by}" for item in model.abstention
+    ]
     said = [*tests, *abstains] or ["There was no calibration test, and the model never abstains"]
     return " ".join(sentence(text) for text in said)
