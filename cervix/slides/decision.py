@@ -154,7 +154,7 @@ def recognised_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
     return model.is_recognised(tiles["novelty"].to_numpy(), tile_probabilities(tiles, model))
 
 
-def heard_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
+def answered_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
     """Which tiles of a slide have an answer that may be shown: those recognised, and none where the slide has no answer."""
     known = recognised_tiles(tiles, model)
     return np.zeros_like(known) if decide_tiles(tiles, model).abstained else known
@@ -187,7 +187,7 @@ def hot_spots(tiles: pd.DataFrame, model: Model, *, count: int = 20) -> list[tup
     region. Tiles that have no answer, and places no more likely than the tile threshold, are left out.
     """
     task = model.cancer_task
-    known = tiles[heard_tiles(tiles, model)]
+    known = tiles[answered_tiles(tiles, model)]
     if known.empty:
         return []
     size = int(known["size_l0_px"].iloc[0])

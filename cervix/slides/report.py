@@ -9,7 +9,7 @@ from cervix.bundle import Model, ModelSession
 from cervix.bundle.classes import UNREAD, UNRECOGNISED
 from cervix.files import replacing
 from cervix.pdf import fact_table, gap, legend, picture, side_by_side, text, together, write_pdf
-from cervix.slides.decision import class_areas_mm2, heard_tiles, tile_probabilities
+from cervix.slides.decision import answered_tiles, class_areas_mm2, tile_probabilities
 from cervix.slides.deepzoom import rgb_of, value_grid
 from cervix.slides.explanation import explain_tile, most_suspicious
 from cervix.slides.scoring import SlideScore
@@ -96,7 +96,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
 
 def _heat_over(overview: Image.Image, slide: Slide, score: SlideScore, model: Model) -> Image.Image:
     """The overview with each tile in the colour of its most probable class, and dark where it has no answer."""
-    silent = ~heard_tiles(score.tiles, model)
+    silent = ~answered_tiles(score.tiles, model)
     probability = np.where(silent[:, None], 0.0, tile_probabilities(score.tiles, model))
     called = probability.argmax(axis=1)
     lattice = score.summary.lattice

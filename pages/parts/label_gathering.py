@@ -124,8 +124,8 @@ def _offer_tiles(store: LabelStore, bundle: Bundle, who: Person) -> None:
         _start(f"tiles-{picked}-{bundle.sha256}-{count}", partial(_tiles, store, bundle, scored[picked], count, who.name))
 
 
-def _tiles(store: LabelStore, bundle: Bundle, card: SeenSlide, count: int, who: str, job: GatherJob) -> int:
-    slide = reopened(card)
+def _tiles(store: LabelStore, bundle: Bundle, entry: SeenSlide, count: int, who: str, job: GatherJob) -> int:
+    slide = reopened(entry)
     score = desk().score(slide, bundle) or desk().score(slide, bundle, everywhere=True)
     if score is None:
         raise CervixError("The score of this slide cannot be read", action="Score it again on the page Slides.")

@@ -7,7 +7,7 @@ import streamlit as st
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import Acquisition
 from cervix.errors import LabelRefused
-from cervix.intake.shelf import card_of
+from cervix.intake.shelf import seen_slide
 from cervix.labels import Case, LabelStore
 from cervix.labels.desk.desk import LabelDesk
 from cervix.labels.desk.outbox import Outbox
@@ -170,5 +170,5 @@ def _why_default(bundle: Bundle, ranking: Ranking) -> str:
 
 
 def _source_words(sha256: str) -> str:
-    card = card_of(get_settings().shelf_dir, sha256)
-    return slide_words(card) if card is not None else f"{sha256[:8]}…"
+    entry = seen_slide(get_settings().shelf_dir, sha256)
+    return slide_words(entry) if entry is not None else f"{sha256[:8]}…"
