@@ -25,8 +25,8 @@ from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
+from tests.archive import Archive, serving
 from tests.bundle.made import write_bundle, write_slide
-from tests.training.gdc_server import Archive, serving
 
 DATA_VARIABLE = "CERVIX_DATA"
 CASES_VARIABLE = "CERVIX_CASES"

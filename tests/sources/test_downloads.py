@@ -16,7 +16,7 @@ from cervix.samples import sample_slide
 from cervix.settings import Settings
 from cervix.sources import downloads
 from cervix.sources.downloads import Downloader, RemoteFile, _may_lead_to, part_of
-from tests.training.gdc_server import (
+from tests.archive import (
     HTML,
     Answer,
     Archive,

@@ -15,7 +15,7 @@ import pytest
 
 from cervix.errors import DownloadFailed
 from cervix.sources import downloads
-from tests.training.gdc_server import (
+from tests.archive import (
     FILES,
     HTML,
     Answer,
