@@ -91,14 +91,6 @@ def slide(archive: Archive) -> str:
     return archive.add("TCGA-AA-0001", SCC, size=SIZE)
 
 
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits between attempts in seconds, noted and not waited."""
-    noted: list[float] = []
-    monkeypatch.setattr(downloads.time, "sleep", noted.append)
-    return noted
-
-
 # Classes
 
 
