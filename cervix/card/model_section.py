@@ -63,8 +63,11 @@ def _lineage(model: Model) -> Iterator[Block]:
 
 def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield from (
-        "### Held-out figures", "", f"Computed on {escaped(model.evaluation.split)}; 95 % intervals in brackets.", "",
-    )  # fmt: skip
+        "### Held-out figures",
+        "",
+        f"Computed on {escaped(model.evaluation.split)}; 95 % intervals in brackets.",
+        "",
+    )
     yield charts_of(bundle, model)
     yield ""
     for task in model.derived_tasks:

@@ -38,9 +38,11 @@ def tile_table(score: SlideScore, model: Model) -> pd.DataFrame:
     known = recognised_tiles(score.tiles, model)
     columns = [f"p_{label}" for label in model.class_ids]
     table = score.tiles.assign(
-        read=read_tiles(score.tiles), recognised=known, answer=score.summary.answer.headline,
+        read=read_tiles(score.tiles),
+        recognised=known,
+        answer=score.summary.answer.headline,
         **{name: score.tiles[name].where(known) for name in columns},
-    )  # fmt: skip
+    )
     return score.summary.provenance.stamp(table)
 
 

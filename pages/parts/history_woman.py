@@ -128,9 +128,12 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
     if not telling:
         return
     picked = st.selectbox(
-        "Inside one visit", telling, index=len(telling) - 1, format_func=dict(zip(telling, labels, strict=True)).__getitem__,
+        "Inside one visit",
+        telling,
+        index=len(telling) - 1,
+        format_func=dict(zip(telling, labels, strict=True)).__getitem__,
         key="patients_inside",
-    )  # fmt: skip
+    )
     with st.spinner("Explaining the visit …"):
         inside = explain_visit(visits, session, task.id, picked)
     words = " · ".join(

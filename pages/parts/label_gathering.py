@@ -103,9 +103,14 @@ def _offer_unscored(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) 
 
 def _again(store: LabelStore, bundle: Bundle, kind: Kind, waiting: list[str], who: str, job: GatherJob) -> int:
     return rescore(
-        store, kind, waiting, bundle, who,
-        on_progress=lambda *step: setattr(job, "progress", step), cancel=job.cancel_requested,
-    )  # fmt: skip
+        store,
+        kind,
+        waiting,
+        bundle,
+        who,
+        on_progress=lambda *step: setattr(job, "progress", step),
+        cancel=job.cancel_requested,
+    )
 
 
 def _offer_tiles(store: LabelStore, bundle: Bundle, who: Person) -> None:

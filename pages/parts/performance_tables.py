@@ -40,7 +40,7 @@ def show_subgroups(question: Question, model: Model) -> None:
 
 def show_mistakes(
     question: Question, model: Model, sides: Sides, picture: Callable[[str], Image.Image] | None, why_none: str
-) -> None:  # fmt: skip
+) -> None:
     """The cases that were called wrongly, the worst first: pictures where there are any, and a table.
 
     Parameters

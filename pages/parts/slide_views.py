@@ -196,9 +196,13 @@ def explore(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
         corner, region = chosen.get(slide.sha256), regions.get(slide.sha256)
         edge = score.summary.size_l0_px
         done = show_map(
-            slide, model, offer_layers(slide, final_layers(score, model)), spots=spots, region=region,
+            slide,
+            model,
+            offer_layers(slide, final_layers(score, model)),
+            spots=spots,
+            region=region,
             chosen=(*corner, edge) if corner else None,
-        )  # fmt: skip
+        )
     clicked = done.tile and tile_at(score.tiles, *done.tile)
     if done.spot is not None:
         clicked = tile_at(score.tiles, *spots[int(done.spot)])
@@ -258,9 +262,13 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
     st.session_state["slide_ranked"] = chosen
     st.selectbox(
         "Click a tile on the map, or pick one by rank",
-        list(labels), index=None, format_func=labels.__getitem__, key="slide_ranked", on_change=pick,
+        list(labels),
+        index=None,
+        format_func=labels.__getitem__,
+        key="slide_ranked",
+        on_change=pick,
         placeholder=f"the {len(corners)} most suspicious tiles" if corners else "no tile has an answer",
-    )  # fmt: skip
+    )
     if chosen is None:
         st.info("No tile chosen yet.")
         return

@@ -154,9 +154,14 @@ class LabelStore:
         with self.database.writing(forgettable=True) as connection:
             self.database.hold(connection, LEASE_LOCK)
             return leases.take(
-                connection, ranking, reader, now or leases.store_clock(connection), count=count, wanted_reads=wanted_reads,
+                connection,
+                ranking,
+                reader,
+                now or leases.store_clock(connection),
+                count=count,
+                wanted_reads=wanted_reads,
                 lease_for=self.lease_for,
-            )  # fmt: skip
+            )
 
     def release(self, reader: str, case_id: str | None = None) -> None:
         """Free one case that the reader holds, or all, without an answer."""
