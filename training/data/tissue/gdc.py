@@ -314,7 +314,7 @@ def _no_room(out_dir: Path, missing: int) -> DownloadFailed:
         f"No room for the slides under {out_dir}",
         expected=f"{missing:,} bytes free",
         found=f"{shutil.disk_usage(out_dir).free:,}",
-        action="Make room, or ask for fewer slides, and run the command again: it goes on where it stopped.",
+        action="Make room, or ask for fewer slides, and run the command again: it continues where it stopped.",
     )
 
 
@@ -339,5 +339,5 @@ def _undocumented(expected: str, found: str) -> DownloadFailed:
         f"{SERVICE} answers in another way than documented",
         expected=expected,
         found=found,
-        action="Check the address, and whether a proxy or a sign-in page stands between.",
+        action="Check the address, and whether there is a proxy or sign-in page in between.",
     )

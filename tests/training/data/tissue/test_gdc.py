@@ -489,7 +489,7 @@ def test_a_disk_that_is_too_small_for_all_slides_is_said_before_the_first_byte(
     archive.add("TCGA-AA-0002", AC, size=2000)
     free_bytes(monkeypatch, 4999)
     error = fetch.refused("No room for the slides under .*expected 5,000 bytes free; found 4,999")
-    assert "goes on where it stopped" in error.action
+    assert "continues where it stopped" in error.action
     assert archive.downloads() == []
     assert set(fetch.states().values()) == {"listed"}
 
