@@ -96,7 +96,8 @@ def _decisions(model: Model) -> Iterator[Block]:
     )
     yield from bullets(escaped(_calibration_test(test)) for test in model.calibration.tests)
     yield from bullets(
-        escaped(f"Gives no answer by {item.output} (limit {item.limit:.3g}): {item.chosen_by}.") for item in model.abstention
+        escaped(f"Gives no answer according to {item.output} (limit {item.limit:.3g}): {item.chosen_by}.")
+        for item in model.abstention
     )
     if model.slide_rule:
         yield from bullets([f"Slide rule: {escaped(sentence(model.slide_rule.chosen_by))}"])
