@@ -156,7 +156,7 @@ def test_the_cost_of_training_is_told_or_said_to_be_unknown(bundle: Bundle, sect
         else:
             kwh = model.training_cost.wall_seconds * model.training_cost.assumed_watts / 3_600_000
             assert f"{model.training_cost.wall_seconds:,.0f} s" in told
-            assert f"about {kwh:.2g} kWh, from the time and an assumed" in told
+            assert f"about {kwh:.2g} kWh, calculated from the time and an assumed" in told
 
 
 def test_the_verdict_of_the_golden_vectors_names_provider_and_tolerance(bundle: Bundle, sections: dict[str, str]) -> None:
