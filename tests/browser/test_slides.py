@@ -64,9 +64,7 @@ def scored(page: Page, address: str, data_dir: Path) -> None:
     page.locator(".cervix-scale-bar").wait_for()
 
 
-def test_a_real_slide_is_streamed_scored_and_explained_by_a_click(
-    page: Page, address: str, home: Path, data_dir: Path
-) -> None:
+def test_a_real_slide_is_streamed_scored_and_explained_by_a_click(page: Page, address: str, home: Path, data_dir: Path) -> None:
     page.goto(address)
     upload(page, data_dir / "slides/CMU-1-Small-Region.svs")
     expect(page.get_by_text("2,220 × 2,967", exact=True)).to_be_visible(timeout=WAIT_MS)
