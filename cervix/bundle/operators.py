@@ -60,10 +60,18 @@ def check_operators(model: onnx.ModelProto, name: str) -> None:
                 found=_shown(f"{node.domain}.{node.op_type}".lstrip(".")),
             )
         for attribute in node.attribute:
-            if attribute.type in (
-                AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS,
-                AttributeProto.TYPE_PROTO, AttributeProto.TYPE_PROTOS,
-            ) or attribute.ref_attr_name:  # fmt: skip
+            if (
+                attribute.type
+                in (
+                    AttributeProto.GRAPH,
+                    AttributeProto.GRAPHS,
+                    AttributeProto.SPARSE_TENSOR,
+                    AttributeProto.SPARSE_TENSORS,
+                    AttributeProto.TYPE_PROTO,
+                    AttributeProto.TYPE_PROTOS,
+                )
+                or attribute.ref_attr_name
+            ):
                 raise _refused(name, OWN_GRAPHS, f"one in {_shown(node.op_type)}")
     size = model.ByteSize()
     for tensor in _constants(model):

@@ -98,7 +98,7 @@ def test_the_metadata_name_licence_and_library(bundle: Bundle, card: str) -> Non
 
 def test_the_two_by_two_counts_give_the_sensitivity_of_the_table(sections: dict[str, str], truth: Truth) -> None:
     after = sections[truth.model.title].split(f"**{truth.task.title}** (threshold")[1]
-    line = next(line for line in after.splitlines() if line.startswith("Called and truly positive"))
+    line = next(line for line in after.splitlines() if line.startswith("True positives"))
     hit, false_alarm, missed, spared = (int(part.replace(",", "")) for part in re.findall(r"[\d,]*\d", line))
     assert hit + false_alarm + missed + spared == truth.n
     assert hit / (hit + missed) == pytest.approx(truth.sensitivity)
@@ -153,7 +153,7 @@ def test_the_cost_of_training_is_told_or_said_to_be_unknown(bundle: Bundle, sect
         else:
             kwh = model.training_cost.wall_seconds * model.training_cost.assumed_watts / 3_600_000
             assert f"{model.training_cost.wall_seconds:,.0f} s" in told
-            assert f"about {kwh:.2g} kWh, from the time and an assumed" in told
+            assert f"about {kwh:.2g} kWh, calculated from the time and an assumed" in told
 
 
 def test_the_verdict_of_the_golden_vectors_names_provider_and_tolerance(bundle: Bundle, sections: dict[str, str]) -> None:

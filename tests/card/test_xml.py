@@ -122,7 +122,7 @@ def test_the_figures_are_what_scikit_learn_makes_of_the_predictions(
 def test_fairness_counts_its_subgroups_and_gives_each_an_interval(documents: dict[str, ET.Element]) -> None:
     for root in documents.values():
         found = results(root, "FairnessEquity")
-        count = found.pop("Subgroups of the held-out cases with a figure of their own")["value"]
+        count = found.pop("Subgroups of the held-out cases that have their own figure")["value"]
         assert len(found) == count
         assert all(value["lower"] <= value["estimate"] <= value["upper"] for value in found.values())
 

@@ -261,7 +261,7 @@ exec(text, vars(codes))
 
 import numpy as np
 from cervix.patients.encoding import encoding_named
-from cervix.patients.figures import timeline_figure
+from cervix.patients.charts import timeline_figure
 from cervix.patients.guideline import COLPOSCOPY_CYTOLOGY
 from cervix.patients.sequences import encode
 from cervix.patients.visits import read_visits

@@ -106,9 +106,17 @@ class LabelDesk:
     """
 
     def __init__(
-        self, store: LabelStore, outbox: Outbox, scorer: Scorer, wish: Wish, default_strategy: str,
-        prepare: Callable[[Case], Any], *, ahead_after_s: float = LOADED_AFTER_S, clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+        self,
+        store: LabelStore,
+        outbox: Outbox,
+        scorer: Scorer,
+        wish: Wish,
+        default_strategy: str,
+        prepare: Callable[[Case], Any],
+        *,
+        ahead_after_s: float = LOADED_AFTER_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.wish = wish
         self._store, self._outbox, self._prepare, self._clock = store, outbox, prepare, clock
         self._scorer = scorer
@@ -252,10 +260,18 @@ class LabelDesk:
 
     def _event(self, shown: Shown, action: Action, label: str | None, comment: str, seconds: float) -> LabelEvent:
         return LabelEvent(
-            shown.case.id, self.wish.reader, action, label, shown.key, shown.blinded, seconds, comment,
-            self._scorer.bundle_sha256, self._scorer.bundle_version,
+            shown.case.id,
+            self.wish.reader,
+            action,
+            label,
+            shown.key,
+            shown.blinded,
+            seconds,
+            comment,
+            self._scorer.bundle_sha256,
+            self._scorer.bundle_version,
             shown.opinion.probabilities if shown.opinion else None,
-        )  # fmt: skip
+        )
 
     def _elapsed(self, shown: Shown) -> float:
         return 0.0 if shown.since is None else self._clock() - shown.since

@@ -69,9 +69,12 @@ class LearningCurve:
 
 
 def learning_curve(
-    labelled: pd.DataFrame, embeddings: NDArray[np.floating], calls: NDArray[np.str_] | None = None, *,
+    labelled: pd.DataFrame,
+    embeddings: NDArray[np.floating],
+    calls: NDArray[np.str_] | None = None,
+    *,
     on_progress: Callable[[int, int], None] | None = None,
-) -> LearningCurve:  # fmt: skip
+) -> LearningCurve:
     """Teach the small model of ``embedded.small_model`` with ever more of the labels, in their order, and test each time.
 
     Cross-validated: in each of at most five parts, whole slides or women, every prefix of the other parts' labels teaches a

@@ -158,9 +158,15 @@ class LabelStore:
         with self.database.writing(forgettable=True) as connection:
             self.database.hold(connection, LEASE_LOCK)
             return leases.take(
-                connection, ranking, reader, now or leases.store_clock(connection), count=count, keep=keep,
-                wanted_reads=wanted_reads, lease_for=self.lease_for,
-            )  # fmt: skip
+                connection,
+                ranking,
+                reader,
+                now or leases.store_clock(connection),
+                count=count,
+                keep=keep,
+                wanted_reads=wanted_reads,
+                lease_for=self.lease_for,
+            )
 
     def release(self, reader: str, case_id: str | None = None) -> None:
         """Free one case that the reader holds, or all, without an answer."""

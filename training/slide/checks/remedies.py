@@ -1,4 +1,4 @@
-"""What was tried where SCC versus AC stayed below its goal, each try with its validation and its test figures."""
+"""What was tried because SCC versus AC missed its target, each with validation and test figures."""
 
 from collections.abc import Mapping
 
@@ -30,7 +30,7 @@ def remedies_table(
     classes: list[str],
     task: DerivedTask,
 ) -> pd.DataFrame:
-    """One row a try, of the tiles that the question is about, called at a threshold that test tiles had no part in.
+    """One row for each try, on the tiles that the question is about; no threshold was chosen on test tiles.
 
     Parameters
     ----------

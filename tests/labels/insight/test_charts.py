@@ -7,7 +7,7 @@ import pytest
 from cervix.bundle import Bundle
 from cervix.evaluation.heldout import load_table
 from cervix.intervals import Interval
-from cervix.labels.insight.figures import SIMULATED, live_curve_figure, pace_figure, pairs_figure, simulated_curves_figure
+from cervix.labels.insight.charts import SIMULATED, live_curve_figure, pace_figure, pairs_figure, simulated_curves_figure
 from cervix.labels.insight.learning_curve import LearningCurve
 
 
