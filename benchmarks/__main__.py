@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import label_desk, labels, mutants, patients, probe, slides
+from benchmarks import figures, label_desk, labels, loads, mutants, patients, probe, slides
 from benchmarks.hostile import hostile
 
 START_LIMIT_S = 6.0
@@ -20,8 +20,9 @@ def main() -> None:
     programs: dict[str, Callable[[int], pd.DataFrame]] = {
         "slide": slides.slide, "first-answer": slides.first_answer, "deepzoom": slides.deepzoom, "upload": slides.upload,
         "memory": slides.memory, "gpu": slides.gpu, "start": start, "patients": patients.risk_factors,
-        "histories": patients.histories, "patient-desk": patients.desk, "labels": labels.labels,
-        "label-desk": label_desk.label_desk, "probe": probe.probe,
+        "histories": patients.histories, "explanations": patients.explanations, "patient-desk": patients.desk,
+        "figures": figures.figures, "figures-on-screen": figures.figures_on_screen,
+        "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=[*programs, "hostile", "mutants"])

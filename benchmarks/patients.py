@@ -1,4 +1,4 @@
-"""Speed and memory of the patient side: reading and scoring alone, and the desk in Chromium."""
+"""Speed and memory of the patient side: reading, scoring and explaining alone, and the desk in Chromium."""
 
 import statistics
 import tempfile
@@ -12,6 +12,7 @@ import pandas as pd
 from benchmarks.slides import watching
 from cervix.bundle import load_bundle
 from cervix.patients.explanation import explain_patient
+from cervix.patients.history_explanation import explain_history
 from cervix.patients.history_scoring import answer_histories, histories_of
 from cervix.patients.reading import read_patients
 from cervix.patients.sample import sample_table_csv
@@ -24,21 +25,23 @@ if TYPE_CHECKING:
 
 WOMEN, VISITS = 100_000, 5
 HISTORIES_LIMIT_S = 3.0
+EXACT_VISITS, MANY_VISITS = 12, 20
+EXACT_LIMIT_S, SAMPLED_LIMIT_S = 0.5, 2.0
 ON_SCREEN_LIMIT_S, CLICK_LIMIT_MS, DESK_LIMIT_MB = 10.0, 300, 1500
 WAIT_MS, PAUSE_MS, CLICKS = 120_000, 1500, 6
 # The list's height of a row, and the part of its class that every list has.
 ROW_PX, WORK_LIST = 35, "[class*=st-key-patients_list_]"
 
 
-def _visits_csv() -> bytes:
+def _visits_csv(women: int = WOMEN, visits: int = VISITS) -> bytes:
     """A table of made-up women."""
     rng = np.random.default_rng(0)
-    rows = WOMEN * VISITS
+    rows = women * visits
     frame = pd.DataFrame(
         {
-            "patient_id": np.repeat([f"W{number}" for number in range(WOMEN)], VISITS),
-            "visit_date": pd.to_datetime("2000-01-01") + pd.to_timedelta(np.tile(np.arange(VISITS) * 400, WOMEN), "D"),
-            "age": np.tile(np.arange(VISITS), WOMEN) + np.repeat(rng.integers(25, 60, WOMEN), VISITS),
+            "patient_id": np.repeat([f"W{number}" for number in range(women)], visits),
+            "visit_date": pd.to_datetime("2000-01-01") + pd.to_timedelta(np.tile(np.arange(visits) * 400, women), "D"),
+            "age": np.tile(np.arange(visits), women) + np.repeat(rng.integers(25, 60, women), visits),
             "cytology": rng.choice(["NILM", "ASC-US", "LSIL", "HSIL", ""], rows, p=[0.88, 0.05, 0.03, 0.01, 0.03]),
             "hpv_result": rng.choice(["negative", "positive", ""], rows, p=[0.35, 0.05, 0.6]),
         }
@@ -69,6 +72,25 @@ def histories(runs: int) -> pd.DataFrame:
             for step, times in taken.items()
         ]
     )  # fmt: skip
+
+
+def explanations(runs: int) -> pd.DataFrame:
+    """Shapley values of one woman's visits: exact over few visits, by permutations over many."""
+    session = load_bundle(get_settings().bundle_dir, device="cpu").session("history")
+    task = session.model.derived_tasks[0].id
+    lines = []
+    for visits, wanted in ((VISITS, EXACT_LIMIT_S), (EXACT_VISITS, EXACT_LIMIT_S), (MANY_VISITS, SAMPLED_LIMIT_S)):
+        frame = read_visits(_visits_csv(1, visits)).frame
+        seconds = []
+        for _ in range(runs):
+            started = time.perf_counter()
+            explained = explain_history(frame, session, task)
+            seconds.append(time.perf_counter() - started)
+        lines.append(
+            {"visits": visits, "how": "exact" if explained.exact else "permutations",
+             "median_s": round(statistics.median(seconds), 2), "wanted_s": f"<= {wanted:g}"}
+        )  # fmt: skip
+    return pd.DataFrame(lines)
 
 
 def desk(runs: int) -> pd.DataFrame:
