@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cervix import RESEARCH_NOTICE as NOTICE
-from cervix.bundle.manifest import Manifest
+from cervix.bundle import Bundle
 from tests.browser.chromium import VIOLATION, WAIT_MS, WIDTHS, needs_browser, until, watch
 from tests.browser.server import SHIPPED, free_port, running_app
 
@@ -26,13 +26,13 @@ def address(home: Path) -> Iterator[str]:
 
 
 def test_the_first_page_shows_a_verified_bundle_the_notice_and_what_the_slide_model_was_made_from(
-    page: Page, address: str, shipped_manifest: Manifest
+    page: Page, address: str, shipped_bundle: Bundle
 ) -> None:
     page.goto(address)
     page.get_by_text("golden replays passed").wait_for()
-    banner = page.get_by_text(NOTICE)
+    banner = page.get_by_test_id("stAlert").filter(has_text=NOTICE)
     expect(banner).to_be_visible()
-    expect(banner).to_contain_text(shipped_manifest.first_of("tile").limits[0])
+    expect(banner).to_contain_text(shipped_bundle.manifest.first_of("tile").limits[0])
     expect(page.get_by_text("CPU (int8); chosen by CERVIX_DEVICE")).to_be_visible()
 
 

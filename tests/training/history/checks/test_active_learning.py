@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
-from cervix.bundle.manifest import Manifest  # noqa: E402
+from cervix.bundle import Bundle  # noqa: E402
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402
 from training.cli import RECIPES_DIR  # noqa: E402
 from training.history.checks.active_learning import (  # noqa: E402
@@ -77,9 +77,9 @@ def runs() -> pd.DataFrame:
 
 
 def test_the_entry_gains_the_best_strategy_and_the_tables_that_the_recipe_declares(
-    runs: pd.DataFrame, tmp_path: Path, shipped_manifest: Manifest
+    runs: pd.DataFrame, tmp_path: Path, shipped_bundle: Bundle
 ) -> None:
-    model = shipped_manifest.first_of("sequence")
+    model = shipped_bundle.manifest.first_of("sequence")
     bare = model.model_copy(update={"id": "women", "acquisition": None})
     write_results(runs, tmp_path / bare.id, str)
     entry = with_acquisition(bare, RECIPES_DIR / "active-learning.toml", tmp_path)
