@@ -76,8 +76,8 @@ def cancer_probability(tiles: pd.DataFrame, model: Model) -> NDArray[np.float64]
 
 def most_suspicious(tiles: pd.DataFrame, model: Model, count: int) -> NDArray[np.int64]:
     """Rows of the tiles most probably cancerous among those that have an answer, the most probable first: at most ``count``."""
-    heard = np.flatnonzero(answered_tiles(tiles, model))
-    return heard[np.argsort(-cancer_probability(tiles, model)[heard], kind="stable")][:count]
+    answered = np.flatnonzero(answered_tiles(tiles, model))
+    return answered[np.argsort(-cancer_probability(tiles, model)[answered], kind="stable")][:count]
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ def score_layers(tiles: pd.DataFrame, model: Model, version: str) -> dict[str, H
     version : str
         Changes with the values, so that a browser asks again.
     """
-    heard, grey = answered_tiles(tiles, model), _unanswered(tiles, model, version)
-    probability = np.where(heard[:, None], tile_probabilities(tiles, model), np.nan)
+    answered, grey = answered_tiles(tiles, model), _unanswered(tiles, model, version)
+    probability = np.where(answered[:, None], tile_probabilities(tiles, model), np.nan)
     layers = {
         item.id: replace(heat_layer(tiles, probability[:, index], item.colour, version), under=grey)
         for index, item in enumerate(model.classes)
@@ -40,12 +40,12 @@ def score_layers(tiles: pd.DataFrame, model: Model, version: str) -> dict[str, H
 
 def cam_layers(score: SlideScore, model: Model, version: str) -> dict[str, HeatLayer]:
     """The mosaic of Grad-CAM for each class, by name, with the tiles that have no answer in grey."""
-    heard, grey = answered_tiles(score.tiles, model), _unanswered(score.tiles, model, version)
-    if not heard.any():
+    answered, grey = answered_tiles(score.tiles, model), _unanswered(score.tiles, model, version)
+    if not answered.any():
         return {CAM_PREFIX + label: grey for label in model.class_ids}
     return {
         CAM_PREFIX + item.id: replace(
-            cam_mosaic(score.tiles[heard], score.rows[heard], index, item.colour, version), under=grey
+            cam_mosaic(score.tiles[answered], score.rows[answered], index, item.colour, version), under=grey
         )
         for index, item in enumerate(model.classes)
     }
