@@ -13,7 +13,7 @@ import json
 import multiprocessing
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -47,7 +47,7 @@ PLACES = (
     Place("cervix.patients.codes", ("CODES",), PATIENTS),
     Place("cervix.patients.encoding", ("VISIT_FEATURES",), PATIENTS),
     Place("cervix.patients.words", (
-        "RESULTS", "ANSWERS", "CODES", "WORDS", "NOT_KNOWN", "MINUS", "FILLERS", "BARE_ANSWERS", "HIGH_RISK",
+        "RESULTS", "ANSWERS", "WORDS", "NOT_KNOWN", "MINUS", "FILLERS", "BARE_ANSWERS", "HIGH_RISK",
         "POSSIBLY_HIGH_RISK", "LOW_RISK", "TYPE_GROUPS", "OTHER_HIGH_RISK", "HEADERS", "PATIENT_HEADERS", "MONTHS", "SUMMARIES",
     ), PATIENTS),
     Place("cervix.patients.vocabulary", ("RISK_FACTORS", "OTHER_TESTS", "OUTCOME"), PATIENTS, numbers_only=True),
@@ -82,17 +82,26 @@ class Mutant:
 
 
 def mutants(jobs: int) -> pd.DataFrame:
-    """One row a constant: its changes, how many of them some test saw, and those that none did in words."""
+    """One row a constant: its changes, how many of them some test saw, and those that none did in words.
+
+    Raises what a check raises where nothing is changed.
+    """
     # Loaded once; a fork imports anew only the rooms in which a constant may have changed.
     for name in (PATIENTS, LIMITS, SHIPPED):
         importlib.import_module(name)
     gc.freeze()
-    places = (*PLACES, *_pinned_limits())
-    changes = [*(mutant for place in places for mutant in _of_module(place)), *_of_the_manifest()]
+    changes = every_change()
+    # The first of each place with its own value: where that is "seen", the check fails by itself and sees nothing.
+    firsts = {change.where: change for change in reversed(changes)}.values()
     with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
+        controls = [pool.apply_async(_check, (replace(change, new=ast.literal_eval(change.old)),)) for change in firsts]
+        for control in controls:
+            control.get()
         checks = [pool.apply_async(_check, (change,)) for change in changes]
-        for check in checks:
+        for number, check in enumerate(checks, 1):
             check.wait()
+            if number % 100 == 0:
+                print(f"{number} of {len(checks)} changes tried", flush=True)
     told = pd.DataFrame(
         {
             "where": [change.where for change in changes],
@@ -106,6 +115,12 @@ def mutants(jobs: int) -> pd.DataFrame:
     return table.assign(survivors=survivors).fillna({"survivors": ""}).reset_index()
 
 
+def every_change() -> list[Mutant]:
+    """Raises ``LookupError`` where a constant is no longer in its module."""
+    places = (*PLACES, *_pinned_limits())
+    return [*(mutant for place in places for mutant in _of_module(place)), *_of_the_manifest()]
+
+
 def _source(module: str) -> Path:
     return ROOT / Path(*module.split(".")).with_suffix(".py")
 
@@ -117,8 +132,21 @@ def _literals(tree: ast.Module, name: str) -> list[ast.Constant]:
         called = {node.id for target in targets if target for node in ast.walk(target) if isinstance(node, ast.Name)}
         value = getattr(statement, "value", None)
         if name in called and value is not None:
-            return [node for node in ast.walk(value) if isinstance(node, ast.Constant) and _changed(node.value)]
+            titles = list(_titles(value))
+            literals = (node for node in ast.walk(value) if isinstance(node, ast.Constant) and node not in titles)
+            return [node for node in literals if _changed(node.value)]
     raise LookupError(f"{name} is no longer where its mutants are made")
+
+
+def _titles(value: ast.AST) -> Iterator[ast.AST]:
+    """Words for people: nothing is computed from them."""
+    for call in ast.walk(value):
+        if isinstance(call, ast.Call):
+            yield from (keyword.value for keyword in call.keywords if keyword.arg == "label")
+            if ast.unparse(call.func) == "Coded":
+                title, _, *features = call.args
+                yield title
+                yield from (label for named in features if isinstance(named, ast.Dict) for label in named.values)
 
 
 def _changed(value: object) -> list[str | float]:

@@ -214,9 +214,10 @@ def _labelled(options: argparse.Namespace, session: ModelSession, task: str) -> 
         content = options.labelled.read_bytes()
     except OSError as error:
         raise EvaluationError(
-            f"{options.labelled} cannot be read", expected="a zip of labelled tiles or a table of patients",
+            f"{options.labelled} cannot be read",
+            expected="a zip of labelled tiles or a table of patients",
             found=error.strerror or "",
-        ) from error  # fmt: skip
+        ) from error
     if session.model.tiles:
         return labelled_tiles(content, session)
     return labelled_patients(content, session, task=task, answers=Answers(options.dates, options.minus))
@@ -265,9 +266,13 @@ def _tile_classes(file: Path) -> list[ClassInfo]:
 def _labels_export(options: argparse.Namespace) -> int:
     with open_store(get_settings().label_store_url) as store:
         count = export_labels(
-            store, options.file, options.by, classes=_tile_classes(options.file), slide_sha256=options.slide,
+            store,
+            options.file,
+            options.by,
+            classes=_tile_classes(options.file),
+            slide_sha256=options.slide,
             reader=options.reader,
-        )  # fmt: skip
+        )
     print(f"{count:,} rows written to {options.file}. {RESEARCH_NOTICE}")
     return 0
 
@@ -275,9 +280,13 @@ def _labels_export(options: argparse.Namespace) -> int:
 def _labels_import(options: argparse.Namespace) -> int:
     with open_store(get_settings().label_store_url) as store:
         report = import_labels(
-            store, options.file, options.by, classes=_tile_classes(options.file), slide_sha256=options.slide,
+            store,
+            options.file,
+            options.by,
+            classes=_tile_classes(options.file),
+            slide_sha256=options.slide,
             reader=options.reader,
-        )  # fmt: skip
+        )
     for problem in report.problems:
         print(f"left out: {problem}", file=sys.stderr)
     print(f"{report.added:,} added, {report.known:,} there already, {len(report.problems):,} left out")
@@ -341,9 +350,11 @@ def _parser() -> argparse.ArgumentParser:
 
     card = commands.add_parser("card", parents=[common], help="write the model card")
     card.add_argument(
-        "--format", choices=FORMATS, required=True,
+        "--format",
+        choices=FORMATS,
+        required=True,
         help=f"{'; '.join(f'{kind}: {form.title}' for kind, form in FORMATS.items())}; XML is of one model",
-    )  # fmt: skip
+    )
     card.add_argument("--model", default="", help="id of the model, for XML (default: the first)")
     card.add_argument("--out", type=Path, required=True, help="file to write")
     card.set_defaults(run=_card)
@@ -353,9 +364,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("model", metavar="MODEL", help="id of the model, such as slide or history")
     evaluate.add_argument(
-        "--task", default="", help="id of the question, also that which a plain yes, no, grade or day in --labelled answers "
-        "(default: the model's main question)"
-    )  # fmt: skip
+        "--task",
+        default="",
+        help="id of the question, also that which a plain yes, no, grade or day in --labelled answers "
+        "(default: the model's main question)",
+    )
     evaluate.add_argument("--threshold", type=float, help="call positive from this score (default: the model's own)")
     evaluate.add_argument("--labelled", type=Path, help="zip of labelled tiles, or CSV of patients with their outcome")
     _add_answers(evaluate)

@@ -193,9 +193,16 @@ def together(*parts: Flowable) -> Flowable:
 def write_pdf(path: Path, title: str, story: list[Flowable], *, footer: str) -> None:
     """Write a document; ``footer`` is beside the research notice and the page number on every page."""
     document = BaseDocTemplate(
-        str(path), pagesize=A4, leftMargin=MARGIN, rightMargin=MARGIN, topMargin=MARGIN, bottomMargin=MARGIN + 6 * mm,
-        title=title, author="Cervix Workbench", subject=RESEARCH_NOTICE,
-    )  # fmt: skip
+        str(path),
+        pagesize=A4,
+        leftMargin=MARGIN,
+        rightMargin=MARGIN,
+        topMargin=MARGIN,
+        bottomMargin=MARGIN + 6 * mm,
+        title=title,
+        author="Cervix Workbench",
+        subject=RESEARCH_NOTICE,
+    )
     frame = Frame(MARGIN, MARGIN + 6 * mm, WIDTH, A4[1] - 2 * MARGIN - 6 * mm, 0, 0, 0, 0)
     document.afterFlowable = partial(_enter_in_outline, document)
     document.addPageTemplates(PageTemplate(frames=[frame], onPage=partial(_draw_foot, footer)))

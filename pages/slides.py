@@ -5,10 +5,10 @@ import streamlit as st
 from cervix.errors import CervixError
 from cervix.plain_text import escaped
 from pages.parts.frame import bundle_or_stop
-from pages.parts.slide_card import opened_with_scale, plan_or_ask, show_card
 from pages.parts.slide_compare import show_beside
 from pages.parts.slide_desk import desk
 from pages.parts.slide_intake import show_intake
+from pages.parts.slide_start import opened_with_scale, plan_or_ask, show_facts_and_start
 from pages.parts.slide_views import explore, show_all_tiles, show_answer, show_gallery, show_map, show_progress
 
 st.title("Slides")
@@ -32,7 +32,7 @@ try:
     plan = plan_or_ask(slide, bundle) if slide is not None else None
     if slide is None or plan is None:
         st.stop()
-    job = show_card(slide, bundle, plan)
+    job = show_facts_and_start(slide, bundle, plan)
 except CervixError as error:
     st.error(escaped(str(error)), icon=":material/broken_image:")
     st.stop()

@@ -1,35 +1,42 @@
-"""Fixtures shared by every test: the data folder, the committed bundle, a home of its own, small generated slides."""
+"""Fixtures shared by every test: the data folder, bundles made and shipped, a home of its own, small generated slides."""
 
 import multiprocessing
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import pandas as pd
 import pytest
-from PIL import Image
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Threads that wait by spinning take the processors from the tests beside them: whole trainings then last ten times as long.
     os.environ |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 from cervix.bundle import Bundle
-from cervix.bundle.manifest import Manifest
 from cervix.patients.golden import prove_bundle
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
-from tests.bundle.made import write_bundle, write_slide
-from tests.training.gdc_server import Archive, serving
+from tests.archive import Archive, serving
+from tests.bundle.made import THREE, write_bundle, write_slide, write_tile_bundle
+from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
 
 DATA_VARIABLE = "CERVIX_DATA"
 CASES_VARIABLE = "CERVIX_CASES"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In the slow lane files with few tests go first: those tests last longest, and a long one at the end keeps all waiting."""
+    if config.getoption("markexpr") == "slow":
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (tests[item.path], item.path))
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +58,19 @@ def cases_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle() -> Bundle:
+def bundle_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small bundle with a model of every kind (``tests.bundle.made``); nobody changes it."""
+    return write_bundle(tmp_path_factory.mktemp("made") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_root: Path) -> Bundle:
+    """The same, proved, on the CPU: what every test uses whose subject is not the committed bundle."""
+    return prove_bundle(bundle_root, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def shipped_bundle() -> Bundle:
     """The committed bundle, proved, on the CPU."""
     return prove_bundle(PROJECT_ROOT / "bundle", device="cpu")
 
@@ -59,7 +78,7 @@ def bundle() -> Bundle:
 @pytest.fixture(scope="session")
 def four_class_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small bundle whose tile model has four other classes, one of them neither benign nor malignant."""
-    return write_bundle(tmp_path_factory.mktemp("four") / "bundle")
+    return write_tile_bundle(tmp_path_factory.mktemp("four") / "bundle")
 
 
 @pytest.fixture(scope="session")
@@ -76,16 +95,11 @@ def four_class_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def shipped_manifest() -> Manifest:
-    """What the committed bundle says of itself, without a proof of its files."""
-    return Manifest.model_validate_json((PROJECT_ROOT / "bundle/manifest.json").read_bytes())
-
-
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An app home that starts empty, and an app that never asks the network."""
+def home(tmp_path: Path, bundle_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An app home that starts empty, the made bundle, and an app that never asks the network."""
     monkeypatch.setenv("CERVIX_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(bundle_root))
     monkeypatch.setenv("CERVIX_OFFLINE", "1")
     monkeypatch.setenv("CERVIX_DEVICE", "cpu")
     get_settings.cache_clear()
@@ -125,18 +139,10 @@ def glass_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def carcinoma_slide(data_dir: Path, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A slide of 4 x 4 real squamous-cell carcinoma tiles (lung) that the slide model never saw."""
-    folder = data_dir / "tiles/lc25000_lung"
-    index = pd.read_csv(folder / "index.csv")
-    held_out = pd.read_parquet(bundle.root / "slide/predictions.parquet")
-    paths = index[index["path"].isin(held_out["case"]) & (index["label"] == "lung_scc")]["path"].iloc[::4].head(16)
-    canvas = Image.new("RGB", (4 * 224, 4 * 224))
-    for place, name in enumerate(paths):
-        with Image.open(folder / name) as tile:
-            canvas.paste(tile, (place % 4 * 224, place // 4 * 224))
+def carcinoma_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide of 4 x 4 tiles that the made bundle calls squamous-cell carcinoma."""
     path = tmp_path_factory.mktemp("carcinoma") / "carcinoma.tiff"
-    write_pyramid(path, np.asarray(canvas), 0.5)
+    write_pyramid(path, tissue_of(centres_rgb(THREE)[1], 4 * TILE_PX, 4 * TILE_PX), SPACING_UM_PX)
     return path
 
 

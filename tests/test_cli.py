@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from cervix import RESEARCH_NOTICE
-from cervix.bundle import GoldenCheck, ModelSession, load_bundle, loading
+from cervix.bundle import Bundle, GoldenCheck, ModelSession, load_bundle, loading
 from cervix.bundle.loading import replay_golden
 from cervix.card.formats import card_file
 from cervix.cli import main
@@ -22,18 +23,27 @@ from cervix.patients.sample import sample_table_csv
 from cervix.promotion import proving
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.sources.apart import run_apart
-from tests.bundle.altered import candidate_of_risk_models, change_predictions, copy_of_risk_models
+from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models, change_predictions
 
 
-def test_verify_prints_a_table_and_succeeds(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bundle", "verify", str(PROJECT_ROOT / "bundle"), "--device", "cpu"]) == 0
+@pytest.fixture(autouse=True)
+def _made_bundle(bundle_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands that name no bundle use the made one."""
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(bundle_root))
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+def test_verify_prints_a_table_and_succeeds(bundle_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bundle", "verify", str(bundle_root), "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
     for word in ("slide/fp16.onnx", "slide/int8.onnx", "CPUExecutionProvider", "largest golden difference", "ok"):
         assert word in printed
 
 
-def test_verify_fails_on_a_damaged_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(PROJECT_ROOT / "bundle", tmp_path / "bundle")
+def test_verify_fails_on_a_damaged_bundle(bundle_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(bundle_root, tmp_path / "bundle")
     damaged = tmp_path / "bundle/slide/golden.npz"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     assert main(["bundle", "verify", str(tmp_path / "bundle")]) == 1
@@ -122,20 +132,20 @@ def test_bad_cells_are_named_and_their_rows_marked(tmp_path: Path, capsys: pytes
     ("kind", "beginning"), [("md", b"---"), ("html", b"<!DOCTYPE html>"), ("pdf", b"%PDF-"), ("xml", b"<?xml")]
 )
 def test_the_model_card_is_written_in_every_format(
-    kind: str, beginning: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, beginning: bytes, bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / f"card.{kind}"
     assert main(["card", "--format", kind, "--out", str(out), "--device", "cpu"]) == 0
     assert out.read_bytes().startswith(beginning)
     assert RESEARCH_NOTICE in capsys.readouterr().out
     if kind != "pdf":
-        assert out.read_bytes() == card_file(load_bundle(PROJECT_ROOT / "bundle", device="cpu"), kind)
+        assert out.read_bytes() == card_file(bundle, kind)
 
 
 def test_the_xml_is_of_the_model_asked_for(tmp_path: Path) -> None:
     out = tmp_path / "card.xml"
     assert main(["card", "--format", "xml", "--model", "hybrid", "--out", str(out), "--device", "cpu"]) == 0
-    assert "<ModelName>History and slide together (made-up pairs)</ModelName>" in out.read_text(encoding="utf-8")
+    assert "<ModelName>History and slide together</ModelName>" in out.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -170,9 +180,8 @@ def test_the_module_runs_as_a_program() -> None:
 
 
 def test_evaluate_prints_the_held_out_figures_of_the_page_and_writes_them(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = load_bundle(PROJECT_ROOT / "bundle", device="cpu")
     model = bundle.session("risk-factors").model
     report = held_out(bundle, model, model.main_task, 0.3).report()
     assert main(["evaluate", "risk-factors", "--threshold", "0.3", "--out", str(tmp_path / "out.csv"), "--device", "cpu"]) == 0
@@ -211,7 +220,7 @@ def test_what_evaluate_cannot_do_is_one_sentence(
 
 
 def test_compare_prints_the_verdict_and_writes_the_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    active, other = copy_of_risk_models(tmp_path / "active"), copy_of_risk_models(tmp_path / "candidate")
+    active, other = bundle_of_risk_models(tmp_path / "active"), bundle_of_risk_models(tmp_path / "candidate")
     change_predictions(other, "risk-factors", lambda frame: frame.assign(p_yes=frame["p_no"], p_no=frame["p_yes"]))
     assert main(["compare", str(active), str(other), "--out", str(tmp_path / "out.md"), "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
@@ -225,7 +234,7 @@ def test_compare_prints_the_verdict_and_writes_the_document(tmp_path: Path, caps
 def test_a_candidate_is_promoted_and_rolled_back_and_the_active_bundle_is_what_scores(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(copy_of_risk_models(tmp_path / "shipped")))
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(bundle_of_risk_models(tmp_path / "shipped")))
     get_settings.cache_clear()
     candidate_of_risk_models(home / "bundles/better", "0.9.0")
     worse = candidate_of_risk_models(home / "bundles/worse", "0.9.1", worse=True)
@@ -234,7 +243,7 @@ def test_a_candidate_is_promoted_and_rolled_back_and_the_active_bundle_is_what_s
     assert main(["bundle", "promote", "better", "--by", "Ada"]) == 0
     printed = capsys.readouterr().out
     assert "Promote: every rule is met" in printed
-    assert "promoted: cervix-demonstration 0.9.0" in printed
+    assert "promoted: made-for-tests 0.9.0" in printed
     assert main(["bundle", "promote", str(worse)]) == 1
     assert "a written reason of 10 to 1,000 characters" in capsys.readouterr().err
     assert main(["bundle", "promote", str(worse), "--reason", "The clinic wants to try it."]) == 0
@@ -246,9 +255,9 @@ def test_a_candidate_is_promoted_and_rolled_back_and_the_active_bundle_is_what_s
     assert "UTC by Ada" in printed[2]
     assert main(["bundle", "verify"]) == 0
     assert main(["evaluate", "risk-factors"]) == 0
-    assert "cervix-demonstration 0.9.1" in capsys.readouterr().out
+    assert "made-for-tests 0.9.1" in capsys.readouterr().out
     assert main(["bundle", "roll-back", "--by", "Bea"]) == 0
-    assert "active again: cervix-demonstration 0.9.0" in capsys.readouterr().out
+    assert "active again: made-for-tests 0.9.0" in capsys.readouterr().out
     assert main(["bundle", "roll-back"]) == 0
     capsys.readouterr()
     assert main(["bundle", "roll-back"]) == 1
@@ -258,7 +267,7 @@ def test_a_candidate_is_promoted_and_rolled_back_and_the_active_bundle_is_what_s
 def test_a_candidate_is_proved_once_at_its_promotion(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(copy_of_risk_models(tmp_path / "shipped")))
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(bundle_of_risk_models(tmp_path / "shipped")))
     get_settings.cache_clear()
     candidate = load_bundle(candidate_of_risk_models(home / "bundles/counted", "0.9.7"), device="cpu")
     apart, here = [], []
@@ -283,7 +292,7 @@ def test_a_candidate_is_proved_once_at_its_promotion(
 def test_a_candidate_that_cannot_even_be_compared_is_refused_and_written_down(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(copy_of_risk_models(tmp_path / "shipped")))
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(bundle_of_risk_models(tmp_path / "shipped")))
     get_settings.cache_clear()
     root = candidate_of_risk_models(home / "bundles/broken", "0.9.0")
     (root / "risk-factors/golden.npz").write_bytes(b"damaged")

@@ -4,6 +4,8 @@ import csv
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks.mutants import every_change
+
 LIMITS = Path(__file__).with_name("pinned_limits.csv")
 
 
@@ -15,3 +17,7 @@ def check() -> None:
 
 def test_every_limit_is_as_pinned() -> None:
     check()
+
+
+def test_every_constant_that_is_changed_to_see_whether_tests_see_it_is_where_it_is_sought() -> None:
+    assert len(every_change()) > 900

@@ -1,9 +1,5 @@
 """The sample slide: fetched and checked where it can be, generated and labelled where it cannot."""
 
-import functools
-import threading
-from collections.abc import Iterator
-from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -12,25 +8,7 @@ from cervix import samples
 from cervix.samples import PHANTOM_CREDIT, SLIDE_SHA256, sample_slide
 from cervix.settings import Settings
 from cervix.sources.opening import open_slide
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Requests are not news."""
-
-
-@pytest.fixture
-def public_address(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A stand-in for the internet: a local server and the folder it serves."""
-    folder = tmp_path / "public"
-    folder.mkdir()
-    server = HTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/slide.svs", folder
-    server.shutdown()
-    thread.join()
-    server.server_close()
+from tests.archive import Archive
 
 
 @pytest.fixture(autouse=True)
@@ -45,19 +23,18 @@ def test_without_a_network_the_sample_is_a_phantom_and_says_so(tmp_path: Path) -
     assert open_slide(sample.path).spacing_um_px == pytest.approx(0.5)
 
 
-def test_the_real_slide_is_fetched_checked_and_kept(tmp_path: Path, data_dir: Path, public_address: tuple[str, Path]) -> None:
-    url, folder = public_address
-    (folder / "slide.svs").write_bytes((data_dir / "slides/CMU-1-Small-Region.svs").read_bytes())
-    settings = Settings(home=tmp_path, sample_slide_url=url)
+def test_the_real_slide_is_fetched_checked_and_kept(tmp_path: Path, data_dir: Path, archive: Archive) -> None:
+    file_id = archive.add("A")
+    archive.contents[file_id] = (data_dir / "slides/CMU-1-Small-Region.svs").read_bytes()
+    settings = Settings(home=tmp_path, sample_slide_url=f"{archive.address}/data/{file_id}")
     sample = sample_slide(settings)
     assert sample.kind == "real"
-    (folder / "slide.svs").unlink()
-    assert sample_slide(settings) == sample, "a kept copy needs no network"
+    assert sample_slide(settings) == sample
+    assert archive.ranges(file_id) == [""], "a kept copy needs no network"
 
 
-def test_a_changed_file_at_the_address_is_not_taken_for_the_sample(tmp_path: Path, public_address: tuple[str, Path]) -> None:
-    url, folder = public_address
-    (folder / "slide.svs").write_bytes(b"something else")
+def test_a_changed_file_at_the_address_is_not_taken_for_the_sample(tmp_path: Path, archive: Archive) -> None:
+    url = f"{archive.address}/data/{archive.add('A')}"
     assert sample_slide(Settings(home=tmp_path, sample_slide_url=url)).kind == "phantom"
 
 

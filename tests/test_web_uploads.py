@@ -88,7 +88,7 @@ def test_a_session_does_not_see_what_another_uploaded(client: TestClient, token:
     ("change", "status", "code", "sentence"),
     [
         ({"Upload-Name": "notes.exe"}, 409, "upload-refused", "not a slide"),
-        ({"Upload-Offset": "7"}, 409, "upload-busy", "goes on elsewhere"),
+        ({"Upload-Offset": "7"}, 409, "upload-busy", "already running elsewhere"),
         ({"Upload-Length": str(10**15)}, 413, "upload-too-large", "too large"),
         ({"Upload-Length": "many"}, 400, "upload-refused", "lacks"),
         ({"Upload-Length": "-1"}, 400, "upload-refused", "lacks"),

@@ -62,7 +62,7 @@ def test_it_holds_the_library_with_its_types_and_neither_pages_nor_trainer(wheel
     assert {path.relative_to(PROJECT_ROOT).as_posix() for path in (PROJECT_ROOT / "cervix").rglob("*.py")} <= set(names)
 
 
-def test_the_command_scores_a_table_with_a_bundle_that_is_named(unpacked: Path, tmp_path: Path) -> None:
+def test_the_command_scores_a_table_with_a_bundle_that_is_named(unpacked: Path, bundle_root: Path, tmp_path: Path) -> None:
     made = used(unpacked, tmp_path, "-c", "from cervix.patients.sample import sample_table_csv; print(sample_table_csv(3))")
     (tmp_path / "table.csv").write_text(made.stdout.strip() + "\n", encoding="utf-8")
     run = used(
@@ -75,7 +75,7 @@ def test_the_command_scores_a_table_with_a_bundle_that_is_named(unpacked: Path, 
         "--out",
         "risks.csv",
         "--bundle",
-        str(PROJECT_ROOT / "bundle"),
+        str(bundle_root),
     )
     assert run.returncode == 0, run.stderr
     assert "3 patients scored" in run.stdout

@@ -16,13 +16,14 @@ from typing import Any
 # TensorFlow's start-up messages hide the log of a run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from cervix.bundle.manifest import Model
+from cervix.bundle.manifest import Model, ModelId
 from cervix.errors import CervixError
 from cervix.retraining import RECIPES
 from cervix.retraining.log import Event, LogLine
 from cervix.settings import PROJECT_ROOT, get_settings
 from training.bundle.build import about_build, assemble_bundle
 from training.bundle.cost import costed
+from training.shared.declared import declared_ids
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
 BUILD_DIR = PROJECT_ROOT / "build"
@@ -34,7 +35,7 @@ COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE = "cohort", "hybrid", "active-learni
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; 0 on success, 1 with one sentence on stderr where something is not as it must be."""
+    """Run the command line. Returns 0 on success, or 1 after one sentence on stderr that says what is wrong."""
     options = _parser().parse_args(arguments)
     options.tell = _teller(as_json=options.json)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -53,23 +54,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _no_room(out: Path) -> CervixError:
-    """What a full disk means for a run: nothing half-written counts, and nothing finished is lost."""
+    """The error for a full disk: half-written files are discarded, and finished stages are kept."""
     return CervixError(
         f"No room is left to write under {out}",
         expected="about 4 GB for both slide recipes",
         found=f"{shutil.disk_usage(out).free / 1e9:.1f} GB free",
-        action="Make room and run the same command again: it goes on after the last finished stage.",
+        action="Make room and run the same command again: it continues after the last finished stage.",
     )
 
 
 def _teller(*, as_json: bool) -> Callable[..., None]:
-    """Tell what a run says: ``tell(event, message, **what LogLine has)``, as JSON lines for programs or in words."""
+    """A function ``tell(event, message, **fields of LogLine)`` that writes JSON lines for programs, or text."""
     started = time.perf_counter()
 
     def tell(event: Event, message: str, **more: Any) -> None:
         line = LogLine(event=event, message=message, elapsed_s=round(time.perf_counter() - started, 1), **more)
         stream = sys.stderr if event == "refused" else sys.stdout
-        # In one piece: libraries write to the same log.
+        # One write per line, because libraries write to the same log.
         stream.write(f"{line.as_json() if as_json else line.text}\n")
         stream.flush()
 
@@ -87,9 +88,8 @@ def _shipped(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.slide.entry import slide_entry
     from training.slide.recipe import train_slide_model
 
-    recipe = RECIPES_DIR / f"{SHIPPED_RECIPE}.toml"
-
     def train(listening: Callable[[str], None]) -> list[Model]:
+        recipe = _path_of(SHIPPED_RECIPE)
         return [slide_entry(train_slide_model(recipe, options.tiles, options.vgg16_weights, options.out, listening))]
 
     _save(costed(train, options.out, log), options.out)
@@ -98,7 +98,7 @@ def _shipped(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 def _paper(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.slide.paper import train_paper
 
-    train_paper(RECIPES_DIR / f"{PAPER_RECIPE}.toml", options.tiles, options.vgg16_weights, options.out, log)
+    train_paper(_path_of(PAPER_RECIPE), options.tiles, options.vgg16_weights, options.out, log)
 
 
 def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> None:
@@ -106,22 +106,23 @@ def _risk_factors(options: argparse.Namespace, log: Callable[[str], None]) -> No
     from training.risk_factors.recipe import train_risk_factors
     from training.shared.manifest_parts import write_table
 
+    path = _path_of(RISK_RECIPE)
     if options.protocol == LEAKY:
-        recipe = tomllib.loads((RECIPES_DIR / f"{RISK_RECIPE}.toml").read_text(encoding="utf-8"))
-        write_table(options.out / RISK_RECIPE / "leakage.csv", leakage_table(options.table, recipe, log))
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+        write_table(options.out / declared_ids(recipe)[0] / "leakage.csv", leakage_table(options.table, recipe, log))
         return
-    path = RECIPES_DIR / f"{RISK_RECIPE}.toml"
-    _save(
-        costed(lambda listening: train_risk_factors(path, options.table, options.out, listening), options.out, log), options.out
-    )
+
+    def train(listening: Callable[[str], None]) -> list[Model]:
+        return train_risk_factors(path, options.table, options.out, listening)
+
+    _save(costed(train, options.out, log), options.out)
 
 
 def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.history.recipe import train_history
 
-    recipe, cohort = RECIPES_DIR / f"{HISTORY_RECIPE}.toml", RECIPES_DIR / f"{COHORT_RECIPE}.toml"
-
     def train(listening: Callable[[str], None]) -> list[Model]:
+        recipe, cohort = _path_of(HISTORY_RECIPE), _path_of(COHORT_RECIPE)
         return train_history(recipe, cohort, options.women, options.seed, options.out, listening)
 
     _save(costed(train, options.out, log), options.out)
@@ -130,7 +131,7 @@ def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 def _hybrid(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.hybrid.recipe import train_hybrid
 
-    recipes = {name: RECIPES_DIR / f"{name}.toml" for name in (HYBRID_RECIPE, HISTORY_RECIPE, COHORT_RECIPE, SHIPPED_RECIPE)}
+    recipes = {name: _path_of(name) for name in (HYBRID_RECIPE, HISTORY_RECIPE, COHORT_RECIPE, SHIPPED_RECIPE)}
 
     def train(listening: Callable[[str], None]) -> list[Model]:
         return train_hybrid(recipes, options.tiles, options.women, options.seed, options.out, listening)
@@ -141,7 +142,7 @@ def _hybrid(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 def _active_learning(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.history.checks.active_learning import run_active_learning
 
-    recipes = {name: RECIPES_DIR / f"{name}.toml" for name in (ACTIVE_RECIPE, HISTORY_RECIPE, COHORT_RECIPE)}
+    recipes = {name: _path_of(name) for name in (ACTIVE_RECIPE, HISTORY_RECIPE, COHORT_RECIPE)}
     run_active_learning(recipes, options.women, options.seed, options.out, log)
 
 
@@ -160,30 +161,31 @@ def _cut_tiles(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.cohort.files import make_cohort
 
-    make_cohort(RECIPES_DIR / f"{COHORT_RECIPE}.toml", options.women, options.seed, options.out, log)
+    make_cohort(_path_of(COHORT_RECIPE), options.women, options.seed, options.out, log)
 
 
 def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.bundle.subgroups import with_subgroups
-    from training.history.checks.active_learning import ACQUISITION_FILE, with_acquisition
+    from training.history.checks.active_learning import ACQUISITION_NAME, with_acquisition
     from training.slide.paper import REPRODUCTION
 
     for train, result in (
-        (_shipped, f"slide/{ENTRY_NAME}"),
+        (_shipped, f"{_first_model(SHIPPED_RECIPE)}/{ENTRY_NAME}"),
         (_paper, REPRODUCTION.file),
-        (_risk_factors, f"{RISK_RECIPE}/{ENTRY_NAME}"),
-        (_history, f"{HISTORY_RECIPE}/{ENTRY_NAME}"),
-        (_active_learning, ACQUISITION_FILE),
-        (_hybrid, f"{HYBRID_RECIPE}/{ENTRY_NAME}"),
+        (_risk_factors, f"{_first_model(RISK_RECIPE)}/{ENTRY_NAME}"),
+        (_history, f"{_first_model(HISTORY_RECIPE)}/{ENTRY_NAME}"),
+        (_active_learning, f"{_first_model(HISTORY_RECIPE)}/{ACQUISITION_NAME}"),
+        (_hybrid, f"{_first_model(HYBRID_RECIPE)}/{ENTRY_NAME}"),
     ):
         if options.reuse and (options.out / result).is_file():
             log(f"reusing {options.out / result}")
         else:
             train(options, log)
-    entries = sorted(options.out.glob(f"*/{ENTRY_NAME}"), key=lambda path: (path.parent.name != "slide", path))
-    models = [Model.model_validate_json(path.read_bytes()) for path in entries]
-    models[0] = models[0].with_table(REPRODUCTION)
-    models = [with_acquisition(model, options.out) if model.kind == "sequence" else model for model in models]
+    made = [Model.model_validate_json(path.read_bytes()) for path in options.out.glob(f"*/{ENTRY_NAME}")]
+    models = sorted(made, key=lambda model: (model.kind != "tile", model.id))
+    models = [model.with_table(REPRODUCTION) if model.kind == "tile" else model for model in models]
+    simulation = _path_of(ACTIVE_RECIPE)
+    models = [with_acquisition(model, simulation, options.out) if model.kind == "sequence" else model for model in models]
     models = [with_subgroups(model, options.out, options.table) for model in models]
     manifest = assemble_bundle(options.out, options.bundle, models, about_build(models))
     log(f"{manifest.name} {manifest.version} in {options.bundle}: {sum(f.bytes for f in manifest.files) / 1e6:.1f} MB")
@@ -197,12 +199,21 @@ def _retrain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     def progress(stage: str, share: float, what: str) -> None:
         options.tell("progress", what, stage=stage, done=round(share, 3))
 
-    recipe = RECIPES_DIR / f"{options.recipe}.toml"
+    recipe = _path_of(options.recipe)
     options.out = options.out or get_settings().bundles_dir / f"candidate-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     with open_store(options.labels) as store:
         parent = options.parent or active_bundle(get_settings()).root
         label = retrain(parent, store, options.model, recipe, options.seed, options.out, options.by, log, progress)
     options.tell("candidate", f"candidate {label} in {options.out}", candidate=label)
+
+
+def _path_of(recipe: str) -> Path:
+    return RECIPES_DIR / f"{recipe}.toml"
+
+
+def _first_model(recipe: str) -> ModelId:
+    """The id of the recipe's model, or of its first; the model's files are in a folder of that name."""
+    return declared_ids(tomllib.loads(_path_of(recipe).read_text(encoding="utf-8")))[0]
 
 
 def _save(models: list[Model], out_dir: Path) -> None:
@@ -223,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         "--vgg16-weights",
         type=Path,
         default=weights if weights.is_file() else None,
-        help="Keras HDF5 file without the top; default: weights/ of the data folder, else a download by Keras",
+        help="Keras HDF5 file without the top; default: weights/ of the data folder, or else downloaded by Keras",
     )
     table_data = argparse.ArgumentParser(add_help=False)
     table_data.add_argument(
@@ -243,7 +254,7 @@ def _parser() -> argparse.ArgumentParser:
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
         ("history", [cohort, out], _history, "train and export the LSTM on simulated screening histories"),
-        ("active-learning", [cohort, out], _active_learning, "measure which women to label next"),
+        ("active-learning", [cohort, out], _active_learning, "measure strategies for choosing which women to label next"),
         ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
         ("build", [slide_data, table_data, cohort, out], _build, "train everything and assemble a bundle"),
     ):
@@ -266,17 +277,17 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     command.add_argument("--from", dest="parent", type=Path, help="folder of the parent bundle (default: the active one)")
     command.add_argument(
-        "--out", type=Path, help="folder of the candidate, not there yet (default: a new one where the app looks)"
+        "--out", type=Path, help="folder of the candidate, which must not exist (default: a new one where the app looks)"
     )
     command.add_argument(
         "--model",
         action="append",
         default=[],
-        help="id of a model; again for another (default: all with labels)",
+        help="id of a model; may be repeated (default: all models with labels)",
     )
     command.add_argument("--recipe", choices=RECIPES, default=next(iter(RECIPES)))
-    command.add_argument("--seed", type=int, help="in place of the recipe's")
-    command.add_argument("--by", default="command line", help="who does it, for the audit trail")
+    command.add_argument("--seed", type=int, help="replaces the recipe's seed")
+    command.add_argument("--by", default="command line", help="name for the audit trail")
     command.set_defaults(run=_retrain)
 
 
@@ -291,7 +302,7 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     tcga = commands.add_parser("tcga", help=text, description=text)
     tcga.add_argument("--project", default="TCGA-CESC")
     tcga.add_argument("--out", type=Path, default=Path("data/tcga"), help="default data/tcga")
-    tcga.add_argument("--limit", type=int, help="so many slides, balanced over the classes; default: all")
+    tcga.add_argument("--limit", type=int, help="number of slides, balanced over the classes (default: all)")
     tcga.add_argument("--smallest", action="store_true", help="the smallest files first")
     tcga.set_defaults(run=_tcga)
     text = "simulate a screening cohort: visits as CSV, the truth beside them, a data sheet"

@@ -16,7 +16,10 @@ NO_ANSWER_COLOUR = "#767676"
 TAKEN_COLOURS = {"tiles not recognised": NOVELTY_COLOUR, "tiles without an answer": NO_ANSWER_COLOUR}
 SMALLEST_COLOUR_DISTANCE = 10.0
 """CIEDE2000. About 1 is just seen side by side; a legend is read from memory (Sharma et al. 2005, doi:10.1002/col.20070)."""
-TAKEN_NAMES = frozenset({"unrecognised", "not recognised", "unread", "could not be read", "unsure", "unusable", "skip"})
+UNRECOGNISED, UNREAD = "unrecognised", "unread"
+NO_CLASS = {UNRECOGNISED: "Not recognised", UNREAD: "Could not be read"}
+"""What is said of a tile without a class, in place of one: in code -> for people."""
+TAKEN_NAMES = frozenset({*NO_CLASS, *map(str.casefold, NO_CLASS.values()), "unsure", "unusable", "skip"})
 """What stands beside classes in maps, exports and labels, and so can be none."""
 PlainName = Annotated[str, Field(pattern=r"^[^\W_]([^\W_]|[ +()/,\'’≥-])*$")]
 """Words that no Markdown, HTML or drawing takes for anything but words: they stand on every screen and in every export."""

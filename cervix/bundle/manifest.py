@@ -376,6 +376,7 @@ class Model(_Strict):
     """None where no run was timed."""
     intended_use: list[str] = Field(min_length=1)
     limits: list[str] = Field(min_length=1)
+    """The first is the most important: that of the slide model stands on every page."""
     known_failures: list[str]
 
     @model_validator(mode="after")

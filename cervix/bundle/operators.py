@@ -32,6 +32,10 @@ TENSOR_BYTES_AT_MOST: Final = 2 << 30
 ALL_TENSORS_BYTES_AT_MOST: Final = 32 << 30
 # Constants above this size say nothing about sizes of others, and need not be copied to be looked at.
 SHAPE_BYTES_AT_MOST: Final = 1024
+NOT_PLAIN: Final = frozenset({
+    AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS,
+    AttributeProto.TYPE_PROTO, AttributeProto.TYPE_PROTOS,
+})  # fmt: skip
 OWN_GRAPHS: Final = "a graph, a function or a table within an operator"
 
 
@@ -60,10 +64,7 @@ def check_operators(model: onnx.ModelProto, name: str) -> None:
                 found=_shown(f"{node.domain}.{node.op_type}".lstrip(".")),
             )
         for attribute in node.attribute:
-            if attribute.type in (
-                AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS,
-                AttributeProto.TYPE_PROTO, AttributeProto.TYPE_PROTOS,
-            ) or attribute.ref_attr_name:  # fmt: skip
+            if attribute.type in NOT_PLAIN or attribute.ref_attr_name:
                 raise _refused(name, OWN_GRAPHS, f"one in {_shown(node.op_type)}")
     size = model.ByteSize()
     for tensor in _constants(model):

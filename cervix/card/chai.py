@@ -103,7 +103,7 @@ def chai_card(bundle: Bundle, model: Model) -> tuple[Part, ...]:
         )),
         Part("KeyMetrics", "Key metrics", _metrics(bundle, model)),
         Part("Resources", "Resources", (
-            _bundle("EvaluationReferences", "Evaluation references", "The whole bundle's card and held-out predictions."),
+            _bundle("EvaluationReferences", "Evaluation references", "The card and the held-out predictions of the bundle."),
             _bundle("ClinicalTrial", "Clinical trial", "None."),
             _bundle("PeerReviewedPublications", "Peer-reviewed publications", facts.peer_reviewed_publications),
             _bundle("PatientConsentOrDisclosure", "Patient consent or disclosure", facts.patient_consent),
@@ -117,7 +117,7 @@ def _bundle(element: str, title: str, text: str) -> Part:
 
 
 def _metrics(bundle: Bundle, model: Model) -> tuple[Part, ...]:
-    """How the figures were tested is the same for all three, and told under the first."""
+    """The three metrics. How they were tested is the same for all and is given under the first."""
     first, *others = key_metrics(bundle, model)
     return (_metric(first, ""), *(_metric(metric, first.title) for metric in others))
 

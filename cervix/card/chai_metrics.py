@@ -14,9 +14,10 @@ USEFUL = ("auroc", "average_precision", "recall", "specificity", "precision")
 SAFE = ("ece", "brier")
 AS_PERCENT = ("recall", "specificity", "precision")
 HOW = (
-    "Internal: split by independent groups before anything was fitted; thresholds and calibration were chosen without the test "
-    "split. Proportions have Wilson intervals at the number of groups, the rest percentile bootstrap intervals over whole "
-    "groups (1,000 draws). No outside data set was tested, so nothing is known of other places."
+    "Internal validation. The data were split by independent groups before anything was fitted, and thresholds and calibration "
+    "were chosen without the test split. Proportions have Wilson intervals based on the number of groups; all other figures "
+    "have percentile bootstrap intervals over whole groups (1,000 draws). No external data set was tested, so performance "
+    "elsewhere is unknown."
 )
 
 
@@ -40,7 +41,7 @@ class MetricResult:
 
 @dataclass(frozen=True)
 class Metric:
-    """One of the three: what was aimed for, what was found, what it means."""
+    """One key metric: the goal, the results, and what they mean."""
 
     element: str
     title: str
@@ -60,7 +61,7 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
     data = f"{question.task.title}: {question.size}. {'; '.join(item.name for item in model.training_data)}."
     groups = subgroups(bundle, model)
     counted = MetricResult(
-        "Subgroups of the held-out cases with a figure of their own", {"kind": "single", "value": len(groups)}
+        "Subgroups of the held-out cases that have their own figure", {"kind": "single", "value": len(groups)}
     )
     return (
         Metric(
@@ -100,12 +101,12 @@ def _beside_rivals(bundle: Bundle, model: Model, question: Asked) -> str:
     rivals = [(rival_report(bundle, model, question.task, rival.id), rival.title) for rival in model.evaluation.baselines]
     ranked = [(report.metrics["auroc"], title) for report, title in rivals if "auroc" in report.metrics]
     if not ranked:
-        return "No rival was evaluated on the same cases."
+        return "No baseline was evaluated on the same cases."
     best, title = max(ranked)
     apart = "overlap" if own.low <= best.high and best.low <= own.high else "do not overlap"
     return (
-        f"AUROC {decimal(own)}; the best of its rivals on the same cases ({title}) has {decimal(best)}, and the intervals "
-        f"{apart}. Rivals, publications and notes stand under Held-out figures."
+        f"The AUROC is {decimal(own)}. The best baseline on the same cases ({title}) reaches {decimal(best)}; the intervals "
+        f"{apart}. Baselines, published figures and notes are under Held-out figures."
     )
 
 
@@ -129,9 +130,9 @@ def _fairness(figures: list[Interval]) -> str:
     lowest, highest = min(figures), max(figures)
     apart = "do not overlap" if lowest.high < highest.low else "overlap"
     return (
-        f"The lowest AUROC is {decimal(lowest)}, the highest {decimal(highest)}; their intervals {apart}. Intervals are of "
-        "each subgroup alone, without correction for looking at several. Ethnicity, income and access to care are in none of "
-        "the data, so nothing can be said of them."
+        f"The lowest AUROC is {decimal(lowest)} and the highest {decimal(highest)}; their intervals {apart}. Each interval "
+        "is for one subgroup, without correction for multiple comparisons. The data do not record ethnicity, income or access "
+        "to care, so nothing can be said about them."
     )
 
 
@@ -139,6 +140,8 @@ def _safety(model: Model) -> str:
     tests = [
         f"Calibration test of {test.task}: {'passed' if test.passed else 'not passed'}" for test in model.calibration.tests
     ]
-    abstains = [f"Gives no answer on {item.output} {item.limit:.3g}: {item.chosen_by}" for item in model.abstention]
-    said = [*tests, *abstains] or ["No calibration test was set and the model never abstains"]
+    abstains = [
+        f"Gives no answer according to {item.output} (limit {item.limit:.3g}): {item.chosen_by}" for item in model.abstention
+    ]
+    said = [*tests, *abstains] or ["There was no calibration test, and the model never abstains"]
     return " ".join(sentence(text) for text in said)

@@ -12,8 +12,8 @@ from cervix.promotion.comparison import BundleComparison, ModelComparison, calib
 
 DISAGREEMENTS_SHOWN = 20
 NEW_CASES_NOTE = (
-    "Cases that a strategy chose for labelling: they say how the two compare on such cases, not how good either is. No "
-    "promotion rule rests on them."
+    "A strategy chose these cases for labelling. They show how the two models compare on such cases, not how good either is. "
+    "No promotion rule uses them."
 )
 
 
@@ -25,7 +25,7 @@ def comparison_text(comparison: BundleComparison) -> str:
 def comparison_blocks(comparison: BundleComparison) -> Iterator[Block]:
     """The same, block by block."""
     yield from (
-        f"# {escaped(comparison.candidate)} beside {escaped(comparison.active)}",
+        f"# {escaped(comparison.candidate)} compared with {escaped(comparison.active)}",
         "",
         f"> **{RESEARCH_NOTICE}**",
         "",
@@ -46,26 +46,26 @@ def pair_blocks(pair: Pair) -> Iterator[Block]:
     yield figures_table(pair)
     yield from (
         "",
-        f"{pair.n:,} cases ({pair.active.positives:,} positive) in {pair.active.groups:,} independent groups; difference is "
-        f"candidate less active, 95 % paired bootstrap over groups. {mcnemar_sentence(pair)}",
+        f"{pair.n:,} cases ({pair.active.positives:,} positive) in {pair.active.groups:,} independent groups. The difference "
+        f"is candidate minus active, with 95 % paired bootstrap intervals over groups. {mcnemar_sentence(pair)}",
         "",
     )
     yield calibration_shift(pair)
     yield ""
     if len(pair.disagreements):
-        yield from (f"{len(pair.disagreements):,} cases are called differently; the widest apart:", "")
+        yield from (f"{len(pair.disagreements):,} cases are called differently. Those with the largest difference:", "")
         top = pair.disagreements.head(DISAGREEMENTS_SHOWN)
         yield top.assign(**{side: top[side].map("{:.3f}".format) for side in ("active", "candidate")})
     else:
-        yield "Every case is called alike."
+        yield "Both models call every case the same."
     yield ""
 
 
 def mcnemar_sentence(pair: Pair) -> str:
-    """Who alone was right how often, and whether chance explains it."""
+    """How often only one of the two was right, and whether chance explains it."""
     return (
         f"Only the candidate is right on {pair.only_candidate_right:,} cases, only the active model on "
-        f"{pair.only_active_right:,} (McNemar p {pair.p_value:.2g}, taking cases for independent)."
+        f"{pair.only_active_right:,} (McNemar p {pair.p_value:.2g}, assuming independent cases)."
     )
 
 
@@ -76,7 +76,7 @@ def lineage_sentence(lineage: Lineage, classes: Sequence[ClassInfo]) -> str:
     left_out = "".join(f" Left out: {count:,} {reason}." for reason, count in lineage.left_out.items())
     return (
         f"Retrained from {lineage.parent} ({lineage.parent_sha256[:10]}) on labels: {labels}; seed {lineage.seed}.{left_out} "
-        f"Labelled cases are judged by models that did not learn from their fold; folds by {lineage.folds_by}."
+        f"Each labelled case is scored by a model that did not learn from its fold. Folds by {lineage.folds_by}."
     )
 
 

@@ -26,7 +26,7 @@ def with_front_matter(bundle: Bundle, blocks: Iterable[Block]) -> str:
 
 
 def card_blocks(bundle: Bundle) -> Iterator[Block]:
-    """The card block by block: each model's limits and intended use first, then its figures; then what holds for all."""
+    """The card block by block: each model's limits and intended use, then its figures; last what applies to all models."""
     yield from head_blocks(bundle)
     for model in bundle.manifest.models:
         yield from model_section(bundle, model)
@@ -57,7 +57,7 @@ def origin_sentence(bundle: Bundle) -> str:
 
 
 def bundle_sections(bundle: Bundle) -> Iterator[Block]:
-    """What holds for every model: release, licence, citations, guidelines, proof and provenance."""
+    """What applies to every model: release, licence, citations, guidelines, golden vectors and provenance."""
     manifest = bundle.manifest
     yield from _bundle_facts(bundle)
     yield from _licence(bundle)
@@ -105,9 +105,9 @@ def _guideline_index() -> Iterator[Block]:
     yield from (
         f"## {GUIDELINES}",
         "",
-        "Which item is reported in which section of this card. Topics are in our own words. That something stands in a section "
-        "does not say that it is good. The lists were compiled without a line-by-line comparison with the guidelines' own "
-        "checklists: where an item matters, read the guideline.",
+        "Where this card reports each item. The topics are in our own words. A section being listed does not mean that its "
+        "content is good. The lists were not compared line by line with the guidelines' own checklists: where an item matters, "
+        "read the guideline.",
         "",
     )
     for guideline in guidelines():
@@ -119,11 +119,11 @@ def _guideline_index() -> Iterator[Block]:
 
 
 def _golden_vectors(bundle: Bundle) -> Iterator[Block]:
-    """What the replay on this machine found; a bundle that failed it is not loaded at all."""
+    """The result of the replay on this machine; a bundle that fails is not loaded."""
     yield from (
         "## Golden vectors",
         "",
-        "Before anything is scored, each model answers stored inputs, and its answers are held against those of the export.",
+        "Before anything is scored, each model is run on stored inputs, and its answers are compared with those of the export.",
         "",
     )
     yield frame(

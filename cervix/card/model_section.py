@@ -1,4 +1,4 @@
-"""What the card says of one model: limits first, then use, figures, and how it was made."""
+"""The section of the card about one model: limits first, then use, figures, and how it was made."""
 
 from collections.abc import Iterator
 
@@ -44,7 +44,7 @@ def model_section(bundle: Bundle, model: Model) -> Iterator[Block]:
 
 
 def _lineage(model: Model) -> Iterator[Block]:
-    """Which labels made a retrained model another than its parent's; nothing for others."""
+    """Which labels a retrained model learned from; nothing for other models."""
     if model.lineage is None:
         return
     compared = [
@@ -63,8 +63,11 @@ def _lineage(model: Model) -> Iterator[Block]:
 
 def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield from (
-        "### Held-out figures", "", f"Computed on {escaped(model.evaluation.split)}; 95 % intervals in brackets.", "",
-    )  # fmt: skip
+        "### Held-out figures",
+        "",
+        f"Computed on {escaped(model.evaluation.split)}; 95 % intervals in brackets.",
+        "",
+    )
     yield charts_of(bundle, model)
     yield ""
     for task in model.derived_tasks:
@@ -73,8 +76,8 @@ def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
         report = report_of(bundle, model, task)
         yield from (
             "",
-            f"Called and truly positive {report.true_positive:,}, called and negative {report.false_positive:,}, "
-            f"not called and positive {report.false_negative:,}, not called and negative {report.true_negative:,}.",
+            f"True positives {report.true_positive:,}, false positives {report.false_positive:,}, "
+            f"false negatives {report.false_negative:,}, true negatives {report.true_negative:,}.",
             "",
         )
     yield from (*bullets(map(escaped, model.evaluation.notes)), "")
@@ -92,19 +95,24 @@ def _decisions(model: Model) -> Iterator[Block]:
         [escaped(f"Calibration: {model.calibration.method} ({parameters}), fitted on {model.calibration.fitted_on}.")]
     )
     yield from bullets(escaped(_calibration_test(test)) for test in model.calibration.tests)
-    yield from bullets(escaped(f"Abstains on {item.output} {item.limit:.3g}: {item.chosen_by}.") for item in model.abstention)
+    yield from bullets(
+        escaped(f"Gives no answer according to {item.output} (limit {item.limit:.3g}): {item.chosen_by}.")
+        for item in model.abstention
+    )
     if model.slide_rule:
         yield from bullets([f"Slide rule: {escaped(sentence(model.slide_rule.chosen_by))}"])
     if model.acquisition:
-        yield from bullets([f"Label queue: {model.acquisition.strategy} first, {escaped(model.acquisition.chosen_by)}."])
+        yield from bullets(
+            [f"Default strategy of the label queue: {model.acquisition.strategy}, {escaped(model.acquisition.chosen_by)}."]
+        )
     yield ""
 
 
 def _variants(model: Model) -> Iterator[Block]:
     yield from ("### Variants", "")
     header = [
-        "variant", "runs on", "probability difference to fp32: largest", "mean", "agreement with fp32",
-        "AUROC minus that of fp32", "n",
+        "variant", "runs on", "largest difference in probability from fp32", "mean difference",
+        "agreement with fp32", "AUROC minus that of fp32", "n",
     ]  # fmt: skip
     rows = (
         (
@@ -164,12 +172,12 @@ def _cost(model: Model) -> Iterator[Block]:
     yield from ("### Training cost", "")
     cost = model.training_cost
     if cost is None:
-        yield "Time and energy of training: not recorded."
+        yield "Time and energy of training were not recorded."
     else:
         yield from bullets(
             [
                 f"Time: {cost.wall_seconds:,.0f} s on {escaped(cost.hardware)}.",
-                f"Energy: about {cost.energy_kwh:.2g} kWh, from the time and an assumed {cost.assumed_watts:g} W "
+                f"Energy: about {cost.energy_kwh:.2g} kWh, calculated from the time and an assumed {cost.assumed_watts:g} W "
                 f"({escaped(cost.assumption)}).",
                 f"Covers {escaped(cost.covers)}.",
             ]
@@ -179,7 +187,7 @@ def _cost(model: Model) -> Iterator[Block]:
 
 def _calibration_test(test: CalibrationTest) -> str:
     value, low, high = test.observed_expected
-    verdict = "passed" if test.passed else "not passed, so no guideline action may be shown"
+    verdict = "passed" if test.passed else "not passed, so no guideline action is shown"
     return (
         f"Calibration test of {test.task}: {verdict}. Observed over expected {value:.2f} ({low:.2f}–{high:.2f}), calibration "
         f"error {test.ece[0]:.4f}, Spiegelhalter's p {test.p_value:.3f}; {test.n:,} cases, {test.events} events. "

@@ -3,8 +3,8 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from cervix.evaluation.charts import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
 from cervix.evaluation.comparison import decimal
-from cervix.evaluation.figures import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
 from cervix.evaluation.metrics import METRICS, BinaryReport
 from cervix.evaluation.questions import Question
 from cervix.evaluation.sweep import Sweep

@@ -63,9 +63,7 @@ def _counts(bin_of: NDArray[np.integer], bins: int) -> Floats:
 
 
 def _index(reference: Floats, own: Floats) -> Floats:
-    shares = [
-        np.maximum(counts, EMPTY_BIN_CASES) / counts.sum(axis=1, keepdims=True) for counts in (reference, own)
-    ]  # fmt: skip
+    shares = [np.maximum(counts, EMPTY_BIN_CASES) / counts.sum(axis=1, keepdims=True) for counts in (reference, own)]
     return np.asarray(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum(axis=1))
 
 

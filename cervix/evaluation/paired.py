@@ -27,7 +27,7 @@ class Pair:
     active, candidate : BinaryReport
         Each at its own threshold, on the shared cases.
     differences : name -> Interval
-        Candidate less active, as ``paired_differences``.
+        Candidate minus active, as ``paired_differences``.
     only_active_right, only_candidate_right : int
     p_value : float
         McNemar's test that both are right equally often (McNemar 1947, Psychometrika 12:153-157): exact below 25 such cases,

@@ -8,10 +8,17 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from cervix.errors import EvaluationError
-from cervix.evaluation.metrics import BinaryReport, Cells, IndependentGroups, call_figures, group_draws, percentile_interval
+from cervix.evaluation.metrics import (
+    DRAWS_AT_ONCE,
+    BinaryReport,
+    Cells,
+    IndependentGroups,
+    call_figures,
+    group_draws,
+    percentile_interval,
+)
 from cervix.intervals import CONFIDENCE, Interval
 
-DRAWS_AT_ONCE = 100
 # Fine where risks of a screening population lie, coarser above: in whole steps a person can name.
 STEPS = (np.arange(0.0005, 0.01, 0.0005), np.arange(0.01, 0.1, 0.005), np.arange(0.1, 1, 0.01))
 THRESHOLDS = np.unique(np.concatenate(STEPS).round(4))
@@ -135,8 +142,8 @@ def sweep(positive: NDArray[np.bool_], score: Floats, groups: NDArray[np.str_], 
     }
     drawn: dict[str, list[Floats]] = {"positive": [], "negative": []}
     draws = group_draws(len(unique))
-    for start in range(0, len(draws), DRAWS_AT_ONCE):  # all at once, fifty thousand groups would take 200 MB
-        weights = np.ascontiguousarray(draws[start : start + DRAWS_AT_ONCE].T, np.float32)
+    for start in range(0, draws.shape[1], DRAWS_AT_ONCE):
+        weights = draws[:, start : start + DRAWS_AT_ONCE].astype(np.float32)
         for side, matrix in of_side.items():
             drawn[side].append(_at_or_above(matrix @ weights))
     hits, alarms = (np.hstack(drawn[side]) for side in ("positive", "negative"))

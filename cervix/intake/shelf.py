@@ -35,7 +35,7 @@ class SeenSlide(BaseModel):
 
 def remember(folder: Path, slide: Slide, overview: Image.Image) -> None:
     """Put a slide on the shelf, or to its front."""
-    card = SeenSlide(
+    entry = SeenSlide(
         sha256=slide.sha256,
         path=slide.path,
         width_l0_px=slide.width_l0_px,
@@ -47,24 +47,24 @@ def remember(folder: Path, slide: Slide, overview: Image.Image) -> None:
     )
     save_thumbnail(thumbnail_path(folder, slide.sha256), overview)
     with replacing(folder / f"{slide.sha256}.json") as temporary:
-        temporary.write_text(card.model_dump_json(), encoding="utf-8")
+        temporary.write_text(entry.model_dump_json(), encoding="utf-8")
 
 
 def recent(folder: Path, limit: int, among: Collection[str] | None = None) -> list[SeenSlide]:
     """The slides seen last whose files are still there, the newest first; only those with one of some hashes, where given."""
-    cards = []
+    entries = []
     for path in folder.glob("*.json") if folder.is_dir() else ():
         if among is not None and path.stem not in among:
             continue
         try:
-            cards.append(SeenSlide.model_validate_json(path.read_bytes()))
+            entries.append(SeenSlide.model_validate_json(path.read_bytes()))
         except (OSError, ValidationError):
-            logger.info("a card on the shelf of recent slides cannot be read and is passed over")
-    there = [card for card in cards if card.path.is_file()]
-    return sorted(there, key=lambda card: card.seen, reverse=True)[:limit]
+            logger.info("an entry of the shelf cannot be read and is skipped")
+    there = [entry for entry in entries if entry.path.is_file()]
+    return sorted(there, key=lambda entry: entry.seen, reverse=True)[:limit]
 
 
-def card_of(folder: Path, sha256: str) -> SeenSlide | None:
+def seen_slide(folder: Path, sha256: str) -> SeenSlide | None:
     """What is remembered of one slide, wherever its file is now."""
     try:
         return SeenSlide.model_validate_json((folder / f"{sha256}.json").read_bytes())

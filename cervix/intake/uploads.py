@@ -190,7 +190,7 @@ class UploadStore:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise NoRoomForUpload("The server's disk is full", action="Ask for space to be freed, then go on.") from error
+            raise NoRoomForUpload("The server's disk is full", action="Ask for space to be freed, then try again.") from error
         finally:
             part.busy = False
 
@@ -266,13 +266,13 @@ class UploadStore:
                 "The server's disk has no room for this slide",
                 expected=f"{missing / 1e9:.1f} GB free",
                 found=f"{max(free, 0) / 1e9:.1f} GB, uploads under way counted",
-                action="Ask for space to be freed, then go on.",
+                action="Ask for space to be freed, then try again.",
             )
 
     async def _append(self, known: _Upload, part: _Part, offset: int, blocks: AsyncIterator[bytes]) -> int:
         here = part.here
         if offset != here:
-            raise UploadBusy("The upload goes on elsewhere", expected=f"offset {here}", found=str(offset))
+            raise UploadBusy("The upload is already running elsewhere", expected=f"offset {here}", found=str(offset))
         await run_in_threadpool(_catch_up, part, here)
         gathered = bytearray()
         with part.path.open("ab", buffering=0) as stream:

@@ -100,7 +100,7 @@ def encoded_table(table: VisitTable | PatientTable, encoding: Sequence[FeatureEn
 
 def _first_difference(
     expected: np.ndarray, found: np.ndarray, ids: list[str], features: FeatureInput
-) -> tuple[str, str] | None:  # fmt: skip
+) -> tuple[str, str] | None:
     """Where two arrays first differ, in words: what was expected and what was found; None where they do not."""
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return f"{expected.dtype} {expected.shape}", f"{found.dtype} {found.shape}"

@@ -74,7 +74,7 @@ class Step:
         why = f" ({self.reason})" if self.reason else ""
         return (
             f"At these risks the ladder says: {self.action}{why}. This is not advice: the model learned from simulated women, "
-            f"and its risk of CIN3+ within 3 years stands in for the immediate risk the ladder asks for. {SOURCE}."
+            f"and its risk of CIN3+ within 3 years is used in place of the immediate risk that the ladder needs. {SOURCE}."
         )
 
 

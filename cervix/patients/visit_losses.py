@@ -101,16 +101,26 @@ class VisitReading:
             self.not_read(bad[distinct.member_of], column, cells, accepted, code_column)
 
     def _tell(
-        self, places: Ints, column: str, values: NDArray[np.object_], accepted: str, became: str,
+        self,
+        places: Ints,
+        column: str,
+        values: NDArray[np.object_],
+        accepted: str,
+        became: str,
         code_column: CodeColumn | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         places = places[:PROBLEMS_KEPT_PER_COLUMN]
         self._tell_values(places, column, values[places], accepted, became, code_column)
 
     def _tell_values(
-        self, places: Ints, column: str, values: NDArray[np.object_], accepted: str, became: str,
+        self,
+        places: Ints,
+        column: str,
+        values: NDArray[np.object_],
+        accepted: str,
+        became: str,
         code_column: CodeColumn | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         texts = [str(value) for value in values[:PROBLEMS_KEPT_PER_COLUMN]]
         meant = {text: meant_code(text[:LONGEST_CELL], code_column) for text in set(texts)} if code_column else {}
         self.found += [

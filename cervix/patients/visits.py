@@ -310,9 +310,7 @@ def _with_hpv_joined(frame: pd.DataFrame, reading: VisitReading) -> pd.DataFrame
     own = {name: np.asarray(frame[name].cat.codes, np.int64) for name in hpv.RESULTS}
     extra = [listed_name(name) for name in hpv.RESULTS if listed_name(name) in frame]
     unsaid = np.full(len(frame), hpv.UNKNOWN, np.int64)
-    listed = {
-        name: np.asarray(frame[listed_name(name)].cat.codes, np.int64) if extra else unsaid for name in hpv.RESULTS
-    }  # fmt: skip
+    listed = {name: np.asarray(frame[listed_name(name)].cat.codes, np.int64) if extra else unsaid for name in hpv.RESULTS}
     made = hpv.joined(own, listed)
     places = frame[AT].to_numpy(np.int64)
     broken = np.any([made.against[name] for name in hpv.RESULTS], axis=0)

@@ -17,7 +17,7 @@ Decision = Literal["promote", "keep"]
 MARGINS = {"auroc": 0.02, "recall": 0.02, "specificity": 0.05}
 ECE_MARGIN = 0.02
 LIMITS = {name: -margin for name, margin in MARGINS.items()} | {"ece": ECE_MARGIN}
-"""The difference, candidate less active, that each rule allows at most."""
+"""The difference, candidate minus active, that each rule allows at most."""
 
 
 @dataclass(frozen=True)

@@ -152,14 +152,20 @@ class RetrainingDesk:
             with (folder / LOG_NAME).open("ab") as log:
                 process = subprocess.Popen(
                     retraining_command(python, order, run.candidate_dir),
-                    cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                    cwd=PROJECT_ROOT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
                     env={
-                        **os.environ, LABELS_VARIABLE: labels_url, "PYTHONUNBUFFERED": "1",
+                        **os.environ,
+                        LABELS_VARIABLE: labels_url,
+                        "PYTHONUNBUFFERED": "1",
                         # What a killed trainer leaves there is removed with the folder.
                         "TMPDIR": str(folder / SCRATCH_NAME),
                     },
-                    start_new_session=True, pass_fds=(alive,),
-                )  # fmt: skip
+                    start_new_session=True,
+                    pass_fds=(alive,),
+                )
             run = run.model_copy(update={"group": process.pid})
             write_run(folder, run)
         except OSError as error:
@@ -276,6 +282,7 @@ def _remove(path: Path) -> None:
 
 def _no_room(folder: Path, error: OSError) -> RetrainingRefused:
     return RetrainingRefused(
-        f"No retraining can be started: {folder} cannot be written", found=error.strerror or "",
+        f"No retraining can be started: {folder} cannot be written",
+        found=error.strerror or "",
         action="Make room, or see to whom the folder belongs.",
-    )  # fmt: skip
+    )

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.spatial import cKDTree
 from skimage.measure import points_in_poly
 
+from cervix.bundle.classes import UNREAD, UNRECOGNISED
 from cervix.bundle.manifest import Model
 from cervix.intervals import Interval, wilson_interval
 
@@ -153,7 +154,7 @@ def recognised_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
     return model.is_recognised(tiles["novelty"].to_numpy(), tile_probabilities(tiles, model))
 
 
-def heard_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
+def answered_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
     """Which tiles of a slide have an answer that may be shown: those recognised, and none where the slide has no answer."""
     known = recognised_tiles(tiles, model)
     return np.zeros_like(known) if decide_tiles(tiles, model).abstained else known
@@ -168,7 +169,7 @@ def most_probable(tiles: pd.DataFrame, model: Model) -> NDArray[np.int64]:
 
 
 def class_areas_mm2(tiles: pd.DataFrame, model: Model, spacing_um_px: float) -> dict[str, float]:
-    """Tissue area by most probable class of the accepted tiles; the others under ``"unrecognised"`` and ``"unread"``.
+    """Tissue area by most probable class of the accepted tiles; the others under ``UNRECOGNISED`` and ``UNREAD``.
 
     A tile counts with the share of it that is tissue.
     """
@@ -176,7 +177,7 @@ def class_areas_mm2(tiles: pd.DataFrame, model: Model, spacing_um_px: float) -> 
     area = (edge_mm**2 * tiles["tissue_fraction"]).to_numpy()
     top, read = most_probable(tiles, model), read_tiles(tiles)
     areas = {label: float(area[top == index].sum()) for index, label in enumerate(model.class_ids)}
-    return {**areas, "unrecognised": float(area[read & (top < 0)].sum()), "unread": float(area[~read].sum())}
+    return {**areas, UNRECOGNISED: float(area[read & (top < 0)].sum()), UNREAD: float(area[~read].sum())}
 
 
 def hot_spots(tiles: pd.DataFrame, model: Model, *, count: int = 20) -> list[tuple[int, int]]:
@@ -186,7 +187,7 @@ def hot_spots(tiles: pd.DataFrame, model: Model, *, count: int = 20) -> list[tup
     region. Tiles that have no answer, and places no more likely than the tile threshold, are left out.
     """
     task = model.cancer_task
-    known = tiles[heard_tiles(tiles, model)]
+    known = tiles[answered_tiles(tiles, model)]
     if known.empty:
         return []
     size = int(known["size_l0_px"].iloc[0])

@@ -130,9 +130,16 @@ class ScoringDesk:
 
         def run(keep: Callable[[Rows], None] | None) -> SlideScore:
             return score_slide(
-                slide, bundle, plan=plan, finished=finished, keep=keep, on_progress=partial(setattr, job, "progress"),
-                cancel=job.cancel_requested, pause=job.pause_requested, turn=partial(self._turns.turn, owner),
-            )  # fmt: skip
+                slide,
+                bundle,
+                plan=plan,
+                finished=finished,
+                keep=keep,
+                on_progress=partial(setattr, job, "progress"),
+                cancel=job.cancel_requested,
+                pause=job.pause_requested,
+                turn=partial(self._turns.turn, owner),
+            )
 
         try:
             with journal.appending(finished) as append:

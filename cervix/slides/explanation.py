@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cervix.bundle import Model, ModelSession
-from cervix.slides.decision import heard_tiles, tile_probabilities
+from cervix.slides.decision import answered_tiles, tile_probabilities
 from cervix.slides.scoring import SlideScore, SlideSummary
 from cervix.sources.slide import Slide
 
@@ -76,8 +76,8 @@ def cancer_probability(tiles: pd.DataFrame, model: Model) -> NDArray[np.float64]
 
 def most_suspicious(tiles: pd.DataFrame, model: Model, count: int) -> NDArray[np.int64]:
     """Rows of the tiles most probably cancerous among those that have an answer, the most probable first: at most ``count``."""
-    heard = np.flatnonzero(heard_tiles(tiles, model))
-    return heard[np.argsort(-cancer_probability(tiles, model)[heard], kind="stable")][:count]
+    answered = np.flatnonzero(answered_tiles(tiles, model))
+    return answered[np.argsort(-cancer_probability(tiles, model)[answered], kind="stable")][:count]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def gallery(
     """
     tiles = score.tiles
     probability = tile_probabilities(tiles, model)
-    of_class = np.flatnonzero(heard_tiles(tiles, model) & (probability.argmax(axis=1) == model.class_ids.index(label)))
+    of_class = np.flatnonzero(answered_tiles(tiles, model) & (probability.argmax(axis=1) == model.class_ids.index(label)))
     ranked = np.sort(probability[of_class], axis=1)
     by_margin = of_class[np.argsort(ranked[:, -1] - ranked[:, -2], kind="stable")]
     certain, doubtful = by_margin[::-1][:count], by_margin[: min(count, len(by_margin) // 2)]

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tifffile import TiffWriter
 
-from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR
+from cervix.bundle.classes import NO_ANSWER_COLOUR, NO_CLASS, NOVELTY_COLOUR, UNREAD, UNRECOGNISED
 from cervix.bundle.manifest import Model
 from cervix.bundle.sessions import ModelSession
 from cervix.errors import SlideNotSuitable
@@ -25,8 +25,7 @@ from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
 
-UNRECOGNISED_TITLE = "Not recognised (no answer)"
-UNREAD_TITLE = "Could not be read"
+UNRECOGNISED_TITLE = f"{NO_CLASS[UNRECOGNISED]} (no answer)"
 HEATMAP_TILE_PX = 256
 PYRAMID_ENDS_PX = 256
 
@@ -39,9 +38,11 @@ def tile_table(score: SlideScore, model: Model) -> pd.DataFrame:
     known = recognised_tiles(score.tiles, model)
     columns = [f"p_{label}" for label in model.class_ids]
     table = score.tiles.assign(
-        read=read_tiles(score.tiles), recognised=known, answer=score.summary.answer.headline,
+        read=read_tiles(score.tiles),
+        recognised=known,
+        answer=score.summary.answer.headline,
         **{name: score.tiles[name].where(known) for name in columns},
-    )  # fmt: skip
+    )
     return score.summary.provenance.stamp(table)
 
 
@@ -67,7 +68,7 @@ def write_geojson(score: SlideScore, model: Model, path: Path) -> None:
 def _tile_features(score: SlideScore, model: Model) -> Iterator[dict[str, Any]]:
     names = [f"P({item.title})" for item in model.classes]
     classes = [qupath_class(item.title, item.colour) for item in model.classes]
-    unknown, unread = qupath_class(UNRECOGNISED_TITLE, NOVELTY_COLOUR), qupath_class(UNREAD_TITLE, NO_ANSWER_COLOUR)
+    unknown, unread = qupath_class(UNRECOGNISED_TITLE, NOVELTY_COLOUR), qupath_class(NO_CLASS[UNREAD], NO_ANSWER_COLOUR)
     for box, top, read, shares, distance in zip(
         qupath_boxes(score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int), score.summary.plane),
         most_probable(score.tiles, model).tolist(),

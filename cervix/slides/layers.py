@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR
+from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR, UNRECOGNISED
 from cervix.bundle.manifest import Model
-from cervix.slides.decision import heard_tiles, read_tiles, recognised_tiles, tile_probabilities
+from cervix.slides.decision import answered_tiles, read_tiles, recognised_tiles, tile_probabilities
 from cervix.slides.deepzoom import HeatLayer, cam_mosaic, heat_layer
 from cervix.slides.scoring import SlideScore
 
 # Ids of classes hold no underscore, so no class has the name of another's Grad-CAM.
 CAM_PREFIX = "cam_"
-UNRECOGNISED_LAYER = "unrecognised"
+UNRECOGNISED_LAYER = UNRECOGNISED
 UNANSWERED_VALUE = 0.6
 
 
@@ -28,8 +28,8 @@ def score_layers(tiles: pd.DataFrame, model: Model, version: str) -> dict[str, H
     version : str
         Changes with the values, so that a browser asks again.
     """
-    heard, grey = heard_tiles(tiles, model), _unanswered(tiles, model, version)
-    probability = np.where(heard[:, None], tile_probabilities(tiles, model), np.nan)
+    answered, grey = answered_tiles(tiles, model), _unanswered(tiles, model, version)
+    probability = np.where(answered[:, None], tile_probabilities(tiles, model), np.nan)
     layers = {
         item.id: replace(heat_layer(tiles, probability[:, index], item.colour, version), under=grey)
         for index, item in enumerate(model.classes)
@@ -40,17 +40,17 @@ def score_layers(tiles: pd.DataFrame, model: Model, version: str) -> dict[str, H
 
 def cam_layers(score: SlideScore, model: Model, version: str) -> dict[str, HeatLayer]:
     """The mosaic of Grad-CAM for each class, by name, with the tiles that have no answer in grey."""
-    heard, grey = heard_tiles(score.tiles, model), _unanswered(score.tiles, model, version)
-    if not heard.any():
+    answered, grey = answered_tiles(score.tiles, model), _unanswered(score.tiles, model, version)
+    if not answered.any():
         return {CAM_PREFIX + label: grey for label in model.class_ids}
     return {
         CAM_PREFIX + item.id: replace(
-            cam_mosaic(score.tiles[heard], score.rows[heard], index, item.colour, version), under=grey
+            cam_mosaic(score.tiles[answered], score.rows[answered], index, item.colour, version), under=grey
         )
         for index, item in enumerate(model.classes)
     }
 
 
 def _unanswered(tiles: pd.DataFrame, model: Model, version: str) -> HeatLayer:
-    silent: NDArray[np.float32] = UNANSWERED_VALUE * (~heard_tiles(tiles, model)).astype(np.float32)
+    silent: NDArray[np.float32] = UNANSWERED_VALUE * (~answered_tiles(tiles, model)).astype(np.float32)
     return heat_layer(tiles, silent, NO_ANSWER_COLOUR, version)

@@ -6,9 +6,10 @@ import numpy as np
 from PIL import Image
 
 from cervix.bundle import Model, ModelSession
+from cervix.bundle.classes import UNREAD, UNRECOGNISED
 from cervix.files import replacing
 from cervix.pdf import fact_table, gap, legend, picture, side_by_side, text, together, write_pdf
-from cervix.slides.decision import class_areas_mm2, heard_tiles, tile_probabilities
+from cervix.slides.decision import answered_tiles, class_areas_mm2, tile_probabilities
 from cervix.slides.deepzoom import rgb_of, value_grid
 from cervix.slides.explanation import explain_tile, most_suspicious
 from cervix.slides.scoring import SlideScore
@@ -56,8 +57,8 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
                     else "no answer",
                 ),
                 *((f"Area, {item.title}", f"{areas[item.id]:.2f} mm²") for item in model.classes if not answer.abstained),
-                ("Area, not recognised", f"{areas['unrecognised']:.2f} mm²"),
-                *([("Area that could not be read", f"{areas['unread']:.2f} mm²")] if answer.unread_tiles else []),
+                ("Area, not recognised", f"{areas[UNRECOGNISED]:.2f} mm²"),
+                *([("Area that could not be read", f"{areas[UNREAD]:.2f} mm²")] if answer.unread_tiles else []),
                 ("Tissue", f"{summary.tissue_area_mm2:.2f} mm²"),
             ]
         ),
@@ -95,7 +96,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
 
 def _heat_over(overview: Image.Image, slide: Slide, score: SlideScore, model: Model) -> Image.Image:
     """The overview with each tile in the colour of its most probable class, and dark where it has no answer."""
-    silent = ~heard_tiles(score.tiles, model)
+    silent = ~answered_tiles(score.tiles, model)
     probability = np.where(silent[:, None], 0.0, tile_probabilities(score.tiles, model))
     called = probability.argmax(axis=1)
     lattice = score.summary.lattice

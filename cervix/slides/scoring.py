@@ -91,7 +91,7 @@ class SlideScore:
     tiles : DataFrame
         One row a tile: ``x_l0_px, y_l0_px, size_l0_px, tissue_fraction, p_<class>…, novelty``, the last ones NaN where the
         tile could not be read. This is what the model answered, shown or not;
-        ``cervix.slides.decision.heard_tiles`` says what may be shown.
+        ``cervix.slides.decision.answered_tiles`` says what may be shown.
     summary : SlideSummary
     rows : (n,) structured array
         The same tiles as the model answered, with their Grad-CAM (``cervix.slides.rows``).

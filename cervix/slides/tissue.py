@@ -55,9 +55,12 @@ class TissueMask:
         return float(self.mask.sum() * (self.l0_px_per_mask_px * spacing_um_px / 1000.0) ** 2)
 
     def fraction_in(
-        self, x_l0_px: NDArray[np.integer], y_l0_px: NDArray[np.integer], width_l0_px: NDArray[np.integer] | int,
+        self,
+        x_l0_px: NDArray[np.integer],
+        y_l0_px: NDArray[np.integer],
+        width_l0_px: NDArray[np.integer] | int,
         height_l0_px: NDArray[np.integer] | int | None = None,
-    ) -> NDArray[np.float64]:  # fmt: skip
+    ) -> NDArray[np.float64]:
         """Share of tissue, or of what could not be read, in rectangles (by default squares) with these corners ``(n,)``."""
         sums = np.pad((self.mask | self.unread).cumsum(axis=0, dtype=np.int64).cumsum(axis=1), ((1, 0), (1, 0)))
         height, width = self.mask.shape

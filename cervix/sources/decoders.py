@@ -62,7 +62,7 @@ def on_white(image: Image.Image) -> Image.Image:
     """RGB of an image that may be transparent, over white as glass is."""
     if image.mode == "RGB":
         return image
-    rgba = image.convert("RGBA")
+    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
     if rgba.getchannel("A").getextrema() == (255, 255):
         return rgba.convert("RGB")
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")

@@ -251,7 +251,7 @@ class Downloader:
                     f"{self._service} did not deliver {what}",
                     expected=f"success within {self._attempts} attempts",
                     found=str(fault),
-                    action="Run the same command again later: it goes on where it stopped.",
+                    action="Run the same command again later: it continues where it stopped.",
                 ) from fault
             wait_s = min(max(fault.wait_s, self._retry_wait_s * 2 ** (failures - 1)), LONGEST_WAIT_S)
             self._log(f"{what}: {fault}; trying again in {_duration(wait_s)}")
@@ -321,7 +321,7 @@ def _check_status(service: str, response: requests.Response, what: str) -> None:
         return
     if status in PASSING_STATUS or status >= 500:
         raise _TryAgain(f"the server answered {status}", _asked_wait_s(response))
-    meaning, action = REFUSALS.get(status, ("", "Check the address, and whether a proxy stands between."))
+    meaning, action = REFUSALS.get(status, ("", "Check the address, and whether there is a proxy in between."))
     raise DownloadFailed(
         f"{service} refuses {what}",
         expected="status 200",

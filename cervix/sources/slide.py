@@ -159,9 +159,15 @@ class Slide:
         return width, height
 
     def read_reduced(
-        self, x_l0_px: int, y_l0_px: int, width_l0_px: float, height_l0_px: float, downsample: float,
-        *, holes_l0_px: list[Box] | None = None,
-    ) -> tuple[Image.Image, float]:  # fmt: skip
+        self,
+        x_l0_px: int,
+        y_l0_px: int,
+        width_l0_px: float,
+        height_l0_px: float,
+        downsample: float,
+        *,
+        holes_l0_px: list[Box] | None = None,
+    ) -> tuple[Image.Image, float]:
         """Read a rectangle at about ``downsample``, never coarser, and say which downsample it has.
 
         Read in blocks and reduced by whole factors, so that a slide without a pyramid costs little memory, however wide. What

@@ -74,9 +74,10 @@ def further_pages(pages: list[TiffPage], used_px: set[tuple[int, int]]) -> list[
     """
     first = (pages[0].width_px, pages[0].height_px) if pages else None
     others = [
-        page for page in pages[1:]
+        page
+        for page in pages[1:]
         if not page.reduced and ((page.width_px, page.height_px) == first or (page.width_px, page.height_px) not in used_px)
-    ]  # fmt: skip
+    ]
     return only_first_of(1 + len(others))
 
 

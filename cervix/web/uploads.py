@@ -106,7 +106,7 @@ def _granted(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         if grant is None:
             expired = UploadPermissionExpired(
                 "This page's permission to upload has expired",
-                action="Reload the page and choose the same file: it goes on where it was.",
+                action="Reload the page and choose the same file: the upload continues.",
             )
             return _refusal(expired)
         origin = request.headers.get("origin")

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.card.comparison import NEW_CASES_NOTE, lineage_sentence, mcnemar_sentence
-from cervix.evaluation.figures import differences_figure
+from cervix.evaluation.charts import differences_figure
 from cervix.evaluation.paired import Pair
 from cervix.plain_text import escaped
 from cervix.promotion.comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
@@ -83,7 +83,7 @@ def show_manifest_differences(comparison: BundleComparison) -> None:
 def _show_pair(pair: Pair, key: str, *, ruled: bool) -> None:
     st.caption(
         f"{pair.n:,} cases ({pair.active.positives:,} positive) in {pair.active.groups:,} independent groups. Difference is "
-        f"candidate less active; brackets are 95 % bootstrap intervals over groups, paired. {mcnemar_sentence(pair)}"
+        f"candidate minus active; brackets are 95 % bootstrap intervals over groups, paired. {mcnemar_sentence(pair)}"
     )
     st.plotly_chart(
         differences_figure(pair.differences, LIMITS if ruled else {}), key=f"compare_differences_{key}", config=STILL_CHART

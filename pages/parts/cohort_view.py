@@ -6,7 +6,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from cervix.patients.cohort import MOST_PATIENTS, CohortExplanation, label_of
-from cervix.patients.cohort_figures import beeswarm_figure, dependence_figure, importance_figure
+from cervix.patients.cohort_charts import beeswarm_figure, dependence_figure, importance_figure
 from cervix.patients.csv_text import OnProgress
 from pages.parts.frame import STILL_CHART
 

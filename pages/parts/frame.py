@@ -3,6 +3,7 @@
 import gc
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -138,14 +139,14 @@ def _frozen(loaded: int) -> None:  # noqa: ARG001 - the key: only what new modul
 
 
 def show_banner() -> None:
-    """Shown on every screen: the notice, and which bundle, version and device are at work."""
-    st.warning(f"**{RESEARCH_NOTICE}** Slide model trained on lung tissue, not on cervix.", icon=":material/science:")
-    show_reach()
-    try:
+    """Shown on every screen: the notice, the slide model's first limit, and which bundle, version and device are at work."""
+    notice, facts = f"**{RESEARCH_NOTICE}**", "No valid bundle"
+    with suppress(BundleError):
         bundle = verified_bundle()
+        notice += "".join(f" Slide model: {escaped(model.limits[0])}" for model in bundle.manifest.of_kind("tile")[:1])
         facts = f"Bundle {escaped(bundle.label)} · scoring on {devices_line(bundle)}"
-    except BundleError:
-        facts = "No valid bundle"
+    st.warning(notice, icon=":material/science:")
+    show_reach()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"{facts} · Cervix Workbench {__version__} · {datetime.now(UTC):%Y-%m-%d}")
         show_who()

@@ -7,9 +7,9 @@ import streamlit as st
 
 from cervix.bundle import Bundle, ModelSession
 from cervix.errors import PatientFileError
+from cervix.patients.charts import course_figure, waterfall_figure
 from cervix.patients.completeness import completeness_of
 from cervix.patients.diagnosis import TREATED
-from cervix.patients.figures import course_figure, waterfall_figure
 from cervix.patients.guideline import step_for
 from cervix.patients.history_explanation import HistoryExplanation, explain_history, explain_visit
 from cervix.patients.history_scoring import histories_of, member_band, score_visits, trajectory
@@ -128,9 +128,12 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
     if not telling:
         return
     picked = st.selectbox(
-        "Inside one visit", telling, index=len(telling) - 1, format_func=dict(zip(telling, labels, strict=True)).__getitem__,
+        "Inside one visit",
+        telling,
+        index=len(telling) - 1,
+        format_func=dict(zip(telling, labels, strict=True)).__getitem__,
         key="patients_inside",
-    )  # fmt: skip
+    )
     with st.spinner("Explaining the visit …"):
         inside = explain_visit(visits, session, task.id, picked)
     words = " · ".join(

@@ -8,7 +8,7 @@ from cervix.errors import CervixError
 from cervix.labels.desk.desk import LabelDesk, Shown
 from cervix.labels.desk.pictures import FIELDS, TileViews
 from cervix.labels.store.events import COMMENT_AT_MOST, Action
-from cervix.patients.figures import timeline_figure
+from cervix.patients.charts import timeline_figure
 from cervix.patients.sequences import TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS
 from cervix.plain_text import escaped

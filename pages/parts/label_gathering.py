@@ -103,9 +103,14 @@ def _offer_unscored(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) 
 
 def _again(store: LabelStore, bundle: Bundle, kind: Kind, waiting: list[str], who: str, job: GatherJob) -> int:
     return rescore(
-        store, kind, waiting, bundle, who,
-        on_progress=lambda *step: setattr(job, "progress", step), cancel=job.cancel_requested,
-    )  # fmt: skip
+        store,
+        kind,
+        waiting,
+        bundle,
+        who,
+        on_progress=lambda *step: setattr(job, "progress", step),
+        cancel=job.cancel_requested,
+    )
 
 
 def _offer_tiles(store: LabelStore, bundle: Bundle, who: Person) -> None:
@@ -124,8 +129,8 @@ def _offer_tiles(store: LabelStore, bundle: Bundle, who: Person) -> None:
         _start(f"tiles-{picked}-{bundle.sha256}-{count}", partial(_tiles, store, bundle, scored[picked], count, who.name))
 
 
-def _tiles(store: LabelStore, bundle: Bundle, card: SeenSlide, count: int, who: str, job: GatherJob) -> int:
-    slide = reopened(card)
+def _tiles(store: LabelStore, bundle: Bundle, entry: SeenSlide, count: int, who: str, job: GatherJob) -> int:
+    slide = reopened(entry)
     score = desk().score(slide, bundle) or desk().score(slide, bundle, everywhere=True)
     if score is None:
         raise CervixError("The score of this slide cannot be read", action="Score it again on the page Slides.")

@@ -7,7 +7,7 @@ import streamlit as st
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import Acquisition
 from cervix.errors import LabelRefused
-from cervix.intake.shelf import card_of
+from cervix.intake.shelf import seen_slide
 from cervix.labels import Case, LabelStore
 from cervix.labels.desk.desk import LabelDesk
 from cervix.labels.desk.outbox import Outbox
@@ -57,9 +57,14 @@ def show_reader(store: LabelStore, who: Person) -> None:
 
     st.session_state["label_reader"] = who.name
     st.selectbox(
-        "You label as", names, accept_new_options=True, key="label_reader", on_change=take, width=240,
+        "You label as",
+        names,
+        accept_new_options=True,
+        key="label_reader",
+        on_change=take,
+        width=240,
         placeholder="Type a name",
-    )  # fmt: skip
+    )
 
 
 def chosen_wish(who: Person) -> Wish:
@@ -70,9 +75,14 @@ def chosen_wish(who: Person) -> Wish:
         return st.session_state.get(f"label_{name}_{kind}") or otherwise
 
     return Wish(
-        kind, who.name, asked("strategy", ""), asked("source", ""), asked("predicted", ""),
-        int(asked("age", "0")), bool(st.session_state.get(f"label_second_{kind}")),
-    )  # fmt: skip
+        kind,
+        who.name,
+        asked("strategy", ""),
+        asked("source", ""),
+        asked("predicted", ""),
+        int(asked("age", "0")),
+        bool(st.session_state.get(f"label_second_{kind}")),
+    )
 
 
 def desk_for(store: LabelStore, bundle: Bundle, wish: Wish) -> LabelDesk:
@@ -86,9 +96,13 @@ def desk_for(store: LabelStore, bundle: Bundle, wish: Wish) -> LabelDesk:
         held[1].close()
     with st.spinner("Ranking what is open …"):
         made = LabelDesk(
-            store, _outbox(get_settings().label_store_url, store), scorer_of(bundle, wish.kind), wish,
-            _measured_best(bundle), partial(_prepared, get_settings().shelf_dir),
-        )  # fmt: skip
+            store,
+            _outbox(get_settings().label_store_url, store),
+            scorer_of(bundle, wish.kind),
+            wish,
+            _measured_best(bundle),
+            partial(_prepared, get_settings().shelf_dir),
+        )
     st.session_state[PLACE] = (key, made)
     return made
 
@@ -136,18 +150,23 @@ def show_wishes(bundle: Bundle, wish: Wish, ranking: Ranking) -> None:
     with st.popover(f"Order and filters{f' ({set_apart} set)' if set_apart else ''}", icon=":material/tune:"):
         strategy = titles.get(ranking.strategy, ranking.strategy)
         st.selectbox(
-            "Which first", ["", *titles], key=f"label_strategy_{kind}",
+            "Which first",
+            ["", *titles],
+            key=f"label_strategy_{kind}",
             format_func=lambda name: titles[name] if name else f"Default: {strategy if ranking.is_default else 'as measured'}",
-        )  # fmt: skip
+        )
         st.caption(_why_default(bundle, ranking))
         st.toggle(
-            "Second reads first", key=f"label_second_{kind}",
+            "Second reads first",
+            key=f"label_second_{kind}",
             help="To measure agreement: cases that one other reader has read, drawn at random, come first.",
-        )  # fmt: skip
+        )
         st.selectbox(
-            f"From which {KINDS[kind].source}", ["", *ranking.sources], key=f"label_source_{kind}",
+            f"From which {KINDS[kind].source}",
+            ["", *ranking.sources],
+            key=f"label_source_{kind}",
             format_func=lambda sha: f"{_source_words(sha)} ({ranking.sources[sha]:,})" if sha else "all",
-        )  # fmt: skip
+        )
         classes = {"": "any", **{label: class_title(label) for label in ranking.predicted}}
         st.selectbox("Most probable class", list(classes), key=f"label_predicted_{kind}", format_func=classes.__getitem__)
         if wish.predicted:
@@ -170,5 +189,5 @@ def _why_default(bundle: Bundle, ranking: Ranking) -> str:
 
 
 def _source_words(sha256: str) -> str:
-    card = card_of(get_settings().shelf_dir, sha256)
-    return slide_words(card) if card is not None else f"{sha256[:8]}…"
+    entry = seen_slide(get_settings().shelf_dir, sha256)
+    return slide_words(entry) if entry is not None else f"{sha256[:8]}…"

@@ -7,8 +7,8 @@ from cervix.errors import EvaluationError, LabelStoreUnavailable
 from cervix.evaluation.comparison import decimal
 from cervix.evaluation.heldout import load_table
 from cervix.labels import LabelStore
+from cervix.labels.insight.charts import live_curve_figure, simulated_curves_figure
 from cervix.labels.insight.embedded import EmbeddedLabels, embedded_labels
-from cervix.labels.insight.figures import live_curve_figure, simulated_curves_figure
 from cervix.labels.insight.learning_curve import LearningCurve, bundle_calls, learning_curve
 from cervix.labels.store.cases import KINDS, Kind, scorer_of
 from cervix.plain_text import escaped

@@ -81,9 +81,12 @@ def ask(question: FileQuestion, content: bytes) -> None:
     """Put one question about a file; what is said holds for the file."""
     with st.form(f"patients_question_{question.name}"):
         said = st.radio(
-            question.title, list(question.choices), format_func=question.choices.__getitem__, index=None,
+            question.title,
+            list(question.choices),
+            format_func=question.choices.__getitem__,
+            index=None,
             key=f"patients_answer_{question.name}",
-        )  # fmt: skip
+        )
         if st.form_submit_button("Read it this way", type="primary", key=f"patients_apply_{question.name}") and said:
             st.session_state.setdefault(ANSWERS, {}).setdefault(hash(content), {})[question.name] = said
             st.rerun()
@@ -145,9 +148,14 @@ def _show_problems(table: PatientTable | VisitTable) -> None:
             key="patients_problems",
         )
         st.download_button(
-            "Download the problems (CSV)", lambda: inert(lines).to_csv(index=False).encode(), file_name="problems.csv",
-            mime="text/csv", icon=":material/download:", on_click="ignore", key="patients_problems_csv",
-        )  # fmt: skip
+            "Download the problems (CSV)",
+            lambda: inert(lines).to_csv(index=False).encode(),
+            file_name="problems.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="patients_problems_csv",
+        )
 
 
 def _offer_corrected(content: bytes, columns: dict[str, str] | None, *, strict: bool) -> None:
@@ -175,9 +183,14 @@ def _offer_corrected(content: bytes, columns: dict[str, str] | None, *, strict: 
                 take_corrected(content, copy)
                 st.rerun()
             st.download_button(
-                "Download the corrected copy (CSV)", copy.content, file_name="patients-corrected.csv", mime="text/csv",
-                icon=":material/download:", on_click="ignore", key="patients_corrected_csv",
-            )  # fmt: skip
+                "Download the corrected copy (CSV)",
+                copy.content,
+                file_name="patients-corrected.csv",
+                mime="text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+                key="patients_corrected_csv",
+            )
         if copy.dropped_columns:
             st.caption(f"{len(copy.dropped_columns)} columns that look like personal data are not in the copy.")
         if copy.lost_rows:

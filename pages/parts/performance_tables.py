@@ -7,8 +7,8 @@ import streamlit as st
 from PIL import Image
 
 from cervix.bundle import Bundle, Model
+from cervix.evaluation.charts import confusion_figure, leakage_figure
 from cervix.evaluation.comparison import comparison_table, paper_table
-from cervix.evaluation.figures import confusion_figure, leakage_figure
 from cervix.evaluation.heldout import load_table
 from cervix.evaluation.metrics import metric_titles
 from cervix.evaluation.mistakes import class_confusion, group_errors, worst_mistakes
@@ -40,7 +40,7 @@ def show_subgroups(question: Question, model: Model) -> None:
 
 def show_mistakes(
     question: Question, model: Model, sides: Sides, picture: Callable[[str], Image.Image] | None, why_none: str
-) -> None:  # fmt: skip
+) -> None:
     """The cases that were called wrongly, the worst first: pictures where there are any, and a table.
 
     Parameters

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from cervix.evaluation.charts import confusion_figure, decision_counts
 from cervix.evaluation.comparison import figures_table
 from cervix.evaluation.curves import decision_figure, precision_recall_figure, reliability_figure, roc_figure
-from cervix.evaluation.figures import confusion_figure, decision_counts
 from cervix.evaluation.metrics import METRICS, BinaryReport
 from cervix.evaluation.questions import Question
 from cervix.intervals import Interval

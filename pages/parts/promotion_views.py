@@ -71,9 +71,12 @@ def show_active() -> None:
     last = st.session_state.get(ASKED)
     if not isinstance(last, Promotion):
         st.button(
-            f"Roll back to {escaped(line.before_last)}", icon=":material/undo:", key="roll_back", on_click=_ask,
+            f"Roll back to {escaped(line.before_last)}",
+            icon=":material/undo:",
+            key="roll_back",
+            on_click=_ask,
             args=(line.promotions[-1],),
-        )  # fmt: skip
+        )
         return
 
     def change() -> str:
@@ -142,9 +145,13 @@ def _ask_to_promote(comparison: BundleComparison) -> None:
     """The first step: without a reason where every rule is met, with one where not."""
     if comparison.decision == "promote":
         st.button(
-            f"Promote {escaped(comparison.candidate)}", icon=":material/upgrade:", type="primary", key="promote", on_click=_ask,
+            f"Promote {escaped(comparison.candidate)}",
+            icon=":material/upgrade:",
+            type="primary",
+            key="promote",
+            on_click=_ask,
             args=(_pair(comparison),),
-        )  # fmt: skip
+        )
         return
     cases = [
         f"{escaped(model.title)}: {model.pairs[model.main_task].n:,}, of them "
@@ -155,9 +162,11 @@ def _ask_to_promote(comparison: BundleComparison) -> None:
     st.markdown(FEW_CASES.format(cases="; ".join(cases) or "here none were compared"))
     with st.form("promotion_against_the_rules"):
         reason = st.text_area(
-            "Why promote it anyway?", max_chars=REASON_AT_MOST, key="promotion_reason",
+            "Why promote it anyway?",
+            max_chars=REASON_AT_MOST,
+            key="promotion_reason",
             placeholder=f"At least {REASON_AT_LEAST} characters",
-        )  # fmt: skip
+        )
         sent = st.form_submit_button("Promote against the rules", icon=":material/upgrade:", key="promote_anyway")
     if not sent:
         return

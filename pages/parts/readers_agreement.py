@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.labels.insight.agreement import Kappa, all_readers, pairs
-from cervix.labels.insight.figures import PAIRS_SHOWN, pairs_figure
+from cervix.labels.insight.charts import PAIRS_SHOWN, pairs_figure
 from pages.parts.frame import STILL_CHART, kept, show_metrics
 
 

@@ -9,7 +9,7 @@ from cervix.evaluation.comparison import percent
 from cervix.intervals import Interval
 from cervix.labels import LabelStore
 from cervix.labels.insight.agreement import readers
-from cervix.labels.insight.figures import PACED_FROM, pace_figure
+from cervix.labels.insight.charts import PACED_FROM, pace_figure
 from cervix.labels.store.cases import Kind
 from cervix.labels.store.truth import READ
 from pages.parts.frame import STILL_CHART, kept

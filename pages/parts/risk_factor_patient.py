@@ -8,9 +8,9 @@ import streamlit as st
 
 from cervix.bundle import Bundle, ModelSession
 from cervix.evaluation.heldout import held_out
+from cervix.patients.charts import contribution_figure, waterfall_figure
 from cervix.patients.completeness import completeness_of
 from cervix.patients.explanation import explain_patient, value_words
-from cervix.patients.figures import contribution_figure, waterfall_figure
 from cervix.patients.report import write_factor_report
 from cervix.patients.scoring import NO_ANSWER, feature_array, feature_names
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID

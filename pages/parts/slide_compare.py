@@ -17,7 +17,7 @@ def show_beside(slide: Slide, bundle: Bundle) -> None:
     """Two maps next to each other, each with its own heat layer: this slide, and one seen before."""
     if not st.toggle("Compare with a second slide", key="slide_beside"):
         return
-    others = {card.sha256: card for card in seen_lately(CHOICES_AT_MOST) if card.sha256 != slide.sha256}
+    others = {entry.sha256: entry for entry in seen_lately(CHOICES_AT_MOST) if entry.sha256 != slide.sha256}
     if not others:
         st.info("No other slide has been opened here yet. Open one, then come back to this one.")
         return

@@ -15,7 +15,7 @@ from PIL import Image
 from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
 from cervix.held import HeldFiles
-from cervix.intake.shelf import SeenSlide, card_of, recent, remember, save_thumbnail, thumbnail_path
+from cervix.intake.shelf import SeenSlide, recent, remember, save_thumbnail, seen_slide, thumbnail_path
 from cervix.settings import get_settings
 from cervix.slides.deepzoom import HeatLayer
 from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
@@ -74,16 +74,16 @@ def opened(path: Path) -> Slide:
     return _opened(path, (sum(stat.st_size for stat in stats), max(stat.st_mtime for stat in stats)))
 
 
-def reopened(card: SeenSlide) -> Slide:
+def reopened(entry: SeenSlide) -> Slide:
     """A slide of the shelf with the scale it was seen at."""
-    slide = opened(card.path)
-    given = slide.spacing_um_px is None and card.spacing_um_px is not None
-    return slide.with_spacing(card.spacing_um_px) if given and card.spacing_um_px else slide
+    slide = opened(entry.path)
+    given = slide.spacing_um_px is None and entry.spacing_um_px is not None
+    return slide.with_spacing(entry.spacing_um_px) if given and entry.spacing_um_px else slide
 
 
-def slide_words(card: SeenSlide) -> str:
+def slide_words(entry: SeenSlide) -> str:
     """A slide of the shelf in a list; its name is not kept."""
-    return f"{card.width_l0_px:,} × {card.height_l0_px:,} px · {card.sha256[:8]}… · {card.seen[:10]}"
+    return f"{entry.width_l0_px:,} × {entry.height_l0_px:,} px · {entry.sha256[:8]}… · {entry.seen[:10]}"
 
 
 @st.cache_resource(max_entries=8, show_spinner="Finding tissue …", hash_funcs=by_bundle)
@@ -132,9 +132,9 @@ def scored_slides(bundle: Bundle) -> dict[str, SeenSlide]:
 def _scored_slides(bundle: Bundle, among: frozenset[str] | None) -> dict[str, SeenSlide]:
     settings = get_settings()
     return {
-        card.sha256: card
-        for card in recent(settings.shelf_dir, SCORED_AT_MOST, among)
-        if (result_dir(settings.results_dir, card.sha256, bundle.sha256) / SUMMARY_NAME).is_file()
+        entry.sha256: entry
+        for entry in recent(settings.shelf_dir, SCORED_AT_MOST, among)
+        if (result_dir(settings.results_dir, entry.sha256, bundle.sha256) / SUMMARY_NAME).is_file()
     }
 
 
@@ -146,8 +146,8 @@ def device_speed(bundle: Bundle) -> float:
 
 def remembered_spacing(slide: Slide) -> float | None:
     """The scale a user gave for this slide before."""
-    card = card_of(get_settings().shelf_dir, slide.sha256)
-    return card.spacing_um_px if card is not None and card.spacing_source == "user" else None
+    entry = seen_slide(get_settings().shelf_dir, slide.sha256)
+    return entry.spacing_um_px if entry is not None and entry.spacing_source == "user" else None
 
 
 @st.cache_data(ttl=SWEEP_EVERY_S, show_spinner=False)

@@ -21,7 +21,7 @@ from pages.parts.slide_desk import seen_lately, small_overview, sweep_uploads, u
 
 PICTURE_TYPES = ["png", "jpg", "jpeg", "tif", "tiff"]
 CARDS_A_PAGE = 8
-CARDS_A_ROW = 4
+CHOICES_A_ROW = 4
 RECENT_AT_MOST = 24
 ORDERS: dict[Literal["newest", "name", "largest"], str] = {
     "newest": "Newest first",
@@ -91,12 +91,12 @@ def _choose_of_batch(slides: dict[Path, str]) -> None:
     pages = -(-len(there) // CARDS_A_PAGE)
     st.caption(f"{len(there):,} slides arrived; choose one")
     page = st.number_input(f"Page of {pages}", 1, pages, 1, key="batch_page", width=140) if pages > 1 else 1
-    cards = []
+    choices = []
     with st.spinner("Drawing thumbnails …"):
         for path, name in there[(page - 1) * CARDS_A_PAGE : page * CARDS_A_PAGE]:
             whole = sum(file.stat().st_size for file in files_of(path))
-            cards.append((path, small_overview(path, whole, path.stat().st_mtime), name, _size(whole)))
-    _show_cards("batch", cards)
+            choices.append((path, small_overview(path, whole, path.stat().st_mtime), name, _size(whole)))
+    _show_choices("batch", choices)
 
 
 def _take_picture() -> None:
@@ -126,7 +126,7 @@ def _show_inbox(folders: tuple[Path, ...]) -> None:
     shown = entries[(page - 1) * CARDS_A_PAGE : page * CARDS_A_PAGE]
     st.caption(f"{len(entries):,} slides")
     with st.spinner("Drawing thumbnails …"):
-        cards = [
+        choices = [
             (
                 entry.path,
                 small_overview(entry.path, entry.bytes, entry.modified),
@@ -135,7 +135,7 @@ def _show_inbox(folders: tuple[Path, ...]) -> None:
             )
             for entry in shown
         ]
-    _show_cards("inbox", cards)
+    _show_choices("inbox", choices)
 
 
 def _show_recent(shelf: Path) -> None:
@@ -144,23 +144,23 @@ def _show_recent(shelf: Path) -> None:
         mine = "You have opened no slide yet. Slides that others opened are shown to readers only."
         st.info("No slide has been opened here yet." if person().may_browse else mine)
         return
-    cards = [
+    choices = [
         (
-            card.path,
-            str(thumbnail_path(shelf, card.sha256)),
-            f"{card.width_l0_px:,} × {card.height_l0_px:,} px",
-            f"{card.vendor} · {card.sha256[:8]}… · {card.seen[:16].replace('T', ' ')} UTC",
+            entry.path,
+            str(thumbnail_path(shelf, entry.sha256)),
+            f"{entry.width_l0_px:,} × {entry.height_l0_px:,} px",
+            f"{entry.vendor} · {entry.sha256[:8]}… · {entry.seen[:16].replace('T', ' ')} UTC",
         )
-        for card in seen
+        for entry in seen
     ]
-    _show_cards("recent", cards)
+    _show_choices("recent", choices)
 
 
-def _show_cards(kind: str, cards: Sequence[tuple[Path, str | None, str, str]]) -> None:
+def _show_choices(kind: str, choices: Sequence[tuple[Path, str | None, str, str]]) -> None:
     """Slides as a grid: picture, what it is, a button to open it. Names are shown as they are, never as markup."""
-    for start in range(0, len(cards), CARDS_A_ROW):
-        columns = st.columns(CARDS_A_ROW)
-        for place, (path, thumbnail, title, detail) in enumerate(cards[start : start + CARDS_A_ROW]):
+    for start in range(0, len(choices), CHOICES_A_ROW):
+        columns = st.columns(CHOICES_A_ROW)
+        for place, (path, thumbnail, title, detail) in enumerate(choices[start : start + CHOICES_A_ROW]):
             with columns[place].container(border=True):
                 if thumbnail and Path(thumbnail).is_file():
                     st.image(thumbnail, width="stretch")

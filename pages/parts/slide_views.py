@@ -6,14 +6,15 @@ from typing import Any
 import streamlit as st
 
 from cervix.bundle import Bundle, Model
+from cervix.bundle.classes import NO_CLASS, UNREAD
 from cervix.errors import CervixError
 from cervix.plain_text import escaped
+from cervix.slides.charts import probability_histogram, viewer_figure
 from cervix.slides.decision import SlideAnswer, class_areas_mm2, decide_tiles, hot_spots, tile_at, tiles_within
 from cervix.slides.deepzoom import WorldMap
 from cervix.slides.desk import SlideJob
 from cervix.slides.explanation import cancer_probability, explain_tile, gallery, most_suspicious
 from cervix.slides.exports import EXPORTS
-from cervix.slides.figures import probability_histogram, viewer_figure
 from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, score_layers
 from cervix.slides.scoring import ScoreProgress, SlideScore
 from cervix.sources.slide import Slide
@@ -127,9 +128,9 @@ def _show_verdict(answer: SlideAnswer) -> None:
 
 def _show_areas(answer: SlideAnswer, areas: dict[str, float], model: Model) -> None:
     """Areas by class where there is an answer, and what has none in any case."""
-    named = ({} if answer.abstained else model.class_titles) | {"unrecognised": "Not recognised"}
-    if answer.unread_tiles:
-        named["unread"] = "Could not be read"
+    named = ({} if answer.abstained else model.class_titles) | NO_CLASS
+    if not answer.unread_tiles:
+        named.pop(UNREAD)
     st.caption(
         "Tissue area by most probable class: " + " · ".join(f"{title} {areas[key]:.2f} mm²" for key, title in named.items())
     )
@@ -195,9 +196,13 @@ def explore(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
         corner, region = chosen.get(slide.sha256), regions.get(slide.sha256)
         edge = score.summary.size_l0_px
         done = show_map(
-            slide, model, offer_layers(slide, final_layers(score, model)), spots=spots, region=region,
+            slide,
+            model,
+            offer_layers(slide, final_layers(score, model)),
+            spots=spots,
+            region=region,
             chosen=(*corner, edge) if corner else None,
-        )  # fmt: skip
+        )
     clicked = done.tile and tile_at(score.tiles, *done.tile)
     if done.spot is not None:
         clicked = tile_at(score.tiles, *spots[int(done.spot)])
@@ -257,9 +262,13 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
     st.session_state["slide_ranked"] = chosen
     st.selectbox(
         "Click a tile on the map, or pick one by rank",
-        list(labels), index=None, format_func=labels.__getitem__, key="slide_ranked", on_change=pick,
+        list(labels),
+        index=None,
+        format_func=labels.__getitem__,
+        key="slide_ranked",
+        on_change=pick,
         placeholder=f"the {len(corners)} most suspicious tiles" if corners else "no tile has an answer",
-    )  # fmt: skip
+    )
     if chosen is None:
         st.info("No tile chosen yet.")
         return

@@ -4,13 +4,22 @@ Not one for the session: Playwright keeps an event loop running in the main thre
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.chromium import LAUNCH_OPTIONS, WAIT_MS, WIDTHS, watch
+from tests.browser.chromium import LAUNCH_OPTIONS, STILL, WAIT_MS, WIDTHS, watch
 
 expect.set_options(timeout=WAIT_MS / 3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _made_bundle(bundle_root: Path) -> Iterator[None]:
+    """Servers started here use the made bundle, where they are told nothing else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CERVIX_BUNDLE_DIR", str(bundle_root))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +32,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    opened = browser.new_page(viewport={"width": WIDTHS["desktop"], "height": 1000})
+    opened = browser.new_page(viewport={"width": WIDTHS["desktop"], "height": 1000}, reduced_motion="reduce")
+    opened.add_init_script(STILL)
     opened.set_default_timeout(WAIT_MS)
     violations = watch(opened)
     yield opened

@@ -14,6 +14,8 @@ from pathlib import Path
 from cervix.settings import PROJECT_ROOT
 
 START_LIMIT_S = 60.0
+SHIPPED = {"CERVIX_BUNDLE_DIR": str(PROJECT_ROOT / "bundle")}
+"""For the tests of the app as it ships; all others run on the made bundle."""
 
 
 def free_port() -> int:

@@ -7,8 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cervix import RESEARCH_NOTICE as NOTICE
+from cervix.bundle import Bundle
 from tests.browser.chromium import VIOLATION, WAIT_MS, WIDTHS, needs_browser, until, watch
-from tests.browser.server import free_port, running_app
+from tests.browser.server import SHIPPED, free_port, running_app
 
 pytestmark = needs_browser
 
@@ -20,14 +21,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
-    with running_app(home, free_port()) as started:
+    with running_app(home, free_port(), **SHIPPED) as started:
         yield started
 
 
-def test_the_first_page_shows_a_verified_bundle_and_the_notice(page: Page, address: str) -> None:
+def test_the_first_page_shows_a_verified_bundle_the_notice_and_what_the_slide_model_was_made_from(
+    page: Page, address: str, shipped_bundle: Bundle
+) -> None:
     page.goto(address)
     page.get_by_text("golden replays passed").wait_for()
-    expect(page.get_by_text(NOTICE)).to_be_visible()
+    banner = page.get_by_test_id("stAlert").filter(has_text=NOTICE)
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text(shipped_bundle.manifest.first_of("tile").limits[0])
     expect(page.get_by_text("CPU (int8); chosen by CERVIX_DEVICE")).to_be_visible()
 
 

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import needs_browser
 from tests.browser.server import free_port, running_app
-from tests.bundle.altered import candidate_of_risk_models, copy_of_risk_models
+from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models
 
 pytestmark = needs_browser
 
@@ -15,7 +15,7 @@ pytestmark = needs_browser
 def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_goes_on(
     browser: Browser, page: Page, tmp_path: Path
 ) -> None:
-    active, home = copy_of_risk_models(tmp_path / "active"), tmp_path / "home"
+    active, home = bundle_of_risk_models(tmp_path / "active"), tmp_path / "home"
     archive = packed(candidate_of_risk_models(tmp_path / "candidate", "0.9.1", worse=True), tmp_path / "candidate.zip")
     other = browser.new_page()
     with running_app(home, free_port(), CERVIX_BUNDLE_DIR=str(active)) as address:
@@ -37,22 +37,22 @@ def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_
         page.get_by_label("Why promote it anyway?").fill("The clinic wants to try it.")
         page.get_by_role("button", name="Promote against the rules").click()
         page.get_by_role("button", name="Promote now").click()
-        expect(page.get_by_text("Promoted: cervix-demonstration 0.9.1")).to_be_visible()
+        expect(page.get_by_text("Promoted: made-for-tests 0.9.1")).to_be_visible()
         page.get_by_role("link", name="Overview").click()
         expect(page.get_by_text("0.9.1, verified")).to_be_visible()
         expect(page.get_by_text("promoted by local reader")).to_be_visible()
 
         other.get_by_role("link", name="Performance").first.click()
         expect(other.get_by_text("is now the active bundle")).to_be_visible()
-        expect(other.get_by_text("Bundle cervix-demonstration 0.9.1")).to_have_count(0)
+        expect(other.get_by_text("Bundle made-for-tests 0.9.1")).to_have_count(0)
         other.get_by_role("button", name="Use it now").click()
-        expect(other.get_by_text("Bundle cervix-demonstration 0.9.1")).to_be_visible()
+        expect(other.get_by_text("Bundle made-for-tests 0.9.1")).to_be_visible()
 
         page.goto(f"{address}/compare")
         page.get_by_role("button", name="Roll back to the bundle that ships with the app").click()
         page.get_by_role("button", name="Roll back now").click()
         expect(page.get_by_text("Rolled back:")).to_be_visible()
-        expect(page.get_by_text("Bundle cervix-demonstration 0.9.1")).to_have_count(0)
+        expect(page.get_by_text("Bundle made-for-tests 0.9.1")).to_have_count(0)
         page.goto(f"{address}/audit")
         expect(page.get_by_text("Listed: 3 of 3, newest first.")).to_be_visible()
         for opened in (page, other):

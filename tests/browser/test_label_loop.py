@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from cervix.bundle.manifest import Manifest
+from cervix.bundle.loading import read_manifest
 from cervix.labels import open_store
 from cervix.samples import SLIDE_NAME
+from cervix.settings import PROJECT_ROOT
 from tests.browser.chromium import choose, needs_browser
 from tests.browser.label_keys import LOOK_MS, press
-from tests.browser.server import free_port, running_app
+from tests.browser.server import SHIPPED, free_port, running_app
 
 pytestmark = [
     *needs_browser,
@@ -39,7 +40,7 @@ def home(tmp_path: Path, data_dir: Path) -> Path:
 
 @pytest.fixture
 def address(home: Path) -> Iterator[str]:
-    with running_app(home, free_port()) as started:
+    with running_app(home, free_port(), **SHIPPED) as started:
         yield started
 
 
@@ -62,10 +63,9 @@ def tiles_labelled_by_keyboard(page: Page, address: str, home: Path) -> pd.DataF
         return store.events()
 
 
-def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(
-    page: Page, address: str, home: Path, shipped_manifest: Manifest
-) -> None:
-    name, version = shipped_manifest.name, shipped_manifest.version
+def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(page: Page, address: str, home: Path) -> None:
+    shipped, _ = read_manifest(PROJECT_ROOT / "bundle")
+    name, version = shipped.name, shipped.version
     major, minor, patch = version.split(".")
     next_version = f"{major}.{minor}.{int(patch) + 1}"
     sample_scored(page, address)

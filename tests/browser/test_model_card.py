@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page, expect
 from sklearn.metrics import roc_auc_score
 
 from cervix import RESEARCH_NOTICE
-from cervix.settings import PROJECT_ROOT
 from tests.browser.chromium import WAIT_MS, WIDTHS, choose, needs_browser
 from tests.browser.server import free_port, running_app
 
@@ -44,15 +43,17 @@ def download(page: Page, label: str) -> tuple[str, Path]:
     return got.value.suggested_filename, Path(got.value.path())
 
 
-def auroc_of_scc() -> float:
-    """SCC versus AC on the committed predictions, by scikit-learn alone."""
-    rows = pd.read_parquet(PROJECT_ROOT / "bundle/slide/predictions.parquet").query("label != 'benign'")
+def auroc_of_scc(bundle_root: Path) -> float:
+    """SCC versus AC on the held-out predictions, by scikit-learn alone."""
+    rows = pd.read_parquet(bundle_root / "slide/predictions.parquet").query("label != 'benign'")
     return float(roc_auc_score(rows["label"] == "scc", rows["p_scc"] / (rows["p_scc"] + rows["p_ac"])))
 
 
-def test_all_four_files_are_taken_along_and_hold_the_same_figure(page: Page, address: str, browser: Browser) -> None:
+def test_all_four_files_are_taken_along_and_hold_the_same_figure(
+    page: Page, address: str, browser: Browser, bundle_root: Path
+) -> None:
     open_card(page, address)
-    auroc = auroc_of_scc()
+    auroc = auroc_of_scc(bundle_root)
 
     name, path = download(page, "Markdown")
     assert name.endswith(".md")
@@ -83,7 +84,7 @@ def test_all_four_files_are_taken_along_and_hold_the_same_figure(page: Page, add
     reader.on("request", lambda request: asked.append(request.url))
     reader.goto(named.as_uri())
     expect(reader.get_by_text(RESEARCH_NOTICE).first).to_be_visible()
-    drawn = reader.get_by_role("img", name="ROC curve of Slide model")
+    drawn = reader.get_by_role("img", name="ROC curve of Colours of tiles")
     assert drawn.evaluate("image => image.complete && image.naturalWidth > 100")
     assert f"AUROC {auroc:.3f} (" in drawn.get_attribute("alt")
     assert reader.evaluate("document.documentElement.scrollWidth") <= WIDTHS["phone"]
@@ -108,7 +109,7 @@ def test_figures_and_guidelines_are_read_on_the_page(browser: Browser, address: 
     page = browser.new_page(viewport={"width": width, "height": 1000})
     page.set_default_timeout(WAIT_MS)
     open_card(page, address)
-    roc = page.get_by_role("img", name="ROC curve of Slide model")
+    roc = page.get_by_role("img", name="ROC curve of Colours of tiles")
     roc.scroll_into_view_if_needed()
     assert roc.evaluate("image => image.naturalWidth > 100")
     page.get_by_text("The whole bundle: licence").click()

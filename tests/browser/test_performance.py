@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
-from cervix.settings import PROJECT_ROOT
 from tests.browser.chromium import needs_browser
 from tests.browser.server import free_port, running_app
+from tests.bundle.made.tiles import THREE, TILE_PX, centres_rgb, tissue_of
 
 pytestmark = needs_browser
 MATRIX = ".js-plotly-plot"
@@ -24,10 +25,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def test_the_slider_moves_the_matrix_to_the_counts_of_the_predictions(page: Page, address: str) -> None:
+def test_the_slider_moves_the_matrix_to_the_counts_of_the_predictions(page: Page, address: str, bundle_root: Path) -> None:
     page.goto(f"{address}/performance")
     page.get_by_text("How it was tested").wait_for()
-    frame = pd.read_parquet(PROJECT_ROOT / "bundle/slide/predictions.parquet")
+    frame = pd.read_parquet(bundle_root / "slide/predictions.parquet")
     frame = frame[frame["label"] != "benign"]
     score = frame["p_scc"] / (frame["p_scc"] + frame["p_ac"])
     slider = page.get_by_role("slider")
@@ -46,18 +47,15 @@ def test_the_slider_moves_the_matrix_to_the_counts_of_the_predictions(page: Page
     expect(page.get_by_text(f"{(score >= 0.5).sum()} of {len(frame)}")).to_be_visible()
 
 
-def test_tiles_of_ones_own_are_scored_with_curves_gallery_and_drift(
-    page: Page, address: str, data_dir: Path, tmp_path: Path
-) -> None:
-    held = pd.read_parquet(PROJECT_ROOT / "bundle/slide/predictions.parquet").groupby("label").head(6)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for case, group, label in held[["case", "group", "label"]].itertuples(index=False):
-            # Two classes the wrong way round, so that there are mistakes to show.
-            told = {"scc": "ac", "ac": "scc"}.get(label, label)
-            archive.writestr(f"{told}/{group}/{Path(case).name}", (data_dir / "tiles/lc25000_lung" / case).read_bytes())
+def test_tiles_of_ones_own_are_scored_with_curves_gallery_and_drift(page: Page, address: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.zip"
-    path.write_bytes(buffer.getvalue())
+    with zipfile.ZipFile(path, "w") as archive:
+        # Two classes the wrong way round, so that there are mistakes to show.
+        for told, colour in zip(("benign", "ac", "scc"), centres_rgb(THREE), strict=True):
+            for number in range(6):
+                png = io.BytesIO()
+                Image.fromarray(tissue_of(colour, TILE_PX, TILE_PX, seed=number)).save(png, "PNG")
+                archive.writestr(f"{told}/p{number // 2}/{number}.png", png.getvalue())
     page.goto(f"{address}/performance")
     page.get_by_text("How it was tested").wait_for()
     page.get_by_text("My own cases").click()

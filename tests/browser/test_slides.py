@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
 from tests.browser.chromium import WAIT_MS, choose, needs_browser, until
 from tests.browser.line import Line, line_to
-from tests.browser.server import free_port, running_app, running_server
+from tests.browser.server import SHIPPED, free_port, running_app, running_server
 
 pytestmark = needs_browser
 NOTICE = "Research and demonstration only. Not a medical device."
@@ -35,6 +35,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
     with running_app(home, free_port()) as started:
+        yield f"{started}/slides"
+
+
+@pytest.fixture
+def shipped_address(tmp_path: Path) -> Iterator[str]:
+    """The made model scores hundreds of tiles before a person has clicked; the one that ships does not."""
+    with running_app(tmp_path / "home", free_port(), **SHIPPED) as started:
         yield f"{started}/slides"
 
 
@@ -249,9 +256,9 @@ def slide_of_many_tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_scoring_is_seen_live_paused_stopped_and_goes_on_where_it_was(
-    page: Page, address: str, slide_of_many_tiles: Path
+    page: Page, shipped_address: str, slide_of_many_tiles: Path
 ) -> None:
-    page.goto(address)
+    page.goto(shipped_address)
     upload(page, slide_of_many_tiles)
     page.get_by_role("button", name="Score this slide").click()
     page.get_by_text("So far, over the whole slide").wait_for()
@@ -272,7 +279,7 @@ def test_a_killed_server_goes_on_with_what_it_was_scoring(page: Page, tmp_path: 
     inbox.mkdir()
     # About a hundred tiles: no machine scores them all before the page has shown the first.
     write_pyramid(inbox / "slide.tiff", phantom_region(2600, 2000, seed=11), PHANTOM_SPACING_UM_PX)
-    with running_server(tmp_path / "home", port, CERVIX_INBOX=str(inbox)) as server:
+    with running_server(tmp_path / "home", port, CERVIX_INBOX=str(inbox), **SHIPPED) as server:
         page.goto(f"http://127.0.0.1:{port}/slides")
         page.get_by_text("Server folders").click()
         page.get_by_role("button", name="Open slide").click()
@@ -284,7 +291,7 @@ def test_a_killed_server_goes_on_with_what_it_was_scoring(page: Page, tmp_path: 
     kept = rows.stat().st_size
     assert kept > 0
     assert not list((tmp_path / "home/results").rglob("summary.json"))
-    with running_app(tmp_path / "home", port, CERVIX_INBOX=str(inbox)) as started:
+    with running_app(tmp_path / "home", port, CERVIX_INBOX=str(inbox), **SHIPPED) as started:
         page.goto(f"{started}/slides")
         page.get_by_text("resume now", exact=False).wait_for()
         deadline = time.monotonic() + WAIT_MS / 1000

@@ -1,29 +1,56 @@
-"""Copies of the committed bundle with something else in them."""
+"""Made bundles with something else in them."""
 
 import hashlib
 import json
-import shutil
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 from pydantic import ValidationError
 
+from cervix.bundle import Bundle
 from cervix.bundle.manifest import Manifest
-from cervix.settings import PROJECT_ROOT
+from cervix.bundle.sessions import Arrays
+from tests.bundle.made import write_risk_bundle
 
 
-def copy_of_risk_models(root: Path) -> Path:
-    """A copy of the committed bundle with the risk-factor models alone: small, and quick to prove."""
-    shutil.copytree(PROJECT_ROOT / "bundle", root, ignore=shutil.ignore_patterns("slide", "history", "hybrid", "paper"))
+@lru_cache
+def _risk_models() -> dict[str, bytes]:
+    with TemporaryDirectory() as folder:
+        root = write_risk_bundle(Path(folder))
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
-    def without_the_others(manifest: dict[str, Any]) -> None:
-        manifest["models"] = [model for model in manifest["models"] if model["id"].startswith("risk-factors")]
-        manifest["files"] = [file for file in manifest["files"] if file["path"].startswith("risk-factors")]
 
-    edit_manifest(root, without_the_others)
+def bundle_of_risk_models(root: Path) -> Path:
+    """A bundle with the made risk-factor models alone: small, and quick to prove."""
+    for name, content in _risk_models().items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
     return root
+
+
+@dataclass
+class _Slow:
+    """An ONNX session that rests before every batch."""
+
+    session: Any
+    rest_s: float
+
+    def run(self, names: list[str], inputs: Arrays) -> Any:
+        time.sleep(self.rest_s)
+        return self.session.run(names, inputs)
+
+
+def slowed(bundle: Bundle, rest_s: float = 0.2) -> Bundle:
+    """The same bundle with a tile model that takes so long for every batch, as a large network does."""
+    session = bundle.session_of("tile")
+    slow = replace(session, session=_Slow(session.session, rest_s))
+    return replace(bundle, sessions={**bundle.sessions, session.model.id: slow})
 
 
 def edit_manifest(root: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -53,7 +80,7 @@ def change_predictions(root: Path, model_id: str, change: Callable[[pd.DataFrame
 
 def candidate_of_risk_models(root: Path, version: str, *, worse: bool = False) -> Path:
     """Another bundle of the risk-factor models: as good as the first, so every promotion rule is met, or much worse."""
-    copy_of_risk_models(root)
+    bundle_of_risk_models(root)
 
     def other(manifest: dict[str, Any]) -> None:
         manifest["version"] = version

@@ -72,12 +72,6 @@ def test_classes_that_could_be_taken_for_one_another_are_refused(second: ClassIn
         check_distinct([class_of("one"), second])
 
 
-def test_classes_of_every_shipped_model_are_distinct_and_have_words(bundle: Bundle) -> None:
-    for model in bundle.manifest.models:
-        check_distinct(model.classes)
-        assert all(item.title != item.id for item in model.classes)
-
-
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

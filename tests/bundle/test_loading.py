@@ -12,16 +12,15 @@ import pytest
 from cervix.bundle import Bundle, load_bundle, verify_bundle
 from cervix.bundle.sessions import CPU_PROVIDER
 from cervix.errors import BundleError
-from cervix.settings import PROJECT_ROOT
-from tests.bundle.altered import copy_of_risk_models, edit_manifest, replace_file
+from tests.bundle.altered import bundle_of_risk_models, edit_manifest, replace_file
 
 RISK = "risk-factors/fp32.onnx"
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the committed bundle with the risk-factor models alone, to damage."""
-    return copy_of_risk_models(tmp_path / "bundle")
+    """A bundle of the risk-factor models, to damage."""
+    return bundle_of_risk_models(tmp_path / "bundle")
 
 
 def test_a_whole_copy_loads(copy: Path) -> None:
@@ -167,10 +166,10 @@ def test_golden_vectors_with_a_pickle_inside_are_refused(copy: Path) -> None:
         load_bundle(copy, device="cpu")
 
 
-def test_asking_for_a_gpu_where_there_is_none_says_cpu() -> None:
+def test_asking_for_a_gpu_where_there_is_none_says_cpu(bundle_root: Path) -> None:
     if Path("/dev/nvidiactl").exists():
         pytest.skip("this machine has an NVIDIA device")
-    assert load_bundle(PROJECT_ROOT / "bundle", device="cuda").session_of("tile").provider == CPU_PROVIDER
+    assert load_bundle(bundle_root, device="cuda").session_of("tile").provider == CPU_PROVIDER
 
 
 def test_a_model_that_the_bundle_does_not_have_is_named(bundle: Bundle) -> None:

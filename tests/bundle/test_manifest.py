@@ -1,14 +1,11 @@
-"""The manifest's schema is published, and the committed manifest follows it."""
+"""A manifest survives being written, and contradicts itself nowhere."""
 
 import pytest
 from pydantic import ValidationError
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import Manifest, manifest_text
-from cervix.settings import PROJECT_ROOT
 from tests.bundle.made import class_of
-
-ROOT = PROJECT_ROOT / "bundle"
 
 
 def test_a_manifest_survives_writing_and_reading(bundle: Bundle) -> None:

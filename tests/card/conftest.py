@@ -1,4 +1,4 @@
-"""The card of the committed bundle, written once for every test of it."""
+"""The card of the made bundle, written once for every test of it."""
 
 import io
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ from cervix.card.html import card_html
 from cervix.card.pdf import write_card_pdf
 from cervix.cli import main
 from cervix.errors import BundleError
-from cervix.evaluation import figures
+from cervix.evaluation import charts as interactive
 from cervix.pdf import FONT, drawable
 from tests.card.conftest import Truth
 
@@ -127,7 +127,7 @@ def test_drawings_are_small_and_readable_by_machines(bundle: Bundle, blocks: lis
 
 
 def test_drawings_and_interactive_figures_have_the_same_colours() -> None:
-    assert (charts.BLUE, charts.VERMILLION, charts.GREY) == (figures.BLUE, figures.VERMILLION, figures.GREY)
+    assert (charts.BLUE, charts.VERMILLION, charts.GREY) == (interactive.BLUE, interactive.VERMILLION, interactive.GREY)
 
 
 def test_a_curve_is_thinned_to_its_shape_and_keeps_its_ends() -> None:

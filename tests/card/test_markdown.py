@@ -14,9 +14,6 @@ from cervix.evaluation.heldout import load_table
 from cervix.evaluation.metrics import metric_titles
 from tests.card.conftest import Truth
 
-WRITTEN_BY = re.compile(r"Card written by Cervix Workbench \S+")
-# What a replay finds differs from machine to machine in its last digits.
-REPLAYED = re.compile(r"[\d.e-]+ in (?=[a-z_]+ \|)")
 WITH_INTERVAL = re.compile(r"\d+\.\d % \(\d+\.\d–\d+\.\d\)")
 
 
@@ -93,15 +90,15 @@ def test_the_metadata_hold_the_same_figure_with_interval_and_size(card: str, tru
     assert found[0].metric_args["n"] == truth.n
 
 
-def test_the_metadata_name_licence_and_library(card: str) -> None:
+def test_the_metadata_name_licence_and_library(bundle: Bundle, card: str) -> None:
     data = ModelCard(card).data
-    assert (data.license, data.library_name) == ("apache-2.0", "onnx")
-    assert "cervical-cancer" in data.tags
+    assert (data.license, data.library_name) == (bundle.manifest.card.licence_id, "onnx")
+    assert set(bundle.manifest.card.models["slide"].keywords) <= set(data.tags)
 
 
 def test_the_two_by_two_counts_give_the_sensitivity_of_the_table(sections: dict[str, str], truth: Truth) -> None:
     after = sections[truth.model.title].split(f"**{truth.task.title}** (threshold")[1]
-    line = next(line for line in after.splitlines() if line.startswith("Called and truly positive"))
+    line = next(line for line in after.splitlines() if line.startswith("True positives"))
     hit, false_alarm, missed, spared = (int(part.replace(",", "")) for part in re.findall(r"[\d,]*\d", line))
     assert hit + false_alarm + missed + spared == truth.n
     assert hit / (hit + missed) == pytest.approx(truth.sensitivity)
@@ -156,7 +153,7 @@ def test_the_cost_of_training_is_told_or_said_to_be_unknown(bundle: Bundle, sect
         else:
             kwh = model.training_cost.wall_seconds * model.training_cost.assumed_watts / 3_600_000
             assert f"{model.training_cost.wall_seconds:,.0f} s" in told
-            assert f"about {kwh:.2g} kWh, from the time and an assumed" in told
+            assert f"about {kwh:.2g} kWh, calculated from the time and an assumed" in told
 
 
 def test_the_verdict_of_the_golden_vectors_names_provider_and_tolerance(bundle: Bundle, sections: dict[str, str]) -> None:
@@ -188,7 +185,7 @@ def test_every_comparison_is_on_the_card(bundle: Bundle, card: str) -> None:
 
 def test_every_table_of_training_is_on_the_card_with_its_note(bundle: Bundle, card: str) -> None:
     tables = [table for model in bundle.manifest.models for table in model.evaluation.tables]
-    assert {"reproduction", "reach", "robustness", "trials"} <= {table.id for table in tables}
+    assert {"reach", "learning-curves", "halves", "leakage"} <= {table.id for table in tables}
     for table in tables:
         assert table.note in card
         for row in load_table(bundle, table).itertuples(index=False):
@@ -227,12 +224,3 @@ def test_the_card_names_the_bundle_that_it_was_written_from(bundle: Bundle, card
 
 def test_no_sentence_ends_in_two_full_stops(card: str) -> None:
     assert ".." not in card
-
-
-def test_the_card_in_the_bundle_is_the_card_of_the_bundle(bundle: Bundle, card: str) -> None:
-    committed = (bundle.root / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert WRITTEN_BY.search(committed)
-    assert REPLAYED.search(committed)
-    for machine_own in (WRITTEN_BY, REPLAYED):
-        committed, card = machine_own.sub("", committed), machine_own.sub("", card)
-    assert committed == card

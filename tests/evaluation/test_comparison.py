@@ -8,8 +8,8 @@ import pytest
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
+from cervix.evaluation.charts import differences_figure
 from cervix.evaluation.comparison import BESIDE_RIVALS, comparison_table, figures_table, percent
-from cervix.evaluation.figures import differences_figure
 from cervix.evaluation.heldout import load_predictions
 from cervix.evaluation.metrics import METRICS, BinaryReport, Cells, Metric, binary_report, metric_titles
 from cervix.evaluation.questions import task_scores

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from cervix.bundle import Bundle
@@ -18,9 +19,10 @@ from cervix.evaluation.labelled_patients import labelled_patients
 from cervix.evaluation.labelled_tiles import labelled_tiles, picture_of
 from cervix.evaluation.mistakes import worst_mistakes
 from cervix.evaluation.questions import CaseSet, Question
+from cervix.patients.reading import read_patients
+from cervix.patients.scoring import score_patients
 from cervix.patients.visit_sample import sample_visits_csv
-
-FOLDERS = {"lung_scc": "scc", "lung_aca": "ac", "lung_n": "benign"}
+from tests.bundle.made.tiles import THREE, TILE_PX, centres_rgb, tissue_of
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -31,28 +33,33 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def as_png(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 @pytest.fixture(scope="module")
-def tiles(data_dir: Path, bundle: Bundle) -> dict[str, bytes]:
-    """Two held-out tiles of each class, under ``<class>/<group>/``."""
-    frame = held_out_cases(bundle, bundle.session_of("tile").model).frame
-    chosen = frame.groupby("label").head(2)
-    folder = data_dir / "tiles/lc25000_lung"
-    return {f"{row.label}/{row.group}/{Path(row.case).name}": (folder / row.case).read_bytes() for row in chosen.itertuples()}
+def tiles() -> dict[str, bytes]:
+    """Two tiles of each class, under ``<class>/<group>/``."""
+    return {
+        f"{item.id}/p{number}/{item.id}-{number}.png": as_png(tissue_of(colour, TILE_PX, TILE_PX, seed=number))
+        for item, colour in zip(THREE, centres_rgb(THREE), strict=True)
+        for number in range(2)
+    }
 
 
 class TestTiles:
-    def test_tiles_in_folders_get_the_scores_that_the_bundle_holds_of_them(
+    def test_tiles_in_folders_are_scored_under_the_class_and_group_of_their_folder(
         self, tiles: dict[str, bytes], bundle: Bundle
     ) -> None:
         session = bundle.session_of("tile")
         found = labelled_tiles(zipped(tiles), session).cases.frame
-        held = held_out_cases(bundle, session.model).frame
-        held = held.assign(name=held["case"].map(lambda case: Path(case).name)).set_index("name")
-        expected = held.loc[found["case"].map(lambda case: Path(case).name)]
-        assert found["label"].tolist() == expected["label"].tolist()
-        assert found["group"].tolist() == expected["group"].tolist()
-        for name in ("p_benign", "p_scc", "p_ac"):
-            np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+        assert found["case"].tolist() == list(tiles)
+        assert (found["label"] + "/" + found["group"]).tolist() == [name.rsplit("/", 1)[0] for name in tiles]
+        pixels = [np.asarray(Image.open(io.BytesIO(content))) for content in tiles.values()]
+        expected = session.run({"tiles": np.stack(pixels)}, ["probabilities"])["probabilities"]
+        np.testing.assert_allclose(found[["p_benign", "p_scc", "p_ac"]], expected, atol=1e-5)
 
     def test_a_table_in_the_archive_names_classes_and_groups_and_bad_rows_are_told(
         self, tiles: dict[str, bytes], bundle: Bundle
@@ -105,18 +112,15 @@ class TestTiles:
 
 
 class TestPatients:
-    def test_rows_of_the_test_split_get_the_scores_that_the_bundle_holds_of_them(self, data_dir: Path, bundle: Bundle) -> None:
+    def test_rows_get_the_scores_of_the_page_patients_and_equal_rows_one_group(self, data_dir: Path, bundle: Bundle) -> None:
         session = bundle.session("risk-factors")
         content = (data_dir / "tables/uci_risk_factors_cervical_cancer.csv").read_bytes()
         labelled = labelled_patients(content, session)
         found = labelled.cases.frame.set_index("case")
-        held = held_out_cases(bundle, session.model).frame
-        answered = ("line " + held["case"]).isin(found.index)
-        assert 0 < (~answered).sum() <= labelled.cases.unanswered
-        held = held[answered]
-        of_held = found.loc["line " + held["case"]]
-        assert of_held["label"].tolist() == held["label"].tolist()
-        np.testing.assert_allclose(of_held["p_yes"], held["p_yes"], atol=1e-5)
+        shown = score_patients(read_patients(content), session)["risk"].dropna()
+        assert found.index.tolist() == [f"line {line}" for line in shown.index]
+        assert len(found) + labelled.cases.unanswered == 858
+        np.testing.assert_allclose(found["p_yes"], shown, atol=1e-5)
         assert found["group"].nunique() < len(found)
 
     def test_a_table_without_outcomes_or_of_another_format_is_refused(self, bundle: Bundle) -> None:

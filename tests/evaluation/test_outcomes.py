@@ -137,6 +137,7 @@ def test_an_outcome_on_a_row_that_is_joined_with_its_day_is_not_lost(session: Mo
     assert list(answers(found, session, "cin2-3y").values()) == [False, True]
 
 
+@pytest.mark.usefixtures("home")
 def test_the_command_line_answers_with_the_question_that_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("patient_id;visit_date;age;cytology;outcome\nA;2018-01-01;30;NILM;nein\nB;2018-01-01;41;HSIL;ja\n")

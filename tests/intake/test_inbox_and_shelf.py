@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from cervix.intake.inbox import list_inbox
-from cervix.intake.shelf import card_of, recent, remember, thumbnail_path
+from cervix.intake.shelf import recent, remember, seen_slide, thumbnail_path
 from cervix.sources.opening import open_slide
 
 
@@ -48,14 +48,14 @@ def test_a_slide_is_remembered_by_hash_until_its_file_is_gone(tmp_path: Path, ph
     overview, _ = slide.overview(4)
     remember(tmp_path / "shelf", slide, overview)
     remember(tmp_path / "shelf", slide.with_spacing(0.3), overview)
-    (card,) = recent(tmp_path / "shelf", 10)
-    assert (card.sha256, card.spacing_um_px, card.spacing_source) == (slide.sha256, 0.3, "user")
+    (entry,) = recent(tmp_path / "shelf", 10)
+    assert (entry.sha256, entry.spacing_um_px, entry.spacing_source) == (slide.sha256, 0.3, "user")
     assert thumbnail_path(tmp_path / "shelf", slide.sha256).is_file()
-    assert recent(tmp_path / "shelf", 10, among={slide.sha256}) == [card]
+    assert recent(tmp_path / "shelf", 10, among={slide.sha256}) == [entry]
     assert recent(tmp_path / "shelf", 10, among={"another"}) == recent(tmp_path / "shelf", 10, among=()) == []
     copy.unlink()
     assert recent(tmp_path / "shelf", 10) == []
-    assert card_of(tmp_path / "shelf", slide.sha256) == card
+    assert seen_slide(tmp_path / "shelf", slide.sha256) == entry
 
 
 def test_a_damaged_card_is_passed_over(tmp_path: Path) -> None:

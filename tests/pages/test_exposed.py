@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from cervix.labels import LabelStore, open_store
 from cervix.settings import get_settings
 from cervix.web import upload_store
-from tests.bundle.altered import candidate_of_risk_models, copy_of_risk_models
+from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models
 from tests.labels.making import TILES, filled, label
 from tests.pages.test_sign_in import buttons, open_app, texts
 
@@ -44,7 +44,7 @@ def labelled(exposed: Path) -> LabelStore:  # noqa: ARG001 - the settings' store
 
 @pytest.fixture
 def candidate(exposed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(copy_of_risk_models(tmp_path / "shipped")))
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(bundle_of_risk_models(tmp_path / "shipped")))
     get_settings.cache_clear()
     candidate_of_risk_models(exposed / "bundles/better", "0.9.0")
     return "better"

@@ -14,7 +14,8 @@ from cervix.labels.gathering.tiles import gather_tiles, keep_cases
 from cervix.settings import get_settings
 from cervix.slides.scoring import score_slide
 from cervix.sources.opening import open_slide
-from tests.bundle.made import BAND_TILES, FOUR
+from tests.bundle.made import FOUR
+from tests.bundle.made.tiles import BAND_TILES
 from tests.pages.test_pages import look_at, open_page, texts
 
 IDS = [item.id for item in FOUR]

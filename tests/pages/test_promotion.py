@@ -5,6 +5,7 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -13,7 +14,7 @@ from cervix.bundle.active import POINTER_NAME, promotion_line
 from cervix.labels import open_store
 from cervix.people import Person
 from cervix.settings import get_settings
-from tests.bundle.altered import candidate_of_risk_models, copy_of_risk_models, edit_manifest
+from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models, edit_manifest
 from tests.pages.test_pages import open_page, texts
 
 REASON = "The clinic wants to try it."
@@ -22,7 +23,7 @@ REASON = "The clinic wants to try it."
 @pytest.fixture(autouse=True)
 def bundles(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A server with the small bundle, and two candidates: 0.9.0 meets every rule, 0.9.1 does not."""
-    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(copy_of_risk_models(tmp_path / "shipped")))
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(bundle_of_risk_models(tmp_path / "shipped")))
     get_settings.cache_clear()
     candidate_of_risk_models(home / "bundles/better", "0.9.0")
     candidate_of_risk_models(home / "bundles/worse", "0.9.1", worse=True)
@@ -72,29 +73,30 @@ def test_a_candidate_that_meets_the_rules_is_promoted_in_two_steps_and_rolled_ba
     press(app, "promotion_cancel")
     assert not promotion_line(get_settings()).promotions
     press(press(app, "promote"), "promotion_sure")
-    assert "Promoted: cervix-demonstration 0.9.0" in app.success[0].value
-    assert "Bundle cervix-demonstration 0.9.0" in texts(app), "who promotes is switched at once"
+    assert "Promoted: made-for-tests 0.9.0" in app.success[0].value
+    assert "Bundle made-for-tests 0.9.0" in texts(app), "who promotes is switched at once"
     assert "Identical" in texts(app)
 
     overview = open_page("overview.py")
     assert metrics(overview)["Bundle"] == "0.9.0, verified"
     assert "promoted by local reader" in plain(overview)
-    assert overview.dataframe[0].value["Bundle"].str[:25].tolist() == ["cervix-demonstration 0.9.", "The bundle that ships wit"]
+    assert overview.dataframe[0].value["Bundle"].str[:19].tolist() == ["made-for-tests 0.9.", "The bundle that shi"]
 
     press(app, "roll_back")
     assert "**the bundle that ships with the app** will be" in texts(app)
     press(app, "promotion_sure")
     assert "Rolled back:" in app.success[0].value
     assert "roll_back" not in keys(app)
-    assert "Bundle cervix-demonstration 0.9.0" not in texts(app)
+    assert "Bundle made-for-tests 0.9.0" not in texts(app)
     assert "brought back by local reader" in plain(open_page("overview.py"))
     assert trail() == ["promote", "roll back"]
 
 
-def test_against_the_rules_it_takes_a_written_reason() -> None:
+def test_against_the_rules_it_takes_a_written_reason(bundles: Path) -> None:
     app = beside("worse")
     assert "promote" not in keys(app)
-    assert "166, of them 10 positive" in texts(app)
+    labels = pd.read_parquet(bundles / "worse/risk-factors/predictions.parquet")["label"]
+    assert f"{len(labels)}, of them {(labels == 'yes').sum()} positive" in texts(app)
     app.text_area(key="promotion_reason").set_value("why not")
     press(app, "promote_anyway")
     assert "a written reason of 10 to 1,000 characters" in app.error[0].value
@@ -102,7 +104,7 @@ def test_against_the_rules_it_takes_a_written_reason() -> None:
     press(app, "promote_anyway")
     assert REASON in plain(app)
     press(app, "promotion_sure")
-    assert "Promoted: cervix-demonstration 0.9.1" in app.success[0].value
+    assert "Promoted: made-for-tests 0.9.1" in app.success[0].value
     assert app.dataframe[0].value["Against the rules, because"].iloc[0] == REASON
 
 
@@ -112,8 +114,8 @@ def test_a_session_finishes_with_the_bundle_it_started_with_and_is_offered_the_n
     promoted("better")
     before.run()
     assert metrics(before)["Bundle"] == version
-    assert "**cervix-demonstration 0.9.0" in before.info[0].value
-    assert "keeps cervix-demonstration" in before.info[0].value
+    assert "**made-for-tests 0.9.0" in before.info[0].value
+    assert "keeps made-for-tests" in before.info[0].value
     after = open_page("overview.py")
     assert metrics(after)["Bundle"] == "0.9.0, verified"
     assert "use_active_bundle" not in keys(after)
@@ -141,7 +143,7 @@ def test_a_session_whose_bundle_was_replaced_on_disk_is_told_which_it_uses_now()
     edit_manifest(get_settings().bundle_dir, lambda manifest: manifest.update(version="0.8.0"))
     app.run()
     assert metrics(app)["Bundle"] == "0.8.0, verified"
-    assert "with which this session started, is no longer in its folder. It now uses cervix-demonstration 0.8.0" in texts(app)
+    assert "with which this session started, is no longer in its folder. It now uses made-for-tests 0.8.0" in texts(app)
 
 
 @pytest.mark.parametrize("name", ["overview.py", "compare.py"])
@@ -189,7 +191,7 @@ def test_an_uploaded_candidate_is_kept_before_it_is_promoted(bundles: Path) -> N
     app.file_uploader(key="compare_upload_0").upload("better.zip", content.getvalue(), "application/zip").run()
     assert "promote" not in keys(app)
     press(app, "promotion_keep")
-    (kept,) = bundles.glob("cervix-demonstration-0.9.0-*")
+    (kept,) = bundles.glob("made-for-tests-0.9.0-*")
     assert app.selectbox(key="compare_folder").value == kept.name
     press(press(app, "promote"), "promotion_sure")
     assert promotion_line(get_settings()).promotions[0].folder == kept.name

@@ -342,7 +342,7 @@ def test_women_are_told_by_their_visits(store: LabelStore) -> None:
 def test_the_live_curve_is_drawn_on_demand_and_says_what_it_is_not(learned: LabelStore) -> None:
     app = AppTest.from_string(CURVES, default_timeout=TIMEOUT_S).run()
     assert not app.exception
-    assert "Simulated women" in texts(app)
+    assert "Made up." in texts(app), "the note of the table"
     assert "Not unbiased" not in texts(app)
     app.button(key="curve_draw").click().run()
     assert not app.exception

@@ -94,7 +94,7 @@ def test_labels_are_counted_by_class_and_what_cannot_be_retrained_is_explained(
     }  # fmt: skip
     assert shown["New"].to_dict() == shown["Cases"].to_dict()
     assert "Disputed, unsure or unusable, and so left out: 1." in texts(app)
-    assert "**Screening history: risk of CIN2+ and CIN3+** cannot be retrained. No women have" in texts(app)
+    assert "**Risk of CIN2+ and CIN3+ from visits** cannot be retrained. No women have" in texts(app)
     assert app.session_state["retrain_models"] == ["slide"]
 
 

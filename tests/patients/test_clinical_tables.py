@@ -86,6 +86,7 @@ def check() -> None:
     assert grades() == pinned("clinical_grades.csv")
     assert spellings() == pinned("clinical_words.csv")
     assert limits() == pinned("clinical_limits.csv")
+    assert set(words.HEADERS) == {"patient_id", "visit_date", "age", "hpv_genotypes", "slide", *codes.CODES}
 
 
 def test_every_grade_word_and_limit_is_as_pinned() -> None:

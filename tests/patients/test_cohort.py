@@ -6,7 +6,7 @@ import pytest
 
 from cervix.bundle import Bundle, ModelSession
 from cervix.patients.cohort import CohortExplanation, drawn, explain_factors, explain_histories, found_words, label_of
-from cervix.patients.cohort_figures import beeswarm_figure, dependence_figure, importance_figure
+from cervix.patients.cohort_charts import beeswarm_figure, dependence_figure, importance_figure
 from cervix.patients.explanation import explain_patient, leading_factors
 from cervix.patients.history_explanation import explain_history
 from cervix.patients.history_scoring import histories_of, score_visits

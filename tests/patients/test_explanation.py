@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from cervix.bundle import Bundle, ModelSession
+from cervix.patients.charts import BARS_SHOWN, contribution_figure
 from cervix.patients.explanation import explain_patient
-from cervix.patients.figures import BARS_SHOWN, contribution_figure
 from cervix.patients.reading import PatientTable
 from cervix.patients.scoring import feature_names, score_patients
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID

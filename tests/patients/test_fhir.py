@@ -61,6 +61,12 @@ def document_of(table: VisitTable, bundle: Bundle, version: str) -> dict[str, An
     return json.loads(json.dumps(made, allow_nan=False))
 
 
+def document_of_factors(model: str, bundle: Bundle, version: str) -> dict[str, Any]:
+    session = bundle.session(model)
+    table = read_patients(sample_table_csv(3).encode())
+    return risk_bundle(score_patients(table, session), table.frame, session.model, provenance_of(bundle, model), version)
+
+
 @pytest.fixture(scope="module")
 def document(table: VisitTable, bundle: Bundle, version: str) -> dict[str, Any]:
     return document_of(table, bundle, version)
@@ -92,13 +98,27 @@ def test_histories_are_valid_by_the_official_definitions(document: dict[str, Any
     assert broken_rules(document, version) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["x01_unused_column_costs_visit.csv", "x03_histology_not_monotone.csv"])
+def test_lost_cells_and_proven_lesions_are_valid_by_the_official_definitions(
+    name: str, cases_dir: Path, bundle: Bundle, version: str
+) -> None:  # fmt: skip
+    table = read_visits((cases_dir / "patients" / name).read_bytes())
+    assert broken_rules(document_of(table, bundle, version), version) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["risk-factors", "risk-factors-with-tests"])
 def test_risk_factors_are_valid_by_the_official_definitions(model: str, bundle: Bundle, version: str) -> None:
+    assert broken_rules(document_of_factors(model, bundle, version), version) == []
+
+
+@pytest.mark.parametrize("model", ["risk-factors", "risk-factors-with-tests"])
+def test_a_risk_rests_on_the_factors_that_are_known(model: str, bundle: Bundle, version: str) -> None:
     session = bundle.session(model)
     table = read_patients(sample_table_csv(3).encode())
     scores = score_patients(table, session)
-    document = risk_bundle(scores, table.frame, session.model, provenance_of(bundle, model), version)
-    assert broken_rules(document, version) == []
+    document = document_of_factors(model, bundle, version)
     assert len(resources(document, "RiskAssessment")) == 3
     for found, (line, row) in zip(resources(document, "RiskAssessment"), scores.iterrows(), strict=True):
         known = table.frame.loc[line, session.model.features.names].notna().sum()
@@ -123,6 +143,7 @@ MISTAKES: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", MISTAKES)
 def test_the_validator_sees_each_kind_of_mistake(rule: str, document: dict[str, Any], version: str) -> None:
     broken = copy.deepcopy(document)
@@ -130,6 +151,7 @@ def test_the_validator_sees_each_kind_of_mistake(rule: str, document: dict[str, 
     assert any(rule in said for said in broken_rules(broken, version))
 
 
+@pytest.mark.slow
 def test_the_validator_tells_r4_from_r5_and_sees_a_missing_full_url(table: VisitTable, bundle: Bundle) -> None:
     old, new = (document_of(table, bundle, version) for version in ("R4", "R5"))
     assert any("deviceName" in said for said in broken_rules(old, "R5"))
@@ -309,9 +331,8 @@ def test_a_visit_set_aside_is_marked(bundle: Bundle, version: str) -> None:
 def test_an_unused_column_costs_no_visit_and_no_mark(cases_dir: Path, bundle: Bundle, version: str) -> None:
     table = read_visits((cases_dir / "patients/x01_unused_column_costs_visit.csv").read_bytes())
     document = document_of(table, bundle, version)
-    assert broken_rules(document, version) == []
     risks = {name: found["prediction"][0]["probabilityDecimal"] for name, found in assessments(document).items()}
-    assert [round(risks[name], 1) for name in ("P1", "P2", "P4")] == [83.7, 83.7, 83.7]
+    assert risks["P1"] == risks["P2"] == risks["P4"] > 50
     marks = {name: notes(found)[0] for name, found in assessments(document).items()}
     # "former" stands in a column that the model reads: the one cell that is lost.
     assert marks.pop("P3") == "Incomplete: 1 cell could not be read."
@@ -321,7 +342,6 @@ def test_an_unused_column_costs_no_visit_and_no_mark(cases_dir: Path, bundle: Bu
 def test_a_proven_lesion_has_no_risk_of_being_found(cases_dir: Path, bundle: Bundle, version: str) -> None:
     table = read_visits((cases_dir / "patients/x03_histology_not_monotone.csv").read_bytes())
     document = document_of(table, bundle, version)
-    assert broken_rules(document, version) == []
     answered = {name for name, found in assessments(document).items() if "prediction" in found}
     assert answered == {"HSIL-no-biopsy", "old-LSIL"}
     old = assessments(document)["old-LSIL"]

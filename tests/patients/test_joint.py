@@ -1,4 +1,4 @@
-"""A real scored slide beside a history: three risks, of which two do not listen to the other side."""
+"""A scored slide beside a history: three risks, of which two do not listen to the other side."""
 
 from dataclasses import replace
 from pathlib import Path

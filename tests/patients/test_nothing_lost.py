@@ -131,6 +131,7 @@ class TestMarks:
         assert "Incomplete: 1 cell could not be read." in text
         assert "No guideline step is shown: the answer rests on an incomplete history" in text
 
+    @pytest.mark.usefixtures("home")
     def test_the_command_line_writes_the_mark_beside_each_answer(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

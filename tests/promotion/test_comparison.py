@@ -18,7 +18,7 @@ from cervix.evaluation.metrics import expected_calibration_error, group_draws
 from cervix.evaluation.paired import compare_answers
 from cervix.evaluation.questions import CaseSet, Question
 from cervix.promotion.comparison import BundleComparison, calibration_shift, compare_bundles, figures_table
-from tests.bundle.altered import change_predictions, copy_of_risk_models, edit_manifest
+from tests.bundle.altered import bundle_of_risk_models, change_predictions, edit_manifest
 
 MODEL = "risk-factors"
 TASK = DerivedTask(id="cancer", title="Cancer", positive=["yes"], negative=["no"])
@@ -45,7 +45,7 @@ def sides() -> tuple[Question, Question]:
 def candidate(tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
               edit: Callable[[dict[str, Any]], None] | None = None) -> BundleComparison:  # fmt: skip
     """The risk-factor models beside a copy with other predictions, or another manifest."""
-    active, other = copy_of_risk_models(tmp_path / "active"), copy_of_risk_models(tmp_path / "candidate")
+    active, other = bundle_of_risk_models(tmp_path / "active"), bundle_of_risk_models(tmp_path / "candidate")
     if change:
         change_predictions(other, MODEL, change)
     if edit:
@@ -87,7 +87,7 @@ class TestPaired:
             return {name: after[name] - before[name] for name in before}
 
         whole = gains(np.arange(300))
-        drawn = pd.DataFrame([gains(np.repeat(np.arange(300), draw[member_of])) for draw in group_draws(member_of.max() + 1)])
+        drawn = pd.DataFrame([gains(np.repeat(np.arange(300), draw[member_of])) for draw in group_draws(member_of.max() + 1).T])
         for name, difference in pair.differences.items():
             assert difference.value == pytest.approx(whole[name], abs=1e-6)
             assert (difference.low, difference.high) == pytest.approx(tuple(drawn[name].quantile([0.025, 0.975])), abs=1e-4)
@@ -181,7 +181,7 @@ class TestVerdict:
         assert (ruling.finding, ruling.found) == ("not met", "other questions")
 
     def test_a_calibration_test_that_was_passed_and_is_lost_breaks_a_rule(self, tmp_path: Path) -> None:
-        active, other = copy_of_risk_models(tmp_path / "active"), copy_of_risk_models(tmp_path / "candidate")
+        active, other = bundle_of_risk_models(tmp_path / "active"), bundle_of_risk_models(tmp_path / "candidate")
 
         def tested(passed: bool) -> Callable[[dict[str, Any]], None]:
             def edit(manifest: dict[str, Any]) -> None:

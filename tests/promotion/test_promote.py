@@ -23,7 +23,7 @@ from cervix.patients.golden import GoldenTables
 from cervix.promotion.comparison import BundleComparison, compare_bundles
 from cervix.promotion.promote import check_promotable, promote, roll_back
 from cervix.settings import Settings
-from tests.bundle.altered import candidate_of_risk_models, copy_of_risk_models, edit_manifest, replace_file
+from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models, edit_manifest, replace_file
 from tests.bundle.promoters import change_until_killed, promote_at_once, roll_back_at_once
 
 KILLS = 30
@@ -34,7 +34,7 @@ REASON = "The new scanner needs it."
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """A server with the small bundle and a home of its own."""
-    return Settings(home=tmp_path / "home", bundle_dir=copy_of_risk_models(tmp_path / "shipped"), device="cpu", labels_url="")
+    return Settings(home=tmp_path / "home", bundle_dir=bundle_of_risk_models(tmp_path / "shipped"), device="cpu", labels_url="")
 
 
 @pytest.fixture

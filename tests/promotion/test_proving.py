@@ -15,14 +15,14 @@ from cervix.errors import BundleError, LostApart
 from cervix.promotion.candidates import keep_bundle
 from cervix.promotion.proving import load_candidate
 from cervix.sources.apart import Limits
-from tests.bundle.altered import candidate_of_risk_models, copy_of_risk_models, edit_manifest, replace_file
+from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models, edit_manifest, replace_file
 
 GOLDEN, RISK = "risk-factors/golden.npz", "risk-factors/fp32.onnx"
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    return copy_of_risk_models(tmp_path / "bundle")
+    return bundle_of_risk_models(tmp_path / "bundle")
 
 
 def packed(root: Path, archive: Path) -> Path:

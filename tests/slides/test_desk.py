@@ -27,8 +27,15 @@ from cervix.slides.rows import read_rows, row_dtype
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide, score_slide
 from cervix.sources.opening import open_slide
 from cervix.sources.slide import Slide
+from tests.bundle.altered import slowed
 
 PATIENCE_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def bundle(bundle: Bundle) -> Bundle:
+    """The made one with a tile model that takes its time, so that somebody can stop it half way."""
+    return slowed(bundle)
 
 
 @pytest.fixture(scope="module")
@@ -178,11 +185,11 @@ SCORE_IN_A_SERVER = """
 import sys, time
 from pathlib import Path
 from cervix.bundle import load_bundle
-from cervix.settings import PROJECT_ROOT
 from cervix.slides.desk import ScoringDesk
 from cervix.sources.opening import open_slide
 from cervix.slides.scoring import plan_slide
-slide, bundle = open_slide(Path(sys.argv[1])), load_bundle(PROJECT_ROOT / "bundle", device="cpu")
+from tests.bundle.altered import slowed
+slide, bundle = open_slide(Path(sys.argv[1])), slowed(load_bundle(Path(sys.argv[3]), device="cpu"))
 ScoringDesk(Path(sys.argv[2])).start(slide, bundle, plan_slide(slide, bundle), "me")
 time.sleep(600)
 """
@@ -193,7 +200,8 @@ def test_a_killed_server_loses_no_finished_batch(
 ) -> None:
     rows = result_dir(tmp_path, slide.sha256, bundle.sha256) / ROWS_NAME
     dtype = row_dtype(bundle.session_of("tile").model)
-    server = subprocess.Popen([sys.executable, "-c", SCORE_IN_A_SERVER, str(phantom_slide), str(tmp_path)], cwd=PROJECT_ROOT)
+    order = [sys.executable, "-c", SCORE_IN_A_SERVER, *map(str, (phantom_slide, tmp_path, bundle.root))]
+    server = subprocess.Popen(order, cwd=PROJECT_ROOT)
     until(lambda: rows.is_file() and rows.stat().st_size >= 8 * dtype.itemsize)
     os.kill(server.pid, signal.SIGKILL)
     server.wait()

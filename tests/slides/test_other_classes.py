@@ -31,7 +31,8 @@ from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
 from cervix.sources.slide import Slide
-from tests.bundle.made import BAND_TILES, FOUR, MODEL_ID, TILE_PX, class_of, write_bundle
+from tests.bundle.made import FOUR, MODEL_ID, class_of, write_tile_bundle
+from tests.bundle.made.tiles import BAND_TILES, TILE_PX
 
 IDS = [item.id for item in FOUR]
 TITLES = [item.title for item in FOUR]
@@ -187,6 +188,6 @@ def test_two_classes_or_six_are_scored_alike(count: int, four_class_slide: Path,
     colours = ("#0072B2", "#D55E00", "#CC79A7", "#009E73", "#E69F00", "#56B4E9")
     roles = ("malignant", "benign", "other", "malignant", "benign", "other")
     classes = [class_of(f"class-{at}", colour=colours[at], role=roles[at]) for at in range(count)]
-    bundle = load_bundle(write_bundle(tmp_path / "bundle", classes, "another"), device="cpu")
+    bundle = load_bundle(write_tile_bundle(tmp_path / "bundle", classes, "another"), device="cpu")
     tiles = score_slide(open_slide(four_class_slide), bundle).tiles
     assert [name for name in tiles if name.startswith("p_")] == [f"p_class-{at}" for at in range(count)]

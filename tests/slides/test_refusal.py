@@ -16,12 +16,12 @@ from cervix.bundle import Bundle
 from cervix.labels.desk.ranking import Opinion
 from cervix.patients.joint import joint_risk
 from cervix.patients.visits import read_visits
-from cervix.slides.decision import class_areas_mm2, decide_tiles, heard_tiles, hot_spots
+from cervix.slides.charts import probability_histogram
+from cervix.slides.decision import answered_tiles, class_areas_mm2, decide_tiles, hot_spots
 from cervix.slides.deepzoom import WorldMap
 from cervix.slides.embedding import telling_embeddings
 from cervix.slides.explanation import explain_tile, gallery, most_suspicious
 from cervix.slides.exports import tile_table, write_export
-from cervix.slides.figures import probability_histogram
 from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, cam_layers, score_layers
 from cervix.slides.phantom import phantom_region, write_pyramid
 from cervix.slides.report import write_report
@@ -74,7 +74,7 @@ def test_every_place_agrees_on_which_tiles_have_no_answer(
 ) -> None:
     session = bundle.session_of("tile")
     model, tiles = session.model, score.tiles
-    silent = {place for place, heard in zip(places(tiles), heard_tiles(tiles, model), strict=True) if not heard}
+    silent = {place for place, heard in zip(places(tiles), answered_tiles(tiles, model), strict=True) if not heard}
     assert silent >= UNKNOWN
     answer = score.summary.answer
     assert not answer.abstained

@@ -23,7 +23,7 @@ def test_a_full_disk_is_a_sentence_that_says_how_to_go_on(
     assert main(["risk-factors", "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert "No room is left to write" in said
-    assert "goes on after the last finished stage" in said
+    assert "continues after the last finished stage" in said
     assert "Traceback" not in said
 
 

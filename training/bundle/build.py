@@ -1,4 +1,4 @@
-"""Assemble a bundle from the recipes' outputs and prove it before it counts."""
+"""Assemble a bundle from the outputs of the recipes, and prove it before it replaces the old one."""
 
 import shutil
 import subprocess
@@ -49,7 +49,7 @@ CHANGELOG = [
     "0.1.0: first bundle. Slide model on frozen VGG16 features; risk-factor LSTM with and without other tests.",
 ]
 SIZE_LIMIT_BYTES = 60_000_000
-"""Of the bundle that is kept with the code."""
+"""Largest size of the bundle that is kept with the code."""
 CARD_NAME = "MODEL_CARD.md"
 CARD_FACTS = Path(__file__).parents[1] / "recipes/card.toml"
 RECORDED_PACKAGES = (
@@ -91,7 +91,7 @@ def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model], abou
     Raises
     ------
     BundleError
-        If the bundle is larger than it may be or any golden vector is not reproduced; an old bundle stays as it was.
+        If the bundle is too large or a golden vector is not reproduced. An existing bundle stays unchanged.
     """
     paths = sorted({path for model in models for path in model.files})
     files = [
@@ -131,7 +131,7 @@ def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model], abou
 
 
 def card_facts() -> CardFacts:
-    """The hand-written facts of the card; ``BundleError`` where the file is not as it should be."""
+    """The hand-written facts of the card; ``BundleError`` if the file is not valid."""
     try:
         return CardFacts.model_validate(tomllib.loads(CARD_FACTS.read_text(encoding="utf-8")))
     except ValidationError as error:
@@ -143,7 +143,7 @@ def card_facts() -> CardFacts:
 def _copy(source: Path, target: Path, name: str) -> None:
     with replacing(target / name) as temporary:
         shutil.copyfile(source / name, temporary)
-        # A bundle is given away: the user of the container reads what another user built.
+        # Bundles are passed on: in the container they are read by another user than the one who built them.
         temporary.chmod(0o644)
 
 

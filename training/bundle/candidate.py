@@ -1,4 +1,4 @@
-"""From labels to a candidate bundle: the parent with what its models learned from readers."""
+"""From labels to a candidate bundle: the parent bundle with its models retrained on readers' labels."""
 
 import subprocess
 import tempfile
@@ -24,39 +24,39 @@ from training.slide.retrain import retrain_slide
 
 Retrain = Callable[[Bundle, Labels, LabelStore, Mapping[str, Any], Path, Log, Progress], Model]
 CANDIDATE_LIMIT_BYTES = 200_000_000
-"""A candidate lies in an installation, not beside the code, and names every label event that it learned from."""
+"""A candidate is kept in an installation, not with the code, and lists every label event that it learned from."""
 RETRAINERS: dict[ModelKind, Retrain] = {"tile": retrain_slide, "sequence": retrain_history}
 
 
 class CandidateRefused(CervixError, ValueError, code="candidate-refused"):
-    """Raised when a candidate cannot be made or kept where it was asked for."""
+    """Raised when a candidate cannot be made, or not in the folder asked for."""
 
 
 def retrain(
     parent_dir: Path, store: LabelStore, models: Sequence[str], recipe_path: Path, seed: int | None, out: Path, by: str,
     log: Log, progress: Callable[[str, float, str], None],
 ) -> str:  # fmt: skip
-    """Make a candidate bundle under ``out``, which is complete or not there; returns its name, version and short hash.
+    """Make a candidate bundle in ``out`` and return its name, version and short hash. ``out`` is never incomplete.
 
     Parameters
     ----------
     models : ids to retrain, all or none
-        Empty: each that has labels enough.
+        If empty, all models that have enough labels.
     seed : int, optional
-        In place of the recipe's.
+        Replaces the recipe's seed.
     by : str
-        Who does it, for the audit trail.
-    progress : (stage, share of the whole run, what it does in words) -> None
-        The stage is ``parent`` or ``candidate`` while one is proved, else the id of the model that is retrained.
+        Name for the audit trail.
+    progress : (stage, share of the whole run, description) -> None
+        The stage is ``parent`` or ``candidate`` while that is proved, otherwise the id of the model being retrained.
 
     Raises
     ------
     LabelsTooFew
-        If a model that was asked for has too few labels, or no model has enough.
+        If a requested model has too few labels, or no model has enough.
     CandidateRefused
-        If ``out`` is there already.
+        If ``out`` already exists.
     BundleError
-        If the parent does not prove itself or carries no rehearsal, or the candidate does not prove itself.
+        If the proof of the parent or of the candidate fails, or the parent has no rehearsal.
     """
     if out.exists():
         raise CandidateRefused("The candidate's folder is there already", expected="a new folder", found=out.name)
@@ -67,7 +67,7 @@ def retrain(
     log(f"from {parent.label}, recipe {recipe['name']}, seed {recipe['seed']}")
     usable = _usable(parent, store, models, recipe, log)
     out.parent.mkdir(parents=True, exist_ok=True)
-    # Named for the candidate, so that what a killed run leaves can be told from what another is making.
+    # Named after the candidate, so that leftovers of a killed run are not mistaken for the work of another run.
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as place:
         parts, whole = Path(place) / "parts", Path(place) / "bundle"
         made = {}
@@ -98,7 +98,7 @@ def _usable(
     """The labels of each model that is retrained."""
     usable: dict[str, Labels] = {}
     problems = []
-    # Cases are scored by the first model of a kind, so it is the one that labels speak of.
+    # Labels refer to the first model of a kind, because that one scored the cases.
     able = {model.id: model for kind in RETRAINERS for model in parent.manifest.of_kind(kind)[:1]}
     for model_id in models or able:
         if model_id not in able:
@@ -139,7 +139,7 @@ def _about(parent: Bundle, made: Mapping[str, Model]) -> About:
 
 
 def _commit(otherwise: str) -> str:
-    """The commit of the training code; that of the parent where the code was installed without its history."""
+    """The commit of the training code, or the parent's if the code was installed without its history."""
     try:
         return git_commit()
     except (subprocess.CalledProcessError, FileNotFoundError):

@@ -1,4 +1,4 @@
-"""What a training run cost: measured time, assumed power."""
+"""The cost of a training run: measured time and assumed power."""
 
 import os
 import platform
@@ -17,9 +17,9 @@ ASSUMPTION = f"{WATTS_PER_CORE:g} W for each core that the run may use, memory a
 
 
 def costed(train: Callable[[Log], list[Model]], out_dir: Path, log: Log) -> list[Model]:
-    """Run a training function, and write what it cost beside each model it returns.
+    """Run a training function, and write its cost beside each model that it returns.
 
-    What was read back from an earlier, interrupted run is named as left out: nobody knows any more how long it took.
+    Stages read back from an earlier, interrupted run are listed as left out, because their time was not recorded.
     """
     read_back: list[str] = []
 
@@ -46,7 +46,7 @@ def costed(train: Callable[[Log], list[Model]], out_dir: Path, log: Log) -> list
 
 
 def with_cost(model: Model, parts_dir: Path) -> Model:
-    """The entry with the cost that a run left beside its files; as it is where none did."""
+    """The entry with the cost that is written beside its files; unchanged if there is none."""
     path = parts_dir / model.id / COST_NAME
     if not path.is_file():
         return model

@@ -1,4 +1,4 @@
-"""How the held-out cases are divided: by source, by age, by how much is known of them."""
+"""How held-out cases are divided into subgroups: by source, by age, by how much is known about them."""
 
 from pathlib import Path
 
@@ -18,11 +18,11 @@ HPV_TESTED, NEVER_TESTED = "tested for HPV", "cytology alone"
 NEARER, FARTHER = "nearer half", "farther half"
 COHORT_FOLDER = "cohort"
 Divided = dict[str, tuple[str, list[str], pd.Series]]
-"""Column -> title, values in order, and the value of each case by its name."""
+"""Column -> title, values in order, and the value of each case, indexed by case."""
 
 
 def with_subgroups(model: Model, out_dir: Path, table: Path) -> Model:
-    """Write each case's subgroups into the predictions under ``out_dir``; the entry that names them.
+    """Add each case's subgroups to the predictions under ``out_dir``; return the entry that names the subgroups.
 
     Parameters
     ----------
@@ -76,6 +76,6 @@ def _patients(table: Path) -> Divided:
 
 
 def _banded(values: pd.Series, bands: dict[str, float]) -> pd.Series:
-    """The first band whose upper limit, not itself in it, lies above the value."""
+    """The first band whose upper limit (exclusive) is above the value."""
     edges = [-np.inf, *bands.values()]
     return pd.cut(values, edges, right=False, labels=list(bands)).astype(str)

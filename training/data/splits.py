@@ -9,28 +9,28 @@ from cervix.errors import CervixError
 SPLITS = ("train", "validation", "test")
 
 
-# Embeddings of one picture saved twice are this alike or more; different source images at hand stay below 0.85.
+# Two saved copies of one picture have at least this cosine; different source images at hand stay below 0.85.
 NEAR_DUPLICATE_COSINE = 0.9
 FOLDS = 10
 FEWEST_EVENTS = 50
 
 
 class LeakError(CervixError, ValueError, code="split-leaks"):
-    """Raised when a group, or nearly the same picture, stands on two sides of a split."""
+    """Raised when a group, or nearly the same picture, is on two sides of a split."""
 
 
 class EventError(CervixError, ValueError, code="split-lacks-events"):
-    """Raised when outcomes are too few, or all alike, to learn from."""
+    """Raised when there are too few outcomes to learn from, or only one kind."""
 
 
 class GroupError(CervixError, ValueError, code="split-groups-unfit"):
-    """Raised when the groups of a data set cannot be split: one in two classes, or too few of a class."""
+    """Raised when the groups of a data set cannot be split: one is in two classes, or a class has too few."""
 
 
 def grouped_split(
     labels: NDArray[np.str_], groups: NDArray[np.str_], *, tenths: tuple[int, int, int], seed: int, mixed: bool = False
 ) -> NDArray[np.str_]:
-    """Assign whole groups to train, validation and test, each class in proportion.
+    """Assign whole groups to train, validation and test, stratified by class.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def grouped_split(
     Raises
     ------
     GroupError
-        If a group holds two classes that may not, or a class has too few groups for every split to get one.
+        If a group has two classes without ``mixed``, or a class has too few groups for every split to get one.
     LeakError
-        If a group ends on two sides (it cannot, unless the fold generator is wrong; checked all the same).
+        If a group ends up on two sides. This can only happen if the fold generator is wrong.
     """
     check_group_classes(labels, groups, mixed=mixed)
     if sum(tenths) != FOLDS or min(tenths) < 1:
@@ -65,7 +65,7 @@ def grouped_split(
 
 
 def check_group_classes(labels: NDArray[np.str_], groups: NDArray[np.str_], *, mixed: bool = False) -> None:
-    """Raise ``GroupError`` where a group has two classes and may not, or a class fewer than ten groups, one a fold."""
+    """Raise ``GroupError`` if a group has two classes without ``mixed``, or a class has fewer than ten groups, one a fold."""
     classes_of: dict[str, set[str]] = {}
     for label, group in zip(labels, groups, strict=True):
         classes_of.setdefault(str(group), set()).add(str(label))
@@ -89,11 +89,11 @@ def check_group_classes(labels: NDArray[np.str_], groups: NDArray[np.str_], *, m
 
 
 def require_events(positive: NDArray[np.bool_]) -> None:
-    """Raise ``EventError`` where a table has one outcome alone or fewer than 50 events."""
+    """Raise ``EventError`` if a table has only one outcome or fewer than 50 events."""
     events = int(positive.sum())
     if events in (0, len(positive)):
         raise EventError(
-            "There is one outcome alone, so there is nothing to tell apart",
+            "There is only one outcome, so there is nothing to learn",
             expected="cases with the event and cases without",
             found=f"{events:,} events among {len(positive):,} cases",
             action="Check the outcome column, or add cases.",
@@ -108,7 +108,7 @@ def require_events(positive: NDArray[np.bool_]) -> None:
 
 
 def check_groups(labels: NDArray[np.str_], assigned: NDArray[np.str_], groups: NDArray[np.str_]) -> None:
-    """Raise ``LeakError`` on a shared group, ``GroupError`` where a split got no group of a class."""
+    """Raise ``LeakError`` for a shared group, ``GroupError`` if a split has no group of a class."""
     check_no_leak(assigned, groups)
     for split in SPLITS:
         if missing := sorted(set(labels) - set(labels[assigned == split])):
@@ -116,10 +116,10 @@ def check_groups(labels: NDArray[np.str_], assigned: NDArray[np.str_], groups: N
 
 
 def check_no_near_duplicates(embeddings: NDArray[np.floating], assigned: NDArray[np.str_], paths: NDArray[np.str_]) -> float:
-    """Raise ``LeakError`` where two tiles of different splits are nearly the same picture.
+    """Raise ``LeakError`` if two tiles of different splits are nearly the same picture.
 
-    Compares the cosine of embeddings standardised per channel. Finds copies, recompressed or mirrored ones too; a copy
-    turned by an odd angle or cut differently can stay below the limit, which is why groups come first.
+    Compares the cosine of embeddings standardised per channel. This finds copies, also recompressed or mirrored ones. A copy
+    that was rotated by another angle or cropped differently can stay below the limit; that is why groups are split first.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def check_no_near_duplicates(embeddings: NDArray[np.floating], assigned: NDArray
         row, column = np.unravel_index(int(cosine.argmax()), cosine.shape)
         if largest >= NEAR_DUPLICATE_COSINE:
             raise LeakError(
-                "Nearly the same picture stands on two sides of the split",
+                "Nearly the same picture is on two sides of the split",
                 expected=f"cosine of embeddings below {NEAR_DUPLICATE_COSINE}",
                 found=f"{cosine[row, column]:.3f} between {paths[here[row]]} and {paths[there[column]]}",
                 action="Put both into one group of the index.",
@@ -148,14 +148,14 @@ def check_no_near_duplicates(embeddings: NDArray[np.floating], assigned: NDArray
 
 
 def check_no_leak(assigned: NDArray[np.str_], groups: NDArray[np.str_]) -> None:
-    """Raise ``LeakError`` naming the first groups that stand in more than one split."""
+    """Raise ``LeakError`` naming the first groups that are in more than one split."""
     sides: dict[str, set[str]] = {}
     for split, group in zip(assigned, groups, strict=True):
         sides.setdefault(str(group), set()).add(str(split))
     shared = sorted(group for group, splits in sides.items() if len(splits) > 1)
     if shared:
         raise LeakError(
-            "Groups stand on two sides of the split",
+            "Groups are on two sides of the split",
             expected="each group in one split",
             found=", ".join(shared[:5]),
         )

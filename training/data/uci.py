@@ -1,4 +1,4 @@
-"""The UCI risk-factor table as training data: duplicates out, equal inputs of a model in one group."""
+"""The UCI risk-factor table as training data: without duplicates, rows with equal inputs in one group."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class RiskTable:
     frame : DataFrame
         As ``PatientTable.frame``, without exact duplicates.
     positive : (n,) bool biopsy result
-    groups : (n,) rows with equal inputs of the model share a group, whatever their outcome and what else is known of them
+    groups : (n,) rows with equal inputs of the model share a group, whatever their outcome and other columns
     duplicates_removed : int
     """
 
@@ -33,7 +33,7 @@ class RiskTable:
 
 
 def load_risk_table(path: Path, inputs: Sequence[str]) -> RiskTable:
-    """Read the table with the reader that scoring uses; every row must be readable and have an outcome.
+    """Read the table with the same reader as scoring. Every row must be readable and have an outcome.
 
     Parameters
     ----------

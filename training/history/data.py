@@ -1,4 +1,4 @@
-"""The simulated cohort as a learner sees it: sequences, outcomes that may be known in part, and a split by woman."""
+"""The simulated cohort as training data: sequences, outcomes that may be known in part, and a split by woman."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from training.shared.stages import array_digest
 
 HORIZONS = (3.0, 5.0)
 CLASSES = ("none", "cin2-5y", "cin2-3y", "cin2-3y-cin3-5y", "cin3-3y")
-"""Disjoint courses after the last visit, so that no two answers contradict each other: no CIN2+ within 5 years; CIN2+
+"""Disjoint courses after the last visit, so that no two answers can contradict each other: no CIN2+ within 5 years; CIN2+
 after 3 years and within 5; CIN2+ within 3 years without CIN3+ within 5, with CIN3+ after 3 and within 5, and with CIN3+
 within 3. In this cohort CIN2 takes more than 2 years to become CIN3, so the course "both between 3 and 5 years" is empty
 and has no class."""
 EARLY = ("cin2-3y", "cin2-3y-cin3-5y", "cin3-3y")
-"""CIN2+ within the first horizon: the event that training counts."""
+"""CIN2+ within the first horizon: the event that is counted in training."""
 SPLITS = ("train", "validation", "calibration", "test")
 # The header of a table is its line 1.
 FIRST_LINE = 2
@@ -32,12 +32,12 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What is known of the course after each visit.
+    """What is known about the course after each visit.
 
     Attributes
     ----------
     label : (visits,) index into ``CLASSES`` of the true course
-    possible : (visits, classes) the courses that agree with what was seen before the woman was lost
+    possible : (visits, classes) the courses that agree with what was observed before loss to follow-up
     complete : (visits,) whether she was followed for the longest horizon, event or not; only these are evaluated, because
         being lost has nothing to do with disease in this cohort, while leaving out the lost without an event would
     """
@@ -70,25 +70,25 @@ class HistoryData:
     split: NDArray[np.str_]
 
     def women(self, split: str) -> NDArray[np.int64]:
-        """Positions of the women of a split."""
+        """Positions of the women in a split."""
         return np.flatnonzero(self.split == split)
 
     def index_visits(self, women: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The row of each woman's last visit, where she is predicted for."""
+        """The row of each woman's last visit, at which the prediction is made."""
         return self.histories.last[women]
 
     def digest(self) -> str:
-        """Of everything that a model learns from."""
+        """Digest of everything that a model learns from."""
         return array_digest(self.histories.features, self.outcomes.possible, self.split)
 
     def evaluated(self, split: str) -> NDArray[np.int64]:
-        """The women of a split who were followed for the longest horizon."""
+        """The women in a split who were followed for the longest horizon."""
         women = self.women(split)
         return women[self.outcomes.complete[self.index_visits(women)]]
 
 
 def load_history_data(folder: Path, names: list[str], shares: dict[str, float], seed: int) -> HistoryData:
-    """Read a cohort's files with the reader that the app uses.
+    """Read the files of a cohort with the same reader as the app.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def load_history_data(folder: Path, names: list[str], shares: dict[str, float], 
     PatientFileError
         If the visit table is not one.
     EventError
-        With one outcome alone or fewer than 50 events within 3 years in the training split.
+        If the training split has only one outcome or fewer than 50 events within 3 years.
     """
     visits = read_visits(folder / VISITS_FILE).frame
     histories = encode(visits, encoding_named(names))
@@ -124,7 +124,7 @@ def load_history_data(folder: Path, names: list[str], shares: dict[str, float], 
 def outcomes_of(to_cin2: NDArray[np.float64], to_cin3: NDArray[np.float64], observed: NDArray[np.float64]) -> Outcomes:
     """Outcomes from years to CIN2+, to CIN3+ (``inf``: never) and years of observation, all ``(visits,)``."""
     label = _course(to_cin2, to_cin3)
-    # Several futures agree with what was seen: nothing more, or the next grade at any later moment.
+    # Several courses agree with the observation: no further lesion, or the next grade at any later time.
     possible = np.zeros((len(label), len(CLASSES)), bool)
     seen2 = np.where(to_cin2 <= observed, to_cin2, np.inf)
     seen3 = np.where(to_cin3 <= observed, to_cin3, np.inf)

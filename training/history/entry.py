@@ -1,4 +1,4 @@
-"""What the manifest says of the history model, and the tables beside its predictions."""
+"""The history model's manifest entry, and the tables beside its predictions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ from cervix.evaluation.metrics import binary_report, ranking_interval
 from cervix.patients.encoding import encoding_named
 from cervix.patients.sequences import MOST_VISITS
 from training.history.data import CLASSES, SPLITS, HistoryData
-from training.history.export import MODEL_ID, TOLERANCE, ExportedHistory, test_probabilities
-from training.shared.declared import declared_baselines, declared_tasks, model_entry
+from training.history.export import TOLERANCE, ExportedHistory, test_probabilities
+from training.shared.declared import declared_baselines, declared_ids, declared_tasks, model_entry
 from training.shared.manifest_parts import add_probabilities, write_predictions, write_table
 from training.shared.stages import Log
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 RANKINGS: tuple[Literal["auroc"], Literal["average_precision"]] = ("auroc", "average_precision")
-# Of these the calibration must hold before any guideline action may be shown.
+# The calibration of these must be shown to hold before any guideline action is shown.
 TESTED_TASKS = ("cin2-3y", "cin3-3y", "cin3-5y")
 
 
@@ -34,7 +34,8 @@ def history_entry(
     data: HistoryData, fitted: "FittedHistory", exported: ExportedHistory, rivals: Mapping[str, Floats],
     recipe: Mapping[str, Any], out_dir: Path, log: Log,
 ) -> Model:  # fmt: skip
-    """Write predictions and tables under ``out_dir/history``; return the manifest entry."""
+    """Write predictions and tables under ``out_dir/<model id>``; return the manifest entry."""
+    folder = out_dir / declared_ids(recipe)[0]
     women = data.evaluated("test")
     probabilities = test_probabilities(exported.onnx_bytes, data, women)
     label = data.outcomes.label[data.index_visits(women)]
@@ -43,7 +44,7 @@ def history_entry(
     add_probabilities(predictions, "p_", list(CLASSES), probabilities.astype(np.float32))
     for name, scores in rivals.items():
         predictions[name] = scores.astype(np.float32)
-    write_predictions(out_dir / MODEL_ID / "predictions.parquet", predictions)
+    write_predictions(folder / "predictions.parquet", predictions)
     tasks = declared_tasks(recipe)
     tests = calibration_tests(predictions, groups, tasks, recipe["calibration"])
     for name, table in (
@@ -51,7 +52,7 @@ def history_entry(
         ("calibration", tests_table(tests, tasks)),
         ("trials", _trials_table(fitted.trials)),
     ):
-        write_table(out_dir / MODEL_ID / f"{name}.csv", table)
+        write_table(folder / f"{name}.csv", table)
         log(f"{name}\n{table.to_string(index=False)}")
     return _entry(data, fitted, exported, recipe, tests)
 
@@ -87,7 +88,7 @@ def comparison_figures(
 def calibration_tests(
     predictions: pd.DataFrame, groups: NDArray[np.str_], tasks: Sequence[DerivedTask], limits: Mapping[str, Any]
 ) -> list[CalibrationTest]:
-    """Observed over expected, ECE and Spiegelhalter's z of the tasks a guideline would ask for, against the recipe's limits."""
+    """Observed over expected, ECE and Spiegelhalter's z of the tasks that guidelines use, compared with the recipe's limits."""
     low, high = limits["observed_expected"]
     rule = (
         f"observed/expected within {low}–{high}, calibration error at most {limits['ece_at_most']}, "
@@ -191,7 +192,7 @@ def _entry(
         ],
         "evaluation": {"precision": "fp32"},
     }
-    return model_entry(recipe, MODEL_ID, CLASSES, said, computed)
+    return model_entry(recipe, declared_ids(recipe)[0], CLASSES, said, computed)
 
 
 def threshold_of(task: DerivedTask, label: NDArray[np.int64], probabilities: Floats) -> Threshold:

@@ -20,11 +20,11 @@ from training.history.data import CLASSES, HistoryData
 from training.history.golden_table import golden_visits_csv
 from training.history.rehearsal import chosen_women, write_history_rehearsal
 from training.shared.calibrate import CoursePlatt
+from training.shared.declared import declared_ids
 from training.shared.manifest_parts import write_arrays, write_bytes, write_golden, write_golden_table
 from training.shared.stages import Log
 from training.shared.to_onnx import to_onnx
 
-MODEL_ID = "history"
 RESULT_FEATURES = ("cytology_squamous", "hpv", "colposcopy", "histology")
 GOLDEN_WOMEN = 16
 LARGEST_DIFFERENCE_TO_KERAS = 1e-5
@@ -34,7 +34,7 @@ ONNX_BATCH = 4096
 
 @dataclass(frozen=True)
 class HistoryParameters:
-    """Everything the exported graph holds; ``main`` is the question whose risk stands after every visit and of every member."""
+    """The contents of the exported graph. The risk of the question ``main`` is given after every visit and for every member."""
 
     members: list[keras.Model]
     platt: CoursePlatt
@@ -44,12 +44,12 @@ class HistoryParameters:
 
 @dataclass(frozen=True)
 class ExportedHistory:
-    """The graph and what was measured of it.
+    """The graph and what was measured on it.
 
     Attributes
     ----------
     largest_difference : float
-        Of a probability, between the graph in ONNX Runtime and the same function in Keras, over the test women.
+        Largest difference of a probability between ONNX Runtime and Keras, over the test women.
     """
 
     onnx_bytes: bytes
@@ -68,9 +68,9 @@ class ExportDiffers(RuntimeError):
 
 
 def history_function(parameters: HistoryParameters) -> Callable[..., dict[str, tf.Tensor]]:
-    """Raw visits to calibrated courses after the last one, as one function.
+    """One function from raw visits to calibrated probabilities of the courses after the last visit.
 
-    The members' mean probability is calibrated on the logarithmic scale; each member alone goes through the same line.
+    The members' mean probability is calibrated on the logarithmic scale. Each member alone gets the same calibration.
     """
     networks = [
         keras.Model(member.inputs, (member.get_layer("lstm").output, member.get_layer("logits").output))
@@ -109,19 +109,20 @@ def history_function(parameters: HistoryParameters) -> Callable[..., dict[str, t
 def export_history(
     parameters: HistoryParameters, data: HistoryData, recipe: Mapping[str, Any], out_dir: Path, log: Log
 ) -> ExportedHistory:
-    """Write graph, golden vectors, background set and rehearsal under ``out_dir/history``.
+    """Write graph, golden vectors, background set and rehearsal under ``out_dir/<model id>``.
 
     Raises
     ------
     ExportDiffers
         If a probability of a test woman differs from Keras by more than 1e-5.
     """
+    (model_id,) = declared_ids(recipe)
     state = sum(member.get_layer("lstm").units for member in parameters.members)
     inputs, outputs = history_inputs(len(parameters.names)), _outputs(len(parameters.members), state, parameters.main.title)
     function = history_function(parameters)
     onnx_bytes = to_onnx(function, inputs, outputs).SerializeToString()
     file, golden, background, rehearsal = (
-        f"{MODEL_ID}/{name}" for name in ("fp32.onnx", "golden.npz", "background.npz", "rehearsal.npz")
+        f"{model_id}/{name}" for name in ("fp32.onnx", "golden.npz", "background.npz", "rehearsal.npz")
     )
     write_bytes(out_dir / file, onnx_bytes)
     women = data.women("test")[:ONNX_BATCH]
@@ -136,7 +137,7 @@ def export_history(
     vectors = sample.padded(np.arange(len(sample)))
     write_golden(out_dir / golden, vectors, {"fp32": run_graph(onnx_bytes, vectors)})
     golden_table = write_golden_table(
-        out_dir, MODEL_ID, golden_visits_csv(), encoding, lambda arrays: run_graph(onnx_bytes, arrays), one_row=False
+        out_dir, model_id, golden_visits_csv(), encoding, lambda arrays: run_graph(onnx_bytes, arrays), one_row=False
     )
     chosen = np.random.default_rng(recipe["seed"]).choice(data.women("train"), recipe["background"]["women"], replace=False)
     write_arrays(out_dir / background, data.histories.padded(chosen))
@@ -162,7 +163,7 @@ def test_probabilities(onnx_bytes: bytes, data: HistoryData, women: NDArray[np.i
 
 
 def history_inputs(features: int) -> list[TensorSpec]:
-    """What a graph that reads visits takes."""
+    """The inputs of a graph that reads visits."""
     return [
         TensorSpec(
             name="features", dtype="float32", shape=["N", "V", features], unit="as in the table, codes by grade",

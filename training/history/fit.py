@@ -1,4 +1,4 @@
-"""Fit LSTMs on screening histories of which some outcomes are known in part."""
+"""Fit LSTMs on screening histories, some with partly known outcomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from training.shared.lstm import PrepareVisits, history_lstm
 
 Floats = NDArray[np.float32]
 PREDICT_BATCH = 2048
-# Batches are cut from stretches sorted by length, so that little is padded and every epoch mixes anew.
+# Batches are cut from chunks sorted by length: little padding, and another mix in every epoch.
 BATCHES_PER_STRETCH = 16
 SMALLEST_SHARE = 1e-5
 
 
 @dataclass(frozen=True)
 class HistorySettings:
-    """What the search decides."""
+    """Settings that the search chooses."""
 
     units: int
     learning_rate: float
@@ -44,7 +44,7 @@ class FittedHistory:
 
 
 def possible_loss(possible: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Cross-entropy with outcomes known in part: minus the log of the mass on the courses that are ``possible``.
+    """Cross-entropy with partly known outcomes: minus the log of the probability of all ``possible`` courses.
 
     With one possible course it is the usual cross-entropy; with several, the likelihood of interval-censored data
     (Turnbull 1976, J R Stat Soc B 38:290-295).
@@ -54,7 +54,7 @@ def possible_loss(possible: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def possible_squared_error(possible: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """The mean squared error that the report names beside cross-entropy: of the mass outside the possible courses."""
+    """Mean squared error, the other loss in the report: of the probability outside the possible courses."""
     return tf.square(1.0 - tf.reduce_sum(tf.nn.softmax(logits) * possible, axis=-1))
 
 
@@ -65,7 +65,7 @@ def preparation(histories: Histories, names: list[str], women: NDArray[np.int64]
     """Medians, means and spreads of the visits of these women; the grades that each feature can reach."""
     visits = histories.rows_of(women)
     values, gaps = histories.features[visits], np.log1p(histories.gap_years[visits])
-    # A feature nobody has in training stays at 0, which the mask marks as not known.
+    # A feature without any value in training stays at 0 and is marked as not known by the mask.
     median = _per_column(values, np.median, 0.0)
     imputed = np.where(np.isnan(values), np.array(median, np.float32), values)
     grades = {
@@ -88,7 +88,7 @@ def _per_column(values: Floats, figure: Any, without: float) -> list[float]:
 
 
 class HistoryBatches(keras.utils.PyDataset):  # type: ignore[misc]  # untyped base class
-    """Padded batches of about equal length, in a new order every epoch.
+    """Padded batches of similar length, in a new order every epoch.
 
     Each gives ``(features, gap_years)``, the possible courses ``(n, V, classes)`` and the weight of every visit ``(n, V)``.
     """
@@ -127,7 +127,7 @@ def fit_history(
     data: HistoryData, women: NDArray[np.int64], names: list[str], settings: HistorySettings, training: Mapping[str, Any],
     seed: int,
 ) -> tuple[keras.Model, float]:  # fmt: skip
-    """Fit one LSTM by backpropagation through time and Adam on every visit, stopped early on validation's.
+    """Fit one LSTM by backpropagation through time and Adam on every visit, with early stopping on validation.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def fit_history(
 
 
 def untrained(data: HistoryData, names: list[str], settings: HistorySettings) -> keras.Model:
-    """A network before training: medians and scales of the training women, the last bias at their outcomes' shares."""
+    """A network before training: medians and scales are those of the training women, the last bias their outcome shares."""
     women = data.women("train")
     possible = data.outcomes.possible[data.index_visits(women)]
     prior = np.log(np.maximum((possible / possible.sum(axis=1, keepdims=True)).mean(axis=0), SMALLEST_SHARE))

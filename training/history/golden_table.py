@@ -1,4 +1,4 @@
-"""Made-up women for the golden table of models that read visits: every code that a model is fed, and words of laboratories."""
+"""Made-up women for the golden table of models that read visits, with every code and words used by laboratories."""
 
 import csv
 import io
@@ -47,11 +47,11 @@ AS_LABORATORIES_WRITE: tuple[Sequence[Visit], ...] = (
 
 
 def golden_visits_csv() -> str:
-    """A visit table of nobody's data.
+    """A made-up visit table.
 
-    For each column that a model is fed, a woman with each of its codes in turn, so that a new code is among them as soon as it
-    is one. Then women in the words of laboratories, and three whose visits stand as files have them: one without dates, one
-    with a day in two rows, one out of order.
+    For each column that a model reads, there is a woman with all its codes in turn; new codes are included automatically.
+    There are also women described in words used by laboratories, and three with irregularities of real files: one without
+    dates, one with two rows for one day, one out of order.
     """
     women = [[{name: code.name} for code in CODES[name].codes] for name in FED]
     rows = [

@@ -1,7 +1,7 @@
-"""The networks inside an exported history graph: read out, and put back with everything else as it is.
+"""The networks inside an exported history graph: read out, and put back with the rest unchanged.
 
-The graph itself prepares the visits (imputation, scaling, gaps, steps), so a network that is fitted on what this module
-prepares reads exactly what it will read when it is back in the graph.
+The graph itself prepares the visits (imputation, scaling, gaps, steps). A network fitted on visits prepared by this module
+therefore reads exactly what it will read in the graph.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from training.shared.graph_weights import GraphWeights, another_graph
 
 Floats = NDArray[np.float32]
 GATES_OF_KERAS = (0, 2, 3, 1)
-"""Where ONNX (input, output, forget, cell) has each gate of Keras (input, forget, cell, output)."""
+"""Position in ONNX (input, output, forget, cell) of each Keras gate (input, forget, cell, output)."""
 GATES_OF_ONNX = (0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
 class HistoryNetwork:
-    """One LSTM of the ensemble and its last layer, as Keras has them.
+    """One LSTM of the ensemble and its last layer, in the layout of Keras.
 
     Attributes
     ----------
@@ -39,13 +39,13 @@ class HistoryNetwork:
 
     @property
     def weights(self) -> list[Floats]:
-        """In the order of Keras' ``get_weights``."""
+        """The weights in the order of Keras' ``get_weights``."""
         return [self.kernel, self.recurrent_kernel, self.bias, self.logit_kernel, self.logit_bias]
 
 
 @dataclass(frozen=True)
 class _Member:
-    """Names of one network's constants."""
+    """Names of the constants of one network."""
 
     kernel: str
     recurrent_kernel: str
@@ -55,9 +55,9 @@ class _Member:
 
 
 class HistoryGraph:
-    """A history graph whose networks have been found.
+    """A history graph and its networks.
 
-    Raises ``BundleError`` where the graph is not one that ``training.history.export`` writes.
+    Raises ``BundleError`` if the graph was not written by ``training.history.export``.
     """
 
     def __init__(self, onnx_bytes: bytes) -> None:
@@ -68,7 +68,7 @@ class HistoryGraph:
             raise another_graph("networks that read the same prepared visits")
         self._prepared = prepared.pop()
         ends = self._ends(lstms)
-        # In the order in which the graph joins their states, which is that of the ensemble.
+        # In the order in which the graph joins their states: that of the ensemble.
         states = [self._origin(str(name), lstms) for name in self._graph.made_by("Concat", "state").input]
         self._members = [_Member(*map(str, (*lstms[out].input[1:4], *ends[out]))) for out in states]
         shifted = self._graph.made_by("Softmax", str(self._graph.made_by("GatherND", "probabilities").input[0])).input[0]
@@ -77,12 +77,12 @@ class HistoryGraph:
 
     @property
     def networks(self) -> list[HistoryNetwork]:
-        """The ensemble as it is in the graph."""
+        """The ensemble in the graph."""
         networks = []
         for member in self._members:
             bias = self._graph.floats(member.bias)[0]
             units = len(bias) // 8
-            # ONNX adds two biases, of the input and of the state.
+            # ONNX has two biases, of the input and of the state, which are added.
             summed = bias[: 4 * units] + bias[4 * units :]
             networks.append(
                 HistoryNetwork(
@@ -113,11 +113,11 @@ class HistoryGraph:
         return self._graph.replaced(new)
 
     def preparer(self) -> "Preparer":
-        """The part of the graph before its networks, with its session open."""
+        """The part of the graph before the networks, in an open session."""
         return Preparer(self._graph, self._prepared)
 
     def _origin(self, name: str, lstms: dict[str, onnx.NodeProto]) -> str:
-        """The LSTM output that a tensor is only picked, turned or reshaped from."""
+        """The LSTM output from which a tensor was only selected, transposed or reshaped."""
         while name not in lstms:
             operator = self._graph.operator(name)
             if operator not in ("GatherND", "Transpose", "Squeeze", "Reshape"):
@@ -126,7 +126,7 @@ class HistoryGraph:
         return name
 
     def _ends(self, lstms: dict[str, onnx.NodeProto]) -> dict[str, tuple[str, str]]:
-        """LSTM output -> kernel and bias of the last layer behind it."""
+        """LSTM output -> kernel and bias of the last layer after it."""
         ends = {}
         for node in self._graph.nodes:
             if node.op_type != "LogSoftmax":
@@ -141,7 +141,7 @@ class HistoryGraph:
 
 
 class Preparer:
-    """The part of a history graph before its networks."""
+    """The part of a history graph before the networks."""
 
     def __init__(self, graph: GraphWeights, tensor: str) -> None:
         self._session = graph.probe([tensor])
@@ -149,7 +149,7 @@ class Preparer:
         self._inputs = {item.name for item in self._session.get_inputs()}
 
     def __call__(self, histories: Histories, women: NDArray[np.int64]) -> Floats:
-        """What the networks read of these women, padded on the right: ``(n, V, inputs)``."""
+        """Inputs of the networks for these women, padded on the right: ``(n, V, inputs)``."""
         arrays = {name: values for name, values in histories.padded(women).items() if name in self._inputs}
         by_visit = self._session.run([self._tensor], arrays)[0]
         return np.ascontiguousarray(by_visit.transpose(1, 0, 2))

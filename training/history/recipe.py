@@ -1,4 +1,4 @@
-"""Recipe ``history``: simulated screening histories -> an ensemble of LSTMs -> one proven ONNX graph."""
+"""Recipe ``history``: from simulated screening histories to an ensemble of LSTMs in one proven ONNX graph."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,13 +29,13 @@ COHORT_FOLDER = "cohort"
 def train_history(
     recipe_path: Path, cohort_recipe: Path, women: int, seed: int, out_dir: Path, log: Log
 ) -> list[Model]:  # fmt: skip
-    """Run the recipe and write ``history/`` under ``out_dir``; the cohort is simulated first unless it is there.
+    """Run the recipe and write the model under ``out_dir``. The cohort is simulated first if it does not exist.
 
-    An interrupted run goes on after its last finished stage (``out_dir/stages``).
+    An interrupted run continues after its last finished stage (``out_dir/stages``).
 
     Parameters
     ----------
-    women, seed : of the cohort, as ``python -m training data cohort`` takes them
+    women, seed : of the cohort, as in ``python -m training data cohort``
 
     Raises
     ------
@@ -56,7 +56,7 @@ def train_history(
 def cohort_data(
     recipe: Mapping[str, Any], cohort_recipe: Path, women: int, seed: int, out_dir: Path, log: Log
 ) -> HistoryData:  # fmt: skip
-    """The cohort under ``out_dir``, simulated where there is none of that size, seed and recipe."""
+    """The cohort under ``out_dir``, simulated first if there is none of that size, seed and recipe."""
     folder = out_dir / COHORT_FOLDER
     make_cohort(cohort_recipe, women, seed, folder, log, reuse=True)
     data = load_history_data(folder, recipe["data"]["features"], recipe["data"]["shares"], recipe["seed"])
@@ -65,14 +65,14 @@ def cohort_data(
 
 
 def _rivals(data: HistoryData, recipe: Mapping[str, Any], women: NDArray[np.int64], stages: Stages) -> dict[str, Floats]:
-    """``rival_scores``, kept; by ``<rival>__<task>``, as the columns of the predictions are named."""
+    """``rival_scores`` as a stage, by ``<rival>__<task>`` like the columns of the predictions."""
     names, tasks, seed = recipe["data"]["features"], declared_tasks(recipe), recipe["seed"]
     depends_on = {"data": data.digest(), "names": names, "seed": seed}
     return stages.arrays("rivals", depends_on, lambda: rival_scores(data, names, tasks, seed, women))
 
 
 def fit_ensemble(data: HistoryData, recipe: Mapping[str, Any], out_dir: Path, log: Log) -> FittedHistory:
-    """Search, then fit the members on all training women, then calibrate their mean on women that fitted nothing."""
+    """Search, fit the members on all training women, and calibrate their mean on women not used for fitting."""
     stages = Stages(out_dir / "stages", log)
     names = recipe["data"]["features"]
     depends_on = {
@@ -116,7 +116,7 @@ def _member(
     number: int, data: HistoryData, names: list[str], settings: HistorySettings, recipe: Mapping[str, Any],
     depends_on: Mapping[str, Any], stages: Stages,
 ) -> keras.Model:  # fmt: skip
-    """One network of the ensemble, its weights read back where it was fitted before."""
+    """One network of the ensemble; its weights are read back if it was fitted before."""
     made: list[keras.Model] = []
 
     def fit() -> dict[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""What retraining the history model needs of the cohort it was made from: visits as whole numbers, outcomes, the split."""
+"""The part of its cohort that retraining the history model needs: visits as whole numbers, outcomes, the split."""
 
 import io
 from pathlib import Path
@@ -19,19 +19,19 @@ ARRAYS = ("codes", "step_days", "lengths", "split", "label", "possible", "usable
 
 
 def chosen_women(data: HistoryData, train_women: int, seed: int) -> NDArray[np.int64]:
-    """All test women that are evaluated, all calibration women, and so many training women drawn at random."""
+    """All evaluated test women, all calibration women, and this number of training women drawn at random."""
     train = data.women("train")
     drawn = np.sort(np.random.default_rng(seed).choice(train, min(train_women, len(train)), replace=False))
     return np.concatenate([drawn, data.women("calibration"), data.evaluated("test")])
 
 
 def write_history_rehearsal(path: Path, data: HistoryData, women: NDArray[np.int64]) -> None:
-    """Keep these women, whole or not at all.
+    """Write these women to a file, completely or not at all.
 
     Raises
     ------
     ValueError
-        If a value is no whole number from 0 to 127 or a moment no whole day: they would not come back as they were.
+        If a value is not a whole number from 0 to 127, or a time is not a whole day. They could not be read back unchanged.
     """
     rows = data.histories.rows_of(women)
     features = data.histories.features[rows]
@@ -49,7 +49,7 @@ def write_history_rehearsal(path: Path, data: HistoryData, women: NDArray[np.int
     write_arrays(
         path,
         {
-            "codes": codes.T,  # a column at a time: it packs half as large
+            "codes": codes.T,  # column by column compresses to half the size
             "step_days": step.astype(np.uint16),
             "lengths": lengths.astype(np.uint8),
             "split": np.array([SPLITS.index(name) for name in data.split[women]], np.uint8),
@@ -62,9 +62,9 @@ def write_history_rehearsal(path: Path, data: HistoryData, women: NDArray[np.int
 
 
 def read_history_rehearsal(content: bytes) -> HistoryData:
-    """The women as ``load_history_data`` would give them, nameless and without the latent truth.
+    """The women as from ``load_history_data``, without names and latent truth.
 
-    Raises ``BundleError`` where the content is something else.
+    Raises ``BundleError`` if the content is something else.
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:

@@ -1,4 +1,4 @@
-"""Recipe ``retrain``, history model: its networks fitted on from where they are, on the parent's women and labelled ones."""
+"""Recipe ``retrain``, history model: continues to fit the parent's networks on its women and on labelled women."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +30,7 @@ from training.shared.stages import Log
 Floats = NDArray[np.float32]
 BATCH = 2048
 VISITS_THAT_IDENTIFY = 3
-"""Shorter histories are alike by chance: one normal smear at 30 is many women's."""
+"""Shorter histories are equal by chance: many women have one normal smear at 30."""
 CHANGED_TABLES, STILL_TRUE_TABLES = ("comparison", "calibration"), ("labels-saved", "learning-curves")
 
 
@@ -39,15 +39,15 @@ def retrain_history(
 ) -> Model:  # fmt: skip
     """Write the history model of a candidate under ``out_dir``; return its manifest entry.
 
-    A label says whether the outcome of the main question came about after a woman's last visit; it leaves open which of the
-    courses it was, as for a woman who was lost (``possible_loss``).
+    A label says whether the outcome of the main question occurred after a woman's last visit. It does not say which of the
+    courses it was, as for a woman lost to follow-up (``possible_loss``).
 
     Raises
     ------
     LabelsTooFew
-        If too few labels are left once those that are test women are refused.
+        If too few labels remain after labels of test women are refused.
     BundleError
-        If the parent carries no rehearsal, or its graph is built otherwise.
+        If the parent has no rehearsal, or its graph has another structure.
     """
     model = parent.manifest.first_of("sequence")
     if model.features is None:
@@ -92,7 +92,7 @@ def retrain_history(
 
 
 def known_test_women(read: Histories, data: HistoryData) -> NDArray[np.bool_]:
-    """Which of these histories ``(n,)`` are, visit for visit, those of a test woman; of three visits or more."""
+    """Which of these histories ``(n,)`` equal a test woman's, visit by visit; only with three visits or more."""
     tested = {_written(data.histories, woman) for woman in data.women("test")}
     return np.array(
         [read.lengths[woman] >= VISITS_THAT_IDENTIFY and _written(read, woman) in tested for woman in range(len(read))], bool
@@ -100,14 +100,14 @@ def known_test_women(read: Histories, data: HistoryData) -> NDArray[np.bool_]:
 
 
 def _written(histories: Histories, woman: int) -> bytes:
-    """Her results without her age, which a pseudonymised table may round, and the time between visits to the month."""
+    """A woman's results without her age, which a pseudonymised table may round, and the time between visits in months."""
     rows = slice(int(histories.first[woman]), int(histories.first[woman] + histories.lengths[woman]))
     parts = (histories.features[rows, 1:], np.round(12 * histories.gap_years[rows]))
     return b"".join(np.nan_to_num(part, nan=-1.0).tobytes() for part in parts)
 
 
 class _Refit:
-    """Fits the networks of a graph on from their own weights, with rehearsed women prepared once."""
+    """Continues to fit the networks of a graph from their own weights; the rehearsed women are prepared once."""
 
     def __init__(
         self, graph: HistoryGraph, data: HistoryData, main: DerivedTask, settings: Mapping[str, Any], seed: int
@@ -124,7 +124,7 @@ class _Refit:
         ]
 
     def networks(self, read: Histories, women: NDArray[np.int64], positive: NDArray[np.bool_]) -> list[HistoryNetwork]:
-        """The ensemble after it has learned from these labelled women as well."""
+        """The ensemble after learning from these labelled women as well."""
         possible = np.zeros((len(read.features), len(CLASSES)), bool)
         possible[read.last[women[positive]]] = np.isin(CLASSES, self._main.positive)
         possible[read.last[women[~positive]]] = np.isin(CLASSES, self._main.negative)
@@ -158,7 +158,7 @@ class _Refit:
         self, histories: Histories, women: NDArray[np.int64], possible: NDArray[np.bool_], weight: Floats
     ) -> tuple[Floats, Floats, Floats]:  # fmt: skip
         rows, inside = histories.grid(women)
-        # Where nothing is known of a visit its weight is 0, and a course must be possible for the loss to be a number.
+        # A visit without known outcome has weight 0; at least one course must be possible for the loss to be a number.
         known = possible[rows] | ~possible[rows].any(axis=2, keepdims=True)
         return (
             self._prepare(histories, women),
@@ -241,7 +241,7 @@ def _exported(
                     "tables": tables,
                     "notes": [
                         *model.evaluation.notes,
-                        "The networks were fitted on from the parent's on labels of an installation. The test women are "
+                        "The parent's networks were trained further on labels of an installation. The test women are "
                         "simulated: they say whether something was lost, not whether the labels helped.",
                     ],
                 }

@@ -1,4 +1,4 @@
-"""The dense part that joins a slide's embedding with the LSTM's state."""
+"""The dense layers that join a slide's embedding with the LSTM's state."""
 
 import keras
 import numpy as np
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 @keras.saving.register_keras_serializable("cervix")
 class Standardise(keras.layers.Layer):  # type: ignore[misc]  # untyped base class
-    """Minus the training mean, over the training spread ``(N, features)``, cut at three spreads.
+    """Standardises by training mean and spread ``(N, features)``, clipped at three spreads.
 
-    A channel that hardly fires in training would otherwise dwarf all others on a tile where it does. Constants are made
-    while tracing: what Keras' own layer holds would be exported as an input of the graph.
+    Without clipping, a channel that is almost silent in training would dominate on a tile where it is active. The constants
+    are made while tracing: those of Keras' own layer would be exported as inputs of the graph.
     """
 
     def __init__(self, mean: list[float], spread: list[float], **kwargs: object) -> None:
@@ -28,7 +28,7 @@ def dense_part(inputs: NDArray[np.float32], classes: int, hidden: int, dropout: 
 
     Parameters
     ----------
-    inputs : (n, features) training rows; means and spreads are theirs
+    inputs : (n, features) training rows, from which means and spreads are taken
     """
     spread = inputs.std(axis=0)
     standardise = Standardise(inputs.mean(axis=0).tolist(), np.where(spread > 0, spread, 1.0).tolist())

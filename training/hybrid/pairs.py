@@ -1,4 +1,4 @@
-"""Made-up pairs for the hybrid: the biopsy of a simulated woman and a real tile of the class that it shows."""
+"""Made-up pairs for the hybrid: the biopsy of a simulated woman, and a real tile of the class that it shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -34,13 +34,13 @@ class EmbeddedTiles:
 
 @dataclass(frozen=True)
 class Pairs:
-    """One biopsy visit a woman and the tile that stands for it.
+    """One biopsy visit of each woman, and the tile that represents it.
 
     Attributes
     ----------
     histories : Histories
-        Of the women up to that visit, its histology and treatment hidden.
-    truth : (n,) index into ``CLASSES``, of the lesion that was there, found or missed
+        The women's visits up to that one, without its histology and treatment.
+    truth : (n,) index into ``CLASSES`` of the true lesion, found or missed
     embedding : (n, 512)
     tile_group : (n,) source image of the tile
     split : (n,)
@@ -57,9 +57,9 @@ def embedded_tiles(
     tiles_dir: Path, recipe_path: Path, slide_recipe: Mapping[str, Any], slide_onnx: bytes, tiles_per_group: int,
     stages: Stages, log: Log,
 ) -> EmbeddedTiles:  # fmt: skip
-    """Embed a few tiles of every source image with the exported slide model, the one that scores slides.
+    """Embed a few tiles of every source image with the exported slide model.
 
-    The split is that of the slide model, so a test tile was seen by neither.
+    The split is that of the slide model, so neither model has seen a test tile.
     """
     found, split = tiles_of_recipe(recipe_path, slide_recipe, tiles_dir)
     tiles = found.tiles
@@ -84,11 +84,11 @@ def embedded_tiles(
 def make_pairs(
     data: HistoryData, names: list[str], tiles: EmbeddedTiles, shown_by: Mapping[str, list[str]], seed: int
 ) -> Pairs:
-    """Pair one drawn biopsy visit of every woman who had one with a drawn tile of her split.
+    """Pair one random biopsy visit of every woman who had one with a random tile of her split.
 
     Parameters
     ----------
-    shown_by : tile class -> histology codes that it stands for
+    shown_by : tile class -> histology codes that it represents
     """
     rng = np.random.default_rng(seed)
     column = names.index("histology")

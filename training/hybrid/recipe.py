@@ -1,4 +1,4 @@
-"""Recipe ``hybrid``: a slide's embedding and the LSTM's state, joined by a dense part that is trained on made-up pairs."""
+"""Recipe ``hybrid``: a slide's embedding and the LSTM's state, joined by dense layers trained on made-up pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from training.history.recipe import cohort_data, fit_ensemble
 from training.hybrid.network import dense_part
 from training.hybrid.pairs import CLASSES, Pairs, embedded_tiles, make_pairs
 from training.shared.calibrate import fit_opinion_weights
-from training.shared.declared import declared_tasks, model_entry, read_recipe
+from training.shared.declared import declared_ids, declared_tasks, model_entry, read_recipe
 from training.shared.manifest_parts import (
     add_probabilities,
     write_bytes,
@@ -40,7 +40,6 @@ from training.shared.stages import Log, Stages
 from training.shared.to_onnx import to_onnx
 
 Floats = NDArray[np.float64]
-MODEL_ID = "hybrid"
 JOINT, HISTORY, SLIDE = "joint", "history", "slide"
 HALVES = (HISTORY, SLIDE)
 PREDICT_BATCH = 2048
@@ -50,14 +49,14 @@ TOLERANCE = {"probabilities": 1e-5, "history_probabilities": 1e-5, "slide_probab
 
 @dataclass(frozen=True)
 class Fitted:
-    """Dense parts by what they read, and the temperature of each."""
+    """The dense layers by their input, and the temperature of each."""
 
     parts: dict[str, keras.Model]
     temperature: dict[str, float]
 
 
 def train_hybrid(recipes: Mapping[str, Path], tiles_dir: Path, women: int, seed: int, out_dir: Path, log: Log) -> list[Model]:
-    """Run the recipe on what ``slide`` and ``history`` left under ``out_dir``, and write ``hybrid/`` there.
+    """Run the recipe on what ``slide`` and ``history`` left under ``out_dir``, and write the model there.
 
     Parameters
     ----------
@@ -70,11 +69,12 @@ def train_hybrid(recipes: Mapping[str, Path], tiles_dir: Path, women: int, seed:
         If the slide model has not been trained.
     """
     recipe, history, slide = (read_recipe(recipes[name]) for name in ("hybrid", "history", "shipped"))
-    tasks = declared_tasks(recipe)
+    tasks, (model_id,) = declared_tasks(recipe), declared_ids(recipe)
+    folder = out_dir / model_id
     stages = Stages(out_dir / "stages", log)
     data = cohort_data(history, recipes["cohort"], women, seed, out_dir, log)
     ensemble = fit_ensemble(data, history, out_dir, log)
-    slide_model = Model.model_validate_json((out_dir / "slide/model.json").read_bytes())
+    slide_model = Model.model_validate_json((out_dir / declared_ids(slide)[0] / "model.json").read_bytes())
     onnx_bytes = (out_dir / next(v.file for v in slide_model.variants if v.precision == "int8")).read_bytes()
     tiles = embedded_tiles(tiles_dir, recipes["shipped"], slide, onnx_bytes, recipe["pairs"]["tiles_per_group"], stages, log)
     names = history["data"]["features"]
@@ -85,7 +85,7 @@ def train_hybrid(recipes: Mapping[str, Path], tiles_dir: Path, women: int, seed:
     inputs = {HISTORY: states, SLIDE: pairs.embedding, JOINT: np.concatenate([states, pairs.embedding], axis=1)}
     fitted = _fit(inputs, pairs, recipe)
     onnx_bytes = to_onnx(hybrid_function(ensemble, fitted), _inputs(len(names)), _outputs()).SerializeToString()
-    write_bytes(out_dir / f"{MODEL_ID}/fp32.onnx", onnx_bytes)
+    write_bytes(folder / "fp32.onnx", onnx_bytes)
     test = np.flatnonzero(pairs.split == "test")
     answers = run_hybrid(onnx_bytes, pairs, test)
     expected = softmax(_logits(fitted.parts[JOINT], inputs[JOINT][test]) * fitted.temperature[JOINT], axis=1)
@@ -95,12 +95,12 @@ def train_hybrid(recipes: Mapping[str, Path], tiles_dir: Path, women: int, seed:
         raise RuntimeError(f"the exported graph differs from Keras by {difference:.1e}")
     chosen = np.random.default_rng(recipe["seed"]).choice(np.flatnonzero(pairs.split == "train"), GOLDEN_PAIRS)
     golden = {**pairs.histories.padded(chosen), "embedding": pairs.embedding[chosen]}
-    write_golden(out_dir / f"{MODEL_ID}/golden.npz", golden, {"fp32": run_hybrid(onnx_bytes, pairs, chosen)})
+    write_golden(folder / "golden.npz", golden, {"fp32": run_hybrid(onnx_bytes, pairs, chosen)})
     golden_table = write_golden_table(
-        out_dir, MODEL_ID, golden_visits_csv(), encoding_named(names), lambda arrays: run_graph(onnx_bytes, arrays),
+        out_dir, model_id, golden_visits_csv(), encoding_named(names), lambda arrays: run_graph(onnx_bytes, arrays),
         one_row=False, others=lambda women: {"embedding": pairs.embedding[np.resize(chosen, women)]},
     )  # fmt: skip
-    _evaluate(pairs, test, answers, tasks[0], out_dir, log)
+    _evaluate(pairs, test, answers, tasks[0], folder, log)
     calibration = np.flatnonzero(pairs.split == "calibration")
     scores = run_hybrid(onnx_bytes, pairs, calibration)["probabilities"]
     features = {
@@ -124,7 +124,7 @@ def ensemble_states(ensemble: FittedHistory, pairs: Pairs) -> NDArray[np.float32
 
 
 def _fit(inputs: Mapping[str, NDArray[np.float32]], pairs: Pairs, recipe: Mapping[str, Any]) -> Fitted:
-    """The joint dense part, and one for each half alone, on the same pairs."""
+    """Fit the joint dense layers, and those of each half alone, on the same pairs."""
     settings = recipe["train"]
     train, validation, calibration = (pairs.split == name for name in ("train", "validation", "calibration"))
     parts, temperature = {}, {}
@@ -150,7 +150,7 @@ def _fit(inputs: Mapping[str, NDArray[np.float32]], pairs: Pairs, recipe: Mappin
 
 
 def hybrid_function(ensemble: FittedHistory, fitted: Fitted) -> Callable[..., dict[str, tf.Tensor]]:
-    """Visits and one embedding to the joint answer and that of each half alone."""
+    """One function from visits and an embedding to the joint answer and that of each half."""
     networks = [keras.Model(member.inputs, member.get_layer("lstm").output) for member in ensemble.members]
 
     def serve(features: tf.Tensor, gap_years: tf.Tensor, lengths: tf.Tensor, embedding: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -178,10 +178,10 @@ def run_hybrid(onnx_bytes: bytes, pairs: Pairs, rows: NDArray[np.int64]) -> dict
 
 
 def _evaluate(
-    pairs: Pairs, test: NDArray[np.int64], answers: Mapping[str, NDArray[np.float32]], task: DerivedTask, out_dir: Path,
+    pairs: Pairs, test: NDArray[np.int64], answers: Mapping[str, NDArray[np.float32]], task: DerivedTask, folder: Path,
     log: Log,
 ) -> None:  # fmt: skip
-    """Write predictions, and the table of both halves on the main question."""
+    """Write the predictions, and the table that compares both halves on the main question."""
     labels = np.array(CLASSES)[pairs.truth[test]]
     groups = pairs.tile_group[test]
     frame = pd.DataFrame({"case": pairs.histories.patient_ids[test].astype(str), "group": groups, "label": labels})
@@ -190,7 +190,7 @@ def _evaluate(
         add_probabilities(frame, f"{half}__p_", list(CLASSES), answers[f"{half}_probabilities"])
     shares = np.bincount(pairs.truth[pairs.split == "train"], minlength=len(CLASSES)) / (pairs.split == "train").sum()
     add_probabilities(frame, "always-no__p_", list(CLASSES), np.tile(shares, (len(test), 1)))
-    write_predictions(out_dir / f"{MODEL_ID}/predictions.parquet", frame)
+    write_predictions(folder / "predictions.parquet", frame)
     positive = np.isin(labels, task.positive)
     own = 1 - answers["probabilities"][:, 0]
     rows = []
@@ -216,11 +216,11 @@ def _evaluate(
         )
     table = pd.DataFrame(rows)
     log(f"hybrid\n{table.to_string(index=False)}")
-    write_table(out_dir / f"{MODEL_ID}/halves.csv", table)
+    write_table(folder / "halves.csv", table)
 
 
 def _thresholds(truth: NDArray[np.int64], scores: NDArray[np.float32], tasks: Sequence[DerivedTask]) -> list[float]:
-    """Where Youden's J is highest, by question."""
+    """The threshold with the highest Youden's J, by question."""
     found = []
     for task in tasks:
         sides = [[CLASSES.index(name) for name in side] for side in (task.positive, task.negative)]
@@ -262,6 +262,7 @@ def _entry(
     recipe: Mapping[str, Any], features: Mapping[str, Any], pairs: Pairs, counts: Mapping[str, list[int]], fitted: Fitted,
     thresholds: list[float], difference: float,
 ) -> Model:  # fmt: skip
+    (model_id,) = declared_ids(recipe)
     said = {
         "hidden": recipe["train"]["hidden"],
         "classes": len(CLASSES),
@@ -270,7 +271,7 @@ def _entry(
     }
     computed = {
         "kind": "joint",
-        "variants": [Variant(precision="fp32", file=f"{MODEL_ID}/fp32.onnx", runs_on="cpu", tolerance=TOLERANCE)],
+        "variants": [Variant(precision="fp32", file=f"{model_id}/fp32.onnx", runs_on="cpu", tolerance=TOLERANCE)],
         "inputs": _inputs(len(features["encoding"])),
         "outputs": _outputs(),
         "features": features,
@@ -288,4 +289,4 @@ def _entry(
         ],
         "evaluation": {"precision": "fp32"},
     }
-    return model_entry(recipe, MODEL_ID, CLASSES, said, computed)
+    return model_entry(recipe, model_id, CLASSES, said, computed)

@@ -1,4 +1,4 @@
-"""Repeated grouped cross-validation: the honest figure of a small table."""
+"""Repeated grouped cross-validation: honest figures for a small table."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -33,7 +33,7 @@ RANKINGS: tuple[tuple[Literal["auroc", "average_precision"], str], ...] = (
 def cross_validation_table(
     features: Floats, table: RiskTable, fit: Fit, *, folds: int, repeats: int, seed: int
 ) -> pd.DataFrame:
-    """Network, logistic regression and always-no on the same folds, and the network's gain over the regression.
+    """The network, a logistic regression and always-no on the same folds, and the network's gain over the regression.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def cross_validation_table(
             }
             for name, values in logits.items():
                 slope, intercept = fit_platt(values[stop], positive[stop])
-                # Each fold is a model of its own with its own scale: ranks within the fold make them comparable.
+                # Each fold has its own model and scale; ranks within the fold make the scores comparable.
                 ranks[name][repeat, held_out] = rankdata(values[held_out]) / held_out.sum()
                 risks[name][repeat, held_out] = expit(slope * values[held_out] + intercept)
             risks["always no"][repeat, held_out] = positive[train].mean()
@@ -75,7 +75,7 @@ def cross_validation_table(
 
 
 def logistic() -> Pipeline:
-    """The plain rival: medians, standard scores, a little shrinkage."""
+    """The simple rival: median imputation, standardisation, weak regularisation."""
     return make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
         StandardScaler(),
@@ -84,7 +84,7 @@ def logistic() -> Pipeline:
 
 
 def _folds(table: RiskTable, folds: int, seed: int) -> Iterator[tuple[Bools, Bools, Bools]]:
-    """Masks of training, stopping and held-out rows; no group on two sides."""
+    """Masks of training, early-stopping and held-out rows; no group is on two sides."""
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     members = [held_out for _, held_out in splitter.split(table.frame, table.positive, table.groups)]
     for index, held_out in enumerate(members):
@@ -105,7 +105,7 @@ def _brier(squared: Scores, groups: NDArray[np.str_]) -> dict[str, str]:
 
 
 def _squared(positive: Bools, risks: Scores) -> Scores:
-    """Squared error of each row, mean over the repeats."""
+    """Squared error of each row, averaged over the repeats."""
     return np.asarray(np.square(risks - positive).mean(axis=0), np.float64)
 
 

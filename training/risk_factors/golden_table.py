@@ -10,10 +10,7 @@ DRAWN = 20
 
 
 def golden_patients_csv() -> str:
-    """A risk-factor table without outcome: a row of the lowest number of each column, one of the highest, and drawn ones.
-
-    They are nobody's data.
-    """
+    """A made-up risk-factor table without outcome: a row of lowest values, one of highest values, and random ones."""
     buffer = io.StringIO()
     columns = [column for column in COLUMNS.values() if column.group != "outcome"]
     writer = csv.writer(buffer, lineterminator="\n")

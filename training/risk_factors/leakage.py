@@ -1,4 +1,4 @@
-"""How 0.99 arises on the UCI table: the steps of often-quoted notebooks, each run beside the honest way."""
+"""How 0.99 arises on the UCI table: the steps of often-quoted notebooks, each compared with the honest protocol."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ class Step:
     tests_among_inputs : bool
         Colposcopy, Schiller and cytology of the same examination are inputs.
     duplicates_kept : bool
-        Repeated rows stay and may stand on both sides.
+        Repeated rows are kept and may be on both sides.
     copies_before_split : bool
-        Positive rows are copied until they are half, and only then rows are split.
+        Positive rows are copied until they are half of all rows, before the split.
     """
 
     title: str
@@ -57,7 +57,7 @@ STEPS = (
 
 
 def leakage_table(table_csv: Path, recipe: Mapping[str, Any], log: Log) -> pd.DataFrame:
-    """Run every step; one row each, every figure with n and what n counts."""
+    """Run every step; one row each, with n and what it counts."""
     rows = []
     for step in STEPS:
         features, positive, groups = _cases(step, table_csv, recipe["seed"])
@@ -81,7 +81,7 @@ def leakage_table(table_csv: Path, recipe: Mapping[str, Any], log: Log) -> pd.Da
 
 
 def _cases(step: Step, table_csv: Path, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.str_]]:
-    """Inputs, outcomes, and what is kept on one side: groups of equal rows in the honest steps, nothing in the leaked."""
+    """Inputs, outcomes and groups: equal rows in the honest steps, each row by itself in the leaked ones."""
     names = [column.name for column in (*RISK_FACTORS, *(OTHER_TESTS if step.tests_among_inputs else ()))]
     if not step.leaked:
         table = load_risk_table(table_csv, names)

@@ -1,4 +1,4 @@
-"""The risk-factor models: the UCI table, honest protocol, with and without the other diagnostic tests."""
+"""The risk-factor models: the UCI table under an honest protocol, with and without the other diagnostic tests."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ from training.risk_factors.cross_validation import cross_validation_table, logis
 from training.risk_factors.golden_table import golden_patients_csv
 from training.risk_factors.leakage import leakage_table
 from training.shared.calibrate import fit_platt
-from training.shared.declared import model_entry, read_recipe
+from training.shared.declared import declared_ids, model_entry, read_recipe
 from training.shared.lstm import ImputeAndScale, risk_lstm
 from training.shared.manifest_parts import (
     counts_by_split,
@@ -48,15 +48,15 @@ CLASSES = ("no", "yes")
 def train_risk_factors(recipe_path: Path, table_csv: Path, out_dir: Path, log: Log) -> list[Model]:
     """Train, evaluate and export both models under ``out_dir``. Returns their manifest entries.
 
-    Duplicates are removed and whole groups, rows with equal inputs of the model, split before anything else; medians, scales
-    and weights come from the training split, calibration and threshold from validation, figures from test.
+    Duplicates are removed first. Then whole groups (rows with equal inputs) are split. Medians, scales and weights come from
+    the training split, calibration and threshold from validation, figures from test.
 
     Raises
     ------
     PatientFileError
         If the table is not the UCI table.
     EventError
-        With one outcome alone or fewer than 50 positive biopsies.
+        If there is only one outcome or fewer than 50 positive biopsies.
     """
     recipe = read_recipe(recipe_path)
     factors = [column.name for column in RISK_FACTORS]
@@ -66,10 +66,9 @@ def train_risk_factors(recipe_path: Path, table_csv: Path, out_dir: Path, log: L
     log(f"{len(table.frame)} rows, {table.duplicates_removed} duplicates removed, {int(table.positive.sum())} positive")
     require_events(table.positive)
     leakage = leakage_table(table_csv, recipe, log)
-    ids: tuple[ModelId, ...] = ("risk-factors", "risk-factors-with-tests")
     return [
         _train_one(model_id, list(names), table, recipe, leakage, out_dir, log)
-        for model_id, (names, table) in zip(ids, tables.items(), strict=True)
+        for model_id, (names, table) in zip(declared_ids(recipe), tables.items(), strict=True)
     ]
 
 
@@ -77,7 +76,7 @@ def fit_risk_lstm(
     features: Floats, positive: NDArray[np.bool_], train: NDArray[np.bool_], validation: NDArray[np.bool_],
     recipe: dict[str, Any],
 ) -> keras.Model:  # fmt: skip
-    """Fit one LSTM by class-weighted cross-entropy, stopped early on validation.
+    """Fit one LSTM by class-weighted cross-entropy, with early stopping on validation.
 
     Parameters
     ----------
@@ -87,7 +86,7 @@ def fit_risk_lstm(
     settings = recipe["model"]
     keras.utils.set_random_seed(recipe["seed"])
     seen = features[train]
-    # A column nobody has in training has no median: 0, which the mask marks as not known.
+    # A column without any value in training has no median; it gets 0 and is marked as not known by the mask.
     with_any = ~np.isnan(seen).all(axis=(0, 1))
     median = np.zeros(features.shape[2], np.float32)
     median[with_any] = np.nanmedian(seen[..., with_any], axis=(0, 1))
@@ -113,9 +112,9 @@ def fit_risk_lstm(
 
 
 class _HideInputs(keras.utils.PyDataset):  # type: ignore[misc]  # untyped base class
-    """Training batches in which a share of the rows loses a random part of its inputs, anew every time.
+    """Training batches in which a share of the rows loses a random part of its inputs, drawn anew in every epoch.
 
-    The part is uniform from none to all, so that a row about which nothing is known is no surprise to the model.
+    The part ranges uniformly from none to all, so the model also learns from rows about which nothing is known.
     """
 
     def __init__(

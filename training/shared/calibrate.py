@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp
 
 Floats = NDArray[np.floating]
-# Perfect logits would ask for an endless weight.
+# Perfect logits would have an infinite weight.
 LOG_WEIGHT_LIMITS = (-3.0, 3.0)
 
 
@@ -28,7 +28,7 @@ def fit_opinion_weights(
 ) -> NDArray[np.float64]:
     """The weights w > 0 that minimise the negative log-likelihood of ``softmax(sum_k w_k * logits_k)``.
 
-    A logarithmic opinion pool of several classifiers. With one classifier its weight is one over the temperature.
+    A logarithmic opinion pool of several classifiers. With a single classifier the weight is one over the temperature.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ def fit_platt(logits: Floats, positive: NDArray[np.bool_]) -> tuple[float, float
 
 @dataclass(frozen=True)
 class CoursePlatt:
-    """Platt's line for courses of growing severity: one slope for all logits, an intercept more for each grade reached.
+    """Platt scaling for courses of increasing severity: one slope for all logits, and one intercept for each grade reached.
 
-    ``cin2`` is added to every course with CIN2+, ``cin3`` on top to every course with CIN3+.
+    ``cin2`` is added to every course with CIN2+; ``cin3`` is added as well to every course with CIN3+.
     """
 
     slope: float
@@ -79,7 +79,7 @@ class CoursePlatt:
     cin3: float
 
     def shifts(self, classes: Sequence[str]) -> NDArray[np.float64]:
-        """What is added to each class's logit, ``(classes,)``."""
+        """The number added to the logit of each class, ``(classes,)``."""
         return np.array([self.cin2 * (name != "none") + self.cin3 * ("cin3" in name) for name in classes])
 
 

@@ -1,7 +1,8 @@
-"""What a recipe declares for the manifest: its words and numbers, under the manifest's own keys.
+"""The words and numbers that a recipe declares for the manifest, under the manifest's own keys.
 
-``[manifest]`` holds what nothing computes, ``[models.<id>]`` what is added to it where a recipe makes several models, and
-``[repeated]`` sentences that stand in several places. A ``{field}`` in a sentence is one of these, or a figure of the run.
+``[manifest]`` holds what is not computed. ``[models.<id>]`` names a model and adds what applies to it alone; without such a
+table the recipe makes one model with the recipe's name. ``[repeated]`` holds sentences that are used in several places. A
+``{field}`` in a sentence is one of these, or a figure of the run.
 """
 
 import tomllib
@@ -20,22 +21,22 @@ COMPUTED = (
     "limit", "counts", "groups", "method", "parameters", "precision", "predictions", "file", "size_px", "spacing_um_px",
     "spacing_source", "training_data", "encoding", "visits", "gaps", "golden_table",
 )  # fmt: skip
-"""Keys that a recipe may leave to the code, wherever they stand; ``id`` too, of the model alone."""
+"""Keys that a recipe may leave to the code, at any level; also ``id``, but only that of the model."""
 
 
 class RecipeNotAsDeclared(CervixError, ValueError, code="recipe-not-as-declared"):
-    """Raised when what a recipe declares is not what the manifest holds of a model."""
+    """Raised when a recipe does not declare what the manifest needs of a model."""
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """The recipe of a model, refused before anything is trained where it says too little, too much or another kind of thing.
+    """Read the recipe of a model. It is refused before any training if a key is missing, unknown or of the wrong type.
 
     Raises
     ------
     RecipeNotAsDeclared
     """
     recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-    for model_id in recipe.get("models", [""]):
+    for model_id in declared_ids(recipe):
         try:
             Model.model_validate(_declared(recipe, model_id))
         except ValidationError as error:
@@ -44,8 +45,13 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return recipe
 
 
+def declared_ids(recipe: Mapping[str, Any]) -> list[ModelId]:
+    """The ids of the models that a recipe makes: those under ``[models]``, or else the recipe's name."""
+    return list(recipe.get("models", [recipe["name"]]))
+
+
 def declared_tasks(recipe: Mapping[str, Any]) -> list[DerivedTask]:
-    """The questions that a recipe declares, the main one first."""
+    """The questions that a recipe declares, main question first."""
     return [DerivedTask.model_validate(item) for item in recipe["manifest"]["derived_tasks"]]
 
 
@@ -60,7 +66,7 @@ def declared_baselines(recipe: Mapping[str, Any]) -> list[Baseline]:
 
 
 def declared_classes(recipe: Mapping[str, Any], ids: Sequence[str]) -> list[ClassInfo]:
-    """The classes that a recipe declares; ``ValueError`` where they are not those that the network answers, in its order."""
+    """The classes that a recipe declares; ``ValueError`` if they differ from the network's, or in order."""
     classes = [ClassInfo.model_validate(declared) for declared in recipe["classes"]]
     if [item.id for item in classes] != list(ids):
         raise ValueError(f"recipe {recipe['name']} declares classes {[item.id for item in classes]}, not {list(ids)}")
@@ -71,18 +77,18 @@ def model_entry(
     recipe: Mapping[str, Any], model_id: ModelId, classes: Sequence[str], figures: Mapping[str, object],
     computed: Mapping[str, Any],
 ) -> Model:  # fmt: skip
-    """The manifest entry of a model: what its recipe declares, joined with what was computed.
+    """The manifest entry of a model: the recipe's declarations joined with computed values.
 
     Parameters
     ----------
-    classes : ids, in the order that the network answers
+    classes : ids, in the order of the network's outputs
     figures : field of a sentence -> its value
     computed : part of the entry, by the manifest's keys
 
     Raises
     ------
     RecipeNotAsDeclared
-        If a key is unknown, missing or both declared and computed, or a sentence has a field that is no figure.
+        If a key is unknown, missing, or both declared and computed; or if a sentence has an unknown field.
     ValueError
         If the recipe declares other classes.
     """
@@ -114,7 +120,7 @@ def _declared(recipe: Mapping[str, Any], model_id: str) -> Any:
 
 
 def _joined(first: Any, second: Any, recipe: Mapping[str, Any], where: str = "manifest") -> Any:
-    """Two parts of one entry: tables key by key, lists of tables one by one, lists of sentences one after the other."""
+    """Join two parts of an entry: tables by key, lists of tables item by item, lists of sentences end to end."""
     if isinstance(first, Mapping) and isinstance(second, Mapping):
         both = {key: _joined(first[key], second[key], recipe, f"{where}.{key}") for key in first if key in second}
         return {**first, **second, **both}
@@ -125,12 +131,12 @@ def _joined(first: Any, second: Any, recipe: Mapping[str, Any], where: str = "ma
             pairs = zip(first, second, strict=True)
             return [_joined(one, other, recipe, f"{where}.{at}") for at, (one, other) in enumerate(pairs)]
     raise RecipeNotAsDeclared(
-        f"Recipe {recipe['name']} declares {where}, which is computed", expected="words and numbers that nothing computes"
+        f"Recipe {recipe['name']} declares {where}, which is computed", expected="words and numbers that are not computed"
     )
 
 
 def _filled(value: Any, figures: Mapping[str, object], recipe: Mapping[str, Any]) -> Any:
-    """The same with every ``{field}`` of its sentences in its place."""
+    """The same with every ``{field}`` in its sentences filled in."""
     if isinstance(value, Mapping):
         return {key: _filled(item, figures, recipe) for key, item in value.items()}
     if isinstance(value, list):
@@ -147,7 +153,7 @@ def _filled(value: Any, figures: Mapping[str, object], recipe: Mapping[str, Any]
 
 
 def _refuse_first(recipe: Mapping[str, Any], errors: Sequence[Any]) -> None:
-    """Raise for the first error; for a misspelt key before the one that is missing for it."""
+    """Raise for the first error. A misspelt key comes before the key that is missing because of it."""
     for error in sorted(errors, key=lambda item: item["type"] == "missing"):
         where = ".".join(("manifest", *(str(part) for part in error["loc"])))
         raise RecipeNotAsDeclared(

@@ -1,4 +1,4 @@
-"""Constants and tensors inside an exported graph: found, looked at, and put back changed."""
+"""Find, read and replace constants and tensors inside an exported graph."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,12 +13,12 @@ from cervix.errors import BundleError
 
 
 class GraphWeights:
-    """An ONNX graph as something to walk through, from its outputs backwards.
+    """An ONNX graph that can be followed backwards from its outputs.
 
     Parameters
     ----------
     onnx_bytes : bytes
-        Of a bundle that has proved itself.
+        From a bundle that has been proved.
     """
 
     def __init__(self, onnx_bytes: bytes) -> None:
@@ -31,14 +31,14 @@ class GraphWeights:
         return list(self._model.graph.node)
 
     def made_by(self, operator: str, name: str) -> onnx.NodeProto:
-        """The node that makes a tensor; ``BundleError`` where it is not of that operator."""
+        """The node that produces a tensor; ``BundleError`` if its operator is another."""
         node = self._producer.get(name)
         if node is None or node.op_type != operator:
             raise another_graph(f"{operator} before {name}")
         return node
 
     def operator(self, name: str) -> str:
-        """The operator that makes a tensor; empty for inputs and constants."""
+        """The operator that produces a tensor; empty for inputs and constants."""
         node = self._producer.get(name)
         return "" if node is None else str(node.op_type)
 
@@ -61,7 +61,7 @@ class GraphWeights:
         return self.array(name).astype(np.float32)
 
     def turned_over(self, name: str) -> list[str]:
-        """Other constants that hold a matrix's transpose, in any shape."""
+        """Other constants that contain the transpose of a matrix, in any shape."""
         turned = self.array(name).T.ravel()
         return [
             other
@@ -70,9 +70,9 @@ class GraphWeights:
         ]
 
     def replaced(self, new: Mapping[str, NDArray[np.generic]]) -> bytes:
-        """The same graph with other values of these constants, in its own precision.
+        """The same graph with new values of these constants, in the graph's precision.
 
-        Raises ``ValueError`` where a shape differs.
+        Raises ``ValueError`` if a shape differs.
         """
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
@@ -86,7 +86,7 @@ class GraphWeights:
         return bytes(model.SerializeToString())
 
     def probe(self, names: Sequence[str]) -> ort.InferenceSession:
-        """A session that answers these tensors, also such as are no outputs, and computes no more than they need."""
+        """A session that computes these tensors, which need not be outputs, and nothing beyond them."""
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
         declared = {output.name for output in model.graph.output}
@@ -95,7 +95,7 @@ class GraphWeights:
 
 
 def another_graph(expected: str) -> BundleError:
-    """The error of a graph that is built otherwise than the trainer builds it."""
+    """The error for a graph whose structure is not the trainer's."""
     return BundleError(
         "The graph is not one that can be retrained",
         expected=expected,

@@ -1,4 +1,4 @@
-"""Labels of an installation as a learner takes them: those that count, of classes the model has, and not too few."""
+"""Labels of an installation as training data: those that count, of classes that the model has, and enough of them."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ LEAKING = "of a group in which a case is nearly one of the frozen test cases"
 
 
 class LabelsTooFew(CervixError, ValueError, code="labels-too-few"):
-    """Raised when labels are too few, or of too few classes, to retrain a model."""
+    """Raised when there are too few labels, or labels of too few classes, to retrain a model."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Labels:
 
     @property
     def sha256(self) -> str:
-        """Of the keys of the events, in order: equal labels, equal digest."""
+        """Digest of the sorted event keys: equal labels have equal digests."""
         return hashlib.sha256("\n".join(sorted(self.events["key"])).encode()).hexdigest()
 
     def without(self, groups: Sequence[str], reason: str) -> "Labels":
-        """Those of other groups; what falls away is counted under a reason."""
+        """The labels outside these groups; the others are counted under a reason."""
         falling = self.cases["group_id"].isin(groups)
         if not falling.any():
             return self
@@ -63,7 +63,7 @@ class Labels:
         return replace(self, cases=kept, events=events, left_out={**self.left_out, reason: int(falling.sum())})
 
     def require_enough(self, limits: Mapping[str, Any]) -> None:
-        """Raise ``LabelsTooFew`` under the recipe's ``[labels]`` limits: in all, and of each of two classes.
+        """Raise ``LabelsTooFew`` below the recipe's ``[labels]`` limits: in total, and in each of two classes.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class Labels:
 
 
 def read_labels(store: LabelStore, kind: Kind, classes: Sequence[str]) -> Labels:
-    """The cases whose label counts, by class; cases of other classes are counted as left out."""
+    """The cases whose label counts. Cases of classes that the model does not have are counted as left out."""
     truths = store.truths(kind)
     cases = truths[truths["label"].notna()][["case_id", "label", "source", "group_id"]].reset_index(drop=True)
     events = store.events()
@@ -97,7 +97,7 @@ def read_labels(store: LabelStore, kind: Kind, classes: Sequence[str]) -> Labels
 
 
 def without_leaking(labels: Labels, leaking: NDArray[np.bool_], log: Log) -> tuple[Labels, NDArray[np.bool_]]:
-    """Refuse labels near frozen test cases, each with its whole group.
+    """Refuse labels that are near frozen test cases, together with their groups.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def without_leaking(labels: Labels, leaking: NDArray[np.bool_], log: Log) -> tup
     Returns
     -------
     labels, kept
-        Those that are left, and which of the n they are.
+        The remaining labels, and which of the n they are.
     """
     groups = sorted(set(labels.cases.loc[leaking, "group_id"]))
     kept = ~labels.cases["group_id"].isin(groups).to_numpy(bool)
@@ -117,14 +117,14 @@ def without_leaking(labels: Labels, leaking: NDArray[np.bool_], log: Log) -> tup
 
 @dataclass(frozen=True)
 class Folds:
-    """Which labelled cases are judged by a model that did not learn from them.
+    """Folds of labelled cases: each case is scored by a model that did not learn from its fold.
 
     Attributes
     ----------
     fold : (n,) number of each case's fold
-    group : (n,) what the folds keep whole, the unit of intervals
+    group : (n,) the group that is kept in one fold, and the unit of intervals
     kept_whole : str
-        The same in words.
+        What the groups are, in words.
     """
 
     fold: NDArray[np.int64]
@@ -133,7 +133,7 @@ class Folds:
 
 
 def folds_of(labels: Labels, folds: int, seed: int, thing: str) -> Folds:
-    """Folds that keep groups whole where there are as many groups as folds, else cases.
+    """Folds that keep groups whole if there are enough groups, otherwise folds of single cases.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def folds_of(labels: Labels, folds: int, seed: int, thing: str) -> Folds:
     if len(names) >= folds:
         place = dict(zip(rng.permutation(names).tolist(), (np.arange(len(names)) % folds).tolist(), strict=True))
         return Folds(np.array([place[group] for group in groups], np.int64), groups, thing)
-    # Each class over all folds, or a fold could lack one.
+    # Each class is spread over all folds, so that none lacks a class.
     fold = np.empty(len(groups), np.int64)
     for label in np.unique(labels.cases["label"]):
         members = rng.permutation(np.flatnonzero(labels.cases["label"] == label))

@@ -1,4 +1,4 @@
-"""An LSTM over visits that reads raw values and knows what was not measured."""
+"""LSTMs over visits that read raw values and know which were not measured."""
 
 from collections.abc import Callable
 
@@ -69,13 +69,13 @@ class PrepareVisits(keras.layers.Layer):  # type: ignore[misc]  # untyped base c
 def history_lstm(prepare: keras.layers.Layer, features: int, units: int, dropout: float, log_prior: list[float]) -> keras.Model:
     """Visits padded on the right -> logits of the courses after every visit ``(N, V, classes)``.
 
-    The LSTM sees the past alone, so what stands at a visit is the answer to the history up to it. A graph takes the last
-    one by a gather; masking would turn the fused LSTM into a loop in the exported graph.
+    The LSTM sees only the past, so the output at a visit is the answer to the history up to it. The exported graph gathers
+    the last one; masking would turn the fused LSTM into a loop.
 
     Parameters
     ----------
     log_prior : (classes,)
-        Logarithm of each course's share in training; where the last layer's bias starts.
+        Logarithm of each course's share in training: the initial bias of the last layer.
 
     Returns
     -------

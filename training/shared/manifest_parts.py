@@ -1,4 +1,4 @@
-"""Pieces of the manifest that every recipe fills in the same way."""
+"""Parts of the manifest that all recipes fill in the same way."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +48,7 @@ def write_golden_table(
     out_dir: Path, model_id: str, text: str, encoding: Sequence[FeatureEncoding], run: Callable[[Arrays], Arrays], *,
     one_row: bool, others: Callable[[int], Arrays] = lambda _: {},
 ) -> GoldenTable:  # fmt: skip
-    """Write a golden table and what must come of it, under ``out_dir/<model_id>``.
+    """Write a golden table and its expected results under ``out_dir/<model_id>``.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def write_golden_table(
     Raises
     ------
     ValueError
-        If something in the table cannot be read: it would not be in the cases.
+        If a cell of the table cannot be read: it would be missing from the cases.
     """
     read = read_patients(text.encode()) if one_row else read_visits(text.encode())
     if read.problems:
@@ -74,20 +74,20 @@ def write_golden_table(
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write named arrays as npz, whole or not at all."""
+    """Write named arrays as npz, completely or not at all."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_bytes(path, buffer.getvalue())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file, completely or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_predictions(path: Path, frame: pd.DataFrame) -> None:
-    """Write the held-out predictions as parquet, whole or not at all."""
+    """Write the held-out predictions as parquet, completely or not at all."""
     with replacing(path) as temporary:
         frame.to_parquet(temporary, index=False, compression="zstd")
 
@@ -99,6 +99,6 @@ def add_probabilities(frame: pd.DataFrame, prefix: str, classes: list[str], scor
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a small table as CSV, whole or not at all."""
+    """Write a small table as CSV, completely or not at all."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False)

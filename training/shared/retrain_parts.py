@@ -1,4 +1,4 @@
-"""What retraining any model has in common: its parent's files, and where the labels are written down."""
+"""What retraining of all models has in common: files of the parent, and records of the labels."""
 
 import io
 import shutil
@@ -18,15 +18,15 @@ from training.shared.installation_labels import Folds, Labels
 from training.shared.manifest_parts import add_probabilities, write_predictions, write_table
 
 Progress = Callable[[float, str], None]
-"""How far a model's retraining is, 0 to 1, and what it does, in words."""
+"""Progress of a model's retraining, 0 to 1, and a description."""
 
 
 def needed(parent: Bundle, model: Model) -> bytes:
-    """The rehearsal of a model; ``BundleError`` where its bundle carries none."""
+    """The rehearsal of a model; ``BundleError`` if its bundle has none."""
     if model.rehearsal is None:
         raise BundleError(
             f"{model.title} cannot be retrained from this bundle",
-            expected="a rehearsal, what retraining needs of the data it was made from",
+            expected="a rehearsal: the part of its training data that retraining needs",
             found=f"none in {parent.label}",
             action="Start from a bundle of version 0.5.0 or later.",
         )
@@ -34,7 +34,7 @@ def needed(parent: Bundle, model: Model) -> bytes:
 
 
 def copied(parent: Bundle, files: Iterable[str | None], out_dir: Path) -> None:
-    """Copy files of the parent as they are."""
+    """Copy files of the parent unchanged."""
     for name in files:
         if name is not None:
             (out_dir / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,13 +42,13 @@ def copied(parent: Bundle, files: Iterable[str | None], out_dir: Path) -> None:
 
 
 def golden_inputs(parent: Bundle, model: Model, vectors: str) -> dict[str, NDArray[np.generic]]:
-    """Inputs in one of the parent's files of golden vectors, by name."""
+    """The inputs in one of the parent's golden vector files, by name."""
     with np.load(io.BytesIO((parent.root / vectors).read_bytes()), allow_pickle=False) as archive:
         return {spec.name: archive[f"input:{spec.name}"] for spec in model.inputs}
 
 
 def lineage_of(parent: Bundle, labels: Labels, seed: int, folds_by: str, out_dir: Path, model_id: str) -> Lineage:
-    """Where a retrained model comes from; writes the keys of the events it learned from."""
+    """The lineage of a retrained model. Also writes the keys of the label events that it learned from."""
     events = f"{model_id}/label-events.csv"
     write_table(out_dir / events, labels.events[["key", "label"]].sort_values("key"))
     return Lineage(
@@ -68,7 +68,7 @@ def learned_from(labels: Labels, grouped_by: str) -> TrainingData:
     """The labels as a data source."""
     return TrainingData(
         name="Labels of this installation",
-        licence="that of the slides and tables, which stay with the installation",
+        licence="that of the slides and tables, which remain at the installation",
         citation="label store; the keys of the events are in the bundle",
         nature="real",
         note=(
@@ -84,7 +84,7 @@ def write_new_cases(
     path: Path, labels: Labels, folds: Folds, label: NDArray[np.str_], classes: list[str],
     candidate: NDArray[np.floating], active: NDArray[np.floating],
 ) -> None:  # fmt: skip
-    """Write how candidate and parent answer the labelled cases, as ``Lineage.new_cases`` says.
+    """Write the answers of candidate and parent to the labelled cases, as described in ``Lineage.new_cases``.
 
     Parameters
     ----------

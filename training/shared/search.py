@@ -1,4 +1,4 @@
-"""A small search over optimiser, learning rate, dropout and batch size, with every trial kept."""
+"""A small search over optimiser, learning rate, dropout and batch size that keeps every trial."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -24,8 +24,8 @@ def search(
 ) -> tuple[Chosen, pd.DataFrame]:
     """Tree-structured Parzen search (Bergstra et al. 2011; Optuna) for the lowest ``validation_loss``.
 
-    The sampler is seeded and sees the same results in the same order, so a run that was interrupted asks for the
-    same trials again and reads the finished ones back.
+    The sampler is seeded and sees the same results in the same order. An interrupted run therefore proposes the same trials
+    again and reads the finished ones back.
 
     Parameters
     ----------

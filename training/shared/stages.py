@@ -1,4 +1,4 @@
-"""Finished stages of a training run, kept on disk so that an interrupted run goes on after the last one."""
+"""Finished stages of a training run, kept on disk so that an interrupted run can continue."""
 
 import hashlib
 import json
@@ -18,10 +18,10 @@ READ_BACK = "finished before, read back"
 
 
 class Stages:
-    """A folder of results, each named after its stage and the digest of everything that it depends on.
+    """A folder of results, each named after its stage and the digest of everything it depends on.
 
-    A stage whose inputs changed has another name, so a stale result is never taken. Files appear whole or not
-    at all. Deleting the folder only costs the time to compute it again.
+    A stage with changed inputs has another name, so an outdated result is never used. Files are written completely or not
+    at all. The folder can be deleted; the results are then computed again.
     """
 
     def __init__(self, folder: Path, log: Log) -> None:
@@ -29,12 +29,12 @@ class Stages:
         self._log = log
 
     def arrays(self, name: str, depends_on: Mapping[str, Any], make: Callable[[], Arrays]) -> Arrays:
-        """The arrays of a stage: read back where it was finished before, made and kept otherwise.
+        """The arrays of a stage: read back if it was finished before, otherwise computed and stored.
 
         Parameters
         ----------
         depends_on : JSON-like
-            Settings and digests that decide the result.
+            Settings and digests that determine the result.
         """
         path = self._folder / f"{name}-{digest_of(depends_on)}.npz"
         if path.is_file():

@@ -1,4 +1,4 @@
-"""Functions of TensorFlow as ONNX graphs with the shapes that a manifest declares, run once before they are believed."""
+"""TensorFlow functions as ONNX graphs with the shapes that a manifest declares, each loaded once as a check."""
 
 from collections.abc import Callable
 
@@ -17,9 +17,9 @@ OPSET = 18
 def to_onnx(
     function: Callable[..., dict[str, tf.Tensor]], inputs: list[TensorSpec], outputs: list[TensorSpec]
 ) -> onnx.ModelProto:
-    """Export a function of tensors; its dict keys become the output names, its batch dimension ``N``.
+    """Export a function of tensors. Its dict keys become the output names, and the batch dimension becomes ``N``.
 
-    The exported graph is checked and loaded once: a graph can export without an error and still not load.
+    The exported graph is checked and loaded once, because an export without error may still not load.
     """
     signature = [
         tf.TensorSpec([None if isinstance(size, str) else size for size in spec.shape], spec.dtype, name=spec.name)
@@ -33,7 +33,7 @@ def to_onnx(
 
 
 def declare_shapes(model: onnx.ModelProto, inputs: list[TensorSpec], outputs: list[TensorSpec]) -> None:
-    """Write the declared shapes into the graph's signature, so that dimensions have their contract names."""
+    """Write the declared shapes into the graph's signature, with the dimension names of the manifest."""
     for specs, values in ((inputs, model.graph.input), (outputs, model.graph.output)):
         by_name = {value.name: value for value in values}
         for spec in specs:

@@ -1,4 +1,4 @@
-"""What the frozen blocks make of every tile, computed once: fine-tuning block 5 then fits on a CPU."""
+"""Outputs of the frozen blocks for every tile, computed once, so that block 5 can be fine-tuned on a CPU."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Activations:
     Attributes
     ----------
     clean : (n, 14, 14, 512)
-        Of every tile as it is.
+        Of every original tile.
     varied : list of (n, 14, 14, 512)
         Of an augmented copy of every tile, one array per copy.
     """

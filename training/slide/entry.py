@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 
 from cervix.bundle.manifest import Model, SlideRule, TensorSpec, Variant
 from training.data.tissue.sources import SourceTiles
-from training.shared.declared import model_entry
+from training.shared.declared import declared_ids, model_entry
 from training.shared.manifest_parts import counts_by_split, groups_by_split
-
-SLIDE_REHEARSAL = "slide/rehearsal.npz"
 
 
 @dataclass(frozen=True)
@@ -101,6 +99,7 @@ def trained_on(figures: SlideFigures) -> list[dict[str, Any]]:
 def slide_entry(figures: SlideFigures) -> Model:
     """The manifest entry of the slide model."""
     recipe = figures.recipe
+    (model_id,) = declared_ids(recipe)
     validation, test = figures.assigned == "validation", figures.assigned == "test"
     said = {
         "hidden": recipe["head"]["hidden"],
@@ -128,6 +127,6 @@ def slide_entry(figures: SlideFigures) -> Model:
         "slide_rule": figures.slide_rule,
         "training_data": [*trained_on(figures), recipe["pretrained"]],
         "evaluation": {"precision": "int8"},
-        "rehearsal": SLIDE_REHEARSAL,
+        "rehearsal": f"{model_id}/rehearsal.npz",
     }
-    return model_entry(recipe, "slide", figures.classes, said, computed)
+    return model_entry(recipe, model_id, figures.classes, said, computed)

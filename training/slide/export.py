@@ -24,7 +24,7 @@ from cervix.slides.phantom import phantom_region
 from training.data.tissue.sources import SourceTiles
 from training.data.tissue.strange import NOT_HISTOLOGY, strange_tiles
 from training.data.tissue.tiles import TileSet
-from training.shared.declared import declared_classes, declared_tasks, declared_thresholds
+from training.shared.declared import declared_classes, declared_ids, declared_tasks, declared_thresholds
 from training.shared.manifest_parts import (
     add_probabilities,
     malignant,
@@ -38,7 +38,7 @@ from training.shared.to_onnx import run_onnx, to_onnx
 from training.slide.checks.baselines import baseline_scores
 from training.slide.checks.cam import cam_table
 from training.slide.checks.robustness import Scorer, novelty_table, one_per_group, robustness_table
-from training.slide.entry import SLIDE_REHEARSAL, SlideFigures, slide_inputs, slide_outputs
+from training.slide.entry import SlideFigures, slide_inputs, slide_outputs
 from training.slide.functions import (
     Corrections,
     SlideParameters,
@@ -116,10 +116,11 @@ def export_and_evaluate(
     Parameters
     ----------
     known : tiles of the classes
-    apart : tiles on the way to carcinoma, which are of no class
+    apart : tiles of premalignant lesions, which are of no class
     """
     tiles, limit = known.tiles, fitted.limits.distance
-    parameters, folder = fitted.parameters, out_dir / "slide"
+    (model_id,) = declared_ids(recipe)
+    parameters, folder = fitted.parameters, out_dir / model_id
     classes, tasks, thresholds = parameters.classes, declared_tasks(recipe), declared_thresholds(recipe)
     cancerous = malignant(declared_classes(recipe, classes))
     test = tiles.of(split.test)
@@ -135,7 +136,7 @@ def export_and_evaluate(
         difference = compare(reference_test, answers[precision]["probabilities"], test.labels, test.groups, classes, tasks)
         log(f"{precision}: {difference.model_dump_json()}")
         refuse_if_different(precision, difference, recipe["quantise"])
-        file = f"slide/{precision}.onnx"
+        file = f"{model_id}/{precision}.onnx"
         write_bytes(out_dir / file, onnx_bytes)
         golden_outputs[precision] = dict(run_onnx(onnx_bytes, golden, [spec.name for spec in slide_outputs(classes)]))
         variants.append(
@@ -150,7 +151,7 @@ def export_and_evaluate(
             )
         )
     write_golden(folder / "golden.npz", {"tiles": golden}, golden_outputs)
-    write_slide_rehearsal(out_dir / SLIDE_REHEARSAL, exported, tiles, split.assigned, log)
+    write_slide_rehearsal(folder / "rehearsal.npz", exported, tiles, split.assigned, log)
 
     shipped = answers["int8"]
     predictions = pd.DataFrame({"case": test.paths, "group": test.groups, "label": test.labels})

@@ -18,21 +18,21 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SlideParameters:
-    """Everything the exported slide graph holds.
+    """The contents of the exported slide graph.
 
     Attributes
     ----------
     backbone : keras.Model
         ``(N, 224, 224, 3)`` BGR minus means -> outputs of block 4 and of block 5, both ``(N, 14, 14, 512)``.
     hidden_kernel, hidden_bias, logit_kernel, logit_bias
-        The head on raw pooled features; the standardisation it was trained with is folded in.
+        The head on raw pooled features, with the standardisation of training folded in.
     texture_path : LinearPath
         Logits from the mean over the map of block 4, the ``texture (N, 512)``.
     network_weight, texture_weight : float
-        Of the two paths' logits in the sum: calibration, in log odds.
+        Weights of the two paths' logits in the sum: the calibration, in log odds.
     refusal : Refusal
-        Distance of the texture, and doubt. Block 4 was not trained here, so tiles that were
-        trained on look no more familiar to it than others.
+        Distance of the texture, and doubt. Block 4 was not trained here, so training tiles
+        look no more familiar to it than others.
     """
 
     classes: list[str]
@@ -48,7 +48,7 @@ class SlideParameters:
 
     @property
     def head(self) -> SlideHead:
-        """What the graph does with pooled features."""
+        """The part of the graph after the pooled features."""
         return SlideHead(
             self.hidden_kernel, self.hidden_bias, self.logit_kernel, self.logit_bias, self.network_weight, self.texture_weight
         )
@@ -56,7 +56,7 @@ class SlideParameters:
 
 @dataclass(frozen=True)
 class FeatureCorrection:
-    """Per-channel straight line that maps a quantised network's pooled features onto the reference's.
+    """A linear map per channel from a quantised network's pooled features to the reference's.
 
     The empirical bias correction of Nagel et al. 2019 (arXiv:1906.04721), with a slope. Shapes ``(512,)``.
     """
@@ -67,13 +67,13 @@ class FeatureCorrection:
 
 @dataclass(frozen=True)
 class Corrections:
-    """Those of both pooled features: the embedding (block 5) and the texture (block 4)."""
+    """The maps of both pooled features: the embedding (block 5) and the texture (block 4)."""
 
     embedding: FeatureCorrection
     texture: FeatureCorrection
 
 
-# A slope beyond this says that a channel is noise, not that it is scaled.
+# A slope beyond this means that the channel is noise, not that it is scaled.
 SLOPE_LIMITS = (0.8, 1.2)
 
 
@@ -87,7 +87,7 @@ def fit_correction(quantised: NDArray[np.floating], reference: NDArray[np.floati
 
 
 def pooled_function(parameters: SlideParameters) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """Raw tiles to their pooled features alone, ``embedding`` and ``texture``: what quantisation is corrected on."""
+    """From raw tiles to the pooled features ``embedding`` and ``texture``, on which quantisation is corrected."""
 
     def serve(tiles: tf.Tensor) -> dict[str, tf.Tensor]:
         activation, embedding, texture = _pooled(parameters, tiles)
@@ -110,7 +110,7 @@ def slide_function(
     classes = len(parameters.classes)
 
     def serve(tiles: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Constants are made while tracing: an eager tensor would be captured, and exported as an input.
+        # Constants are made while tracing: an eager tensor would be captured and exported as an input.
         w1, b1 = tf.constant(parameters.hidden_kernel), tf.constant(parameters.hidden_bias)
         w2, b2 = tf.constant(parameters.logit_kernel), tf.constant(parameters.logit_bias)
         known = parameters.refusal.novelty

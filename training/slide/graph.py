@@ -1,7 +1,7 @@
-"""The head inside an exported slide graph: read out, and put back changed with everything else as it is.
+"""The head inside an exported slide graph: read out, and replaced with the rest unchanged.
 
-Retraining from labels changes the head alone. Blocks 1 to 5, their quantisation and the measure of novelty stay those that
-were tested, and so do embeddings, which the hybrid model reads.
+Retraining from labels changes only the head. Blocks 1 to 5, their quantisation and the novelty measure remain as tested, and so
+do the embeddings, which the hybrid model reads.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class SlideHead:
-    """What becomes of pooled features: ``softmax(network_weight * head(embedding) + texture_weight * texture path)``.
+    """The graph after the pooled features: ``softmax(network_weight * head(embedding) + texture_weight * texture path)``.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class SlideHead:
         return np.asarray(hidden @ self.logit_kernel + self.logit_bias, np.float32)
 
     def logits(self, embedding: Floats, texture_logits: Floats) -> Floats:
-        """Both paths in their weighted sum ``(n, classes)``; its softmax is the graph's ``probabilities``."""
+        """The weighted sum of both paths ``(n, classes)``; its softmax is the graph's ``probabilities``."""
         return np.asarray(
             self.network_weight * self.network_logits(embedding) + self.texture_weight * texture_logits, np.float32
         )
@@ -56,7 +56,7 @@ class TileFeatures:
     embedding, texture : (n, 512)
         Means over the maps of block 5 and of block 4.
     texture_logits : (n, classes)
-        What the linear path makes of the texture.
+        Logits of the linear path for the texture.
     """
 
     embedding: Floats
@@ -66,7 +66,7 @@ class TileFeatures:
 
 @dataclass(frozen=True)
 class _Linear:
-    """``x @ kernel + bias``, by the names of its tensors in the graph."""
+    """``x @ kernel + bias``, with the names of its tensors in the graph."""
 
     x: str
     kernel: str
@@ -75,17 +75,17 @@ class _Linear:
 
 
 class SlideGraph:
-    """A slide graph whose head has been found, from its probabilities backwards.
+    """A slide graph and its head, found backwards from the probabilities.
 
     Parameters
     ----------
     onnx_bytes : bytes
-        A variant of a slide model as ``training.slide.functions`` writes it.
+        A variant of a slide model written by ``training.slide.functions``.
 
     Raises
     ------
     BundleError
-        If the graph does not end as those do.
+        If the graph ends differently.
     """
 
     def __init__(self, onnx_bytes: bytes) -> None:
@@ -106,7 +106,7 @@ class SlideGraph:
 
     @property
     def head(self) -> SlideHead:
-        """The head as it is in the graph, in single precision."""
+        """The head in the graph, in single precision."""
         return SlideHead(
             hidden_kernel=self._graph.floats(self._hidden.kernel),
             hidden_bias=self._graph.floats(self._hidden.bias),
@@ -119,7 +119,7 @@ class SlideGraph:
     def with_head(self, head: SlideHead) -> bytes:
         """The same graph with another head of the same shape, in the precision of the graph.
 
-        Grad-CAM holds the kernels turned over; those copies are replaced with them.
+        Grad-CAM contains transposed copies of the kernels, which are replaced as well.
         """
         new: dict[str, NDArray[np.generic]] = {
             self._hidden.kernel: head.hidden_kernel, self._hidden.bias: head.hidden_bias,
@@ -138,7 +138,7 @@ class SlideGraph:
         return TileFeatures(*(np.concatenate(part).astype(np.float32) for part in zip(*parts, strict=True)))
 
     def _behind_cast(self, name: str) -> str:
-        """The tensor that a half-precision graph casts to this output; the output itself elsewhere."""
+        """The tensor that a half-precision graph casts to this output; otherwise the output itself."""
         return str(self._graph.made_by("Cast", name).input[0]) if self._graph.operator(name) == "Cast" else name
 
     def _linear(self, name: str) -> _Linear:
@@ -152,6 +152,6 @@ class SlideGraph:
 
 
 def batches(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Tiles ``(n, 224, 224, 3)`` in batches that memory on a CPU likes."""
+    """Tiles ``(n, 224, 224, 3)`` in batches that fit into the memory of a CPU."""
     for start in range(0, len(pixels), BATCH):
         yield pixels[start : start + BATCH]

@@ -27,7 +27,7 @@ def to_int8(model: onnx.ModelProto, calibration_tiles: NDArray[np.uint8]) -> byt
 
     The dense head stays in fp32: with softmax and head quantised too, few distinct scores remain. Weights use 7
     of 8 bits, because x86 processors without VNNI saturate the sum of two full uint8 x int8 products (measured
-    there with 8 bits: 76 % agreement with fp32). The first convolution, small and next to the pixels, stays fp32.
+    there with 8 bits: 76 % agreement with fp32). The first convolution, which is small and reads the pixels, stays fp32.
     """
     with tempfile.TemporaryDirectory() as folder:
         raw, prepared, quantised = (Path(folder) / name for name in ("raw.onnx", "prepared.onnx", "int8.onnx"))
@@ -50,5 +50,5 @@ def to_int8(model: onnx.ModelProto, calibration_tiles: NDArray[np.uint8]) -> byt
 
 
 def to_fp16(model: onnx.ModelProto) -> bytes:
-    """Half precision inside, the same float32 and uint8 types at the door."""
+    """Half precision inside; inputs and outputs keep their float32 and uint8 types."""
     return bytes(convert_float_to_float16(model, keep_io_types=True).SerializeToString())

@@ -1,4 +1,4 @@
-"""What retraining the slide model needs of the tiles it was made from: features and labels, no pixels."""
+"""The part of its training tiles that retraining the slide model needs: features and labels, no pixels."""
 
 import hashlib
 import io
@@ -18,7 +18,7 @@ from training.slide.graph import SlideGraph, TileFeatures, batches
 
 Floats = NDArray[np.float32]
 SHIPPED, REFERENCE = "int8", "fp16"
-"""The variant whose features a head is fitted on, and the one that stands in for fp32, which no bundle carries."""
+"""The variant whose features a head is fitted on, and the one used in place of fp32, which no bundle contains."""
 TWENTIETHS = 20.0
 
 
@@ -36,8 +36,8 @@ class SlideRehearsal:
     test_embedding, test_texture_logits
         Of the test tiles in their order, by fp16.
     test_texture : (8 tests, 512)
-        Mean of block 4, which fine-tuning did not touch, standardised, of each test tile in its eight orientations: what a
-        copy of a test tile is known by. In twentieths on disk.
+        Standardised mean of block 4, which fine-tuning did not change, of each test tile in eight orientations: reveals
+        copies of test tiles. In twentieths on disk.
     test_sha256 : (tests,)
         Of the raw pixels.
     texture_mean, texture_spread : (512,)
@@ -57,14 +57,14 @@ class SlideRehearsal:
     texture_spread: Floats
 
     def of(self, split: str) -> NDArray[np.int64]:
-        """Positions of the tiles of a split."""
+        """Positions of the tiles in a split."""
         return np.flatnonzero(self.split == split)
 
 
 def write_slide_rehearsal(
     path: Path, variants: Mapping[str, bytes], tiles: TileSet, assigned: NDArray[np.str_], log: Log
 ) -> None:  # fmt: skip
-    """Run both variants up to their pooled features and keep what retraining needs, whole or not at all.
+    """Run both variants up to their pooled features and write what retraining needs, completely or not at all.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def write_slide_rehearsal(
 def rehearsal_arrays(
     every: TileFeatures, turned: Floats, reference: TileFeatures, tiles: TileSet, assigned: NDArray[np.str_]
 ) -> dict[str, NDArray[np.generic]]:  # fmt: skip
-    """The arrays as they are kept: pooled means in half precision, which moves a probability by less than 0.001."""
+    """The arrays as stored: pooled means in half precision, which changes a probability by less than 0.001."""
     test = np.flatnonzero(assigned == "test")
     mean, spread = every.texture.mean(axis=0), np.maximum(every.texture.std(axis=0), 1e-6)
     return {
@@ -104,7 +104,7 @@ def rehearsal_arrays(
 
 
 def read_slide_rehearsal(content: bytes) -> SlideRehearsal:
-    """Read what ``write_slide_rehearsal`` kept; ``BundleError`` where it is something else."""
+    """Read the output of ``write_slide_rehearsal``; ``BundleError`` if the content is something else."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in SlideRehearsal.__dataclass_fields__}
@@ -118,12 +118,12 @@ def read_slide_rehearsal(content: bytes) -> SlideRehearsal:
 
 
 def orientations(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Tiles ``(n, size, size, 3)`` turned by quarters and mirrored: eight arrays, the first as they are."""
+    """Tiles ``(n, size, size, 3)`` in the eight orientations (quarter turns and mirror images), the original first."""
     for quarters in range(4):
         turned = np.rot90(pixels, quarters, (1, 2))
         yield from (np.ascontiguousarray(turned), np.ascontiguousarray(turned[:, :, ::-1]))
 
 
 def pixels_sha256(pixels: NDArray[np.uint8]) -> str:
-    """SHA-256 of a tile's raw pixels, whatever file it came in."""
+    """SHA-256 of a tile's raw pixels, whatever its file format."""
     return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()

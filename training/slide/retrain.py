@@ -1,4 +1,4 @@
-"""Recipe ``retrain``, slide model: the head fitted on from where the parent left it, on its own tiles and on labelled ones."""
+"""Recipe ``retrain``, slide model: continues to fit the parent's head on its tiles and on labelled tiles."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from cervix.bundle import Bundle
 from cervix.bundle.manifest import Calibration, Model, Variant, VariantDifference
 from cervix.bundle.sessions import Arrays
 from cervix.labels import LabelStore
+from cervix.labels.store.cases import case_pixels
 from training.shared.calibrate import fit_opinion_weights
 from training.shared.installation_labels import Labels, folds_of, without_leaking
 from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
@@ -29,11 +30,12 @@ from training.slide.rehearsal import REFERENCE, SHIPPED, SlideRehearsal, pixels_
 
 Floats = NDArray[np.float32]
 NEARLY_THE_SAME = 0.95
-"""Cosine of standardised block 4 means from which two tiles count as one picture. On LC25000 tiles of other source images stay
-below 0.947 of a test tile in any orientation; one saved again as JPEG (quality 75) reaches 0.9999, scaled by a tenth 0.97."""
+"""Cosine of standardised block 4 means from which two tiles count as the same picture. In LC25000, tiles of other source images
+stay below 0.947 in any orientation; a tile saved again as JPEG (quality 75) reaches 0.9999, scaled by a tenth 0.97."""
 CHANGED_TABLES = ("reach",)
 STILL_TRUE_TABLES = ("reproduction", "novelty")
-"""Of the published recipe, and of block 4, which no label touches. Robustness, Grad-CAM and search are of the parent's head."""
+"""Tables of the published recipe and of block 4, which labels do not change. Robustness, Grad-CAM and search are about the
+parent's head."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,13 @@ def retrain_slide(
     Raises
     ------
     LabelsTooFew
-        If too few labels are left once those near the test tiles are refused.
+        If too few labels remain after labels near test tiles are refused.
+    LabelRefused
+        If a labelled tile has another size than the model reads.
     BundleError
-        If the parent carries no rehearsal, or its graph is built otherwise.
+        If the parent has no rehearsal, or its graph has another structure.
     VariantRefused
-        If the new head answers otherwise in int8 than in half precision.
+        If the new head's answers in int8 and in half precision differ too much.
     """
     model = parent.manifest.first_of("tile")
     rehearsal = read_slide_rehearsal(needed(parent, model))
@@ -67,7 +71,7 @@ def retrain_slide(
         if variant.precision in (SHIPPED, REFERENCE)
     }
     labels.require_enough(recipe["labels"])
-    read, sha256 = _features(graphs[SHIPPED], labels, store, progress)
+    read, sha256 = _features(graphs[SHIPPED], model, labels, store, progress)
     labels, kept = without_leaking(labels, near_test_tiles(read.texture, sha256, rehearsal), log)
     labels.require_enough(recipe["labels"])
     read = TileFeatures(read.embedding[kept], read.texture[kept], read.texture_logits[kept])
@@ -97,9 +101,9 @@ def retrain_slide(
 def near_test_tiles(texture: Floats, sha256: list[str], rehearsal: SlideRehearsal) -> NDArray[np.bool_]:
     """Whether each tile is a test tile or nearly one, ``(n,)``.
 
-    Pixels that are the same are found by their hash; a copy that was saved again, mirrored, turned by quarters or slightly
-    scaled by the mean of block 4. One that is cut elsewhere or turned by another angle may pass: the whole slide falls with
-    the first tile that does not.
+    Equal pixels are found by their hash; copies that were saved again, mirrored, rotated by quarter turns or slightly scaled,
+    by the mean of block 4. A tile cropped differently or rotated by another angle may not be detected, but one detected tile
+    excludes its whole slide.
 
     Parameters
     ----------
@@ -112,7 +116,9 @@ def near_test_tiles(texture: Floats, sha256: list[str], rehearsal: SlideRehearsa
     return np.asarray(near | np.isin(sha256, rehearsal.test_sha256))
 
 
-def _features(graph: SlideGraph, labels: Labels, store: LabelStore, progress: Progress) -> tuple[TileFeatures, list[str]]:
+def _features(
+    graph: SlideGraph, model: Model, labels: Labels, store: LabelStore, progress: Progress
+) -> tuple[TileFeatures, list[str]]:
     """Pooled features and pixel hashes of the labelled tiles, a batch of pictures in memory at a time."""
     sha256: list[str] = []
 
@@ -120,9 +126,9 @@ def _features(graph: SlideGraph, labels: Labels, store: LabelStore, progress: Pr
         ids = labels.cases["case_id"].tolist()
         for at in range(0, len(ids), BATCH):
             progress(0.3 * at / len(ids), f"slide: features of labelled tiles, {at} of {len(ids)}")
-            batch = [store.case(case).picture for case in ids[at : at + BATCH]]
-            sha256.extend(pixels_sha256(picture) for picture in batch)
-            yield np.stack(batch)
+            batch = case_pixels(map(store.case, ids[at : at + BATCH]), model)
+            sha256.extend(map(pixels_sha256, batch))
+            yield batch
 
     return graph.features(pictures()), sha256
 
@@ -137,7 +143,7 @@ def _fitted(
     start: SlideHead, rehearsal: SlideRehearsal, rehearsed: NDArray[np.int64], read: TileFeatures, labels: Labels,
     taught: NDArray[np.bool_], classes: list[str], settings: Mapping[str, Any], seed: int,
 ) -> SlideHead:  # fmt: skip
-    """A head that learned from these labelled tiles, weighed against block 4's path on validation tiles as the parent's was."""
+    """A head that learned from these labelled tiles, with its weight beside block 4's path fitted on validation tiles."""
     label = np.concatenate([rehearsal.label[rehearsed], labels.cases["label"].to_numpy(str)[taught]])
     weight = np.ones(len(label), np.float32)
     weight[len(rehearsed) :] = settings["label_weight"]
@@ -155,9 +161,9 @@ def _fitted(
 
 
 def fit_on(start: SlideHead, data: _Learnable, settings: Mapping[str, Any], seed: int) -> SlideHead:
-    """Go on fitting a head from its own weights by Adam on cross-entropy, for a fixed number of epochs.
+    """Continue to fit a head from its own weights, by Adam on cross-entropy for a fixed number of epochs.
 
-    Inputs are standardised for the fit, and that is folded back into the weights.
+    Inputs are standardised for the fit; the standardisation is folded into the weights afterwards.
 
     Parameters
     ----------
@@ -214,7 +220,7 @@ def _exported(
     predictions = pd.read_parquet(parent.root / model.evaluation.predictions)
     add_probabilities(predictions, "p_", classes, shipped)
     write_predictions(out_dir / model.evaluation.predictions, predictions)
-    # Novelty is of block 4: what it flags and accepts did not change.
+    # Novelty is measured on block 4, so what it flags and accepts did not change.
     before = pd.read_csv(parent.root / f"{model.id}/reach.csv", dtype=str).set_index("figure")["found"]
     thresholds = {item.task: item.value for item in model.thresholds}
     reach = reach_table(predictions, float(before[FLAGGED]), float(before[ACCEPTED]), model.derived_tasks, thresholds)
@@ -246,7 +252,7 @@ def _exported(
                     "tables": tables,
                     "notes": [
                         *model.evaluation.notes,
-                        "The head was fitted on from the parent's on labels of an installation. Robustness, Grad-CAM and "
+                        "The parent's head was trained further on labels of an installation. Robustness, Grad-CAM and "
                         "search were measured on the parent and are left out here.",
                     ],
                 }
@@ -256,5 +262,5 @@ def _exported(
 
 
 def _with_difference(variant: Variant, difference: VariantDifference) -> Variant:
-    """int8 beside its reference; the reference has none."""
+    """The difference of int8 from its reference; the reference has none."""
     return variant.model_copy(update={"difference": difference if variant.precision == SHIPPED else None})

@@ -1,4 +1,4 @@
-"""The model's second path: a linear classifier on block 4's mean, beside the fine-tuned block 5."""
+"""The second path of the model: a linear classifier on the mean of block 4, beside the fine-tuned block 5."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 Floats = NDArray[np.float32]
-# Strong: there are more features than source images.
+# Strong regularisation: there are more features than source images.
 REGULARISATION = 0.01
 
 

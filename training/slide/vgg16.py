@@ -17,7 +17,7 @@ BLOCK5_SHAPE = (7, 7, 512)
 
 
 class WeightsMissing(CervixError, OSError, code="weights-missing"):
-    """Raised when the ImageNet weights are neither at hand nor to be downloaded."""
+    """Raised when the ImageNet weights are neither available nor downloadable."""
 
 
 def fast_precision() -> str:
@@ -44,7 +44,7 @@ def backbone(weights: Path | None, precision: str = "float32") -> keras.Model:
     Raises
     ------
     WeightsMissing
-        If the file is not there, is not the right one, or cannot be downloaded.
+        If the file is missing, is not the right one, or cannot be downloaded.
     """
     before = keras.config.dtype_policy()
     try:
@@ -52,7 +52,7 @@ def backbone(weights: Path | None, precision: str = "float32") -> keras.Model:
         full = keras.applications.VGG16(weights=None if weights else "imagenet", include_top=False, input_shape=(224, 224, 3))
         if weights:
             full.load_weights(weights)
-    except Exception as error:  # a failed download is a bare Exception of Keras
+    except Exception as error:  # Keras raises a bare Exception for a failed download
         if type(error) is not Exception and not isinstance(error, OSError | ValueError):
             raise
         raise WeightsMissing(

@@ -106,9 +106,17 @@ class LabelDesk:
     """
 
     def __init__(
-        self, store: LabelStore, outbox: Outbox, scorer: Scorer, wish: Wish, default_strategy: str,
-        prepare: Callable[[Case], Any], *, ahead_after_s: float = LOADED_AFTER_S, clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+        self,
+        store: LabelStore,
+        outbox: Outbox,
+        scorer: Scorer,
+        wish: Wish,
+        default_strategy: str,
+        prepare: Callable[[Case], Any],
+        *,
+        ahead_after_s: float = LOADED_AFTER_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.wish = wish
         self._store, self._outbox, self._prepare, self._clock = store, outbox, prepare, clock
         self._scorer = scorer
@@ -252,10 +260,18 @@ class LabelDesk:
 
     def _event(self, shown: Shown, action: Action, label: str | None, comment: str, seconds: float) -> LabelEvent:
         return LabelEvent(
-            shown.case.id, self.wish.reader, action, label, shown.key, shown.blinded, seconds, comment,
-            self._scorer.bundle_sha256, self._scorer.bundle_version,
+            shown.case.id,
+            self.wish.reader,
+            action,
+            label,
+            shown.key,
+            shown.blinded,
+            seconds,
+            comment,
+            self._scorer.bundle_sha256,
+            self._scorer.bundle_version,
             shown.opinion.probabilities if shown.opinion else None,
-        )  # fmt: skip
+        )
 
     def _elapsed(self, shown: Shown) -> float:
         return 0.0 if shown.since is None else self._clock() - shown.since
@@ -266,8 +282,9 @@ class LabelDesk:
 
     def _in_hand(self) -> list[str]:
         """What they hold by right, the answers on their way included: a lease ends with the answer and not before."""
-        sent = [event.case_id for parcel in self.waiting() for event in parcel.events]
+        # What is answered in between is sent first and put away then: looked up in this order, it cannot be missed.
         held = [*([self._current] if self._current else []), *self._ready, *self._page]
+        sent = [event.case_id for parcel in self.waiting() for event in parcel.events]
         return list(dict.fromkeys([*sent, *(shown.case.id for shown in held)]))
 
     def _fetched(self) -> Shown | None:
@@ -305,15 +322,15 @@ class LabelDesk:
 
     def _more(self, in_hand: list[str], count: int) -> list[str]:
         leases = self._store.lease_some(
-            [*in_hand, *self.ranking.case_ids], self.wish.reader, len(in_hand) + count, wanted_reads=self.wish.wanted_reads
+            self.ranking.case_ids, self.wish.reader, count, keep=in_hand, wanted_reads=self.wish.wanted_reads
         )
-        return [lease.case_id for lease in leases if lease.case_id not in in_hand][:count]
+        return [lease.case_id for lease in leases if lease.case_id not in in_hand]
 
     def _hold(self, back: list[Shown]) -> None:
         """Lease cases again that came back."""
         wanted = self._in_hand()
         try:
-            leases = self._store.lease_some(wanted, self.wish.reader, len(wanted), wanted_reads=self.wish.wanted_reads)
+            leases = self._store.lease_some([], self.wish.reader, 0, keep=wanted, wanted_reads=self.wish.wanted_reads)
         except LabelStoreUnavailable:
             return  # the page says so, and the answer waits in the outbox
         if not {shown.case.id for shown in back} <= {lease.case_id for lease in leases} and not self.waiting():

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cervix.errors import CervixError
-from cervix.intake.shelf import card_of
-from cervix.labels.store.cases import TILE_SIDE_PX, Case
+from cervix.intake.shelf import seen_slide
+from cervix.labels.store.cases import Case
 from cervix.sources.identity import files_of
 from cervix.sources.probe import open_outside
 from cervix.sources.slide import Slide
@@ -71,14 +71,14 @@ def tile_views(case: Case, shelf: Path) -> TileViews:
 
 
 def _slide_of(case: Case, shelf: Path) -> Slide | None:
-    card = card_of(shelf, case.source)
+    entry = seen_slide(shelf, case.source)
     try:
-        stats = [file.stat() for file in files_of(card.path)] if card is not None else []
+        stats = [file.stat() for file in files_of(entry.path)] if entry is not None else []
     except OSError:
         return None
-    if card is None or not stats:
+    if entry is None or not stats:
         return None
-    return _opened(card.path, case.source, (sum(stat.st_size for stat in stats), max(stat.st_mtime for stat in stats)))
+    return _opened(entry.path, case.source, (sum(stat.st_size for stat in stats), max(stat.st_mtime for stat in stats)))
 
 
 @lru_cache(maxsize=SLIDES_OPEN_AT_MOST)
@@ -107,8 +107,8 @@ def _outlined(picture: Image.Image, width: int) -> Image.Image:
 
 
 def _same(one: Image.Image, other: Image.Image) -> bool:
-    """Whether two pictures of a tile show the same, whatever their size: by the mean difference at a quarter of it."""
-    side = TILE_SIDE_PX // 4
+    """Whether two pictures of a tile show the same, whatever their size: by the mean difference at a quarter of the latter."""
+    side = other.width // 4
     small = [np.asarray(picture.resize((side, side), Image.Resampling.BOX), np.float32) for picture in (one, other)]
     return bool(np.abs(small[0] - small[1]).mean() <= SAME_AT_MOST)
 

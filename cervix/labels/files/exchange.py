@@ -130,9 +130,10 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
     missing = [name for name in NEEDED if name not in table.columns]
     if missing or not ("case_id" in table.columns or set(PLACE) <= set(table.columns)):
         raise LabelRefused(
-            "The table lacks columns", expected=f"{', '.join(NEEDED)}, and case_id or {', '.join(PLACE)}",
+            "The table lacks columns",
+            expected=f"{', '.join(NEEDED)}, and case_id or {', '.join(PLACE)}",
             found=", ".join(map(str, table.columns[:20])),
-        )  # fmt: skip
+        )
     for number, cells in enumerate(table.to_dict("records"), start=2 + above):
         told = {str(name): str(cell) for name, cell in cells.items() if not pd.isna(cell)}
         yield number, _tidy(told if parquet else {name: without_apostrophe(cell) for name, cell in told.items()})
@@ -166,14 +167,18 @@ def _append_row(connection: Connection, row: Mapping[str, str]) -> bool:
             raise LabelRefused("It undoes an event that is not there", expected="the key of an event of the same reader")
         return undo(connection, undone, reader, key, recorded_at)[1]
     event = LabelEvent(
-        case, reader, cast(Action, action), said, key,
+        case,
+        reader,
+        cast(Action, action),
+        said,
+        key,
         blinded=_yes(row.get("blinded") or "True"),
         seconds_taken=_number(row["seconds_taken"]) if row.get("seconds_taken") else None,
         comment=row.get("comment", ""),
         bundle_sha256=row.get("bundle_sha256", ""),
         bundle_version=row.get("bundle_version", ""),
         probabilities=_probabilities(row["probabilities"]) if row.get("probabilities") else None,
-    )  # fmt: skip
+    )
     return append(connection, event, recorded_at)[1]
 
 

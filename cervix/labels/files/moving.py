@@ -13,7 +13,7 @@ QUPATH = (".geojson", ".json")
 
 def export_labels(
     store: LabelStore, path: Path, by: str, *, classes: Sequence[ClassInfo] = (), slide_sha256: str = "", reader: str = ""
-) -> int:  # fmt: skip
+) -> int:
     """Write every event as ``.csv`` or ``.parquet``, or one slide's labels as ``.geojson``; returns how many rows.
 
     Parameters
@@ -30,9 +30,15 @@ def export_labels(
 
 
 def import_labels(
-    store: LabelStore, path: Path, by: str, *, classes: Sequence[ClassInfo] = (), slide_sha256: str = "", reader: str = "",
+    store: LabelStore,
+    path: Path,
+    by: str,
+    *,
+    classes: Sequence[ClassInfo] = (),
+    slide_sha256: str = "",
+    reader: str = "",
     only_of: str = "",
-) -> ImportReport:  # fmt: skip
+) -> ImportReport:
     """Add what such a file says, each event once.
 
     Parameters

@@ -34,7 +34,7 @@ WITHOUT_CLASS = {"unsure": "Unsure", "unusable": "Unusable"}
 
 def write_qupath(
     store: LabelStore, slide_sha256: str, path: Path, *, classes: Sequence[ClassInfo] = (), reader: str = ""
-) -> int:  # fmt: skip
+) -> int:
     """Write the labels of a slide that count, or what one reader said; returns how many tiles there are.
 
     Coordinates are QuPath's: in the file's pixels, from the corner of the scanned part, as the plane says that the tiles
@@ -82,7 +82,7 @@ def write_qupath(
 
 def read_qupath(
     store: LabelStore, path: Path, reader: str, *, classes: Sequence[ClassInfo] = (), slide_sha256: str = ""
-) -> ImportReport:  # fmt: skip
+) -> ImportReport:
     """Add a reader's labels from QuPath objects that lie exactly where tiles of the store lie, in QuPath's pixels.
 
     The class is a class of the tiles or its title, unsure or unusable. Objects without a class are ignored; those that
@@ -194,9 +194,7 @@ def _square(feature: Mapping[str, Any], plane: FilePlane) -> tuple[int, int, int
     return left, top, right - left
 
 
-def _key(
-    connection: Connection, feature: Mapping[str, Any], case: str, reader: str, action: str, label: str | None
-) -> str:  # fmt: skip
+def _key(connection: Connection, feature: Mapping[str, Any], case: str, reader: str, action: str, label: str | None) -> str:
     """The key of an object's label: that of the event it was written from, or one that follows from what it says."""
     try:
         own = checked_key(str(feature.get("id", "")))

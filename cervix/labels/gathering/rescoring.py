@@ -9,7 +9,7 @@ from cervix.bundle import Bundle
 from cervix.errors import Cancelled
 from cervix.labels.gathering.tiles import TILES_AT_ONCE
 from cervix.labels.gathering.women import score_women
-from cervix.labels.store.cases import Kind, Score
+from cervix.labels.store.cases import Kind, Score, case_pixels
 from cervix.labels.store.label_store import LabelStore
 
 WOMEN_AT_ONCE = 200
@@ -40,6 +40,8 @@ def rescore(
     ------
     Cancelled
         If ``cancel`` was set.
+    LabelRefused
+        If a tile has another size than the bundle's model reads.
     LabelStoreUnavailable
         If the store does not answer.
     """
@@ -57,7 +59,7 @@ def rescore(
 
 def _tiles(store: LabelStore, case_ids: Sequence[str], bundle: Bundle) -> list[Score]:
     session = bundle.session_of("tile")
-    told = session.run({"tiles": np.stack([store.case(case).picture for case in case_ids])}, OUTPUTS)
+    told = session.run({"tiles": case_pixels(map(store.case, case_ids), session.model)}, OUTPUTS)
     probabilities, embedding, novelty = (np.asarray(told[name], np.float32) for name in OUTPUTS)
     return [
         Score(

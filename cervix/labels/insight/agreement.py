@@ -108,7 +108,7 @@ def fleiss_kappa_of(counts: NDArray[np.integer]) -> Kappa:
     shape = (len(table), int(labels[0]), float(agreed.mean()))
     if _one_class(table.sum(axis=0)):
         return Kappa(Interval(np.nan, np.nan, np.nan), *shape)
-    weights = group_draws(len(table)).astype(np.float32)
+    weights = group_draws(len(table)).T.astype(np.float32)
     observed = weights @ agreed / len(table)
     by_chance = ((weights @ table / table.sum()) ** 2).sum(axis=1)
     drawn = np.divide(observed - by_chance, 1 - by_chance, out=np.full(len(weights), np.nan), where=by_chance < 1)

@@ -69,9 +69,12 @@ class LearningCurve:
 
 
 def learning_curve(
-    labelled: pd.DataFrame, embeddings: NDArray[np.floating], calls: NDArray[np.str_] | None = None, *,
+    labelled: pd.DataFrame,
+    embeddings: NDArray[np.floating],
+    calls: NDArray[np.str_] | None = None,
+    *,
     on_progress: Callable[[int, int], None] | None = None,
-) -> LearningCurve:  # fmt: skip
+) -> LearningCurve:
     """Teach the small model of ``embedded.small_model`` with ever more of the labels, in their order, and test each time.
 
     Cross-validated: in each of at most five parts, whole slides or women, every prefix of the other parts' labels teaches a
@@ -184,7 +187,7 @@ def _gain(
     names, member_of = np.unique(groups, return_inverse=True)
     if len(names) < GROUPS_FOR_GAIN:
         return None
-    drawn = group_draws(len(names)).astype(np.float32)
+    drawn = group_draws(len(names)).T.astype(np.float32)
     numbers = np.unique(label)
     values, replicates = 0.0, np.zeros(len(drawn), np.float32)
     exists = np.ones(len(drawn), bool)

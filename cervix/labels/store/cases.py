@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cervix.bundle import Bundle
-from cervix.bundle.manifest import ModelKind
+from cervix.bundle.manifest import Model, ModelKind
 from cervix.errors import LabelRefused, SlideNotReadable
 from cervix.sources.decoders import foreign_picture
 from cervix.sources.plane import FilePlane
@@ -48,7 +48,8 @@ KINDS: dict[Kind, CaseKind] = {
     "patient": CaseKind("Women", "women", "women", "table", "sequence"),
 }
 """Every kind of case by its id: the one list that store, desk, pages and trainer go by."""
-TILE_SIDE_PX = 224
+TILE_SIDE_AT_MOST_PX = 1024
+"""Of what may come with a backup from elsewhere; models read tiles of 224 to 512 px."""
 PATIENT_LABELS = ("no", "yes")
 """What a woman's history can be labelled as: whether the outcome of the history model's main question came about."""
 
@@ -67,7 +68,7 @@ class Case:
     group_id : str
         The independent unit, for splits and intervals: the slide or the woman.
     content : bytes
-        A tile as PNG, 224 x 224 RGB; a woman's visits as JSON (UTF-8).
+        A tile as the model saw it, a square RGB picture as PNG; a woman's visits as JSON (UTF-8).
     x_l0_px, y_l0_px, size_l0_px : int or None
         Where the tile lies on level 0; None for a woman.
     spacing_um_px : float or None
@@ -93,18 +94,20 @@ class Case:
 
     @property
     def picture(self) -> NDArray[np.uint8]:
-        """Pixels of a tile, ``(224, 224, 3)`` RGB.
+        """Pixels of a tile, ``(side, side, 3)`` RGB.
 
         Raises ``LabelRefused`` for content that is not such a picture: it may have come with a backup from elsewhere.
         """
         try:
             with foreign_picture(io.BytesIO(self.content)) as opened:
-                if opened.size == (TILE_SIDE_PX, TILE_SIDE_PX):
+                if opened.width == opened.height <= TILE_SIDE_AT_MOST_PX:
                     return np.asarray(opened.convert("RGB"))
                 found = f"{opened.width:,} × {opened.height:,} px"
         except SlideNotReadable as error:
             found = error.found
-        raise LabelRefused("The picture of a case is damaged", expected="a PNG of 224 × 224 px", found=found)
+        raise LabelRefused(
+            "The picture of a case is damaged", expected=f"a square PNG, {TILE_SIDE_AT_MOST_PX:,} px at most", found=found
+        )
 
     @property
     def visits(self) -> Any:
@@ -166,8 +169,8 @@ def tile_case(
 
     Parameters
     ----------
-    pixels : (224, 224, 3) uint8, RGB
-        The tile as the model sees it.
+    pixels : (side, side, 3) uint8, RGB
+        The tile as the model sees it; at most ``TILE_SIDE_AT_MOST_PX``.
     plane : FilePlane, optional
         The slide's; without it labels go to QuPath in level-0 pixels.
 
@@ -176,10 +179,11 @@ def tile_case(
     LabelRefused
         If the pixels have another shape or type, or the scale is not a positive number.
     """
-    if pixels.shape != (TILE_SIDE_PX, TILE_SIDE_PX, 3) or pixels.dtype != np.uint8:
+    side = min(len(pixels), TILE_SIDE_AT_MOST_PX)
+    if pixels.shape != (side, side, 3) or pixels.dtype != np.uint8:
         raise LabelRefused(
-            "The tile is not what the slide model reads",
-            expected=f"uint8 ({TILE_SIDE_PX}, {TILE_SIDE_PX}, 3)",
+            "The tile is not what a slide model reads",
+            expected=f"uint8 ({side}, {side}, 3)",
             found=f"{pixels.dtype} {pixels.shape}",
         )
     if not (math.isfinite(spacing_um_px) and spacing_um_px > 0):
@@ -198,6 +202,29 @@ def tile_case(
         spacing_um_px,
         plane.model_dump() if plane is not None else None,
     )
+
+
+def case_pixels(cases: Iterable[Case], model: Model) -> NDArray[np.uint8]:
+    """What a tile model reads of these cases: ``(n, size, size, 3)`` uint8, RGB.
+
+    Raises
+    ------
+    LabelRefused
+        If a tile has another size than the model reads: it was cut for another model.
+    """
+    if model.tiles is None:
+        raise ValueError(f"model {model.id!r} reads no tiles")
+    size = model.tiles.size_px
+    pictures = [case.picture for case in cases]
+    for picture in pictures:
+        if len(picture) != size:
+            raise LabelRefused(
+                "A tile has another size than the slide model reads",
+                expected=f"{size} × {size} px",
+                found=f"{len(picture)} × {len(picture)} px",
+                action="Gather tiles of its slide again with this bundle.",
+            )
+    return np.stack(pictures)
 
 
 def patient_case(table_sha256: str, key: str, visits: Any) -> Case:

@@ -134,9 +134,13 @@ def _parsed(url: str) -> URL:
 def _sqlite_engine(url: URL, patience_s: float) -> Engine:
     # hide_parameters: a comment or a woman's key must not reach a log with an error.
     engine = create_engine(
-        url, hide_parameters=True, connect_args={"timeout": patience_s}, pool_size=SERVER_CONNECTIONS, max_overflow=40,
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": patience_s},
+        pool_size=SERVER_CONNECTIONS,
+        max_overflow=40,
         pool_timeout=patience_s,
-    )  # fmt: skip
+    )
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001 - SQLAlchemy passes it
@@ -171,7 +175,11 @@ def _sqlite_engine(url: URL, patience_s: float) -> Engine:
 
 def _postgresql_engine(url: URL, patience_s: float) -> Engine:
     return create_engine(
-        url, hide_parameters=True, pool_pre_ping=True, pool_size=SERVER_CONNECTIONS // 2, max_overflow=SERVER_CONNECTIONS // 2,
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_size=SERVER_CONNECTIONS // 2,
+        max_overflow=SERVER_CONNECTIONS // 2,
         pool_timeout=patience_s,
         connect_args={"connect_timeout": max(2, round(patience_s)), "options": f"-c lock_timeout={round(patience_s * 1000)}"},
-    )  # fmt: skip
+    )

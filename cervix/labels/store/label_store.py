@@ -135,17 +135,21 @@ class LabelStore:
         return given[0] if given else None
 
     def lease_some(
-        self, ranking: Sequence[str], reader: str, count: int, *, now: datetime | None = None, wanted_reads: int = 1
-    ) -> list[Lease]:
+        self, ranking: Sequence[str], reader: str, count: int, *, keep: Sequence[str] = (), now: datetime | None = None,
+        wanted_reads: int = 1,
+    ) -> list[Lease]:  # fmt: skip
         """Give the reader the first cases of a ranking that are free, for a gallery or to load the next one ahead.
 
         A case is free when this reader has done nothing with it that stands, and fewer than ``wanted_reads`` others have read
         it or hold it. They keep what they hold of the ranking, for another ``lease_for``; what they hold beyond ``count`` or
-        outside the ranking is freed.
+        outside the ranking is freed, but for ``keep``.
 
         Parameters
         ----------
         ranking : ids of cases, the most wanted first
+        keep : ids of cases
+            What they have in hand, leased as well where it is still free, and not counted. An answer that arrives meanwhile
+            ends its lease and gives them no case in its place.
         now : datetime, optional
             By default the time by the store's one clock. Leases from a future that a clock was set back from count as taken
             now: they neither end at once nor stay for ever.
@@ -154,9 +158,15 @@ class LabelStore:
         with self.database.writing(forgettable=True) as connection:
             self.database.hold(connection, LEASE_LOCK)
             return leases.take(
-                connection, ranking, reader, now or leases.store_clock(connection), count=count, wanted_reads=wanted_reads,
+                connection,
+                ranking,
+                reader,
+                now or leases.store_clock(connection),
+                count=count,
+                keep=keep,
+                wanted_reads=wanted_reads,
                 lease_for=self.lease_for,
-            )  # fmt: skip
+            )
 
     def release(self, reader: str, case_id: str | None = None) -> None:
         """Free one case that the reader holds, or all, without an answer."""

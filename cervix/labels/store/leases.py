@@ -60,10 +60,13 @@ def take(
     now: datetime,
     *,
     count: int,
+    keep: Sequence[str] = (),
     wanted_reads: int,
     lease_for: timedelta,
 ) -> list[Lease]:
-    """Give a reader the first ``count`` cases of a ranking that are theirs or free, and take back all else that they held.
+    """Give a reader those of ``keep`` and the first ``count`` others of a ranking, as far as they are theirs or free.
+
+    What they held besides is taken back.
 
     A case is free when this reader has done nothing with it that stands and fewer than ``wanted_reads`` others have read it
     or hold it; skipping is not reading. What they hold and have not answered comes first, so asking again changes nothing
@@ -72,13 +75,13 @@ def take(
     _pull_back(connection, now, lease_for)
     connection.execute(delete(leases).where(leases.c.expires_at <= now))
     held = set(connection.scalars(select(leases.c.case_id).where(leases.c.reader == reader)))
-    theirs = [case for case in ranking if case in held] if held else []
-    chosen = _free(connection, theirs, reader, count, wanted_reads) if theirs else []
-    if len(chosen) < count:
-        chosen += _free(connection, ranking, reader, count - len(chosen), wanted_reads, besides=held)
+    kept = _free(connection, keep, reader, len(keep), wanted_reads)
+    theirs = [case for case in ranking if case in held and case not in keep] if held else []
+    given = _free(connection, theirs, reader, count, wanted_reads)
+    given += _free(connection, ranking, reader, count - len(given), wanted_reads, besides=held.union(keep))
     if held:
         connection.execute(delete(leases).where(leases.c.reader == reader))
-    taken = [Lease(case, reader, now, now + lease_for) for case in chosen]
+    taken = [Lease(case, reader, now, now + lease_for) for case in kept + given]
     if taken:
         connection.execute(insert(leases), [vars(lease) for lease in taken])
     return taken

@@ -13,7 +13,7 @@ from cervix.intake.shelf import remember
 from cervix.labels.desk.pictures import CHANGED, FIELD_SHOWN_PX, NOT_HERE, TileViews, tile_views
 from cervix.labels.gathering.women import visits_content, visits_frame
 from cervix.labels.store.cases import Case, patient_case, tile_case
-from cervix.patients.figures import timeline_figure
+from cervix.patients.charts import timeline_figure
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
@@ -90,8 +90,8 @@ def test_a_womans_timeline_shows_her_results_by_age_and_no_risk() -> None:
     assert "risk" not in figure.to_json().lower()
 
 
-@pytest.mark.parametrize(("side", "found"), [(0, "no picture"), (223, "223 × 223 px"), (9_000, "9,000 × 9,000 px")])
-def test_a_picture_of_another_size_is_refused_before_it_is_decoded(side: int, found: str) -> None:
+@pytest.mark.parametrize(("side", "found"), [(0, "no picture"), (1_025, "1,025 × 1,025 px"), (9_000, "9,000 × 9,000 px")])
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(side: int, found: str) -> None:
     content = io.BytesIO()
     if side:
         Image.new("1", (side, side)).save(content, "PNG")

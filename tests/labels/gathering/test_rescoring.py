@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cervix.bundle import Bundle
-from cervix.errors import Cancelled
+from cervix.errors import Cancelled, LabelRefused
 from cervix.labels import LabelStore, open_store
 from cervix.labels.gathering.rescoring import rescore
 from cervix.labels.gathering.tiles import keep_cases
@@ -67,3 +67,11 @@ def test_tiles_are_scored_from_their_pictures_and_a_stop_keeps_what_is_done(stor
         answers = [found.loc[case.id, "probabilities"][label] for label in ("benign", "scc", "ac")]
         assert answers == pytest.approx(told["probabilities"][row].tolist(), abs=1e-4)
         assert found.loc[case.id, "novelty"] == pytest.approx(float(told["novelty"][row]), abs=1e-2)
+
+
+def test_tiles_of_another_size_than_the_model_reads_are_kept_and_not_scored(store: LabelStore, bundle: Bundle) -> None:
+    case = tile_case("f" * 64, 0, 0, 256, 0.5, phantom_region(256, 256, seed=1))
+    keep_cases(store, "tile", bundle.session_of("tile").model.class_ids, ([case], []), "ann")
+    assert store.case(case.id).picture.shape == (256, 256, 3)
+    with pytest.raises(LabelRefused, match="another size than the slide model reads: expected .* found 256 × 256 px"):
+        rescore(store, "tile", [case.id], bundle, "ann")

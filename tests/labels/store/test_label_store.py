@@ -242,11 +242,11 @@ def test_a_womans_visits_come_back_as_they_were_added(store: LabelStore) -> None
 @pytest.mark.parametrize(
     ("pixels", "spacing"),
     [
-        (np.zeros((100, 100, 3), np.uint8), 0.5), (np.zeros((224, 224, 3), np.float32), 0.5),
-        (np.zeros((224, 224, 3), np.uint8), 0.0),
+        (np.zeros((224, 100, 3), np.uint8), 0.5), (np.zeros((2048, 2048, 3), np.uint8), 0.5),
+        (np.zeros((224, 224, 3), np.float32), 0.5), (np.zeros((224, 224, 3), np.uint8), 0.0),
     ],
 )  # fmt: skip
-def test_a_tile_of_another_size_type_or_scale_is_refused(pixels: np.ndarray, spacing: float) -> None:
+def test_a_tile_of_another_shape_type_or_scale_is_refused(pixels: np.ndarray, spacing: float) -> None:
     with pytest.raises(LabelRefused):
         tile_case(SLIDES[0], 0, 0, 448, spacing, pixels)
 

@@ -107,6 +107,14 @@ def test_a_gallery_holds_several_cases_and_gives_back_what_it_no_longer_wants(st
     assert store.lease_next(TILES, "C").case_id == TILES[4]
 
 
+def test_a_case_in_hand_that_was_answered_meanwhile_gives_no_second_case_in_its_place(store: LabelStore) -> None:
+    in_hand = store.lease_next(TILES, "A").case_id
+    label(store, in_hand, "A", "scc")
+    assert [lease.case_id for lease in store.lease_some(TILES, "A", 1, keep=[in_hand])] == [TILES[1]]
+    assert [lease.case_id for lease in store.lease_some(TILES, "A", 1, keep=[TILES[1]])] == [TILES[1], TILES[2]]
+    assert store.lease_next(TILES, "B").case_id == TILES[3], "A holds two cases, not three"
+
+
 def test_threads_share_the_cases_without_reading_one_twice(store: LabelStore) -> None:
     def read(reader: str) -> list[str]:
         done = []

@@ -13,7 +13,7 @@ from cervix.bundle.manifest import Model, SlideRule, Variant
 from training.cli import RECIPES_DIR
 from training.data.tissue.sources import SourceTiles, read_sources
 from training.data.tissue.tiles import TileSet
-from training.shared.declared import RecipeNotAsDeclared, declared_classes, declared_tasks, read_recipe
+from training.shared.declared import RecipeNotAsDeclared, declared_classes, declared_ids, declared_tasks, read_recipe
 from training.shared.manifest_parts import malignant
 from training.slide.entry import SlideFigures, slide_entry
 from training.slide.export import GOLDEN_TOLERANCE
@@ -66,6 +66,15 @@ def rewritten(folder: Path, name: str, old: str, new: str) -> Path:
 def test_the_slide_recipe_declares_which_classes_are_malignant() -> None:
     shipped = recipe("shipped")
     assert malignant(declared_classes(shipped, list(shipped["data"]["classes"]))) == ["scc", "ac"]
+
+
+def test_a_recipe_makes_the_models_that_it_names_or_one_of_its_own_name() -> None:
+    assert {name: declared_ids(recipe(name)) for name in MODELS} == {
+        "shipped": ["slide"],
+        "history": ["history"],
+        "hybrid": ["hybrid"],
+        "risk-factors": ["risk-factors", "risk-factors-with-tests"],
+    }
 
 
 def test_classes_in_another_order_than_the_network_answers_are_refused() -> None:

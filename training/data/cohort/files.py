@@ -1,4 +1,4 @@
-"""A simulated screening cohort as files: the visit CSV, the latent truth beside it, and a data sheet."""
+"""A simulated screening cohort as files: the visit CSV, the latent truth, and a data sheet."""
 
 import tomllib
 from collections.abc import Mapping
@@ -27,22 +27,22 @@ FACTOR_KNOWN_SHARE = 0.75
 LATENT_PREFIX = "latent_"
 LATENT_COLUMNS = ("state", "infected", "glandular", "years_to_cin2", "years_to_cin3", "observed_years")
 SMALLEST_POPULATION = 6_000
-# Eligible women per simulated person at the start, with room: a batch that falls short is followed by another.
+# Eligible women per simulated person at the start, on the low side. If a batch yields too few, another one follows.
 ELIGIBLE_PER_AGENT = 0.38
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """A cohort as it is written.
+    """A cohort before it is written to files.
 
     Attributes
     ----------
     visits : DataFrame
-        The visit CSV: ``patient_id, visit_date, age`` and codes; one row a visit, ordered by woman and date. Beside
-        it the truth at each visit, before treatment, ``latent_state`` and ``latent_biopsied``, which is not written.
+        The visit CSV: ``patient_id, visit_date, age`` and codes; one row a visit, ordered by woman and date. Also the truth
+        at each visit before treatment, ``latent_state`` and ``latent_biopsied``, which is not written.
     latent : DataFrame
-        The truth after each visit, in the same order, and ``state_at_visit`` before its treatment; for outcomes and
-        evaluation, never an input.
+        The truth after each visit, in the same order, and ``state_at_visit`` before treatment. For outcomes and
+        evaluation only, never an input.
     """
 
     visits: pd.DataFrame
@@ -50,18 +50,19 @@ class Cohort:
 
 
 class CohortError(CervixError, ValueError, code="cohort-refused"):
-    """Raised when a cohort is asked for that cannot be made."""
+    """Raised when the requested cohort cannot be made."""
 
 
 def simulate_cohort(women: int, seed: int, recipe: Mapping[str, Any], log: Log) -> Cohort:
-    """Simulate populations until there are ``women`` eligible women. Equal for equal arguments, byte by byte.
+    """Simulate populations until there are ``women`` eligible women. Equal arguments give equal bytes.
 
-    Populations are simulated side by side, one per core; each has its own seed, so the number of cores changes nothing.
+    Populations are simulated in parallel, one per core. Each has its own seed, so the result does not depend on the number
+    of cores.
 
     Raises
     ------
     CohortError
-        If fewer than one woman is asked for.
+        If fewer than one woman is requested.
     """
     if women < 1:
         raise CohortError("A cohort needs women", expected="at least 1", found=str(women))
@@ -88,7 +89,7 @@ def _batch(agents: int, seeds: list[int], recipe: dict[str, Any]) -> Histories:
 
 
 def _joined(parts: list[Histories], women: int, seed: int) -> Cohort:
-    """The first ``women`` women of all parts in a drawn order, with pseudonyms and dates."""
+    """The first ``women`` women of all parts in random order, with pseudonyms and dates."""
     visits = pd.concat([part.visits.assign(part=number) for number, part in enumerate(parts)], ignore_index=True)
     everyone = pd.concat([part.women.assign(part=number) for number, part in enumerate(parts)], ignore_index=True)
     rng = np.random.default_rng([seed, 1])
@@ -139,7 +140,7 @@ def make_cohort(recipe_path: Path, women: int, seed: int, folder: Path, log: Log
     Parameters
     ----------
     reuse : bool
-        Leave a cohort of the same recipe, size and seed as it is.
+        Keep an existing cohort of the same recipe, size and seed.
     """
     sheet = folder / SHEET_FILE
     if reuse and sheet.is_file() and sheet_is_of(sheet.read_text(encoding="utf-8"), recipe_path, women, seed):

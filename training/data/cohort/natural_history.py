@@ -1,8 +1,8 @@
 """The latent course of HPV infection in a simulated female population, from HPVsim.
 
 HPVsim (Stuart et al. 2024, PLOS Computational Biology 20:e1012181) is an agent-based model of sexual networks, HPV
-transmission by genotype and progression. It decides an infection's whole course at its beginning; this module logs
-that course and leaves tests and treatment to ``training.data.cohort.screening``.
+transmission by genotype and progression. It determines the whole course of an infection when the infection begins.
+This module records that course; tests and treatment are simulated in ``training.data.cohort.screening``.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 GENOTYPES = ("hpv16", "hpv18", "hi5", "ohr")
 """HPV 16, HPV 18, the pool 31/33/45/52/58 and the pool of the other high-risk types."""
-# Share of the epithelium that CIN2 and CIN3 begin at: HPVsim 1.x, `clinical_cutoffs`.
+# Share of the epithelium at which CIN2 and CIN3 begin: HPVsim 1.x, `clinical_cutoffs`.
 CIN2_SEVERITY, CIN3_SEVERITY = 0.33, 0.67
 STEP_YEARS = 0.25
 NEVER = np.inf
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Course:
-    """A population's women and their infections. Times are calendar years; what does not happen is ``inf``.
+    """The women of a population and their infections. Times are calendar years; ``inf`` means never.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Course:
         Index 0 … n - 1; ``born, exit`` (death, or ``inf``), ``smoker, immunosuppressed, vaccinated`` bool.
     infections : DataFrame
         ``woman`` (index into ``women``), ``genotype``, ``infected, cin1, cin2, cin3, cancer, symptoms, cleared``.
-        ``symptoms`` is when an invasive cancer is found without screening.
+        ``symptoms`` is the time at which an invasive cancer is found without screening.
     """
 
     women: pd.DataFrame
@@ -43,7 +43,7 @@ class Course:
 
 
 def simulate_course(agents: int, seed: int, recipe: Mapping[str, Any]) -> Course:
-    """Run one population. Reproducible by ``seed``.
+    """Simulate one population. Equal seeds give equal results.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def simulate_course(agents: int, seed: int, recipe: Mapping[str, Any]) -> Course
         copy_inputs=False,
         verbose=0,
     )
-    # Common random numbers serve scenario comparisons; without them a run takes a third less and is as reproducible.
+    # Common random numbers are for comparing scenarios. Without them a run takes a third less time and is as reproducible.
     with ss.options.context(crn=False):
         sim.run()
     return _course(sim, factors, log, population["start"])
@@ -101,7 +101,7 @@ def _genotype_parameters(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]
 
 
 class _InfectionLog(ss.Analyzer):  # type: ignore[misc]  # untyped base class
-    """Every new infection of a woman with the course that was drawn for it."""
+    """Records every new infection of a woman with the course drawn for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class _InfectionLog(ss.Analyzer):  # type: ignore[misc]  # untyped base class
 
 
 class _Factors(ss.Connector):  # type: ignore[misc]  # untyped base class
-    """Smoking, immunosuppression and vaccination, through HPVsim's own multipliers."""
+    """Applies smoking, immunosuppression and vaccination through HPVsim's own multipliers."""
 
     def __init__(self, factors: Mapping[str, Any]) -> None:
         super().__init__()
@@ -201,7 +201,7 @@ def _course(sim: hpv.Sim, factors: _Factors, log: _InfectionLog, start: float) -
 
 
 def _with_grades(infections: pd.DataFrame, sim: hpv.Sim) -> pd.DataFrame:
-    """When the lesion's severity, which grows along HPVsim's logistic curve, passes the cut-offs of CIN2 and CIN3."""
+    """The times at which a lesion reaches CIN2 and CIN3; its severity follows HPVsim's logistic curve."""
     infections = infections.sort_values(["woman", "infected", "genotype"], ignore_index=True)
     speed, onset = infections["speed"].to_numpy(), infections["cin1"].to_numpy()
     ends = np.minimum(infections["cleared"].to_numpy(), infections["cancer"].to_numpy())
@@ -213,13 +213,13 @@ def _with_grades(infections: pd.DataFrame, sim: hpv.Sim) -> pd.DataFrame:
 
 
 def _years_to(severity: float, curve: Mapping[str, Any]) -> float:
-    """Inverse of HPVsim's ``logf2``: years in CIN until the severity is reached at relative speed 1."""
+    """Inverse of HPVsim's ``logf2``: years in CIN until a severity is reached, at relative speed 1."""
     lower, upper = get_asymptotes(curve["k"], curve["x_infl"], ttc=curve["ttc"])
     return float(curve["x_infl"] - np.log((upper - lower) / (severity - lower) - 1.0) / curve["k"])
 
 
 def _age_pyramid() -> pd.DataFrame:
-    """People by age at the start, thinning out with age as under the death table."""
+    """Initial age distribution, declining with age according to the death table."""
     ages = np.arange(0, 90)
     return pd.DataFrame({"age": ages, "value": np.exp(-np.cumsum(_mortality(ages)))})
 
@@ -231,5 +231,5 @@ def _death_table() -> pd.DataFrame:
 
 
 def _mortality(ages: NDArray[np.integer]) -> Floats:
-    """Deaths per person-year by Gompertz's law: 0.0005 at 30, doubling every 8 years."""
+    """Deaths per person-year after Gompertz: 0.0005 at age 30, doubling every 8 years."""
     return np.asarray(0.0005 * 2.0 ** ((ages - 30) / 8.0), np.float64)

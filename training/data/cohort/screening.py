@@ -1,4 +1,4 @@
-"""Screening visits laid over a latent course: attendance, tests, work-up, treatment. Simulated, and nothing else."""
+"""Simulated screening visits over a latent course: attendance, tests, work-up, treatment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ NO_INFECTION, INFECTION, CIN1, CIN2, CIN3, CANCER = range(6)
 STATES = ("no infection", "infection", "CIN1", "CIN2", "CIN3", "cancer")
 REGULAR, IRREGULAR, RARE, NEVER_ATTENDS = range(4)
 IMPRESSIONS = CODES["colposcopy"].named(lambda code: not code.measures_nothing)
-"""In the order of the recipe's table."""
+"""In the order of the recipe's tables."""
 REFERRED_AT_ONCE = CODES["cytology"].named(lambda code: code.referral >= Referral.AT_ONCE)
 REFERRED_IF_IT_STAYS = CODES["cytology"].named(lambda code: code.referral is Referral.IF_IT_STAYS)
 ABNORMAL_CYTOLOGY = CODES["cytology"].named(lambda code: code.is_abnormal)
@@ -31,13 +31,13 @@ AFTER_PREFIX = "after_"
 
 
 def _nothing(column: str) -> str:
-    """The code of a test that failed."""
+    """The code of a failed test."""
     return CODES[column].named(lambda code: code.measures_nothing)[0]
 
 
 @dataclass(frozen=True)
 class Histories:
-    """Visits of the women who were ever screened, up to each one's index visit, and what was true.
+    """Visits of all women who were ever screened, up to their index visit, with the truth.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Histories:
         One row a visit, ordered by woman and time: ``woman, time`` (calendar year), ``age`` (years), the columns of the
         visit CSV, None where not done or not known, and ``state, was_glandular, biopsied`` at the visit. The truth after
         the visit and its treatment: ``after_state, after_infected, after_glandular, after_years_to_cin2,
-        after_years_to_cin3`` (``inf``: never) and ``after_observed_years``, how long she was followed.
+        after_years_to_cin3`` (``inf``: never) and ``after_observed_years``, the length of follow-up.
     women : DataFrame
         One row a woman: ``woman`` and her constant factors.
     """
@@ -55,7 +55,7 @@ class Histories:
 
 
 def screen(course: Course, recipe: Mapping[str, Any], rng: np.random.Generator) -> Histories:
-    """Lay visits over the course of every woman, treat what they find, and stop each history at an index visit.
+    """Simulate the visits of every woman, treat what is found, and end each history at an index visit.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def screen(course: Course, recipe: Mapping[str, Any], rng: np.random.Generator) 
 
 
 class _Desk:
-    """Who comes when, and what treatment has changed."""
+    """State of the simulation: when each woman comes next, and what treatment has changed."""
 
     def __init__(self, course: Course, recipe: Mapping[str, Any], rng: np.random.Generator) -> None:
         self.recipe, self.rng = recipe, rng
@@ -109,7 +109,7 @@ class _Desk:
         self.leaves[self.kind == NEVER_ATTENDS] = -NEVER
 
     def visit(self, due: Ints) -> pd.DataFrame:
-        """One visit of each of the women ``due``, at her own time; plans the next."""
+        """Simulate one visit of each woman in ``due``, each at her own time, and plan the next."""
         rng, tests = self.rng, self.recipe["tests"]
         time = self.next_visit[due]
         age = time - self.women["born"].to_numpy()[due]
@@ -118,7 +118,7 @@ class _Desk:
         hpv_positive, typed = self._hpv(state, infected)
         hpv_invalid = wants_hpv & (rng.random(len(due)) < tests["hpv_invalid"])
         known_positive = wants_hpv & hpv_positive & ~hpv_invalid
-        # HPV alone first: cytology only where it is positive or failed.
+        # Primary HPV screening: cytology only if the HPV test is positive or failed.
         reflex = wants_hpv & ~wants_cytology & (known_positive | hpv_invalid)
         cytology = self._cytology(state, glandular)
         with_cytology = wants_cytology | reflex
@@ -151,7 +151,7 @@ class _Desk:
         return rows
 
     def _state(self, due: Ints, time: Floats) -> tuple[Ints, Bools, Bools]:
-        """Worst state, which genotypes are there ``(n, 4)``, and whether the worst lesion is glandular."""
+        """Worst state, genotypes present ``(n, 4)``, and whether the worst lesion is glandular."""
         position = np.full(len(self.women), -1)
         position[due] = np.arange(len(due))
         here = np.flatnonzero(position[self.woman] >= 0)
@@ -172,14 +172,14 @@ class _Desk:
         return state, infected, glandular
 
     def _mode(self, time: Floats, age: Floats) -> tuple[Bools, Bools]:
-        """Whether an HPV test, and whether cytology whatever it says, is done."""
+        """Whether an HPV test is done, and whether cytology is done regardless of its result."""
         modes, draw = self.recipe["modes"], self.rng.random(len(time))
         primary = (time >= modes["hpv_primary_from"]) & (age >= modes["hpv_primary_age"]) & (draw < modes["hpv_primary_share"])
         together = (time >= modes["cotest_from"]) & (age >= modes["cotest_age"]) & (draw < modes["cotest_share"]) & ~primary
         return primary | together, ~primary
 
     def _hpv(self, state: Ints, infected: Bools) -> tuple[Bools, Bools]:
-        """Any high-risk type found, and the channels 16, 18 and others ``(n, 3)``."""
+        """Whether any high-risk type was found, and the channels 16, 18 and others ``(n, 3)``."""
         tests, rng = self.recipe["tests"], self.rng
         positive = rng.random(len(state)) < np.array(tests["hpv_positive"])[state]
         channels = np.stack([infected[:, 0], infected[:, 1], infected[:, 2] | infected[:, 3]], axis=1)
@@ -219,7 +219,7 @@ class _Desk:
         return np.asarray(result, object)
 
     def _histology(self, state: Ints, glandular: Bools) -> NDArray[np.object_]:
-        """What the biopsies show: the worst state with the sensitivity of two biopsies, else CIN1 or benign."""
+        """Result of the biopsies: the worst state with the sensitivity of two biopsies, otherwise CIN1 or benign."""
         tests, rng = self.recipe["tests"], self.rng
         found = rng.random(len(state)) < tests["biopsy_sensitivity"]
         low = rng.random(len(state)) < np.array(tests["biopsy_cin1"])[state]
@@ -236,7 +236,7 @@ class _Desk:
     def _treat(
         self, due: Ints, time: Floats, age: Floats, biopsied: Bools, histology: NDArray[np.object_]
     ) -> NDArray[np.object_]:
-        """Treat what histology asks for; cut the infections it cures; who has cancer or no cervix leaves."""
+        """Treat according to histology and end the infections that are cured; women with cancer or without a cervix leave."""
         settings, rng = self.recipe["treatment"], self.rng
         draw, kind, cured = rng.random(len(due)), rng.random(len(due)), rng.random(len(due))
         cin2 = np.where(age < settings["watched_below_age"], settings["cin2_young"], settings["cin2"])
@@ -266,7 +266,7 @@ class _Desk:
         active = (self.begin["infected"] <= at) & (self.end > at)
         persists = active & (self.rng.random(len(at)) < self.recipe["treatment"]["infection_persists"])
         self.end[active & ~persists] = at[active & ~persists]
-        # Where the virus persists, it makes no second lesion.
+        # A persisting infection causes no second lesion.
         self.lesion_end[active] = at[active]
 
     def _plan_next(
@@ -285,7 +285,7 @@ class _Desk:
         wait = np.where(soon, recipe["interval_abnormal"], routine)
         wait = np.where(treatment != "", recipe["interval_treated"], wait)
         factor = np.array(recipe["delay_factor"])[self.kind[due]]
-        # Told to come soon, even irregular attenders mostly do.
+        # Even irregular attenders mostly come when they are recalled soon.
         factor = np.where(soon, 1 + (factor - 1) * recipe["delay_kept_when_abnormal"], factor)
         late = rng.lognormal(0.0, np.array(recipe["delay_spread"])[self.kind[due]])
         self.next_visit[due] = time + np.maximum(wait * factor * late, 0.3)
@@ -294,7 +294,7 @@ class _Desk:
 
 
 def _eligible(desk: _Desk, visits: pd.DataFrame, recipe: Mapping[str, Any], rng: np.random.Generator) -> Histories:
-    """Women still coming who leave their last visit with a cervix and without known untreated disease."""
+    """Women still in screening who have a cervix and no known untreated disease after their last visit."""
     last = visits.groupby("woman").tail(1).set_index("woman")
     untreated = last["histology"].isin(HIGH_GRADE_HISTOLOGY) & last["treatment"].isna()
     recent = last["time"] >= recipe["population"]["index_from"]
@@ -310,7 +310,7 @@ def _eligible(desk: _Desk, visits: pd.DataFrame, recipe: Mapping[str, Any], rng:
 
 
 def _truth(desk: _Desk, woman: Ints, time: Floats) -> pd.DataFrame:
-    """What is true after each visit and its treatment; years to CIN2+ and CIN3+ are ``inf`` where they never come."""
+    """The truth after each visit and its treatment. Years to CIN2+ and CIN3+ are ``inf`` if they never occur."""
     number = pd.Series(woman).groupby(woman).cumcount().to_numpy()
     columns = {
         "state": np.zeros(len(woman), np.int64),

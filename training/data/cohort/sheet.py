@@ -1,4 +1,4 @@
-"""The cohort's data sheet: what it is made of, what came out, and what it cannot stand for."""
+"""The data sheet of the cohort: its sources, its results, and what it does not represent."""
 
 import tomllib
 from pathlib import Path
@@ -19,14 +19,14 @@ SOURCES = """\
 - Two colposcopy-directed biopsies, sensitivity for HSIL: Wentzensen et al. 2015 (J Clin Oncol 33:83).
 - Treatment failure: Arbyn et al. 2017 (Lancet Oncol 18:1665).
 - Smoking and progression, direction only: International Collaboration 2006 (Int J Cancer 118:1481).
-- Everything else in the recipe is set by judgement."""
+- All other numbers of the recipe are judgement."""
 CANNOT = """\
-- It is nobody's country: demography, network and attendance are stylised, and cancer registries were not fitted.
-- Errors of repeated tests are independent given the lesion; in life a laboratory misses the same woman twice.
-- One network of partners, no migration, no HIV epidemic, no pregnancy, no self-sampling, no VIA.
-- A lesion is one severity that only grows until it clears; regression by steps is not there.
-- Attendance does not depend on risk beyond the follow-up of abnormal results; in life it does.
-- A figure measured on it says how well a model learns this simulator, not how well it serves women."""
+- It represents no country: demography, network and attendance are stylised, and nothing was fitted to cancer registries.
+- Errors of repeated tests are independent given the lesion. In reality a laboratory may miss the same woman twice.
+- There is one network of partners, and no migration, HIV epidemic, pregnancy, self-sampling or VIA.
+- The severity of a lesion only grows until it clears; there is no stepwise regression.
+- Apart from follow-up of abnormal results, attendance does not depend on risk. In reality it does.
+- A figure measured on it shows how well a model learns this simulator, not how well it works for women."""
 
 
 def data_sheet(visits: pd.DataFrame, latent: pd.DataFrame, recipe_path: Path, seed: int) -> str:
@@ -43,13 +43,13 @@ def data_sheet(visits: pd.DataFrame, latent: pd.DataFrame, recipe_path: Path, se
         [
             "# Simulated screening cohort: data sheet",
             "",
-            "**Simulated. No woman stands behind any row.** Research and demonstration only.",
+            "**Simulated. No row is a real woman.** Research and demonstration only.",
             "",
             f"{_made_of(named, seed, women)} with {len(visits):,} visits, "
             f"{len(visits) / women:.1f} each. `visits.csv` is what a clinic would have; `latent.csv` is the truth "
             "after each visit, for outcomes and evaluation, never an input.",
             "",
-            "## What came out",
+            "## Results",
             "",
             _table(face_validity(visits, latent)),
             "",
@@ -61,7 +61,7 @@ def data_sheet(visits: pd.DataFrame, latent: pd.DataFrame, recipe_path: Path, se
             "",
             SOURCES,
             "",
-            "## What it cannot stand for",
+            "## What it does not represent",
             "",
             CANNOT,
             "",
@@ -76,7 +76,7 @@ def data_sheet(visits: pd.DataFrame, latent: pd.DataFrame, recipe_path: Path, se
 
 
 def sheet_is_of(sheet: str, recipe_path: Path, women: int, seed: int) -> bool:
-    """Whether a data sheet describes a cohort of this recipe, size and seed. It is written last, so all files are there."""
+    """Whether a data sheet describes a cohort of this recipe, size and seed. It is written last, so then all files exist."""
     recipe = recipe_path.read_text(encoding="utf-8")
     return _made_of(tomllib.loads(recipe)["name"], seed, women) in sheet and recipe.rstrip() in sheet
 
@@ -86,7 +86,7 @@ def _made_of(name: str, seed: int, women: int) -> str:
 
 
 def face_validity(visits: pd.DataFrame, latent: pd.DataFrame) -> pd.DataFrame:
-    """Figures that a reader can hold against the literature, each with its 95 % Wilson interval."""
+    """Figures to compare with the literature, each with its 95 % Wilson interval."""
     state = visits["latent_state"]
     squamous_or_not = state >= CIN2
     abnormal, normal = (visits["cytology"].isin(codes) for codes in (ABNORMAL_CYTOLOGY, NORMAL_CYTOLOGY))

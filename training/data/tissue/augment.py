@@ -1,4 +1,4 @@
-"""What may happen to a tile without changing its class: turns, scale, place, stain, colour, focus, compression."""
+"""Changes to a tile that keep its class: rotation, scale, position, stain, colour, focus, compression."""
 
 import io
 from typing import Any
@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.color import hed_from_rgb, lab2rgb, rgb2lab, rgb_from_hed
 
 Tile = NDArray[np.uint8]
-# Optical densities are in units of that of this transmission, as in scikit-image.
+# Transmission whose optical density is the unit, as in scikit-image.
 DARKEST = 1e-6
 LEVELS = np.log(np.maximum(np.arange(256) / 255.0, DARKEST)) / np.log(DARKEST)
 """Optical density of each of the 256 levels of a channel."""
@@ -64,12 +64,12 @@ def turned(tile: Tile, which: int) -> Tile:
 
 
 def rescaled(tile: Tile, factor: float, place: NDArray[np.float64] | None = None) -> Tile:
-    """Magnify by ``factor`` and crop to the old size; what a factor below 1 leaves bare is mirrored tissue.
+    """Magnify by ``factor`` and crop to the original size. With a factor below 1 the border is filled with mirrored tissue.
 
     Parameters
     ----------
     place : (2,) in 0..1, optional
-        Where to crop; the centre where not given.
+        Where to crop; by default the centre.
     """
     size = tile.shape[0]
     window = size / factor
@@ -85,8 +85,8 @@ def restained(tile: Tile, gain: NDArray[np.float64], shift: NDArray[np.float64])
     """Scale and shift the amounts of haematoxylin, eosin and residual.
 
     Colour deconvolution of Ruifrok & Johnston 2001 (Anal Quant Cytol Histol 23:291-299), jitter as in Tellez et
-    al. 2018 (doi:10.1109/TMI.2018.2820199). Amounts below zero are kept: many colours of real tiles are no mixture of
-    the three stains, and cutting them off, as ``skimage.color.rgb2hed`` does, would change such tiles before any jitter.
+    al. 2018 (doi:10.1109/TMI.2018.2820199). Amounts below zero are kept: many colours of real tiles are not a
+    mixture of the three stains. Clipping them, as ``skimage.color.rgb2hed`` does, would change such tiles before any jitter.
 
     Parameters
     ----------
@@ -127,12 +127,12 @@ def recoloured(tile: Tile, *, brightness: float = 1.0, contrast: float = 1.0) ->
 
 
 def blurred(tile: Tile, sigma_px: float) -> Tile:
-    """Gaussian blur, as of a scan out of focus."""
+    """Gaussian blur, like a scan out of focus."""
     return np.asarray(np.round(gaussian_filter(tile.astype(np.float32), (sigma_px, sigma_px, 0))), np.uint8)
 
 
 def recompressed(tile: Tile, quality: int) -> Tile:
-    """Through JPEG and back at the given quality, 1..95."""
+    """Compress as JPEG at the given quality (1..95) and decode again."""
     with io.BytesIO() as buffer:
         Image.fromarray(tile).save(buffer, "JPEG", quality=quality)
         buffer.seek(0)

@@ -39,7 +39,7 @@ _MIXED = "adenosquamous: both classes in one tumour"
 _NEUROENDOCRINE = "neuroendocrine: another tumour"
 _OTHER_CARCINOMA = "a carcinoma of neither class"
 _IN_SITU = "in situ: not invasive"
-# The 2020 edition has no serous carcinoma of the cervix: nearly all come from the endometrium, tube or ovary.
+# The 2020 edition has no serous carcinoma of the cervix; nearly all originate in endometrium, tube or ovary.
 _SEROUS = "serous: not a primary tumour of the cervix (WHO 2020)"
 OTHER_TERMS = {
     "Adenosquamous carcinoma": _MIXED,
@@ -66,7 +66,7 @@ NO_DIAGNOSIS, NOT_IN_TABLE, BOTH_CLASSES = "no diagnosis", "diagnosis not in the
 
 
 def _plain(text: str) -> str:
-    """Without capitals, commas and spare spaces: releases of the service differ in them."""
+    """Without capitals, commas and extra spaces, in which releases of the service differ."""
     return re.sub(r"[\s,]+", " ", text).strip().casefold()
 
 
@@ -76,12 +76,12 @@ _NOT_GIVEN = {_plain(term) for term in NOT_GIVEN}
 
 
 def classify(diagnoses: Iterable[str | None]) -> tuple[str, str]:
-    """The class of a case and, where it has none, why: ``("scc" | "ac", "")`` or ``("", reason)``.
+    """The class of a case, or the reason why it has none: ``("scc" | "ac", "")`` or ``("", reason)``.
 
-    A case may have several records. Those that state nothing (none, "Not Reported", "Unknown") are passed over. All others
-    must agree: one that belongs to no class excludes the case, and so do two of different classes, because nothing says
-    which of them is on the slide. A term must be in a table as it is; what is in none is excluded and never guessed from
-    its words.
+    A case may have several records. Those that state nothing (none, "Not Reported", "Unknown") are ignored. All others
+    must agree: a diagnosis outside the classes excludes the case, and so do two of different classes, because it is not known
+    which of them is on the slide. A term must be in one of the tables; other terms are excluded, never guessed from their
+    words.
     """
     terms = sorted({_plain(text) for text in diagnoses if text is not None} - _NOT_GIVEN)
     if not terms:

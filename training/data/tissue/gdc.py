@@ -51,7 +51,7 @@ EXCLUDED_COLUMNS = ("file_id", "source_group", "primary_diagnosis", "reason")
 
 @dataclass(frozen=True)
 class SlideFile:
-    """One slide as the files endpoint lists it. Either ``label`` says its class or ``reason`` why it has none."""
+    """One slide as listed by the files endpoint. Either ``label`` is its class, or ``reason`` says why it has none."""
 
     file_id: str
     file_name: str
@@ -64,13 +64,13 @@ class SlideFile:
 
     @property
     def path(self) -> str:
-        """Where it lies under the download folder."""
+        """Its path in the download folder."""
         return f"slides/{self.file_id}/{self.file_name}"
 
 
 @dataclass(frozen=True)
 class SlideManifest:
-    """What was asked for; when it is returned, every chosen slide is there and whole.
+    """The result of a run. When it is returned, every chosen slide is complete.
 
     Attributes
     ----------
@@ -95,30 +95,30 @@ def fetch_slides(
     retry_wait_s: float = RETRY_WAIT_S,
     read_timeout_s: float = READ_TIMEOUT_S,
 ) -> SlideManifest:
-    """List the slides of a project, choose and download; what is there already is not downloaded again.
+    """List the slides of a project, choose some and download them. Slides that are already there are not downloaded again.
 
     Slides go to ``out_dir/slides/<file_id>/<file_name>``. ``manifest.csv`` (``path, label, source_group, …``; the path is
-    empty until the slide is there) and ``excluded.csv`` are written before the first download and the manifest after each,
-    so an interruption loses nothing. A slide on its way is a ``.part`` beside its place, and the next run goes on from it.
+    empty until the slide is there) and ``excluded.csv`` are written before the first download, and the manifest again after
+    each, so an interruption loses nothing. A partial download is kept as ``.part``, and the next run continues it.
 
     Parameters
     ----------
     project : str
         Project id, such as ``TCGA-CESC``.
     limit : int or None
-        So many slides, taken in turn from both classes; None for all.
+        Number of slides, taken in turn from both classes; None for all.
     smallest : bool
-        Smallest files first; otherwise in the order of their ids, which is the same in every run.
+        Smallest files first; otherwise ordered by id, so that every run has the same order.
     retry_wait_s : float
-        Wait before the second attempt in seconds; it doubles with each, up to ``LONGEST_WAIT_S``.
+        Wait before the second attempt in seconds; it doubles each time, up to ``LONGEST_WAIT_S``.
     read_timeout_s : float
         Longest silence of the server in seconds.
 
     Raises
     ------
     DownloadFailed
-        If the service does not answer as documented, the project has no slide to choose, a slide cannot be had whole, or
-        the disk is too small or full.
+        If the service does not answer as documented, the project has no suitable slide, a slide cannot be downloaded
+        completely, or the disk is too small or full.
     """
     if limit is not None and limit < 1:
         raise DownloadFailed(
@@ -143,7 +143,7 @@ def fetch_slides(
 
 
 def choose(slides: Iterable[SlideFile], *, limit: int | None, smallest: bool) -> list[SlideFile]:
-    """The first ``limit`` slides, in turn from each class while it has any, by size or by id. Without a limit all of them."""
+    """The first ``limit`` slides by size or id, taken in turn from the classes; without a limit all of them."""
     ordered = sorted(slides, key=lambda slide: (slide.file_size if smallest else 0, slide.file_id))
     if limit is None:
         return ordered
@@ -155,8 +155,8 @@ def choose(slides: Iterable[SlideFile], *, limit: int | None, smallest: bool) ->
 def is_whole(path: Path, slide: SlideFile) -> bool:
     """Whether a slide was downloaded before.
 
-    Its size is enough: a file gets this name only after its MD5 was right and its bytes were on the disk, and reading
-    hundreds of gigabytes again at every start would tell nothing new.
+    Checking the size is enough: a file gets this name only after its MD5 was verified and its bytes were on the disk.
+    Reading hundreds of gigabytes again at every start would add nothing.
     """
     return path.is_file() and path.stat().st_size == slide.file_size
 
@@ -188,7 +188,7 @@ class _Case(BaseModel):
 
 class _Hit(BaseModel):
     file_id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-    # It becomes a name on this disk: no folders, nothing hidden, no more than file systems take.
+    # It becomes a file name on this disk: no folders, not hidden, not longer than file systems allow.
     file_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_ .,&()+-]*$", max_length=200)]
     file_size: Annotated[int, Field(gt=0)]
     md5sum: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -273,7 +273,7 @@ def _page(reply: bytes) -> _Page:
 
 
 def _missing_bytes(out_dir: Path, slides: Iterable[SlideFile]) -> int:
-    """What has still to come, with what lies in ``.part`` files counted as there."""
+    """Bytes still to download; those in ``.part`` files are not counted."""
     missing = 0
     for slide in slides:
         target = out_dir / slide.path
@@ -300,7 +300,7 @@ def _write(path: Path, columns: Iterable[str], rows: Iterable[dict[str, object]]
 
 @contextmanager
 def _room_for(out_dir: Path, slides: Iterable[SlideFile]) -> Iterator[None]:
-    """A disk that fills up is said in bytes, not as a traceback."""
+    """Report a full disk in bytes, without a traceback."""
     try:
         yield
     except OSError as error:
@@ -314,7 +314,7 @@ def _no_room(out_dir: Path, missing: int) -> DownloadFailed:
         f"No room for the slides under {out_dir}",
         expected=f"{missing:,} bytes free",
         found=f"{shutil.disk_usage(out_dir).free:,}",
-        action="Make room, or ask for fewer slides, and run the command again: it goes on where it stopped.",
+        action="Make room, or ask for fewer slides, and run the command again: it continues where it stopped.",
     )
 
 
@@ -339,5 +339,5 @@ def _undocumented(expected: str, found: str) -> DownloadFailed:
         f"{SERVICE} answers in another way than documented",
         expected=expected,
         found=found,
-        action="Check the address, and whether a proxy or a sign-in page stands between.",
+        action="Check the address, and whether there is a proxy or sign-in page in between.",
     )

@@ -1,4 +1,4 @@
-"""Labelled tiles from whole slides, cut by the code that the app scores with."""
+"""Labelled tiles from whole slides, cut by the same code that the app uses for scoring."""
 
 import hashlib
 import json
@@ -32,14 +32,14 @@ class SlideTilesError(CervixError, ValueError, code="slide-tiles-refused"):
 
 @dataclass(frozen=True)
 class Cutting:
-    """What decides which tiles a slide gives. A slide cut in another way before is cut again.
+    """The settings that determine the tiles of a slide. A slide cut with other settings is cut again.
 
     Attributes
     ----------
     spacing_um_px : float
         Micrometres per pixel of the tiles.
     cap_per_slide : int
-        So many tiles at most, spread over the tissue.
+        Most tiles per slide, spread over the tissue.
     """
 
     spacing_um_px: float
@@ -49,9 +49,9 @@ class Cutting:
 
 @dataclass(frozen=True)
 class CutSlide:
-    """What one slide gave: positions of its tiles on level 0, or why it gave none.
+    """The result for one slide: positions of its tiles on level 0, or why there are none.
 
-    ``file`` is the slide's size in bytes and time of change in ns, by which a file that was replaced is noticed.
+    ``file`` is the size in bytes and the time of change in ns, which reveal a replaced file.
     """
 
     path: str
@@ -74,7 +74,7 @@ class CutReport:
     ----------
     index : path of the written ``index.csv``
     slides : one row a slide
-    not_there : slides listed without a file (not downloaded yet)
+    not_there : number of slides listed without a file (not downloaded yet)
     """
 
     index: Path
@@ -93,22 +93,22 @@ def cut_tiles(
 ) -> CutReport:
     """Cut tiles of every listed slide and write ``index.csv`` (tiles) and ``slides.csv`` (slides).
 
-    Tissue, grid and reading are those of the app, in its order, every prefix of which covers the tissue evenly: the cap
-    takes no corner. Blank, inked and blurred tiles are left out. A slide that was finished before with the same settings
-    is not cut again; one that was interrupted, that failed or whose file was replaced is cut from its beginning. While a
-    run is under way there is no index, so that nobody trains on half of it.
+    Tissue, grid and reading are those of the app, in the app's order. Any first part of it covers the tissue evenly, so the
+    cap favours no corner. Blank, inked and blurred tiles are left out. A slide finished before with the same settings is not
+    cut again; one that was interrupted, failed or replaced is cut from the start. There is no index during a run, so that
+    nobody trains on half of the tiles.
 
     Parameters
     ----------
     manifest_csv : Path
-        With ``path`` (relative to its folder; empty where there is no file yet), ``label`` and ``source_group``.
+        With ``path`` (relative to its folder; empty if there is no file yet), ``label`` and ``source_group``.
 
     Raises
     ------
     SlideTilesError
-        If the list is not fit: columns or entries missing, a slide twice, a patient in two classes, no slide there. If the
-        tiles cannot be written, as on a full disk. At the end, if more than a tenth of the slides gave nothing. What was
-        cut stays.
+        If the list is not valid: columns or entries missing, a slide listed twice, a patient in two classes, or no slide file.
+        If the tiles cannot be written, for example on a full disk. At the end, if more than a tenth of the slides gave no
+        tiles. Tiles that were cut are kept.
     """
     listed = read_slide_list(manifest_csv)
     if manifest_csv.resolve() in ((out_dir / "index.csv").resolve(), (out_dir / SLIDES_NAME).resolve()):
@@ -162,7 +162,7 @@ def cut_tiles(
 
 
 def read_slide_list(manifest_csv: Path) -> pd.DataFrame:
-    """The list of slides, checked before any work."""
+    """The list of slides, checked before the work starts."""
     if not manifest_csv.is_file():
         raise SlideTilesError("No list of slides", expected=str(manifest_csv), found="no such file")
     try:
@@ -191,7 +191,7 @@ def read_slide_list(manifest_csv: Path) -> pd.DataFrame:
     labels = listed.groupby("source_group")["label"].nunique()
     if (labels > 1).any():
         raise SlideTilesError(
-            "A patient stands in two classes", expected="one label per source_group", found=str(labels[labels > 1].index[0])
+            "A patient is in two classes", expected="one label per source_group", found=str(labels[labels > 1].index[0])
         )
     return listed
 
@@ -236,7 +236,7 @@ def _cut_one(root: Path, path: str, label: str, group: str, out_dir: Path, cutti
 
 
 def _identity(path: Path) -> list[int]:
-    """Size and time of change: reading a gigabyte again to hash it would cost more than most resumed runs."""
+    """Size and time of change. Hashing gigabytes again would take longer than most resumed runs."""
     if not path.is_file():
         return []
     state = path.stat()
@@ -244,17 +244,17 @@ def _identity(path: Path) -> list[int]:
 
 
 def _is_whole(slide: CutSlide, out_dir: Path) -> bool:
-    """It gave tiles, and they are all there. A slide that failed is tried again: its download may be whole by now."""
+    """Whether a slide gave tiles and all of them are there. A failed slide is tried again: its download may be complete now."""
     return bool(slide.tiles) and all((out_dir / slide.folder / _tile_name(x, y)).is_file() for x, y in slide.tiles)
 
 
 def _tile_name(x_l0_px: int, y_l0_px: int) -> str:
-    """PNG: another round of JPEG would be one more difference to the pixels that the app scores."""
+    """Write PNG: compressing as JPEG again would make the pixels differ from those that the app scores."""
     return f"{x_l0_px}_{y_l0_px}.png"
 
 
 def _read_record(record: Path) -> CutSlide | None:
-    """None where it was written by another version and does not fit."""
+    """None if it was written by another version and does not fit."""
     try:
         stored = json.loads(record.read_text(encoding="utf-8"))
         stored["cutting"] = Cutting(**stored["cutting"])

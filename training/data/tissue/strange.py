@@ -1,7 +1,7 @@
-"""Pictures that are no histology, to test whether the model knows what it does not know.
+"""Pictures that are not histology, to test whether the model recognises them as unknown.
 
-Photographs, scans and drawings are read from the installed scikit-image and scikit-learn, nothing of them is copied;
-the rest is generated. None is ever trained on.
+Photographs, scans and drawings are read from the installed scikit-image and scikit-learn and not copied; the rest is
+generated. They are never used for training.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.exposure import match_histograms
 
-# Neither tiny nor tissue; ihc.png is tissue in another stain and is counted as a kind of its own.
+# Neither tiny nor tissue. ihc.png is tissue in another stain and has a kind of its own.
 PICTURES = (
     "astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png",
     "color.png", "grass.png", "gravel.png", "horse.png", "hubble_deep_field.jpg", "logo.png", "moon.png",
@@ -26,7 +26,7 @@ CROPS_PER_PICTURE = 4
 GENERATED_PER_KIND = 4
 
 NOT_HISTOLOGY = ("picture", "generated")
-"""Kinds that must be flagged."""
+"""Kinds that must not be recognised."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def strange_tiles(size_px: int, seed: int, like: NDArray[np.uint8]) -> StrangeTi
     Parameters
     ----------
     like : (m, size, size, 3) uint8
-        Tissue tiles whose colour histograms the tinted pictures take on: the harder test, since colour no longer helps.
+        Tissue tiles whose colour histograms are given to the tinted pictures. That is the harder test, because colour no
+        longer helps.
     """
     rng = np.random.default_rng(seed)
     found: list[tuple[NDArray[np.uint8], str, str]] = []
@@ -78,7 +79,7 @@ def _picture(name: str) -> Image.Image:
 
 
 def _crops(picture: Image.Image, size_px: int, rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
-    """The whole picture made small, then crops at full resolution."""
+    """The whole picture reduced, then crops at full resolution."""
     enlarge = max(1.0, size_px / min(picture.size))
     if enlarge > 1:
         picture = picture.resize((round(picture.width * enlarge), round(picture.height * enlarge)))
@@ -90,7 +91,7 @@ def _crops(picture: Image.Image, size_px: int, rng: np.random.Generator) -> Iter
 
 
 def _patterns(size_px: int, rng: np.random.Generator) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Noise, flat colours, gradients, stripes: what a broken scanner or a wrong file looks like."""
+    """Noise, flat colours, gradients and stripes, like those of a broken scanner or a wrong file."""
     shape = (size_px, size_px, 3)
     ramp = np.linspace(0, 1, size_px)
     for _ in range(GENERATED_PER_KIND):

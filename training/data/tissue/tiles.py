@@ -12,12 +12,12 @@ from PIL import Image
 from cervix.errors import CervixError
 
 INDEX_COLUMNS = ("path", "label", "source_group")
-# A folder in which more files than this cannot be read is the wrong folder or a broken copy.
+# With more unreadable files than this, it is the wrong folder or a broken copy.
 UNREADABLE_SHARE_LIMIT = 0.01
 
 
 class TileFolderError(CervixError, OSError, code="tile-folder-not-readable"):
-    """Raised when a folder does not hold the labelled tiles that a recipe asks for."""
+    """Raised when a folder does not contain the labelled tiles that a recipe needs."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class TileSet:
     ----------
     pixels : (n, size, size, 3) uint8 RGB
     labels : (n,) class names of the recipe
-    groups : (n,) source image of each tile; tiles of one group are copies of one another
+    groups : (n,) source image of each tile; tiles of one group are copies of each other
     paths : (n,) path inside the folder
     """
 
@@ -52,7 +52,7 @@ def load_tile_folder(folder: Path, classes: dict[str, str], size_px: int) -> Til
     ------
     TileFolderError
         If the index is missing or lacks columns or a class, if a tile has another size, or if more than 1 % of the files
-        cannot be read. Up to that they are skipped and named in ``TileSet.skipped``.
+        cannot be read. Fewer unreadable files are skipped and listed in ``TileSet.skipped``.
     """
     index_path = folder / "index.csv"
     if not index_path.is_file():
@@ -117,6 +117,6 @@ def read_pixels(paths: Sequence[Path], size_px: int) -> tuple[NDArray[np.uint8],
 
 
 def colour_statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean and standard deviation of R, G and B: ``(n, 6)``. All that the colour baseline may see."""
+    """Mean and standard deviation of R, G and B, ``(n, 6)``: the only input of the colour baseline."""
     flat = pixels.reshape(len(pixels), -1, 3)
     return np.concatenate([[tile.mean(axis=0), tile.std(axis=0)] for tile in flat]).reshape(len(pixels), 6)

@@ -1,6 +1,5 @@
 """Pool-based active learning on the history model: how many labels does each strategy save?"""
 
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,32 +15,25 @@ from scipy.stats import t as student
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cervix.bundle.manifest import Acquisition, EvaluationTable, Model
+from cervix.evaluation.comparison import decimal
 from cervix.files import replacing
+from cervix.intervals import Interval
 from cervix.labels.desk.acquisition import STRATEGIES, PoolView
 from training.history.data import CLASSES, EARLY, HistoryData
-from training.history.export import MODEL_ID
 from training.history.fit import possible_loss, preparation
 from training.history.recipe import cohort_data
+from training.shared.declared import declared_ids
 from training.shared.manifest_parts import write_table
 from training.shared.stages import Log, Stages, array_digest
 
 Floats = NDArray[np.float32]
 PREDICT_BATCH = 4000
-# Labelled sets are padded to a multiple of it, so that few shapes are traced.
+# Labelled sets are padded to a multiple of this, so that few shapes are traced.
 PADDED_TO = 400
 ABNORMAL_FEATURES = ("cytology_squamous", "cytology_glandular", "hpv", "histology", "colposcopy", "treatment")
 SIMULATED = [name for name, strategy in STRATEGIES.items() if strategy.simulated]
-ACQUISITION_FILE = f"{MODEL_ID}/acquisition.json"
-CURVES = EvaluationTable(
-    id="learning-curves", title="Which women to label next: learning curves", file=f"{MODEL_ID}/learning-curves.csv",
-    note="A small LSTM learns from labels asked for in rounds, from a cold start with one event. Simulated women; means over "
-    "seeds with 95 % t intervals.",
-)  # fmt: skip
-SAVED = EvaluationTable(
-    id="labels-saved", title="Which women to label next: labels saved", file=f"{MODEL_ID}/labels-saved.csv",
-    note="Labels until a strategy's mean curve reaches the average precision that random has at the end. The strategy with "
-    "the highest average precision over all rounds is the default of the label queue, whatever it is.",
-)  # fmt: skip
+ACQUISITION_NAME = "acquisition.json"
+CURVES, SAVED = "learning-curves", "labels-saved"
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ class Prepared:
 
 
 def run_active_learning(recipes: Mapping[str, Path], women: int, seed: int, out_dir: Path, log: Log) -> None:
-    """Run every strategy with every seed; write curves, labels saved and the default strategy under ``out_dir/history``.
+    """Run every strategy with every seed; write curves, labels saved and the default strategy beside the history model.
 
     Parameters
     ----------
@@ -96,11 +88,11 @@ def run_active_learning(recipes: Mapping[str, Path], women: int, seed: int, out_
             )  # fmt: skip
             curves += [{"strategy": strategy, "seed": number, **row} for row in rounds]
         log(f"seed {number + 1} of {loop['seeds']}: every strategy run")
-    write_results(pd.DataFrame(curves), out_dir, log)
+    write_results(pd.DataFrame(curves), out_dir / declared_ids(history)[0], log)
 
 
 def prepared(data: HistoryData, names: list[str], women: NDArray[np.int64], visits: int) -> Prepared:
-    """The last visits of these women, prepared by medians and scales of the training women."""
+    """The last visits of these women, prepared with medians and scales of the training women."""
     histories = data.histories
     index = data.index_visits(women)
     lengths = np.minimum(histories.lengths[women], visits)
@@ -119,13 +111,13 @@ def prepared(data: HistoryData, names: list[str], women: NDArray[np.int64], visi
 
 
 def cold_start(event: NDArray[np.bool_], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Positions of the first labelled women: one with the event, drawn, the others without."""
+    """Positions of the first labelled women, drawn at random: one with the event, the others without."""
     with_event, without = np.flatnonzero(event), np.flatnonzero(~event)
     return np.append(rng.choice(with_event, 1), rng.choice(without, count - 1, replace=False)).astype(np.int64)
 
 
 class Learner:
-    """A small LSTM that starts anew in every round, traced once for each size of the labelled set."""
+    """A small LSTM with new weights in every round, traced once for each size of the labelled set."""
 
     def __init__(self, shape: tuple[int, ...], settings: Mapping[str, Any]) -> None:
         self._settings = settings
@@ -160,7 +152,7 @@ class Learner:
         self._fit(inputs, np.append(rows.last, np.zeros(extra, np.int32)), possible, weight)
 
     def _train(self, inputs: tf.Tensor, last: tf.Tensor, possible: tf.Tensor, weight: tf.Tensor) -> None:
-        """Adam (Kingma & Ba 2015, arXiv:1412.6980) in the graph, its moments local: nothing is left for the next round."""
+        """Adam (Kingma & Ba 2015, arXiv:1412.6980) in the graph, with local moments: nothing carries over to the next round."""
         variables = self._network.trainable_variables
         rate, beta1, beta2 = self._settings["learning_rate"], 0.9, 0.999
         first = [tf.zeros(variable.shape) for variable in variables]
@@ -222,8 +214,8 @@ def one_run(
         labelled = np.append(labelled, STRATEGIES[strategy].choose(view, loop["batch"], rng))
 
 
-def write_results(runs: pd.DataFrame, out_dir: Path, log: Log) -> None:
-    """Curves, labels saved and the default strategy, from one row a strategy, seed and round."""
+def write_results(runs: pd.DataFrame, folder: Path, log: Log) -> None:
+    """Write curves, labels saved and the default strategy, from one row a strategy, seed and round."""
     curves = runs.groupby(["strategy", "labels"]).agg(
         auroc=("auroc", _interval), average_precision=("average_precision", _interval), events=("events", "mean")
     )
@@ -260,21 +252,23 @@ def write_results(runs: pd.DataFrame, out_dir: Path, log: Log) -> None:
             for name in SIMULATED
         ]
     )
-    write_table(out_dir / CURVES.file, table)
-    write_table(out_dir / SAVED.file, saved)
+    write_table(folder / f"{CURVES}.csv", table)
+    write_table(folder / f"{SAVED}.csv", saved)
     chosen = Acquisition(
         strategy=best,
         chosen_by=f"highest mean average precision over {len(means)} rounds of {runs['seed'].nunique()} simulated seeds",
     )
-    with replacing(out_dir / ACQUISITION_FILE) as temporary:
+    with replacing(folder / ACQUISITION_NAME) as temporary:
         temporary.write_text(chosen.model_dump_json(), encoding="utf-8")
     log(saved.to_string(index=False))
 
 
-def with_acquisition(entry: Model, out_dir: Path) -> Model:
-    """The history model's entry with what the simulation of labelling found."""
-    chosen = Acquisition.model_validate(json.loads((out_dir / ACQUISITION_FILE).read_text(encoding="utf-8")))
-    return entry.with_table(CURVES).with_table(SAVED).model_copy(update={"acquisition": chosen})
+def with_acquisition(entry: Model, recipe_path: Path, out_dir: Path) -> Model:
+    """The history model's entry with what the simulation of labelling found: its tables first, and the chosen strategy."""
+    chosen = Acquisition.model_validate_json((out_dir / entry.id / ACQUISITION_NAME).read_bytes())
+    for table in tomllib.loads(recipe_path.read_text(encoding="utf-8"))["tables"]:
+        entry = entry.with_table(EvaluationTable(**table, file=f"{entry.id}/{table['id']}.csv"))
+    return entry.model_copy(update={"acquisition": chosen})
 
 
 def _at(runs: pd.DataFrame, strategy: str, labels: int) -> pd.DataFrame:
@@ -286,11 +280,11 @@ def _interval(values: pd.Series) -> str:
     mean, half = float(values.mean()), 0.0
     if len(values) > 1:
         half = float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return f"{mean:.3f} ({mean - half:.3f}–{mean + half:.3f})"
+    return decimal(Interval(mean, mean - half, mean + half))
 
 
 def _crossing(curve: pd.Series, goal: float) -> float | None:
-    """Labels at which a curve first reaches the goal, between rounds on a straight line."""
+    """Number of labels at which a curve first reaches the goal, interpolated linearly between rounds."""
     labels, values = curve.index.to_numpy(float), curve.to_numpy(float)
     reached = np.flatnonzero(values >= goal)
     if not len(reached):

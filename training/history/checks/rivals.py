@@ -1,4 +1,4 @@
-"""What an LSTM on screening histories must beat: rivals fitted on the task itself, on the same women."""
+"""Baselines that an LSTM on screening histories must beat, fitted on the task itself on the same women."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,11 +23,11 @@ from training.history.data import HistoryData
 Floats = NDArray[np.float64]
 
 LAST_VISIT, SUMMARY, BOOSTING, ALWAYS_NO, ORACLE = "last-visit", "summary", "boosting", "always-no", "oracle"
-# A result is abnormal from its first grade up; these are looked at for "how often" and "how long ago".
+# Results that count for "how often abnormal" and "how long ago"; a result is abnormal from its first grade up.
 RESULTS = ("cytology_squamous", "cytology_glandular", "hpv", "histology", "colposcopy", "treatment")
 PERSISTENCE_YEARS = 3.0
 REGULARISATION = (0.01, 0.1)
-# Of the training women's visits before the last; more costs time and changes little.
+# Number of the training women's earlier visits to use; more takes time and changes little.
 EARLIER_VISITS = 200_000
 
 
@@ -38,11 +38,11 @@ def last_visit_features(histories: Histories) -> Floats:
 
 
 def summary_features(histories: Histories, names: list[str]) -> pd.DataFrame:
-    """What an analyst would make of a history, one row a woman; NaN where there is nothing to say.
+    """Summary features that an analyst would derive from a history, one row a woman; NaN if not applicable.
 
-    The last visit; per feature the last known value, how long ago it was measured, and the highest ever; per test how
-    often it was done, was abnormal, was abnormal in the last three years, how long ago that was, and the results before;
-    number of visits, years under screening, mean interval.
+    The last visit. For each feature: the last known value, how long ago it was measured, and the highest value. For each
+    test: how often it was done, how often it was abnormal, how often in the last three years, how long ago, and the earlier
+    results. Number of visits, years under screening, mean interval.
     """
     count = len(histories)
     rows = histories.rows_of(np.arange(count))
@@ -100,8 +100,8 @@ def rival_scores(
 ) -> dict[str, Floats]:
     """``<rival>__<task>`` -> probability ``(n,)`` for these women.
 
-    A rival may learn from the last visits alone or, as the LSTM does, from earlier visits too; that and its strength are
-    chosen by the log loss of the validation women, once a task.
+    A rival may learn from the last visits only or, like the LSTM, from earlier visits too. That choice and the
+    regularisation are made once for each task, by the log loss on the validation women.
     """
     rng = np.random.default_rng(seed)
     index = data.index_visits(data.evaluated("train"))
@@ -136,7 +136,7 @@ def rival_scores(
 
 
 def _latent_features(data: HistoryData, rows: NDArray[np.int64]) -> Floats:
-    """True state after a visit, true infection, age: what decides the near future in the simulation."""
+    """True state after a visit, true infection and age, which determine the near future in the simulation."""
     latent = data.latent.iloc[rows]
     flags = [latent["state"] == state for state in STATES]
     flags += [latent["infected"] == "yes", latent["glandular"] == "yes"]
@@ -165,7 +165,7 @@ def _logistic_candidates() -> list[Pipeline]:
 
 
 def _boosting_candidates(seed: int) -> list[Pipeline]:
-    # No feature is negative, so -1 is "nothing to say": a column of which training knows nothing cannot be binned.
+    # No feature is negative, so -1 stands for NaN: a column without any value in training cannot be binned.
     return [
         make_pipeline(
             SimpleImputer(strategy="constant", fill_value=-1.0, keep_empty_features=True),

@@ -1,4 +1,4 @@
-"""Rivals that a good slide model must beat."""
+"""Baselines that a good slide model must beat."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ def baseline_scores(
     test: NDArray[np.integer],
     classes: list[str],
 ) -> dict[str, NDArray[np.float64]]:
-    """Test probabilities ``(n_test, classes)`` of each baseline, fitted on the training tiles alone.
+    """Test probabilities ``(n_test, classes)`` of each baseline, fitted only on the training tiles.
 
     Parameters
     ----------

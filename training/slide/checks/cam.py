@@ -17,7 +17,7 @@ from cervix.intervals import Interval
 from training.slide.checks.robustness import Scorer
 
 DELETED_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-# Blurred tissue keeps the stain and loses the cells; a black patch would be a pattern of its own.
+# Blurring keeps the stain and removes the cells; a black patch would be a new pattern.
 ERASER_SIGMA_PX = 12.0
 
 
@@ -33,12 +33,12 @@ def map_correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -
 def deletion_curve(
     pixels: NDArray[np.uint8], order: NDArray[np.int64], target: NDArray[np.int64], score: Scorer
 ) -> NDArray[np.float64]:
-    """Probability of the target class after erasing more and more of a tile: ``(n, len(DELETED_SHARES))``.
+    """Probability of the target class while more and more of a tile is erased: ``(n, len(DELETED_SHARES))``.
 
     Parameters
     ----------
     order : (n, 196)
-        Cells of the 14 x 14 map, first to go first.
+        Cells of the 14 x 14 map in the order of erasing.
     target : (n,) class index
     """
     size = pixels.shape[1]
@@ -57,12 +57,12 @@ def deletion_curve(
 def cam_table(
     pixels: NDArray[np.uint8], groups: NDArray[np.str_], score: Scorer, score_randomised: Scorer, seed: int
 ) -> pd.DataFrame:
-    """Both checks on test tiles: figure, interval over source images, n, and what it should be.
+    """Both checks on test tiles: figure, interval over source images, n, and the expected value.
 
     Parameters
     ----------
     score, score_randomised
-        The model, and the same graph with block 5 and head drawn anew; both also answer ``cam (n, classes, 14, 14)``.
+        The model, and the same graph with random block 5 and head; both have the output ``cam (n, classes, 14, 14)``.
     """
     found = score(pixels)
     target = found["probabilities"].argmax(axis=1)
@@ -71,7 +71,7 @@ def cam_table(
     randomised = score_randomised(pixels)["cam"][here, target]
     rng = np.random.default_rng(seed)
     flat = cam.reshape(len(cam), -1)
-    by_cam = np.lexsort((rng.random(flat.shape), -flat), axis=1)  # equal cells in no order of their own
+    by_cam = np.lexsort((rng.random(flat.shape), -flat), axis=1)  # equal cells in random order
     at_random = np.stack([rng.permutation(196) for _ in pixels])
     curves = {name: deletion_curve(pixels, order, target, score) for name, order in (("cam", by_cam), ("random", at_random))}
     gain = (curves["random"] - curves["cam"]).mean(axis=1)

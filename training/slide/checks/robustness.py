@@ -1,4 +1,4 @@
-"""What the exported model answers when scanner, stain, focus or scale differ."""
+"""The answers of the exported model when scanner, stain, focus or scale differ."""
 
 from collections.abc import Callable
 from functools import partial
@@ -59,11 +59,11 @@ def robustness_table(
     thresholds: dict[str, float],
     novelty_limit: float,
 ) -> pd.DataFrame:
-    """One row a perturbation: accuracy of each task with interval, calls that changed, share flagged as novel.
+    """One row for each perturbation: accuracy of each task with interval, changed calls, share not recognised.
 
     Parameters
     ----------
-    pixels, labels, groups : test tiles, best one per source image
+    pixels, labels, groups : test tiles, preferably one per source image
     """
     rows, calls = [], None
     for name, change in PERTURBATIONS.items():
@@ -85,7 +85,7 @@ def robustness_table(
 def novelty_table(
     tissue: NDArray[np.bool_], groups: NDArray[np.str_], strange: StrangeTiles, recognised: NDArray[np.bool_]
 ) -> pd.DataFrame:
-    """Share flagged as novel: held-out tissue (should be low), then every kind of strange picture (should be high).
+    """Share not recognised: held-out tissue (should be low), then every kind of strange picture (should be high).
 
     Parameters
     ----------

@@ -164,7 +164,7 @@ def test_the_truth_is_not_in_the_visit_file(cohort: Cohort, tmp_path: Path) -> N
 def test_the_data_sheet_says_that_it_is_simulated_and_quotes_the_whole_recipe(cohort: Cohort, tmp_path: Path) -> None:
     write_cohort(cohort, tmp_path, RECIPE_PATH, SEED)
     sheet = (tmp_path / SHEET_FILE).read_text(encoding="utf-8")
-    assert "**Simulated. No woman stands behind any row.**" in sheet
+    assert "**Simulated. No row is a real woman.**" in sheet
     assert RECIPE_PATH.read_text(encoding="utf-8").rstrip() in sheet
     for figure in face_validity(cohort.visits, cohort.latent)["figure"]:
         assert figure in sheet

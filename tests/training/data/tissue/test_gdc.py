@@ -8,33 +8,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cervix.errors import DownloadFailed
 from cervix.sources import downloads
-from tests.training.gdc_server import (
+from tests.archive import (
     FILES,
     HTML,
     Answer,
     Archive,
     Handler,
     case,
-    cut_after,
     dripping,
-    ignoring_range,
-    other_range,
     regular,
     says,
-    serving,
-    silent_after,
     status,
-    unannounced,
     wrong_bytes,
 )
 from training.data.tissue import gdc
@@ -55,7 +46,7 @@ class Fetch:
         self.options: dict[str, Any] = {"limit": None, "smallest": False, "retry_wait_s": 0.001, "read_timeout_s": 10.0}
 
     def __call__(self, **options: Any) -> SlideManifest:
-        merged = {"log": self.lines.append, "base_url": self.archive.address} | self.options | options
+        merged = {"log": self.lines.append, "base_url": f"{self.archive.address}/"} | self.options | options
         return fetch_slides("TCGA-CESC", self.out, **merged)
 
     def refused(self, match: str, **options: Any) -> DownloadFailed:
@@ -98,14 +89,6 @@ def fetch(archive: Archive, tmp_path: Path) -> Fetch:
 def slide(archive: Archive) -> str:
     """A project of one slide."""
     return archive.add("TCGA-AA-0001", SCC, size=SIZE)
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits between attempts in seconds, noted and not waited."""
-    noted: list[float] = []
-    monkeypatch.setattr(downloads.time, "sleep", noted.append)
-    return noted
 
 
 # Classes
@@ -331,34 +314,6 @@ def test_a_list_that_ends_before_its_total_is_refused(archive: Archive, fetch: F
     fetch.refused("expected 3 files; found an empty page after 0")
 
 
-@pytest.mark.usefixtures("slide")
-def test_a_list_is_asked_for_again_after_a_fault_that_passes(archive: Archive, fetch: Fetch, waits: list[float]) -> None:
-    archive.plan(FILES, status(503, Retry_After="7"), status(500))
-    assert len(fetch().slides) == 1
-    assert waits == [7.0, 0.002]
-
-
-@pytest.mark.usefixtures("slide")
-def test_a_wrong_address_is_refused_at_once(archive: Archive, fetch: Fetch) -> None:
-    archive.plan("/elsewhere/files", status(404))
-    fetch.refused("refuses the list of files: .*status 404.*Check the address", base_url=f"{archive.address}/elsewhere/")
-    assert archive.requests == [("/elsewhere/files", "")]
-
-
-@pytest.mark.parametrize("address", ["api.gdc.cancer.gov", "ftp://127.0.0.1"])
-def test_what_is_no_web_address_is_refused_at_once(fetch: Fetch, address: str, waits: list[float]) -> None:
-    fetch.refused("cannot be asked: expected an address such as https://", base_url=address)
-    assert waits == []
-
-
-def test_a_server_that_is_not_there_ends_with_a_sentence(fetch: Fetch, waits: list[float]) -> None:
-    gone = Archive()
-    with serving(gone) as address:
-        pass
-    fetch.refused("did not deliver the list of files: .*the connection failed .*refused", base_url=address)
-    assert len(waits) == downloads.ATTEMPTS - 1
-
-
 # The choice
 
 
@@ -404,12 +359,6 @@ def test_a_limit_below_one_is_refused_before_anything_is_asked(archive: Archive,
 # Downloads, and what goes on from where
 
 
-def test_a_slide_comes_whole_in_one_request(archive: Archive, fetch: Fetch, slide: str) -> None:
-    fetch()
-    assert fetch.has(slide)
-    assert archive.ranges(slide) == [""]
-
-
 def test_a_plain_name_may_hold_spaces_and_signs(archive: Archive, fetch: Fetch) -> None:
     file_id = archive.add("HTMCP-03", SCC, file_name="HTMCP-03 (H&E), 1.svs")
     fetch()
@@ -437,231 +386,6 @@ def test_an_earlier_part_is_completed_and_not_fetched_again(archive: Archive, fe
     fetch()
     assert archive.ranges(slide) == ["bytes=1234-"]
     assert fetch.has(slide)
-
-
-def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(archive: Archive, fetch: Fetch, slide: str) -> None:
-    archive.plan(slide, cut_after(1000), cut_after(500), cut_after(0))
-    fetch()
-    assert archive.ranges(slide) == ["", "bytes=1000-", "bytes=1500-", "bytes=1500-"]
-    assert fetch.has(slide)
-
-
-def test_a_body_of_unknown_length_that_ends_early_is_taken_up_where_it_ended(
-    archive: Archive, fetch: Fetch, slide: str
-) -> None:
-    archive.plan(slide, unannounced(1000))
-    fetch()
-    assert archive.ranges(slide) == ["", "bytes=1000-"]
-    assert fetch.has(slide)
-    assert any("the connection ended after 1,000 of 3,000 bytes" in line for line in fetch.lines)
-
-
-def test_a_server_that_ignores_the_range_starts_the_file_again(archive: Archive, fetch: Fetch, slide: str) -> None:
-    archive.plan(slide, cut_after(1000), ignoring_range)
-    fetch()
-    assert archive.ranges(slide) == ["", "bytes=1000-"]
-    assert fetch.has(slide)
-
-
-def test_another_part_than_asked_for_is_never_appended(archive: Archive, fetch: Fetch, slide: str) -> None:
-    archive.plan(slide, cut_after(1000), other_range)
-    fetch()
-    assert archive.ranges(slide) == ["", "bytes=1000-", "bytes=1000-"]
-    assert fetch.has(slide)
-    assert any("asked for bytes 1000- of 3000, the server sent bytes 1001-2999/3000" in line for line in fetch.lines)
-
-
-@pytest.mark.parametrize("stated", ["bytes 1000-2999/4000", "bytes */3000", "items 1000-2999/3000", ""])
-def test_a_part_that_is_not_named_as_asked_for_is_never_appended(
-    archive: Archive, fetch: Fetch, slide: str, stated: str
-) -> None:
-    headers = {"Content_Range": stated} if stated else {}
-    archive.plan(slide, lambda handler: handler.send(206, b"x" * 2000, **headers))
-    fetch.leave_part(slide, archive.contents[slide][:1000])
-    fetch()
-    assert archive.ranges(slide) == ["bytes=1000-", "bytes=1000-"]
-    assert fetch.has(slide)
-
-
-def test_a_rest_that_the_server_does_not_have_is_begun_again(archive: Archive, fetch: Fetch, slide: str) -> None:
-    archive.plan(slide, status(416, Content_Range="bytes */900"))
-    fetch.leave_part(slide, archive.contents[slide][:1000])
-    fetch()
-    assert archive.ranges(slide) == ["bytes=1000-", ""]
-    assert fetch.has(slide)
-
-
-def test_a_part_longer_than_the_file_is_begun_again(archive: Archive, fetch: Fetch, slide: str) -> None:
-    fetch.leave_part(slide, archive.contents[slide] + b"more")
-    fetch()
-    assert archive.ranges(slide) == [""]
-    assert fetch.has(slide)
-
-
-def test_a_part_that_is_the_whole_file_needs_no_request(archive: Archive, fetch: Fetch, slide: str) -> None:
-    fetch.leave_part(slide, archive.contents[slide])
-    fetch()
-    assert archive.downloads() == []
-    assert fetch.has(slide)
-
-
-def test_a_part_of_other_bytes_is_found_out_and_begun_again(archive: Archive, fetch: Fetch, slide: str) -> None:
-    fetch.leave_part(slide, b"x" * 1000)
-    fetch()
-    assert archive.ranges(slide) == ["bytes=1000-", ""]
-    assert fetch.has(slide)
-
-
-@pytest.mark.usefixtures("waits")
-def test_a_page_in_place_of_the_slide_costs_no_byte_of_what_is_there(archive: Archive, fetch: Fetch, slide: str) -> None:
-    archive.plan(slide, *[HTML] * downloads.ATTEMPTS)
-    fetch.leave_part(slide, archive.contents[slide][:1000])
-    fetch.refused("the server announced 46 bytes instead of 3000")
-    assert fetch.part(slide).read_bytes() == archive.contents[slide][:1000]
-    fetch()
-    assert archive.ranges(slide)[-1] == "bytes=1000-"
-    assert fetch.has(slide)
-
-
-def test_a_body_without_an_end_does_not_fill_the_disk(archive: Archive, fetch: Fetch, slide: str) -> None:
-    archive.plan(slide, unannounced(2 * SIZE))
-    fetch()
-    assert archive.ranges(slide) == ["", ""]
-    assert fetch.has(slide)
-    assert any("more came than the 3,000 bytes" in line for line in fetch.lines)
-
-
-# Patience
-
-
-@pytest.mark.parametrize("code", [408, 429, 500, 502, 503, 504])
-def test_a_fault_that_passes_is_waited_out(archive: Archive, fetch: Fetch, slide: str, code: int) -> None:
-    archive.plan(slide, status(code), status(code))
-    fetch()
-    assert archive.ranges(slide) == ["", "", ""]
-    assert fetch.has(slide)
-
-
-def test_waits_double(archive: Archive, fetch: Fetch, slide: str, waits: list[float]) -> None:
-    archive.plan(slide, *[status(500)] * 4)
-    fetch(retry_wait_s=2.0)
-    assert waits == [2.0, 4.0, 8.0, 16.0]
-
-
-@pytest.mark.parametrize("code", [429, 503])
-def test_as_long_as_the_server_asks_is_waited_within_reason(
-    archive: Archive, fetch: Fetch, slide: str, waits: list[float], code: int
-) -> None:
-    archive.plan(slide, status(code, Retry_After="9"), status(code, Retry_After="86400"), status(code, Retry_After="soon"))
-    fetch(retry_wait_s=0.5)
-    assert waits == [9.0, downloads.LONGEST_WAIT_S, 2.0]
-
-
-def test_a_date_to_come_back_at_is_waited_for(archive: Archive, fetch: Fetch, slide: str, waits: list[float]) -> None:
-    moments = [datetime.now(UTC) + timedelta(seconds=30), datetime.now(UTC) - timedelta(seconds=30)]
-    archive.plan(slide, *[status(503, Retry_After=format_datetime(moment, usegmt=True)) for moment in moments])
-    fetch(retry_wait_s=0.5)
-    assert waits[0] == pytest.approx(30, abs=8)
-    assert waits[1:] == [1.0]
-
-
-def test_a_lasting_fault_ends_with_a_sentence_after_a_few_attempts(
-    archive: Archive, fetch: Fetch, slide: str, waits: list[float]
-) -> None:
-    archive.plan(slide, *[status(500)] * 100)
-    error = fetch.refused("TCGA-AA-0001-01Z-00-DX1.svs")
-    assert (error.expected, error.found) == (f"success within {downloads.ATTEMPTS} attempts", "the server answered 500")
-    assert "Run the same command again later" in error.action
-    assert len(archive.ranges(slide)) == downloads.ATTEMPTS == len(waits) + 1
-    assert fetch.states() == {slide: "listed"}
-
-
-@pytest.mark.parametrize(
-    ("code", "meaning"), [(403, "it is not open access"), (401, "not open access"), (404, "it is not there"), (400, "400")]
-)
-def test_a_refusal_is_said_at_once(
-    archive: Archive, fetch: Fetch, slide: str, waits: list[float], code: int, meaning: str
-) -> None:
-    archive.plan(slide, status(code))
-    error = fetch.refused(f"refuses TCGA-AA-0001-01Z-00-DX1.svs: expected status 200; found status {code}")
-    assert meaning in error.found
-    assert error.action
-    assert archive.ranges(slide) == [""]
-    assert waits == []
-    assert list(fetch.part(slide).parent.iterdir()) == []
-
-
-def test_a_transfer_that_falls_silent_is_taken_up_where_it_stopped(archive: Archive, fetch: Fetch, slide: str) -> None:
-    archive.plan(slide, silent_after(1000, seconds=30))
-    started = time.monotonic()
-    fetch(read_timeout_s=0.5)
-    assert time.monotonic() - started < 10
-    assert archive.ranges(slide)[:2] == ["", "bytes=1000-"]
-    assert fetch.has(slide)
-    assert any("the server was silent for too long" in line for line in fetch.lines)
-
-
-def test_a_server_that_takes_too_long_to_begin_is_asked_again(archive: Archive, fetch: Fetch, slide: str) -> None:
-    def late(handler: Handler) -> None:
-        handler.archive.closing.wait(30)
-
-    archive.plan(slide, late)
-    started = time.monotonic()
-    fetch(read_timeout_s=0.5)
-    assert time.monotonic() - started < 10
-    assert archive.ranges(slide)[:2] == ["", ""]
-    assert fetch.has(slide)
-
-
-def test_a_transfer_that_only_drips_is_given_up_for_a_new_connection(archive: Archive, fetch: Fetch, slide: str) -> None:
-    archive.plan(slide, dripping(200, seconds=0.02))
-    fetch(read_timeout_s=0.6)
-    second = int(archive.ranges(slide)[1].removeprefix("bytes=").removesuffix("-"))
-    assert 200 < second < 1000
-    assert fetch.has(slide)
-    assert any("less than 1,024 bytes a second" in line for line in fetch.lines)
-
-
-def test_a_slow_transfer_that_moves_is_left_alone(archive: Archive, fetch: Fetch) -> None:
-    file_id = archive.add("TCGA-AA-0001", SCC, size=40_000)
-    archive.plan(file_id, dripping(0, seconds=0.03, step=1000))
-    started = time.monotonic()
-    fetch(read_timeout_s=1.0)
-    assert time.monotonic() - started > 1.0, "at least one window was looked at"
-    assert archive.ranges(file_id) == [""]
-    assert fetch.has(file_id)
-
-
-def test_a_line_that_breaks_often_is_followed_as_long_as_it_brings_something(
-    archive: Archive, fetch: Fetch, slide: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(downloads, "WORTHWHILE_BYTES", 100)
-    breaks = 3 * downloads.ATTEMPTS
-    archive.plan(slide, *[cut_after(100)] * breaks)
-    fetch()
-    assert len(archive.ranges(slide)) == breaks + 1
-    assert fetch.has(slide)
-
-
-def test_a_line_that_brings_too_little_each_time_is_given_up(
-    archive: Archive, fetch: Fetch, slide: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(downloads, "WORTHWHILE_BYTES", 100)
-    archive.plan(slide, *[cut_after(99)] * 50)
-    fetch.refused(f"the connection ended after {99 * downloads.ATTEMPTS} of 3,000 bytes|the connection failed")
-    assert len(archive.ranges(slide)) == downloads.ATTEMPTS
-    assert fetch.part(slide).read_bytes() == archive.contents[slide][: 99 * downloads.ATTEMPTS]
-
-
-# Bytes that are not the file's
-
-
-def test_wrong_bytes_are_thrown_away_and_the_slide_is_fetched_once_more(archive: Archive, fetch: Fetch, slide: str) -> None:
-    archive.plan(slide, wrong_bytes)
-    fetch()
-    assert archive.ranges(slide) == ["", ""]
-    assert fetch.has(slide)
-    assert any("the MD5 is wrong" in line for line in fetch.lines)
 
 
 def test_bytes_that_stay_wrong_are_never_kept(archive: Archive, fetch: Fetch, slide: str) -> None:
@@ -716,23 +440,6 @@ def raising_on_progress(error: BaseException) -> Callable[[str], None]:
     return log
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a mistake in this program")])
-def test_what_interrupts_a_download_passes_through_and_the_next_run_goes_on(
-    archive: Archive, fetch: Fetch, slide: str, monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
-    archive.plan(slide, dripping(1000, seconds=0.2, step=1000))
-    with monkeypatch.context() as patched:
-        patched.setattr(downloads, "LOG_EVERY_S", 0.0)
-        with pytest.raises(type(error)):
-            fetch(log=raising_on_progress(error))
-    kept = fetch.part(slide).stat().st_size
-    assert 0 < kept < SIZE
-    assert not fetch.target(slide).exists()
-    fetch()
-    assert archive.ranges(slide) == ["", f"bytes={kept}-"]
-    assert fetch.has(slide)
-
-
 FETCH_IN_A_CHILD = """
 import sys
 from pathlib import Path
@@ -782,7 +489,7 @@ def test_a_disk_that_is_too_small_for_all_slides_is_said_before_the_first_byte(
     archive.add("TCGA-AA-0002", AC, size=2000)
     free_bytes(monkeypatch, 4999)
     error = fetch.refused("No room for the slides under .*expected 5,000 bytes free; found 4,999")
-    assert "goes on where it stopped" in error.action
+    assert "continues where it stopped" in error.action
     assert archive.downloads() == []
     assert set(fetch.states().values()) == {"listed"}
 
@@ -843,40 +550,3 @@ def test_progress_names_file_place_size_speed_and_time_left(
     assert len(about) > 3
     assert all(re.fullmatch(progress, line) for line in about[1:-1])
     assert re.fullmatch(rf"{re.escape(which)} is whole after \d+ s", about[-1])
-
-
-def test_speed_and_time_left_are_those_of_what_came_in_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock_s = 0.0
-    monkeypatch.setattr(downloads, "time", SimpleNamespace(monotonic=lambda: clock_s))
-    meter = downloads._Meter(have=100_000_000, size=400_000_000, window_s=60.0)
-    clock_s = 4.9
-    assert meter.line(110_000_000) == ""
-    clock_s = 10.0
-    assert meter.line(120_000_000) == "120.0 of 400.0 MB, 2.0 MB/s, 2 min left"
-    clock_s = 14.0
-    assert meter.line(370_000_000) == ""
-    clock_s = 15.0
-    assert meter.line(370_000_000) == "370.0 of 400.0 MB, 18.0 MB/s, 2 s left"
-
-
-def test_a_resumed_slide_says_so(archive: Archive, fetch: Fetch) -> None:
-    file_id = archive.add("TCGA-AA-0001", SCC, size=1_200_000)
-    fetch.leave_part(file_id, archive.contents[file_id][:700_000])
-    fetch()
-    assert "1 of 1: TCGA-AA-0001-01Z-00-DX1.svs, 1.2 MB, going on after 0.7 MB" in fetch.lines
-
-
-@pytest.mark.usefixtures("slide")
-def test_a_quick_slide_is_two_lines(fetch: Fetch) -> None:
-    fetch()
-    assert len([line for line in fetch.lines if "TCGA-AA-0001" in line]) == 2
-
-
-def test_progress_keeps_its_interval(archive: Archive, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "LOG_EVERY_S", 0.2)
-    file_id = archive.add("TCGA-AA-0001", SCC, size=40_000)
-    archive.plan(file_id, dripping(0, seconds=0.02, step=1000))
-    started = time.monotonic()
-    fetch()
-    most = (time.monotonic() - started) / 0.2
-    assert 1 <= len([line for line in fetch.lines if "MB/s" in line]) <= most

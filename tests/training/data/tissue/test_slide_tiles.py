@@ -142,7 +142,7 @@ def test_a_slide_that_cannot_be_read_is_named_and_too_many_stop_the_run(slides: 
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ([("a.svs", "scc", "p"), ("b.svs", "ac", "p")], "A patient stands in two classes: .* found p"),
+        ([("a.svs", "scc", "p"), ("b.svs", "ac", "p")], "A patient is in two classes: .* found p"),
         ([("a.svs", "scc", "p"), ("a.svs", "scc", "p")], "A slide is listed twice: .* found a.svs"),
         ([("a.svs", "scc", "p"), ("./a.svs", "ac", "q")], "A slide is listed twice: .* found ./a.svs"),
         ([("a.svs", "", "p")], "A slide has no label: .* none for a.svs"),

@@ -9,9 +9,11 @@ import pytest
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
+from cervix.bundle import Bundle  # noqa: E402
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402
+from training.cli import RECIPES_DIR  # noqa: E402
 from training.history.checks.active_learning import (  # noqa: E402
-    ACQUISITION_FILE,
+    ACQUISITION_NAME,
     CURVES,
     SAVED,
     SIMULATED,
@@ -19,6 +21,7 @@ from training.history.checks.active_learning import (  # noqa: E402
     cold_start,
     one_run,
     prepared,
+    with_acquisition,
     write_results,
 )
 from training.history.data import load_history_data  # noqa: E402
@@ -56,20 +59,40 @@ def test_every_strategy_learns_from_its_labels_and_results_are_written(tmp_path:
     assert len(first) == 1, "every strategy starts from the same labels and weights"
     assert max(row["auroc"] for row in rows if row["labels"] == 120) > 0.75
     write_results(pd.DataFrame(rows), tmp_path, str)
-    assert len(pd.read_csv(tmp_path / CURVES.file)) == 3 * len(SIMULATED)
-    saved = pd.read_csv(tmp_path / SAVED.file)
+    assert len(pd.read_csv(tmp_path / f"{CURVES}.csv")) == 3 * len(SIMULATED)
+    saved = pd.read_csv(tmp_path / f"{SAVED}.csv")
     assert (saved["default"] == "yes").sum() == 1
-    assert (tmp_path / ACQUISITION_FILE).is_file()
+    assert (tmp_path / ACQUISITION_NAME).is_file()
 
 
-def test_the_default_is_whatever_has_the_best_curve(tmp_path: Path) -> None:
+@pytest.fixture
+def runs() -> pd.DataFrame:
+    """Rounds of every strategy, the best of which is margin."""
     rows = [
         {"strategy": name, "seed": seed, "labels": labels, "events": 1, "auroc": 0.8,
          "average_precision": labels / 1000 * (2 if name == "margin" else 1)}
         for name in SIMULATED for seed in (0, 1) for labels in (100, 200)
     ]  # fmt: skip
-    write_results(pd.DataFrame(rows), tmp_path, str)
-    assert '"margin"' in (tmp_path / ACQUISITION_FILE).read_text(encoding="utf-8")
-    saved = pd.read_csv(tmp_path / SAVED.file).set_index("strategy")
+    return pd.DataFrame(rows)
+
+
+def test_the_entry_gains_the_best_strategy_and_the_tables_that_the_recipe_declares(
+    runs: pd.DataFrame, tmp_path: Path, shipped_bundle: Bundle
+) -> None:
+    model = shipped_bundle.manifest.first_of("sequence")
+    bare = model.model_copy(update={"id": "women", "acquisition": None})
+    write_results(runs, tmp_path / bare.id, str)
+    entry = with_acquisition(bare, RECIPES_DIR / "active-learning.toml", tmp_path)
+    assert entry.acquisition is not None
+    assert entry.acquisition.strategy == "margin"
+    added = entry.evaluation.tables[: -len(bare.evaluation.tables)]
+    assert [table.file for table in added] == ["women/labels-saved.csv", "women/learning-curves.csv"]
+    assert all((tmp_path / table.file).is_file() for table in added)
+
+
+def test_the_default_is_whatever_has_the_best_curve(runs: pd.DataFrame, tmp_path: Path) -> None:
+    write_results(runs, tmp_path, str)
+    assert '"margin"' in (tmp_path / ACQUISITION_NAME).read_text(encoding="utf-8")
+    saved = pd.read_csv(tmp_path / f"{SAVED}.csv").set_index("strategy")
     assert saved.loc["Margin", "labels saved"] == "50%"
     assert saved.loc["Random", "labels saved"] == "0%"

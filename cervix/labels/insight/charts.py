@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from cervix.evaluation.charts import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
 from cervix.evaluation.comparison import decimal, parsed_decimal
-from cervix.evaluation.figures import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
 from cervix.intervals import Interval
 from cervix.labels.insight.learning_curve import LearningCurve
 
@@ -50,22 +50,29 @@ def pairs_figure(pairs: pd.DataFrame) -> go.Figure:
             continue
         rows = shown[which]
         figure.add_scatter(
-            x=rows["kappa"], y=[name for name, here in zip(names, which, strict=True) if here], mode="markers", name=title,
+            x=rows["kappa"],
+            y=[name for name, here in zip(names, which, strict=True) if here],
+            mode="markers",
+            name=title,
             marker={"color": colour, "symbol": symbol, "size": 11, "line": {"width": 2}},
             error_x={
-                "symmetric": False, "array": rows["high"] - rows["kappa"], "arrayminus": rows["kappa"] - rows["low"],
+                "symmetric": False,
+                "array": rows["high"] - rows["kappa"],
+                "arrayminus": rows["kappa"] - rows["low"],
                 "color": colour,
             },
             customdata=[decimal(Interval(*row)) for row in rows[["kappa", "low", "high"]].itertuples(index=False)],
             hovertemplate="%{y}<br>kappa %{customdata}<extra></extra>",
-        )  # fmt: skip
+        )
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
     figure.update_xaxes(title="Kappa (dotted: what chance gives)", range=[min(-0.1, float(shown["low"].min())) - 0.02, 1.05])
     figure.update_layout(
-        height=120 + 62 * len(shown), margin=MARGIN, showlegend=True,
+        height=120 + 62 * len(shown),
+        margin=MARGIN,
+        showlegend=True,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -81,16 +88,23 @@ def pace_figure(seconds: Sequence[float]) -> go.Figure:
     figure = go.Figure(
         [
             go.Scatter(
-                x=order, y=given, mode="markers", name="One answer", marker={"color": GREY, "size": 5, "opacity": 0.5},
+                x=order,
+                y=given,
+                mode="markers",
+                name="One answer",
+                marker={"color": GREY, "size": 5, "opacity": 0.5},
                 hovertemplate="answer %{x}<br>%{y:.1f} s<extra></extra>",
             ),
             go.Scatter(
-                x=order, y=given.rolling(PACED_OVER, min_periods=PACED_OVER // 2).median(), mode="lines",
-                name=f"Median of the last {PACED_OVER}", line={"color": BLUE, "width": 3},
+                x=order,
+                y=given.rolling(PACED_OVER, min_periods=PACED_OVER // 2).median(),
+                mode="lines",
+                name=f"Median of the last {PACED_OVER}",
+                line={"color": BLUE, "width": 3},
                 hovertemplate="answer %{x}<br>median %{y:.1f} s<extra></extra>",
             ),
         ]
-    )  # fmt: skip
+    )
     figure.update_xaxes(title="Answers in their order")
     ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 300, 3600]
     figure.update_yaxes(title="Seconds", type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
@@ -141,30 +155,42 @@ def live_curve_figure(curve: LearningCurve) -> go.Figure:
     steps = [first * 10**power for power in range(1, 7) for first in (1, 2, 5)]
     ticks = [curve.labels[0], *(step for step in steps if 1.2 * ends[0] < step < ends[-1] / 1.2), curve.labels[-1]]
     figure.update_xaxes(
-        title="Number of labels", type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks],
+        title="Number of labels",
+        type="log",
+        tickvals=ticks,
+        ticktext=[f"{tick:,}" for tick in ticks],
         range=[float(np.log10(ends[0] * 0.95)), float(np.log10(ends[1] * 1.05))],
-    )  # fmt: skip
+    )
     lowest = min(chance, *(score.low for score in curve.scores))
     figure.update_yaxes(title="Balanced accuracy", range=[max(0.0, lowest - 0.05), 1.02])
     figure.update_layout(height=FIGURE_HEIGHT, margin=MARGIN, legend=LEGEND)
     return figure
 
 
-def _curve(
-    x: Sequence[float], y: Sequence[Interval], name: str, line: dict[str, Any], symbol: str | None
-) -> list[go.Scatter]:  # fmt: skip
+def _curve(x: Sequence[float], y: Sequence[Interval], name: str, line: dict[str, Any], symbol: str | None) -> list[go.Scatter]:
     """A line and the band of its intervals, one entry in the legend."""
     red, green, blue = (int(line["color"][at : at + 2], 16) for at in (1, 3, 5))
     return [
         go.Scatter(
-            x=[*x, *x[::-1]], y=[*(at.high for at in y), *(at.low for at in y[::-1])], fill="toself", mode="none",
-            fillcolor=f"rgba({red},{green},{blue},{BAND_OPACITY})", name=name, legendgroup=name, showlegend=False,
+            x=[*x, *x[::-1]],
+            y=[*(at.high for at in y), *(at.low for at in y[::-1])],
+            fill="toself",
+            mode="none",
+            fillcolor=f"rgba({red},{green},{blue},{BAND_OPACITY})",
+            name=name,
+            legendgroup=name,
+            showlegend=False,
             hoverinfo="skip",
         ),
         go.Scatter(
-            x=list(x), y=[at.value for at in y], mode="lines" if symbol is None else "lines+markers", name=name,
-            legendgroup=name, line=line, marker={"size": 8, "symbol": symbol or "circle"},
+            x=list(x),
+            y=[at.value for at in y],
+            mode="lines" if symbol is None else "lines+markers",
+            name=name,
+            legendgroup=name,
+            line=line,
+            marker={"size": 8, "symbol": symbol or "circle"},
             customdata=[decimal(at) for at in y],
             hovertemplate=f"{name}<br>%{{x:,}} labels<br>%{{customdata}}<extra></extra>",
         ),
-    ]  # fmt: skip
+    ]

@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cervix.bundle.manifest import Model
-from cervix.slides.decision import heard_tiles
+from cervix.slides.decision import answered_tiles
 from cervix.slides.deepzoom import MAP_TILE_PX, WorldMap
 from cervix.slides.explanation import cancer_probability
 
@@ -39,7 +39,7 @@ def viewer_figure(world: WorldMap, tile_url: str) -> go.Figure:
 
 def probability_histogram(tiles: pd.DataFrame, model: Model) -> go.Figure:
     """How sure the model is: the distribution of the cancer probability over all tiles that have an answer."""
-    cancer = cancer_probability(tiles[heard_tiles(tiles, model)], model)
+    cancer = cancer_probability(tiles[answered_tiles(tiles, model)], model)
     figure = go.Figure(go.Histogram(x=cancer, xbins={"start": 0, "end": 1.0001, "size": 0.05}, marker_color="#5B6B73"))
     figure.update_layout(
         height=220,

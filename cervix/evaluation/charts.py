@@ -107,7 +107,7 @@ def leakage_figure(table: pd.DataFrame) -> go.Figure:
 
 
 def differences_figure(differences: dict[str, Interval], margins: dict[str, float]) -> go.Figure:
-    """Candidate less active of every metric with its interval, and the loss that a rule allows as a bar on its row.
+    """Candidate minus active of every metric with its interval, and the loss that a rule allows as a bar on its row.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def differences_figure(differences: dict[str, Interval], margins: dict[str, floa
                 x=[difference.value for difference in shown],
                 y=titles,
                 mode="markers",
-                name="Candidate less active",
+                name="Candidate minus active",
                 marker={"color": BLUE, "size": 10},
                 error_x={
                     "symmetric": False,

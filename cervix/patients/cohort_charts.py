@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from cervix.patients.charts import LOWERS
 from cervix.patients.cohort import CohortExplanation, found_words, label_of
-from cervix.patients.figures import LOWERS
 
 INPUTS_SHOWN = 12
 JITTER = 0.32

@@ -59,7 +59,7 @@ def plan_or_ask(slide: Slide, bundle: Bundle) -> SlidePlan | None:
         return None
 
 
-def show_card(slide: Slide, bundle: Bundle, plan: SlidePlan) -> SlideJob | None:
+def show_facts_and_start(slide: Slide, bundle: Bundle, plan: SlidePlan) -> SlideJob | None:
     """Facts, quality gate and the start button. Returns the job that runs, if one does."""
     for notice in slide.notices:
         st.info(notice)

@@ -1,4 +1,4 @@
-"""A local server that speaks the part of the Genomic Data Commons' interface that we use, with faults to order."""
+"""A local server of files, with faults to order; it also speaks the part of the Genomic Data Commons' interface that we use."""
 
 import hashlib
 import json

@@ -7,7 +7,7 @@ import pytest
 from cervix.bundle import Bundle
 from cervix.evaluation.heldout import load_table
 from cervix.intervals import Interval
-from cervix.labels.insight.figures import SIMULATED, live_curve_figure, pace_figure, pairs_figure, simulated_curves_figure
+from cervix.labels.insight.charts import SIMULATED, live_curve_figure, pace_figure, pairs_figure, simulated_curves_figure
 from cervix.labels.insight.learning_curve import LearningCurve
 
 
@@ -23,8 +23,9 @@ def test_simulated_strategies_are_told_apart_by_dash_and_marker_with_their_inter
     assert {line.name for line in lines if line.line.width == 4} == {"Entropy"}
     bands = [trace for trace in figure.data if trace.fill == "toself"]
     assert len(bands) == len(lines)
-    assert (bands[0].x[0], bands[0].y[0], bands[0].y[-1]) == (200, 0.111, 0.025), "as the table has it"
-    assert lines[0].y[0] == 0.068
+    assert table["average precision"].iloc[0] == "0.200 (0.100–0.300)"
+    assert (bands[0].x[0], bands[0].y[0], bands[0].y[-1]) == (200, 0.3, 0.1), "as the table has it"
+    assert lines[0].y[0] == 0.2
     assert figure.layout.annotations[0].text == SIMULATED
 
 

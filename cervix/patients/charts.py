@@ -45,9 +45,12 @@ def contribution_figure(explanation: Explanation) -> go.Figure:
 def _name_rows(figure: go.Figure, rows: Sequence[str]) -> None:
     """Name rows 0, 1, … from above, each on at most two short lines, so that a phone has room for the bars."""
     figure.update_yaxes(
-        tickvals=list(range(len(rows))), ticktext=["<br>".join(_two_lines(row)) for row in rows],
-        autorange="reversed", automargin=True, tickfont={"size": 11},
-    )  # fmt: skip
+        tickvals=list(range(len(rows))),
+        ticktext=["<br>".join(_two_lines(row)) for row in rows],
+        autorange="reversed",
+        automargin=True,
+        tickfont={"size": 11},
+    )
 
 
 def _two_lines(row: str) -> list[str]:
@@ -89,18 +92,31 @@ def course_figure(
     figure.add_trace(go.Scatter(x=moments, y=low, line=edge, mode="lines", showlegend=False, hoverinfo="skip"), row=2, col=1)
     figure.add_trace(
         go.Scatter(
-            x=moments, y=high, line=edge, mode="lines", fill="tonexty", fillcolor="rgba(0,114,178,0.15)",
-            name="range over the networks of the ensemble", hoverinfo="skip",
+            x=moments,
+            y=high,
+            line=edge,
+            mode="lines",
+            fill="tonexty",
+            fillcolor="rgba(0,114,178,0.15)",
+            name="range over the networks of the ensemble",
+            hoverinfo="skip",
         ),
-        row=2, col=1,
-    )  # fmt: skip
+        row=2,
+        col=1,
+    )
     figure.add_trace(
         go.Scatter(
-            x=moments, y=risk, mode="lines+markers", line={"color": LOWERS, "shape": "hv"}, marker={"size": 9},
-            name=title, hovertemplate="%{x}<br>%{y:.2%}<extra></extra>",
+            x=moments,
+            y=risk,
+            mode="lines+markers",
+            line={"color": LOWERS, "shape": "hv"},
+            marker={"size": 9},
+            name=title,
+            hovertemplate="%{x}<br>%{y:.2%}<extra></extra>",
         ),
-        row=2, col=1,
-    )  # fmt: skip
+        row=2,
+        col=1,
+    )
     figure.add_hline(
         threshold, line={"dash": "dash", "color": RAISES}, annotation_text=f"threshold {threshold:.1%}", row=2, col=1
     )
@@ -111,9 +127,10 @@ def course_figure(
         # Of one moment an axis would show fractions of a second.
         figure.update_xaxes(_axis_of_one_day(moments) if dated else _axis_of_one_age(moments))
     figure.update_layout(
-        height=230 + 46 * len(told), margin={"l": 10, "r": 10, "t": 30, "b": 10},
+        height=230 + 46 * len(told),
+        margin={"l": 10, "r": 10, "t": 30, "b": 10},
         legend={"orientation": "h", "y": -0.12, "font": {"size": 11}},
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -149,9 +166,10 @@ def timeline_figure(visits: pd.DataFrame) -> go.Figure:
         range=[moments.iloc[0] - reach, moments.iloc[-1] + reach],
     )
     figure.update_layout(
-        height=150 + 56 * max(1, len(told)), margin={"l": 10, "r": 10, "t": 30, "b": 10},
+        height=150 + 56 * max(1, len(told)),
+        margin={"l": 10, "r": 10, "t": 30, "b": 10},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -161,19 +179,28 @@ def _lanes(visits: pd.DataFrame, moments: pd.Series, told: list[str]) -> list[go
         at, lanes, codes = _marks(visits, moments, told, severity)
         traces.append(
             go.Scatter(
-                x=at, y=lanes, text=codes, mode="markers+text", textposition="top center", cliponaxis=False,
+                x=at,
+                y=lanes,
+                text=codes,
+                mode="markers+text",
+                textposition="top center",
+                cliponaxis=False,
                 marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
-                name=SEVERITY_TITLES[severity], hovertemplate="%{y}: %{text}<br>%{x}<extra></extra>",
+                name=SEVERITY_TITLES[severity],
+                hovertemplate="%{y}: %{text}<br>%{x}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     return traces
 
 
 def _lane_axis(told: list[str]) -> dict[str, object]:
     labels = [VISIT_COLUMNS[name].label for name in told]
     return {
-        "categoryorder": "array", "categoryarray": labels[::-1], "automargin": True, "range": [-0.5, len(told) - 0.2],
-    }  # fmt: skip
+        "categoryorder": "array",
+        "categoryarray": labels[::-1],
+        "automargin": True,
+        "range": [-0.5, len(told) - 0.2],
+    }
 
 
 def _marks(
