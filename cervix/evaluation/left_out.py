@@ -1,0 +1,82 @@
+"""What a model makes of laboratories that it learned nothing from: the figure that counts for tiles from anywhere else.
+
+It is measured in training, by models that each saw nothing of one laboratory, and comes as a table of the bundle.
+"""
+
+import pandas as pd
+
+from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import EvaluationTable
+from cervix.errors import BundleError
+from cervix.evaluation.heldout import load_table
+from cervix.evaluation.metrics import METRICS
+
+TABLE = "laboratories"
+"""Id of the table: one row a source that was left out with its laboratory, the worst first."""
+SOURCE, AUROC, ANSWERED, WRONG = "left out", "AUROC, carcinoma or benign", "answered", "answered and wrong"
+"""Columns that the verdict reads. A figure is followed by its interval in brackets; a dash says that there is none."""
+NONE = "–"
+NOT_MEASURED = (
+    "No laboratory was left out of training to see what becomes of its tiles: how this model answers tiles of another "
+    "laboratory is not known. Expect it to be worse than on the held-out cases below."
+)
+
+
+def left_out_table(model: Model) -> EvaluationTable | None:
+    """The declared table of a model's left-out laboratories; None where nobody left one out."""
+    return next((table for table in model.evaluation.tables if table.id == TABLE), None)
+
+
+def left_out_verdict(bundle: Bundle, model: Model) -> str:
+    """What the table of left-out laboratories comes to; empty for a model that no laboratory's stain or scanner concerns.
+
+    Raises
+    ------
+    BundleError
+        If the table cannot be read or is not of these columns and figures.
+    """
+    if model.tiles is None:
+        return ""
+    declared = left_out_table(model)
+    return NOT_MEASURED if declared is None else verdict_of(load_table(bundle, declared))
+
+
+def verdict_of(table: pd.DataFrame) -> str:
+    """The range of the AUROC and of what is answered and wrong, each with its worst source.
+
+    Parameters
+    ----------
+    table : every cell text, with the columns ``SOURCE``, ``AUROC`` and ``WRONG``
+    """
+    try:
+        sources = table[SOURCE].tolist()
+        auroc = {source: cell for source, cell in zip(sources, table[AUROC], strict=True) if cell != NONE}
+        wrong = dict(zip(sources, table[WRONG], strict=True))
+        return f"Left-out laboratories: {_ranking(auroc)}{_mistakes(wrong)}"
+    except (KeyError, ValueError) as error:
+        raise BundleError(
+            "The table of left-out laboratories cannot be read", expected=f"columns {SOURCE}, {AUROC}, {WRONG} of figures",
+            found=str(error),
+        ) from error  # fmt: skip
+
+
+def _ranking(cells: dict[str, str]) -> str:
+    if not cells:
+        return ""
+    worst, best = (of(cells, key=lambda source: _value(cells[source])) for of in (min, max))
+    title = METRICS["auroc"].title
+    if worst == best:
+        return f"{title} {cells[worst]} ({worst}); "
+    return f"{title} {_value(cells[worst]):.2f} to {_value(cells[best]):.2f}, worst {worst}, {cells[worst]}; "
+
+
+def _mistakes(cells: dict[str, str]) -> str:
+    worst, best = (of(cells, key=lambda source: _value(cells[source])) for of in (max, min))
+    return (
+        f"answered and wrong {_value(cells[best]):.1f} % to {_value(cells[worst]):.1f} % of a source's tiles, "
+        f"worst {worst}, {cells[worst]}."
+    )
+
+
+def _value(cell: str) -> float:
+    return float(cell.split()[0])
