@@ -244,6 +244,11 @@ class TrainingData(_Strict):
     groups: dict[str, int]
     """Split -> number of independent groups."""
 
+    @property
+    def described(self) -> str:
+        """What its cases are, as sentences: organs and laboratory where it has any, and the note."""
+        return f"Organs: {', '.join(self.organs)}. Laboratory: {self.laboratory}. {self.note}" if self.organs else self.note
+
 
 class TrainingCost(_Strict):
     """What a training run took on the machine that ran it. The time was measured, the power was not."""
@@ -454,9 +459,14 @@ class Model(_Strict):
         return list(dict.fromkeys(data.laboratory for data in self.training_data if data.laboratory))
 
     @property
+    def saw_cervix(self) -> bool:
+        """Whether the cervix is among them."""
+        return names_cervix(self.organs)
+
+    @property
     def organs_seen(self) -> str:
-        """Which organs it learned from and whether the cervix is among them, as sentences; empty where its sources do not say."""
-        return f"Organs seen in training: {', '.join(self.organs)}. {cervix_among(self.organs)}" if self.organs else ""
+        """Which organs it learned from, and whether the cervix is among them; empty where its sources do not say."""
+        return f"Organs seen in training: {', '.join(self.organs)}. {cervix_sentence(self.organs)}" if self.organs else ""
 
     @property
     def class_ids(self) -> list[str]:
@@ -532,9 +542,14 @@ class Model(_Strict):
         return within_novelty(novelty, probabilities, self.abstention_limit("novelty"))
 
 
-def cervix_among(organs: Iterable[str]) -> str:
-    """Whether the cervix is among these organs, as a sentence."""
-    return f"Cervix is {'' if any('cervix' in organ.casefold() for organ in organs) else 'not '}among them."
+def names_cervix(organs: Iterable[str]) -> bool:
+    """Whether one of these organs is the cervix."""
+    return any("cervix" in organ.casefold() for organ in organs)
+
+
+def cervix_sentence(organs: Iterable[str]) -> str:
+    """Whether the cervix is among these organs, in words."""
+    return f"Cervix is {'' if names_cervix(organs) else 'not '}among them."
 
 
 def within_novelty(novelty: NDArray[np.floating], probabilities: NDArray[np.floating], limit: float) -> NDArray[np.bool_]:

@@ -17,14 +17,19 @@ SOURCE, AUROC, ANSWERED, WRONG = "left out", "AUROC, carcinoma or benign", "answ
 """Columns that the verdict reads. A figure is followed by its interval in brackets; a dash says that there is none."""
 NONE = "–"
 NOT_MEASURED = (
-    "No laboratory was left out of training to see what becomes of its tiles: how this model answers tiles of another "
-    "laboratory is not known. Expect it to be worse than on the held-out cases below."
+    "It was not measured how this model answers tiles of a laboratory that it did not learn from. Expect it to be worse there "
+    "than on the held-out cases."
 )
 
 
 def left_out_table(model: Model) -> EvaluationTable | None:
     """The declared table of a model's left-out laboratories; None where nobody left one out."""
     return next((table for table in model.evaluation.tables if table.id == TABLE), None)
+
+
+def other_tables(model: Model) -> list[EvaluationTable]:
+    """All tables but that one, in the order of the manifest."""
+    return [table for table in model.evaluation.tables if table.id != TABLE]
 
 
 def left_out_verdict(bundle: Bundle, model: Model) -> str:

@@ -22,7 +22,7 @@ from cervix.evaluation.questions import CaseSet, Question
 from cervix.patients.reading import read_patients
 from cervix.patients.scoring import score_patients
 from cervix.patients.visit_sample import sample_visits_csv
-from tests.bundle.made.tiles import THREE, TILE_PX, centres_rgb, tissue_of
+from tests.bundle.made.tiles import SHIPPED_CLASSES, TILE_PX, centres_rgb, tissue_of
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -44,7 +44,7 @@ def tiles() -> dict[str, bytes]:
     """Two tiles of each class, under ``<class>/<group>/``."""
     return {
         f"{item.id}/p{number}/{item.id}-{number}.png": as_png(tissue_of(colour, TILE_PX, TILE_PX, seed=number))
-        for item, colour in zip(THREE, centres_rgb(THREE), strict=True)
+        for item, colour in zip(SHIPPED_CLASSES, centres_rgb(SHIPPED_CLASSES), strict=True)
         for number in range(2)
     }
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervix.bundle.classes import ClassInfo
-from cervix.bundle.manifest import Model, SlideRule, TensorSpec, Variant, cervix_among
+from cervix.bundle.manifest import Model, SlideRule, TensorSpec, Variant, cervix_sentence
 from training.data.tissue.sources import SourceTiles
 from training.shared.declared import declared_classes, declared_ids, model_entry
 from training.shared.manifest_parts import counts_by_split, groups_by_split, malignant
@@ -115,7 +115,7 @@ def trained_on(figures: SlideFigures) -> list[dict[str, Any]]:
                 "licence": source.licence,
                 "citation": source.citation,
                 "nature": "real",
-                "note": f"About {source.spacing_um_px} µm/px, an estimate.",
+                "note": f"About {source.spacing_um_px} µm/px, an estimate. {source.caution}",
                 "grouped_by": source.grouped_by,
                 "counts": counts_by_split(known.tiles.labels[here], figures.assigned[here]),
                 "groups": groups_by_split(known.tiles.groups[here], figures.assigned[here]),
@@ -143,7 +143,7 @@ def slide_entry(figures: SlideFigures) -> Model:
         "carcinoma_organs": ", ".join(learned_organs(figures.known, of_carcinoma)),
         "carcinomas": "; ".join(_seen(figures.known, taught, item) for item in classes if item.role == "malignant"),
         "tissue_types": ", ".join(sorted(set(figures.known.tissue[taught].tolist()))),
-        "cervix": cervix_among(organs),
+        "cervix": cervix_sentence(organs),
         "accepted_share": recipe["novelty"]["accepted_share"],
         "wrong_share": recipe["novelty"]["wrong_share"],
         "accepted": figures.accepted,

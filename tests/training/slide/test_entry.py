@@ -1,4 +1,4 @@
-"""The manifest says which organs, laboratories and types of tissue the slide model learned from, by its training tiles alone."""
+"""The manifest says which organs, laboratories and tissue the slide model learned from, by its training tiles alone."""
 
 from pathlib import Path
 

@@ -56,6 +56,8 @@ class Source(_Strict):
     licence: str
     citation: str
     grouped_by: str
+    caution: str
+    """What to know of its tiles or labels before trusting them, as sentences."""
     doubtful: str | None = None
     """What the note of a tile holds whose label is not trusted."""
     squeezed: str | None = None

@@ -10,7 +10,6 @@ from sklearn.preprocessing import StandardScaler
 
 from training.data.tissue.tiles import colour_statistics
 
-
 Scores = dict[str, NDArray[np.float64]]
 
 

@@ -198,9 +198,7 @@ def _on(cases: Cases, path: LinearPath) -> Callable[[Positions], Floats]:
     return lambda places: path.logits(cases.clean[places])
 
 
-def remedies_table(
-    cases: Cases, found: Mapping[str, NDArray[np.floating]], titles: Mapping[str, str]
-) -> pd.DataFrame:
+def remedies_table(cases: Cases, found: Mapping[str, NDArray[np.floating]], titles: Mapping[str, str]) -> pd.DataFrame:
     """One row a remedy: AUROC of carcinoma against benign in each source, and what is wrongly called carcinoma.
 
     Sources stand in the order of the last row's AUROC, the worst first.
@@ -279,10 +277,7 @@ def figures_of(cases: Cases, probabilities: NDArray[np.floating]) -> str:
         auroc = _auroc(cases, probabilities, here)
         sides = [here & (cases.signs[cases.target] == sign) for sign in (1, -1, 0)]
         shares = ["–" if not side.any() else f"{called[side].mean():.2f}" for side in sides]
-        parts.append(
-            f"{source}: AUROC {_figure(auroc)}; called carcinoma of malignant, benign, other "
-            f"{', '.join(shares)}"
-        )
+        parts.append(f"{source}: AUROC {_figure(auroc)}; called carcinoma of malignant, benign, other {', '.join(shares)}")
     return "; ".join(parts)
 
 
