@@ -10,6 +10,8 @@ from sklearn.covariance import LedoitWolf
 from cervix.bundle.classes import ClassInfo
 
 Floats = NDArray[np.float32]
+ROUNDING = 1e-9
+"""Of a sum of shares."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def fit_limits(
     counts = np.sum([here / here.sum() for here in cells], axis=0) / len(cells)
     failing = np.flatnonzero(shared & wrong & (distance <= far))
     failing = failing[np.argsort(doubts[failing], kind="stable")]
-    beyond = np.cumsum(counts[failing]) > wrong_share
+    beyond = np.cumsum(counts[failing]) > wrong_share + ROUNDING
     return RefusalLimits(far, float(np.nextafter(doubts[failing[beyond.argmax()]], -1)) if beyond.any() else 1.0)
 
 
