@@ -17,6 +17,7 @@ from training.history.data import CLASSES, HistoryData, load_history_data
 from training.history.entry import history_entry
 from training.history.export import HistoryParameters, export_history
 from training.history.fit import FittedHistory, HistorySettings, fit_history, logits_of, untrained
+from training.history.graph import HistoryNetwork
 from training.shared.calibrate import fit_course_platt
 from training.shared.declared import declared_tasks, read_recipe
 from training.shared.search import search
@@ -100,6 +101,14 @@ def fit_ensemble(data: HistoryData, recipe: Mapping[str, Any], out_dir: Path, lo
     )
     log(f"calibration: {platt}")
     return FittedHistory(members, platt, settings, trials)
+
+
+def network_as_exported(network: HistoryNetwork, data: HistoryData, names: list[str]) -> keras.Model:
+    """A network of an exported graph on raw visits: the model that ``fit_ensemble`` made of this cohort."""
+    unused = HistorySettings(units=len(network.recurrent_kernel), learning_rate=0.0, dropout=0.0, batch_size=0)
+    model = untrained(data, names, unused)
+    model.set_weights(network.weights)
+    return model
 
 
 def suggest_settings(trial: optuna.Trial, ranges: Mapping[str, Any]) -> HistorySettings:

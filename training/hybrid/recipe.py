@@ -21,9 +21,9 @@ from cervix.patients.sequences import MOST_VISITS
 from training.history.data import SPLITS
 from training.history.entry import RANKINGS
 from training.history.export import history_inputs, run_graph
-from training.history.fit import FittedHistory
 from training.history.golden_table import golden_visits_csv
-from training.history.recipe import cohort_data, fit_ensemble
+from training.history.graph import HistoryGraph
+from training.history.recipe import cohort_data, network_as_exported
 from training.hybrid.network import dense_part
 from training.hybrid.pairs import CLASSES, Pairs, embedded_tiles, make_pairs
 from training.shared.calibrate import fit_opinion_weights
@@ -44,6 +44,8 @@ JOINT, HISTORY, SLIDE = "joint", "history", "slide"
 HALVES = (HISTORY, SLIDE)
 PREDICT_BATCH = 2048
 GOLDEN_PAIRS = 16
+CHECKED_PAIRS = 64
+LARGEST_STATE_DIFFERENCE = 1e-3
 TOLERANCE = {"probabilities": 1e-5, "history_probabilities": 1e-5, "slide_probabilities": 1e-5}
 
 
@@ -66,25 +68,30 @@ def train_hybrid(recipes: Mapping[str, Path], tiles_dir: Path, women: int, seed:
     Raises
     ------
     FileNotFoundError
-        If the slide model has not been trained.
+        If the slide model or the history model has not been trained.
+    RuntimeError
+        If the history model was trained on another cohort, or the exported graph differs from Keras.
     """
     recipe, history, slide = (read_recipe(recipes[name]) for name in ("hybrid", "history", "shipped"))
     tasks, (model_id,) = declared_tasks(recipe), declared_ids(recipe)
     folder = out_dir / model_id
     stages = Stages(out_dir / "stages", log)
     data = cohort_data(history, recipes["cohort"], women, seed, out_dir, log)
-    ensemble = fit_ensemble(data, history, out_dir, log)
-    slide_model = Model.model_validate_json((out_dir / declared_ids(slide)[0] / "model.json").read_bytes())
-    onnx_bytes = (out_dir / next(v.file for v in slide_model.variants if v.precision == "int8")).read_bytes()
-    tiles = embedded_tiles(tiles_dir, recipes["shipped"], slide, onnx_bytes, recipe["pairs"]["tiles_per_group"], stages, log)
     names = history["data"]["features"]
+    history_bytes = _exported(out_dir, declared_ids(history)[0], "fp32")
+    members = [network_as_exported(network, data, names) for network in HistoryGraph(history_bytes).networks]
+    tiles = embedded_tiles(
+        tiles_dir, recipes["shipped"], slide, _exported(out_dir, declared_ids(slide)[0], "int8"),
+        recipe["pairs"]["tiles_per_group"], stages, log,
+    )  # fmt: skip
     pairs = make_pairs(data, names, tiles, recipe["pairs"]["histology"], recipe["seed"])
     counts = {split: np.bincount(pairs.truth[pairs.split == split], minlength=len(CLASSES)).tolist() for split in SPLITS}
     log(f"pairs by split, {CLASSES}: {counts}")
-    states = ensemble_states(ensemble, pairs)
+    states = ensemble_states(members, pairs)
+    refuse_other_history(states, history_bytes, pairs)
     inputs = {HISTORY: states, SLIDE: pairs.embedding, JOINT: np.concatenate([states, pairs.embedding], axis=1)}
     fitted = _fit(inputs, pairs, recipe)
-    onnx_bytes = to_onnx(hybrid_function(ensemble, fitted), _inputs(len(names)), _outputs()).SerializeToString()
+    onnx_bytes = to_onnx(hybrid_function(members, fitted), _inputs(len(names)), _outputs()).SerializeToString()
     write_bytes(folder / "fp32.onnx", onnx_bytes)
     test = np.flatnonzero(pairs.split == "test")
     answers = run_hybrid(onnx_bytes, pairs, test)
@@ -110,9 +117,23 @@ def train_hybrid(recipes: Mapping[str, Path], tiles_dir: Path, women: int, seed:
     return [_entry(recipe, features, pairs, counts, fitted, thresholds, difference)]
 
 
-def ensemble_states(ensemble: FittedHistory, pairs: Pairs) -> NDArray[np.float32]:
+def _exported(out_dir: Path, model_id: str, precision: str) -> bytes:
+    """The graph of a model that was trained before."""
+    model = Model.model_validate_json((out_dir / model_id / "model.json").read_bytes())
+    return (out_dir / next(v.file for v in model.variants if v.precision == precision)).read_bytes()
+
+
+def refuse_other_history(states: NDArray[np.float32], history_bytes: bytes, pairs: Pairs) -> None:
+    """Raise ``RuntimeError`` unless the states are those of the exported history model, which prepares visits itself."""
+    some = np.arange(min(CHECKED_PAIRS, len(states)))
+    difference = float(np.abs(np.subtract(run_graph(history_bytes, pairs.histories.padded(some))["state"], states[some])).max())
+    if difference > LARGEST_STATE_DIFFERENCE:
+        raise RuntimeError(f"states differ from those of the exported history model by {difference:.1e}: another cohort?")
+
+
+def ensemble_states(members: Sequence[keras.Model], pairs: Pairs) -> NDArray[np.float32]:
     """States of all members after each woman's last visit, ``(n, members * units)``."""
-    networks = [keras.Model(member.inputs, member.get_layer("lstm").output) for member in ensemble.members]
+    networks = [keras.Model(member.inputs, member.get_layer("lstm").output) for member in members]
     everyone = np.arange(len(pairs.histories))
     states = np.empty((len(everyone), sum(network.output.shape[-1] for network in networks)), np.float32)
     for batch in pairs.histories.batches(PREDICT_BATCH, everyone):
@@ -149,9 +170,9 @@ def _fit(inputs: Mapping[str, NDArray[np.float32]], pairs: Pairs, recipe: Mappin
     return Fitted(parts, temperature)
 
 
-def hybrid_function(ensemble: FittedHistory, fitted: Fitted) -> Callable[..., dict[str, tf.Tensor]]:
+def hybrid_function(members: Sequence[keras.Model], fitted: Fitted) -> Callable[..., dict[str, tf.Tensor]]:
     """One function from visits and an embedding to the joint answer and that of each half."""
-    networks = [keras.Model(member.inputs, member.get_layer("lstm").output) for member in ensemble.members]
+    networks = [keras.Model(member.inputs, member.get_layer("lstm").output) for member in members]
 
     def serve(features: tf.Tensor, gap_years: tf.Tensor, lengths: tf.Tensor, embedding: tf.Tensor) -> dict[str, tf.Tensor]:
         read = (features, gap_years)

@@ -18,6 +18,7 @@ from cervix.patients.reading import read_patients
 from cervix.patients.visits import read_visits
 
 Array = NDArray[Any]
+SIGNIFICANT_BITS = 12
 
 
 def malignant(classes: Sequence[ClassInfo]) -> list[str]:
@@ -87,9 +88,23 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_predictions(path: Path, frame: pd.DataFrame) -> None:
-    """Write the held-out predictions as parquet, completely or not at all."""
+    """Write the held-out predictions as parquet, completely or not at all.
+
+    Probabilities are kept to ``SIGNIFICANT_BITS``, and their bytes are sorted by place, which halves the file.
+    """
+    kept = frame.copy()
+    probabilities = [name for name in frame.columns.astype(str) if name.startswith("p_") or "__" in name]
+    for name in probabilities:
+        kept[name] = to_bits(frame[name].to_numpy(np.float32), SIGNIFICANT_BITS)
+    others = [name for name in frame.columns.astype(str) if name not in probabilities]
     with replacing(path) as temporary:
-        frame.to_parquet(temporary, index=False, compression="zstd")
+        kept.to_parquet(temporary, compression="zstd", use_byte_stream_split=probabilities, use_dictionary=others, index=False)
+
+
+def to_bits(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
+    """Each value rounded to so many binary digits of its own: 12 are 3.6 decimal ones, also of a risk of one in a million."""
+    mantissa, exponent = np.frexp(values)
+    return np.asarray(np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits), np.float32)
 
 
 def add_probabilities(frame: pd.DataFrame, prefix: str, classes: list[str], scores: Array) -> None:

@@ -159,6 +159,19 @@ def standardisation(features: Floats) -> tuple[Floats, Floats]:
     return features.mean(axis=0), np.maximum(spread, 0.1 * np.median(spread))
 
 
+def started(
+    network: keras.Model, start: HeadWeights, settings: Settings, recipe: Mapping[str, Any], precision: str = "float32"
+) -> keras.Model:
+    """Block 5 as ImageNet left it under the head that was fitted on its features: where every run begins."""
+    classes = len(recipe["data"]["classes"])
+    model = shipped_classifier(
+        last_block(network, precision), start.centre, start.spread, recipe["head"]["hidden"], settings.dropout, classes
+    )
+    for name, weights in (("hidden", start.weights[:2]), ("logits", start.weights[2:])):
+        model.get_layer(name).set_weights(weights)
+    return model
+
+
 def fine_tune(
     network: keras.Model, start: HeadWeights, data: Trainable, settings: Settings, recipe: Mapping[str, Any], *,
     epochs: int, tiles: int, seed: int, log: Log,
@@ -169,12 +182,7 @@ def fine_tune(
     along half a cosine.
     """
     keras.utils.set_random_seed(seed)
-    classes = len(recipe["data"]["classes"])
-    model = shipped_classifier(
-        last_block(network, fast_precision()), start.centre, start.spread, recipe["head"]["hidden"], settings.dropout, classes
-    )
-    for name, weights in (("hidden", start.weights[:2]), ("logits", start.weights[2:])):
-        model.get_layer(name).set_weights(weights)
+    model = started(network, start, settings, recipe, fast_precision())
     steps = max(1, tiles // settings.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, decay_steps=steps * epochs)
     model.compile(
@@ -185,6 +193,7 @@ def fine_tune(
         jit_compile=fast_precision() == "float32",
     )
     rng = np.random.default_rng(seed)
+    classes = len(recipe["data"]["classes"])
     versions = (data.activations.clean, *data.activations.varied)
     target = smoothed(data.target, data.smoothing, classes)
     losses: list[float] = []

@@ -10,6 +10,8 @@ from sklearn.covariance import LedoitWolf
 from cervix.bundle.classes import ClassInfo
 
 Floats = NDArray[np.float32]
+ROUNDING = 1e-9
+"""Of a sum of shares."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ def fit_limits(
 ) -> RefusalLimits:  # fmt: skip
     """Limits from tiles that were each scored without their laboratory, of types of tissue that another laboratory has too.
 
-    The limit of distance keeps ``accepted_share`` of every laboratory's tiles. That of doubt is the largest at which no
-    laboratory has more than ``wrong_share`` of its tiles answered and wrong. What only one laboratory has sets no limit: a
+    The limit of distance keeps ``accepted_share`` of every laboratory's tiles. That of doubt is the largest at which, in the
+    mean over laboratories, ``wrong_share`` of the tiles are answered and wrong. What only one laboratory has sets no limit: a
     model that never saw it can be sure of anything there.
 
     Parameters
@@ -94,13 +96,11 @@ def fit_limits(
     """
     cells = [shared & (laboratory == name) for name in np.unique(laboratory[shared])]
     far = max(float(np.quantile(distance[here], accepted_share)) for here in cells)
-    largest = 1.0
-    for here in cells:
-        failing = np.sort(doubts[here & wrong & (distance <= far)])
-        allowed = int(wrong_share * here.sum())
-        if len(failing) > allowed:
-            largest = min(largest, float(np.nextafter(failing[allowed], -1)))
-    return RefusalLimits(far, largest)
+    counts = np.sum([here / here.sum() for here in cells], axis=0) / len(cells)
+    failing = np.flatnonzero(shared & wrong & (distance <= far))
+    failing = failing[np.argsort(doubts[failing], kind="stable")]
+    beyond = np.cumsum(counts[failing]) > wrong_share + ROUNDING
+    return RefusalLimits(far, float(np.nextafter(doubts[failing[beyond.argmax()]], -1)) if beyond.any() else 1.0)
 
 
 def texture(block4: NDArray[np.floating]) -> Floats:

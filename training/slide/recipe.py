@@ -43,6 +43,7 @@ from training.slide.fit import (
     fit_head,
     in_batches,
     pool_activations,
+    started,
     suggest_settings,
     validation_loss,
 )
@@ -55,14 +56,16 @@ from training.slide.vgg16 import (
     fast_precision,
     last_block,
     pooled,
-    shipped_classifier,
     with_last_block,
 )
 
-SHIPPED_REMEDY = "block 5 fine-tuned, with a linear path from block 4: shipped"
+WAYS = {
+    "frozen": "block 5 as ImageNet left it, with a linear path from block 4",
+    "tuned": "block 5 fine-tuned, with a linear path from block 4",
+    "shipped": "the mean of both these weights, with a linear path from block 4: shipped",
+}
+"""How far from the start block 5 and its head may go -> what it is called."""
 SMALLEST_DOUBT = 1e-3
-ROUNDING = 1e-6
-"""Within this, two losses are of the same weights: they are computed in another order when a network trains."""
 
 
 def train_slide_model(recipe_path: Path, tiles_dir: Path, weights: Path | None, out_dir: Path, log: Log) -> SlideFigures:
@@ -162,14 +165,12 @@ def fit(
         hard=hard,
     )
     settings_left_out = Settings(**recipe["left_out"]["settings"])
-    left_out: Arrays = {
-        "probabilities": np.empty((len(target), len(classes)), np.float32),
-        "distance": np.empty(len(target)),
-    }
+    left_out: Arrays = {name: np.empty((len(target), len(classes)), np.float32) for name in WAYS}
+    left_out["distance"] = np.empty(len(target))
     for name in np.unique(known.laboratory):
         out = known.laboratory == name
         answers = stages.arrays(
-            f"without-{name.lower().replace(' ', '-')}",
+            f"left-out-{name.lower().replace(' ', '-')}",
             {**depends_on, "left_out": recipe["left_out"]},
             lambda name=name: _without(  # type: ignore[misc]
                 name, network, features, textures, data, cases, settings_left_out, recipe, log
@@ -177,7 +178,7 @@ def fit(
         )
         for key, values in left_out.items():
             values[out] = answers[key]
-        log(figures_of(cases.of(out), answers["probabilities"]))
+        log("\n".join(f"{way}: {figures_of(cases.of(out), answers[way])}" for way in WAYS))
     cells = {**seen, "labels": array_digest(target, known.laboratory)}
     tried = {}
     for number, (name, learn) in enumerate(REMEDIES.items(), start=1):
@@ -188,23 +189,23 @@ def fit(
         )["probabilities"]
         log(f"tried: {name}")
     titles = {source.id: source.title for source in known.sources}
-    tries = remedies_table(cases, {**tried, SHIPPED_REMEDY: left_out["probabilities"]}, titles)
+    tries = remedies_table(cases, {**tried, **{title: left_out[way] for way, title in WAYS.items()}}, titles)
     log(tries.to_string(index=False))
     elsewhere = shared_tissue(known.tissue, known.laboratory)
-    doubts = doubt(left_out["probabilities"], signs)
+    doubts = doubt(left_out["shipped"], signs)
     limits = fit_limits(
-        left_out["distance"], doubts, elsewhere, cases.called(left_out["probabilities"]) != cases.cancerous,
+        left_out["distance"], doubts, elsewhere, cases.called(left_out["shipped"]) != cases.cancerous,
         known.laboratory, recipe["novelty"]["accepted_share"], recipe["novelty"]["wrong_share"],
     )  # fmt: skip
     log(f"limits: {limits}")
     refused = (left_out["distance"] > limits.distance) | (doubts > limits.doubt)
     rivals = {words: tried[name] for name, words in BASELINES.items()}
-    laboratories = laboratories_table(cases, left_out["probabilities"], refused, titles, rivals)
+    laboratories = laboratories_table(cases, left_out["shipped"], refused, titles, rivals)
     log(laboratories.to_string(index=False))
     settings, trials = search(try_out, suggest_settings, recipe, {**depends_on, "search": recipe["search"]}, stages, log)
     log(f"chosen: {settings}")
     start = fit_head(features, data, recipe, settings.dropout)
-    tuned: list[FineTuned] = []
+    runs: list[FineTuned] = []
     for number in range(1, recipe["fine_tune"]["runs"] + 1):
         seed = recipe["seed"] + number - 1
         finished = stages.arrays(
@@ -212,17 +213,17 @@ def fit(
             {**depends_on, "settings": vars(settings), "seed": seed},
             lambda seed=seed: _run_as_arrays(run(settings, start, "fine_tune", seed)),  # type: ignore[misc]
         )
-        model = _blank(network, start, settings, recipe)
+        model = started(network, start, settings, recipe)
         model.set_weights([finished[f"w{index}"] for index in range(len(model.weights))])
-        tuned.append(FineTuned(model, finished["validation_loss"].tolist()))
-    tuned.append(averaged(tuned, _blank(network, start, settings, recipe), data))
-    runs = runs_table(tuned, data, split, tiles, recipe)
-    log(runs.to_string(index=False))
-    best = tuned[best_run(tuned)]
-    parameters = slide_parameters(network, best, start, data, textures, cases, classes, limits)
-    embeddings = in_batches(pooled(_block5_of(best)), activations.clean)
+        runs.append(FineTuned(model, finished["validation_loss"].tolist()))
+    shipped = halfway(started(network, start, settings, recipe), [run.model for run in runs])
+    loss = validation_loss(in_batches(shipped, activations.clean[split.validation]), data)
+    table = runs_table([*runs, FineTuned(shipped, [loss])], data, split, tiles, recipe)
+    log(table.to_string(index=False))
+    parameters = slide_parameters(network, shipped, start, data, textures, cases, classes, limits)
+    embeddings = in_batches(pooled(_block5_of(shipped)), activations.clean)
     parameters = with_opinions(parameters, embeddings, textures[0], data, log)
-    return Fitted(parameters, embeddings, textures[0], features.clean, limits, trials, runs, tries, laboratories)
+    return Fitted(parameters, embeddings, textures[0], features.clean, limits, trials, table, tries, laboratories)
 
 
 def of_its_laboratory(features: NDArray[np.float32], laboratory: NDArray[np.str_]) -> NDArray[np.float32]:
@@ -238,7 +239,7 @@ def _without(
     name: str, network: keras.Model, features: PooledFeatures, textures: list[NDArray[np.float32]], data: Trainable,
     cases: Cases, settings: Settings, recipe: Mapping[str, Any], log: Log,
 ) -> Arrays:  # fmt: skip
-    """What the shipped way makes of a laboratory's tiles when they had no part in it: probabilities and distance.
+    """What each of ``WAYS`` makes of a laboratory's tiles when they had no part in it: probabilities; and their distance.
 
     Settings are fixed and early stopping looks at other laboratories alone.
     """
@@ -255,24 +256,30 @@ def _without(
         network, start, part, settings, recipe,
         epochs=recipe["left_out"]["epochs"], tiles=recipe["left_out"]["tiles"], seed=recipe["seed"], log=log,
     )  # fmt: skip
-    embedding = np.zeros((len(data.target), textures[0].shape[1]), np.float32)
-    needed = np.concatenate([validation, np.flatnonzero(out)])
-    embedding[needed] = in_batches(pooled(_block5_of(tuned)), data.activations.clean[needed])
-    limits = RefusalLimits(1.0, 1.0)
-    found = slide_parameters(network, tuned, start, part, textures, cases, recipe["data"]["classes"], limits)
-    found = with_opinions(found, embedding, textures[0], part, log)
-    return {
-        "probabilities": softmax(pooled_logits(found, embedding[out], textures[0][out]), axis=1),
-        "distance": found.refusal.novelty.distances(textures[0][out]),
+    models = {
+        "frozen": started(network, start, settings, recipe, fast_precision()),
+        "tuned": tuned.model,
+        "shipped": halfway(started(network, start, settings, recipe, fast_precision()), [tuned.model]),
     }
+    needed = np.concatenate([validation, np.flatnonzero(out)])
+    found: Arrays = {}
+    for way in WAYS:
+        embedding = np.zeros((len(data.target), textures[0].shape[1]), np.float32)
+        embedding[needed] = in_batches(pooled(_block5_of(models[way])), data.activations.clean[needed])
+        fitted = slide_parameters(
+            network, models[way], start, part, textures, cases, recipe["data"]["classes"], RefusalLimits(1.0, 1.0)
+        )
+        fitted = with_opinions(fitted, embedding, textures[0], part, log)
+        found[way] = softmax(pooled_logits(fitted, embedding[out], textures[0][out]), axis=1)
+    return {**found, "distance": fitted.refusal.novelty.distances(textures[0][out])}
 
 
-def _block5_of(tuned: FineTuned) -> keras.Model:
-    return keras.Model(tuned.model.input, tuned.model.get_layer(LAST_CONVOLUTION).output)
+def _block5_of(model: keras.Model) -> keras.Model:
+    return keras.Model(model.input, model.get_layer(LAST_CONVOLUTION).output)
 
 
 def slide_parameters(
-    network: keras.Model, best: FineTuned, start: HeadWeights, data: Trainable, textures: list[NDArray[np.float32]],
+    network: keras.Model, shipped: keras.Model, start: HeadWeights, data: Trainable, textures: list[NDArray[np.float32]],
     cases: Cases, classes: list[str], limits: RefusalLimits,
 ) -> SlideParameters:  # fmt: skip
     """Everything the graph holds but the weights of its two paths, which are 1.
@@ -282,9 +289,9 @@ def slide_parameters(
     textures : (n, 512) of every tile as it is, then of its copies
     """
     block5 = last_block(network)
-    block5.set_weights(_block5_of(best).get_weights())
-    kernel, bias = best.model.get_layer("hidden").get_weights()
-    logit_kernel, logit_bias = best.model.get_layer("logits").get_weights()
+    block5.set_weights(_block5_of(shipped).get_weights())
+    kernel, bias = shipped.get_layer("hidden").get_weights()
+    logit_kernel, logit_bias = shipped.get_layer("logits").get_weights()
     train = data.train
     weights = np.tile(data.weights[train] * len(train), len(textures))
     _, tissue = np.unique(cases.tissue[train], return_inverse=True)
@@ -316,39 +323,30 @@ def with_opinions(
     return replace(parameters, network_weight=float(weights[0]), texture_weight=float(weights[1]))
 
 
-def averaged(tuned: list[FineTuned], blank: keras.Model, data: Trainable) -> FineTuned:
-    """The mean of the runs' weights as one more candidate (Wortsman et al. 2022, "Model soups", arXiv:2203.05482).
+def halfway(start: keras.Model, tuned: list[keras.Model]) -> keras.Model:
+    """``start`` with weights half way from its own to the mean of the tuned ones: one network, at the cost of one.
 
-    The runs start from the same weights, so their mean is a network of its own, at the cost of one.
-
-    Parameters
-    ----------
-    blank : a model of the same shape, which gets the mean
+    The mean over runs is that of Wortsman et al. 2022 ("Model soups", arXiv:2203.05482). Staying near the start keeps what
+    ImageNet knew of tissue that fine-tuning did not see (Wortsman et al. 2022, "Robust fine-tuning", arXiv:2109.01903, with its
+    recommended half; nothing here chose it).
     """
-    weights = zip(*(run.model.get_weights() for run in tuned), strict=True)
-    blank.set_weights([np.mean(values, axis=0) for values in weights])
-    return FineTuned(blank, [validation_loss(in_batches(blank, data.activations.clean[data.validation]), data)])
-
-
-def best_run(tuned: list[FineTuned]) -> int:
-    """The place of the lowest validation loss; of equal ones, such as a run and the mean of that run alone, the first."""
-    losses = np.array([min(run.validation_loss) for run in tuned])
-    return int(np.argmax(losses <= losses.min() + ROUNDING))
+    runs = zip(*(model.get_weights() for model in tuned), strict=True)
+    start.set_weights([(own + np.mean(values, axis=0)) / 2 for own, values in zip(start.get_weights(), runs, strict=True)])
+    return start
 
 
 def runs_table(
     tuned: list[FineTuned], data: Trainable, split: Split, tiles: TileSet, recipe: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """One row per equal run and one for their mean: the spread in plain sight. The test columns choose nothing."""
-    best = best_run(tuned)
+    """One row per equal run, then one for what ships: the spread in plain sight. The test columns choose nothing."""
     classes, thresholds = list(recipe["data"]["classes"]), declared_thresholds(recipe)
     rows = []
     for number, run in enumerate(tuned):
-        mean = number == len(tuned) - 1
+        shipped = number == len(tuned) - 1
         row: dict[str, object] = {
-            "run": "mean of the weights" if mean else str(number + 1),
-            "seed": "–" if mean else str(recipe["seed"] + number),
-            "best epoch": "–" if mean else str(run.best_epoch + 1),
+            "run": "half way from the start to their mean" if shipped else str(number + 1),
+            "seed": "–" if shipped else str(recipe["seed"] + number),
+            "best epoch": "–" if shipped else str(run.best_epoch + 1),
             "validation loss": round(min(run.validation_loss), 4),
         }
         frame = pd.DataFrame({"label": tiles.labels[split.test], "group": tiles.groups[split.test]})
@@ -358,7 +356,7 @@ def runs_table(
             report = task_scores(frame, task).report(thresholds[task.id])
             row[f"{task.title}: test accuracy"] = f"{report.metrics['accuracy'].value:.1%}"
             row[f"{task.title}: test AUROC"] = f"{report.metrics['auroc'].value:.4f}"
-        rows.append(row | {"shipped": "yes" if number == best else "no"})
+        rows.append(row | {"shipped": "yes" if shipped else "no"})
     return pd.DataFrame(rows)
 
 
@@ -369,11 +367,3 @@ def _as_arrays(features: PooledFeatures) -> Arrays:
 def _run_as_arrays(run: FineTuned) -> Arrays:
     weights = {f"w{index}": value for index, value in enumerate(run.model.get_weights())}
     return {**weights, "validation_loss": np.array(run.validation_loss)}
-
-
-def _blank(network: keras.Model, start: HeadWeights, settings: Settings, recipe: Mapping[str, Any]) -> keras.Model:
-    """A model of the shape of every run, its weights still to be set."""
-    classes = len(recipe["data"]["classes"])
-    return shipped_classifier(
-        last_block(network), start.centre, start.spread, recipe["head"]["hidden"], settings.dropout, classes
-    )

@@ -26,6 +26,9 @@ from tests.training.recipes import declared_in  # noqa: E402
 from training.data.splits import EventError  # noqa: E402
 from training.history import recipe as history_module  # noqa: E402
 from training.history.data import CLASSES, EARLY, SPLITS, load_history_data, outcomes_of  # noqa: E402
+from training.history.graph import HistoryGraph  # noqa: E402
+from training.hybrid import recipe as hybrid  # noqa: E402
+from training.hybrid.pairs import Pairs  # noqa: E402
 from training.shared.declared import declared_tasks  # noqa: E402
 
 SHARES = {"train": 0.6, "validation": 0.1, "calibration": 0.1, "test": 0.2}
@@ -214,3 +217,18 @@ def test_an_interrupted_run_reads_its_members_back(trained: tuple[Model, Path, l
         (again,) = history_module.train_history(out / "history.toml", Path("unused"), 1500, 0, out, lines.append)
     assert sum("finished before" in line for line in lines) == 4
     assert again.calibration == model.calibration
+
+
+def test_the_hybrid_reads_its_networks_back_and_refuses_those_of_another_cohort(trained: tuple[Model, Path, list[str]]) -> None:
+    model, out, _ = trained
+    exported = (out / model.variants[0].file).read_bytes()
+    data = load_history_data(out / "cohort", NAMES, SHARES, 5)
+    members = [history_module.network_as_exported(network, data, NAMES) for network in HistoryGraph(exported).networks]
+    women = len(data.histories)
+    names = data.histories.patient_ids.astype(str)
+    pairs = Pairs(data.histories, np.zeros(women, np.int64), np.zeros((women, 512), np.float32), names, names)
+    states = hybrid.ensemble_states(members, pairs)
+    assert states.shape == (women, 2 * 8)
+    hybrid.refuse_other_history(states, exported, pairs)
+    with pytest.raises(RuntimeError, match="another cohort"):
+        hybrid.refuse_other_history(states + np.float32(0.01), exported, pairs)

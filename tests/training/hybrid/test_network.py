@@ -1,7 +1,6 @@
 """Made-up pairs keep their splits and hide what the slide would tell; one graph answers for both halves."""
 
 import tomllib
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,11 +74,10 @@ def test_histology_and_treatment_of_the_visit_are_hidden_and_earlier_ones_are_no
 
 def test_the_graph_answers_as_keras_for_both_halves(pairs: Pairs, data: HistoryData) -> None:
     members = [untrained(data, NAMES, HistorySettings(4, 1e-3, 0.0, 32)) for _ in range(2)]
-    ensemble = SimpleNamespace(members=members)
-    states = hybrid.ensemble_states(ensemble, pairs)  # type: ignore[arg-type]
+    states = hybrid.ensemble_states(members, pairs)
     inputs = {"history": states, "slide": pairs.embedding, "joint": np.concatenate([states, pairs.embedding], axis=1)}
     fitted = hybrid._fit(inputs, pairs, RECIPE)
-    function = hybrid.hybrid_function(ensemble, fitted)  # type: ignore[arg-type]
+    function = hybrid.hybrid_function(members, fitted)
     onnx_bytes = to_onnx(function, hybrid._inputs(len(NAMES)), hybrid._outputs()).SerializeToString()
     test = np.flatnonzero(pairs.split == "test")
     answers = hybrid.run_hybrid(onnx_bytes, pairs, test)

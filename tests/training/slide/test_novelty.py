@@ -103,12 +103,17 @@ class TestLimits:
     def test_tissue_that_no_other_laboratory_has_does_not_widen_it(self) -> None:
         assert self.limits(~self.ALL, self.DISTANCE < 50).distance < 50
 
-    def test_no_laboratory_answers_more_than_its_share_wrongly_and_one_more_would(self) -> None:
+    def test_the_mean_over_laboratories_is_wrong_in_its_share_and_one_more_tile_would_be_too_many(self) -> None:
         wrong = (self.LABORATORY == "B") & (self.DOUBTS >= 0.4)
         found = self.limits(wrong)
         answered = (found.distance >= self.DISTANCE) & (found.doubt >= self.DOUBTS)
-        assert (answered & wrong).sum() == 10
-        assert found.doubt == pytest.approx(0.5)
+        assert (answered & wrong).sum() == 20, "a fifth of B's tiles and none of A's"
+        assert found.doubt == pytest.approx(0.6)
+
+    def test_a_laboratory_of_many_tiles_counts_like_one_of_few(self) -> None:
+        wrong = (self.LABORATORY == "B") & (self.DOUBTS >= 0.4)
+        few = (self.LABORATORY == "A") & (np.arange(200) % 10 > 0)
+        assert self.limits(wrong, ~few).doubt == self.limits(wrong).doubt
 
     def test_mistakes_on_tissue_that_no_other_laboratory_has_set_no_limit(self) -> None:
         alone = self.LABORATORY == "B"

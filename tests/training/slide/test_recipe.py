@@ -9,6 +9,8 @@ import pytest
 pytestmark = [pytest.mark.training, pytest.mark.slow, pytest.mark.timeout(900)]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
+import keras  # noqa: E402
+
 from cervix.bundle import load_bundle  # noqa: E402
 from cervix.bundle.manifest import Model  # noqa: E402
 from cervix.bundle.sessions import CPU_PROVIDER, open_session  # noqa: E402
@@ -65,9 +67,9 @@ def held_out_of(run: Run) -> int:
 
 def test_a_run_that_was_cut_off_goes_on_after_its_last_finished_stage(run: Run) -> None:
     remedies = [f"remedy-{number}" for number in range(1, len(REMEDIES) + 1)]
-    left_out = [f"without-{name}" for name in ("ebhi", "lc25000", "nuinsseg", "rahman", "ut-southwestern")]
+    left_out = [f"left-out-{name}" for name in ("ebhi", "lc25000", "nuinsseg", "rahman", "ut-southwestern")]
     of_lesions = "activations"
-    stages = ("activations", "activations-copy1", "features", *remedies, *left_out, "trial-1", "run-1", of_lesions)
+    stages = ("activations", "activations-copy1", "features", *left_out, *remedies, "trial-1", "run-1", of_lesions)
     assert [line for line in run.logs[1] if line.endswith("read back")] == [
         f"{stage}: finished before, read back" for stage in stages
     ]
@@ -100,8 +102,8 @@ def test_every_table_is_written_and_holds_something(run: Run) -> None:
 def test_every_search_trial_and_run_is_listed(run: Run) -> None:
     trials, runs = (pd.read_csv(run.out / f"slide/{name}.csv") for name in ("trials", "runs"))
     assert trials["chosen"].tolist() == ["yes"]
-    assert runs["run"].tolist() == ["1", "mean of the weights"]
-    assert runs["shipped"].tolist() == ["yes", "no"]
+    assert runs["run"].tolist() == ["1", "half way from the start to their mean"]
+    assert runs["shipped"].tolist() == ["no", "yes"]
 
 
 def test_predictions_are_of_test_tiles_by_the_int8_graph(run: Run) -> None:
@@ -133,6 +135,18 @@ def test_block_5_was_trained_and_the_blocks_before_it_were_not(run: Run, data_di
     for name, trained in (("block5_conv1", first), ("block5_conv3", last)):
         before = network.get_layer(name).get_weights()[0]
         assert 0 < np.abs(trained - before).max() < 0.1
+
+
+def test_what_ships_lies_half_way_between_the_start_and_the_mean_of_the_runs() -> None:
+    def model(value: float) -> keras.Model:
+        entry = keras.Input((2,))
+        made = keras.Model(entry, keras.layers.Dense(1)(entry))
+        made.set_weights([np.full((2, 1), value), np.full(1, -value)])
+        return made
+
+    kernel, bias = slide.halfway(model(1.0), [model(2.0), model(6.0)]).get_weights()
+    np.testing.assert_allclose(kernel, 2.5)
+    np.testing.assert_allclose(bias, -2.5)
 
 
 @pytest.mark.parametrize("recipe", ["paper", "shipped"])
