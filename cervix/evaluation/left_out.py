@@ -3,6 +3,8 @@
 It is measured in training, by models that each saw nothing of one laboratory, and comes as a table of the bundle.
 """
 
+from collections.abc import Hashable
+
 import pandas as pd
 
 from cervix.bundle import Bundle, Model
@@ -13,7 +15,7 @@ from cervix.evaluation.metrics import METRICS
 
 TABLE = "laboratories"
 """Id of the table: one row a source that was left out with its laboratory, the worst first."""
-SOURCE, AUROC, ANSWERED, WRONG = "left out", "AUROC, carcinoma or benign", "answered", "answered and wrong"
+SOURCE, AUROC, ANSWERED, WRONG, SIZE = "left out", "AUROC, carcinoma or benign", "answered", "answered and wrong", "n"
 """Columns that the verdict reads. A figure is followed by its interval in brackets; a dash says that there is none."""
 NONE = "–"
 NOT_MEASURED = (
@@ -51,37 +53,40 @@ def verdict_of(table: pd.DataFrame) -> str:
 
     Parameters
     ----------
-    table : every cell text, with the columns ``SOURCE``, ``AUROC`` and ``WRONG``
+    table : every cell text, with the columns ``SOURCE``, ``AUROC``, ``WRONG`` and ``SIZE``
     """
     try:
-        sources = table[SOURCE].tolist()
-        auroc = {source: cell for source, cell in zip(sources, table[AUROC], strict=True) if cell != NONE}
-        wrong = dict(zip(sources, table[WRONG], strict=True))
-        return f"Left-out laboratories: {_ranking(auroc)}{_mistakes(wrong)}"
-    except (KeyError, ValueError) as error:
+        rows = table[[SOURCE, AUROC, WRONG, SIZE]].to_dict("records")
+        return f"Left-out laboratories: {_ranking([row for row in rows if row[AUROC] != NONE])}{_mistakes(rows)}"
+    except (KeyError, ValueError, IndexError) as error:
         raise BundleError(
-            "The table of left-out laboratories cannot be read", expected=f"columns {SOURCE}, {AUROC}, {WRONG} of figures",
-            found=str(error),
+            "The table of left-out laboratories cannot be read",
+            expected=f"columns {', '.join((SOURCE, AUROC, WRONG, SIZE))} with figures", found=str(error),
         ) from error  # fmt: skip
 
 
-def _ranking(cells: dict[str, str]) -> str:
-    if not cells:
+def _ranking(rows: list[dict[Hashable, str]]) -> str:
+    if not rows:
         return ""
-    worst, best = (of(cells, key=lambda source: _value(cells[source])) for of in (min, max))
-    title = METRICS["auroc"].title
-    if worst == best:
-        return f"{title} {cells[worst]} ({worst}); "
-    return f"{title} {_value(cells[worst]):.2f} to {_value(cells[best]):.2f}, worst {worst}, {cells[worst]}; "
-
-
-def _mistakes(cells: dict[str, str]) -> str:
-    worst, best = (of(cells, key=lambda source: _value(cells[source])) for of in (max, min))
+    rows = sorted(rows, key=lambda row: _value(row[AUROC]))
+    worst, title = rows[0], METRICS["auroc"].title
+    if len(rows) == 1:
+        return f"{title} {worst[AUROC]} ({worst[SOURCE]}, {worst[SIZE]}); "
     return (
-        f"answered and wrong {_value(cells[best]):.1f} % to {_value(cells[worst]):.1f} % of a source's tiles, "
-        f"worst {worst}, {cells[worst]}."
+        f"{title} {_value(worst[AUROC]):.2f} to {_value(rows[-1][AUROC]):.2f}, worst {worst[SOURCE]}, {worst[AUROC]}, "
+        f"{worst[SIZE]}; "
+    )
+
+
+def _mistakes(rows: list[dict[Hashable, str]]) -> str:
+    rows = sorted(rows, key=lambda row: _value(row[WRONG]))
+    worst = rows[-1]
+    return (
+        f"answered and wrong {_value(rows[0][WRONG]):.1f} % to {_value(worst[WRONG]):.1f} % of a source's tiles, "
+        f"worst {worst[SOURCE]}, {worst[WRONG]}, {worst[SIZE]}."
     )
 
 
 def _value(cell: str) -> float:
+    """The figure before its interval."""
     return float(cell.split()[0])

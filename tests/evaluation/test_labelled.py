@@ -59,7 +59,7 @@ class TestTiles:
         assert (found["label"] + "/" + found["group"]).tolist() == [name.rsplit("/", 1)[0] for name in tiles]
         pixels = [np.asarray(Image.open(io.BytesIO(content))) for content in tiles.values()]
         expected = session.run({"tiles": np.stack(pixels)}, ["probabilities"])["probabilities"]
-        np.testing.assert_allclose(found[["p_benign", "p_scc", "p_ac"]], expected, atol=1e-5)
+        np.testing.assert_allclose(found[[f"p_{name}" for name in session.model.class_ids]], expected, atol=1e-5)
 
     def test_a_table_in_the_archive_names_classes_and_groups_and_bad_rows_are_told(
         self, tiles: dict[str, bytes], bundle: Bundle
@@ -96,7 +96,7 @@ class TestTiles:
         ("files", "error", "words"),
         [
             ({"readme.txt": b"nothing"}, EvaluationError, "no usable tile"),
-            ({"tumour/1.png": b"x"}, EvaluationError, "is not one of benign, scc, ac"),
+            ({"tumour/1.png": b"x"}, EvaluationError, "is not one of benign, scc, ac, other"),
             ({"../scc/1.png": b"x"}, UploadRefused, "leads out"),
         ],
     )

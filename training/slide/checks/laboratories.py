@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from cervix.evaluation.comparison import decimal, percent
-from cervix.evaluation.left_out import ANSWERED, AUROC, NONE, SOURCE, WRONG
+from cervix.evaluation.left_out import ANSWERED, AUROC, NONE, SIZE, SOURCE, WRONG
 from cervix.evaluation.metrics import auroc_interval
 from cervix.intervals import Interval, wilson_interval
 from training.slide.balance import tile_weights
@@ -262,7 +262,7 @@ def laboratories_table(
                 "benign called carcinoma": _share(called[here][benign], groups[benign]),
                 "benign answered and called carcinoma": _share((called & ~refused)[here][benign], groups[benign]),
                 "other tissue answered and called carcinoma": _share((called & ~refused)[here][other], groups[other]),
-                "n": f"{here.sum()} tiles, {len(np.unique(groups))} groups",
+                SIZE: f"{here.sum()} tiles, {len(np.unique(groups))} groups",
                 "worst": float((wrong & ~refused)[here].mean()),
             }
         )
