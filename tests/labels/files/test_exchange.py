@@ -191,7 +191,7 @@ def test_objects_that_are_no_tiles_are_named(told: LabelStore, tmp_path: Path) -
     report = read_qupath(told, path, "A")
     assert (report.added, report.known) == (0, 1)
     assert [problem.partition(":")[0] for problem in report.problems] == ["object 2", "object 3", "object 4"]
-    assert "no such class: expected benign, scc, ac; found 'Stroma'" in report.problems[2]
+    assert "no such class: expected benign, scc, ac, other; found 'Stroma'" in report.problems[2]
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(LabelRefused, match="not GeoJSON"):
         read_qupath(told, path, "A")

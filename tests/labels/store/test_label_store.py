@@ -159,7 +159,7 @@ def test_an_adjudication_can_be_undone(store: LabelStore) -> None:
 @pytest.mark.parametrize(
     ("event", "said"),
     [
-        (LabelEvent(TILES[0], "A", "label", "lymphoma"), "no such class: expected benign, scc, ac; found 'lymphoma'"),
+        (LabelEvent(TILES[0], "A", "label", "lymphoma"), "no such class: expected benign, scc, ac, other; found 'lymphoma'"),
         (LabelEvent(TILES[0], "A", "label", "yes"), "no such class"),
         (LabelEvent(TILES[0], "A", "label"), "A label needs a class"),
         (LabelEvent(TILES[0], "A", "unsure", "scc"), "Unsure has no class"),
