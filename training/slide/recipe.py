@@ -190,7 +190,7 @@ def fit(
     doubts = doubt(left_out["shipped"], signs)
     limits = fit_limits(
         left_out["distance"], doubts, elsewhere, cases.called(left_out["shipped"]) != cases.cancerous,
-        known.laboratory, recipe["novelty"]["accepted_share"], recipe["novelty"]["wrong_share"],
+        known.laboratory, tiles.groups, recipe["novelty"],
     )  # fmt: skip
     log(f"limits: {limits}")
     refused = (left_out["distance"] > limits.distance) | (doubts > limits.doubt)
