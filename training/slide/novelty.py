@@ -87,7 +87,8 @@ def fit_limits(
 
     The limit of distance keeps ``accepted_share`` of every laboratory's tiles. That of doubt is the largest at which, in the
     mean over laboratories, ``wrong_share`` of the tiles are answered and wrong. What only one laboratory has sets no limit: a
-    model that never saw it can be sure of anything there. Nor does a laboratory with fewer than ``fewest_groups`` source groups.
+    model that never saw it can be sure of anything there. Laboratories of fewer than
+    ``fewest_groups`` source groups set none either.
 
     Parameters
     ----------
