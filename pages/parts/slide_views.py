@@ -97,7 +97,7 @@ def show_answer(score: SlideScore, model: Model) -> None:
     resumed = f", {timings.resumed_tiles:,} tiles from before" if timings.resumed_tiles else ""
     show_metrics(
         {
-            "Cancerous tiles": (f"{share.value:.0%}", f"{share.low:.0%}–{share.high:.0%}, n = {answer.accepted_tiles:,}")
+            "Cancerous tiles": (f"{share.value:.0%}", f"{share.low:.0%}–{share.high:.0%}, of {answer.counted}")
             if share
             else ("–", "no answer"),
             "Not recognised": (
