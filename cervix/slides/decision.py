@@ -176,8 +176,8 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
         reason = f"{_count(counts.scored, 'tile')} of tissue; the rule needs {rule.minimum_tiles}."
     elif finding == "unknown":
         headline = "No answer: not tissue the model knows"
-        or_other = ", or are of other tissue" if counts.other else ""
-        reason = f"Too many tiles are not recognised by the model{or_other} (limit {_percent(rule.novel_share_limit)})."
+        beside = ", or count neither way" if counts.other else ""
+        reason = f"Too many tiles are not recognised by the model{beside} (limit {_percent(rule.novel_share_limit)})."
     elif finding == "cancer":
         subtype = max(positive, key=lambda index: int((of_type == index).sum()))
         headline = classes[subtype].title
@@ -198,7 +198,8 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
             f"tiles to say that there is none (limit {_percent(rule.missed_share_limit)})."
         )
     if counts.other:
-        reason += f" {_count(counts.other, 'accepted tile')} of other tissue, which says nothing of carcinoma."
+        others = " or ".join(item.mid_sentence for item in classes if item.role == "other")
+        reason += f" {_count(counts.other, 'accepted tile')} most like {others}: not cancerous, and no sign that there is none."
     reason += f" {_percent(counts.unrecognised / counts.scored if counts.scored else 0.0)} of tiles not recognised."
     if unread:
         reason += f" {_count(unread, 'tile')} could not be read (of {len(novelty):,})."
@@ -233,8 +234,9 @@ def _in_words(rule: SlideRule, positive: Sequence[str], called_at: float) -> str
         f"A tile is cancerous when P({' + '.join(positive)}) ≥ {called_at:.2f}. The slide is called when the 95 % interval of "
         f"the share of cancerous tiles, of {tiles}, lies wholly above {rule.false_positive_share:.1%}, the highest "
         f"false-positive share that validation on benign tissue cannot rule out. Its type is the one that most of these tiles "
-        f"look like. With fewer cancerous tiles the slide is undecided; only with none{enough} is it called free of them. There "
-        f"is no answer where more than {_percent(rule.novel_share_limit)} of the tiles are not recognised or of other tissue. {neighbours}"
+        f"look like. With fewer cancerous tiles the slide is undecided; only with none{enough} is it called free of them. "
+        f"There is no answer where more than {_percent(rule.novel_share_limit)} of the tiles are not recognised, or look like "
+        f"what is neither benign nor malignant. {neighbours}"
     )
 
 
