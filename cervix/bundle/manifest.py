@@ -159,7 +159,7 @@ class SlideRule(_Strict):
 
     minimum_tiles: int = Field(gt=0)
     false_positive_share: Probability
-    """Upper 95 % limit of the share of benign validation source groups with a tile called cancerous."""
+    """What validation on benign tissue cannot rule out: an upper limit of the share of tiles called cancerous."""
     novel_share_limit: Probability
     """The most of the tiles that may be not recognised, or look like tissue that is no part of the question."""
     share_of: Literal["accepted", "read"] = "accepted"

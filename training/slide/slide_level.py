@@ -29,6 +29,9 @@ STRANGE = "strange"
 PRESENT_NOVEL_SHARE, PRESENT_MINIMUM_TILES = 0.5, 8
 """What was judged before anything was fitted on slides."""
 FALSE_POSITIVE_SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
+TOUCHING = 0.84
+"""Two intervals at this level that just do not touch differ at about 5 %; two at 95 % would ask for more (Goldstein and Healy
+1995, J R Stat Soc A 158:175-177)."""
 CERTAINTIES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 BY_SHARE, BY_ACCEPTED = "share of the read tiles, neighbours alike", "share of the accepted tiles, neighbours alike"
 PRESENT = "share of the accepted tiles, tiles independent, limits judged"
@@ -79,6 +82,10 @@ class Calling:
         """Which tiles are accepted: ``(n,)``."""
         return within_novelty(tiles.novelty, tiles.probabilities, self.novelty_limit)
 
+    def benign(self, tiles: ScoredTiles) -> NDArray[np.bool_]:
+        """Which tiles are labelled benign: ``(n,)``."""
+        return np.isin(tiles.labels, [item.id for item in self.classes if item.role == "benign"])
+
     def mass(self, tiles: ScoredTiles) -> NDArray[np.float64]:
         """Probability of carcinoma: ``(n,)``."""
         return np.asarray(tiles.probabilities[:, [item.role == "malignant" for item in self.classes]].sum(axis=1), np.float64)
@@ -108,7 +115,7 @@ def pseudo_slides(
 
     Parameters
     ----------
-    settings : ``slides``, ``tiles``, ``tiles_per_field``, ``carcinoma_from``, ``strange_slides``, ``strange_up_to``
+    settings : ``slides``, ``sizes`` in tiles, ``tiles_per_field``, ``carcinoma_from``, ``strange_slides``, ``strange_up_to``
     """
     rng = np.random.default_rng(seed)
     fields = {
@@ -116,14 +123,14 @@ def pseudo_slides(
         for cell, places in pd.Series(np.arange(len(tiles.labels))).groupby([tiles.laboratory, tiles.labels])
     }
     strange = np.flatnonzero(tiles.labels == STRANGE)
-    benign = {lab: groups for (lab, name), groups in fields.items() if name != STRANGE and calling.role(name) == "benign"}
+    benign = {lab: groups for (lab, name), groups in fields.items() if name != STRANGE and calling.role(str(name)) == "benign"}
     made = []
     for (laboratory, of_class), groups in fields.items():
         if of_class == STRANGE:
             continue
-        role = calling.role(of_class)
+        role = calling.role(str(of_class))
         for _ in range(settings["slides"]):
-            size = int(rng.integers(settings["tiles"][0], settings["tiles"][1] + 1))
+            size = int(rng.integers(settings["sizes"][0], settings["sizes"][1] + 1))
             share = rng.uniform(0, settings["strange_up_to"]) if rng.random() < settings["strange_slides"] else 0.0
             odd = int(share * size) if len(strange) and role != "other" else 0
             size -= odd
@@ -178,12 +185,12 @@ def design_effect(tiles: ScoredTiles, calling: Calling, tiles_per_field: int) ->
 
 
 class FalsePositives(NamedTuple):
-    """Benign source groups with a tile that is accepted and called cancerous, of the laboratory where they cannot be ruled out
-    most."""
+    """Benign tiles that are accepted and called cancerous, of the laboratory where they can be ruled out least."""
 
+    limit: float
+    """Upper Wilson limit at the level ``TOUCHING``."""
     share: float
-    """Upper 95 % Wilson limit."""
-    called: int
+    """Mean over source groups of the share of their tiles."""
     groups: int
     laboratory: str
 
@@ -198,12 +205,14 @@ def false_positives(
     called : (n,) whether each tile is accepted and called cancerous
     """
     frame = pd.DataFrame({"group": groups, "laboratory": laboratory, "called": called})[benign]
-    by_group = frame.groupby(["laboratory", "group"])["called"].any()
+    by_group = frame.groupby(["laboratory", "group"])["called"].mean()
     sizes = by_group.groupby("laboratory").transform("size")
     enough = by_group[sizes >= FEWEST]
     parts = enough.groupby("laboratory") if len(enough) else [("all", by_group)]
     return max(
-        FalsePositives(wilson_interval(int(part.sum()), len(part)).high, int(part.sum()), len(part), str(name))
+        FalsePositives(
+            wilson_interval(part.sum(), len(part), confidence=TOUCHING).high, float(part.mean()), len(part), str(name)
+        )
         for name, part in parts
     )
 
@@ -260,9 +269,8 @@ def _make(tiles: ScoredTiles, calling: Calling, settings: Mapping[str, Any], see
 def largest_cluster(called: NDArray[np.bool_]) -> int:
     """Tiles of the largest connected part of those called, where a slide's tiles lie to and fro on a square."""
     side = int(np.ceil(np.sqrt(len(called))))
-    grid = np.zeros(side * side, bool)
-    grid[: len(called)] = called
-    grid = grid.reshape(side, side)
+    grid = np.zeros((side, side), bool)
+    grid.flat[: len(called)] = called
     grid[1::2] = grid[1::2, ::-1]
     found, _ = components(grid)
     return int(np.bincount(found.ravel())[1:].max(initial=0))
@@ -294,17 +302,6 @@ def _answered(made: _Made, verdicts: NDArray[np.str_]) -> float:
     return float(np.isin(verdicts[made.roles != "other"], ("cancer", "no-cancer")).mean())
 
 
-def fit_rule(tiles: ScoredTiles, calling: Calling, settings: Mapping[str, Any], seed: int) -> SlideRule:
-    """The shipped form of rule with its limits fitted on pseudo-slides of these tiles.
-
-    Parameters
-    ----------
-    settings : as ``pseudo_slides``; ``goals`` by the fields of ``Goals``; what may be chosen, ``minimum_tiles``,
-        ``novel_share_limit`` and ``missed_share_limit``
-    """
-    return _fit(_make(tiles, calling, settings, seed), tiles, calling, settings, "read")
-
-
 def _fit(
     made: _Made, tiles: ScoredTiles, calling: Calling, settings: Mapping[str, Any], share_of: str
 ) -> SlideRule:  # fmt: skip
@@ -315,7 +312,7 @@ def _fit(
     groups decide which is best.
     """
     goals, most = Goals(**settings["goals"]), false_positives(
-        calling.called(tiles), np.isin(tiles.labels, [item.id for item in calling.classes if item.role == "benign"]),
+        calling.called(tiles), calling.benign(tiles),
         tiles.groups, tiles.laboratory,
     )  # fmt: skip
     effect = design_effect(tiles, calling, settings["tiles_per_field"])
@@ -330,12 +327,12 @@ def _fit(
         product(settings["novel_share_limit"], settings["missed_share_limit"], settings["minimum_tiles"]),
         key=lambda one: (one[0], one[1], -one[2]),
     )
-    shares = _shares(made, rule(most.share, *choices[0]))
-    loosest = rule(most.share, max(settings["novel_share_limit"]), 0.0, min(settings["minimum_tiles"]))
+    shares = _shares(made, rule(most.limit, *choices[0]))
+    loosest = rule(most.limit, max(settings["novel_share_limit"]), 0.0, min(settings["minimum_tiles"]))
     share = next(
         (
             one
-            for one in (most.share, *(step for step in FALSE_POSITIVE_SHARES if step > most.share))
+            for one in (most.limit, *(step for step in FALSE_POSITIVE_SHARES if step > most.limit))
             if _within(
                 made,
                 _verdicts(made, shares, loosest.model_copy(update={"false_positive_share": one})),
@@ -355,8 +352,9 @@ def _fit(
         share,
         *chosen,
         chosen_by=(
-            f"False-positive share: at least the upper 95 % Wilson limit for {most.called} of {most.groups} benign validation "
-            f"source groups of {most.laboratory}, the laboratory with the highest, with a tile accepted and called cancerous. "
+            f"False-positive share: {'the' if share == most.limit else 'more than the'} upper {TOUCHING:.0%} Wilson limit for "
+            f"{most.share:.1%} of benign validation tiles accepted and called cancerous in {most.groups} source groups of "
+            f"{most.laboratory}, the laboratory with the highest. "
             f"Other limits: on {len(made.slides):,} pseudo-slides of {groups} validation source groups {met}, with at most "
             f"{goals.benign_called:.0%} of benign ones called, {goals.cancer_cleared:.0%} of those with carcinoma cleared and "
             f"{goals.other_answered:.0%} of other tissue answered; of settings within a standard error of that the strictest. "
@@ -368,12 +366,35 @@ def _fit(
 
 def present_rule(tiles: ScoredTiles, calling: Calling) -> SlideRule:
     """The rule as it was before anything was fitted on slides: for comparison."""
-    benign = np.isin(tiles.labels, [item.id for item in calling.classes if item.role == "benign"])
-    one = np.full(len(tiles.labels), "all")
-    share = false_positives(calling.mass(tiles) >= calling.called_at, benign, tiles.groups, one).share
+    benign, called = calling.benign(tiles), calling.mass(tiles) >= calling.called_at
     return SlideRule(
-        minimum_tiles=PRESENT_MINIMUM_TILES, false_positive_share=share, novel_share_limit=PRESENT_NOVEL_SHARE, chosen_by=""
+        minimum_tiles=PRESENT_MINIMUM_TILES,
+        false_positive_share=wilson_interval(
+            len(np.unique(tiles.groups[benign & called])), len(np.unique(tiles.groups[benign]))
+        ).high,
+        novel_share_limit=PRESENT_NOVEL_SHARE,
+        chosen_by="",
     )
+
+
+def with_new_head(rule: SlideRule, tiles: ScoredTiles, calling: Calling) -> SlideRule:
+    """The same rule where only the head of the model has changed: its false-positive share is never less than it was.
+
+    Parameters
+    ----------
+    tiles : validation tiles by the new head
+    """
+    most = false_positives(calling.called(tiles), calling.benign(tiles), tiles.groups, tiles.laboratory)
+    said = (
+        f"After the head had learned from labels, {most.share:.1%} of benign validation tiles of {most.groups} source groups "
+        f"are called cancerous and not in doubt; the false-positive share is at least their upper {TOUCHING:.0%} Wilson limit, "
+        f"{most.limit:.1%}."
+    )
+    return rule.model_copy(
+        update={
+            "false_positive_share": max(rule.false_positive_share, most.limit), "chosen_by": f"{rule.chosen_by} {said}",
+        }
+    )  # fmt: skip
 
 
 class _Bag:
