@@ -287,12 +287,13 @@ def _verdicts(made: _Made, shares: list[TileShares], rule: SlideRule) -> NDArray
 
 def _within(made: _Made, verdicts: NDArray[np.str_], goals: Goals) -> bool:
     """Whether no kind of slide is answered wrongly more often than it may."""
+    called, cleared = verdicts == "cancer", verdicts == "no-cancer"
     return all(
-        not (here := made.roles == role).any() or float(np.isin(verdicts[here], wrong).mean()) <= most
-        for role, wrong, most in (
-            ("benign", ("cancer",), goals.benign_called),
-            ("malignant", ("no-cancer",), goals.cancer_cleared),
-            ("other", ("cancer", "no-cancer"), goals.other_answered),
+        wrong[here].sum() <= most * here.sum()
+        for here, wrong, most in (
+            (made.roles == "benign", called, goals.benign_called),
+            (made.roles == "malignant", cleared, goals.cancer_cleared),
+            (made.roles == "other", called | cleared, goals.other_answered),
         )
     )
 
@@ -311,48 +312,34 @@ def _fit(
     often. Of settings within a standard error of the best the strictest is taken (Breiman et al. 1984, 3.4.3): a few source
     groups decide which is best.
     """
-    goals, most = Goals(**settings["goals"]), false_positives(
-        calling.called(tiles), calling.benign(tiles),
-        tiles.groups, tiles.laboratory,
-    )  # fmt: skip
+    goals = Goals(**settings["goals"])
+    most = false_positives(calling.called(tiles), calling.benign(tiles), tiles.groups, tiles.laboratory)
     effect = design_effect(tiles, calling, settings["tiles_per_field"])
 
-    def rule(share: float, novel: float, missed: float, minimum: int, chosen_by: str = "") -> SlideRule:
+    def rule(novel: float, missed: float, minimum: int, share: float, chosen_by: str = "") -> SlideRule:
         return SlideRule(
             minimum_tiles=minimum, false_positive_share=share, novel_share_limit=novel, share_of=share_of,  # type: ignore[arg-type]
             design_effect=effect, missed_share_limit=missed, chosen_by=chosen_by,
         )  # fmt: skip
 
+    steps = (most.limit, *(step for step in FALSE_POSITIVE_SHARES if step > most.limit))
     choices = sorted(
-        product(settings["novel_share_limit"], settings["missed_share_limit"], settings["minimum_tiles"]),
-        key=lambda one: (one[0], one[1], -one[2]),
+        product(settings["novel_share_limit"], settings["missed_share_limit"], settings["minimum_tiles"], steps),
+        key=lambda one: (one[0], one[1], -one[2], one[3]),
     )
-    shares = _shares(made, rule(most.limit, *choices[0]))
-    loosest = rule(most.limit, max(settings["novel_share_limit"]), 0.0, min(settings["minimum_tiles"]))
-    share = next(
-        (
-            one
-            for one in (most.limit, *(step for step in FALSE_POSITIVE_SHARES if step > most.limit))
-            if _within(
-                made,
-                _verdicts(made, shares, loosest.model_copy(update={"false_positive_share": one})),
-                Goals(goals[0], 1.0, 1.0),
-            )
-        ),
-        1.0,
-    )
-    tried = {one: _verdicts(made, shares, rule(share, *one)) for one in choices}
+    strictest = (*choices[0][:3], steps[-1])
+    shares = _shares(made, rule(*strictest))
+    tried = {one: _verdicts(made, shares, rule(*one)) for one in choices}
     allowed = {one: _answered(made, verdicts) for one, verdicts in tried.items() if _within(made, verdicts, goals)}
     groups = len(np.unique(np.concatenate(made.groups)))
     best = max(allowed.values(), default=0.0)
     enough = best - np.sqrt(best * (1 - best) / groups)
-    chosen = next((one for one in choices if allowed.get(one, -1.0) >= enough), choices[0])
+    chosen = next((one for one in choices if allowed.get(one, -1.0) >= enough), strictest)
     met = "most are answered" if allowed else "no setting was good enough, so the strictest was taken"
     return rule(
-        share,
         *chosen,
         chosen_by=(
-            f"False-positive share: {'the' if share == most.limit else 'more than the'} upper {TOUCHING:.0%} Wilson limit for "
+            f"False-positive share: {'' if chosen[3] == most.limit else 'more than '}the upper {TOUCHING:.0%} Wilson limit for "
             f"{most.share:.1%} of benign validation tiles accepted and called cancerous in {most.groups} source groups of "
             f"{most.laboratory}, the laboratory with the highest. "
             f"Other limits: on {len(made.slides):,} pseudo-slides of {groups} validation source groups {met}, with at most "
