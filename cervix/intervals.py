@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 CONFIDENCE = 0.95
 
@@ -33,7 +33,7 @@ def wilson_interval(
     """
     share = successes / n
     size = n if effective_n is None else effective_n
-    z = float(norm.ppf(0.5 + confidence / 2))
+    z = float(ndtri(0.5 + confidence / 2))
     centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
     half = z / (1 + z**2 / size) * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
     return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))

@@ -28,7 +28,7 @@ STRANGE = "strange"
 """The label, and the laboratory, of pictures that are no histology: they are mixed into slides and make none."""
 PRESENT_NOVEL_SHARE, PRESENT_MINIMUM_TILES = 0.5, 8
 """What was judged before anything was fitted on slides."""
-FALSE_POSITIVE_SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
+FALSE_POSITIVE_SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
 TOUCHING = 0.84
 """Two intervals at this level that just do not touch differ at about 5 %; two at 95 % would ask for more (Goldstein and Healy
 1995, J R Stat Soc A 158:175-177)."""
