@@ -66,7 +66,7 @@ ABSTENTION = {
 WRITTEN_BY = re.compile(r"Card written by Cervix Workbench \S+")
 # What a replay finds differs from machine to machine in its last digits.
 REPLAYED = re.compile(r"[\d.e-]+ in (?=[a-z_]+ \|)")
-SLIDE_RULE = (8, 0.1259506205577423, 0.5)
+SLIDE_RULE = (8, 0.1259506205577423, 0.5, "accepted", 1.0, 1.0)
 
 
 def manifest() -> Manifest:
@@ -79,7 +79,10 @@ def check() -> None:
     assert {f"{model.id} {item.task}": item.value for model in models for item in model.thresholds} == THRESHOLDS
     assert {f"{model.id} {item.output}": item.limit for model in models for item in model.abstention} == ABSTENTION
     rules = {
-        model.id: (rule.minimum_tiles, rule.false_positive_share, rule.novel_share_limit)
+        model.id: (
+            rule.minimum_tiles, rule.false_positive_share, rule.novel_share_limit, rule.share_of, rule.design_effect,
+            rule.missed_share_limit,
+        )
         for model in models if (rule := model.slide_rule)
     }  # fmt: skip
     assert rules == {"slide": SLIDE_RULE}

@@ -11,6 +11,7 @@ from sklearn.covariance import LedoitWolf
 from cervix.bundle.classes import ClassInfo
 
 Floats = NDArray[np.float32]
+SMALLEST_DOUBT = 1e-3
 ROUNDING = 1e-9
 """Of a sum of shares."""
 
@@ -77,6 +78,11 @@ class RefusalLimits:
 
     distance: float
     doubt: float
+
+    @property
+    def doubt_scale(self) -> float:
+        """The distance that full doubt counts as, so that both limits are one."""
+        return self.distance / max(self.doubt, SMALLEST_DOUBT)
 
 
 def fit_limits(

@@ -23,10 +23,12 @@ from training.shared.retrain_parts import Progress, copied, golden_inputs, learn
 from training.shared.stages import Log
 from training.shared.to_onnx import run_onnx
 from training.slide.entry import slide_outputs
-from training.slide.export import ACCEPTED, FLAGGED, compare, false_positive_rule, reach_table, refuse_if_different
+from training.slide.export import ACCEPTED, FLAGGED, compare, reach_table, refuse_if_different
 from training.slide.fit import standardisation
 from training.slide.graph import BATCH, SlideGraph, SlideHead, TileFeatures
+from training.slide.novelty import doubt, role_signs
 from training.slide.rehearsal import REFERENCE, SHIPPED, SlideRehearsal, pixels_sha256, read_slide_rehearsal
+from training.slide.slide_level import Calling, ScoredTiles, with_new_head
 
 Floats = NDArray[np.float32]
 NEARLY_THE_SAME = 0.95
@@ -228,19 +230,18 @@ def _exported(
     log(f"slide: reach\n{reach.to_string(index=False)}")
     validation = rehearsal.of("validation")
     probabilities = softmax(head.logits(rehearsal.embedding[validation], rehearsal.texture_logits[validation]), axis=1)
+    # The rehearsal keeps no distances: tiles that only their distance refuses count too, so no called tile is overlooked.
+    tiles = ScoredTiles(
+        probabilities, graphs[SHIPPED].doubt_scale * doubt(probabilities, role_signs(model.classes)),
+        rehearsal.label[validation], rehearsal.group[validation], np.full(len(validation), "validation"),
+    )  # fmt: skip
+    calling = Calling(model.classes, thresholds[model.cancer_task.id], model.abstention_limit("novelty"))
     tables = [table for table in model.evaluation.tables if table.id in (*CHANGED_TABLES, *STILL_TRUE_TABLES)]
     copied(parent, [model.rehearsal, *(table.file for table in tables if table.id in STILL_TRUE_TABLES)], out_dir)
     return model.model_copy(
         update={
             "variants": variants,
-            "slide_rule": false_positive_rule(
-                probabilities,
-                rehearsal.label[validation],
-                rehearsal.group[validation],
-                model.classes,
-                thresholds[model.cancer_task.id],
-                model.slide_rule.model_dump(),
-            ),
+            "slide_rule": with_new_head(model.slide_rule, tiles, calling),
             "calibration": Calibration(
                 method="opinion-pool",
                 parameters={"block 5": head.network_weight, "block 4": head.texture_weight},

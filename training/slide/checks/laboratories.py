@@ -216,7 +216,7 @@ def remedies_table(cases: Cases, found: Mapping[str, NDArray[np.floating]]) -> p
             ("normal squamous epithelium called carcinoma", squamous),
             ("other tissue called carcinoma", cases.signs[cases.target] == 0),
         ):
-            row[title] = _share(called[where], cases.groups[where])
+            row[title] = share_of_groups(called[where], cases.groups[where])
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -243,12 +243,12 @@ def laboratories_table(
             {
                 "left out": titles[source],
                 "AUROC, cancerous or benign": "–" if auroc is None else f"{auroc:.3f}",
-                "answered": _share(~refused[here], groups),
-                "answered and wrong": _share((wrong & ~refused)[here], groups),
-                "cancerous called so": _share(called[here][cancerous[here]], groups[cancerous[here]]),
-                "benign called carcinoma": _share(called[here][benign], groups[benign]),
-                "benign answered and called carcinoma": _share((called & ~refused)[here][benign], groups[benign]),
-                "other tissue answered and called carcinoma": _share((called & ~refused)[here][other], groups[other]),
+                "answered": share_of_groups(~refused[here], groups),
+                "answered and wrong": share_of_groups((wrong & ~refused)[here], groups),
+                "cancerous called so": share_of_groups(called[here][cancerous[here]], groups[cancerous[here]]),
+                "benign called carcinoma": share_of_groups(called[here][benign], groups[benign]),
+                "benign answered and called carcinoma": share_of_groups((called & ~refused)[here][benign], groups[benign]),
+                "other tissue answered and called carcinoma": share_of_groups((called & ~refused)[here][other], groups[other]),
                 "n": f"{here.sum()} tiles, {len(np.unique(groups))} groups",
                 "worst": float((wrong & ~refused)[here].mean()),
             }
@@ -279,7 +279,7 @@ def _auroc(cases: Cases, probabilities: NDArray[np.floating], here: NDArray[np.b
     return float(roc_auc_score(cancerous, probabilities[asked][:, cases.signs > 0].sum(axis=1)))
 
 
-def _share(values: NDArray[np.bool_], groups: NDArray[np.str_]) -> str:
+def share_of_groups(values: NDArray[np.bool_], groups: NDArray[np.str_]) -> str:
     """Share with its 95 % interval at the number of groups; a dash where there is nothing."""
     if not len(values):
         return "–"
