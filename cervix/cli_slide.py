@@ -212,6 +212,8 @@ def _score(slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle,
         raise _unwritable(options.out, error) from error
     answer, timings = score.summary.answer, score.summary.timings
     print(answer.sentence)
+    if seen := bundle.session_of("tile").model.organs_seen:
+        print(seen)
     print(
         f"{answer.tiles:,} tiles in {timings.total_s:.1f} s ({timings.tiles_per_s:.1f} tiles/s) on "
         f"{score.summary.provenance.provider}; bundle {bundle.label}"

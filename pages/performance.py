@@ -18,6 +18,7 @@ from pages.parts.frame import bundle_or_stop
 from pages.parts.own_cases import own_cases, show_drift, show_own
 from pages.parts.performance_tables import (
     show_classes,
+    show_left_out,
     show_mistakes,
     show_rivals,
     show_subgroups,
@@ -48,6 +49,8 @@ may_bring = model.kind in BROUGHT
 which = st.segmented_control(
     "Cases", [HELD_OUT, OWN] if may_bring else [HELD_OUT], default=HELD_OUT, key="performance_cases", required=True
 )
+if which == HELD_OUT:
+    show_left_out(bundle, model)
 
 picture, why_none = None, ""
 try:

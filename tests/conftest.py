@@ -24,7 +24,7 @@ from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_p
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
 from tests.archive import Archive, serving
-from tests.bundle.made import THREE, write_bundle, write_slide, write_tile_bundle
+from tests.bundle.made import SHIPPED_CLASSES, write_bundle, write_slide, write_tile_bundle
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
 
 DATA_VARIABLE = "CERVIX_DATA"
@@ -142,7 +142,7 @@ def glass_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def carcinoma_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A slide of 4 x 4 tiles that the made bundle calls squamous-cell carcinoma."""
     path = tmp_path_factory.mktemp("carcinoma") / "carcinoma.tiff"
-    write_pyramid(path, tissue_of(centres_rgb(THREE)[1], 4 * TILE_PX, 4 * TILE_PX), SPACING_UM_PX)
+    write_pyramid(path, tissue_of(centres_rgb(SHIPPED_CLASSES)[1], 4 * TILE_PX, 4 * TILE_PX), SPACING_UM_PX)
     return path
 
 

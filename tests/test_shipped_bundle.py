@@ -252,8 +252,10 @@ def test_every_model_names_its_data_with_licence_citation_and_split(shipped_bund
         assert set(model.training_data[0].counts) >= {"train", "validation", "test"}
 
 
-def test_the_slide_model_says_that_it_was_trained_on_lung(shipped_bundle: Bundle) -> None:
-    assert "lung" in " ".join(shipped_bundle.manifest.model("slide").limits)
+def test_the_slide_model_says_first_that_it_saw_no_cervix(shipped_bundle: Bundle) -> None:
+    model = shipped_bundle.manifest.model("slide")
+    assert not model.saw_cervix
+    assert "cervi" in model.limits[0].lower()
 
 
 def test_tile_splits_are_about_60_20_20_by_source_image(shipped_bundle: Bundle) -> None:

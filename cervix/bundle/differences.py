@@ -79,6 +79,8 @@ def _model_facts(manifest: Manifest, model: Model) -> dict[str, str]:
             )
             for data in model.training_data
         },
+        "Organs": ", ".join(model.organs) or ABSENT,
+        "Laboratories": ", ".join(model.laboratories) or ABSENT,
         "Held-out cases": model.evaluation.split,
         "Held-out predictions": _hash(manifest, model.evaluation.predictions),
         "Intended use": " ".join(model.intended_use),

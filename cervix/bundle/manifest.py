@@ -5,6 +5,7 @@ the manifest says of it is description, not a second implementation.
 """
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -236,6 +237,11 @@ class TrainingData(_Strict):
     """A data source with its licence and how it was split."""
 
     name: str
+    organs: list[Title] = []
+    """Whose tissue the model learned from, in its training split; none where the source is not of tissue or does not say."""
+    laboratory: str = ""
+    """Whose stain and scanner they show; empty likewise."""
+    tissue_types: list[Title] = []
     licence: str
     citation: str
     nature: Literal["real", "simulated"]
@@ -245,6 +251,11 @@ class TrainingData(_Strict):
     """Split -> class -> number of cases."""
     groups: dict[str, int]
     """Split -> number of independent groups."""
+
+    @property
+    def described(self) -> str:
+        """What its cases are, as sentences: organs and laboratory where it has any, and the note."""
+        return f"Organs: {', '.join(self.organs)}. Laboratory: {self.laboratory}. {self.note}" if self.organs else self.note
 
 
 class TrainingCost(_Strict):
@@ -441,6 +452,31 @@ class Model(_Strict):
         )
 
     @property
+    def organs(self) -> list[str]:
+        """The organs whose tissue it learned from, each once; none where its sources do not say."""
+        return list(dict.fromkeys(organ for data in self.training_data for organ in data.organs))
+
+    @property
+    def tissue_types(self) -> list[str]:
+        """The types of tissue it learned from, likewise."""
+        return list(dict.fromkeys(kind for data in self.training_data for kind in data.tissue_types))
+
+    @property
+    def laboratories(self) -> list[str]:
+        """The laboratories whose tissue it learned from, likewise."""
+        return list(dict.fromkeys(data.laboratory for data in self.training_data if data.laboratory))
+
+    @property
+    def saw_cervix(self) -> bool:
+        """Whether the cervix is among them."""
+        return names_cervix(self.organs)
+
+    @property
+    def organs_seen(self) -> str:
+        """Which organs it learned from, and whether the cervix is among them; empty where its sources do not say."""
+        return f"Organs seen in training: {', '.join(self.organs)}. {cervix_sentence(self.organs)}" if self.organs else ""
+
+    @property
     def class_ids(self) -> list[str]:
         """The ids of the classes, in the order of ``probabilities``."""
         return [item.id for item in self.classes]
@@ -512,6 +548,16 @@ class Model(_Strict):
     def is_recognised(self, novelty: NDArray[np.floating], probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Which inputs the model recognises, by its novelty limit: ``within_novelty`` with the model's own."""
         return within_novelty(novelty, probabilities, self.abstention_limit("novelty"))
+
+
+def names_cervix(organs: Iterable[str]) -> bool:
+    """Whether one of these organs is the cervix."""
+    return any("cervix" in organ.casefold() for organ in organs)
+
+
+def cervix_sentence(organs: Iterable[str]) -> str:
+    """Whether the cervix is among these organs, in words."""
+    return f"Cervix is {'' if names_cervix(organs) else 'not '}among them."
 
 
 def within_novelty(novelty: NDArray[np.floating], probabilities: NDArray[np.floating], limit: float) -> NDArray[np.bool_]:

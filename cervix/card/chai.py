@@ -138,7 +138,7 @@ def _metric(metric: Metric, said_under: str) -> Part:
 
 
 def _source(data: TrainingData) -> str:
-    return f"{data.name} ({data.nature}; {data.licence}). {data.note} {data.citation}"
+    return f"{data.name} ({data.nature}; {data.licence}). {data.described} {data.citation}"
 
 
 def _counts(data: TrainingData) -> str:

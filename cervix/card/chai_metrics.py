@@ -7,6 +7,7 @@ from cervix.bundle import Bundle, Model
 from cervix.card.asked import Asked, asked, rival_report, subgroups
 from cervix.card.blocks import sentence
 from cervix.evaluation.comparison import decimal, percent
+from cervix.evaluation.left_out import left_out_table, left_out_verdict
 from cervix.evaluation.metrics import METRICS
 from cervix.intervals import CONFIDENCE, Interval
 
@@ -16,9 +17,10 @@ AS_PERCENT = ("recall", "specificity", "precision")
 HOW = (
     "Internal validation. The data were split by independent groups before anything was fitted, and thresholds and calibration "
     "were chosen without the test split. Proportions have Wilson intervals based on the number of groups; all other figures "
-    "have percentile bootstrap intervals over whole groups (1,000 draws). No external data set was tested, so performance "
-    "elsewhere is unknown."
+    "have percentile bootstrap intervals over whole groups (1,000 draws). "
 )
+NOWHERE_ELSE = "No external data set was tested, so performance elsewhere is unknown."
+ELSEWHERE = "Laboratories were left out of training one at a time, which is as near to an external test as the data allow. "
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
     facts = bundle.manifest.card.models[model.id]
     test_type = f"Retrospective, internal, held out: {model.evaluation.split}; variant {model.evaluation.precision}."
     data = f"{question.task.title}: {question.size}. {'; '.join(item.name for item in model.training_data)}."
+    how = f"{HOW}{ELSEWHERE}{left_out_verdict(bundle, model)}" if left_out_table(model) else f"{HOW}{NOWHERE_ELSE}"
     groups = subgroups(bundle, model)
     counted = MetricResult(
         "Subgroups of the held-out cases that have their own figure", {"kind": "single", "value": len(groups)}
@@ -66,7 +69,7 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
     return (
         Metric(
             "UsefulnessUsabilityEfficacy", "Usefulness, usability, efficacy", facts.usefulness_goal,
-            _results(question, USEFUL), _beside_rivals(bundle, model, question), test_type, data, HOW,
+            _results(question, USEFUL), _beside_rivals(bundle, model, question), test_type, data, how,
         ),
         Metric(
             "FairnessEquity", "Fairness and equity", facts.fairness_goal,
@@ -74,11 +77,11 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
                 MetricResult(f"AUROC, {group.title}; n = {group.n:,}, {group.positives:,} positive", _estimate(group.auroc))
                 for group in groups
             )),
-            _fairness([group.auroc for group in groups]), test_type, data, HOW,
+            _fairness([group.auroc for group in groups]), test_type, data, how,
         ),
         Metric(
             "SafetyReliability", "Safety and reliability", facts.safety_goal, (*_results(question, SAFE), _missed(question)),
-            _safety(model), test_type, data, HOW,
+            _safety(model), test_type, data, how,
         ),
     )  # fmt: skip
 

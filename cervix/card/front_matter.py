@@ -33,14 +33,14 @@ def front_matter(bundle: Bundle) -> str:
 
 
 def _results(bundle: Bundle, model: Model, task: DerivedTask) -> list[EvalResult]:
-    report = report_of(bundle, model, task)
+    report, sources = report_of(bundle, model, task), "; ".join(data.name for data in model.training_data if data.counts)
     # The hub takes results of one data set, metric and arguments as one: n and interval keep them apart and complete.
     return [
         EvalResult(
             task_type=TASK_TYPES[model.tiles is not None],
             task_name=escaped(f"{model.title}: {task.title}"),
             dataset_type=model.id,
-            dataset_name=escaped(f"{model.training_data[0].name}; {model.evaluation.split}"),
+            dataset_name=escaped(f"{sources}; {model.evaluation.split}"),
             dataset_config=escaped(task.id),
             dataset_split="test",
             metric_type=metric,

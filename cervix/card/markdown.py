@@ -94,10 +94,12 @@ def _bundle_facts(bundle: Bundle) -> Iterator[Block]:
 
 
 def _licence(bundle: Bundle) -> Iterator[Block]:
+    """Of what was written by hand, then of every source of training data, each once."""
+    manifest = bundle.manifest
+    parts = {item.part: (item.licence, item.note or "–") for item in manifest.card.licences}
+    sources = {data.name: (data.licence, data.citation) for model in manifest.models for data in model.training_data}
     yield from ("## Licence", "")
-    yield frame(
-        ["part", "licence", "note"], ((item.part, item.licence, item.note or "–") for item in bundle.manifest.card.licences)
-    )
+    yield frame(["part", "licence", "note"], ((part, *said) for part, said in (parts | sources | parts).items()))
     yield ""
 
 

@@ -12,6 +12,7 @@ from cervix.card.charts import charts_of
 from cervix.card.comparison import lineage_sentence
 from cervix.evaluation.comparison import comparison_table
 from cervix.evaluation.heldout import load_table
+from cervix.evaluation.left_out import left_out_table, left_out_verdict, other_tables
 from cervix.evaluation.metrics import metric_titles
 from cervix.plain_text import escaped
 
@@ -61,7 +62,18 @@ def _lineage(model: Model) -> Iterator[Block]:
     )
 
 
+def _left_out(bundle: Bundle, model: Model) -> Iterator[Block]:
+    """The laboratories that were left out, before any figure of those that were not; nothing for models that read no tiles."""
+    if not (verdict := left_out_verdict(bundle, model)):
+        return
+    yield from ("### Left-out laboratories: the figure that counts", "", f"**{escaped(verdict)}**", "")
+    if declared := left_out_table(model):
+        yield load_table(bundle, declared)
+        yield from ("", escaped(declared.note), "")
+
+
 def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
+    yield from _left_out(bundle, model)
     yield from (
         "### Held-out figures",
         "",
@@ -81,7 +93,7 @@ def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
             "",
         )
     yield from (*bullets(map(escaped, model.evaluation.notes)), "")
-    for table in model.evaluation.tables:
+    for table in other_tables(model):
         yield from (f"**{escaped(table.title)}**", "")
         yield load_table(bundle, table).rename(columns=metric_titles())
         yield from ("", escaped(table.note), "")
@@ -134,13 +146,19 @@ def _variants(model: Model) -> Iterator[Block]:
 
 def _training_data(model: Model) -> Iterator[Block]:
     yield from ("### Training data", "")
-    for data in model.training_data:
-        yield (
-            f"- **{escaped(data.name)}** ({data.nature}; {escaped(data.licence)}). {escaped(data.note)} "
-            f"Split by {escaped(data.grouped_by)}. {escaped(data.citation)}"
+    if model.organs:
+        yield from (
+            escaped(model.organs_seen),
+            "",
+            escaped(f"Laboratories: {', '.join(model.laboratories)}. Types of tissue: {', '.join(model.tissue_types)}."),
+            "",
         )
-    yield ""
     for data in model.training_data:
+        yield from (
+            f"- **{escaped(data.name)}** ({data.nature}; {escaped(data.licence)}). {escaped(data.described)} "
+            f"Split by {escaped(data.grouped_by)}. {escaped(data.citation)}",
+            "",
+        )
         if data.counts:
             classes = sorted({label for row in data.counts.values() for label in row})
             rows = (

@@ -35,6 +35,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
     story = [
         text(answer.headline, "strong"),
         text(answer.reason),
+        *([text(model.organs_seen, "small")] if model.organs else []),
         gap(2),
         side_by_side(
             [picture(overview, MAP_MM, MAP_HEIGHT_MM), text("Overview", "small")],

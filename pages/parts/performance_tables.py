@@ -7,9 +7,12 @@ import streamlit as st
 from PIL import Image
 
 from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import EvaluationTable
+from cervix.errors import BundleError
 from cervix.evaluation.charts import confusion_figure, leakage_figure
 from cervix.evaluation.comparison import comparison_table, paper_table
 from cervix.evaluation.heldout import load_table
+from cervix.evaluation.left_out import left_out_table, left_out_verdict, other_tables
 from cervix.evaluation.metrics import metric_titles
 from cervix.evaluation.mistakes import class_confusion, group_errors, worst_mistakes
 from cervix.evaluation.questions import CaseSet, Question
@@ -20,6 +23,22 @@ from pages.parts.performance_views import Sides
 
 LEAKAGE = "leakage"
 PICTURE_PX = 150
+
+
+def show_left_out(bundle: Bundle, model: Model) -> None:
+    """What becomes of tiles of another laboratory, before any figure of those that the model learned from."""
+    try:
+        verdict = left_out_verdict(bundle, model)
+    except BundleError as error:
+        st.error(escaped(str(error)))
+        return
+    if not verdict:
+        return
+    st.warning(f"**{escaped(verdict)}**", icon=":material/travel_explore:")
+    if declared := left_out_table(model):
+        st.header("Left-out laboratories: the figures that count")
+        _show_table(bundle, model, declared)
+    st.header("Held-out cases of the laboratories it learned from")
 
 
 def show_subgroups(question: Question, model: Model) -> None:
@@ -124,15 +143,18 @@ def _show_comparison(table: pd.DataFrame, key: str) -> None:
 
 def show_training_tables(bundle: Bundle, model: Model) -> None:
     """The tables that training put into the bundle; how leaks change a figure, as a chart too."""
-    for measured in model.evaluation.tables:
-        table = load_table(bundle, measured)
+    for measured in other_tables(model):
         st.subheader(escaped(measured.title))
         if measured.id == LEAKAGE:
-            st.plotly_chart(leakage_figure(table), key="performance_leakage", config=STILL_CHART)
-        st.dataframe(
-            table.rename(columns=metric_titles()).rename(columns=sentence_case),
-            hide_index=True,
-            height="content",
-            key=f"performance_{model.id}_{measured.id}",
-        )
-        st.caption(measured.note)
+            st.plotly_chart(leakage_figure(load_table(bundle, measured)), key="performance_leakage", config=STILL_CHART)
+        _show_table(bundle, model, measured)
+
+
+def _show_table(bundle: Bundle, model: Model, measured: EvaluationTable) -> None:
+    st.dataframe(
+        load_table(bundle, measured).rename(columns=metric_titles()).rename(columns=sentence_case),
+        hide_index=True,
+        height="content",
+        key=f"performance_{model.id}_{measured.id}",
+    )
+    st.caption(f"{escaped(measured.note)} Source: `{measured.file}`.")

@@ -91,6 +91,7 @@ def show_answer(score: SlideScore, model: Model) -> None:
     """The decision, its rule in words, and what it rests on. An abstention is as loud as a finding."""
     answer, timings = score.summary.answer, score.summary.timings
     _show_verdict(answer)
+    show_organs(model)
     for notice in score.summary.notices:
         st.info(notice)
     share = answer.cancerous_share
@@ -119,6 +120,14 @@ def show_answer(score: SlideScore, model: Model) -> None:
         if not answer.abstained:
             counts = ", ".join(f"{model.class_titles[label]} {count:,}" for label, count in answer.class_tiles.items())
             st.caption(f"Most probable class of the accepted tiles: {counts}.")
+
+
+def show_organs(model: Model) -> None:
+    """Beside an answer: which organs the model learned from, and that the cervix is not among them."""
+    if model.organs and not model.saw_cervix:
+        st.badge("Cervix was not seen in training", icon=":material/location_off:", color="orange")
+    if model.organs:
+        st.caption(escaped(model.organs_seen))
 
 
 def _show_verdict(answer: SlideAnswer) -> None:
@@ -310,7 +319,7 @@ def show_gallery(slide: Slide, score: SlideScore, model: Model) -> None:
     label = st.segmented_control(
         "Class",
         model.class_ids,
-        default=model.class_ids[-1],
+        default=model.cancer_task.positive[-1],
         format_func=model.class_titles.__getitem__,
         key="slide_gallery",
         required=True,

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.chromium import needs_browser
 from tests.browser.server import free_port, running_app
-from tests.bundle.made.tiles import THREE, TILE_PX, centres_rgb, tissue_of
+from tests.bundle.made.tiles import SHIPPED_CLASSES, TILE_PX, centres_rgb, tissue_of
 
 pytestmark = needs_browser
 MATRIX = ".js-plotly-plot"
@@ -51,7 +51,7 @@ def test_tiles_of_ones_own_are_scored_with_curves_gallery_and_drift(page: Page, 
     path = tmp_path / "mine.zip"
     with zipfile.ZipFile(path, "w") as archive:
         # Two classes the wrong way round, so that there are mistakes to show.
-        for told, colour in zip(("benign", "ac", "scc"), centres_rgb(THREE), strict=True):
+        for told, colour in zip(("benign", "ac", "scc"), centres_rgb(SHIPPED_CLASSES), strict=True):
             for number in range(6):
                 png = io.BytesIO()
                 Image.fromarray(tissue_of(colour, TILE_PX, TILE_PX, seed=number)).save(png, "PNG")

@@ -11,6 +11,7 @@ from cervix.bundle import Bundle
 from cervix.card.guidelines import guidelines
 from cervix.evaluation.comparison import BESIDE_RIVALS, comparison_table
 from cervix.evaluation.heldout import load_table
+from cervix.evaluation.left_out import left_out_verdict
 from cervix.evaluation.metrics import metric_titles
 from tests.card.conftest import Truth
 
@@ -48,13 +49,44 @@ def test_the_research_notice_stands_before_everything_but_the_title(card: str) -
 
 def test_limits_failures_and_intended_use_stand_before_the_figures(bundle: Bundle, sections: dict[str, str]) -> None:
     wanted = ["### Limits", "### Known failures", "### Intended use", "### Summary", "### Held-out figures"]
+    left_out = "### Left-out laboratories: the figure that counts"
     for model in bundle.manifest.models:
         headings = [line for line in sections[model.title].splitlines() if line.startswith("###")]
-        assert headings[:5] == wanted
-        before = sections[model.title].split("### Held-out figures")[0]
+        first = left_out if left_out in headings else wanted[-1]
+        assert headings[:5] == [*wanted[:-1], first]
+        before = sections[model.title].split(first)[0]
         assert "%" not in before
         for sentence in (*model.limits, *model.known_failures, *model.intended_use):
             assert f"- {sentence}" in before
+
+
+def test_left_out_laboratories_stand_before_the_held_out_figures_with_the_verdict_first(
+    bundle: Bundle, sections: dict[str, str]
+) -> None:
+    model = bundle.manifest.model("slide")
+    before, after = sections[model.title].split("### Held-out figures")
+    _, told = before.split("### Left-out laboratories: the figure that counts")
+    assert told.strip().startswith(f"**{left_out_verdict(bundle, model)}**")
+    assert [row["left out"] for row in rows_of(told)] == ["Bowel", "Lung", "Bone"]
+    assert "| Bowel |" not in after.split("### Training data")[0]
+
+
+def test_the_card_says_which_organs_were_learned_from_and_that_cervix_is_not_among_them(
+    bundle: Bundle, sections: dict[str, str]
+) -> None:
+    model = bundle.manifest.model("slide")
+    data = sections[model.title].split("### Training data")[1].split("### ")[0]
+    assert "Organs seen in training: lung, colon, rectum. Cervix is not among them." in data
+    assert "Laboratories: North, South. Types of tissue: lung, squamous carcinoma, glands." in data
+    assert "Organs: colon, rectum. Laboratory: South." in data
+    assert "Organs seen in training" not in sections[bundle.manifest.model("history").title]
+
+
+def test_licences_of_every_source_of_training_data_are_in_one_table(bundle: Bundle, sections: dict[str, str]) -> None:
+    rows = {row["part"]: row["licence"] for row in rows_of(sections["Licence"])}
+    for model in bundle.manifest.models:
+        for data in model.training_data:
+            assert rows[data.name] == data.licence
 
 
 def test_every_figure_of_our_models_has_its_interval_and_size(bundle: Bundle, sections: dict[str, str]) -> None:

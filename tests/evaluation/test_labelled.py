@@ -22,7 +22,7 @@ from cervix.evaluation.questions import CaseSet, Question
 from cervix.patients.reading import read_patients
 from cervix.patients.scoring import score_patients
 from cervix.patients.visit_sample import sample_visits_csv
-from tests.bundle.made.tiles import THREE, TILE_PX, centres_rgb, tissue_of
+from tests.bundle.made.tiles import SHIPPED_CLASSES, TILE_PX, centres_rgb, tissue_of
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -44,7 +44,7 @@ def tiles() -> dict[str, bytes]:
     """Two tiles of each class, under ``<class>/<group>/``."""
     return {
         f"{item.id}/p{number}/{item.id}-{number}.png": as_png(tissue_of(colour, TILE_PX, TILE_PX, seed=number))
-        for item, colour in zip(THREE, centres_rgb(THREE), strict=True)
+        for item, colour in zip(SHIPPED_CLASSES, centres_rgb(SHIPPED_CLASSES), strict=True)
         for number in range(2)
     }
 
@@ -59,7 +59,7 @@ class TestTiles:
         assert (found["label"] + "/" + found["group"]).tolist() == [name.rsplit("/", 1)[0] for name in tiles]
         pixels = [np.asarray(Image.open(io.BytesIO(content))) for content in tiles.values()]
         expected = session.run({"tiles": np.stack(pixels)}, ["probabilities"])["probabilities"]
-        np.testing.assert_allclose(found[["p_benign", "p_scc", "p_ac"]], expected, atol=1e-5)
+        np.testing.assert_allclose(found[[f"p_{name}" for name in session.model.class_ids]], expected, atol=1e-5)
 
     def test_a_table_in_the_archive_names_classes_and_groups_and_bad_rows_are_told(
         self, tiles: dict[str, bytes], bundle: Bundle
@@ -96,7 +96,7 @@ class TestTiles:
         ("files", "error", "words"),
         [
             ({"readme.txt": b"nothing"}, EvaluationError, "no usable tile"),
-            ({"tumour/1.png": b"x"}, EvaluationError, "is not one of benign, scc, ac"),
+            ({"tumour/1.png": b"x"}, EvaluationError, "is not one of benign, scc, ac, other"),
             ({"../scc/1.png": b"x"}, UploadRefused, "leads out"),
         ],
     )

@@ -56,9 +56,8 @@ def test_geojson_holds_each_tile_as_qupath_reads_it(known: SlideScore, slide: Sl
     assert len({tuple(corner) for corner in ring}) == 4
     properties = first["properties"]
     assert properties["objectType"] == "tile"
-    assert properties["classification"]["name"] in {
-        "Benign", "Squamous-cell carcinoma", "Adenocarcinoma", "Not recognised (no answer)",
-    }  # fmt: skip
+    titles = bundle.session_of("tile").model.class_titles
+    assert properties["classification"]["name"] in {*titles.values(), "Not recognised (no answer)"}
     assert len(properties["classification"]["color"]) == 3
     assert properties["measurements"]["P(Benign)"] == pytest.approx(row["p_benign"], abs=1e-5)
     assert properties["measurements"]["Novelty"] == pytest.approx(row["novelty"], abs=1e-3)
@@ -72,22 +71,22 @@ def test_the_heatmap_is_a_pyramid_with_a_channel_a_class_in_place(
         assert opened.is_ome
         planes = opened.asarray()
         described = opened.ome_metadata
-    assert planes.shape[0] == 4
+    assert planes.shape[0] == 5
     assert RESEARCH_NOTICE in described
     assert 'PhysicalSizeX="112.0"' in described
     size = known.summary.size_l0_px
     for _, row in known.tiles.iterrows():
         place = -(-int(row["y_l0_px"]) // size), -(-int(row["x_l0_px"]) // size)
         assert planes[(0, *place)] == pytest.approx(row["p_benign"])
-        assert planes[(3, *place)] == pytest.approx(row["novelty"])
-    assert np.isnan(planes).sum() == 4 * (planes[0].size - len(known.tiles))
+        assert planes[(4, *place)] == pytest.approx(row["novelty"])
+    assert np.isnan(planes).sum() == 5 * (planes[0].size - len(known.tiles))
 
 
 def test_a_large_heatmap_has_coarser_levels(score: SlideScore, slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
     side = 300
     x, y = np.meshgrid(np.arange(side) * 224, np.arange(side) * 224)
     tiles = pd.DataFrame({"x_l0_px": x.ravel(), "y_l0_px": y.ravel(), "size_l0_px": 224, "tissue_fraction": 1.0})
-    for name in ("p_benign", "p_scc", "p_ac", "novelty"):
+    for name in ("p_benign", "p_scc", "p_ac", "p_other", "novelty"):
         tiles[name] = np.random.default_rng(0).random(len(tiles)).astype(np.float32)
     plane = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=side * 224, bounds_height_px=side * 224)
     large = SlideScore(tiles, score.summary.model_copy(update={"plane": plane}), score.rows)
@@ -145,7 +144,7 @@ def test_areas_add_up_to_the_tissue_of_the_tiles(score: SlideScore, bundle: Bund
 
 def test_hot_spots_are_strong_places_apart_from_each_other(score: SlideScore, bundle: Bundle) -> None:
     model = bundle.session_of("tile").model
-    tiles = score.tiles.assign(novelty=0.0, p_benign=1.0, p_scc=0.0, p_ac=0.0)
+    tiles = score.tiles.assign(novelty=0.0, p_benign=1.0, p_scc=0.0, p_ac=0.0, p_other=0.0)
     strongest = tiles.index[[3, 4, 15]]
     tiles.loc[strongest, ["p_benign", "p_scc"]] = [0.1, 0.9]
     spots = hot_spots(tiles, model)
@@ -204,7 +203,7 @@ def test_the_gallery_shows_certain_before_doubtful_tiles_of_the_class(
         certain, doubtful = gallery(slide, known, model, label, count=3)
         for tile in [*certain, *doubtful]:
             row = score.tiles.iloc[tile.row]
-            assert row[f"p_{label}"] == row[["p_benign", "p_scc", "p_ac"]].max() == pytest.approx(tile.probability)
+            assert row[f"p_{label}"] == row[[f"p_{name}" for name in model.class_ids]].max() == pytest.approx(tile.probability)
         if certain and doubtful:
             assert certain[0].probability >= doubtful[0].probability
             assert not {tile.row for tile in certain[:1]} & {tile.row for tile in doubtful[:1]}

@@ -63,7 +63,7 @@ def test_tables_keep_level_0_and_the_heat_map_the_scanned_part(
     table = pd.read_csv(write_export("csv", known, bounded, session, tmp_path, "slide"))
     assert (table["x_l0_px"] == known.tiles["x_l0_px"].to_numpy()).all()
     heat = tifffile.imread(write_export("heatmap", known, bounded, session, tmp_path, "slide"))
-    assert heat.shape == (4, 4, 5)  # 768 and 1024 px in tiles of 224 px
+    assert heat.shape == (5, 4, 5)  # 768 and 1024 px in tiles of 224 px
     for tile in known.tiles.itertuples():
         place = -(-(tile.y_l0_px - 512) // 224), -(-(tile.x_l0_px - 512) // 224)
         assert heat[(0, *place)] == pytest.approx(tile.p_benign)

@@ -74,7 +74,9 @@ def made(phantom_score: SlideScore, bundle: Bundle, request: pytest.FixtureReque
     at_limit = KNOWN if float(nearest) <= limit else UNKNOWN
     beyond = KNOWN if float(np.nextafter(nearest, np.float32(np.inf))) <= limit else UNKNOWN
     truth = np.array([KNOWN, at_limit, beyond, UNKNOWN, UNREAD, UNKNOWN, *[KNOWN] * 4])[sorts]
-    said = np.where((truth == KNOWN)[:, None], np.float32([0.2, 0.5, 0.3]), np.float32([0.0, 0.98, 0.02])).astype(np.float32)
+    said = np.where((truth == KNOWN)[:, None], np.float32([0.1, 0.5, 0.3, 0.1]), np.float32([0.0, 0.98, 0.02, 0.0])).astype(
+        np.float32
+    )
     # Of a tile that was read, one probability is no number.
     said[sorts == 5, 2] = np.nan
     said[sorts == 4] = np.nan

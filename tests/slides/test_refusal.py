@@ -31,7 +31,7 @@ from cervix.sources.slide import Slide
 
 # Places, in tiles, where something that the model does not know lies on the carcinoma.
 UNKNOWN = {(0, 0), (2, 1), (3, 3)}
-PROBABILITIES = ["p_benign", "p_scc", "p_ac"]
+PROBABILITIES = ["p_benign", "p_scc", "p_ac", "p_other"]
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_a_slide_without_an_answer_shows_no_percentage_of_any_tile(
 
 
 def test_an_opinion_without_a_novelty_is_none_on_a_tile_and_stands_for_a_woman(bundle: Bundle) -> None:
-    said = {"benign": 0.01, "scc": 0.98, "ac": 0.01}
+    said = {"benign": 0.01, "scc": 0.98, "ac": 0.01, "other": 0.0}
     assert not Opinion(said).answered_by(bundle.manifest.model("slide"))
     history = bundle.manifest.model("history")
     assert Opinion(dict.fromkeys(history.class_ids, 0.1)).answered_by(history)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cervix.bundle.manifest import Model, SlideRule, TensorSpec, Variant
+from cervix.bundle.classes import ClassInfo
+from cervix.bundle.manifest import Model, SlideRule, TensorSpec, Variant, cervix_sentence
 from training.data.tissue.sources import SourceTiles
-from training.shared.declared import declared_ids, model_entry
-from training.shared.manifest_parts import counts_by_split, groups_by_split
+from training.shared.declared import declared_classes, declared_ids, model_entry
+from training.shared.manifest_parts import counts_by_split, groups_by_split, malignant
 
 
 @dataclass(frozen=True)
@@ -76,18 +77,45 @@ def slide_outputs(classes: list[str]) -> list[TensorSpec]:
     ]  # fmt: skip
 
 
+def learned_organs(known: SourceTiles, here: NDArray[np.bool_]) -> list[str]:
+    """The organs of the tiles that are marked, each once, in the order of the sources.
+
+    Parameters
+    ----------
+    here : (n,) of all tiles
+    """
+    found: list[str] = []
+    for source in known.sources:
+        of_source = here & (known.source == source.id)
+        if of_source.any():
+            found += source.organs or sorted(set(known.organ[of_source].tolist()))
+    return list(dict.fromkeys(found))
+
+
+def _seen(known: SourceTiles, taught: NDArray[np.bool_], item: ClassInfo) -> str:
+    """Of which organs, and from how many laboratories, a class was learned."""
+    here = taught & (known.tiles.labels == item.id)
+    count = len(np.unique(known.laboratory[here]))
+    organs = ", ".join(learned_organs(known, here))
+    return f"{item.mid_sentence} of {organs} from {count} laborator{'y' if count == 1 else 'ies'}"
+
+
 def trained_on(figures: SlideFigures) -> list[dict[str, Any]]:
     """One entry a source, as the manifest holds it."""
     known, entries = figures.known, []
     for source in known.sources:
         here = known.source == source.id
+        taught = here & (figures.assigned == "train")
         entries.append(
             {
                 "name": source.title,
+                "organs": learned_organs(known, taught),
+                "laboratory": source.laboratory,
+                "tissue_types": sorted(set(known.tissue[taught].tolist())),
                 "licence": source.licence,
                 "citation": source.citation,
                 "nature": "real",
-                "note": f"{', '.join(sorted(set(known.tissue[here])))}; about {source.spacing_um_px} µm/px, an estimate.",
+                "note": f"About {source.spacing_um_px} µm/px, an estimate. {source.caution}",
                 "grouped_by": source.grouped_by,
                 "counts": counts_by_split(known.tiles.labels[here], figures.assigned[here]),
                 "groups": groups_by_split(known.tiles.groups[here], figures.assigned[here]),
@@ -101,12 +129,21 @@ def slide_entry(figures: SlideFigures) -> Model:
     recipe = figures.recipe
     (model_id,) = declared_ids(recipe)
     validation, test = figures.assigned == "validation", figures.assigned == "test"
+    taught = figures.assigned == "train"
+    classes = declared_classes(recipe, figures.classes)
+    of_carcinoma = taught & np.isin(figures.known.tiles.labels, malignant(classes))
+    organs = learned_organs(figures.known, taught)
     said = {
         "hidden": recipe["head"]["hidden"],
         "classes": len(figures.classes),
         "opset": figures.opset,
         "validation": int(validation.sum()),
-        "laboratories": len(np.unique(figures.known.laboratory)),
+        "laboratories": len(np.unique(figures.known.laboratory[taught])),
+        "organs": len(organs),
+        "carcinoma_organs": ", ".join(learned_organs(figures.known, of_carcinoma)),
+        "carcinomas": "; ".join(_seen(figures.known, taught, item) for item in classes if item.role == "malignant"),
+        "tissue_types": ", ".join(sorted(set(figures.known.tissue[taught].tolist()))),
+        "cervix": cervix_sentence(organs),
         "accepted_share": recipe["novelty"]["accepted_share"],
         "wrong_share": recipe["novelty"]["wrong_share"],
         "accepted": figures.accepted,

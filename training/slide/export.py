@@ -33,7 +33,7 @@ from training.shared.manifest_parts import (
 )
 from training.shared.stages import Log
 from training.shared.to_onnx import run_onnx, to_onnx
-from training.slide.checks.baselines import baseline_scores
+from training.slide.checks.baselines import fitted_baselines
 from training.slide.checks.cam import cam_table
 from training.slide.checks.robustness import Scorer, novelty_table, one_per_group, robustness_table
 from training.slide.checks.sources import sources_table
@@ -111,14 +111,16 @@ class Fitted:
 
 
 def export_and_evaluate(
-    known: SourceTiles, apart: SourceTiles, split: Split, fitted: Fitted, recipe: Mapping[str, Any], out_dir: Path, log: Log
-) -> SlideFigures:
+    known: SourceTiles, apart: SourceTiles, apart_features: NDArray[np.float32], split: Split, fitted: Fitted,
+    recipe: Mapping[str, Any], out_dir: Path, log: Log,
+) -> SlideFigures:  # fmt: skip
     """Export both variants, refuse a wrong one, and evaluate what ships on the test tiles.
 
     Parameters
     ----------
     known : tiles of the classes
     apart : tiles of premalignant lesions, which are of no class
+    apart_features : (m, 512) of these, by the ImageNet network
     """
     tiles, limit = known.tiles, fitted.limits.distance
     (model_id,) = declared_ids(recipe)
@@ -161,8 +163,8 @@ def export_and_evaluate(
     predictions["novelty"] = shipped["novelty"]
     titles = {source.id: source.title for source in known.sources}
     predictions["by_source"] = [titles[name] for name in known.source[split.test]]
-    rivals = baseline_scores(tiles.pixels, fitted.reference_features, tiles.labels, split.train, split.test, classes)
-    for name, scores in rivals.items():
+    rivals = fitted_baselines(tiles.pixels, fitted.reference_features, tiles.labels, split.train, classes)
+    for name, scores in rivals(test.pixels, fitted.reference_features[split.test]).items():
         add_probabilities(predictions, f"{name}__p_", classes, scores)
     write_predictions(folder / "predictions.parquet", predictions)
 
@@ -187,7 +189,10 @@ def export_and_evaluate(
         "laboratories": fitted.laboratories,
         "sources": sources_table(predictions, calling, tasks, thresholds),
         "slide-level": slide_level,
-        "apart": apart_table(apart, score(apart.tiles.pixels), limit, cancerous, classes),
+        "apart": apart_table(
+            apart, score(apart.tiles.pixels), limit, thresholds[tasks[0].id], cancerous, classes,
+            rivals(apart.tiles.pixels, apart_features),
+        ),
         "novelty": novelty_table(test_known, test.groups, strange, strange_known),
         "robustness": robustness_table(
             test.pixels[lone], test.labels[lone], test.groups[lone], score, classes, tasks, thresholds, limit
@@ -252,32 +257,45 @@ def reach_table(
 
 
 def apart_table(
-    apart: SourceTiles, answers: Mapping[str, NDArray[np.floating]], limit: float, cancerous: Sequence[str], classes: list[str]
-) -> pd.DataFrame:
-    """What the model says of lesions on the way to carcinoma, which it never saw: one row a kind.
+    apart: SourceTiles, answers: Mapping[str, NDArray[np.floating]], limit: float, called_at: float,
+    cancerous: Sequence[str], classes: list[str], rivals: Mapping[str, NDArray[np.floating]],
+) -> pd.DataFrame:  # fmt: skip
+    """What the model says of lesions on the way to carcinoma, which it never saw: one row a kind, the most answered first.
 
     Parameters
     ----------
     answers : ``probabilities (n, classes)`` and ``novelty (n,)``
+    called_at : the cancer mass from which a tile is called carcinoma
+    rivals : baseline -> probabilities ``(n, classes)``
     """
+    malignant_at = [name in cancerous for name in classes]
     known = within_novelty(answers["novelty"], answers["probabilities"], limit)
-    mass = answers["probabilities"][:, [name in cancerous for name in classes]].sum(axis=1)
+
+    def called(probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
+        return np.asarray(probabilities[:, malignant_at].sum(axis=1) >= called_at, np.bool_)
+
     rows = []
     for kind in np.unique(apart.tissue):
         here = apart.tissue == kind
         groups = len(np.unique(apart.tiles.groups[here]))
-        called = (mass >= 0.5) & known
+
+        def share(marked: NDArray[np.bool_], here: NDArray[np.bool_] = here, groups: int = groups) -> str:
+            return percent(wilson_interval(int(marked[here].sum()), int(here.sum()), effective_n=groups))
+
         rows.append(
             {
                 "lesion": kind,
-                "answered": percent(wilson_interval(int(known[here].sum()), int(here.sum()), effective_n=groups)),
-                "answered and called carcinoma": percent(
-                    wilson_interval(int(called[here].sum()), int(here.sum()), effective_n=groups)
-                ),
+                "answered": share(known),
+                "answered and called carcinoma": share(known & called(answers["probabilities"])),
+                **{
+                    f"called carcinoma: {words}": share(called(rivals[name]))
+                    for name, words in (("colour", "colour statistics"), ("logistic", "frozen features"))
+                },
                 "n": f"{here.sum()} tiles, {groups} groups",
+                "most": float(known[here].mean()),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).sort_values("most", ascending=False).drop(columns="most").reset_index(drop=True)
 
 
 def readable_trials(trials: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 CALIBRATION_BATCH = 8
 
@@ -50,5 +51,11 @@ def to_int8(model: onnx.ModelProto, calibration_tiles: NDArray[np.uint8]) -> byt
 
 
 def to_fp16(model: onnx.ModelProto) -> bytes:
-    """Half precision inside; inputs and outputs keep their float32 and uint8 types."""
-    return bytes(convert_float_to_float16(model, keep_io_types=True).SerializeToString())
+    """Half precision inside; inputs and outputs keep their float32 and uint8 types.
+
+    The conversion writes the casts around operators that stay in single precision, such as Max, behind all others; the check of
+    a bundle tells types in the order of the nodes, so they are sorted.
+    """
+    half = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
+    half.topological_sort()
+    return bytes(half.model.SerializeToString())

@@ -23,6 +23,7 @@ from training.shared.stages import Arrays, Log, Stages, array_digest
 from training.slide.activations import cached_activations
 from training.slide.balance import tile_weights
 from training.slide.checks.laboratories import (
+    BASELINES,
     REMEDIES,
     Cases,
     figures_of,
@@ -89,8 +90,11 @@ def train_slide_model(recipe_path: Path, tiles_dir: Path, weights: Path | None, 
     of_a_class, apart = np.flatnonzero(assigned != APART), found.of(np.flatnonzero(found.tiles.labels == PREMALIGNANT))
     known, assigned = found.of(of_a_class), assigned[of_a_class]
     split = Split(assigned, *(np.flatnonzero(assigned == name) for name in SPLITS))
-    fitted = fit(network, backbone(weights, fast_precision()), known, split, recipe, stages, log)
-    return export_and_evaluate(known, apart, split, fitted, recipe, out_dir, log)
+    fast = backbone(weights, fast_precision())
+    fitted = fit(network, fast, known, split, recipe, stages, log)
+    as_it_is = cached_activations(fast, apart.tiles, {"copies": 0}, stages, log)
+    apart_features = pool_activations(last_block(network, fast_precision()), as_it_is, log).clean
+    return export_and_evaluate(known, apart, apart_features, split, fitted, recipe, out_dir, log)
 
 
 def fit(
@@ -184,7 +188,8 @@ def fit(
             lambda learn=learn: {"probabilities": leave_one_out(cases, learn)},  # type: ignore[misc]
         )["probabilities"]
         log(f"tried: {name}")
-    tries = remedies_table(cases, {**tried, **{title: left_out[way] for way, title in WAYS.items()}})
+    titles = {source.id: source.title for source in known.sources}
+    tries = remedies_table(cases, {**tried, **{title: left_out[way] for way, title in WAYS.items()}}, titles)
     log(tries.to_string(index=False))
     elsewhere = shared_tissue(known.tissue, known.laboratory)
     doubts = doubt(left_out["shipped"], signs)
@@ -198,8 +203,8 @@ def fit(
         known.laboratory,
     )  # fmt: skip
     refused = (left_out["distance"] > limits.distance) | (doubts > limits.doubt)
-    titles = {source.id: source.title for source in known.sources}
-    laboratories = laboratories_table(cases, left_out["shipped"], refused, titles)
+    rivals = {words: tried[name] for name, words in BASELINES.items()}
+    laboratories = laboratories_table(cases, left_out["shipped"], refused, titles, rivals)
     log(laboratories.to_string(index=False))
     settings, trials = search(try_out, suggest_settings, recipe, {**depends_on, "search": recipe["search"]}, stages, log)
     log(f"chosen: {settings}")

@@ -9,7 +9,7 @@ from cervix.bundle import Bundle
 from cervix.errors import Cancelled
 from cervix.labels.gathering.tiles import TILES_AT_ONCE
 from cervix.labels.gathering.women import score_women
-from cervix.labels.store.cases import Kind, Score, case_pixels
+from cervix.labels.store.cases import PATIENT_LABELS, Kind, Score, case_pixels
 from cervix.labels.store.label_store import LabelStore
 
 WOMEN_AT_ONCE = 200
@@ -28,6 +28,7 @@ def rescore(
 ) -> int:
     """Score cases from what the store holds of them, and keep the scores batch by batch; returns how many.
 
+    Cases can be labelled as whatever the bundle's model can answer, from then on: it may know a class more than the one before.
     What was kept before a stop stays. Tiles take as long as scoring them on a slide.
 
     Parameters
@@ -45,6 +46,7 @@ def rescore(
     LabelStoreUnavailable
         If the store does not answer.
     """
+    store.declare_classes(kind, bundle.session_of("tile").model.class_ids if kind == "tile" else PATIENT_LABELS)
     at_once = TILES_AT_ONCE if kind == "tile" else WOMEN_AT_ONCE
     for at in range(0, len(case_ids), at_once):
         if cancel is not None and cancel.is_set():

@@ -10,11 +10,20 @@ from pathlib import Path
 from cervix.bundle.classes import ClassInfo
 from cervix.bundle.manifest import Model
 from tests.bundle.made.patients import write_table_model
-from tests.bundle.made.tiles import FOUR, MODEL_ID, THREE, class_of, write_slide, write_tile_model
+from tests.bundle.made.tiles import FOUR, MODEL_ID, SHIPPED_CLASSES, class_of, write_slide, write_tile_model
 from tests.bundle.made.whole import write_manifest
 from tests.bundle.made.women import write_history_model, write_joint_model
 
-__all__ = ["FOUR", "MODEL_ID", "THREE", "class_of", "write_bundle", "write_risk_bundle", "write_slide", "write_tile_bundle"]
+__all__ = [
+    "FOUR",
+    "MODEL_ID",
+    "SHIPPED_CLASSES",
+    "class_of",
+    "write_bundle",
+    "write_risk_bundle",
+    "write_slide",
+    "write_tile_bundle",
+]
 
 
 def write_bundle(root: Path) -> Path:
@@ -22,7 +31,7 @@ def write_bundle(root: Path) -> Path:
     return write_manifest(
         root,
         [
-            write_tile_model(root, "slide", THREE, precisions={"fp16": "cuda", "int8": "cpu"}),
+            write_tile_model(root, "slide", SHIPPED_CLASSES, precisions={"fp16": "cuda", "int8": "cpu"}),
             write_history_model(root, "history"),
             write_joint_model(root, "hybrid"),
             *_risk_models(root),

@@ -9,7 +9,17 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from cervix.bundle.classes import ClassInfo, Role
-from cervix.bundle.manifest import Abstention, DerivedTask, Model, PublishedFigure, SlideRule, TensorSpec, TileInput
+from cervix.bundle.manifest import (
+    Abstention,
+    DerivedTask,
+    EvaluationTable,
+    Model,
+    PublishedFigure,
+    SlideRule,
+    TensorSpec,
+    TileInput,
+)
+from cervix.evaluation.left_out import ANSWERED, AUROC, NONE, SOURCE, TABLE, WRONG
 from cervix.patients.joint import EMBEDDING_SIZE
 from cervix.slides.phantom import phantom_region, write_pyramid
 from tests.bundle.made.graph import Node, answers, graph, spec
@@ -25,8 +35,8 @@ SHARPNESS = 0.006
 # The mean of a phantom's tissue, and how far from it the tissue of each class lies: red, green, blue, 0 to 255.
 TISSUE_RGB = np.array([196, 140, 184], np.float32)
 SHIFTS_RGB = np.float32([[0, 0, 0], [20, -10, 0], [0, -23, 0], [0, 0, -23], [-15, -23, 10], [20, -28, -23]])
-# Those of the three classes lie so far from a phantom that it is not recognised.
-THREE_SHIFTS_RGB = np.float32([[-30, 10, 20], [20, -42, -8], [-18, -40, 4]])
+# Those of the shipped classes lie so far from a phantom that it is not recognised.
+SHIPPED_SHIFTS_RGB = np.float32([[-30, 10, 20], [20, -42, -8], [-18, -40, 4], [25, 20, -30]])
 BAND_TILES = 2, 5
 """Columns and rows of tiles of each class in ``write_slide``."""
 
@@ -38,18 +48,20 @@ def class_of(
     return ClassInfo(id=label, title=title or label.capitalize(), short=short or label[:12], colour=colour, role=role)
 
 
-THREE = (
+SHIPPED_CLASSES = (
     class_of("benign", "Benign", "Benign", "#0072B2", "benign"),
     class_of("scc", "Squamous-cell carcinoma", "SCC", "#D55E00", "malignant"),
     class_of("ac", "Adenocarcinoma", "AC", "#CC79A7", "malignant"),
+    class_of("other", "Other tissue", "Other", "#009E73", "other"),
 )
+"""Those of the recipe ``shipped``."""
 FOUR = (
     class_of("normal", "Normal epithelium", "Norm", "#009E73", "benign"),
     class_of("dysplasia", "Dysplasia", "Dysp", "#E69F00", "other"),
     class_of("invasive-squamous", "Invasive squamous carcinoma", "InvS", "#0072B2", "malignant"),
     class_of("invasive-glandular", "AIS or invasive gland carcinoma", "InvG", "#CC79A7", "malignant"),
 )
-"""No id, title or colour of the three, and one class that is neither benign nor malignant."""
+"""No id and no title of those, in another order of roles."""
 
 
 def write_tile_model(
@@ -66,10 +78,12 @@ def write_tile_model(
     write_golden(root / model_id / "golden.npz", {"tiles": pictures}, dict.fromkeys(precisions, told))
     tasks = _tasks(classes)
     rivals = baselines(even="Every class alike", colour="Mean of RGB, logistic regression")
-    reach = table_of(root, model_id, "reach", "What was aimed for", [{"figure": "Accuracy", "found": "0.9"}])
+    tables = [table_of(root, model_id, "reach", "What was aimed for", [{"figure": "Accuracy", "found": "0.9"}])]
+    if tuple(classes) == SHIPPED_CLASSES:
+        tables = [*left_out_tables(root, model_id), *tables]
     write_arrays(root / model_id / "rehearsal.npz", {"label": np.array([item.id for item in classes])})
     published = PublishedFigure(metric="accuracy", value=0.9, task=tasks[-1].id, source="Nobody's paper")
-    return model_of(
+    made = model_of(
         root, model_id, network, precisions, _predictions(classes),
         kind="tile", title="Colours of tiles", short="Colours", inputs=[spec("tiles", TILE_PX, TILE_PX, 3, dtype="uint8")],
         outputs=outputs, classes=list(classes), derived_tasks=tasks, thresholds={task.id: 0.5 for task in tasks},
@@ -77,13 +91,45 @@ def write_tile_model(
         abstention=[Abstention(output="novelty", limit=NOVELTY_LIMIT, chosen_by="made so")],
         slide_rule=SlideRule(minimum_tiles=8, false_positive_share=0.1, novel_share_limit=0.5, chosen_by="made so"),
         rehearsal=f"{model_id}/rehearsal.npz",
-        evaluation={"baselines": rivals, "tables": [reach], "published": [published]},
+        evaluation={"baselines": rivals, "tables": tables, "published": [published]},
     )  # fmt: skip
+    return with_sources(made) if tuple(classes) == SHIPPED_CLASSES else made
+
+
+def with_sources(model: Model) -> Model:
+    """The same, said to have learned from two laboratories, neither of them of the cervix."""
+    (drawn,) = model.training_data
+    told = (("Lung", ["lung"], "North", ["lung", "squamous carcinoma"]), ("Bowel", ["colon", "rectum"], "South", ["glands"]))
+    keys = ("name", "organs", "laboratory", "tissue_types")
+    sources = [drawn.model_copy(update=dict(zip(keys, source, strict=True))) for source in told]
+    return model.model_copy(update={"training_data": sources})
+
+
+def left_out_tables(root: Path, model_id: str) -> list[EvaluationTable]:
+    """What is said of laboratories that were left out, and of what is of no class, as the recipe writes it."""
+    laboratories = [
+        {
+            SOURCE: source, AUROC: auroc, f"{AUROC}: colour statistics": "0.500 (0.400–0.600)",
+            f"{AUROC}: frozen features": "0.550 (0.450–0.650)", ANSWERED: "61.0 % (40.0–80.0)", WRONG: wrong, "n": size,
+        }
+        for source, auroc, wrong, size in (
+            ("Bowel", "0.581 (0.500–0.660)", "31.0 % (20.1–45.0)", "120 tiles, 40 groups"),
+            ("Lung", "0.940 (0.900–0.970)", "2.5 % (0.5–9.0)", "200 tiles, 90 groups"),
+            ("Bone", NONE, "0.0 % (0.0–9.0)", "56 tiles, 38 groups"),
+        )
+    ]  # fmt: skip
+    apart = [{"lesion": "dysplasia", "answered": "30.0 % (20.0–42.0)", "n": "75 tiles, 60 groups"}]
+    tries = [{"remedy": "mean and spread of RGB", "worst AUROC": "0.500", "n": "376 tiles, 168 groups"}]
+    return [
+        table_of(root, model_id, TABLE, "Laboratories left out", laboratories),
+        table_of(root, model_id, "apart", "Lesions on the way to carcinoma", apart),
+        table_of(root, model_id, "tries", "What was tried against learning the laboratory", tries),
+    ]
 
 
 def centres_rgb(classes: Sequence[ClassInfo]) -> NDArray[np.float32]:
     """The colour of each class ``(classes, 3)``, 0 to 255."""
-    shifts = THREE_SHIFTS_RGB if tuple(classes) == THREE else SHIFTS_RGB[: len(classes)]
+    shifts = SHIPPED_SHIFTS_RGB if tuple(classes) == SHIPPED_CLASSES else SHIFTS_RGB[: len(classes)]
     return np.asarray(TISSUE_RGB + shifts, np.float32)
 
 
@@ -150,9 +196,9 @@ def _predictions(classes: Sequence[ClassInfo], groups: int = 12, each: int = 4) 
 
 
 def _tasks(classes: Sequence[ClassInfo]) -> list[DerivedTask]:
-    if tuple(classes) == THREE:
+    if tuple(classes) == SHIPPED_CLASSES:
         return [
-            DerivedTask(id="cancerous", title="Cancerous or benign", positive=["scc", "ac"], negative=["benign"]),
+            DerivedTask(id="cancerous", title="Cancerous or not", positive=["scc", "ac"], negative=["benign", "other"]),
             DerivedTask(id="scc-versus-ac", title="Squamous-cell or adenocarcinoma", positive=["scc"], negative=["ac"]),
         ]
     malignant = [item.id for item in classes if item.role == "malignant"]

@@ -27,7 +27,7 @@ from cervix.patients.sequences import MOST_VISITS
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from tests.bundle.made.graph import Node, answers, graph, spec
-from tests.bundle.made.tiles import THREE, centres_rgb, embedding_of_colour
+from tests.bundle.made.tiles import SHIPPED_CLASSES, centres_rgb, embedding_of_colour
 from tests.bundle.made.whole import baselines, drawn_labels, model_of, sigmoid, table_of
 from training.history.golden_table import golden_visits_csv
 from training.shared.manifest_parts import add_probabilities, write_arrays, write_golden, write_golden_table
@@ -145,8 +145,13 @@ def _sample_women() -> Arrays:
 
 
 def _embeddings(count: int) -> Arrays:
-    colours = centres_rgb(THREE)[np.arange(count) % len(THREE)]
+    colours = _centres_of_lesions()[np.arange(count) % len(LESIONS)]
     return {"embedding": np.asarray(colours @ embedding_of_colour(), np.float32)}
+
+
+def _centres_of_lesions() -> NDArray[np.float32]:
+    """Colours of the tiles that stand for lesions ``(3, 3)``: all shipped classes but other tissue."""
+    return centres_rgb(SHIPPED_CLASSES)[: len(LESIONS)]
 
 
 def _features(root: Path, model_id: str, network: bytes, *, joint: bool = False) -> FeatureInput:
@@ -221,7 +226,7 @@ def _course_constants() -> dict[str, Any]:
 
 def _joint_constants() -> dict[str, Any]:
     # Softer than the tile model, so that the history still has a say.
-    centres, sharpness = centres_rgb(THREE), 0.0015
+    centres, sharpness = _centres_of_lesions(), 0.0015
     return {
         "by_lesion": np.array([[0.0, 1.0, 1.0]]), "lesion_bias": np.array([0.0, 2.0, 0.0]),
         "colours": 2 * sharpness * embedding_of_colour().T @ centres.T,

@@ -35,7 +35,7 @@ def entry(declared: dict[str, Any]) -> Model:
         skipped=[],
     )
     source = read_sources(RECIPES_DIR / declared["data"]["sources"])[0]
-    of_source = {name: np.full(30, name) for name in ("laboratory", "tissue")}
+    of_source = {name: np.full(30, name) for name in ("laboratory", "tissue", "organ")}
     known = SourceTiles(tiles, source=np.full(30, source.id), spacing_um_px=np.full(30, 0.5), sources=[source], **of_source)
     figures = SlideFigures(
         recipe=declared,
@@ -126,8 +126,8 @@ def test_a_value_of_another_kind_is_refused_before_anything_is_trained(tmp_path:
     [
         ("shipped", 'short = "Slide"', "short"),
         ("history", 'nature = "simulated"', "training_data.0.nature"),
-        ("shipped", 'title = "Search"', "evaluation.tables.4.title"),
-        ("shipped", 'id = "reach"', "evaluation.tables.0.id"),
+        ("shipped", 'title = "Search"', "evaluation.tables.7.title"),
+        ("shipped", 'id = "reach"', "evaluation.tables.3.id"),
         ("history", 'positive = ["cin3-3y"]', "derived_tasks.1.positive"),
         ("hybrid", "published = []", "evaluation.published"),
         ("risk-factors", 'short = "With other tests"', "short"),

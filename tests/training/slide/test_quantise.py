@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cervix.bundle.manifest import TensorSpec
+from cervix.bundle.operators import check_operators
 from cervix.bundle.sessions import CPU_PROVIDER, open_session
 from cervix.slides.phantom import phantom_region
 
@@ -122,3 +123,13 @@ def test_quantising_does_not_change_the_reference(reference: onnx.ModelProto, ti
     to_int8(reference, tiles[:20])
     to_fp16(reference)
     assert reference.SerializeToString() == before
+
+
+def test_half_precision_around_an_operator_that_stays_single_can_be_checked_like_any_graph(tiles: NDArray[np.uint8]) -> None:
+    def serve(tiles: "tf.Tensor") -> dict[str, "tf.Tensor"]:
+        mean = tf.reduce_mean(tf.cast(tiles, tf.float32) / 255.0, axis=(1, 2))
+        return {"probabilities": tf.nn.softmax(tf.maximum(mean, 0.5 * mean + 0.1) * 2.0)}
+
+    half = to_fp16(to_onnx(serve, INPUTS, OUTPUTS))
+    check_operators(onnx.load_from_string(half), "half.onnx")
+    np.testing.assert_allclose(answers(half, tiles).sum(axis=1), 1.0, atol=2e-3)

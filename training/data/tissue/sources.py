@@ -45,6 +45,10 @@ class Source(_Strict):
     index: str
     """CSV with ``path, label, source_group`` and, where it holds several sources, ``dataset``; paths are relative to it."""
     laboratory: str
+    organs: list[str] = []
+    """Where every tile is from: one organ, or several that the source does not tell apart. Else the index says it of each."""
+    renamed_organs: dict[str, str] = {}
+    """Words of the index for an organ -> its name."""
     spacing_um_px: float = Field(gt=0)
     """Estimated, within a quarter of it."""
     tiles_per_group: int = Field(default=1000, gt=0)
@@ -52,6 +56,8 @@ class Source(_Strict):
     licence: str
     citation: str
     grouped_by: str
+    caution: str
+    """What to know of its tiles or labels before trusting them, as sentences."""
     doubtful: str | None = None
     """What the note of a tile holds whose label is not trusted."""
     squeezed: str | None = None
@@ -91,8 +97,8 @@ class SourceTiles:
     ----------
     tiles : TileSet
         ``labels`` are classes of the model, ``premalignant`` or ``doubtful``; ``paths`` are those of each source's index.
-    source, laboratory, tissue : (n,)
-        Of each tile: id of the source, its laboratory, type of tissue.
+    source, laboratory, tissue, organ : (n,)
+        Of each tile: id of the source, its laboratory, type of tissue, organ (several joined by " and ").
     spacing_um_px : (n,)
     sources : what is declared of them
     """
@@ -101,6 +107,7 @@ class SourceTiles:
     source: NDArray[np.str_]
     laboratory: NDArray[np.str_]
     tissue: NDArray[np.str_]
+    organ: NDArray[np.str_]
     spacing_um_px: NDArray[np.float64]
     sources: list[Source]
 
@@ -108,7 +115,7 @@ class SourceTiles:
         """The tiles at these positions, in their order."""
         return SourceTiles(
             self.tiles.of(positions), self.source[positions], self.laboratory[positions], self.tissue[positions],
-            self.spacing_um_px[positions], self.sources,
+            self.organ[positions], self.spacing_um_px[positions], self.sources,
         )  # fmt: skip
 
 
@@ -153,6 +160,7 @@ def load_sources(folder: Path, table: Path, size_px: int) -> SourceTiles:
         source=index["source"].to_numpy(dtype=str),
         laboratory=index["laboratory"].to_numpy(dtype=str),
         tissue=index["type"].to_numpy(dtype=str),
+        organ=index["organ"].to_numpy(dtype=str),
         spacing_um_px=index["spacing_um_px"].to_numpy(dtype=np.float64),
         sources=sources,
     )
@@ -182,6 +190,7 @@ def _index_of(source: Source, folder: Path) -> pd.DataFrame:
         raise TileFolderError(f"No tile of {source.id}", expected="tiles of every source of the table", found=str(path))
     lines = [source.tissue_of(row) for _, row in index.iterrows()]
     index["class"], index["type"] = [line.of_class for line in lines], [line.type for line in lines]
+    index["organ"] = " and ".join(source.organs) or index["organ"].replace(source.renamed_organs)
     if source.doubtful:
         index.loc[index["note"].str.contains(source.doubtful, regex=False), "class"] = DOUBTFUL
     index["source_group"] = index["source_group"].replace({name: names[0] for names in source.same for name in names})

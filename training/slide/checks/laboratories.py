@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
-from sklearn.metrics import roc_auc_score
 
-from cervix.evaluation.comparison import percent
-from cervix.intervals import wilson_interval
+from cervix.evaluation.comparison import decimal, percent
+from cervix.evaluation.left_out import ANSWERED, AUROC, NONE, SIZE, SOURCE, WRONG
+from cervix.evaluation.metrics import auroc_interval
+from cervix.intervals import Interval, wilson_interval
 from training.slide.balance import tile_weights
 from training.slide.texture_path import LinearPath, fit_linear_path
 
@@ -177,6 +178,7 @@ REMEDIES: Mapping[str, Learner] = {
     "… copies, features between laboratories (LISA)": between_laboratories,
 }
 """What is tried on frozen features; the first two are the baselines."""
+BASELINES = dict(zip(REMEDIES, ("colour statistics", "frozen features"), strict=False))
 
 
 def _copies(cases: Cases, train: Positions, hard_factor: float = 1.0) -> tuple[Floats, NDArray[np.int64], NDArray[np.float64]]:
@@ -196,19 +198,25 @@ def _on(cases: Cases, path: LinearPath) -> Callable[[Positions], Floats]:
     return lambda places: path.logits(cases.clean[places])
 
 
-def remedies_table(cases: Cases, found: Mapping[str, NDArray[np.floating]]) -> pd.DataFrame:
-    """One row a remedy: AUROC of cancerous against benign in each source, and what is wrongly called carcinoma.
+def remedies_table(cases: Cases, found: Mapping[str, NDArray[np.floating]], titles: Mapping[str, str]) -> pd.DataFrame:
+    """One row a remedy: AUROC of carcinoma against benign in each source, and what is wrongly called carcinoma.
+
+    Sources stand in the order of the last row's AUROC, the worst first.
 
     Parameters
     ----------
     found : remedy -> probabilities ``(n, classes)`` by models that did not see the tile's laboratory
+    titles : source -> its words
     """
     rows = []
+    size = f"{len(cases.target)} tiles, {len(np.unique(cases.groups))} groups"
+    figures: dict[str, Interval] = {}
     for name, probabilities in found.items():
-        figures = {source: _auroc(cases, probabilities, cases.source == source) for source in np.unique(cases.source)}
-        known = {source: value for source, value in figures.items() if value is not None}
-        row = {"remedy": name, "mean AUROC": f"{np.mean(list(known.values())):.3f}"}
-        row |= {f"AUROC {source}": f"{value:.3f}" for source, value in known.items()}
+        asked = {titles[source]: _auroc(cases, probabilities, cases.source == source) for source in np.unique(cases.source)}
+        figures = {source: value for source, value in asked.items() if value is not None}
+        values = [value.value for value in figures.values()]
+        row = {"remedy": name, "mean AUROC": f"{np.mean(values):.3f}", "worst AUROC": f"{np.min(values):.3f}"}
+        row |= {f"AUROC {source}": decimal(value) for source, value in figures.items()}
         called = cases.called(probabilities)
         squamous = cases.tissue == "squamous epithelium"
         for title, where in (
@@ -217,13 +225,17 @@ def remedies_table(cases: Cases, found: Mapping[str, NDArray[np.floating]]) -> p
             ("other tissue called carcinoma", cases.signs[cases.target] == 0),
         ):
             row[title] = share_of_groups(called[where], cases.groups[where])
-        rows.append(row)
-    return pd.DataFrame(rows)
+        rows.append(row | {"n": size})
+    ordered = [f"AUROC {source}" for source in sorted(figures, key=lambda source: figures[source].value)]
+    table = pd.DataFrame(rows)
+    first = ["remedy", "worst AUROC", "mean AUROC", *ordered]
+    return table[[*first, *(name for name in table if name not in first)]]
 
 
 def laboratories_table(
-    cases: Cases, probabilities: NDArray[np.floating], refused: NDArray[np.bool_], titles: Mapping[str, str]
-) -> pd.DataFrame:
+    cases: Cases, probabilities: NDArray[np.floating], refused: NDArray[np.bool_], titles: Mapping[str, str],
+    rivals: Mapping[str, NDArray[np.floating]],
+) -> pd.DataFrame:  # fmt: skip
     """One row a source that was left out with its laboratory, the worst first: how far to trust an answer elsewhere.
 
     Parameters
@@ -231,6 +243,7 @@ def laboratories_table(
     probabilities : (n, classes) by models that did not see the tile's laboratory
     refused : (n,) which tiles they would not answer
     titles : source -> its words
+    rivals : baseline -> probabilities likewise
     """
     called, cancerous = cases.called(probabilities), cases.cancerous
     wrong = called != cancerous
@@ -238,18 +251,18 @@ def laboratories_table(
     for source in np.unique(cases.source):
         here = cases.source == source
         groups, benign, other = cases.groups[here], cases.signs[cases.target[here]] < 0, cases.signs[cases.target[here]] == 0
-        auroc = _auroc(cases, probabilities, here)
         rows.append(
             {
-                "left out": titles[source],
-                "AUROC, cancerous or benign": "–" if auroc is None else f"{auroc:.3f}",
-                "answered": share_of_groups(~refused[here], groups),
-                "answered and wrong": share_of_groups((wrong & ~refused)[here], groups),
+                SOURCE: titles[source],
+                AUROC: _figure(_auroc(cases, probabilities, here)),
+                **{f"{AUROC}: {name}": _figure(_auroc(cases, said, here)) for name, said in rivals.items()},
+                ANSWERED: share_of_groups(~refused[here], groups),
+                WRONG: share_of_groups((wrong & ~refused)[here], groups),
                 "cancerous called so": share_of_groups(called[here][cancerous[here]], groups[cancerous[here]]),
                 "benign called carcinoma": share_of_groups(called[here][benign], groups[benign]),
                 "benign answered and called carcinoma": share_of_groups((called & ~refused)[here][benign], groups[benign]),
                 "other tissue answered and called carcinoma": share_of_groups((called & ~refused)[here][other], groups[other]),
-                "n": f"{here.sum()} tiles, {len(np.unique(groups))} groups",
+                SIZE: f"{here.sum()} tiles, {len(np.unique(groups))} groups",
                 "worst": float((wrong & ~refused)[here].mean()),
             }
         )
@@ -264,23 +277,25 @@ def figures_of(cases: Cases, probabilities: NDArray[np.floating]) -> str:
         auroc = _auroc(cases, probabilities, here)
         sides = [here & (cases.signs[cases.target] == sign) for sign in (1, -1, 0)]
         shares = ["–" if not side.any() else f"{called[side].mean():.2f}" for side in sides]
-        parts.append(
-            f"{source}: AUROC {'–' if auroc is None else f'{auroc:.3f}'}; called carcinoma of malignant, benign, other "
-            f"{', '.join(shares)}"
-        )
+        parts.append(f"{source}: AUROC {_figure(auroc)}; called carcinoma of malignant, benign, other {', '.join(shares)}")
     return "; ".join(parts)
 
 
-def _auroc(cases: Cases, probabilities: NDArray[np.floating], here: NDArray[np.bool_]) -> float | None:
+def _auroc(cases: Cases, probabilities: NDArray[np.floating], here: NDArray[np.bool_]) -> Interval | None:
+    """Carcinoma against benign, other tissue aside; None with too few groups of a side."""
     asked = here & (cases.signs[cases.target] != 0)
     cancerous = cases.cancerous[asked]
     if min(len(np.unique(cases.groups[asked][side])) for side in (cancerous, ~cancerous)) < FEWEST:
         return None
-    return float(roc_auc_score(cancerous, probabilities[asked][:, cases.signs > 0].sum(axis=1)))
+    return auroc_interval(cancerous, probabilities[asked][:, cases.signs > 0].sum(axis=1), cases.groups[asked])
+
+
+def _figure(auroc: Interval | None) -> str:
+    return NONE if auroc is None else decimal(auroc)
 
 
 def share_of_groups(values: NDArray[np.bool_], groups: NDArray[np.str_]) -> str:
     """Share with its 95 % interval at the number of groups; a dash where there is nothing."""
     if not len(values):
-        return "–"
+        return NONE
     return percent(wilson_interval(int(values.sum()), len(values), effective_n=len(np.unique(groups))))

@@ -15,6 +15,7 @@ from training.slide.checks.laboratories import (
 
 SIGNS = np.array([-1, 1, 0], np.float32)
 PER_CELL, FEATURES = 60, 12
+TITLES = {name: f"Laboratory {name}" for name in "ABCD"}
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +75,21 @@ def test_colour_alone_learns_nothing_where_colour_tells_nothing(cases: Cases) ->
 
 def test_the_table_of_remedies_has_a_row_each_and_the_areas_of_every_source(cases: Cases) -> None:
     perfect = np.eye(3)[cases.target]
-    table = remedies_table(cases, {"right": perfect, "wrong": perfect[:, [1, 0, 2]]})
+    table = remedies_table(cases, {"right": perfect, "wrong": perfect[:, [1, 0, 2]]}, TITLES)
     assert table["remedy"].tolist() == ["right", "wrong"]
-    assert table["mean AUROC"].tolist() == ["1.000", "0.000"]
+    assert table["mean AUROC"].tolist() == table["worst AUROC"].tolist() == ["1.000", "0.000"]
+    assert table["AUROC Laboratory B"].tolist() == ["1.000 (0.886–1.000)", "0.000 (0.000–0.114)"]
+    assert table["n"].tolist() == 2 * ["720 tiles, 360 groups"]
     assert table["benign called carcinoma"].str.split(" ").str[0].tolist() == ["0.0", "100.0"]
+
+
+def test_the_sources_of_the_table_of_remedies_begin_with_the_worst_of_its_last_row(cases: Cases) -> None:
+    probabilities = np.eye(3)[cases.target]
+    for name, share in (("A", 2), ("C", 3)):
+        here = np.flatnonzero((cases.laboratory == name) & (cases.target == 1))
+        probabilities[here[: len(here) // share]] = [1, 0, 0]
+    table = remedies_table(cases, {"first": np.eye(3)[cases.target], "shipped": probabilities}, TITLES)
+    assert [name for name in table if name.startswith("AUROC")][:2] == ["AUROC Laboratory A", "AUROC Laboratory C"]
 
 
 def test_the_table_of_laboratories_begins_with_the_worst_and_counts_what_is_answered(cases: Cases) -> None:
@@ -86,9 +98,11 @@ def test_the_table_of_laboratories_begins_with_the_worst_and_counts_what_is_answ
     probabilities[flipped] = [0, 1, 0]
     refused = np.zeros(len(cases.target), bool)
     refused[flipped[:18]] = True
-    table = laboratories_table(cases, probabilities, refused, {name: f"Laboratory {name}" for name in "ABCD"})
+    table = laboratories_table(cases, probabilities, refused, TITLES, {"colour statistics": np.full((len(refused), 3), 1 / 3)})
     worst = table.iloc[0]
     assert worst["left out"] == "Laboratory C"
+    assert worst["AUROC, carcinoma or benign"].startswith("0.750 (")
+    assert worst["AUROC, carcinoma or benign: colour statistics"] == "0.500 (0.500–0.500)"
     assert worst["answered"].startswith("90.0 %")
     assert worst["answered and wrong"].startswith("6.7 %")
     assert worst["benign called carcinoma"].startswith("50.0 %")
