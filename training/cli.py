@@ -1,4 +1,6 @@
-"""``python -m training data | slide | risk-factors | history | build | retrain``: from data or labels to a proven bundle."""
+"""``python -m training data | slide | risk-factors | history | build | retrain | cervix``: from data or labels to a proven
+bundle.
+"""
 
 import argparse
 import errno
@@ -31,7 +33,7 @@ ENTRY_NAME = "model.json"
 HONEST, LEAKY = "honest", "leaky"
 COHORT_WOMEN, COHORT_SEED = 240_000, 20261122
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
-COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE = "cohort", "hybrid", "active-learning"
+COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE, CERVIX_RECIPE = "cohort", "hybrid", "active-learning", "cervix"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -207,6 +209,31 @@ def _retrain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     options.tell("candidate", f"candidate {label} in {options.out}", candidate=label)
 
 
+def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.bundle.active import active_bundle
+    from cervix.sources.downloads import Downloader
+    from training.bundle.cervical import make_cervical_candidate
+    from training.data.tissue.gdc import SERVICE, GenomicDataCommons
+    from training.data.tissue.idc import ImagingDataCommons
+
+    def progress(stage: str, share: float, what: str) -> None:
+        options.tell("progress", what, stage=stage, done=round(share, 3))
+
+    recipe = _path_of(CERVIX_RECIPE)
+    project = tomllib.loads(recipe.read_text(encoding="utf-8"))["project"]
+    settings = get_settings()
+    with Downloader(SERVICE if options.source == "gdc" else "The Imaging Data Commons", log=log) as service:
+        gdc = GenomicDataCommons(service, project, options.gdc)
+        archive = gdc if options.source == "gdc" else ImagingDataCommons(service, options.addresses, gdc, options.idc)
+        made = make_cervical_candidate(
+            archive, options.source, options.parent or active_bundle(settings).root, recipe, options.out,
+            options.candidates or settings.bundles_dir,
+            limit=options.limit, smallest=options.smallest, go_on=options.yes, log=log, progress=progress,
+        )  # fmt: skip
+    if made:
+        options.tell("candidate", f"candidate in {made}", candidate=made.name)
+
+
 def _path_of(recipe: str) -> Path:
     return RECIPES_DIR / f"{recipe}.toml"
 
@@ -250,6 +277,7 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--out", type=Path, default=BUILD_DIR, help=f"where to write (default {BUILD_DIR.name}/)")
 
     _add_retrain(commands)
+    _add_cervix(commands, data)
     for name, parents, run, text in (
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
@@ -291,6 +319,31 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.set_defaults(run=_retrain)
 
 
+def _add_cervix(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", data: Path) -> None:
+    from training.data.tissue.gdc import GDC_API
+    from training.data.tissue.idc import IDC_ADDRESS
+
+    text = "make a candidate bundle from cervical slides of TCGA: estimate, fetch, cut, continue the slide model"
+    command = commands.add_parser("cervix", help=text, description=text)
+    command.add_argument("--from", dest="source", choices=["gdc", "idc"], required=True, help="SVS files, or DICOM series")
+    command.add_argument(
+        "--addresses", type=Path, default=data / "tables/tcga_cesc_slides.csv", help="table of the DICOM series (with idc)"
+    )
+    command.add_argument("--yes", action="store_true", help="go on after the estimate")
+    _add_choice_of_slides(command)
+    command.add_argument("--out", type=Path, default=BUILD_DIR / "cervix", help="slides, tiles, stages (default build/cervix)")
+    command.add_argument("--parent", type=Path, help="folder of the parent bundle (default: the active one)")
+    command.add_argument("--candidates", type=Path, help="where the candidate's folder is made (default: where the app looks)")
+    command.add_argument("--gdc", default=GDC_API, help=f"address of the Genomic Data Commons (default {GDC_API})")
+    command.add_argument("--idc", default=IDC_ADDRESS, help=f"address of a bucket (default {IDC_ADDRESS})")
+    command.set_defaults(run=_cervix)
+
+
+def _add_choice_of_slides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", type=int, help="number of slides, balanced over the classes (default: all)")
+    parser.add_argument("--smallest", action="store_true", help="the smallest files first")
+
+
 def _add_cohort_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--women", type=int, default=COHORT_WOMEN, help=f"eligible women (default {COHORT_WOMEN:,})")
     parser.add_argument("--seed", type=int, default=COHORT_SEED, help=f"equal seeds give equal bytes (default {COHORT_SEED})")
@@ -302,8 +355,7 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     tcga = commands.add_parser("tcga", help=text, description=text)
     tcga.add_argument("--project", default="TCGA-CESC")
     tcga.add_argument("--out", type=Path, default=Path("data/tcga"), help="default data/tcga")
-    tcga.add_argument("--limit", type=int, help="number of slides, balanced over the classes (default: all)")
-    tcga.add_argument("--smallest", action="store_true", help="the smallest files first")
+    _add_choice_of_slides(tcga)
     tcga.set_defaults(run=_tcga)
     text = "simulate a screening cohort: visits as CSV, the truth beside them, a data sheet"
     cohort = commands.add_parser("cohort", help=text, description=text)
