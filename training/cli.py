@@ -1,5 +1,5 @@
-"""``python -m training data | slide | risk-factors | history | build | retrain | cervix``: from data or labels to a proven
-bundle.
+"""``python -m training data | slide | risk-factors | history | build | retrain | cervix | generate``: from data or labels
+to a proven bundle.
 """
 
 import argparse
@@ -34,6 +34,7 @@ HONEST, LEAKY = "honest", "leaky"
 COHORT_WOMEN, COHORT_SEED = 240_000, 20261122
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
 COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE, CERVIX_RECIPE = "cohort", "hybrid", "active-learning", "cervix"
+GENERATE_RECIPE = "generate"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -146,6 +147,18 @@ def _active_learning(options: argparse.Namespace, log: Callable[[str], None]) ->
 
     recipes = {name: _path_of(name) for name in (ACTIVE_RECIPE, HISTORY_RECIPE, COHORT_RECIPE)}
     run_active_learning(recipes, options.women, options.seed, options.out, log)
+
+
+def _generate(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.bundle import load_bundle
+    from cervix.bundle.active import active_bundle
+    from training.slide.generate import train_generate
+
+    bundle = load_bundle(options.judge or active_bundle(get_settings()).root, device="cpu")
+    train_generate(
+        _path_of(GENERATE_RECIPE), _path_of(SHIPPED_RECIPE), options.tiles, options.vgg16_weights, bundle, options.minutes,
+        options.out, log,
+    )  # fmt: skip
 
 
 def _tcga(options: argparse.Namespace, log: Callable[[str], None]) -> None:
@@ -284,12 +297,16 @@ def _parser() -> argparse.ArgumentParser:
         ("history", [cohort, out], _history, "train and export the LSTM on simulated screening histories"),
         ("active-learning", [cohort, out], _active_learning, "measure strategies for choosing which women to label next"),
         ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
+        (GENERATE_RECIPE, [slide_data, out], _generate, "make tiles and measure what they are worth"),
         ("build", [slide_data, table_data, cohort, out], _build, "train everything and assemble a bundle"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)
         command.set_defaults(run=run, protocol=HONEST)
         if name == RISK_RECIPE:
             command.add_argument("--protocol", choices=[HONEST, LEAKY], help="leaky: only the table that shows how 0.99 arises")
+        if name == GENERATE_RECIPE:
+            command.add_argument("--minutes", type=float, help="of computing, over all runs (default: the recipe's)")
+            command.add_argument("--judge", type=Path, help="bundle whose slide model judges (default: the active one)")
         if name == "build":
             command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
             command.add_argument("--reuse", action="store_true", help="keep models already trained under --out")
