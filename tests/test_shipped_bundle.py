@@ -39,7 +39,7 @@ from cervix.patients.scoring import feature_names, score_patients
 from cervix.patients.visit_vocabulary import VISIT_COLUMNS
 from cervix.patients.visits import read_visits
 from cervix.settings import PROJECT_ROOT
-from cervix.slides.phantom import write_pyramid
+from cervix.slides.pyramid import write_pyramid
 from cervix.slides.scoring import score_slide
 from cervix.sources.opening import open_slide
 

@@ -1,14 +1,18 @@
 """Random patterns that tissue is drawn from: smooth fields, scattered points, borders of cells."""
 
+from typing import TypeVar
+
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
+from PIL import Image
 from scipy.spatial import cKDTree
 
 Field = NDArray[np.float32]
 Points = NDArray[np.float64]
 """``(n, 2)``: x and y in pixels."""
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 PERIOD_PX = 1024
 """Fine fields repeat after this, which no eye follows; so they cost little."""
@@ -26,7 +30,7 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], sigma_px: flo
         # Room of three sigma, so that opposite borders do not agree.
         room = tuple(int(size + 3 * sigma / step) for size, sigma in zip(small, (sigma_px, sigma_x_px), strict=True))
         field = _periodic(rng, (room[0], room[1]), sigma_px / step, sigma_x_px / step)[: small[0], : small[1]]
-        return np.asarray(zoom(field, step, order=1)[: shape[0], : shape[1]], np.float32)
+        return _enlarged(field, step, shape)
     side = _periodic(rng, (PERIOD_PX, PERIOD_PX), sigma_px, sigma_x_px)
     repeats = (-(-shape[0] // PERIOD_PX), -(-shape[1] // PERIOD_PX))
     return np.tile(side, repeats)[: shape[0], : shape[1]]
@@ -72,7 +76,13 @@ def border_distance(centres: Points, x_px: Field, y_px: Field) -> Field:
     places = np.stack([x_px[::step, ::step], y_px[::step, ::step]], axis=-1)
     found = cKDTree(centres).query(places.reshape(-1, 2), k=2)[0].astype(np.float32)
     coarse = (found[:, 1] - found[:, 0]).reshape(places.shape[:2])
-    return np.asarray(zoom(coarse, step, order=1, mode="nearest", grid_mode=True)[: x_px.shape[0], : x_px.shape[1]], np.float32)
+    return _enlarged(coarse, step, (x_px.shape[0], x_px.shape[1]))
+
+
+def _enlarged(field: Field, times: int, shape: tuple[int, int]) -> Field:
+    height, width = field.shape
+    image = Image.fromarray(np.ascontiguousarray(field)).resize((width * times, height * times), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.float32)[: shape[0], : shape[1]]
 
 
 def pixel_grid(shape: tuple[int, int]) -> tuple[Field, Field]:
@@ -81,8 +91,9 @@ def pixel_grid(shape: tuple[int, int]) -> tuple[Field, Field]:
     return x_px, y_px
 
 
-def at(field: NDArray[np.generic], points: Points) -> NDArray[np.generic]:
+def at(field: NDArray[_Value], points: Points) -> NDArray[_Value]:
     """The values of a field at points ``(n, 2)``; points outside take the nearest value."""
     x = np.clip(points[:, 0].astype(int), 0, field.shape[1] - 1)
     y = np.clip(points[:, 1].astype(int), 0, field.shape[0] - 1)
-    return np.asarray(field[y, x])
+    found: NDArray[_Value] = field[y, x]
+    return found

@@ -109,7 +109,7 @@ class Sheet:
             for part in (haematoxylin, eosin, red_cells)
         ]
         grain = np.exp(look.fine_texture * smooth_field(rng, shape, 0.7))
-        return density_of(shaken[0], shaken[1], shaken[2], look.warmth) * grain[..., None]
+        return np.asarray(density_of(shaken[0], shaken[1], shaken[2], look.warmth) * grain[..., None], np.float32)
 
 
 def _drawable(ground: Field) -> Image.Image:

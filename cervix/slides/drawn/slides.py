@@ -22,7 +22,7 @@ from cervix.slides.drawn.tissues import (
 from cervix.slides.pyramid import write_pyramid
 
 SPACING_UM_PX = 0.5
-WIDTH_PX, HEIGHT_PX = 2560, 1920
+WIDTH_PX, HEIGHT_PX = 2304, 1728
 JPEG_QUALITY = 85
 CAPTION = (
     "Drawn by rules with a fixed seed: nobody's tissue, no image used. Its settings were tuned until this model took it for "
@@ -79,22 +79,28 @@ def _normal(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) ->
     """Squamous epithelium on stroma, with glands in the depth."""
     top = inside.argmax(axis=0).astype(np.float32)
     _, y_px = pixel_grid(inside.shape)
-    deep = inside & (y_px - top > 1.65 * MUCOSA_PX + 60 * smooth_field(rng, inside.shape, 90))
+    deep = inside & (y_px - top > 1.55 * MUCOSA_PX + 60 * smooth_field(rng, inside.shape, 90))
     ground = squamous_mucosa(rng, look["squamous-mucosa"], inside)
-    return _laid_over(ground, glandular_mucosa(rng, look["glandular-mucosa"], deep), deep, 14)
+    return _laid_over(ground, deep, 14, lambda part: glandular_mucosa(rng, look["glandular-mucosa"], part))
 
 
 def _mixed(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) -> Density:
     """Squamous epithelium on stroma, in which a squamous-cell carcinoma grows from one side."""
-    x_px, _ = pixel_grid(inside.shape)
-    tumour = inside & (x_px > 0.56 * inside.shape[1] + 110 * smooth_field(rng, inside.shape, 110))
+    shape = inside.shape
+    x_px, _ = pixel_grid(shape)
+    uneven = 110 * smooth_field(rng, shape, 110) + 45 * smooth_field(rng, shape, 32)
+    tumour = inside & (x_px > 0.56 * shape[1] + uneven)
     ground = squamous_mucosa(rng, look["squamous-mucosa"], inside)
-    return _laid_over(ground, squamous_carcinoma(rng, look["squamous-carcinoma"], tumour), tumour, 3)
+    return _laid_over(ground, tumour, 2, lambda part: squamous_carcinoma(rng, look["squamous-carcinoma"], part))
 
 
-def _laid_over(ground: Density, other: Density, where: Mask, softness_px: float) -> Density:
-    share = gaussian_filter(where.astype(np.float32), softness_px)[..., None]
-    return np.asarray(ground + (other - ground) * share, np.float32)
+def _laid_over(ground: Density, where: Mask, softness_px: float, draw: Callable[[Mask], Density]) -> Density:
+    """The ground with something drawn over it in the rectangle that it needs."""
+    share = gaussian_filter(where.astype(np.float32), softness_px)
+    rows, columns = (np.flatnonzero((share > 0).any(axis=axis)) for axis in (1, 0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    ground[box] += (draw(where[box]) - ground[box]) * share[box][..., None]
+    return ground
 
 
 DRAWN_SLIDES = (

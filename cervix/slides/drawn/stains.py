@@ -32,9 +32,7 @@ def density_of(
     mixed = [(1 - warmth) * pure + warmth * whole for pure, whole in (HAEMATOXYLIN_OD, EOSIN_OD)]
     density = np.empty((*haematoxylin.shape, 3), np.float32)
     for channel in range(3):
-        density[..., channel] = (
-            haematoxylin * mixed[0][channel] + eosin * mixed[1][channel] + red_cells * RED_CELL_OD[channel]
-        )
+        density[..., channel] = haematoxylin * mixed[0][channel] + eosin * mixed[1][channel] + red_cells * RED_CELL_OD[channel]
     return density
 
 

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
 from cervix.slides.drawn.look import Look
-from cervix.slides.drawn.patterns import PERIOD_PX, Field, Points, at, border_distance, pixel_grid, scattered_points, smooth_field
+from cervix.slides.drawn.patterns import (
+    PERIOD_PX,
+    Field,
+    Points,
+    at,
+    border_distance,
+    pixel_grid,
+    scattered_points,
+    smooth_field,
+)
 from cervix.slides.drawn.sheet import Sheet
 from cervix.slides.drawn.stains import Density
 
@@ -39,7 +48,9 @@ class _Stroma:
         )
         bundles = smooth_field(rng, shape, 14)
         cleft = np.clip((-1.15 - fibres - 0.5 * bundles) / 0.5, 0, 1) * looseness
-        self.haematoxylin = np.asarray(np.clip(0.055 + 0.012 * fibres + 0.012 * bundles, 0.02, 1) * (1 - 0.8 * cleft), np.float32)
+        self.haematoxylin = np.asarray(
+            np.clip(0.055 + 0.012 * fibres + 0.012 * bundles, 0.02, 1) * (1 - 0.8 * cleft), np.float32
+        )
         self.eosin = np.asarray(np.clip(0.20 + 0.045 * fibres + 0.03 * bundles, 0.05, 1) * (1 - 0.85 * cleft), np.float32)
         self.angle = np.asarray(-np.arctan(np.gradient(bend, axis=1)), np.float32)
 
@@ -88,7 +99,8 @@ def squamous_carcinoma(rng: np.random.Generator, look: Look, inside: Mask) -> De
     """Nests of crowded, uneven cells with visible borders and keratin pearls, in stroma with lymphocytes."""
     shape = inside.shape
     stroma = _Stroma(rng, shape)
-    nest_depth = smooth_field(rng, shape, 60) + 0.25 * smooth_field(rng, shape, 14) + 1.25
+    septa = np.abs(smooth_field(rng, shape, 75)) - 0.07
+    nest_depth = np.minimum(smooth_field(rng, shape, 60) + 1.4, 6 * septa) + 0.2 * smooth_field(rng, shape, 14)
     nest = nest_depth > 0
     cells = scattered_points(rng, shape, 20 / np.sqrt(look.crowding), room_px=40)
     x_px, y_px = pixel_grid(shape)
@@ -220,9 +232,7 @@ def squamous_mucosa(rng: np.random.Generator, look: Look, inside: Mask) -> Densi
     haematoxylin *= 1 - 0.8 * look.border_pallor * membrane * (1 - mature)
     stroma = _Stroma(rng, shape)
     below = gaussian_filter((depth > 1.0).astype(np.float32), 1.2)
-    sheet = Sheet(
-        _mixed(haematoxylin, stroma.haematoxylin, below), _mixed(eosin, stroma.eosin, below), inside, rng, look
-    )
+    sheet = Sheet(_mixed(haematoxylin, stroma.haematoxylin, below), _mixed(eosin, stroma.eosin, below), inside, rng, look)
     _draw_stroma_cells(sheet, depth > 1.03, stroma.angle, fibroblasts_px=26, inflamed=1.0)
     places = _from_flat_depth(centres[:, 1] / MUCOSA_PX)
     column = np.clip(centres[:, 0].astype(int), 0, width - 1)
@@ -240,7 +250,9 @@ def _draw_squamous_nucleus(sheet: Sheet, x: float, y: float, layer: int, tilt: f
     rng = sheet.rng
     if layer == 0:
         if rng.random() < 0.75:
-            sheet.nucleus(x, y, rng.uniform(5, 7), rng.uniform(2.0, 2.8), tilt + rng.normal(0, 0.15), darker=0.05, vesicular=False)
+            sheet.nucleus(
+                x, y, rng.uniform(5, 7), rng.uniform(2.0, 2.8), tilt + rng.normal(0, 0.15), darker=0.05, vesicular=False
+            )
     elif layer == 1:
         sheet.shape_at(sheet.blob(x, y, rng.uniform(9, 12), rng.uniform(6.5, 8), tilt, 0.05), haematoxylin=0.025, eosin=0.06)
         sheet.nucleus(x, y, rng.uniform(5, 6.5), rng.uniform(3.6, 4.8), tilt + rng.normal(0, 0.3))
@@ -259,8 +271,8 @@ def glandular_mucosa(rng: np.random.Generator, look: Look, inside: Mask) -> Dens
     middles = scattered_points(rng, shape, 150, room_px=100)
     warped = [field + 12 * smooth_field(rng, shape, 30) for field in (x_px, y_px)]
     # A gland fills its own part of the plane but for stroma of some 15 µm between it and its neighbours.
-    from_border = border_distance(middles, *warped) / 2
-    gland = gaussian_filter(from_border, 11) > 15 + 5 * smooth_field(rng, shape, 60)
+    own_part = distance_transform_edt(border_distance(middles, *warped) > 8).astype(np.float32)
+    gland = gaussian_filter(own_part, 9) > 12 + 3.5 * smooth_field(rng, shape, 60)
     if not inside.all():
         gland &= distance_transform_edt(inside) > GLANDS_FROM_EDGE_PX
     depth = distance_transform_edt(gland).astype(np.float32)
@@ -313,7 +325,10 @@ def _upper_edge(inside: Mask) -> NDArray[np.float64]:
     columns = np.flatnonzero(inside.any(axis=0))
     if not len(columns):
         return np.zeros(inside.shape[1])
-    return np.asarray(gaussian_filter(np.interp(np.arange(inside.shape[1]), columns, inside.argmax(axis=0)[columns].astype(float)), 3), np.float64)
+    return np.asarray(
+        gaussian_filter(np.interp(np.arange(inside.shape[1]), columns, inside.argmax(axis=0)[columns].astype(float)), 3),
+        np.float64,
+    )
 
 
 # Rows of cells per depth: three times as many at the surface as below the middle.
@@ -332,7 +347,9 @@ def _along(rng: np.random.Generator, line: NDArray[np.float64], step_px: float) 
         x = np.interp(places + rng.normal(0, 0.12 * step, len(places)), length, np.arange(len(line)))
         tilt = np.arctan(np.interp(x, np.arange(len(line)), slope))
         offset = above + rng.normal(0, 1.8, len(x))
-        rows.append(np.stack([x + np.sin(tilt) * offset, np.interp(x, np.arange(len(line)), line) - np.cos(tilt) * offset], axis=1))
+        rows.append(
+            np.stack([x + np.sin(tilt) * offset, np.interp(x, np.arange(len(line)), line) - np.cos(tilt) * offset], axis=1)
+        )
     return np.concatenate(rows)
 
 
