@@ -29,13 +29,13 @@ from training.slide.drawn.tiles import drawn_tiles
 Log = Callable[[str], None]
 ENTRY_NAME = "model.json"
 RANGES: dict[str, tuple[float, float]] = {
-    "nucleus_stain": (0.42, 0.78), "nucleus_rim": (0.05, 0.2), "nucleus_pallor": (0.1, 0.4), "nucleolus": (0.05, 0.3),
-    "nucleus_size": (0.85, 1.2), "crowding": (0.75, 1.35), "outline": (0.02, 0.1), "border_pallor": (0.1, 0.9),
-    "haematoxylin": (0.7, 1.35), "eosin": (0.6, 1.4), "warmth": (0.0, 1.0), "texture": (0.04, 0.2),
-    "coarse_texture": (0.05, 0.28), "chromatin": (0.05, 0.3), "fine_texture": (0.0, 0.03), "warp_px": (0.3, 1.8),
+    "nucleus_stain": (0.42, 0.78), "nucleus_rim": (0.05, 0.2), "nucleus_pallor": (0.18, 0.4), "nucleolus": (0.05, 0.3),
+    "nucleus_size": (0.85, 1.2), "crowding": (0.75, 1.35), "outline": (0.02, 0.07), "border_pallor": (0.1, 0.9),
+    "haematoxylin": (0.8, 1.25), "eosin": (0.7, 1.2), "warmth": (0.3, 0.5), "texture": (0.04, 0.2),
+    "coarse_texture": (0.05, 0.2), "chromatin": (0.05, 0.3), "fine_texture": (0.0, 0.03), "warp_px": (0.3, 1.1),
     "blur_px": (0.7, 1.4),
 }  # fmt: skip
-"""Wider than real sections differ, and narrow enough that a pathologist still sees the tissue."""
+"""Narrow enough that a pathologist still sees the tissue; stains nearly alike, because tissues share a slide."""
 WANTED = {
     "squamous-carcinoma": "scc", "adenocarcinoma": "ac", "squamous-mucosa": "benign", "glandular-mucosa": "benign",
 }  # fmt: skip
@@ -118,9 +118,8 @@ def tune(model: Answering, tissue: str, trials: int, seed: int, table: Path, log
     if table.is_file():
         done = [{str(key): float(value) for key, value in row.items()} for row in pd.read_csv(table).to_dict("records")]
     for trial in range(len(done), trials):
-        look = (
-            _other(_best(done), np.random.default_rng([seed, list(TISSUES).index(tissue), trial])) if done else looks()[tissue]
-        )
+        rng = np.random.default_rng([seed, list(TISSUES).index(tissue), trial])
+        look = _other(_best(done), rng) if done else _within_ranges(looks()[tissue])
         # The same fields for every trial, so that looks are compared and not layouts.
         fields = [drawn_tiles(tissue, look, seed + number, tiles_of.size_px) for number in range(FIELDS_A_TRIAL)]
         probabilities, novelty = model(np.concatenate(fields))
@@ -142,11 +141,14 @@ def _best(done: list[dict[str, float]]) -> Look:
 
 
 def _other(look: Look, rng: np.random.Generator) -> Look:
-    free, values = rng.random() < FREE_SHARE, {}
-    for name, (low, high) in RANGES.items():
-        value = rng.uniform(low, high) if free else getattr(look, name) + rng.normal(0, STEP * (high - low))
-        values[name] = round(float(np.clip(value, low, high)), 3)
-    return Look(**values)
+    if rng.random() < FREE_SHARE:
+        return Look(**{name: round(rng.uniform(low, high), 3) for name, (low, high) in RANGES.items()})
+    strayed = {name: getattr(look, name) + rng.normal(0, STEP * (high - low)) for name, (low, high) in RANGES.items()}
+    return _within_ranges(Look(**strayed))
+
+
+def _within_ranges(look: Look) -> Look:
+    return Look(**{name: round(float(np.clip(getattr(look, name), *limits)), 3) for name, limits in RANGES.items()})
 
 
 def tune_all(model: Answering, trials: int, seed: int, out_dir: Path, log: Log, *, write: bool) -> None:
