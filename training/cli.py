@@ -173,6 +173,17 @@ def _cut_tiles(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     cut_tiles(options.slides, options.out, spacing_um_px=options.spacing, cap_per_slide=options.cap, log=log)
 
 
+def _drawn_settings(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.shared.manifest_parts import write_table
+    from training.slide.drawn.tuning import answering, answers_table, tune_all
+
+    model = answering(options.bundle)
+    tune_all(model, options.trials, options.seed, options.out, log, write=options.write)
+    answers = answers_table(model, options.fresh, log)
+    write_table(options.out / "answers.csv", answers)
+    log(answers.to_string(index=False))
+
+
 def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.cohort.files import make_cohort
 
@@ -291,6 +302,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_retrain(commands)
     _add_cervix(commands, data)
+    _add_drawn_settings(commands)
     for name, parents, run, text in (
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
@@ -359,6 +371,20 @@ def _add_cervix(commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
 def _add_choice_of_slides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="number of slides, balanced over the classes (default: all)")
     parser.add_argument("--smallest", action="store_true", help="the smallest files first")
+
+
+def _add_drawn_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "tune the drawn sample slides to a model, so that it answers them as they are meant"
+    command = commands.add_parser("drawn-settings", help=text, description=text)
+    command.add_argument(
+        "--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="a bundle, or the --out of a training of the slide model"
+    )
+    command.add_argument("--trials", type=int, default=0, help="of each tissue, those of an earlier run included (default 0)")
+    command.add_argument("--seed", type=int, default=7)
+    command.add_argument("--fresh", type=int, default=3, help="more slides of each kind to try afterwards (default 3)")
+    command.add_argument("--out", type=Path, default=BUILD_DIR / "drawn", help="where trials and answers are written")
+    command.add_argument("--write", action="store_true", help="write the best settings into cervix/slides/drawn/settings.toml")
+    command.set_defaults(run=_drawn_settings)
 
 
 def _add_cohort_options(parser: argparse.ArgumentParser) -> None:
