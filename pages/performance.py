@@ -26,8 +26,8 @@ from pages.parts.performance_tables import (
 )
 from pages.parts.performance_views import Sides, show_at_threshold, show_ranking
 
+# Kinds of models that somebody can bring cases of their own to. A string here would be shown on the page.
 BROUGHT = ("tile", "sequence", "table")
-"""Kinds of models that somebody can bring cases of their own to."""
 HELD_OUT, OWN = "Held-out cases", "My own cases"
 EVERYONE = "All cases"
 NO_PICTURES = "The tiles may not be shipped with the app. Set their folder (CERVIX_TILES_DIR) to see the pictures here."

@@ -12,7 +12,7 @@ from cervix.card.charts import charts_of
 from cervix.card.comparison import lineage_sentence
 from cervix.evaluation.comparison import comparison_table
 from cervix.evaluation.heldout import load_table
-from cervix.evaluation.left_out import left_out_table, left_out_verdict, other_tables
+from cervix.evaluation.left_out import HEADING, left_out_table, left_out_verdict, other_tables
 from cervix.evaluation.metrics import metric_titles
 from cervix.plain_text import escaped
 
@@ -66,7 +66,7 @@ def _left_out(bundle: Bundle, model: Model) -> Iterator[Block]:
     """The laboratories that were left out, before any figure of those that were not; nothing for models that read no tiles."""
     if not (verdict := left_out_verdict(bundle, model)):
         return
-    yield from ("### Left-out laboratories: the figure that counts", "", f"**{escaped(verdict)}**", "")
+    yield from (f"### {HEADING}", "", f"**{escaped(verdict)}**", "")
     if declared := left_out_table(model):
         yield load_table(bundle, declared)
         yield from ("", escaped(declared.note), "")

@@ -13,6 +13,7 @@ from cervix.errors import BundleError
 from cervix.evaluation.heldout import load_table
 from cervix.evaluation.metrics import METRICS
 
+HEADING = "Left-out laboratories: the figures that count"
 TABLE = "laboratories"
 """Id of the table: one row a source that was left out with its laboratory, the worst first."""
 SOURCE, AUROC, ANSWERED, WRONG, SIZE = "left out", "AUROC, carcinoma or benign", "answered", "answered and wrong", "n"

@@ -12,7 +12,7 @@ from cervix.errors import BundleError
 from cervix.evaluation.charts import confusion_figure, leakage_figure
 from cervix.evaluation.comparison import comparison_table, paper_table
 from cervix.evaluation.heldout import load_table
-from cervix.evaluation.left_out import left_out_table, left_out_verdict, other_tables
+from cervix.evaluation.left_out import HEADING, left_out_table, left_out_verdict, other_tables
 from cervix.evaluation.metrics import metric_titles
 from cervix.evaluation.mistakes import class_confusion, group_errors, worst_mistakes
 from cervix.evaluation.questions import CaseSet, Question
@@ -34,9 +34,10 @@ def show_left_out(bundle: Bundle, model: Model) -> None:
         return
     if not verdict:
         return
-    st.warning(f"**{escaped(verdict)}**", icon=":material/travel_explore:")
+    unbroken = verdict.replace(" %", "\N{NO-BREAK SPACE}%")
+    st.warning(f"**{escaped(unbroken)}**", icon=":material/travel_explore:")
     if declared := left_out_table(model):
-        st.header("Left-out laboratories: the figures that count")
+        st.header(HEADING)
         _show_table(bundle, model, declared)
     st.header("Held-out cases of the laboratories it learned from")
 

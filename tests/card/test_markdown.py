@@ -11,7 +11,7 @@ from cervix.bundle import Bundle
 from cervix.card.guidelines import guidelines
 from cervix.evaluation.comparison import BESIDE_RIVALS, comparison_table
 from cervix.evaluation.heldout import load_table
-from cervix.evaluation.left_out import left_out_verdict
+from cervix.evaluation.left_out import HEADING, left_out_verdict
 from cervix.evaluation.metrics import metric_titles
 from tests.card.conftest import Truth
 
@@ -49,7 +49,7 @@ def test_the_research_notice_stands_before_everything_but_the_title(card: str) -
 
 def test_limits_failures_and_intended_use_stand_before_the_figures(bundle: Bundle, sections: dict[str, str]) -> None:
     wanted = ["### Limits", "### Known failures", "### Intended use", "### Summary", "### Held-out figures"]
-    left_out = "### Left-out laboratories: the figure that counts"
+    left_out = f"### {HEADING}"
     for model in bundle.manifest.models:
         headings = [line for line in sections[model.title].splitlines() if line.startswith("###")]
         first = left_out if left_out in headings else wanted[-1]
@@ -65,7 +65,7 @@ def test_left_out_laboratories_stand_before_the_held_out_figures_with_the_verdic
 ) -> None:
     model = bundle.manifest.model("slide")
     before, after = sections[model.title].split("### Held-out figures")
-    _, told = before.split("### Left-out laboratories: the figure that counts")
+    _, told = before.split(f"### {HEADING}")
     assert told.strip().startswith(f"**{left_out_verdict(bundle, model)}**")
     assert [row["left out"] for row in rows_of(told)] == ["Bowel", "Lung", "Bone"]
     assert "| Bowel |" not in after.split("### Training data")[0]

@@ -7,19 +7,15 @@ import numpy as np
 from sqlalchemy import text
 
 from cervix.labels import Case, LabelEvent, LabelStore, Score, patient_case, tile_case
-from tests.bundle.made import class_of
+from tests.bundle.made import SHIPPED_CLASSES
 
 SLIDES = ("a" * 64, "b" * 64)
 BUNDLE = "f" * 64
 TILE_PX = 448
-CLASSES = ("benign", "scc", "ac")
-WORDS = (
-    class_of("benign", "Benign", "Benign", "#0072B2", "benign"),
-    class_of("scc", "Squamous-cell carcinoma", "SCC", "#D55E00", "malignant"),
-    class_of("ac", "Adenocarcinoma", "AC", "#CC79A7", "malignant"),
-)
-"""The same with what people read, as a tile model says it."""
-CONFIDENT, DOUBTFUL = {"benign": 0.98, "scc": 0.01, "ac": 0.01}, {"benign": 0.2, "scc": 0.45, "ac": 0.35}
+WORDS = SHIPPED_CLASSES
+CLASSES = tuple(item.id for item in WORDS)
+CONFIDENT = {"benign": 0.98, "scc": 0.01, "ac": 0.01, "other": 0.0}
+DOUBTFUL = {"benign": 0.2, "scc": 0.45, "ac": 0.35, "other": 0.0}
 
 
 @lru_cache

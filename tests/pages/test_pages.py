@@ -17,6 +17,7 @@ from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import Manifest
 from cervix.evaluation.heldout import load_table
+from cervix.evaluation.left_out import HEADING, TABLE, left_out_verdict
 from cervix.evaluation.metrics import metric_titles
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.visit_sample import sample_visits_csv
@@ -485,7 +486,7 @@ def test_performance_shows_every_model_with_intervals_rivals_and_published_figur
         for name in ("Sensitivity (recall)", "Specificity", "F1", "AUROC", "Brier score", "Calibration error (ECE)"):
             assert "–" in shown[name].delta, name
         assert "one answer for all" in shown["Accuracy"].delta
-        figures = app.dataframe[0].value
+        figures = next(table.value for table in app.dataframe if "95 % bootstrap" in table.value)
         assert len(figures) == len(metric_titles())
         assert figures["95 % bootstrap"].str.contains("–").all()
         tables = [table.value for table in app.dataframe]
@@ -565,16 +566,28 @@ def test_only_questions_that_own_outcomes_answer_are_asked(cases_dir: Path) -> N
     assert len(app.selectbox(key="performance_task_history").options) == 4
 
 
+def test_performance_says_first_what_became_of_left_out_laboratories_computed_from_their_table(bundle: Bundle) -> None:
+    app = open_page("performance.py")
+    verdict = left_out_verdict(bundle, bundle.manifest.model("slide"))
+    said = [item.value.replace("\N{NO-BREAK SPACE}", " ") for item in app.warning]
+    assert f"**{verdict}**" in said
+    assert [item.value for item in app.header][:2] == [HEADING, "Held-out cases of the laboratories it learned from"]
+    assert app.dataframe[0].value["Left out"].tolist() == ["Bowel", "Lung", "Bone"]
+    assert "Kinds of models" not in texts(app)
+    app.selectbox(key="performance_model").set_value("history").run()
+    assert HEADING not in [item.value for item in app.header]
+
+
 @pytest.mark.parametrize("model_id", ["slide", "history"])
 def test_performance_shows_every_table_that_training_put_into_the_bundle(model_id: str, bundle: Bundle) -> None:
     app = open_page("performance.py")
     app.selectbox(key="performance_model").set_value(model_id).run()
-    titles = [item.value for item in app.subheader]
+    titles = [item.value for item in (*app.header, *app.subheader)]
     shown = [cell for table in app.dataframe for cell in table.value.to_numpy().ravel().tolist()]
     tables = bundle.manifest.model(model_id).evaluation.tables
     assert tables
     for table in tables:
-        assert table.title in titles
+        assert (HEADING if table.id == TABLE else table.title) in titles
         assert set(load_table(bundle, table).to_numpy().ravel()) <= set(shown)
 
 

@@ -54,7 +54,7 @@ def learned(store: LabelStore, bundle: Bundle) -> LabelStore:
     kind = rng.integers(2, size=len(cases))
     store.add_scores(
         Score(
-            case.id, "slide", bundle.sha256, bundle.manifest.version, {"benign": 0.6, "scc": 0.4, "ac": 0.0},
+            case.id, "slide", bundle.sha256, bundle.manifest.version, {"benign": 0.6, "scc": 0.4, "ac": 0.0, "other": 0.0},
             (rng.normal(size=8) + 8 * np.eye(2, 8)[of]).astype(np.float32),
         )
         for case, of in zip(cases, kind, strict=True)
@@ -258,7 +258,7 @@ def test_wrong_labels_are_suspected_looked_at_and_settled(learned: LabelStore, b
     event = learned.case_history(case).iloc[-1]
     assert not event["blinded"], "whoever settles a suspect has seen what the model suggests"
     assert event["bundle_sha256"] == bundle.sha256
-    assert event["probabilities"] == {"benign": 0.6, "scc": 0.4, "ac": 0.0}
+    assert event["probabilities"] == {"benign": 0.6, "scc": 0.4, "ac": 0.0, "other": 0.0}
     assert f"{len(suspects)} of 60 labels are suspected; {len(suspects) - 1} of them are open." in texts(app)
     assert "Labels have changed since" in texts(app)
 

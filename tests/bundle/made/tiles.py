@@ -100,7 +100,10 @@ def write_tile_model(
 def with_sources(model: Model) -> Model:
     """The same, said to have learned from two laboratories, neither of them of the cervix."""
     (drawn,) = model.training_data
-    told = (("Lung", ["lung"], "North", ["lung", "squamous carcinoma"]), ("Bowel", ["colon", "rectum"], "South", ["glands"]))
+    told = (
+        ("Drawn for slide: lung", ["lung"], "North", ["lung", "squamous carcinoma"]),
+        ("Drawn for slide: bowel", ["colon", "rectum"], "South", ["glands"]),
+    )
     keys = ("name", "organs", "laboratory", "tissue_types")
     sources = [drawn.model_copy(update=dict(zip(keys, source, strict=True))) for source in told]
     return model.model_copy(update={"training_data": sources})

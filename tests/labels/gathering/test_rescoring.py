@@ -8,7 +8,7 @@ import pytest
 
 from cervix.bundle import Bundle
 from cervix.errors import Cancelled, LabelRefused
-from cervix.labels import LabelStore, open_store
+from cervix.labels import LabelEvent, LabelStore, open_store
 from cervix.labels.gathering.rescoring import rescore
 from cervix.labels.gathering.tiles import keep_cases
 from cervix.labels.gathering.women import gather_patients
@@ -64,9 +64,22 @@ def test_tiles_are_scored_from_their_pictures_and_a_stop_keeps_what_is_done(stor
     assert len(found) == len(cases)
     told = bundle.session_of("tile").run({"tiles": np.stack(tiles[:4])}, ["probabilities", "novelty"])
     for row, case in enumerate(cases[:4]):
-        answers = [found.loc[case.id, "probabilities"][label] for label in ("benign", "scc", "ac")]
+        answers = [found.loc[case.id, "probabilities"][label] for label in bundle.session_of("tile").model.class_ids]
         assert answers == pytest.approx(told["probabilities"][row].tolist(), abs=1e-4)
         assert found.loc[case.id, "novelty"] == pytest.approx(float(told["novelty"][row]), abs=1e-2)
+
+
+def test_a_bundle_with_one_class_more_lets_tiles_be_labelled_as_that_from_its_scores_on(
+    store: LabelStore, bundle: Bundle
+) -> None:
+    case = tile_case("f" * 64, 0, 0, 224, 0.5, phantom_region(224, 224, seed=1))
+    keep_cases(store, "tile", ["benign", "scc", "ac"], ([case], []), "ann")
+    with pytest.raises(LabelRefused, match="There is no such class"):
+        store.record(LabelEvent(case.id, "ann", "label", "other"))
+    rescore(store, "tile", [case.id], bundle, "ann")
+    assert store.classes("tile") == ["benign", "scc", "ac", "other"]
+    store.record(LabelEvent(case.id, "ann", "label", "other"))
+    assert store.truths("tile")["label"].tolist() == ["other"]
 
 
 def test_tiles_of_another_size_than_the_model_reads_are_kept_and_not_scored(store: LabelStore, bundle: Bundle) -> None:
