@@ -13,7 +13,8 @@ from cervix.intake.shelf import remember
 from cervix.labels import open_store
 from cervix.labels.gathering.tiles import gather_tiles, keep_cases
 from cervix.settings import PROJECT_ROOT
-from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
+from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.slides.results import save_score
 from cervix.slides.scoring import score_slide
 from cervix.sources.opening import open_slide

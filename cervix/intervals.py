@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 CONFIDENCE = 0.95
 
@@ -16,7 +16,9 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson_interval(successes: float, n: float, *, effective_n: float | None = None) -> Interval:
+def wilson_interval(
+    successes: float, n: float, *, effective_n: float | None = None, confidence: float = CONFIDENCE
+) -> Interval:
     """Wilson's score interval of a proportion (Wilson 1927, J Am Stat Assoc 22:209-212).
 
     Parameters
@@ -26,10 +28,12 @@ def wilson_interval(successes: float, n: float, *, effective_n: float | None = N
     effective_n : float, optional
         Sample size to use for the width where cases come in groups: the number of independent groups, which
         treats copies within a group as one case and so errs towards a wide interval.
+    confidence : float
+        In 0 to 1; anything but 95 % is for comparing two limits, and never shown as an interval.
     """
     share = successes / n
     size = n if effective_n is None else effective_n
-    z = float(norm.ppf(0.5 + CONFIDENCE / 2))
+    z = float(ndtri(0.5 + confidence / 2))
     centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
     half = z / (1 + z**2 / size) * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
     return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))

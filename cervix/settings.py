@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     """Where uploads, results and samples are kept."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     offline: bool = False
-    """Never try the network: the sample slide is then the generated phantom."""
+    """Never try the network: the real sample slide is then not offered, only those that are drawn here."""
     sample_slide_url: str = "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/CMU-1-Small-Region.svs"
     sample_timeout_s: float = 15.0
     inbox: Annotated[tuple[Path, ...], NoDecode] = ()

@@ -22,7 +22,7 @@ if resumed := desk().resume(bundle):
 
 show_intake()
 if "slide_path" not in st.session_state:
-    st.info("Upload a slide or try the sample. Scoring starts when you press the button; nothing leaves this server.")
+    st.info("Upload a slide or try a sample. Scoring starts when you press the button; nothing leaves this server.")
     st.stop()
 if st.session_state["slide_credit"]:
     st.caption(st.session_state["slide_credit"])

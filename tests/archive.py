@@ -1,4 +1,7 @@
-"""A local server of files, with faults to order; it also speaks the part of the Genomic Data Commons' interface that we use."""
+"""A local server of files, with faults to order.
+
+It also speaks the parts that we use of the Genomic Data Commons' interface and of that of buckets.
+"""
 
 import hashlib
 import json
@@ -15,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 FILES = "/files"
+BUCKET_LIST = "/?list-type=2&prefix="
+BUCKET_XML = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 @dataclass
@@ -24,7 +29,8 @@ class Archive:
     Attributes
     ----------
     records : one for each file, in the form of the files endpoint
-    contents : file id -> its bytes
+    contents : file id, or path of a file in a bucket -> its bytes
+    tags : path of a file in a bucket -> its tag, where that is not the MD5
     plans : path -> answers in place of the regular one, used up from the left
     questions : the body of every query for files
     requests : path and Range header ("" for none) of every request
@@ -32,22 +38,26 @@ class Archive:
 
     records: list[dict[str, Any]] = field(default_factory=list)
     contents: dict[str, bytes] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
     plans: defaultdict[str, deque["Answer"]] = field(default_factory=lambda: defaultdict(deque))
     questions: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
     address: str = ""
 
-    def add(self, patient: str, *diagnoses: str | None, size: int = 3_000, **changes: Any) -> str:
-        """Put in a slide of random bytes; ``changes`` are fields of its record. Returns its file id."""
+    def add(
+        self, patient: str, *diagnoses: str | None, size: int = 3_000, content: bytes | None = None, **changes: Any
+    ) -> str:  # fmt: skip
+        """Put in a slide, of random bytes if none are given; ``changes`` are fields of its record. Returns its file id."""
         dice = random.Random(len(self.records))
-        file_id, content = str(uuid.UUID(int=dice.getrandbits(128))), dice.randbytes(size)
+        file_id = str(uuid.UUID(int=dice.getrandbits(128)))
+        content = dice.randbytes(size) if content is None else content
         self.contents[file_id] = content
         self.records.append(
             {
                 "file_id": file_id,
                 "file_name": f"{patient}-01Z-00-DX1.svs",
-                "file_size": size,
+                "file_size": len(content),
                 "md5sum": hashlib.md5(content).hexdigest(),
                 "cases": [case(patient, *diagnoses)],
                 "data_format": "SVS",
@@ -57,6 +67,22 @@ class Archive:
             | changes
         )
         return file_id
+
+    def add_series(self, files: dict[str, bytes]) -> str:
+        """Put a folder into the bucket. Returns its name, which is a UUID."""
+        series = str(uuid.UUID(int=random.Random(f"series {len(self.contents)}").getrandbits(128)))
+        self.contents |= {f"/{series}/{name}": content for name, content in files.items()}
+        return series
+
+    def bucket(self, prefix: str) -> str:
+        """What a bucket lists under a prefix."""
+        entries = "".join(
+            f"<Contents><Key>{path[1:]}</Key><ETag>&quot;{self.tags.get(path, hashlib.md5(content).hexdigest())}&quot;</ETag>"
+            f"<Size>{len(content)}</Size></Contents>"
+            for path, content in self.contents.items()
+            if path.startswith(f"/{prefix}")
+        )
+        return f'<?xml version="1.0"?><ListBucketResult xmlns="{BUCKET_XML}">{entries}</ListBucketResult>'
 
     def plan(self, file_id_or_path: str, *answers: "Answer") -> None:
         """Give these answers to the next requests, then regular ones again."""
@@ -133,7 +159,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(lambda _: self.send(200, json.dumps(self.archive.page(question)).encode(), kind="application/json"))
 
     def do_GET(self) -> None:
-        self._answer(regular)
+        self._answer(in_the_bucket if self.path.startswith(BUCKET_LIST) else regular)
 
     def _answer(self, usual: "Answer") -> None:
         self.archive.requests.append((self.path, self.headers.get("Range", "")))
@@ -184,6 +210,12 @@ def regular(handler: Handler) -> None:
         handler.send(416, Content_Range=f"bytes */{len(handler.slide)}")
     else:
         handler.wfile.write(handler.begin())
+
+
+def in_the_bucket(handler: Handler) -> None:
+    """The list of a folder."""
+    listing = handler.archive.bucket(handler.path.removeprefix(BUCKET_LIST))
+    handler.send(200, listing.encode(), kind="application/xml")
 
 
 def cut_after(size: int) -> Answer:

@@ -20,7 +20,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 from cervix.bundle import Bundle
 from cervix.patients.golden import prove_bundle
 from cervix.settings import PROJECT_ROOT, get_settings
-from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
+from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
 from tests.archive import Archive, serving

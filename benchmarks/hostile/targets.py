@@ -81,7 +81,8 @@ class Uploads(Target):
         from starlette.applications import Starlette
         from starlette.testclient import TestClient
 
-        from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
+        from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
+        from cervix.slides.pyramid import write_pyramid
         from cervix.web import UploadGrant, routes, upload_tokens
 
         self._grant = lambda: (grant := UploadGrant(), upload_tokens.grant(grant))
@@ -411,7 +412,8 @@ class Routes(Target):
         from starlette.applications import Starlette
         from starlette.testclient import TestClient
 
-        from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
+        from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
+        from cervix.slides.pyramid import write_pyramid
         from cervix.sources.opening import open_slide
         from cervix.web import UploadGrant, open_view, routes, upload_tokens
 

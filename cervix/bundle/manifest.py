@@ -160,8 +160,16 @@ class SlideRule(_Strict):
 
     minimum_tiles: int = Field(gt=0)
     false_positive_share: Probability
-    """Upper 95 % limit of the share of benign validation source images with a tile called cancerous."""
+    """What validation on benign tissue cannot rule out: an upper limit of the share of tiles called cancerous."""
     novel_share_limit: Probability
+    """The most of the tiles that may be not recognised, or look like tissue that is no part of the question."""
+    share_of: Literal["accepted", "read"] = "accepted"
+    """Which tiles the share of cancerous ones is taken of: those recognised, or all that were read, so that a few recognised
+    ones do not speak for a slide."""
+    design_effect: float = Field(default=1.0, ge=1.0)
+    """How many tiles of a slide tell as much as one independent tile (Kish 1965, Survey Sampling, 8.2)."""
+    missed_share_limit: Probability = 1.0
+    """No cancerous tile is said to be found only where the upper 95 % limit of their share is at most this."""
     chosen_by: str
 
 

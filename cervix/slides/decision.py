@@ -1,6 +1,7 @@
 """From tile scores to one answer for a slide, in words that can be checked."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,46 @@ from pydantic import BaseModel, ConfigDict
 from scipy.spatial import cKDTree
 from skimage.measure import points_in_poly
 
-from cervix.bundle.classes import UNREAD, UNRECOGNISED
-from cervix.bundle.manifest import Model
+from cervix.bundle.classes import UNREAD, UNRECOGNISED, ClassInfo
+from cervix.bundle.manifest import Model, SlideRule, within_novelty
 from cervix.intervals import Interval, wilson_interval
 
 Verdict = Literal["cancer", "no-cancer", "undecided", "abstained"]
+
+
+Finding = Literal["too-little", "unknown", "cancer", "no-cancer", "few", "too-few"]
+"""Why a slide is answered as it is: too few tiles; too many that are not known; called; none cancerous; some cancerous; none,
+of too few tiles to say so."""
+VERDICTS: dict[Finding, Verdict] = {
+    "too-little": "abstained", "unknown": "abstained", "cancer": "cancer", "no-cancer": "no-cancer", "few": "undecided",
+    "too-few": "undecided",
+}  # fmt: skip
+
+
+class TileCounts(NamedTuple):
+    """All that a slide rule knows of the tiles of a slide; those that could not be read are not among them."""
+
+    scored: int
+    unrecognised: int
+    accepted: int
+    cancerous: int
+    """Of the accepted ones."""
+    other: int
+    """Accepted ones that are not called cancerous and look more like other tissue than like benign: they count neither way."""
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of tiles that say nothing: not recognised, or of other tissue."""
+        return (self.unrecognised + self.other) / self.scored if self.scored else 0.0
+
+
+class TileShares(NamedTuple):
+    """Shares of a slide's tiles with what cannot be ruled out, neighbouring tiles counted by the rule's design effect."""
+
+    cancerous: Interval | None
+    """None without accepted tiles."""
+    missed: float
+    """Upper 95 % limit of the share of cancerous tiles if none was found."""
 
 
 class SlideAnswer(BaseModel):
@@ -32,7 +68,10 @@ class SlideAnswer(BaseModel):
     accepted_tiles: int
     cancerous_tiles: int
     cancerous_share: Interval | None
-    """Share of accepted tiles called cancerous with its Wilson 95 % interval; None without accepted tiles or answer."""
+    """Share of cancerous tiles with its Wilson 95 % interval at the number of independent tiles that they are worth; None
+    without accepted tiles or answer."""
+    share_of: Literal["accepted", "read"] = "accepted"
+    """Which tiles that share is of."""
     class_tiles: dict[str, int]
     """Most probable class of the accepted tiles."""
 
@@ -46,6 +85,62 @@ class SlideAnswer(BaseModel):
         """The answer with what it rests on."""
         return f"{self.headline}. {self.reason}"
 
+    @property
+    def counted(self) -> str:
+        """The tiles that the share of cancerous ones is of, in words."""
+        tiles = self.accepted_tiles if self.share_of == "accepted" else self.tiles
+        return f"{tiles:,} {'accepted' if self.share_of == 'accepted' else 'read'}"
+
+
+def count_tiles(
+    probabilities: NDArray[np.floating], novelty: NDArray[np.floating], classes: Sequence[ClassInfo], called_at: float,
+    novelty_limit: float,
+) -> TileCounts:  # fmt: skip
+    """What a slide rule goes by.
+
+    Parameters
+    ----------
+    probabilities : (n, classes); NaN for a tile that could not be read
+    novelty : (n,), NaN likewise
+    called_at : the probability of carcinoma from which a tile is called cancerous
+    """
+    unread = np.isnan(novelty)
+    recognised = within_novelty(novelty, probabilities, novelty_limit)
+    accepted = probabilities[recognised]
+    mass = {role: accepted[:, [item.role == role for item in classes]].sum(axis=1) for role in ("malignant", "benign", "other")}
+    cancerous = mass["malignant"] >= called_at
+    return TileCounts(
+        scored=int((~unread).sum()),
+        unrecognised=int((~unread & ~recognised).sum()),
+        accepted=len(accepted),
+        cancerous=int(cancerous.sum()),
+        other=int((~cancerous & (mass["other"] > mass["benign"])).sum()),
+    )
+
+
+def tile_shares(counts: TileCounts, rule: SlideRule) -> TileShares:
+    """Shares with Wilson's 95 % intervals at the number of independent tiles, ``n / design_effect``."""
+    tiles = counts.accepted if rule.share_of == "accepted" else counts.scored
+    known = counts.accepted - counts.other
+
+    def interval(found: int, of: int) -> Interval:
+        return wilson_interval(found, of, effective_n=max(1.0, of / rule.design_effect))
+
+    return TileShares(interval(counts.cancerous, tiles) if counts.accepted else None, interval(0, known).high if known else 1.0)
+
+
+def finding_of(counts: TileCounts, shares: TileShares, rule: SlideRule) -> Finding:
+    """The rule itself. One more cancerous tile among as many never makes a slide less suspicious."""
+    if counts.scored < rule.minimum_tiles:
+        return "too-little"
+    if counts.unknown_share > rule.novel_share_limit or shares.cancerous is None or counts.accepted == counts.other:
+        return "unknown"
+    if counts.cancerous and shares.cancerous.low > rule.false_positive_share:
+        return "cancer"
+    if counts.cancerous:
+        return "few"
+    return "no-cancer" if shares.missed <= rule.missed_share_limit else "too-few"
+
 
 def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], model: Model) -> SlideAnswer:
     """Apply the bundle's slide rule.
@@ -53,7 +148,8 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
     Tiles that the model does not recognise, or that could not be read, are left out; how many, the reason says. The
     slide is called cancerous when the lower 95 % limit of the share of cancerous tiles lies above the false-positive
     share that validation cannot rule out. Fewer cancerous tiles leave it undecided, since a tumour may be small; only none
-    at all is "no cancerous tile". Too few tiles, or too many that are not recognised, and the model abstains.
+    at all among enough tiles is "no cancerous tile". Too few tiles, or too many that are not recognised or look like tissue
+    that is no part of the question, and the model abstains.
 
     Parameters
     ----------
@@ -64,62 +160,83 @@ def decide(probabilities: NDArray[np.floating], novelty: NDArray[np.floating], m
     if rule is None:
         raise ValueError(f"model {model.id!r} declares no slide rule")
     cancer_task, classes = model.cancer_task, model.classes
-    limit = model.threshold(cancer_task.id)
+    called_at = model.threshold(cancer_task.id)
+    counts = count_tiles(probabilities, novelty, classes, called_at, model.abstention_limit("novelty"))
+    shares = tile_shares(counts, rule)
+    finding = finding_of(counts, shares, rule)
     positive = [index for index, item in enumerate(classes) if item.role == "malignant"]
-    unread = np.isnan(novelty)
-    recognised = model.is_recognised(novelty, probabilities)
-    scored, unknown = int((~unread).sum()), int((~unread & ~recognised).sum())
-    unknown_share = unknown / scored if scored else 0.0
-    accepted = probabilities[recognised]
-    cancerous = accepted[:, positive].sum(axis=1) >= limit
-    n, k = len(accepted), int(cancerous.sum())
-    share = wilson_interval(k, n) if n else None
+    accepted = probabilities[model.is_recognised(novelty, probabilities)]
     top = accepted.argmax(axis=1)
-    class_tiles = {label: int((top == index).sum()) for index, label in enumerate(model.class_ids)}
+    of_type = top[accepted[:, positive].sum(axis=1) >= called_at]
+    unread = int(np.isnan(novelty).sum())
 
-    verdict: Verdict
-    if scored < rule.minimum_tiles:
-        verdict, headline = "abstained", "No answer: too little tissue"
-        reason = f"{_count(scored, 'tile')} of tissue; the rule needs {rule.minimum_tiles}."
-    elif unknown_share > rule.novel_share_limit or share is None:
-        verdict, headline = "abstained", "No answer: not tissue the model knows"
-        reason = f"Too many tiles are not recognised by the model (limit {_percent(rule.novel_share_limit)})."
-    elif share.low > rule.false_positive_share:
-        subtype = max(positive, key=lambda index: int((top[cancerous] == index).sum()))
-        verdict, headline = "cancer", classes[subtype].title
-        alike = int((top[cancerous] == subtype).sum())
+    k, n = counts.cancerous, counts.accepted
+    if finding == "too-little":
+        headline = "No answer: too little tissue"
+        reason = f"{_count(counts.scored, 'tile')} of tissue; the rule needs {rule.minimum_tiles}."
+    elif finding == "unknown":
+        headline = "No answer: not tissue the model knows"
+        beside = ", or count neither way" if counts.other else ""
+        reason = f"Too many tiles are not recognised by the model{beside} (limit {_percent(rule.novel_share_limit)})."
+    elif finding == "cancer":
+        subtype = max(positive, key=lambda index: int((of_type == index).sum()))
+        headline = classes[subtype].title
         reason = (
-            f"{k:,} of {n:,} accepted tiles are called cancerous; {alike:,} of these look most like "
+            f"{k:,} of {n:,} accepted tiles are called cancerous; {int((of_type == subtype).sum()):,} of these look most like "
             f"{classes[subtype].mid_sentence}."
         )
-    elif k == 0:
-        verdict, headline = "no-cancer", "No cancerous tile found"
+    elif finding == "no-cancer":
+        headline = "No cancerous tile found"
         reason = f"None of {n:,} accepted tiles is called cancerous. A tumour outside these tiles would not be seen."
-    else:
-        verdict, headline = "undecided", "Undecided"
+    elif finding == "few":
+        headline = "Undecided"
         reason = f"{k:,} of {n:,} accepted tiles are called cancerous: too many to rule cancer out, too few to call it."
-    reason += f" {_percent(unknown_share)} of tiles not recognised."
-    if unread.any():
-        reason += f" {_count(int(unread.sum()), 'tile')} could not be read (of {len(unread):,})."
+    else:
+        headline = "Undecided"
+        reason = (
+            f"None of {n:,} accepted tiles is called cancerous, but up to {_percent(shares.missed)} of them could be: too few "
+            f"tiles to say that there is none (limit {_percent(rule.missed_share_limit)})."
+        )
+    if counts.other:
+        others = " or ".join(item.mid_sentence for item in classes if item.role == "other")
+        reason += f" {_count(counts.other, 'accepted tile')} most like {others}: not cancerous, and no sign that there is none."
+    reason += f" {_percent(counts.unrecognised / counts.scored if counts.scored else 0.0)} of tiles not recognised."
+    if unread:
+        reason += f" {_count(unread, 'tile')} could not be read (of {len(novelty):,})."
+    verdict = VERDICTS[finding]
     return SlideAnswer(
         verdict=verdict,
         headline=headline,
         reason=reason,
-        rule=(
-            f"A tile is cancerous when P({' + '.join(cancer_task.positive)}) ≥ {limit:.2f}. "
-            f"The slide is called when the 95 % interval of the share of cancerous tiles lies wholly above "
-            f"{rule.false_positive_share:.1%}, the highest false-positive share that validation on benign "
-            f"tissue cannot rule out. Its type is the one that most of these tiles look like. With fewer cancerous tiles the "
-            f"slide is undecided; only with none is it called free of them. Neighbouring tiles are treated as independent, "
-            f"so the interval is narrower than the truth."
-        ),
-        tiles=scored,
-        unread_tiles=int(unread.sum()),
-        unrecognised_tiles=unknown,
+        rule=_in_words(rule, cancer_task.positive, called_at),
+        tiles=counts.scored,
+        unread_tiles=unread,
+        unrecognised_tiles=counts.unrecognised,
         accepted_tiles=n,
         cancerous_tiles=k,
-        cancerous_share=None if verdict == "abstained" else share,
-        class_tiles=class_tiles,
+        cancerous_share=None if verdict == "abstained" else shares.cancerous,
+        share_of=rule.share_of,
+        class_tiles={label: int((top == index).sum()) for index, label in enumerate(model.class_ids)},
+    )
+
+
+def _in_words(rule: SlideRule, positive: Sequence[str], called_at: float) -> str:
+    tiles = {"accepted": "the accepted tiles", "read": "all tiles that were read"}[rule.share_of]
+    enough = (
+        f", and enough of them that at most {_percent(rule.missed_share_limit)} could be" if rule.missed_share_limit < 1 else ""
+    )
+    neighbours = (
+        f"Neighbouring tiles are alike: {rule.design_effect:.1f} of them count as one independent tile in the interval."
+        if rule.design_effect > 1
+        else "Neighbouring tiles are treated as independent, so the interval is narrower than the truth."
+    )
+    return (
+        f"A tile is cancerous when P({' + '.join(positive)}) ≥ {called_at:.2f}. The slide is called when the 95 % interval of "
+        f"the share of cancerous tiles, of {tiles}, lies wholly above {rule.false_positive_share:.1%}, the highest "
+        f"false-positive share that validation on benign tissue cannot rule out. Its type is the one that most of these tiles "
+        f"look like. With fewer cancerous tiles the slide is undecided; only with none{enough} is it called free of them. "
+        f"There is no answer where more than {_percent(rule.novel_share_limit)} of the tiles are not recognised, or look like "
+        f"what is neither benign nor malignant. {neighbours}"
     )
 
 

@@ -1,13 +1,10 @@
-"""A generated slide that looks like H&E and is nobody's tissue.
+"""Pixels that look a little like H&E and are nobody's tissue, made in an instant.
 
-Stands in for the sample slide where no network can be reached, and gives golden vectors that hold no patient
-image. Its scores mean nothing.
+For golden vectors, which must hold no patient image, and wherever a slide is needed and not what it shows. Scores of it mean
+nothing; drawn tissue (``cervix.slides.drawn``) is what people look at.
 """
 
-from pathlib import Path
-
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, zoom
@@ -17,7 +14,6 @@ GLASS_RGB = (243, 242, 244)
 EOSIN_RGB = (222, 158, 196)
 HAEMATOXYLIN_RGB = (92, 58, 138)
 NUCLEI_PER_MEGAPIXEL = 1500
-TILE_PX = 256
 
 
 def phantom_region(width_px: int, height_px: int, *, seed: int, tissue_share: float = 0.6) -> NDArray[np.uint8]:
@@ -47,36 +43,3 @@ def phantom_region(width_px: int, height_px: int, *, seed: int, tissue_share: fl
     glass = np.asarray(GLASS_RGB, np.float32) + rng.normal(0, 1.5, size=(height_px, width_px, 1))
     pixels[~tissue] = np.clip(glass, 0, 255).astype(np.uint8)[~tissue]
     return pixels
-
-
-def write_phantom_slide(path: Path, width_px: int = 4096, height_px: int = 3072, *, seed: int = 7) -> None:
-    """Write a phantom as a tiled, pyramidal TIFF that states its spacing."""
-    write_pyramid(path, phantom_region(width_px, height_px, seed=seed), PHANTOM_SPACING_UM_PX)
-
-
-def write_pyramid(path: Path, pixels: NDArray[np.uint8], spacing_um_px: float | None) -> None:
-    """Write ``(height, width, 3)`` uint8 as a tiled TIFF pyramid, halving until a level fits 512 px.
-
-    ``spacing_um_px`` None leaves the physical size out, as many converters do.
-    """
-    level = Image.fromarray(pixels)
-    with tifffile.TiffWriter(path, bigtiff=pixels.nbytes > 2**31) as writer:
-        factor = 1
-        while True:
-            scale: dict[str, object] = {"resolutionunit": "NONE"}
-            if spacing_um_px is not None:
-                per_cm = 1e4 / (spacing_um_px * factor)
-                scale = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
-            writer.write(
-                np.asarray(level),
-                photometric="rgb",
-                tile=(TILE_PX, TILE_PX),
-                compression="zlib",
-                subfiletype=int(factor > 1),
-                metadata=None,
-                **scale,  # type: ignore[arg-type]
-            )
-            if max(level.size) <= 512:
-                return
-            level = level.reduce(2)
-            factor *= 2

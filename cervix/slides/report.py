@@ -52,7 +52,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
                 *([("Tiles that could not be read", f"{answer.unread_tiles:,}")] if answer.unread_tiles else []),
                 (
                     "Cancerous tiles",
-                    f"{answer.cancerous_tiles:,} of {answer.accepted_tiles:,} accepted: {share.value:.1%} "
+                    f"{answer.cancerous_tiles:,} of {answer.counted}: {share.value:.1%} "
                     f"(95 % interval {share.low:.1%}–{share.high:.1%})"
                     if share
                     else "no answer",

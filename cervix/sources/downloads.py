@@ -54,7 +54,7 @@ class RemoteFile:
     Attributes
     ----------
     digest : str
-        ``"sha256:…"`` or ``"md5:…"``, in hexadecimal.
+        ``"sha256:…"`` or ``"md5:…"``, in hexadecimal; empty where nobody states one, and then the size alone is checked.
     """
 
     address: str
@@ -129,12 +129,14 @@ class Downloader:
         Raises ``DownloadFailed`` as ``fetch`` does.
         """
 
-        def attempt() -> bytes:
-            with self._request("POST", address, json=question) as response:
-                _check_status(self._service, response, what)
-                return response.content
+        return self._answer(what, "POST", address, json=question)
 
-        return self._patiently(what, attempt)
+    def read(self, address: str, what: str) -> bytes:
+        """What stands at an address, small enough for memory; ``what`` names it in a sentence.
+
+        Raises ``DownloadFailed`` as ``fetch`` does.
+        """
+        return self._answer(what, "GET", address)
 
     def fetch(self, file: RemoteFile, target: Path, which: str = "") -> None:
         """Fetch a file beside its place, check it, and rename it into place.
@@ -162,7 +164,7 @@ class Downloader:
         started = time.monotonic()
         for last_try in (False, True):
             self._patiently(file.name, partial(self._go_on, file, part, which), arrived=partial(size_of, part))
-            found = digest_of(part, kind)
+            found = digest_of(part, kind) if kind else ""
             if found == digest:
                 break
             part.unlink()
@@ -176,6 +178,14 @@ class Downloader:
             self._log(f"{which}: the {kind.upper()} is wrong, once more from the start")
         _rename_for_good(part, target)
         self._log(f"{which} is whole after {_duration(time.monotonic() - started)}")
+
+    def _answer(self, what: str, method: str, address: str, **options: Any) -> bytes:
+        def attempt() -> bytes:
+            with self._request(method, address, **options) as response:
+                _check_status(self._service, response, what)
+                return response.content
+
+        return self._patiently(what, attempt)
 
     def _go_on(self, file: RemoteFile, part: Path, which: str) -> None:
         """One request for what is still missing. What arrives is kept, whatever happens next."""

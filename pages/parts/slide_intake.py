@@ -7,11 +7,11 @@ from typing import Literal
 
 import streamlit as st
 
-from cervix.errors import UploadRefused
+from cervix.errors import SampleUnavailable, UploadRefused
 from cervix.intake.inbox import list_inbox
 from cervix.intake.shelf import thumbnail_path
 from cervix.plain_text import escaped
-from cervix.samples import sample_slide
+from cervix.samples import sample_slide, samples_at_hand
 from cervix.settings import get_settings
 from cervix.sources.identity import files_of
 from cervix.web import upload_store
@@ -71,16 +71,23 @@ def _show_upload(limit_gb: float, keep_hours: float) -> None:
                 first = next(iter(slides))
                 choose(first, name=str(result.done["name"]) if len(slides) == 1 else slides[first])
     with sample_side:
-        if st.button("Try the sample slide", icon=":material/science:", key="slide_sample"):
-            with st.spinner("Fetching the sample slide …"):
-                sample = sample_slide(get_settings())
-            choose(sample.path, name=sample.path.name, credit=sample.credit)
-            if sample.kind == "phantom":
-                st.toast("The sample slide could not be fetched; this is a generated phantom.")
-        st.caption("An H&E slide of 2,220 × 2,967 px, fetched once; without a network, a generated phantom.")
+        _show_samples()
         with st.expander("A single picture (PNG, JPEG, small TIFF)"):
             _take_picture()
     _choose_of_batch(st.session_state.get("slide_batch", {}))
+
+
+def _show_samples() -> None:
+    settings = get_settings()
+    chosen, start = st.columns([3, 2], vertical_alignment="bottom")
+    sample = chosen.selectbox("Sample slide", samples_at_hand(settings), format_func=lambda sample: sample.title, key="sample")
+    if start.button("Try it", icon=":material/science:", key="slide_sample", width="stretch"):
+        with st.spinner("Drawing the slide …" if sample.kind == "drawn" else "Fetching the slide …"):
+            try:
+                choose(sample_slide(sample, settings), name=sample.title, credit=sample.credit)
+            except SampleUnavailable as error:
+                st.warning(escaped(str(error)))
+    st.caption(f"{sample.story} {sample.credit}" if sample.kind == "drawn" else sample.story)
 
 
 def _choose_of_batch(slides: dict[Path, str]) -> None:

@@ -83,7 +83,7 @@ def _split_line(progress: ScoreProgress) -> str:
 
 def _answer_line(answer: SlideAnswer) -> str:
     share = answer.cancerous_share
-    interval = f" Cancerous tiles {share.value:.0%} ({share.low:.0%}–{share.high:.0%})." if share else ""
+    interval = f" Cancerous tiles {share.value:.0%} ({share.low:.0%}–{share.high:.0%}) of {answer.counted}." if share else ""
     return f"{answer.reason}{interval}"
 
 
@@ -98,7 +98,7 @@ def show_answer(score: SlideScore, model: Model) -> None:
     resumed = f", {timings.resumed_tiles:,} tiles from before" if timings.resumed_tiles else ""
     show_metrics(
         {
-            "Cancerous tiles": (f"{share.value:.0%}", f"{share.low:.0%}–{share.high:.0%}, n = {answer.accepted_tiles:,}")
+            "Cancerous tiles": (f"{share.value:.0%}", f"{share.low:.0%}–{share.high:.0%}, of {answer.counted}")
             if share
             else ("–", "no answer"),
             "Not recognised": (

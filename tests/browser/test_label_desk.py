@@ -11,7 +11,8 @@ from cervix.bundle import Bundle
 from cervix.intake.shelf import remember
 from cervix.labels import LabelStore, open_store
 from cervix.labels.store.cases import tile_case
-from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
+from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.sources.opening import open_slide
 from tests.browser.chromium import WAIT_MS, WIDTHS, choose, needs_browser
 from tests.browser.label_keys import LOOK_MS, TILE, press

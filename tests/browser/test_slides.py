@@ -14,7 +14,8 @@ import pytest
 import tifffile
 from playwright.sync_api import Page, expect
 
-from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
+from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
+from cervix.slides.pyramid import write_pyramid
 from tests.browser.chromium import WAIT_MS, choose, needs_browser, until
 from tests.browser.line import Line, line_to
 from tests.browser.server import SHIPPED, free_port, running_app, running_server

@@ -19,7 +19,8 @@ from PIL import Image
 from cervix.errors import NameRefused, NoRoomForUpload, SlideNotReadable, UploadNotYours, UploadRefused
 from cervix.intake import uploads
 from cervix.intake.uploads import Quotas, UploadStore
-from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.phantom import phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.sources.opening import open_slide
 
 UPLOAD = "0123456789abcdef" * 2

@@ -22,7 +22,8 @@ from cervix.evaluation.metrics import metric_titles
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.settings import PROJECT_ROOT, get_settings
-from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.phantom import phantom_region
+from cervix.slides.pyramid import write_pyramid
 from tests.bundle.altered import bundle_of_risk_models, change_predictions
 
 PAGES = [
@@ -453,7 +454,7 @@ def test_an_upload_can_be_kept_and_deleted() -> None:
     assert (stored.parent / "keep").is_file()
     app.button(key="slide_delete").click().run()
     assert not stored.exists()
-    assert "Upload a slide or try the sample" in texts(app)
+    assert "Upload a slide or try a sample" in texts(app)
 
 
 def test_a_table_without_the_other_tests_gets_no_answer_from_the_model_that_needs_them() -> None:

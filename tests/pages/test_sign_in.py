@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from cervix import RESEARCH_NOTICE
 from cervix.settings import PROJECT_ROOT, get_settings
-from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.phantom import phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.web import let_in, upload_tokens
 from cervix.web.passed import has_passed
 from tests.test_sign_in import COMPLETE

@@ -24,7 +24,8 @@ from cervix.slides.embedding import telling_embeddings
 from cervix.slides.explanation import gallery, most_suspicious
 from cervix.slides.exports import write_export
 from cervix.slides.gate import inspect_slide
-from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.phantom import phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.slides.report import write_report
 from cervix.slides.results import RowJournal, order_of, read_order, result_dir
 from cervix.slides.rows import unread_rows

@@ -21,7 +21,8 @@ from cervix.errors import DeviceLost
 from cervix.settings import PROJECT_ROOT
 from cervix.slides import results
 from cervix.slides.desk import ScoringDesk, SlideJob, measured_tiles_per_s
-from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.phantom import phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.slides.results import ROWS_NAME, SUMMARY_NAME, read_order, result_dir, save_score, unfinished_orders
 from cervix.slides.rows import read_rows, row_dtype
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide, score_slide

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 
 from cervix.bundle import Bundle
 from cervix.slides.gate import GateReport, inspect_slide
-from cervix.slides.phantom import write_pyramid
+from cervix.slides.pyramid import write_pyramid
 from cervix.slides.scoring import plan_slide
 from cervix.sources.opening import open_slide
 

@@ -9,7 +9,8 @@ import pytest
 from cervix.bundle.manifest import TileInput
 from cervix.errors import SlideNotSuitable, SlideScaleUnknown
 from cervix.slides.grid import lay_grid, sweep_order
-from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.phantom import phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.slides.tissue import find_tissue, outline, whole_area
 from cervix.sources.opening import open_slide
 

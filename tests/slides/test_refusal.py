@@ -23,7 +23,8 @@ from cervix.slides.embedding import telling_embeddings
 from cervix.slides.explanation import explain_tile, gallery, most_suspicious
 from cervix.slides.exports import tile_table, write_export
 from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, cam_layers, score_layers
-from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.phantom import phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide

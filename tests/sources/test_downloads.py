@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from cervix.errors import DownloadFailed
-from cervix.samples import sample_slide
+from cervix.samples import REAL, sample_slide
 from cervix.settings import Settings
 from cervix.sources import downloads
 from cervix.sources.downloads import Downloader, RemoteFile, _may_lead_to, part_of
@@ -405,6 +405,6 @@ def test_two_downloads_of_one_sample_share_it(archive: Archive, data_dir: Path, 
     archive.contents[file_id] = (data_dir / "slides/CMU-1-Small-Region.svs").read_bytes()
     settings = Settings(home=tmp_path, sample_slide_url=f"{archive.address}/data/{file_id}")
     with ThreadPoolExecutor(4) as pool:
-        kinds = {sample.kind for sample in pool.map(sample_slide, [settings] * 4)}
-    assert kinds == {"real"}
+        paths = set(pool.map(sample_slide, [REAL] * 4, [settings] * 4))
+    assert len(paths) == 1
     assert archive.ranges(file_id) == [""]

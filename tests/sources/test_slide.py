@@ -9,7 +9,8 @@ from PIL import Image
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
 from cervix.files import sha256_of
-from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.phantom import phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.sources import handles, opening
 from cervix.sources import slide as slides
 from cervix.sources.opening import open_slide

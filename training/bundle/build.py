@@ -34,9 +34,9 @@ from training.bundle.cost import with_cost
 BUNDLE_NAME = "cervix-demonstration"
 BUNDLE_VERSION = "0.6.0"
 CHANGELOG = [
-    "0.6.0: slide model of four classes from nine sources of seven laboratories, with laboratories left out one by one; it refuses "
-    "by distance and by doubt, and the slide rule was fitted on pseudo-slides. The hybrid reads it. History and risk-factor models "
-    "are those of 0.5.2; held-out probabilities keep twelve binary digits.",
+    "0.6.0: slide model of four classes from nine sources of seven laboratories, each left out once; it refuses by distance "
+    "and doubt, and its slide rule was fitted on pseudo-slides. The hybrid reads it. History and risk-factor models are of "
+    "0.5.2; held-out probabilities keep twelve binary digits.",
     "0.5.2: the second contract: each class has a title, a short name, a colour and a role, each model a kind. Models "
     "and figures are those of 0.5.0.",
     "0.5.1: the manifest says how rows of the risk-factor table were grouped for the model without the other tests. Models and "

@@ -3,7 +3,8 @@
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +59,14 @@ def retrain(
     BundleError
         If the proof of the parent or of the candidate fails, or the parent has no rehearsal.
     """
-    if out.exists():
-        raise CandidateRefused("The candidate's folder is there already", expected="a new folder", found=out.name)
+    require_new(out)
     recipe = tomllib.loads(recipe_path.read_text(encoding="utf-8"))
     recipe = recipe if seed is None else {**recipe, "seed": seed}
     progress("parent", 0.0, "proving the parent")
     parent = prove_bundle(parent_dir, device="cpu")
     log(f"from {parent.label}, recipe {recipe['name']}, seed {recipe['seed']}")
     usable = _usable(parent, store, models, recipe, log)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # Named after the candidate, so that leftovers of a killed run are not mistaken for the work of another run.
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as place:
-        parts, whole = Path(place) / "parts", Path(place) / "bundle"
+    with new_candidate(out) as (parts, whole):
         made = {}
         for number, (model_id, labels) in enumerate(usable.items()):
 
@@ -78,18 +75,49 @@ def retrain(
 
             made[model_id] = RETRAINERS[parent.manifest.model(model_id).kind](parent, labels, store, recipe, parts, log, within)
         progress("candidate", 0.65, "assembling and proving the candidate")
-        entries = []
-        for model in parent.manifest.models:
-            if model.id not in made:
-                copied(parent, model.files, parts)
-            entries.append(Model.model_validate(made.get(model.id, model).model_dump()))
-        manifest = assemble_bundle(parts, whole, entries, _about(parent, made))
-        label = Bundle(whole, manifest, sha256_of(whole / MANIFEST_NAME), {}, []).label
+        label = assemble_candidate(parent, made, parts, whole)
         lineages = {model_id: model.lineage.model_dump() for model_id, model in made.items() if model.lineage}
         store.audit_append(by, "retrain", label, {"folder": out.name, "recipe": recipe["name"], "lineage": lineages})
-        whole.replace(out)
     progress("candidate", 1.0, "done")
     return label
+
+
+def require_new(out: Path) -> None:
+    """Raise ``CandidateRefused`` if the folder of a candidate is there already."""
+    if out.exists():
+        raise CandidateRefused("The candidate's folder is there already", expected="a new folder", found=out.name)
+
+
+@contextmanager
+def new_candidate(out: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield a folder for the models' files and one for the bundle, which becomes ``out`` when the block succeeds."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Named after the candidate, so that leftovers of a killed run are not mistaken for the work of another run.
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as place:
+        parts, whole = Path(place) / "parts", Path(place) / "bundle"
+        yield parts, whole
+        whole.replace(out)
+
+
+def assemble_candidate(parent: Bundle, made: Mapping[str, Model], parts: Path, whole: Path) -> str:
+    """Put retrained models beside the parent's others, prove the bundle in ``whole``, and return its label.
+
+    Parameters
+    ----------
+    made : id -> entry of each retrained model, whose files are in ``parts``
+
+    Raises
+    ------
+    BundleError
+        If it does not prove itself.
+    """
+    entries = []
+    for model in parent.manifest.models:
+        if model.id not in made:
+            copied(parent, model.files, parts)
+        entries.append(Model.model_validate(made.get(model.id, model).model_dump()))
+    manifest = assemble_bundle(parts, whole, entries, _about(parent, made))
+    return Bundle(whole, manifest, sha256_of(whole / MANIFEST_NAME), {}, []).label
 
 
 def _usable(

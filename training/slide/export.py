@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from cervix.bundle.classes import ClassInfo
 from cervix.bundle.manifest import DerivedTask, SlideRule, TensorSpec, Variant, VariantDifference, within_novelty
 from cervix.bundle.sessions import Arrays
 from cervix.errors import CervixError
@@ -22,8 +21,7 @@ from cervix.evaluation.questions import task_scores
 from cervix.intervals import wilson_interval
 from cervix.slides.phantom import phantom_region
 from training.data.tissue.sources import SourceTiles
-from training.data.tissue.strange import NOT_HISTOLOGY, strange_tiles
-from training.data.tissue.tiles import TileSet
+from training.data.tissue.strange import NOT_HISTOLOGY, StrangeTiles, strange_tiles
 from training.shared.declared import declared_classes, declared_ids, declared_tasks, declared_thresholds
 from training.shared.manifest_parts import (
     add_probabilities,
@@ -38,6 +36,7 @@ from training.shared.to_onnx import run_onnx, to_onnx
 from training.slide.checks.baselines import fitted_baselines
 from training.slide.checks.cam import cam_table
 from training.slide.checks.robustness import Scorer, novelty_table, one_per_group, robustness_table
+from training.slide.checks.sources import sources_table
 from training.slide.entry import SlideFigures, slide_inputs, slide_outputs
 from training.slide.functions import (
     Corrections,
@@ -50,6 +49,7 @@ from training.slide.functions import (
 from training.slide.novelty import RefusalLimits
 from training.slide.quantise import to_fp16, to_int8
 from training.slide.rehearsal import write_slide_rehearsal
+from training.slide.slide_level import STRANGE, Calling, ScoredTiles, fit_and_compare
 from training.slide.vgg16 import last_block, with_last_block
 
 GOLDEN_TILES = 4
@@ -95,6 +95,7 @@ class Fitted:
     limits : from where on a tile is refused
     trials, runs, tries, laboratories
         Tables of the search, of the equal runs, of remedies, and of the laboratories that were left out one by one.
+    left_out : every tile by the model that did not see its laboratory
     """
 
     parameters: SlideParameters
@@ -106,6 +107,7 @@ class Fitted:
     runs: pd.DataFrame
     tries: pd.DataFrame
     laboratories: pd.DataFrame
+    left_out: ScoredTiles
 
 
 def export_and_evaluate(
@@ -173,6 +175,8 @@ def export_and_evaluate(
     strange = strange_tiles(recipe["tiles"]["size_px"], recipe["seed"], tiles.pixels[split.validation])
     told = score(strange.pixels)
     strange_known = within_novelty(told["novelty"], told["probabilities"], limit)
+    calling = Calling(declared_classes(recipe, classes), thresholds[tasks[0].id], limit)
+    rule, slide_level = slide_rule_table(known, split, fitted, shipped, strange, told, calling, recipe)
     test_known = within_novelty(shipped["novelty"], shipped["probabilities"], limit)
     log("strange pictures scored")
     flagged = float((~strange_known[np.isin(strange.kind, NOT_HISTOLOGY)]).mean())
@@ -183,6 +187,8 @@ def export_and_evaluate(
         "runs": fitted.runs,
         "tries": fitted.tries,
         "laboratories": fitted.laboratories,
+        "sources": sources_table(predictions, calling, tasks, thresholds),
+        "slide-level": slide_level,
         "apart": apart_table(
             apart, score(apart.tiles.pixels), limit, thresholds[tasks[0].id], cancerous, classes,
             rivals(apart.tiles.pixels, apart_features),
@@ -210,7 +216,7 @@ def export_and_evaluate(
         accepted=accepted,
         flagged=flagged,
         variants=variants,
-        slide_rule=fit_slide_rule(recipe, fitted, tiles, split),
+        slide_rule=rule,
         opset=opset_of(reference),
     )
 
@@ -374,43 +380,42 @@ def refuse_if_different(precision: str, difference: VariantDifference, limits: M
         )
 
 
-def fit_slide_rule(recipe: Mapping[str, Any], fitted: Fitted, tiles: TileSet, split: Split) -> SlideRule:
-    """The rule from the validation tiles of a fitted model."""
-    here, parameters = split.validation, fitted.parameters
-    probabilities = softmax(pooled_logits(parameters, fitted.embeddings[here], fitted.textures[here]), axis=1)
-    classes = declared_classes(recipe, parameters.classes)
-    called_at = declared_thresholds(recipe)[declared_tasks(recipe)[0].id]
-    return false_positive_rule(probabilities, tiles.labels[here], tiles.groups[here], classes, called_at, recipe["slide_rule"])
+def slide_rule_table(
+    known: SourceTiles, split: Split, fitted: Fitted, shipped: Mapping[str, NDArray[np.floating]], strange: StrangeTiles,
+    told: Mapping[str, NDArray[np.floating]], calling: Calling, recipe: Mapping[str, Any],
+) -> tuple[SlideRule, pd.DataFrame]:  # fmt: skip
+    """The slide rule fitted on validation tiles, and how it and others do on test tiles and on laboratories left out.
 
-
-def false_positive_rule(
-    probabilities: NDArray[np.floating],
-    labels: NDArray[np.str_],
-    groups: NDArray[np.str_],
-    classes: Sequence[ClassInfo],
-    called_at: float,
-    settings: Mapping[str, Any],
-) -> SlideRule:
-    """The false-positive share that benign validation source images cannot rule out.
+    Half of the strange pictures are mixed into the slides that fit, the other half into the others.
 
     Parameters
     ----------
-    probabilities : (n, classes) of validation tiles
-    called_at : the cancer mass from which a tile is called cancerous
-    settings : ``minimum_tiles``, ``novel_share_limit``
+    shipped, told : ``probabilities`` and ``novelty`` of the test tiles and of the strange ones
     """
-    benign = ~np.isin(labels, malignant(classes))
-    cancer_mass = probabilities[:, [item.role == "malignant" for item in classes]].sum(axis=1)
-    called, all_benign = set(groups[benign & (cancer_mass >= called_at)]), set(groups[benign])
-    return SlideRule(
-        minimum_tiles=settings["minimum_tiles"],
-        false_positive_share=wilson_interval(len(called), len(all_benign)).high,
-        novel_share_limit=settings["novel_share_limit"],
-        chosen_by=(
-            f"False-positive share: upper 95 % Wilson limit for {len(called)} of {len(all_benign)} benign validation source "
-            "images with a tile called cancerous. Minimum tiles and novel share: set by judgement. No whole slides "
-            "with a known diagnosis were at hand, so the rule is untested on slides."
-        ),
+    here, parameters = split.validation, fitted.parameters
+    probabilities = softmax(pooled_logits(parameters, fitted.embeddings[here], fitted.textures[here]), axis=1)
+    validation = {
+        "probabilities": probabilities,
+        "novelty": parameters.refusal.values(fitted.textures[here], probabilities),
+    }
+    tiles, name = known.tiles, np.full(len(strange.kind), STRANGE)
+    odd = ScoredTiles(told["probabilities"], told["novelty"], name, strange.source, name)
+    first = np.isin(strange.source, np.unique(strange.source)[::2])
+
+    def scored(answers: Mapping[str, NDArray[np.floating]], places: Positions) -> ScoredTiles:
+        return ScoredTiles(
+            answers["probabilities"], answers["novelty"], tiles.labels[places], tiles.groups[places], known.laboratory[places]
+        )
+
+    return fit_and_compare(
+        scored(validation, here).beside(odd.of(first)),
+        {
+            "test groups": scored(shipped, split.test).beside(odd.of(~first)),
+            "laboratories left out": fitted.left_out.beside(odd.of(~first)),
+        },
+        calling,
+        recipe["slide_rule"],
+        recipe["seed"],
     )
 
 

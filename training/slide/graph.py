@@ -105,6 +105,17 @@ class SlideGraph:
             raise another_graph("a hidden layer on the embedding")
 
     @property
+    def doubt_scale(self) -> float:
+        """The novelty that full doubt of the answer counts as; 0 in a graph whose novelty is a distance alone."""
+        novelty = self._behind_cast("novelty")
+        if self._graph.operator(novelty) != "Max":
+            return 0.0
+        scaled = next((name for name in self._graph.made_by("Max", novelty).input if self._graph.operator(name) == "Mul"), None)
+        if scaled is None:
+            raise another_graph("doubt times a constant before novelty")
+        return float(self._graph.floats(self._graph.operands(self._graph.made_by("Mul", scaled))[1]))
+
+    @property
     def head(self) -> SlideHead:
         """The head in the graph, in single precision."""
         return SlideHead(

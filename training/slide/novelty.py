@@ -1,7 +1,8 @@
 """How unlike the training tiles a tile is, and from where on the model must not be heard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from sklearn.covariance import LedoitWolf
 from cervix.bundle.classes import ClassInfo
 
 Floats = NDArray[np.float32]
+SMALLEST_DOUBT = 1e-3
 ROUNDING = 1e-9
 """Of a sum of shares."""
 
@@ -77,29 +79,37 @@ class RefusalLimits:
     distance: float
     doubt: float
 
+    @property
+    def doubt_scale(self) -> float:
+        """The distance that full doubt counts as, so that both limits are one."""
+        return self.distance / max(self.doubt, SMALLEST_DOUBT)
+
 
 def fit_limits(
     distance: NDArray[np.floating], doubts: NDArray[np.floating], shared: NDArray[np.bool_], wrong: NDArray[np.bool_],
-    laboratory: NDArray[np.str_], accepted_share: float, wrong_share: float,
+    laboratory: NDArray[np.str_], groups: NDArray[np.str_], settings: Mapping[str, Any],
 ) -> RefusalLimits:  # fmt: skip
     """Limits from tiles that were each scored without their laboratory, of types of tissue that another laboratory has too.
 
     The limit of distance keeps ``accepted_share`` of every laboratory's tiles. That of doubt is the largest at which, in the
     mean over laboratories, ``wrong_share`` of the tiles are answered and wrong. What only one laboratory has sets no limit: a
-    model that never saw it can be sure of anything there.
+    model that never saw it can be sure of anything there. Laboratories of fewer than
+    ``fewest_groups`` source groups set none either.
 
     Parameters
     ----------
-    distance, doubts, laboratory : (n,)
+    distance, doubts, laboratory, groups : (n,)
+    settings : ``accepted_share, wrong_share, fewest_groups``
     shared : (n,) whether another laboratory has that type of tissue
     wrong : (n,) whether the tile is called carcinoma and is none, or the other way round
     """
     cells = [shared & (laboratory == name) for name in np.unique(laboratory[shared])]
-    far = max(float(np.quantile(distance[here], accepted_share)) for here in cells)
+    cells = [here for here in cells if len(np.unique(groups[here])) >= settings["fewest_groups"]]
+    far = max(float(np.quantile(distance[here], settings["accepted_share"])) for here in cells)
     counts = np.sum([here / here.sum() for here in cells], axis=0) / len(cells)
-    failing = np.flatnonzero(shared & wrong & (distance <= far))
+    failing = np.flatnonzero((counts > 0) & wrong & (distance <= far))
     failing = failing[np.argsort(doubts[failing], kind="stable")]
-    beyond = np.cumsum(counts[failing]) > wrong_share + ROUNDING
+    beyond = np.cumsum(counts[failing]) > settings["wrong_share"] + ROUNDING
     return RefusalLimits(far, float(np.nextafter(doubts[failing[beyond.argmax()]], -1)) if beyond.any() else 1.0)
 
 

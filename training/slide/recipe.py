@@ -49,6 +49,7 @@ from training.slide.fit import (
 )
 from training.slide.functions import SlideParameters, network_logits, pooled_logits
 from training.slide.novelty import Refusal, RefusalLimits, doubt, fit_limits, fit_novelty, role_signs, texture
+from training.slide.slide_level import ScoredTiles
 from training.slide.texture_path import fit_linear_path
 from training.slide.vgg16 import (
     LAST_CONVOLUTION,
@@ -65,7 +66,6 @@ WAYS = {
     "shipped": "the mean of both these weights, with a linear path from block 4: shipped",
 }
 """How far from the start block 5 and its head may go -> what it is called."""
-SMALLEST_DOUBT = 1e-3
 
 
 def train_slide_model(recipe_path: Path, tiles_dir: Path, weights: Path | None, out_dir: Path, log: Log) -> SlideFigures:
@@ -195,9 +195,13 @@ def fit(
     doubts = doubt(left_out["shipped"], signs)
     limits = fit_limits(
         left_out["distance"], doubts, elsewhere, cases.called(left_out["shipped"]) != cases.cancerous,
-        known.laboratory, recipe["novelty"]["accepted_share"], recipe["novelty"]["wrong_share"],
+        known.laboratory, tiles.groups, recipe["novelty"],
     )  # fmt: skip
     log(f"limits: {limits}")
+    elsewhere_scored = ScoredTiles(
+        left_out["shipped"], np.maximum(left_out["distance"], limits.doubt_scale * doubts), tiles.labels, tiles.groups,
+        known.laboratory,
+    )  # fmt: skip
     refused = (left_out["distance"] > limits.distance) | (doubts > limits.doubt)
     rivals = {words: tried[name] for name, words in BASELINES.items()}
     laboratories = laboratories_table(cases, left_out["shipped"], refused, titles, rivals)
@@ -223,7 +227,9 @@ def fit(
     parameters = slide_parameters(network, shipped, start, data, textures, cases, classes, limits)
     embeddings = in_batches(pooled(_block5_of(shipped)), activations.clean)
     parameters = with_opinions(parameters, embeddings, textures[0], data, log)
-    return Fitted(parameters, embeddings, textures[0], features.clean, limits, trials, table, tries, laboratories)
+    return Fitted(
+        parameters, embeddings, textures[0], features.clean, limits, trials, table, tries, laboratories, elsewhere_scored
+    )
 
 
 def of_its_laboratory(features: NDArray[np.float32], laboratory: NDArray[np.str_]) -> NDArray[np.float32]:
@@ -308,7 +314,7 @@ def slide_parameters(
         ),
         network_weight=1.0,
         texture_weight=1.0,
-        refusal=Refusal(nearest, cases.signs, limits.distance / max(limits.doubt, SMALLEST_DOUBT)),
+        refusal=Refusal(nearest, cases.signs, limits.doubt_scale),
     )
 
 

@@ -1,6 +1,6 @@
 """Recipe ``retrain``, slide model: continues to fit the parent's head on its tiles and on labelled tiles."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from cervix.bundle import Bundle
-from cervix.bundle.manifest import Calibration, Model, Variant, VariantDifference
+from cervix.bundle.manifest import Calibration, Model, TrainingData, Variant, VariantDifference
 from cervix.bundle.sessions import Arrays
 from cervix.labels import LabelStore
 from cervix.labels.store.cases import case_pixels
@@ -23,10 +23,12 @@ from training.shared.retrain_parts import Progress, copied, golden_inputs, learn
 from training.shared.stages import Log
 from training.shared.to_onnx import run_onnx
 from training.slide.entry import slide_outputs
-from training.slide.export import ACCEPTED, FLAGGED, compare, false_positive_rule, reach_table, refuse_if_different
+from training.slide.export import ACCEPTED, FLAGGED, compare, reach_table, refuse_if_different
 from training.slide.fit import standardisation
 from training.slide.graph import BATCH, SlideGraph, SlideHead, TileFeatures
+from training.slide.novelty import doubt, role_signs
 from training.slide.rehearsal import REFERENCE, SHIPPED, SlideRehearsal, pixels_sha256, read_slide_rehearsal
+from training.slide.slide_level import Calling, ScoredTiles, with_new_head
 
 Floats = NDArray[np.float32]
 NEARLY_THE_SAME = 0.95
@@ -47,10 +49,63 @@ class _Learnable:
     weight: Floats
 
 
+@dataclass(frozen=True)
+class SlideParent:
+    """The slide model that a candidate's comes from.
+
+    Attributes
+    ----------
+    graphs : precision -> graph, of the shipped variant and of the one in place of fp32
+    """
+
+    bundle: Bundle
+    model: Model
+    rehearsal: SlideRehearsal
+    graphs: dict[str, SlideGraph]
+
+
+@dataclass(frozen=True)
+class LabelledTiles:
+    """Labelled tiles as the shipped variant of the parent sees them.
+
+    Attributes
+    ----------
+    labels : their classes and groups, one row a tile
+    read : TileFeatures
+        Pooled features, in the same order.
+    sha256 : of the pixels
+    weight : (n,)
+        How much each counts beside a rehearsed tile.
+    """
+
+    labels: Labels
+    read: TileFeatures
+    sha256: list[str]
+    weight: Floats
+
+
+def slide_parent(bundle: Bundle) -> SlideParent:
+    """The slide model of a bundle, ready to be continued.
+
+    Raises
+    ------
+    BundleError
+        If the bundle has no rehearsal, or the graph has another structure.
+    """
+    model = bundle.manifest.first_of("tile")
+    rehearsal = read_slide_rehearsal(needed(bundle, model))
+    graphs: dict[str, SlideGraph] = {
+        variant.precision: SlideGraph((bundle.root / variant.file).read_bytes())
+        for variant in model.variants
+        if variant.precision in (SHIPPED, REFERENCE)
+    }
+    return SlideParent(bundle, model, rehearsal, graphs)
+
+
 def retrain_slide(
     parent: Bundle, labels: Labels, store: LabelStore, recipe: Mapping[str, Any], out_dir: Path, log: Log, progress: Progress
 ) -> Model:  # fmt: skip
-    """Write the slide model of a candidate under ``out_dir``; return its manifest entry.
+    """Write the slide model of a candidate under ``out_dir``, continued on labels of an installation; return its entry.
 
     Raises
     ------
@@ -63,37 +118,59 @@ def retrain_slide(
     VariantRefused
         If the new head's answers in int8 and in half precision differ too much.
     """
-    model = parent.manifest.first_of("tile")
-    rehearsal = read_slide_rehearsal(needed(parent, model))
-    graphs: dict[str, SlideGraph] = {
-        variant.precision: SlideGraph((parent.root / variant.file).read_bytes())
-        for variant in model.variants
-        if variant.precision in (SHIPPED, REFERENCE)
-    }
+    start = slide_parent(parent)
     labels.require_enough(recipe["labels"])
-    read, sha256 = _features(graphs[SHIPPED], model, labels, store, progress)
-    labels, kept = without_leaking(labels, near_test_tiles(read.texture, sha256, rehearsal), log)
-    labels.require_enough(recipe["labels"])
-    read = TileFeatures(read.embedding[kept], read.texture[kept], read.texture_logits[kept])
+    read, sha256 = _features(start.graphs[SHIPPED], start.model, labels, store, progress)
+    tiles = LabelledTiles(labels, read, sha256, np.full(len(labels), recipe["slide"]["label_weight"], np.float32))
 
-    start, settings, seed = graphs[SHIPPED].head, recipe["slide"], recipe["seed"]
-    rehearsed = _drawn(rehearsal, settings["train_tiles"], seed)
-    folds = folds_of(labels, settings["folds"], seed, "slide")
+    def of_labels(kept: Labels) -> TrainingData:
+        return learned_from(kept, "slide")
+
+    return continue_slide(start, tiles, "slide", of_labels, recipe, out_dir, log, progress)
+
+
+def continue_slide(
+    parent: SlideParent, tiles: LabelledTiles, thing: str, of_labels: Callable[[Labels], TrainingData],
+    recipe: Mapping[str, Any], out_dir: Path, log: Log, progress: Progress,
+) -> Model:  # fmt: skip
+    """Write a slide model under ``out_dir`` whose head learned from labelled tiles too; return its entry.
+
+    Parameters
+    ----------
+    thing : str
+        What a group of labels is, in words.
+    of_labels : what the manifest says of the labels that were learned from
+
+    Raises
+    ------
+    LabelsTooFew, VariantRefused
+        As ``retrain_slide``.
+    """
+    model, rehearsal = parent.model, parent.rehearsal
+    labels, kept = without_leaking(tiles.labels, near_test_tiles(tiles.read.texture, tiles.sha256, rehearsal), log)
+    labels.require_enough(recipe["labels"])
+    read = TileFeatures(tiles.read.embedding[kept], tiles.read.texture[kept], tiles.read.texture_logits[kept])
+    weight = tiles.weight[kept]
+
+    start, settings, seed = parent.graphs[SHIPPED].head, recipe["slide"], recipe["seed"]
+    rehearsed = drawn(rehearsal, settings["train_tiles"], seed)
+    folds = folds_of(labels, settings["folds"], seed, thing)
     unseen = np.empty((len(labels), len(model.class_ids)), np.float32)
     for number in np.unique(folds.fold):
         progress(0.3 + 0.4 * number / settings["folds"], f"slide: fold {number + 1}")
         taught = folds.fold != number
-        head = _fitted(start, rehearsal, rehearsed, read, labels, taught, model.class_ids, settings, seed)
+        head = _fitted(start, rehearsal, rehearsed, read, labels, weight, taught, model.class_ids, settings, seed)
         unseen[~taught] = head.logits(read.embedding[~taught], read.texture_logits[~taught])
     progress(0.7, "slide: the head of the candidate")
-    head = _fitted(start, rehearsal, rehearsed, read, labels, np.ones(len(labels), bool), model.class_ids, settings, seed)
+    taught = np.ones(len(labels), bool)
+    head = _fitted(start, rehearsal, rehearsed, read, labels, weight, taught, model.class_ids, settings, seed)
     log(f"slide: head fitted on {len(rehearsed)} rehearsed and {len(labels)} labelled tiles")
     before = softmax(start.logits(read.embedding, read.texture_logits), axis=1)
-    lineage = lineage_of(parent, labels, seed, folds.kept_whole, out_dir, model.id)
+    lineage = lineage_of(parent.bundle, labels, seed, folds.kept_whole, out_dir, model.id)
     label = labels.cases["label"].to_numpy(str)
     write_new_cases(out_dir / lineage.new_cases, labels, folds, label, model.class_ids, softmax(unseen, axis=1), before)
     progress(0.8, "slide: export and evaluation")
-    return _exported(parent, model, graphs, head, rehearsal, labels, out_dir, recipe, log).model_copy(
+    return _exported(parent, head, of_labels(labels), out_dir, recipe, log).model_copy(
         update={"lineage": lineage, "recipe": recipe["name"], "seed": seed}
     )
 
@@ -133,7 +210,7 @@ def _features(
     return graph.features(pictures()), sha256
 
 
-def _drawn(rehearsal: SlideRehearsal, count: int, seed: int) -> NDArray[np.int64]:
+def drawn(rehearsal: SlideRehearsal, count: int, seed: int) -> NDArray[np.int64]:
     """Training tiles to rehearse; 0: all."""
     train = rehearsal.of("train")
     return np.random.default_rng(seed).choice(train, count, replace=False) if 0 < count < len(train) else train
@@ -141,12 +218,11 @@ def _drawn(rehearsal: SlideRehearsal, count: int, seed: int) -> NDArray[np.int64
 
 def _fitted(
     start: SlideHead, rehearsal: SlideRehearsal, rehearsed: NDArray[np.int64], read: TileFeatures, labels: Labels,
-    taught: NDArray[np.bool_], classes: list[str], settings: Mapping[str, Any], seed: int,
+    label_weight: Floats, taught: NDArray[np.bool_], classes: list[str], settings: Mapping[str, Any], seed: int,
 ) -> SlideHead:  # fmt: skip
     """A head that learned from these labelled tiles, with its weight beside block 4's path fitted on validation tiles."""
     label = np.concatenate([rehearsal.label[rehearsed], labels.cases["label"].to_numpy(str)[taught]])
-    weight = np.ones(len(label), np.float32)
-    weight[len(rehearsed) :] = settings["label_weight"]
+    weight = np.concatenate([np.ones(len(rehearsed), np.float32), label_weight[taught]])
     data = _Learnable(
         np.concatenate([rehearsal.embedding[rehearsed], read.embedding[taught]]),
         np.array([classes.index(name) for name in label]),
@@ -195,10 +271,10 @@ def fit_on(start: SlideHead, data: _Learnable, settings: Mapping[str, Any], seed
 
 
 def _exported(
-    parent: Bundle, model: Model, graphs: Mapping[str, SlideGraph], head: SlideHead, rehearsal: SlideRehearsal, labels: Labels,
-    out_dir: Path, recipe: Mapping[str, Any], log: Log,
+    start: SlideParent, head: SlideHead, labelled: TrainingData, out_dir: Path, recipe: Mapping[str, Any], log: Log
 ) -> Model:  # fmt: skip
     """Graphs, golden vectors, predictions and tables of the new head, and its entry."""
+    parent, model, graphs, rehearsal = start.bundle, start.model, start.graphs, start.rehearsal
     if model.slide_rule is None:
         raise ValueError("the slide model has no slide rule")
     test, classes = rehearsal.of("test"), model.class_ids
@@ -228,31 +304,30 @@ def _exported(
     log(f"slide: reach\n{reach.to_string(index=False)}")
     validation = rehearsal.of("validation")
     probabilities = softmax(head.logits(rehearsal.embedding[validation], rehearsal.texture_logits[validation]), axis=1)
+    # The rehearsal keeps no distances: tiles that only their distance refuses count too, so no called tile is overlooked.
+    tiles = ScoredTiles(
+        probabilities, graphs[SHIPPED].doubt_scale * doubt(probabilities, role_signs(model.classes)),
+        rehearsal.label[validation], rehearsal.group[validation], np.full(len(validation), "validation"),
+    )  # fmt: skip
+    calling = Calling(model.classes, thresholds[model.cancer_task.id], model.abstention_limit("novelty"))
     tables = [table for table in model.evaluation.tables if table.id in (*CHANGED_TABLES, *STILL_TRUE_TABLES)]
     copied(parent, [model.rehearsal, *(table.file for table in tables if table.id in STILL_TRUE_TABLES)], out_dir)
     return model.model_copy(
         update={
             "variants": variants,
-            "slide_rule": false_positive_rule(
-                probabilities,
-                rehearsal.label[validation],
-                rehearsal.group[validation],
-                model.classes,
-                thresholds[model.cancer_task.id],
-                model.slide_rule.model_dump(),
-            ),
+            "slide_rule": with_new_head(model.slide_rule, tiles, calling),
             "calibration": Calibration(
                 method="opinion-pool",
                 parameters={"block 5": head.network_weight, "block 4": head.texture_weight},
                 fitted_on=f"validation split, {len(validation)} tiles, after the head had learned from labels",
             ),
-            "training_data": [*model.training_data, learned_from(labels, "slide")],
+            "training_data": [*model.training_data, labelled],
             "evaluation": model.evaluation.model_copy(
                 update={
                     "tables": tables,
                     "notes": [
                         *model.evaluation.notes,
-                        "The parent's head was trained further on labels of an installation. Robustness, Grad-CAM and "
+                        f"The parent's head was trained further ({labelled.name}). Robustness, Grad-CAM and "
                         "search were measured on the parent and are left out here.",
                     ],
                 }

@@ -21,7 +21,8 @@ from cervix.bundle.manifest import (
 )
 from cervix.evaluation.left_out import ANSWERED, AUROC, NONE, SOURCE, TABLE, WRONG
 from cervix.patients.joint import EMBEDDING_SIZE
-from cervix.slides.phantom import phantom_region, write_pyramid
+from cervix.slides.phantom import phantom_region
+from cervix.slides.pyramid import write_pyramid
 from tests.bundle.made.graph import Node, answers, graph, spec
 from tests.bundle.made.whole import baselines, model_of, table_of
 from training.shared.manifest_parts import add_probabilities, write_arrays, write_golden

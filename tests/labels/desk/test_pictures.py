@@ -16,7 +16,8 @@ from cervix.labels.store.cases import Case, patient_case, tile_case
 from cervix.patients.charts import timeline_figure
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
-from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region, write_pyramid
+from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
+from cervix.slides.pyramid import write_pyramid
 from cervix.sources.opening import open_slide
 
 SIDE = 448

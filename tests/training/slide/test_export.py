@@ -1,4 +1,4 @@
-"""A variant that is not the model is refused; the slide rule counts source images."""
+"""A variant that is not the model is refused, and Grad-CAM is checked on one tile of each source image."""
 
 import numpy as np
 import pytest

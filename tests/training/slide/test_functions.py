@@ -30,6 +30,7 @@ from training.slide.functions import (  # noqa: E402
     pooled_logits,
     slide_function,
 )
+from training.slide.graph import SlideGraph  # noqa: E402
 from training.slide.novelty import Novelty, Refusal  # noqa: E402
 from training.slide.texture_path import LinearPath  # noqa: E402
 from training.slide.vgg16 import LAST_CONVOLUTION, LAST_FROZEN  # noqa: E402
@@ -139,6 +140,15 @@ def test_novelty_is_the_doubt_of_the_answer_where_that_is_larger(
     by_hand = np.maximum(expected["novelty"], doubtful.doubt_scale * (1 - np.abs(cancer - benign)))
     np.testing.assert_allclose(found["novelty"], by_hand, rtol=1e-4)
     assert (by_hand > expected["novelty"]).any()
+
+
+def test_how_much_doubt_counts_is_read_back_from_the_graph_and_no_doubt_from_one_of_distances(
+    parameters: SlideParameters, exported: onnx.ModelProto
+) -> None:
+    doubtful = replace(parameters.refusal, doubt_scale=12.5)
+    made = to_onnx(slide_function(replace(parameters, refusal=doubtful)), INPUTS, OUTPUTS)
+    assert SlideGraph(made.SerializeToString()).doubt_scale == pytest.approx(12.5)
+    assert SlideGraph(exported.SerializeToString()).doubt_scale == 0.0
 
 
 def test_the_exported_graph_answers_as_tensorflow_does(

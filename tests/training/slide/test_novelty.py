@@ -1,5 +1,7 @@
 """A tile is refused for its Mahalanobis distance to known tissue or for doubt, within limits of laboratories left out."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -88,15 +90,17 @@ class TestLimits:
     LABORATORY = np.repeat(["A", "B"], 100)
     DISTANCE = np.tile(np.arange(100.0), 2)
     DOUBTS = np.tile(np.arange(100) / 100, 2)
+    GROUPS = np.arange(200).astype(str)
+    SETTINGS: ClassVar = {"accepted_share": 0.8, "wrong_share": 0.1, "fewest_groups": 10}
     ALL = np.ones(200, bool)
 
     def limits(self, wrong: NDArray[np.bool_], shared: NDArray[np.bool_] | None = None) -> RefusalLimits:
         shared = self.ALL if shared is None else shared
-        return fit_limits(self.DISTANCE, self.DOUBTS, shared, wrong, self.LABORATORY, 0.8, 0.1)
+        return fit_limits(self.DISTANCE, self.DOUBTS, shared, wrong, self.LABORATORY, self.GROUPS, self.SETTINGS)
 
     def test_the_share_of_every_laboratory_is_near_enough(self) -> None:
         far = np.where(self.LABORATORY == "B", self.DISTANCE + 50, self.DISTANCE)
-        limit = fit_limits(far, self.DOUBTS, self.ALL, ~self.ALL, self.LABORATORY, 0.8, 0.1).distance
+        limit = fit_limits(far, self.DOUBTS, self.ALL, ~self.ALL, self.LABORATORY, self.GROUPS, self.SETTINGS).distance
         assert (far[100:] <= limit).mean() == pytest.approx(0.8)
         assert (far[:100] <= limit).all()
 
@@ -118,6 +122,14 @@ class TestLimits:
     def test_mistakes_on_tissue_that_no_other_laboratory_has_set_no_limit(self) -> None:
         alone = self.LABORATORY == "B"
         assert self.limits(alone, ~alone).doubt == 1.0
+
+    def test_a_laboratory_of_few_source_groups_sets_no_limit(self) -> None:
+        wrong = self.LABORATORY == "B"
+        few = np.where(wrong, "one", self.GROUPS)
+        far = np.where(wrong, self.DISTANCE + 50, self.DISTANCE)
+        found = fit_limits(far, self.DOUBTS, self.ALL, wrong, self.LABORATORY, few, self.SETTINGS)
+        assert found.doubt == 1.0
+        assert found.distance < 100
 
     def test_without_mistakes_no_doubt_is_too_much(self) -> None:
         assert self.limits(~self.ALL).doubt == 1.0

@@ -10,41 +10,62 @@ import pytest
 pytestmark = [pytest.mark.training, pytest.mark.timeout(600)]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
-from tests.training.recipes import recipe_with, tile_folder  # noqa: E402
+from tests.training.recipes import recipe_with, small_sources  # noqa: E402
 from training.cli import RECIPES_DIR  # noqa: E402
-from training.data.tissue.tiles import TileFolderError, TileSet, load_tile_folder  # noqa: E402
+from training.data.tissue.sources import APART, SourceTiles, tiles_of_recipe  # noqa: E402
+from training.data.tissue.tiles import TileFolderError  # noqa: E402
 from training.slide.paper import REPRODUCTION, choose_tiles, train_paper  # noqa: E402
 from training.slide.vgg16 import backbone, last_block, paper_fine_tuned, paper_top  # noqa: E402
 
 RECIPE = tomllib.loads((RECIPES_DIR / "paper.toml").read_text(encoding="utf-8"))
 
 
+Every = tuple[SourceTiles, np.ndarray]
+
+
 @pytest.fixture(scope="module")
-def every(data_dir: Path) -> TileSet:
-    return load_tile_folder(data_dir / "tiles/lc25000_lung", RECIPE["data"]["classes"], 224)
+def every(data_dir: Path) -> Every:
+    """All tiles, and the split of each."""
+    return tiles_of_recipe(RECIPES_DIR / "paper.toml", RECIPE, data_dir / "tiles")
 
 
-def test_the_published_numbers_of_tiles_are_chosen_from_whole_groups(every: TileSet) -> None:
-    tiles, assigned = choose_tiles(every, RECIPE)
-    counts = pd.crosstab(assigned, tiles.labels)
+def test_the_published_numbers_of_tiles_are_chosen_from_whole_groups(every: Every) -> None:
+    chosen, assigned = choose_tiles(*every, RECIPE)
+    counts = pd.crosstab(assigned, chosen.tiles.labels)
     assert {split: counts.loc[split].tolist() for split in counts.index} == {
         "train": [216, 216], "validation": [24, 24], "test": [60, 60],
     }  # fmt: skip
-    assert len(np.unique(tiles.paths)) == 600
-    assert pd.Series(assigned).groupby(tiles.groups).nunique().max() == 1
+    assert len(np.unique(np.char.add(chosen.source, chosen.tiles.paths))) == 600
+    assert pd.Series(assigned).groupby(chosen.tiles.groups).nunique().max() == 1
 
 
-def test_no_source_image_gives_two_tiles_before_every_one_gave_one(every: TileSet) -> None:
-    tiles, assigned = choose_tiles(every, RECIPE)
+def test_laboratories_give_alike_and_one_that_has_few_gives_all(every: Every) -> None:
+    chosen, assigned = choose_tiles(*every, RECIPE)
+    train = chosen.of(np.flatnonzero(assigned == "train"))
+    of_scc, of_ac = (pd.Series(train.laboratory[train.tiles.labels == label]).value_counts() for label in ("scc", "ac"))
+    assert of_scc.to_dict() == {"LC25000": 108, "Rahman": 108}
+    assert set(of_ac.index) == {"LC25000", "EBHI", "Sun", "BreCaHAD"}
+    here = (every[1] == "train") & (every[0].laboratory == "BreCaHAD")
+    assert of_ac["BreCaHAD"] == np.count_nonzero(here) < of_ac.drop("BreCaHAD").min()
+    assert of_ac.drop("BreCaHAD").max() - of_ac.drop("BreCaHAD").min() <= 1
+
+
+def test_no_source_group_gives_two_tiles_before_every_one_of_its_laboratory_gave_one(every: Every) -> None:
+    chosen, assigned = choose_tiles(*every, RECIPE)
     for label in ("scc", "ac"):
-        per_group = pd.Series(tiles.groups[(assigned == "train") & (tiles.labels == label)]).value_counts()
-        assert per_group.max() - per_group.min() <= 1
+        here = (assigned == "train") & (chosen.tiles.labels == label)
+        for name in np.unique(chosen.laboratory[here]):
+            there = here & (chosen.laboratory == name)
+            most = pd.Series(chosen.tiles.groups[there]).value_counts().max()
+            offered = (every[1] == "train") & (every[0].tiles.labels == label) & (every[0].laboratory == name)
+            unused = set(every[0].tiles.groups[offered]) - set(chosen.tiles.groups[there])
+            assert most == 1 or not unused
 
 
-def test_too_few_tiles_for_the_published_counts_are_said(every: TileSet) -> None:
-    few = every.of(np.arange(0, len(every.labels), 4))
+def test_too_few_tiles_for_the_published_counts_are_said(every: Every) -> None:
+    few = np.flatnonzero(every[1] != APART)[::4]
     with pytest.raises(TileFolderError, match=r"Too few scc tiles for the train split: expected 216; found"):
-        choose_tiles(few, RECIPE)
+        choose_tiles(every[0].of(few), every[1][few], RECIPE)
 
 
 def test_the_network_is_that_of_table_1(data_dir: Path) -> None:
@@ -62,8 +83,7 @@ def test_the_network_is_that_of_table_1(data_dir: Path) -> None:
 
 
 def test_a_small_run_goes_through_both_stages_and_tables_every_source(data_dir: Path, tmp_path: Path) -> None:
-    tile_folder(data_dir, tmp_path / "tiles/lc25000_lung", 10)
-    tiles = tmp_path / "tiles"
+    tiles = small_sources(data_dir, tmp_path / "tiles", tmp_path / "tissue.toml", 10)
     recipe = recipe_with(
         "paper", tmp_path / "small.toml",
         dense="[8, 8]", epochs=1, batch_size=4, tiles_per_class="{ train = 6, validation = 1, test = 2 }",
@@ -75,8 +95,9 @@ def test_a_small_run_goes_through_both_stages_and_tables_every_source(data_dir: 
         "Published, TCGA cervical tiles (Table 3); data and code not available", "This reproduction", "This reproduction",
     ]  # fmt: skip
     assert table.loc[0, ["accuracy", "precision", "recall", "f1"]].tolist() == ["98.26 %", "96.8 %", "99 %", "97.9 %"]
-    assert len(table) == 6
-    assert table.loc[1:, "n"].unique().tolist() == ["4 tiles, 4 source images"]
+    assert len(table) == 7
+    assert table["source"].tolist()[3].endswith("fine-tuned; LC25000 alone")
+    assert table.loc[1:, "n"].tolist() == [f"{n} tiles, {n} source groups" for n in (4, 4, 2, 4, 4, 4)]
     stored = pd.read_csv(tmp_path / "out" / REPRODUCTION.file)
     assert stored["source"].tolist() == table["source"].tolist()
     again: list[str] = []

@@ -3,21 +3,14 @@
 Interface: https://docs.gdc.cancer.gov/API/Users_Guide/ (files and data endpoints).
 """
 
-import csv
-import errno
-import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from cervix.errors import DownloadFailed
-from cervix.files import replacing
 from cervix.sources.downloads import READ_TIMEOUT_S, RETRY_WAIT_S, Downloader, RemoteFile, part_of, size_of
+from training.data.tissue.collecting import ListedSlide, SlideManifest, choose_slides, fetch_chosen
 from training.data.tissue.diagnoses import classify
 from training.shared.stages import Log
 
@@ -32,56 +25,54 @@ FIELDS = (
     "cases.diagnoses.primary_diagnosis",
 )
 PAGE_SIZE = 500
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-CLASSES = ("scc", "ac")
-MANIFEST_NAME, EXCLUDED_NAME = "manifest.csv", "excluded.csv"
-MANIFEST_COLUMNS = (
-    "path",
-    "label",
-    "source_group",
-    "file_id",
-    "file_name",
-    "file_size",
-    "md5sum",
-    "primary_diagnosis",
-    "status",
-)
-EXCLUDED_COLUMNS = ("file_id", "source_group", "primary_diagnosis", "reason")
 
 
-@dataclass(frozen=True)
-class SlideFile:
-    """One slide as listed by the files endpoint. Either ``label`` is its class, or ``reason`` says why it has none."""
+class GenomicDataCommons:
+    """The open diagnostic slides of a project as an ``Archive``; a slide is one file under ``slides/<file id>/``.
 
-    file_id: str
-    file_name: str
-    file_size: int
-    md5sum: str
-    source_group: str
-    primary_diagnosis: str
-    label: str
-    reason: str
-
-    @property
-    def path(self) -> str:
-        """Its path in the download folder."""
-        return f"slides/{self.file_id}/{self.file_name}"
-
-
-@dataclass(frozen=True)
-class SlideManifest:
-    """The result of a run. When it is returned, every chosen slide is complete.
-
-    Attributes
+    Parameters
     ----------
-    slides : the chosen slides, in the order of the manifest
-    excluded : slides of the project that are neither SCC nor AC, with the reason
-    path : the written ``manifest.csv``; its paths are relative to the folder it lies in
+    project : str
+        Project id, such as ``TCGA-CESC``.
     """
 
-    slides: tuple[SlideFile, ...]
-    excluded: tuple[SlideFile, ...]
-    path: Path
+    def __init__(self, service: Downloader, project: str, base_url: str = GDC_API) -> None:
+        self.title = project
+        self._service, self._base_url = service, base_url.rstrip("/")
+
+    def listed(self) -> list[ListedSlide]:
+        """All slides of the project, page by page."""
+        slides: dict[str, ListedSlide] = {}
+        while True:
+            question = _question(self.title, len(slides))
+            page = _page(self._service.ask(f"{self._base_url}/files", question, "the list of files"))
+            for slide in (hit.as_slide() for hit in page.hits):
+                if slide.file_id in slides:
+                    raise _undocumented("every file once", f"{slide.file_id} on two pages")
+                slides[slide.file_id] = slide
+            if len(slides) >= page.pagination.total:
+                return list(slides.values())
+            if not page.hits:
+                raise _undocumented(f"{page.pagination.total} files", f"an empty page after {len(slides)}")
+
+    def opened_by(self, slide: ListedSlide, folder: Path) -> str:
+        """Its path if it was downloaded before.
+
+        Checking the size is enough: a file gets this name only after its MD5 was verified and its bytes were on the disk.
+        Reading hundreds of gigabytes again at every start would add nothing.
+        """
+        path = folder / _path_of(slide)
+        return _path_of(slide) if path.is_file() and path.stat().st_size == slide.file_size else ""
+
+    def arrived_bytes(self, slide: ListedSlide, folder: Path) -> int:
+        """Bytes of its ``.part``."""
+        return size_of(part_of(folder / _path_of(slide)))
+
+    def fetch(self, slide: ListedSlide, folder: Path, which: str) -> None:
+        """One file, whose MD5 the list has."""
+        address = f"{self._base_url}/data/{slide.file_id}"
+        file = RemoteFile(address, slide.file_name, slide.file_size, f"md5:{slide.md5sum}")
+        self._service.fetch(file, folder / _path_of(slide), which)
 
 
 def fetch_slides(
@@ -103,12 +94,7 @@ def fetch_slides(
 
     Parameters
     ----------
-    project : str
-        Project id, such as ``TCGA-CESC``.
-    limit : int or None
-        Number of slides, taken in turn from both classes; None for all.
-    smallest : bool
-        Smallest files first; otherwise ordered by id, so that every run has the same order.
+    limit, smallest : as ``choose_slides`` takes them
     retry_wait_s : float
         Wait before the second attempt in seconds; it doubles each time, up to ``LONGEST_WAIT_S``.
     read_timeout_s : float
@@ -120,58 +106,15 @@ def fetch_slides(
         If the service does not answer as documented, the project has no suitable slide, a slide cannot be downloaded
         completely, or the disk is too small or full.
     """
-    if limit is not None and limit < 1:
-        raise DownloadFailed(
-            "No slide is asked for", expected="a limit of at least 1", found=str(limit), action="Or leave it out."
-        )
-    base_url = base_url.rstrip("/")
     with Downloader(SERVICE, log=log, retry_wait_s=retry_wait_s, read_timeout_s=read_timeout_s) as service:
-        listed = _list_slides(service, base_url, project)
-        excluded = tuple(slide for slide in listed if not slide.label)
-        chosen = tuple(choose([slide for slide in listed if slide.label], limit=limit, smallest=smallest))
-        log(f"{project}: {len(listed)} diagnostic slides, {len(excluded)} excluded, {len(chosen)} chosen")
-        for reason, count in Counter(slide.reason for slide in excluded).most_common():
-            log(f"excluded: {count} × {reason}")
-        with _room_for(out_dir, chosen):
-            _write(out_dir / EXCLUDED_NAME, EXCLUDED_COLUMNS, map(asdict, excluded))
-            if not chosen:
-                raise _nothing_to_choose(project, len(listed), out_dir / EXCLUDED_NAME)
-            manifest = SlideManifest(chosen, excluded, out_dir / MANIFEST_NAME)
-            _write_manifest(manifest)
-            _download(manifest, service, base_url, log)
+        archive = GenomicDataCommons(service, project, base_url)
+        manifest = choose_slides(archive, out_dir, limit=limit, smallest=smallest, log=log)
+        fetch_chosen(manifest, archive, log)
     return manifest
 
 
-def choose(slides: Iterable[SlideFile], *, limit: int | None, smallest: bool) -> list[SlideFile]:
-    """The first ``limit`` slides by size or id, taken in turn from the classes; without a limit all of them."""
-    ordered = sorted(slides, key=lambda slide: (slide.file_size if smallest else 0, slide.file_id))
-    if limit is None:
-        return ordered
-    queues = [[slide for slide in ordered if slide.label == label] for label in CLASSES]
-    rounds = max(map(len, queues))
-    return [slide for place in range(rounds) for queue in queues for slide in queue[place : place + 1]][:limit]
-
-
-def is_whole(path: Path, slide: SlideFile) -> bool:
-    """Whether a slide was downloaded before.
-
-    Checking the size is enough: a file gets this name only after its MD5 was verified and its bytes were on the disk.
-    Reading hundreds of gigabytes again at every start would add nothing.
-    """
-    return path.is_file() and path.stat().st_size == slide.file_size
-
-
-def _download(manifest: SlideManifest, service: Downloader, base_url: str, log: Log) -> None:
-    out_dir = manifest.path.parent
-    waiting = [slide for slide in manifest.slides if not is_whole(out_dir / slide.path, slide)]
-    missing = _missing_bytes(out_dir, waiting)
-    log(f"{len(manifest.slides) - len(waiting)} there already, {len(waiting)} to download, {missing / 1e6:,.1f} MB")
-    if shutil.disk_usage(out_dir).free < missing:
-        raise _no_room(out_dir, missing)
-    for number, slide in enumerate(waiting, start=1):
-        file = RemoteFile(f"{base_url}/data/{slide.file_id}", slide.file_name, slide.file_size, f"md5:{slide.md5sum}")
-        service.fetch(file, out_dir / slide.path, f"{number} of {len(waiting)}: {slide.file_name}")
-        _write_manifest(manifest)
+def _path_of(slide: ListedSlide) -> str:
+    return f"slides/{slide.file_id}/{slide.file_name}"
 
 
 # What the files endpoint must answer. Fields that are not asked for may come and are ignored.
@@ -194,14 +137,14 @@ class _Hit(BaseModel):
     md5sum: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     cases: list[_Case]
 
-    def as_slide(self) -> SlideFile:
+    def as_slide(self) -> ListedSlide:
         patients = sorted({case.submitter_id for case in self.cases})
         diagnoses = [entry.primary_diagnosis for case in self.cases for entry in case.diagnoses or []]
         if len(patients) == 1:
             label, reason = classify(diagnoses)
         else:
             label, reason = "", "several patients on one file" if patients else "no patient"
-        return SlideFile(
+        return ListedSlide(
             file_id=self.file_id,
             file_name=self.file_name,
             file_size=self.file_size,
@@ -224,21 +167,6 @@ class _Page(BaseModel):
 
 class _Reply(BaseModel):
     data: _Page
-
-
-def _list_slides(service: Downloader, base_url: str, project: str) -> list[SlideFile]:
-    """All open diagnostic slides of a project, page by page."""
-    slides: dict[str, SlideFile] = {}
-    while True:
-        page = _page(service.ask(f"{base_url}/files", _question(project, len(slides)), "the list of files"))
-        for slide in (hit.as_slide() for hit in page.hits):
-            if slide.file_id in slides:
-                raise _undocumented("every file once", f"{slide.file_id} on two pages")
-            slides[slide.file_id] = slide
-        if len(slides) >= page.pagination.total:
-            return list(slides.values())
-        if not page.hits:
-            raise _undocumented(f"{page.pagination.total} files", f"an empty page after {len(slides)}")
 
 
 def _question(project: str, start: int) -> dict[str, Any]:
@@ -270,68 +198,6 @@ def _page(reply: bytes) -> _Page:
             "JSON with the id, plain name, size, MD5 and cases of every file",
             f"at {place}: {first['msg']}; the reply begins with {opening!r}",
         ) from error
-
-
-def _missing_bytes(out_dir: Path, slides: Iterable[SlideFile]) -> int:
-    """Bytes still to download; those in ``.part`` files are not counted."""
-    missing = 0
-    for slide in slides:
-        target = out_dir / slide.path
-        if not is_whole(target, slide):
-            missing += max(slide.file_size - size_of(part_of(target)), 0)
-    return missing
-
-
-def _write_manifest(manifest: SlideManifest) -> None:
-    rows = []
-    for slide in manifest.slides:
-        there = is_whole(manifest.path.parent / slide.path, slide)
-        state = {"path": slide.path if there else "", "status": "downloaded" if there else "listed"}
-        rows.append(asdict(slide) | state)
-    _write(manifest.path, MANIFEST_COLUMNS, rows)
-
-
-def _write(path: Path, columns: Iterable[str], rows: Iterable[dict[str, object]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(columns), extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-@contextmanager
-def _room_for(out_dir: Path, slides: Iterable[SlideFile]) -> Iterator[None]:
-    """Report a full disk in bytes, without a traceback."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise _no_room(out_dir, _missing_bytes(out_dir, slides)) from error
-
-
-def _no_room(out_dir: Path, missing: int) -> DownloadFailed:
-    return DownloadFailed(
-        f"No room for the slides under {out_dir}",
-        expected=f"{missing:,} bytes free",
-        found=f"{shutil.disk_usage(out_dir).free:,}",
-        action="Make room, or ask for fewer slides, and run the command again: it continues where it stopped.",
-    )
-
-
-def _nothing_to_choose(project: str, listed: int, excluded_path: Path) -> DownloadFailed:
-    if not listed:
-        return DownloadFailed(
-            f"{project} has no open diagnostic slides",
-            expected="a project id such as TCGA-CESC",
-            found="0 files",
-            action="Check how it is written.",
-        )
-    return DownloadFailed(
-        f"{project} has no slide of either class",
-        expected="squamous-cell carcinoma or adenocarcinoma",
-        found=f"{listed} slides of something else",
-        action=f"The reasons are in {excluded_path}.",
-    )
 
 
 def _undocumented(expected: str, found: str) -> DownloadFailed:

@@ -161,6 +161,11 @@ def cut_tiles(
     return report
 
 
+def tile_paths(slide: CutSlide, out_dir: Path) -> list[Path]:
+    """Where the tiles of a slide lie, in their order."""
+    return [out_dir / slide.folder / _tile_name(x, y) for x, y in slide.tiles]
+
+
 def read_slide_list(manifest_csv: Path) -> pd.DataFrame:
     """The list of slides, checked before the work starts."""
     if not manifest_csv.is_file():
@@ -245,7 +250,7 @@ def _identity(path: Path) -> list[int]:
 
 def _is_whole(slide: CutSlide, out_dir: Path) -> bool:
     """Whether a slide gave tiles and all of them are there. A failed slide is tried again: its download may be complete now."""
-    return bool(slide.tiles) and all((out_dir / slide.folder / _tile_name(x, y)).is_file() for x, y in slide.tiles)
+    return bool(slide.tiles) and all(path.is_file() for path in tile_paths(slide, out_dir))
 
 
 def _tile_name(x_l0_px: int, y_l0_px: int) -> str:

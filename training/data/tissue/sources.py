@@ -235,7 +235,7 @@ def split_sources(
     """
     assigned = np.full(len(labels), APART, dtype="<U10")
     usable = np.isin(labels, classes)
-    for name in np.unique(laboratory):
+    for name in np.unique(laboratory[usable]):
         here = np.flatnonzero(usable & (laboratory == name))
         few = min(len(np.unique(groups[here][labels[here] == label])) for label in np.unique(labels[here])) < FOLDS
         dealt = np.full(len(here), name) if few else labels[here]

@@ -224,7 +224,7 @@ def remedies_table(cases: Cases, found: Mapping[str, NDArray[np.floating]], titl
             ("normal squamous epithelium called carcinoma", squamous),
             ("other tissue called carcinoma", cases.signs[cases.target] == 0),
         ):
-            row[title] = _share(called[where], cases.groups[where])
+            row[title] = share_of_groups(called[where], cases.groups[where])
         rows.append(row | {"n": size})
     ordered = [f"AUROC {source}" for source in sorted(figures, key=lambda source: figures[source].value)]
     table = pd.DataFrame(rows)
@@ -256,12 +256,12 @@ def laboratories_table(
                 SOURCE: titles[source],
                 AUROC: _figure(_auroc(cases, probabilities, here)),
                 **{f"{AUROC}: {name}": _figure(_auroc(cases, said, here)) for name, said in rivals.items()},
-                ANSWERED: _share(~refused[here], groups),
-                WRONG: _share((wrong & ~refused)[here], groups),
-                "cancerous called so": _share(called[here][cancerous[here]], groups[cancerous[here]]),
-                "benign called carcinoma": _share(called[here][benign], groups[benign]),
-                "benign answered and called carcinoma": _share((called & ~refused)[here][benign], groups[benign]),
-                "other tissue answered and called carcinoma": _share((called & ~refused)[here][other], groups[other]),
+                ANSWERED: share_of_groups(~refused[here], groups),
+                WRONG: share_of_groups((wrong & ~refused)[here], groups),
+                "cancerous called so": share_of_groups(called[here][cancerous[here]], groups[cancerous[here]]),
+                "benign called carcinoma": share_of_groups(called[here][benign], groups[benign]),
+                "benign answered and called carcinoma": share_of_groups((called & ~refused)[here][benign], groups[benign]),
+                "other tissue answered and called carcinoma": share_of_groups((called & ~refused)[here][other], groups[other]),
                 SIZE: f"{here.sum()} tiles, {len(np.unique(groups))} groups",
                 "worst": float((wrong & ~refused)[here].mean()),
             }
@@ -294,7 +294,7 @@ def _figure(auroc: Interval | None) -> str:
     return NONE if auroc is None else decimal(auroc)
 
 
-def _share(values: NDArray[np.bool_], groups: NDArray[np.str_]) -> str:
+def share_of_groups(values: NDArray[np.bool_], groups: NDArray[np.str_]) -> str:
     """Share with its 95 % interval at the number of groups; a dash where there is nothing."""
     if not len(values):
         return NONE

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -29,8 +30,9 @@ from tests.archive import (
     wrong_bytes,
 )
 from training.data.tissue import gdc
+from training.data.tissue.collecting import SlideManifest
 from training.data.tissue.diagnoses import AC_TERMS, NOT_GIVEN, OTHER_TERMS, SCC_TERMS, classify
-from training.data.tissue.gdc import SlideManifest, fetch_slides
+from training.data.tissue.gdc import fetch_slides
 
 SCC, AC = "Squamous cell carcinoma, NOS", "Adenocarcinoma, endocervical type"
 PROJECT_ROOT = Path(__file__).parents[4]
@@ -478,8 +480,8 @@ def test_a_killed_download_goes_on_from_the_bytes_that_had_arrived_and_needs_no_
 
 
 def free_bytes(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
-    usage = gdc.shutil.disk_usage(PROJECT_ROOT)._replace(free=free)
-    monkeypatch.setattr(gdc.shutil, "disk_usage", lambda _: usage)
+    usage = shutil.disk_usage(PROJECT_ROOT)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
 
 
 @pytest.mark.usefixtures("slide")

@@ -1,0 +1,111 @@
+"""Four sample slides: an island of drawn tissue on glass, always the same."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from cervix.slides.drawn.look import Look, looks
+from cervix.slides.drawn.patterns import pixel_grid, smooth_field
+from cervix.slides.drawn.stains import Density, as_seen
+from cervix.slides.drawn.tissues import (
+    MUCOSA_PX,
+    Mask,
+    adenocarcinoma,
+    glandular_mucosa,
+    squamous_carcinoma,
+    squamous_mucosa,
+)
+from cervix.slides.pyramid import write_pyramid
+
+SPACING_UM_PX = 0.5
+WIDTH_PX, HEIGHT_PX = 2304, 1728
+JPEG_QUALITY = 85
+CAPTION = (
+    "Drawn by rules with a fixed seed: nobody's tissue, no image used. Its settings were tuned until this model took it for "
+    "tissue, so its answer shows how the app works, not that the model is right."
+)
+Composition = Callable[[np.random.Generator, Mapping[str, Look], Mask], Density]
+
+
+@dataclass(frozen=True)
+class DrawnSlide:
+    """A sample slide and what it shows."""
+
+    id: str
+    title: str
+    story: str
+    compose: Composition
+    seed: int
+
+    @property
+    def file_name(self) -> str:
+        return f"drawn-{self.id}.tiff"
+
+    def pixels(self, seed: int | None = None) -> NDArray[np.uint8]:
+        """The slide at 0.5 µm per pixel, ``(HEIGHT_PX, WIDTH_PX, 3)`` uint8 RGB; another ``seed`` draws another one."""
+        rng = np.random.default_rng(self.seed if seed is None else seed)
+        inside = island(rng, (HEIGHT_PX, WIDTH_PX))
+        edge = gaussian_filter(inside.astype(np.float32), 0.8)
+        return as_seen(self.compose(rng, looks(), inside) * edge[..., None])
+
+    def write(self, path: Path) -> None:
+        """Write it as a JPEG pyramid that states its scale."""
+        write_pyramid(path, self.pixels(), SPACING_UM_PX, jpeg_quality=JPEG_QUALITY)
+
+
+def island(rng: np.random.Generator, shape: tuple[int, int]) -> Mask:
+    """Where tissue lies on the glass ``(height, width)``: one rounded piece with an uneven edge."""
+    x_px, y_px = pixel_grid(shape)
+    height, width = shape
+    across, down = (x_px / width - 0.5) / 0.45, (y_px / height - 0.5) / 0.44
+    distance = (np.abs(across) ** 3 + np.abs(down) ** 3) ** (1 / 3)
+    uneven = 0.05 * smooth_field(rng, shape, 160) + 0.012 * smooth_field(rng, shape, 30) + 0.002 * smooth_field(rng, shape, 6)
+    return np.asarray(distance + uneven < 0.95, np.bool_)
+
+
+def _squamous_carcinoma(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) -> Density:
+    return squamous_carcinoma(rng, look["squamous-carcinoma"], inside)
+
+
+def _adenocarcinoma(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) -> Density:
+    return adenocarcinoma(rng, look["adenocarcinoma"], inside)
+
+
+def _normal(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) -> Density:
+    """Squamous epithelium on stroma, with glands in the depth."""
+    top = inside.argmax(axis=0).astype(np.float32)
+    _, y_px = pixel_grid(inside.shape)
+    deep = inside & (y_px - top > 1.55 * MUCOSA_PX + 60 * smooth_field(rng, inside.shape, 90))
+    ground = squamous_mucosa(rng, look["squamous-mucosa"], inside)
+    return _laid_over(ground, deep, 14, lambda part: glandular_mucosa(rng, look["glandular-mucosa"], part))
+
+
+def _mixed(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) -> Density:
+    """Squamous epithelium on stroma, in which a squamous-cell carcinoma grows from one side."""
+    shape = inside.shape
+    x_px, _ = pixel_grid(shape)
+    uneven = 110 * smooth_field(rng, shape, 110) + 45 * smooth_field(rng, shape, 32)
+    tumour = inside & (x_px > 0.56 * shape[1] + uneven)
+    ground = squamous_mucosa(rng, look["squamous-mucosa"], inside)
+    return _laid_over(ground, tumour, 2, lambda part: squamous_carcinoma(rng, look["squamous-carcinoma"], part))
+
+
+def _laid_over(ground: Density, where: Mask, softness_px: float, draw: Callable[[Mask], Density]) -> Density:
+    """The ground with something drawn over it in the rectangle that it needs."""
+    share = gaussian_filter(where.astype(np.float32), softness_px)
+    rows, columns = (np.flatnonzero((share > 0).any(axis=axis)) for axis in (1, 0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    ground[box] += (draw(where[box]) - ground[box]) * share[box][..., None]
+    return ground
+
+
+DRAWN_SLIDES = (
+    DrawnSlide("squamous", "Squamous-cell carcinoma", "Nests of crowded cells with keratin pearls.", _squamous_carcinoma, 1),
+    DrawnSlide("glandular", "Adenocarcinoma", "Crowded, irregular glands with tall dark nuclei.", _adenocarcinoma, 2),
+    DrawnSlide("normal", "Normal mucosa", "Squamous epithelium that matures upwards; glands in the depth.", _normal, 3),
+    DrawnSlide("mixed", "Tumour beside normal mucosa", "A squamous-cell carcinoma that takes up part of the piece.", _mixed, 4),
+)

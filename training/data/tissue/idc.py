@@ -1,0 +1,153 @@
+"""Open-access slides of a TCGA project as DICOM series, from the NCI Imaging Data Commons.
+
+Series lie in public buckets, one folder a series. Interface: ListObjectsV2 and GetObject of
+https://docs.aws.amazon.com/AmazonS3/latest/API/. Addresses are a table of the Imaging Data Commons' index (package
+``idc-index-data``); diagnoses are those of the Genomic Data Commons, patient by patient.
+"""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+from pydantic import BaseModel, Field, ValidationError
+
+from cervix.errors import DownloadFailed
+from cervix.sources.downloads import Downloader, RemoteFile, size_of
+from cervix.sources.identity import slides_in
+from training.data.tissue.collecting import ListedSlide
+from training.data.tissue.gdc import GenomicDataCommons
+
+IDC_ADDRESS = "https://{bucket}.s3.amazonaws.com"
+DIAGNOSTIC = r"FFPE HE .*DX\d+"
+"""Series Description of what the Genomic Data Commons calls a diagnostic slide: formalin-fixed, H&E, DX."""
+NO_CASE = "patient not among those with diagnostic slides in the Genomic Data Commons"
+MD5 = re.compile(r'"([0-9a-f]{32})"')
+INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+
+class _Address(BaseModel):
+    """A row of the table of addresses; further columns are ignored."""
+
+    patient: Annotated[str, Field(alias="PatientID", pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
+    description: Annotated[str, Field(alias="SeriesDescription")]
+    series: Annotated[str, Field(alias="crdc_series_uuid", pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+    bucket: Annotated[str, Field(alias="aws_bucket", pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    size_mb: Annotated[float, Field(alias="series_size_MB", gt=0)]
+    instances: Annotated[int, Field(alias="instanceCount", gt=0)]
+
+
+class ImagingDataCommons:
+    """The diagnostic slides of a table of addresses as an ``Archive``; a slide is a folder of DICOM files.
+
+    A series arrives in ``slides/<series>.coming`` and gets its name when all of its files are there.
+
+    Parameters
+    ----------
+    addresses : Path
+        CSV with ``PatientID, SeriesDescription, crdc_series_uuid, aws_bucket, series_size_MB, instanceCount``.
+    diagnoses : GenomicDataCommons
+        Where the class of each patient comes from.
+    address : str
+        Of the buckets; ``{bucket}`` stands for the name of one.
+    """
+
+    def __init__(
+        self, service: Downloader, addresses: Path, diagnoses: GenomicDataCommons, address: str = IDC_ADDRESS
+    ) -> None:  # fmt: skip
+        self.title = diagnoses.title
+        self._service, self._diagnoses, self._address = service, diagnoses, address.rstrip("/")
+        self._rows = {row.series: row for row in _read(addresses) if re.fullmatch(DIAGNOSTIC, row.description)}
+
+    def listed(self) -> list[ListedSlide]:
+        """Every diagnostic slide of the table, with its patient's class."""
+        cases = {slide.source_group: slide for slide in self._diagnoses.listed()}
+        slides = []
+        for row in self._rows.values():
+            case = cases.get(row.patient)
+            slides.append(
+                ListedSlide(
+                    file_id=row.series,
+                    file_name=f"{row.patient} {row.description}",
+                    file_size=round(row.size_mb * 1e6),
+                    md5sum="",
+                    source_group=row.patient,
+                    primary_diagnosis=case.primary_diagnosis if case else "",
+                    label=case.label if case else "",
+                    reason=case.reason if case else NO_CASE,
+                )
+            )
+        return slides
+
+    def opened_by(self, slide: ListedSlide, folder: Path) -> str:
+        """The first file of its series that shows tissue."""
+        found = slides_in(folder / "slides" / slide.file_id)
+        return found[0].relative_to(folder).as_posix() if found else ""
+
+    def arrived_bytes(self, slide: ListedSlide, folder: Path) -> int:
+        """Bytes of its files, whole or not."""
+        return sum(map(size_of, _coming(slide, folder).glob("*")))
+
+    def fetch(self, slide: ListedSlide, folder: Path, which: str) -> None:
+        """All files of a series. Those that are whole are not fetched again."""
+        coming = _coming(slide, folder)
+        instances = self._instances(slide)
+        for number, instance in enumerate(instances, start=1):
+            if size_of(coming / instance.name) != instance.size_bytes:
+                self._service.fetch(instance, coming / instance.name, f"{which}, file {number} of {len(instances)}")
+        if not slides_in(coming):
+            raise _undocumented("a whole-slide image in DICOM", f"other files in series {slide.file_id}")
+        coming.replace(folder / "slides" / slide.file_id)
+
+    def _instances(self, slide: ListedSlide) -> list[RemoteFile]:
+        """What the bucket lists of a series."""
+        row = self._rows[slide.file_id]
+        bucket = self._address.format(bucket=row.bucket)
+        reply = self._service.read(f"{bucket}/?list-type=2&prefix={row.series}/", f"the list of series {row.series}")
+        files = []
+        try:
+            for entry in ET.fromstring(reply).iterfind("{*}Contents"):
+                key, size, tag = (entry.findtext(f"{{*}}{name}", "") for name in ("Key", "Size", "ETag"))
+                name = key.removeprefix(f"{row.series}/")
+                if not INSTANCE_NAME.fullmatch(name):
+                    raise ValueError(f"a file called {key[:80]!r}")
+                # The tag of an object that was uploaded in parts is not the MD5 of its bytes, and has another form.
+                digest = MD5.fullmatch(tag)
+                files.append(RemoteFile(f"{bucket}/{key}", name, int(size), f"md5:{digest[1]}" if digest else ""))
+        except (ET.ParseError, ValueError) as error:
+            raise _undocumented("a list of the files of a series, as XML", str(error)) from error
+        if len(files) != row.instances:
+            raise _undocumented(f"{row.instances} files in series {row.series}", str(len(files)))
+        return files
+
+
+def _read(addresses: Path) -> list[_Address]:
+    if not addresses.is_file():
+        raise DownloadFailed("No table of addresses", expected=str(addresses), found="no such file")
+    try:
+        table = pd.read_csv(addresses, dtype=str, keep_default_na=False)
+        return [_Address.model_validate(row) for row in table.to_dict("records")]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise _no_table(addresses, f"{first['loc'][0]}: {first['msg']}") from error
+    except ValueError as error:
+        raise _no_table(addresses, str(error)) from error
+
+
+def _no_table(addresses: Path, found: str) -> DownloadFailed:
+    columns = ", ".join(str(field.alias) for field in _Address.model_fields.values())
+    return DownloadFailed(f"The table of addresses {addresses.name} cannot be used", expected=f"columns {columns}", found=found)
+
+
+def _coming(slide: ListedSlide, folder: Path) -> Path:
+    return folder / "slides" / f"{slide.file_id}.coming"
+
+
+def _undocumented(expected: str, found: str) -> DownloadFailed:
+    return DownloadFailed(
+        "The Imaging Data Commons answers in another way than documented",
+        expected=expected,
+        found=found,
+        action="Check the address, and whether there is a proxy or sign-in page in between.",
+    )
