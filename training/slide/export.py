@@ -37,6 +37,7 @@ from training.slide.checks.baselines import fitted_baselines
 from training.slide.checks.cam import cam_table
 from training.slide.checks.robustness import Scorer, novelty_table, one_per_group, robustness_table
 from training.slide.checks.sources import sources_table
+from training.slide.drawn.copies import copies_table
 from training.slide.entry import SlideFigures, slide_inputs, slide_outputs
 from training.slide.functions import (
     Corrections,
@@ -193,6 +194,7 @@ def export_and_evaluate(
             apart, score(apart.tiles.pixels), limit, thresholds[tasks[0].id], cancerous, classes,
             rivals(apart.tiles.pixels, apart_features),
         ),
+        "copies": copies_table(tiles.pixels[split.train], test.pixels, test.labels, recipe["seed"]),
         "novelty": novelty_table(test_known, test.groups, strange, strange_known),
         "robustness": robustness_table(
             test.pixels[lone], test.labels[lone], test.groups[lone], score, classes, tasks, thresholds, limit
