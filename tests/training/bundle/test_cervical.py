@@ -15,7 +15,7 @@ from cervix.bundle import Bundle, load_bundle, verify_bundle
 from cervix.promotion.comparison import compare_bundles
 from cervix.retraining.log import LogLine
 from cervix.settings import PROJECT_ROOT
-from cervix.slides.phantom import write_pyramid
+from cervix.slides.pyramid import write_pyramid
 from tests.archive import Archive
 
 pytestmark = [pytest.mark.training, pytest.mark.usefixtures("no_proxy")]
