@@ -45,7 +45,7 @@ def download(page: Page, label: str) -> tuple[str, Path]:
 
 def auroc_of_scc(bundle_root: Path) -> float:
     """SCC versus AC on the held-out predictions, by scikit-learn alone."""
-    rows = pd.read_parquet(bundle_root / "slide/predictions.parquet").query("label != 'benign'")
+    rows = pd.read_parquet(bundle_root / "slide/predictions.parquet").query("label in ('scc', 'ac')")
     return float(roc_auc_score(rows["label"] == "scc", rows["p_scc"] / (rows["p_scc"] + rows["p_ac"])))
 
 

@@ -179,7 +179,7 @@ def test_every_export_is_downloaded_and_opens(page: Page, address: str, data_dir
     objects = json.loads(download("QuPath objects (GeoJSON)").read_text(encoding="utf-8"))
     assert (len(objects["features"]), objects["provenance"]["notice"]) == (56, NOTICE)
     with tifffile.TiffFile(download("Heatmap (OME-TIFF)")) as heatmap:
-        assert heatmap.asarray().shape[0] == 4
+        assert heatmap.asarray().shape[0] == 5
         assert NOTICE in str(heatmap.ome_metadata)
     report = pypdf.PdfReader(download("Case report (PDF)"))
     assert NOTICE in report.pages[0].extract_text()
