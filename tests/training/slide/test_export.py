@@ -108,7 +108,7 @@ def test_the_slide_rule_is_fitted_on_validation_tiles_and_tried_on_test_tiles_an
     classes = [*THREE, class_of("other", "Other tissue", "Other", "#009E73", "other")]
     kinds = [("A", "benign"), ("A", "scc"), ("B", "benign"), ("B", "ac"), ("C", "other")]
     rows = [(lab, name, split, at) for lab, name in kinds for split in ("train", "validation", "test") for at in range(12)]
-    laboratory, labels, assigned, number = (np.array(column) for column in zip(*rows, strict=True))
+    laboratory, labels, assigned, _ = (np.array(column) for column in zip(*rows, strict=True))
     groups = np.array([f"{lab}-{name}-{split}-{at}" for lab, name, split, at in rows])
     target = np.array([[item.id for item in classes].index(name) for name in labels])
     textures = np.eye(4, dtype=np.float32)[target]
