@@ -238,7 +238,7 @@ def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from cervix.sources.downloads import Downloader
     from training.bundle.cervical import make_cervical_candidate
     from training.data.tissue.gdc import SERVICE, GenomicDataCommons
-    from training.data.tissue.idc import ImagingDataCommons
+    from training.data.tissue.idc import IDC_SERVICE, ImagingDataCommons
 
     def progress(stage: str, share: float, what: str) -> None:
         options.tell("progress", what, stage=stage, done=round(share, 3))
@@ -246,16 +246,16 @@ def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     recipe = _path_of(CERVIX_RECIPE)
     project = tomllib.loads(recipe.read_text(encoding="utf-8"))["project"]
     settings = get_settings()
-    with Downloader(SERVICE if options.source == "gdc" else "The Imaging Data Commons", log=log) as service:
+    with Downloader(SERVICE, log=log) as service, Downloader(IDC_SERVICE, log=log) as buckets:
         gdc = GenomicDataCommons(service, project, options.gdc)
-        archive = gdc if options.source == "gdc" else ImagingDataCommons(service, options.addresses, gdc, options.idc)
-        made = make_cervical_candidate(
+        archive = gdc if options.source == "gdc" else ImagingDataCommons(buckets, options.addresses, gdc, options.idc)
+        label = make_cervical_candidate(
             archive, options.source, options.parent or active_bundle(settings).root, recipe, options.out,
             options.candidates or settings.bundles_dir,
             limit=options.limit, smallest=options.smallest, go_on=options.yes, log=log, progress=progress,
         )  # fmt: skip
-    if made:
-        options.tell("candidate", f"candidate in {made}", candidate=made.name)
+    if label:
+        options.tell("candidate", f"candidate {label}", candidate=label)
 
 
 def _path_of(recipe: str) -> Path:
