@@ -10,6 +10,7 @@ from cervix.bundle.manifest import Model, SlideRule, TensorSpec, Variant
 from training.data.tissue.sources import SourceTiles
 from training.shared.declared import declared_ids, model_entry
 from training.shared.manifest_parts import counts_by_split, groups_by_split
+from training.slide.drawn.tiles import DRAWN
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def trained_on(figures: SlideFigures) -> list[dict[str, Any]]:
                 "name": source.title,
                 "licence": source.licence,
                 "citation": source.citation,
-                "nature": "real",
+                "nature": "simulated" if source.id == DRAWN.id else "real",
                 "note": f"{', '.join(sorted(set(known.tissue[here])))}; about {source.spacing_um_px} µm/px, an estimate.",
                 "grouped_by": source.grouped_by,
                 "counts": counts_by_split(known.tiles.labels[here], figures.assigned[here]),
@@ -106,7 +107,7 @@ def slide_entry(figures: SlideFigures) -> Model:
         "classes": len(figures.classes),
         "opset": figures.opset,
         "validation": int(validation.sum()),
-        "laboratories": len(np.unique(figures.known.laboratory)),
+        "laboratories": len(np.unique(figures.known.laboratory[figures.known.source != DRAWN.id])),
         "accepted_share": recipe["novelty"]["accepted_share"],
         "wrong_share": recipe["novelty"]["wrong_share"],
         "accepted": figures.accepted,
