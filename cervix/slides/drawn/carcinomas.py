@@ -22,7 +22,9 @@ def squamous_carcinoma(rng: np.random.Generator, look: Look, inside: Mask) -> De
     borders = border_distance(cells, x_px + 3 * smooth_field(rng, shape, 8), y_px + 3 * smooth_field(rng, shape, 8))
     between = np.exp(-((borders / 2.2) ** 2))
     haematoxylin = (0.19 + 0.025 * smooth_field(rng, shape, 24)) * (1 - 0.8 * look.border_pallor * between)
-    eosin = (0.12 + 0.02 * smooth_field(rng, shape, 18)) * (1 - 0.5 * look.border_pallor * between)
+    # Towards the middle of a nest cells keratinise.
+    keratin = 0.06 * np.clip(nest_depth - 0.6, 0, 1)
+    eosin = (0.11 + keratin + 0.02 * smooth_field(rng, shape, 18)) * (1 - 0.5 * look.border_pallor * between)
     soft = gaussian_filter(nest.astype(np.float32), 1.5)
     sheet = Sheet(mixed(stroma.haematoxylin, haematoxylin, soft), mixed(stroma.eosin, eosin, soft), inside, rng, look)
     draw_stroma_cells(sheet, ~nest, stroma.angle, fibroblasts_px=20, inflamed=1.6)
