@@ -184,6 +184,15 @@ def _drawn_settings(options: argparse.Namespace, log: Callable[[str], None]) -> 
     log(answers.to_string(index=False))
 
 
+def _drawn_gain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.shared.manifest_parts import write_table
+    from training.slide.drawn.few_shot import measure_gain
+
+    table = measure_gain(_path_of(SHIPPED_RECIPE), options.tiles, options.vgg16_weights, options.out, log)
+    write_table(options.out / "drawn-gain.csv", table)
+    log(table.to_string(index=False))
+
+
 def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.cohort.files import make_cohort
 
@@ -309,7 +318,11 @@ def _parser() -> argparse.ArgumentParser:
         ("history", [cohort, out], _history, "train and export the LSTM on simulated screening histories"),
         ("active-learning", [cohort, out], _active_learning, "measure strategies for choosing which women to label next"),
         ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
+<<<<<<< HEAD
         (GENERATE_RECIPE, [slide_data, out], _generate, "make tiles and measure what they are worth"),
+=======
+        ("drawn-gain", [slide_data, out], _drawn_gain, "measure what drawn tiles are worth beside few real ones"),
+>>>>>>> drawn
         ("build", [slide_data, table_data, cohort, out], _build, "train everything and assemble a bundle"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)
