@@ -184,6 +184,15 @@ def _drawn_settings(options: argparse.Namespace, log: Callable[[str], None]) -> 
     log(answers.to_string(index=False))
 
 
+def _drawn_gain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.shared.manifest_parts import write_table
+    from training.slide.drawn.few_shot import measure_gain
+
+    table = measure_gain(_path_of(SHIPPED_RECIPE), options.tiles, options.vgg16_weights, options.out, log)
+    write_table(options.out / "drawn-gain.csv", table)
+    log(table.to_string(index=False))
+
+
 def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.cohort.files import make_cohort
 
@@ -238,7 +247,7 @@ def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from cervix.sources.downloads import Downloader
     from training.bundle.cervical import make_cervical_candidate
     from training.data.tissue.gdc import SERVICE, GenomicDataCommons
-    from training.data.tissue.idc import ImagingDataCommons
+    from training.data.tissue.idc import IDC_SERVICE, ImagingDataCommons
 
     def progress(stage: str, share: float, what: str) -> None:
         options.tell("progress", what, stage=stage, done=round(share, 3))
@@ -246,16 +255,16 @@ def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     recipe = _path_of(CERVIX_RECIPE)
     project = tomllib.loads(recipe.read_text(encoding="utf-8"))["project"]
     settings = get_settings()
-    with Downloader(SERVICE if options.source == "gdc" else "The Imaging Data Commons", log=log) as service:
+    with Downloader(SERVICE, log=log) as service, Downloader(IDC_SERVICE, log=log) as buckets:
         gdc = GenomicDataCommons(service, project, options.gdc)
-        archive = gdc if options.source == "gdc" else ImagingDataCommons(service, options.addresses, gdc, options.idc)
-        made = make_cervical_candidate(
+        archive = gdc if options.source == "gdc" else ImagingDataCommons(buckets, options.addresses, gdc, options.idc)
+        label = make_cervical_candidate(
             archive, options.source, options.parent or active_bundle(settings).root, recipe, options.out,
             options.candidates or settings.bundles_dir,
             limit=options.limit, smallest=options.smallest, go_on=options.yes, log=log, progress=progress,
         )  # fmt: skip
-    if made:
-        options.tell("candidate", f"candidate in {made}", candidate=made.name)
+    if label:
+        options.tell("candidate", f"candidate {label}", candidate=label)
 
 
 def _path_of(recipe: str) -> Path:
@@ -309,7 +318,11 @@ def _parser() -> argparse.ArgumentParser:
         ("history", [cohort, out], _history, "train and export the LSTM on simulated screening histories"),
         ("active-learning", [cohort, out], _active_learning, "measure strategies for choosing which women to label next"),
         ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
+<<<<<<< HEAD
         (GENERATE_RECIPE, [slide_data, out], _generate, "make tiles and measure what they are worth"),
+=======
+        ("drawn-gain", [slide_data, out], _drawn_gain, "measure what drawn tiles are worth beside few real ones"),
+>>>>>>> drawn
         ("build", [slide_data, table_data, cohort, out], _build, "train everything and assemble a bundle"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)

@@ -87,7 +87,7 @@ def _show_samples() -> None:
                 choose(sample_slide(sample, settings), name=sample.title, credit=sample.credit)
             except SampleUnavailable as error:
                 st.warning(escaped(str(error)))
-    st.caption(f"{sample.story} {sample.credit}" if sample.kind == "drawn" else sample.story)
+    st.caption(sample.story)
 
 
 def _choose_of_batch(slides: dict[Path, str]) -> None:

@@ -83,7 +83,7 @@ def estimate(manifest: SlideManifest, missing_bytes: int, rehearsed: int, recipe
 def make_cervical_candidate(
     archive: Archive, source: ArchiveName, parent_dir: Path, recipe_path: Path, work: Path, candidates: Path, *,
     limit: int | None, smallest: bool, go_on: bool, log: Log, progress: Callable[[str, float, str], None],
-) -> Path | None:  # fmt: skip
+) -> str | None:  # fmt: skip
     """Foresee, then fetch slides, cut tiles, read their features, and continue the parent's slide model on them.
 
     Whatever was finished before is not done again: slides and tiles lie under ``work``, features in ``work/stages``, and the
@@ -100,8 +100,8 @@ def make_cervical_candidate(
 
     Returns
     -------
-    Path or None
-        The candidate's folder; None where the run ended with the estimate.
+    str or None
+        The candidate's name, version and short hash; None where the run ended with the estimate, or made it before.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def make_cervical_candidate(
         log(line)
     if out.exists():
         log(f"the candidate is there already: {out}")
-        return out
+        return None
     if not go_on:
         log("this was the estimate; nothing was fetched. Go on with --yes")
         return None
@@ -150,8 +150,8 @@ def make_cervical_candidate(
         progress("candidate", 0.9, "assembling and proving the candidate")
         label = assemble_candidate(parent.bundle, {model.id: _with_limits(model, recipe["manifest"])}, parts, whole)
     progress("candidate", 1.0, "done")
-    log(f"candidate {label} in {out}")
-    return out
+    log(f"the candidate is in {out}")
+    return label
 
 
 def labelled_tiles(
@@ -194,7 +194,7 @@ def labelled_tiles(
         labels=Labels("tile", cases, events, {}),
         read=read,
         sha256=np.concatenate([part["sha256"] for part in parts]).tolist(),
-        weight=(weight * rehearsed * share / (1 - share)).astype(np.float32),
+        weight=np.minimum(weight * rehearsed * share / (1 - share), recipe["slide"]["label_weight_at_most"]).astype(np.float32),
     )
 
 

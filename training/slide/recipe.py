@@ -31,6 +31,7 @@ from training.slide.checks.laboratories import (
     leave_one_out,
     remedies_table,
 )
+from training.slide.drawn.tiles import with_drawn
 from training.slide.entry import SlideFigures
 from training.slide.export import Fitted, Split, export_and_evaluate
 from training.slide.fit import (
@@ -88,7 +89,7 @@ def train_slide_model(recipe_path: Path, tiles_dir: Path, weights: Path | None, 
     found, assigned = tiles_of_recipe(recipe_path, recipe, tiles_dir)
     log(f"{len(found.tiles.labels)} tiles, {len(found.tiles.skipped)} skipped {found.tiles.skipped}")
     of_a_class, apart = np.flatnonzero(assigned != APART), found.of(np.flatnonzero(found.tiles.labels == PREMALIGNANT))
-    known, assigned = found.of(of_a_class), assigned[of_a_class]
+    known, assigned = with_drawn(found.of(of_a_class), assigned[of_a_class], recipe)
     split = Split(assigned, *(np.flatnonzero(assigned == name) for name in SPLITS))
     fast = backbone(weights, fast_precision())
     fitted = fit(network, fast, known, split, recipe, stages, log)

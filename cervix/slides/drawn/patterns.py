@@ -9,6 +9,7 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 Field = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 Points = NDArray[np.float64]
 """``(n, 2)``: x and y in pixels."""
 
@@ -97,3 +98,8 @@ def at(field: NDArray[_Value], points: Points) -> NDArray[_Value]:
     y = np.clip(points[:, 1].astype(int), 0, field.shape[0] - 1)
     found: NDArray[_Value] = field[y, x]
     return found
+
+
+def mixed(ground: Field, other: Field, share: NDArray[np.floating]) -> Field:
+    """``ground`` where ``share`` is 0, ``other`` where it is 1: ``(height, width)``."""
+    return np.asarray(ground + (other - ground) * share, np.float32)

@@ -112,6 +112,13 @@ class Sheet:
         return np.asarray(density_of(shaken[0], shaken[1], shaken[2], look.warmth) * grain[..., None], np.float32)
 
 
+def on_ellipse(x: float, y: float, a: float, b: float, angle: float, turn: float) -> tuple[float, float, float]:
+    """A point at ``turn`` on an ellipse with half axes ``a`` and ``b`` px, and the direction of the ellipse there."""
+    along, across, cos, sin = a * np.cos(turn), b * np.sin(turn), np.cos(angle), np.sin(angle)
+    tangent = angle + np.arctan2(b * np.cos(turn), -a * np.sin(turn))
+    return float(x + along * cos - across * sin), float(y + along * sin + across * cos), float(tangent)
+
+
 def _drawable(ground: Field) -> Image.Image:
     image = Image.fromarray(np.clip(ground * STEPS_PER_STAIN, 0, 255).astype(np.uint8))
     return image.resize((image.width * DRAWN_LARGER, image.height * DRAWN_LARGER), Image.Resampling.BILINEAR)

@@ -8,17 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from cervix.slides.drawn.carcinomas import adenocarcinoma, squamous_carcinoma
 from cervix.slides.drawn.look import Look, looks
-from cervix.slides.drawn.patterns import pixel_grid, smooth_field
+from cervix.slides.drawn.mucosae import MUCOSA_PX, glandular_mucosa, squamous_mucosa
+from cervix.slides.drawn.patterns import Mask, pixel_grid, smooth_field
 from cervix.slides.drawn.stains import Density, as_seen
-from cervix.slides.drawn.tissues import (
-    MUCOSA_PX,
-    Mask,
-    adenocarcinoma,
-    glandular_mucosa,
-    squamous_carcinoma,
-    squamous_mucosa,
-)
 from cervix.slides.pyramid import write_pyramid
 
 SPACING_UM_PX = 0.5
@@ -104,8 +98,8 @@ def _laid_over(ground: Density, where: Mask, softness_px: float, draw: Callable[
 
 
 DRAWN_SLIDES = (
-    DrawnSlide("squamous", "Squamous-cell carcinoma", "Nests of crowded cells with keratin pearls.", _squamous_carcinoma, 1),
-    DrawnSlide("glandular", "Adenocarcinoma", "Crowded, irregular glands with tall dark nuclei.", _adenocarcinoma, 2),
-    DrawnSlide("normal", "Normal mucosa", "Squamous epithelium that matures upwards; glands in the depth.", _normal, 3),
-    DrawnSlide("mixed", "Tumour beside normal mucosa", "A squamous-cell carcinoma that takes up part of the piece.", _mixed, 4),
+    DrawnSlide("squamous", "Drawn: squamous-cell carcinoma", "Nests of crowded cells with keratin.", _squamous_carcinoma, 1),
+    DrawnSlide("glandular", "Drawn: adenocarcinoma", "Crowded, irregular glands with tall dark nuclei.", _adenocarcinoma, 2),
+    DrawnSlide("normal", "Drawn: normal mucosa", "Squamous epithelium that matures upwards; glands in the depth.", _normal, 3),
+    DrawnSlide("mixed", "Drawn: tumour beside normal mucosa", "A carcinoma that takes up part of the piece.", _mixed, 4),
 )

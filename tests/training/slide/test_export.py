@@ -1,5 +1,8 @@
 """A variant that is not the model is refused, and Grad-CAM is checked on one tile of each source image."""
 
+from dataclasses import fields
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,7 +11,26 @@ pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from cervix.bundle.manifest import DerivedTask, VariantDifference  # noqa: E402
-from training.slide.export import VariantRefused, cam_check_tiles, compare, refuse_if_different  # noqa: E402
+from cervix.intervals import wilson_interval  # noqa: E402
+from tests.bundle.made import THREE, class_of  # noqa: E402
+from training.cli import RECIPES_DIR  # noqa: E402
+from training.data.tissue.sources import SourceTiles  # noqa: E402
+from training.data.tissue.strange import StrangeTiles  # noqa: E402
+from training.data.tissue.tiles import TileSet  # noqa: E402
+from training.shared.declared import read_recipe  # noqa: E402
+from training.slide.export import (  # noqa: E402
+    Fitted,
+    Split,
+    VariantRefused,
+    cam_check_tiles,
+    compare,
+    refuse_if_different,
+    slide_rule_table,
+)
+from training.slide.functions import SlideParameters  # noqa: E402
+from training.slide.novelty import Novelty, Refusal, RefusalLimits, role_signs  # noqa: E402
+from training.slide.slide_level import SHIPPED, TOUCHING, Calling, ScoredTiles  # noqa: E402
+from training.slide.texture_path import LinearPath  # noqa: E402
 
 CLASSES = ["benign", "scc", "ac"]
 TASKS = [
@@ -79,3 +101,49 @@ def test_grad_cam_is_checked_on_rightly_called_cancerous_tiles_one_per_source_im
     chosen, of = cam_check_tiles(pixels, groups, labels, np.eye(3)[called], CLASSES, ["scc", "ac"])
     assert chosen[:, 0, 0, 0].tolist() == [1, 3, 5]
     assert of.tolist() == ["b", "c", "e"]
+
+
+def test_the_slide_rule_is_fitted_on_validation_tiles_and_tried_on_test_tiles_and_left_out_laboratories() -> None:
+    """Benign test tiles are called carcinoma, which validation tiles say nothing of, and left-out ones too."""
+    classes = [*THREE, class_of("other", "Other tissue", "Other", "#009E73", "other")]
+    kinds = [("A", "benign"), ("A", "scc"), ("B", "benign"), ("B", "ac"), ("C", "other")]
+    rows = [(lab, name, split, at) for lab, name in kinds for split in ("train", "validation", "test") for at in range(12)]
+    laboratory, labels, assigned, _ = (np.array(column) for column in zip(*rows, strict=True))
+    groups = np.array([f"{lab}-{name}-{split}-{at}" for lab, name, split, at in rows])
+    target = np.array([[item.id for item in classes].index(name) for name in labels])
+    textures = np.eye(4, dtype=np.float32)[target]
+    nothing = np.zeros((4, 4), np.float32)
+    calling = Calling(classes, called_at=0.5, novelty_limit=6.0)
+    signs = role_signs(classes)
+    given: dict[str, Any] = dict.fromkeys(field.name for field in fields(Fitted))
+    given["parameters"] = SlideParameters(
+        classes=[item.id for item in classes], backbone=None, hidden_kernel=nothing, hidden_bias=nothing[0],
+        logit_kernel=nothing, logit_bias=nothing[0], texture_path=LinearPath(8 * np.eye(4, dtype=np.float32), nothing[0]),
+        network_weight=0.0, texture_weight=1.0, refusal=Refusal(Novelty(np.eye(4, dtype=np.float32), nothing[:1]), signs, 10.0),
+    )  # fmt: skip
+    known = SourceTiles(
+        TileSet(np.zeros((len(rows), 1, 1, 3), np.uint8), labels, groups, groups, []), laboratory, laboratory, labels,
+        np.ones(len(rows)), [],
+    )  # fmt: skip
+    right = np.eye(4)[target] * 0.96 + 0.01
+    refused = np.where(labels == "other", 9.0, 1.0)
+    wrong = right.copy()
+    wrong[labels == "benign"] = right[labels == "scc"][0]
+    given |= {"embeddings": textures, "textures": textures, "limits": RefusalLimits(6.0, 0.6)}
+    given["left_out"] = ScoredTiles(right, refused, labels, groups, laboratory)
+    test = np.flatnonzero(assigned == "test")
+    names = np.repeat(["astronaut", "brick", "camera", "cell"], 3)
+    rule, table = slide_rule_table(
+        known,
+        Split(assigned, *(np.flatnonzero(assigned == name) for name in ("train", "validation", "test"))),
+        Fitted(**given),
+        {"probabilities": wrong[test], "novelty": refused[test]},
+        StrangeTiles(np.zeros((12, 1, 1, 3), np.uint8), names, names),
+        {"probabilities": np.full((12, 4), 0.25), "novelty": np.full(12, 9.0)},
+        calling,
+        read_recipe(RECIPES_DIR / "shipped.toml"),
+    )
+    assert rule.false_positive_share == wilson_interval(0, 12, confidence=TOUCHING).high
+    called = table[table["rule"] == SHIPPED].set_index("pseudo-slides of")["benign called cancer"].str.split(" ").str[0]
+    assert float(called["test groups"]) > 50
+    assert float(called["laboratories left out"]) == 0

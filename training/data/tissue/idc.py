@@ -19,6 +19,7 @@ from cervix.sources.identity import slides_in
 from training.data.tissue.collecting import ListedSlide
 from training.data.tissue.gdc import GenomicDataCommons
 
+IDC_SERVICE = "The Imaging Data Commons"
 IDC_ADDRESS = "https://{bucket}.s3.amazonaws.com"
 DIAGNOSTIC = r"FFPE HE .*DX\d+"
 """Series Description of what the Genomic Data Commons calls a diagnostic slide: formalin-fixed, H&E, DX."""
@@ -146,7 +147,7 @@ def _coming(slide: ListedSlide, folder: Path) -> Path:
 
 def _undocumented(expected: str, found: str) -> DownloadFailed:
     return DownloadFailed(
-        "The Imaging Data Commons answers in another way than documented",
+        f"{IDC_SERVICE} answers in another way than documented",
         expected=expected,
         found=found,
         action="Check the address, and whether there is a proxy or sign-in page in between.",

@@ -29,8 +29,8 @@ from training.slide.drawn.tiles import drawn_tiles
 Log = Callable[[str], None]
 ENTRY_NAME = "model.json"
 RANGES: dict[str, tuple[float, float]] = {
-    "nucleus_stain": (0.42, 0.78), "nucleus_rim": (0.05, 0.2), "nucleus_pallor": (0.18, 0.4), "nucleolus": (0.05, 0.3),
-    "nucleus_size": (0.85, 1.2), "crowding": (0.75, 1.35), "outline": (0.02, 0.07), "border_pallor": (0.1, 0.9),
+    "nucleus_stain": (0.42, 0.72), "nucleus_rim": (0.05, 0.2), "nucleus_pallor": (0.2, 0.4), "nucleolus": (0.05, 0.3),
+    "nucleus_size": (0.85, 1.2), "crowding": (0.75, 1.35), "outline": (0.02, 0.07), "border_pallor": (0.35, 0.9),
     "haematoxylin": (0.8, 1.25), "eosin": (0.7, 1.2), "warmth": (0.3, 0.5), "texture": (0.04, 0.2),
     "coarse_texture": (0.05, 0.2), "chromatin": (0.05, 0.3), "fine_texture": (0.0, 0.03), "warp_px": (0.3, 1.1),
     "blur_px": (0.7, 1.4),
