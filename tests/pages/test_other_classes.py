@@ -1,13 +1,11 @@
 """Pages on a bundle with four other classes, and no model but that of tiles."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from cervix.bundle import Bundle
+from cervix.bundle import Bundle, Model
 from cervix.labels import open_store
 from cervix.labels.desk.desk import TOO_QUICK_S
 from cervix.labels.gathering.tiles import gather_tiles, keep_cases
@@ -16,10 +14,9 @@ from cervix.slides.scoring import score_slide
 from cervix.sources.opening import open_slide
 from tests.bundle.made import FOUR
 from tests.bundle.made.tiles import BAND_TILES
-from tests.pages.test_pages import look_at, open_page, texts
+from tests.pages.test_pages import open_page, scored, texts
 
 IDS = [item.id for item in FOUR]
-PATIENCE_S = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -28,18 +25,6 @@ def _four_classes(home: Path, four_class_root: Path, monkeypatch: pytest.MonkeyP
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()
-
-
-def scored(path: Path) -> AppTest:
-    """The slide page with a slide that was scored on it."""
-    app = look_at(path)
-    app.button(key="slide_score").click().run()
-    deadline = time.monotonic() + PATIENCE_S
-    while [button for button in app.button if button.key == "slide_pause"]:
-        assert time.monotonic() < deadline, "waited in vain"
-        app.run()
-    assert not app.exception
-    return app
 
 
 @pytest.mark.parametrize("name", ["overview.py", "patients.py", "readers.py", "retrain.py", "compare.py"])
@@ -107,3 +92,18 @@ def test_performance_shows_its_questions_and_its_confusion() -> None:
     assert not app.exception
     assert app.selectbox(key="performance_task_colours").options == ["Invasive or not", "Abnormal"]
     assert "All classes" in [header.value for header in app.subheader]
+
+
+def test_the_organs_that_a_model_learned_from_stand_beside_its_answer_and_nothing_where_it_names_none(
+    four_class_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = scored(four_class_slide)
+    assert "seen in training" not in texts(app)
+    monkeypatch.setattr(Model, "organs", ["lung", "colon"])
+    said = texts(app.run())
+    assert "Cervix was not seen in training" in said
+    assert "Organs seen in training: lung, colon. Cervix is not among them." in said
+    monkeypatch.setattr(Model, "organs", ["lung", "cervix"])
+    said = texts(app.run())
+    assert "Cervix was not seen in training" not in said
+    assert "Organs seen in training: lung, cervix. Cervix is among them." in said

@@ -26,6 +26,7 @@ from cervix.slides.phantom import phantom_region
 from cervix.slides.pyramid import write_pyramid
 from tests.bundle.altered import bundle_of_risk_models, change_predictions
 
+PATIENCE_S = 60.0
 PAGES = [
     "overview.py", "slides.py", "patients.py", "performance.py", "model_card.py", "label_desk.py", "readers.py", "retrain.py",
     "compare.py",
@@ -50,6 +51,18 @@ def look_at(path: Path) -> AppTest:
     app.session_state["slide_path"] = path
     app.session_state["slide_name"] = app.session_state["slide_credit"] = ""
     return app.run()
+
+
+def scored(path: Path) -> AppTest:
+    """The slide page with a slide that was scored on it."""
+    app = look_at(path)
+    app.button(key="slide_score").click().run()
+    deadline = time.monotonic() + PATIENCE_S
+    while [button for button in app.button if button.key == "slide_pause"]:
+        assert time.monotonic() < deadline, "waited in vain"
+        app.run()
+    assert not app.exception
+    return app
 
 
 def turn_to(app: AppTest, tabs: str, view: str) -> None:
@@ -346,6 +359,16 @@ def test_a_slide_that_cannot_be_scored_is_one_sentence(data_dir: Path, name: str
     assert not app.exception
     assert sentence in app.error[0].value
     assert "\n" not in app.error[0].value
+
+
+def test_a_slide_s_answer_is_marked_with_the_organs_seen_and_the_gallery_opens_at_a_carcinoma(carcinoma_slide: Path) -> None:
+    app = scored(carcinoma_slide)
+    said = texts(app)
+    assert "Cervix was not seen in training" in said
+    assert "Organs seen in training: lung, colon, rectum. Cervix is not among them." in said
+    assert "Other tissue 0.00 mm²" in said
+    gallery = app.segmented_control(key="slide_gallery")
+    assert (gallery.options[-1], gallery.value) == ("Other tissue", "ac")
 
 
 def test_a_slide_without_scale_asks_for_it_and_goes_on(data_dir: Path) -> None:

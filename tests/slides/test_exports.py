@@ -115,6 +115,7 @@ def test_the_report_is_a_pdf_with_answer_notice_and_hash(
     assert len(content) > 20_000
     text = "\n".join(page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages)
     assert score.summary.answer.headline in text
+    assert "Organs seen in training: lung, colon, rectum. Cervix is not among them." in text
     assert RESEARCH_NOTICE in text
     assert bundle.sha256 in text
     assert slide.sha256 in text
