@@ -318,11 +318,8 @@ def _parser() -> argparse.ArgumentParser:
         ("history", [cohort, out], _history, "train and export the LSTM on simulated screening histories"),
         ("active-learning", [cohort, out], _active_learning, "measure strategies for choosing which women to label next"),
         ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
-<<<<<<< HEAD
         (GENERATE_RECIPE, [slide_data, out], _generate, "make tiles and measure what they are worth"),
-=======
         ("drawn-gain", [slide_data, out], _drawn_gain, "measure what drawn tiles are worth beside few real ones"),
->>>>>>> drawn
         ("build", [slide_data, table_data, cohort, out], _build, "train everything and assemble a bundle"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)

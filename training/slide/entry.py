@@ -9,14 +9,9 @@ from numpy.typing import NDArray
 from cervix.bundle.classes import ClassInfo
 from cervix.bundle.manifest import Model, SlideRule, TensorSpec, Variant, cervix_sentence
 from training.data.tissue.sources import SourceTiles
-<<<<<<< HEAD
 from training.shared.declared import declared_classes, declared_ids, model_entry
 from training.shared.manifest_parts import counts_by_split, groups_by_split, malignant
-=======
-from training.shared.declared import declared_ids, model_entry
-from training.shared.manifest_parts import counts_by_split, groups_by_split
 from training.slide.drawn.tiles import DRAWN
->>>>>>> drawn
 
 
 @dataclass(frozen=True)
@@ -120,13 +115,8 @@ def trained_on(figures: SlideFigures) -> list[dict[str, Any]]:
                 "tissue_types": sorted(set(known.tissue[taught].tolist())),
                 "licence": source.licence,
                 "citation": source.citation,
-<<<<<<< HEAD
-                "nature": "real",
-                "note": f"About {source.spacing_um_px} µm/px, an estimate. {source.caution}",
-=======
                 "nature": "simulated" if source.id == DRAWN.id else "real",
-                "note": f"{', '.join(sorted(set(known.tissue[here])))}; about {source.spacing_um_px} µm/px, an estimate.",
->>>>>>> drawn
+                "note": f"About {source.spacing_um_px} µm/px, an estimate. {source.caution}",
                 "grouped_by": source.grouped_by,
                 "counts": counts_by_split(known.tiles.labels[here], figures.assigned[here]),
                 "groups": groups_by_split(known.tiles.groups[here], figures.assigned[here]),
@@ -149,16 +139,12 @@ def slide_entry(figures: SlideFigures) -> Model:
         "classes": len(figures.classes),
         "opset": figures.opset,
         "validation": int(validation.sum()),
-<<<<<<< HEAD
-        "laboratories": len(np.unique(figures.known.laboratory[taught])),
+        "laboratories": len(np.unique(figures.known.laboratory[taught & (figures.known.source != DRAWN.id)])),
         "organs": len(organs),
         "carcinoma_organs": ", ".join(learned_organs(figures.known, of_carcinoma)),
         "carcinomas": "; ".join(_seen(figures.known, taught, item) for item in classes if item.role == "malignant"),
         "tissue_types": ", ".join(sorted(set(figures.known.tissue[taught].tolist()))),
         "cervix": cervix_sentence(organs),
-=======
-        "laboratories": len(np.unique(figures.known.laboratory[figures.known.source != DRAWN.id])),
->>>>>>> drawn
         "accepted_share": recipe["novelty"]["accepted_share"],
         "wrong_share": recipe["novelty"]["wrong_share"],
         "accepted": figures.accepted,

@@ -28,6 +28,8 @@ DRAWN = Source(
     licence="this project's own",
     citation="cervix/slides/drawn",
     grouped_by="field drawn at once",
+    organs=["none: drawn"],
+    caution="Drawn by rules; no image was used.",
     tissue=[Tissue.model_validate({"label": name, "class": name, "type": f"drawn {name}"}) for name in TISSUES_OF_A_CLASS],
 )
 """Its types of tissue are its own, so that no drawn tile sets a limit of what is recognised."""
@@ -69,10 +71,13 @@ def with_drawn(
     more = tiles_by_class(count, recipe["tiles"]["size_px"], recipe["seed"])
     here = known.tiles
     joined = TileSet(
-        *(np.concatenate([getattr(part, name) for part in (here, more)]) for name in ("pixels", "labels", "groups", "paths")),
-        here.skipped,
+        pixels=np.concatenate([here.pixels, more.pixels]),
+        labels=np.append(here.labels, more.labels),
+        groups=np.append(here.groups, more.groups),
+        paths=np.append(here.paths, more.paths),
+        skipped=here.skipped,
     )
-    of_each = {"source": DRAWN.id, "laboratory": DRAWN.laboratory}
+    of_each = {"source": DRAWN.id, "laboratory": DRAWN.laboratory, "organ": DRAWN.organs[0]}
     columns = {name: np.append(getattr(known, name), np.full(len(more.labels), value)) for name, value in of_each.items()}
     together = replace(
         known,
