@@ -69,8 +69,11 @@ def with_drawn(
     more = tiles_by_class(count, recipe["tiles"]["size_px"], recipe["seed"])
     here = known.tiles
     joined = TileSet(
-        *(np.concatenate([getattr(part, name) for part in (here, more)]) for name in ("pixels", "labels", "groups", "paths")),
-        here.skipped,
+        pixels=np.concatenate([here.pixels, more.pixels]),
+        labels=np.append(here.labels, more.labels),
+        groups=np.append(here.groups, more.groups),
+        paths=np.append(here.paths, more.paths),
+        skipped=here.skipped,
     )
     of_each = {"source": DRAWN.id, "laboratory": DRAWN.laboratory}
     columns = {name: np.append(getattr(known, name), np.full(len(more.labels), value)) for name, value in of_each.items()}
