@@ -171,10 +171,10 @@ def fit(
     for name in np.unique(known.laboratory):
         out = known.laboratory == name
         answers = stages.arrays(
-            f"left-out-{name.lower().replace(' ', '-')}",
+            f"laboratory-{name.lower().replace(' ', '-')}",
             {**depends_on, "left_out": recipe["left_out"]},
             lambda name=name: _without(  # type: ignore[misc]
-                name, network, features, textures, data, cases, settings_left_out, recipe, log
+                name, network, features, textures[0], data, cases, settings_left_out, recipe, log
             ),
         )
         for key, values in left_out.items():
@@ -225,7 +225,7 @@ def fit(
     loss = validation_loss(in_batches(shipped, activations.clean[split.validation]), data)
     table = runs_table([*runs, FineTuned(shipped, [loss])], data, split, tiles, recipe)
     log(table.to_string(index=False))
-    parameters = slide_parameters(network, shipped, start, data, textures, cases, classes, limits)
+    parameters = slide_parameters(network, shipped, start, data, textures[0], cases, classes, limits)
     embeddings = in_batches(pooled(_block5_of(shipped)), activations.clean)
     parameters = with_opinions(parameters, embeddings, textures[0], data, log)
     return Fitted(
@@ -243,7 +243,7 @@ def of_its_laboratory(features: NDArray[np.float32], laboratory: NDArray[np.str_
 
 
 def _without(
-    name: str, network: keras.Model, features: PooledFeatures, textures: list[NDArray[np.float32]], data: Trainable,
+    name: str, network: keras.Model, features: PooledFeatures, textures: NDArray[np.float32], data: Trainable,
     cases: Cases, settings: Settings, recipe: Mapping[str, Any], log: Log,
 ) -> Arrays:  # fmt: skip
     """What each of ``WAYS`` makes of a laboratory's tiles when they had no part in it: probabilities; and their distance.
@@ -271,14 +271,14 @@ def _without(
     needed = np.concatenate([validation, np.flatnonzero(out)])
     found: Arrays = {}
     for way in WAYS:
-        embedding = np.zeros((len(data.target), textures[0].shape[1]), np.float32)
+        embedding = np.zeros((len(data.target), textures.shape[1]), np.float32)
         embedding[needed] = in_batches(pooled(_block5_of(models[way])), data.activations.clean[needed])
         fitted = slide_parameters(
             network, models[way], start, part, textures, cases, recipe["data"]["classes"], RefusalLimits(1.0, 1.0)
         )
-        fitted = with_opinions(fitted, embedding, textures[0], part, log)
-        found[way] = softmax(pooled_logits(fitted, embedding[out], textures[0][out]), axis=1)
-    return {**found, "distance": fitted.refusal.novelty.distances(textures[0][out])}
+        fitted = with_opinions(fitted, embedding, textures, part, log)
+        found[way] = softmax(pooled_logits(fitted, embedding[out], textures[out]), axis=1)
+    return {**found, "distance": fitted.refusal.novelty.distances(textures[out])}
 
 
 def _block5_of(model: keras.Model) -> keras.Model:
@@ -286,23 +286,24 @@ def _block5_of(model: keras.Model) -> keras.Model:
 
 
 def slide_parameters(
-    network: keras.Model, shipped: keras.Model, start: HeadWeights, data: Trainable, textures: list[NDArray[np.float32]],
+    network: keras.Model, shipped: keras.Model, start: HeadWeights, data: Trainable, textures: NDArray[np.float32],
     cases: Cases, classes: list[str], limits: RefusalLimits,
 ) -> SlideParameters:  # fmt: skip
     """Everything the graph holds but the weights of its two paths, which are 1.
 
+    The linear path learns from tiles as they are: augmented copies made it worse on laboratories left out.
+
     Parameters
     ----------
-    textures : (n, 512) of every tile as it is, then of its copies
+    textures : (n, 512) of every tile as it is
     """
     block5 = last_block(network)
     block5.set_weights(_block5_of(shipped).get_weights())
     kernel, bias = shipped.get_layer("hidden").get_weights()
     logit_kernel, logit_bias = shipped.get_layer("logits").get_weights()
     train = data.train
-    weights = np.tile(data.weights[train] * len(train), len(textures))
     _, tissue = np.unique(cases.tissue[train], return_inverse=True)
-    nearest = fit_novelty(textures[0][train], tissue, int(tissue.max()) + 1)
+    nearest = fit_novelty(textures[train], tissue, int(tissue.max()) + 1)
     return SlideParameters(
         classes=classes,
         backbone=with_last_block(network, block5),
@@ -310,9 +311,7 @@ def slide_parameters(
         hidden_bias=(bias - (start.centre / start.spread) @ kernel).astype(np.float32),
         logit_kernel=logit_kernel,
         logit_bias=logit_bias,
-        texture_path=fit_linear_path(
-            np.concatenate([part[train] for part in textures]), np.tile(data.target[train], len(textures)), weights
-        ),
+        texture_path=fit_linear_path(textures[train], data.target[train], data.weights[train] * len(train)),
         network_weight=1.0,
         texture_weight=1.0,
         refusal=Refusal(nearest, cases.signs, limits.doubt_scale),

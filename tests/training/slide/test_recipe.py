@@ -67,7 +67,7 @@ def held_out_of(run: Run) -> int:
 
 def test_a_run_that_was_cut_off_goes_on_after_its_last_finished_stage(run: Run) -> None:
     remedies = [f"remedy-{number}" for number in range(1, len(REMEDIES) + 1)]
-    left_out = [f"left-out-{name}" for name in ("ebhi", "lc25000", "nuinsseg", "rahman", "ut-southwestern")]
+    left_out = [f"laboratory-{name}" for name in ("ebhi", "lc25000", "nuinsseg", "rahman", "ut-southwestern")]
     of_lesions = "activations"
     stages = ("activations", "activations-copy1", "features", *left_out, *remedies, "trial-1", "run-1", of_lesions)
     assert [line for line in run.logs[1] if line.endswith("read back")] == [
