@@ -184,7 +184,7 @@ def labelled_tiles(
     cases = pd.DataFrame(rows, columns=["case_id", "label", "source", "group_id"])
     events = pd.DataFrame({"key": cases["case_id"], "case_id": cases["case_id"], "label": cases["label"]})
     read = TileFeatures(
-        *(np.concatenate([part[key] for part in parts]) for key in ("embedding", "texture", "texture_logits"))
+        *(np.concatenate([part[key] for part in parts]) for key in TileFeatures.__dataclass_fields__)
     )  # fmt: skip
     target = np.unique(cases["label"], return_inverse=True)[1]
     everywhere, patient = np.full(len(cases), "cervix"), cases["group_id"].to_numpy(str)

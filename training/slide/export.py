@@ -224,14 +224,15 @@ def export_and_evaluate(
 
 
 def reach_table(
-    predictions: pd.DataFrame, flagged: float, accepted: float, tasks: Sequence[DerivedTask], thresholds: Mapping[str, float]
-) -> pd.DataFrame:
+    predictions: pd.DataFrame, flagged: float | None, accepted: float, tasks: Sequence[DerivedTask],
+    thresholds: Mapping[str, float],
+) -> pd.DataFrame:  # fmt: skip
     """What the recipe set out to reach on test tiles, and what it did.
 
     Parameters
     ----------
     predictions : with ``label, group, p_<class>…``
-    flagged, accepted : share of strange pictures beyond, and of test tiles within, the novelty limit
+    flagged, accepted : share of strange pictures beyond, and of test tiles within, the novelty limit; None: not measured
     """
     reports = {task.id: task_scores(predictions, task).report(thresholds[task.id]) for task in tasks}
     rows = []
@@ -251,6 +252,8 @@ def reach_table(
         (FLAGGED, flagged, FLAGGED_AT_LEAST),
         (ACCEPTED, accepted, ACCEPTED_AT_LEAST),
     ):
+        if value is None:
+            continue
         reached = value >= goal
         rows.append(
             {"figure": name, "aimed for": f"at least {goal}", "found": f"{value:.3f}", "reached": "yes" if reached else "no"}

@@ -57,11 +57,18 @@ class TileFeatures:
         Means over the maps of block 5 and of block 4.
     texture_logits : (n, classes)
         Logits of the linear path for the texture.
+    distance : (n,)
+        Of the texture to the nearest type of tissue: novelty without the doubt of an answer.
     """
 
     embedding: Floats
     texture: Floats
     texture_logits: Floats
+    distance: Floats
+
+    def of(self, chosen: NDArray[np.bool_]) -> "TileFeatures":
+        """The tiles that are marked."""
+        return TileFeatures(*(values[chosen] for values in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -107,13 +114,8 @@ class SlideGraph:
     @property
     def doubt_scale(self) -> float:
         """The novelty that full doubt of the answer counts as; 0 in a graph whose novelty is a distance alone."""
-        novelty = self._behind_cast("novelty")
-        if self._graph.operator(novelty) != "Max":
-            return 0.0
-        scaled = next((name for name in self._graph.made_by("Max", novelty).input if self._graph.operator(name) == "Mul"), None)
-        if scaled is None:
-            raise another_graph("doubt times a constant before novelty")
-        return float(self._graph.floats(self._graph.operands(self._graph.made_by("Mul", scaled))[1]))
+        _, scaled = self._distance_and_doubt()
+        return 0.0 if scaled is None else float(self._graph.floats(self._graph.operands(self._graph.made_by("Mul", scaled))[1]))
 
     @property
     def head(self) -> SlideHead:
@@ -143,10 +145,21 @@ class SlideGraph:
 
     def features(self, tiles: Iterator[NDArray[np.uint8]]) -> TileFeatures:
         """Run blocks 1 to 5 over batches of tiles ``(n, 224, 224, 3)`` and stop before the head."""
-        names = ["embedding", self._texture.x, self._texture.out]
+        names = ["embedding", self._texture.x, self._texture.out, self._distance_and_doubt()[0]]
         session = self._graph.probe(names)
         parts = [session.run(names, {"tiles": batch}) for batch in tiles]
         return TileFeatures(*(np.concatenate(part).astype(np.float32) for part in zip(*parts, strict=True)))
+
+    def _distance_and_doubt(self) -> tuple[str, str | None]:
+        """The two tensors of which novelty is the larger; no doubt in a graph whose novelty is a distance alone."""
+        novelty = self._behind_cast("novelty")
+        if self._graph.operator(novelty) != "Max":
+            return novelty, None
+        doubts = [str(name) for name in self._graph.made_by("Max", novelty).input if self._graph.operator(name) == "Mul"]
+        distances = [str(name) for name in self._graph.made_by("Max", novelty).input if str(name) not in doubts]
+        if len(doubts) != 1 or len(distances) != 1:
+            raise another_graph("a distance, and doubt times a constant, before novelty")
+        return distances[0], doubts[0]
 
     def _behind_cast(self, name: str) -> str:
         """The tensor that a half-precision graph casts to this output; otherwise the output itself."""

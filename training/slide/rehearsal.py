@@ -33,6 +33,7 @@ class SlideRehearsal:
     embedding : (n, 512)
         In half precision on disk.
     texture_logits : (n, classes)
+    distance : (n,) to the nearest type of tissue, which another head does not change
     test_embedding, test_texture_logits
         Of the test tiles in their order, by fp16.
     test_texture : (8 tests, 512)
@@ -49,6 +50,7 @@ class SlideRehearsal:
     group: NDArray[np.str_]
     embedding: Floats
     texture_logits: Floats
+    distance: Floats
     test_embedding: Floats
     test_texture_logits: Floats
     test_texture: Floats
@@ -94,6 +96,7 @@ def rehearsal_arrays(
         "group": tiles.groups,
         "embedding": every.embedding.astype(np.float16),
         "texture_logits": every.texture_logits,
+        "distance": every.distance,
         "test_embedding": reference.embedding.astype(np.float16),
         "test_texture_logits": reference.texture_logits,
         "test_texture": np.clip(np.round(TWENTIETHS * (turned - mean) / spread), -127, 127).astype(np.int8),
