@@ -1,5 +1,6 @@
 """Pages on a bundle with four other classes, and no model but that of tiles."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cervix.slides.scoring import score_slide
 from cervix.sources.opening import open_slide
 from tests.bundle.made import FOUR
 from tests.bundle.made.tiles import BAND_TILES
-from tests.pages.test_pages import open_page, scored, texts
+from tests.pages.test_pages import PATIENCE_S, open_page, scored, texts
 
 IDS = [item.id for item in FOUR]
 

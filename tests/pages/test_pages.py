@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np

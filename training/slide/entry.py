@@ -101,17 +101,22 @@ def _seen(known: SourceTiles, taught: NDArray[np.bool_], item: ClassInfo) -> str
     return f"{item.mid_sentence} of {organs} from {count} laborator{'y' if count == 1 else 'ies'}"
 
 
+def _taught(figures: SlideFigures) -> NDArray[np.bool_]:
+    """Which tiles of real tissue were learned from: ``(n,)``. What is drawn is of no organ and no laboratory."""
+    return np.asarray((figures.assigned == "train") & (figures.known.source != DRAWN.id), np.bool_)
+
+
 def trained_on(figures: SlideFigures) -> list[dict[str, Any]]:
     """One entry a source, as the manifest holds it."""
     known, entries = figures.known, []
     for source in known.sources:
         here = known.source == source.id
-        taught = here & (figures.assigned == "train")
+        taught = here & _taught(figures)
         entries.append(
             {
                 "name": source.title,
                 "organs": learned_organs(known, taught),
-                "laboratory": source.laboratory,
+                "laboratory": source.laboratory if taught.any() else "",
                 "tissue_types": sorted(set(known.tissue[taught].tolist())),
                 "licence": source.licence,
                 "citation": source.citation,
@@ -130,7 +135,7 @@ def slide_entry(figures: SlideFigures) -> Model:
     recipe = figures.recipe
     (model_id,) = declared_ids(recipe)
     validation, test = figures.assigned == "validation", figures.assigned == "test"
-    taught = figures.assigned == "train"
+    taught = _taught(figures)
     classes = declared_classes(recipe, figures.classes)
     of_carcinoma = taught & np.isin(figures.known.tiles.labels, malignant(classes))
     organs = learned_organs(figures.known, taught)
@@ -139,7 +144,7 @@ def slide_entry(figures: SlideFigures) -> Model:
         "classes": len(figures.classes),
         "opset": figures.opset,
         "validation": int(validation.sum()),
-        "laboratories": len(np.unique(figures.known.laboratory[taught & (figures.known.source != DRAWN.id)])),
+        "laboratories": len(np.unique(figures.known.laboratory[taught])),
         "organs": len(organs),
         "carcinoma_organs": ", ".join(learned_organs(figures.known, of_carcinoma)),
         "carcinomas": "; ".join(_seen(figures.known, taught, item) for item in classes if item.role == "malignant"),

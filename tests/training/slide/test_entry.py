@@ -9,6 +9,7 @@ from cervix.bundle.manifest import Model, SlideRule, Variant
 from training.cli import RECIPES_DIR
 from training.data.tissue.sources import APART, SourceTiles, tiles_of_recipe
 from training.shared.declared import read_recipe
+from training.slide.drawn.tiles import DRAWN, with_drawn
 from training.slide.entry import SlideFigures, learned_organs, slide_entry
 from training.slide.export import GOLDEN_TOLERANCE
 
@@ -73,3 +74,15 @@ def test_cervical_tiles_are_named_as_soon_as_there_are_some(real: tuple[SourceTi
     model = entry(changed, assigned)
     assert "Cervix is among them." in model.limits[0]
     assert model.organs_seen.endswith("Cervix is among them.")
+
+
+def test_drawn_tiles_are_of_no_organ_and_no_laboratory(real: tuple[SourceTiles, np.ndarray]) -> None:
+    known, assigned = real
+    together = entry(*with_drawn(known, assigned, {"drawn": {"tiles_per_class": 2}, "tiles": {"size_px": 224}, "seed": 3}))
+    alone = entry(known, assigned)
+    drawn = together.training_data[-2]
+    assert (drawn.name, drawn.nature, drawn.organs, drawn.laboratory) == (DRAWN.title, "simulated", [], "")
+    assert (together.organs, together.laboratories, together.tissue_types) == (
+        alone.organs, alone.laboratories, alone.tissue_types,
+    )  # fmt: skip
+    assert together.limits == alone.limits

@@ -12,7 +12,7 @@ pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the a
 
 from cervix.bundle.manifest import DerivedTask, VariantDifference  # noqa: E402
 from cervix.intervals import wilson_interval  # noqa: E402
-from tests.bundle.made import THREE, class_of  # noqa: E402
+from tests.bundle.made import SHIPPED_CLASSES  # noqa: E402
 from training.cli import RECIPES_DIR  # noqa: E402
 from training.data.tissue.sources import SourceTiles  # noqa: E402
 from training.data.tissue.strange import StrangeTiles  # noqa: E402
@@ -22,6 +22,7 @@ from training.slide.export import (  # noqa: E402
     Fitted,
     Split,
     VariantRefused,
+    apart_table,
     cam_check_tiles,
     compare,
     refuse_if_different,
@@ -105,7 +106,7 @@ def test_grad_cam_is_checked_on_rightly_called_cancerous_tiles_one_per_source_im
 
 def test_the_slide_rule_is_fitted_on_validation_tiles_and_tried_on_test_tiles_and_left_out_laboratories() -> None:
     """Benign test tiles are called carcinoma, which validation tiles say nothing of, and left-out ones too."""
-    classes = [*THREE, class_of("other", "Other tissue", "Other", "#009E73", "other")]
+    classes = list(SHIPPED_CLASSES)
     kinds = [("A", "benign"), ("A", "scc"), ("B", "benign"), ("B", "ac"), ("C", "other")]
     rows = [(lab, name, split, at) for lab, name in kinds for split in ("train", "validation", "test") for at in range(12)]
     laboratory, labels, assigned, _ = (np.array(column) for column in zip(*rows, strict=True))
@@ -123,7 +124,7 @@ def test_the_slide_rule_is_fitted_on_validation_tiles_and_tried_on_test_tiles_an
     )  # fmt: skip
     known = SourceTiles(
         TileSet(np.zeros((len(rows), 1, 1, 3), np.uint8), labels, groups, groups, []), laboratory, laboratory, labels,
-        np.ones(len(rows)), [],
+        laboratory, np.ones(len(rows)), [],
     )  # fmt: skip
     right = np.eye(4)[target] * 0.96 + 0.01
     refused = np.where(labels == "other", 9.0, 1.0)
@@ -147,3 +148,26 @@ def test_the_slide_rule_is_fitted_on_validation_tiles_and_tried_on_test_tiles_an
     called = table[table["rule"] == SHIPPED].set_index("pseudo-slides of")["benign called cancer"].str.split(" ").str[0]
     assert float(called["test groups"]) > 50
     assert float(called["laboratories left out"]) == 0
+
+
+def test_lesions_begin_with_the_most_answered_and_stand_beside_the_baselines() -> None:
+    kinds = np.repeat(["hyperplasia", "dysplasia"], 10)
+    groups = np.arange(20).astype(str)
+    tiles = TileSet(np.zeros((20, 1, 1, 3), np.uint8), np.full(20, "premalignant"), groups, groups, [])
+    apart = SourceTiles(
+        tiles, source=np.full(20, "s"), laboratory=np.full(20, "l"), tissue=kinds, organ=np.full(20, "o"),
+        spacing_um_px=np.ones(20), sources=[],
+    )  # fmt: skip
+    benign, malignant = np.array([0.9, 0.1, 0.0]), np.array([0.1, 0.5, 0.4])
+    said = np.where((np.arange(20) % 2 == 0)[:, None], malignant, benign)
+    novelty = np.where((kinds == "dysplasia") | (np.arange(20) < 4), 1.0, 9.0)
+    rivals = {"majority": said, "colour": np.tile(benign, (20, 1)), "logistic": np.tile(malignant, (20, 1))}
+    table = apart_table(
+        apart, {"probabilities": said, "novelty": novelty}, 5.0, 0.5, ["scc", "ac"], ["benign", "scc", "ac"], rivals
+    )
+    assert table["lesion"].tolist() == ["dysplasia", "hyperplasia"]
+    assert table["answered"].str.split(" ").str[0].tolist() == ["100.0", "40.0"]
+    assert table["answered and called carcinoma"].str.split(" ").str[0].tolist() == ["50.0", "20.0"]
+    assert table["called carcinoma: colour statistics"].str.split(" ").str[0].tolist() == ["0.0", "0.0"]
+    assert table["called carcinoma: frozen features"].str.split(" ").str[0].tolist() == ["100.0", "100.0"]
+    assert table["n"].tolist() == 2 * ["10 tiles, 10 groups"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cervix.bundle.classes import ClassInfo
 from cervix.bundle.manifest import SlideRule
 from cervix.intervals import wilson_interval
-from tests.bundle.made import THREE, class_of
+from tests.bundle.made import SHIPPED_CLASSES
 from training.slide.slide_level import (
     BY_CLUSTERS,
     PRESENT,
@@ -29,7 +29,7 @@ from training.slide.slide_level import (
     with_new_head,
 )
 
-CLASSES: tuple[ClassInfo, ...] = (*THREE, class_of("other", "Other tissue", "Other", "#009E73", "other"))
+CLASSES: tuple[ClassInfo, ...] = SHIPPED_CLASSES
 CALLING = Calling(CLASSES, called_at=0.5, novelty_limit=10.0)
 SETTINGS: dict[str, Any] = {
     "slides": 12, "sizes": [8, 120], "tiles_per_field": 6, "carcinoma_from": 0.05, "strange_slides": 0.25, "strange_up_to": 0.6,

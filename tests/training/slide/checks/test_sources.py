@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from cervix.bundle.manifest import DerivedTask
-from tests.bundle.made import THREE, class_of
+from tests.bundle.made import SHIPPED_CLASSES
 from training.slide.checks.sources import NONE, sources_table
 from training.slide.slide_level import Calling
 
-CALLING = Calling((*THREE, class_of("other", "Other tissue", "Other", "#009E73", "other")), called_at=0.5, novelty_limit=10.0)
+CALLING = Calling(SHIPPED_CLASSES, called_at=0.5, novelty_limit=10.0)
 TASKS = [
     DerivedTask(id="cancerous", title="Cancerous or benign", positive=["scc", "ac"], negative=["benign", "other"]),
     DerivedTask(id="type", title="SCC or AC", positive=["scc"], negative=["ac"]),

@@ -17,7 +17,13 @@ def known() -> SourceTiles:
         np.array(["1", "2", "3"]), [],
     )  # fmt: skip
     return SourceTiles(
-        tiles, np.array(["x"] * 3), np.array(["X"] * 3), np.array(["lung", "squamous carcinoma", "bone"]), np.ones(3), []
+        tiles,
+        np.array(["x"] * 3),
+        np.array(["X"] * 3),
+        np.array(["lung", "squamous carcinoma", "bone"]),
+        np.array(["lung", "lung", "bone"]),
+        np.ones(3),
+        [],
     )
 
 
