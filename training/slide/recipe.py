@@ -180,6 +180,7 @@ def fit(
         for key, values in left_out.items():
             values[out] = answers[key]
         log("\n".join(f"{way}: {figures_of(cases.of(out), answers[way])}" for way in WAYS))
+        keras.utils.clear_session()  # else the networks of every laboratory stay in memory
     cells = {**seen, "labels": array_digest(target, known.laboratory)}
     tried = {}
     for number, (name, learn) in enumerate(REMEDIES.items(), start=1):
