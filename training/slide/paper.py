@@ -21,7 +21,7 @@ from training.shared.stages import Arrays, Log, Stages, array_digest
 from training.slide.activations import cached_activations
 from training.slide.checks.baselines import baseline_scores
 from training.slide.fit import in_batches
-from training.slide.vgg16 import backbone, last_block, paper_fine_tuned, paper_top, pooled
+from training.slide.vgg16 import backbone, fast_precision, last_block, paper_fine_tuned, paper_top, pooled
 
 REPRODUCTION = EvaluationTable(
     id="reproduction",
@@ -55,7 +55,7 @@ def train_paper(recipe_path: Path, tiles_dir: Path, weights: Path | None, out_di
     """
     recipe = tomllib.loads(recipe_path.read_text(encoding="utf-8"))
     stages = Stages(out_dir / "stages", log)
-    network = backbone(weights)
+    network = backbone(weights, fast_precision())
     every, split_of_every = tiles_of_recipe(recipe_path, recipe, tiles_dir)
     log(f"{len(every.tiles.labels)} tiles, {len(every.tiles.skipped)} skipped")
     chosen, assigned = choose_tiles(every, split_of_every, recipe)
@@ -66,7 +66,7 @@ def train_paper(recipe_path: Path, tiles_dir: Path, weights: Path | None, out_di
     target = (tiles.labels == "scc").astype(np.float32)
 
     keras.utils.set_random_seed(recipe["seed"])
-    block5 = last_block(network)
+    block5 = last_block(network, fast_precision())
     pool = keras.Model(block5.input, keras.layers.MaxPooling2D()(block5.output))
     stored = stages.arrays("paper-features", data, lambda: {"block5": in_batches(pool, block4)})["block5"]
     top = paper_top(tuple(recipe["network"]["dense"]), recipe["network"]["dropout"])
@@ -86,7 +86,7 @@ def train_paper(recipe_path: Path, tiles_dir: Path, weights: Path | None, out_di
         model.set_weights([finished[f"w{index}"] for index in range(len(model.weights))])
         answers[name] = _sigmoid(in_batches(model, x[test]))[:, 0]
 
-    embeddings = in_batches(pooled(last_block(network)), block4)
+    embeddings = in_batches(pooled(last_block(network, fast_precision())), block4)
     rivals = baseline_scores(tiles.pixels, embeddings, tiles.labels, train, test, ["scc", "ac"])
     table = reproduction_table(recipe, chosen.of(test), answers, rivals)
     write_table(out_dir / REPRODUCTION.file, table)
@@ -145,7 +145,7 @@ def _train(
     model.compile(
         keras.optimizers.SGD(settings["learning_rate"], momentum=settings["momentum"]),
         keras.losses.BinaryCrossentropy(from_logits=True),
-        jit_compile=True,
+        jit_compile=fast_precision() == "float32",
     )
     rng = np.random.default_rng(0)
     size = settings["batch_size"]
