@@ -320,20 +320,20 @@ def readable_trials(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def quantised(fitted: Fitted, pixels: NDArray[np.uint8], train: Positions, recipe: Mapping[str, Any]) -> bytes:
-    """The int8 variant, quantised once to measure the error of its features and once more with that error corrected."""
+    """The int8 variant, quantised once to measure the error of its features and once more with that error corrected.
+
+    Its features are held against those of the graph in single precision: training may have run in bfloat16.
+    """
     parameters = fitted.parameters
     rng = np.random.default_rng(recipe["seed"])
     calibration = pixels[rng.choice(train, recipe["quantise"]["calibration_tiles"], replace=False)]
-    matched = rng.choice(train, recipe["quantise"]["correction_tiles"], replace=False)
-    features = [
-        TensorSpec(name=name, dtype="float32", shape=["N", 512], unit="", meaning="") for name in ("embedding", "texture")
-    ]
-    first = to_int8(to_onnx(pooled_function(parameters), slide_inputs(), features), calibration)
-    found = run_onnx(first, pixels[matched], ["embedding", "texture"])
-    corrections = Corrections(
-        fit_correction(found["embedding"], fitted.embeddings[matched]),
-        fit_correction(found["texture"], fitted.textures[matched]),
-    )
+    matched = pixels[rng.choice(train, recipe["quantise"]["correction_tiles"], replace=False)]
+    names = ["embedding", "texture"]
+    features = [TensorSpec(name=name, dtype="float32", shape=["N", 512], unit="", meaning="") for name in names]
+    single = to_onnx(pooled_function(parameters), slide_inputs(), features)
+    wanted = run_onnx(single.SerializeToString(), matched, names)
+    found = run_onnx(to_int8(single, calibration), matched, names)
+    corrections = Corrections(*(fit_correction(found[name], wanted[name]) for name in names))
     return to_int8(
         to_onnx(slide_function(parameters, corrections), slide_inputs(), slide_outputs(parameters.classes)), calibration
     )
