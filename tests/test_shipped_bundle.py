@@ -437,4 +437,3 @@ def test_a_drawn_slide_is_answered_as_it_is_meant(drawn: DrawnSlide, shipped_bun
     drawn.write(tmp_path / drawn.file_name)
     answer = score_slide(open_slide(tmp_path / drawn.file_name), shipped_bundle).summary.answer
     assert (answer.verdict, answer.headline) == DRAWN_ANSWERS[drawn.id], answer.sentence
-    assert answer.unrecognised_tiles < 0.2 * answer.tiles

@@ -79,18 +79,20 @@ def answering(folder: Path) -> Answering:
     BundleError
         If there is no tile model for a CPU.
     """
-    whole, entry = folder / MANIFEST_NAME, next(folder.rglob(ENTRY_NAME), folder / ENTRY_NAME)
+    whole, entries = folder / MANIFEST_NAME, sorted(folder.glob(f"*/{ENTRY_NAME}"))
     if whole.is_file():
-        models = Manifest.model_validate_json(whole.read_bytes()).of_kind("tile")
+        models = Manifest.model_validate_json(whole.read_bytes()).models
     else:
-        models = [Model.model_validate_json(entry.read_bytes())] if entry.is_file() else []
+        models = [Model.model_validate_json(entry.read_bytes()) for entry in entries]
     for model in models:
         for variant in model.variants:
-            if variant.runs_on == "cpu":
+            if model.kind == "tile" and variant.runs_on == "cpu":
                 path = folder / variant.file
                 session = open_session(path.read_bytes(), CPU_PROVIDER)
                 return Answering(ModelSession(model, variant, session, CPU_PROVIDER), sha256_of(path))
-    raise BundleError("There is no tile model to tune to", expected=f"{whole} or {entry}", found="none for a CPU")
+    raise BundleError(
+        "There is no tile model to tune to", expected=f"{whole} or a folder with {ENTRY_NAME}", found="none for a CPU"
+    )
 
 
 def worth(probabilities: NDArray[np.float64], novelty: NDArray[np.float64], model: Model, wanted: str) -> float:
