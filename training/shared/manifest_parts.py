@@ -18,7 +18,7 @@ from cervix.patients.reading import read_patients
 from cervix.patients.visits import read_visits
 
 Array = NDArray[Any]
-SIGNIFICANT_BITS = 12
+SIGNIFICANT_BITS, ZSTD_LEVEL = 12, 19
 
 
 def malignant(classes: Sequence[ClassInfo]) -> list[str]:
@@ -98,7 +98,14 @@ def write_predictions(path: Path, frame: pd.DataFrame) -> None:
         kept[name] = to_bits(frame[name].to_numpy(np.float32), SIGNIFICANT_BITS)
     others = [name for name in frame.columns.astype(str) if name not in probabilities]
     with replacing(path) as temporary:
-        kept.to_parquet(temporary, compression="zstd", use_byte_stream_split=probabilities, use_dictionary=others, index=False)
+        kept.to_parquet(
+            temporary,
+            compression="zstd",
+            compression_level=ZSTD_LEVEL,
+            use_byte_stream_split=probabilities,
+            use_dictionary=others,
+            index=False,
+        )
 
 
 def to_bits(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
