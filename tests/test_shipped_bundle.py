@@ -53,13 +53,13 @@ THRESHOLDS = {
     "history cin3-3y": 0.009152265265583992,
     "history cin2-5y": 0.012143332627601922,
     "history cin3-5y": 0.00764195341616869,
-    "hybrid cin2-at-biopsy": 0.5174931287765503,
-    "hybrid glandular-lesion": 0.1412396878004074,
+    "hybrid cin2-at-biopsy": 0.35616132616996765,
+    "hybrid glandular-lesion": 0.06921322643756866,
     "risk-factors biopsy": 0.0691399872303009,
     "risk-factors-with-tests biopsy": 0.029037177562713623,
 }
 ABSTENTION = {
-    "slide novelty": 34.64502716064453,
+    "slide novelty": 61.63684616088868,
     "history results_known": 1.0,
     "risk-factors known_share": 0.5,
     "risk-factors-with-tests known_share": 0.5,
@@ -71,10 +71,12 @@ DRAWN_ANSWERS = {
     "squamous": ("cancer", "Squamous-cell carcinoma"),
     "glandular": ("cancer", "Adenocarcinoma"),
     "normal": ("no-cancer", "No cancerous tile found"),
-    "mixed": ("cancer", "Squamous-cell carcinoma"),
+    "mixed": ("undecided", "Undecided"),
 }
 """By the settings that were tuned to this model; another bundle needs `python -m training drawn-settings`."""
-SLIDE_RULE = (8, 0.1259506205577423, 0.5, "accepted", 1.0, 1.0)
+KEPT = 2.0**-12
+"""Of a probability, relative to it: held-out predictions keep twelve binary digits."""
+SLIDE_RULE = (16, 0.16216096364014398, 0.6, "read", 5.354733176721502, 0.5)
 
 
 def manifest() -> Manifest:
@@ -279,7 +281,7 @@ def test_the_held_out_predictions_of_the_bundle_are_probabilities(shipped_bundle
     model = shipped_bundle.session(model_id).model
     frame = load_predictions(shipped_bundle, model)
     probabilities = frame[[f"p_{label}" for label in model.class_ids]].to_numpy()
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=2**-12)  # twelve binary digits of each
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=KEPT)
     assert set(frame["label"]) == set(model.class_ids)
     assert frame["case"].is_unique
     tested = [data for data in model.training_data if "test" in data.counts]
@@ -379,15 +381,16 @@ def test_held_out_tiles_get_the_scores_that_the_bundle_holds_of_them(data_dir: P
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for row in held.itertuples():
-            content = (data_dir / "tiles/lc25000_lung" / row.case).read_bytes()
+            folders = (data_dir / "tiles/lc25000_lung", data_dir / "tiles")  # a case is named within its source's index
+            content = next(folder / row.case for folder in folders if (folder / row.case).is_file()).read_bytes()
             archive.writestr(f"{row.label}/{row.group}/{Path(row.case).name}", content)
     found = labelled_tiles(buffer.getvalue(), session).cases.frame
     held = held.assign(name=held["case"].map(lambda case: Path(case).name)).set_index("name")
     expected = held.loc[found["case"].map(lambda case: Path(case).name)]
     assert found["label"].tolist() == expected["label"].tolist()
     assert found["group"].tolist() == expected["group"].tolist()
-    for name in ("p_benign", "p_scc", "p_ac"):
-        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+    for name in (f"p_{label}" for label in session.model.class_ids):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-5, rtol=KEPT)
 
 
 def test_rows_of_the_test_split_get_the_scores_that_the_bundle_holds_of_them(data_dir: Path, shipped_bundle: Bundle) -> None:
@@ -401,7 +404,7 @@ def test_rows_of_the_test_split_get_the_scores_that_the_bundle_holds_of_them(dat
     held = held[answered]
     of_held = found.loc["line " + held["case"]]
     assert of_held["label"].tolist() == held["label"].tolist()
-    np.testing.assert_allclose(of_held["p_yes"], held["p_yes"], atol=1e-5)
+    np.testing.assert_allclose(of_held["p_yes"], held["p_yes"], atol=1e-5, rtol=KEPT)
 
 
 def test_the_real_slide_scores_and_an_unknown_tissue_is_not_answered(data_dir: Path, shipped_bundle: Bundle) -> None:
@@ -415,20 +418,20 @@ def test_the_real_slide_scores_and_an_unknown_tissue_is_not_answered(data_dir: P
 def test_real_carcinoma_tiles_pasted_into_a_slide_are_called(
     data_dir: Path, shipped_bundle: Bundle, tmp_path: Path
 ) -> None:  # fmt: skip
-    """4 x 4 tiles of squamous-cell carcinoma of the lung that the slide model never saw."""
+    """5 x 5 tiles of squamous-cell carcinoma of the lung that the slide model never saw."""
     folder = data_dir / "tiles/lc25000_lung"
     index = pd.read_csv(folder / "index.csv")
     held_out = load_predictions(shipped_bundle, shipped_bundle.session_of("tile").model)
-    paths = index[index["path"].isin(held_out["case"]) & (index["label"] == "lung_scc")]["path"].iloc[::4].head(16)
-    canvas = Image.new("RGB", (4 * 224, 4 * 224))
+    paths = index[index["path"].isin(held_out["case"]) & (index["label"] == "lung_scc")]["path"].head(25)
+    canvas = Image.new("RGB", (5 * 224, 5 * 224))
     for place, name in enumerate(paths):
         with Image.open(folder / name) as tile:
-            canvas.paste(tile, (place % 4 * 224, place // 4 * 224))
+            canvas.paste(tile, (place % 5 * 224, place // 5 * 224))
     write_pyramid(tmp_path / "carcinoma.tiff", np.asarray(canvas), 0.5)
     answer = score_slide(open_slide(tmp_path / "carcinoma.tiff"), shipped_bundle).summary.answer
     assert (answer.verdict, answer.headline) == ("cancer", "Squamous-cell carcinoma")
     assert answer.cancerous_share is not None
-    assert answer.cancerous_share.low > 0.161
+    assert answer.cancerous_share.low > SLIDE_RULE[1]
 
 
 @pytest.mark.slow

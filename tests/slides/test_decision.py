@@ -15,11 +15,12 @@ from cervix.slides.decision import VERDICTS, SlideAnswer, TileCounts, count_tile
 from tests.bundle.made import FOUR
 
 KNOWN, NOVEL = 1.0, 1e6
+BENIGN, SCC, AC, WAVERING = [0.98, 0.01, 0.01, 0], [0.02, 0.9, 0.08, 0], [0.02, 0.08, 0.9, 0], [0, 0.5, 0.5, 0]
 
 
 def answer(bundle: Bundle, *, benign: int = 0, scc: int = 0, ac: int = 0, novel: int = 0) -> SlideAnswer:
     rows: list[NDArray[np.float64]] = []
-    for count, row in ((benign, (0.98, 0.01, 0.01)), (scc, (0.02, 0.9, 0.08)), (ac, (0.02, 0.08, 0.9)), (novel, (0, 0.5, 0.5))):
+    for count, row in ((benign, BENIGN), (scc, SCC), (ac, AC), (novel, WAVERING)):
         rows += [np.array(row)] * count
     novelty = np.array([KNOWN] * (benign + scc + ac) + [NOVEL] * novel)
     return decide(np.stack(rows), novelty, bundle.session_of("tile").model)
@@ -76,12 +77,12 @@ def test_every_answer_says_how_many_tiles_were_not_recognised(bundle: Bundle) ->
 
 def test_tiles_that_could_not_be_read_are_neither_benign_nor_known(bundle: Bundle) -> None:
     model = bundle.session_of("tile").model
-    rows = np.array([[0.98, 0.01, 0.01]] * 20 + [[np.nan] * 3] * 5)
+    rows = np.array([BENIGN] * 20 + [[np.nan] * 4] * 5)
     found = decide(rows, np.array([KNOWN] * 20 + [np.nan] * 5), model)
     assert (found.tiles, found.unread_tiles, found.accepted_tiles, found.unrecognised_tiles) == (20, 5, 20, 0)
     assert found.class_tiles["benign"] == 20
     assert "5 tiles could not be read (of 25)." in found.sentence
-    assert decide(np.full((9, 3), np.nan), np.full(9, np.nan), model).verdict == "abstained"
+    assert decide(np.full((9, 4), np.nan), np.full(9, np.nan), model).verdict == "abstained"
 
 
 def test_a_tile_is_recognised_within_the_limit_and_with_numbers_only(bundle: Bundle) -> None:
@@ -150,7 +151,7 @@ def test_a_bundle_that_says_nothing_of_neighbours_is_answered_as_it_always_was()
 
 def test_the_interval_is_that_of_the_independent_tiles_which_neighbours_are_worth(bundle: Bundle) -> None:
     model = with_rule(bundle.session_of("tile").model, design_effect=4.0, share_of="read")
-    rows = np.array([[0.98, 0.01, 0.01]] * 20 + [[0.02, 0.9, 0.08]] * 60 + [[0, 0.5, 0.5]] * 20)
+    rows = np.array([BENIGN] * 20 + [SCC] * 60 + [WAVERING] * 20)
     found = decide(rows, np.array([KNOWN] * 80 + [NOVEL] * 20), model)
     assert found.cancerous_share == wilson_interval(60, 100, effective_n=25)
     assert found.counted == "100 read"
@@ -161,10 +162,10 @@ def test_the_interval_is_that_of_the_independent_tiles_which_neighbours_are_wort
 
 def test_too_few_tiles_to_rule_carcinoma_out_are_undecided_and_say_how_much_could_be_missed(bundle: Bundle) -> None:
     model = with_rule(bundle.session_of("tile").model, missed_share_limit=0.1)
-    found = decide(np.array([[0.98, 0.01, 0.01]] * 20), np.full(20, KNOWN), model)
+    found = decide(np.array([BENIGN] * 20), np.full(20, KNOWN), model)
     assert found.verdict == "undecided"
     assert "up to 16 % of them could be" in found.reason
-    assert decide(np.array([[0.98, 0.01, 0.01]] * 40), np.full(40, KNOWN), model).verdict == "no-cancer"
+    assert decide(np.array([BENIGN] * 40), np.full(40, KNOWN), model).verdict == "no-cancer"
 
 
 def test_accepted_tiles_of_other_tissue_count_neither_way(four_class_bundle: Bundle) -> None:
