@@ -150,11 +150,11 @@ def _active_learning(options: argparse.Namespace, log: Callable[[str], None]) ->
 
 
 def _generate(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from cervix.bundle import load_bundle
     from cervix.bundle.active import active_bundle
+    from cervix.patients.golden import prove_bundle
     from training.slide.generate import train_generate
 
-    bundle = load_bundle(options.judge or active_bundle(get_settings()).root, device="cpu")
+    bundle = prove_bundle(options.judge or active_bundle(get_settings()).root, device="cpu")
     train_generate(
         _path_of(GENERATE_RECIPE), _path_of(SHIPPED_RECIPE), options.tiles, options.vgg16_weights, bundle, options.minutes,
         options.out, log,

@@ -41,7 +41,7 @@ def test_the_first_page_shows_a_verified_bundle_the_notice_and_what_the_slide_mo
     ("path", "landmark"),
     [
         ("", "golden replays passed"),
-        ("slides", "Upload a slide or try the sample"),
+        ("slides", "Upload a slide or try a sample"),
         ("patients", "Upload a table or try a sample"),
         ("performance", "Compared with baselines"),
         ("model_card", "Held-out figures"),

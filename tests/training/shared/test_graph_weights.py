@@ -19,6 +19,7 @@ from training.history.rehearsal import read_history_rehearsal  # noqa: E402
 from training.shared.calibrate import CoursePlatt  # noqa: E402
 from training.shared.to_onnx import run_onnx  # noqa: E402
 from training.slide.graph import SlideGraph, batches  # noqa: E402
+from training.slide.novelty import doubt, role_signs  # noqa: E402
 
 OUTPUTS = ["probabilities", "embedding", "novelty", "cam"]
 # Half precision rounds a probability by less than this.
@@ -54,7 +55,9 @@ def test_the_same_head_put_back_changes_nothing(bundle: Bundle, tiles: np.ndarra
     assert all(np.allclose(before[name], after[name], atol=1e-4) for name in OUTPUTS)
 
 
-def test_another_head_answers_by_its_own_weights_and_leaves_embedding_and_novelty(bundle: Bundle, tiles: np.ndarray) -> None:
+def test_another_head_answers_by_its_own_weights_and_leaves_the_embedding_and_doubts_by_its_own_answers(
+    bundle: Bundle, tiles: np.ndarray
+) -> None:
     graph = SlideGraph(onnx_bytes(bundle, "int8"))
     rng = np.random.default_rng(0)
     head = replace(
@@ -69,7 +72,9 @@ def test_another_head_answers_by_its_own_weights_and_leaves_embedding_and_novelt
     expected = softmax(head.logits(features.embedding, features.texture_logits), axis=1)
     assert np.abs(after["probabilities"] - expected).max() < 1e-6
     assert np.array_equal(before["embedding"], after["embedding"])
-    assert np.array_equal(before["novelty"], after["novelty"])
+    doubts = doubt(after["probabilities"], role_signs(bundle.manifest.first_of("tile").classes))
+    np.testing.assert_allclose(after["novelty"], np.maximum(features.distance, graph.doubt_scale * doubts), rtol=1e-4)
+    assert not np.array_equal(before["novelty"], after["novelty"]), "some of these answers are in doubt"
 
 
 @pytest.mark.parametrize("doubled", [("logit_kernel", "logit_bias"), ("hidden_kernel", "hidden_bias")])
