@@ -29,7 +29,7 @@ def test_a_server_with_a_visitor_asks_nobody_and_keeps_no_notes(page: Page, tmp_
         page.goto(f"http://127.0.0.1:{port}")
         page.get_by_text("golden replays passed").wait_for()
         page.get_by_role("link", name=re.compile("^Slides")).click()
-        page.get_by_text("generated phantom").first.wait_for()
+        page.get_by_text("Upload a slide or try a sample").first.wait_for()
         page.wait_for_timeout(4_000)
     assert hosts <= {"127.0.0.1", None}
     assert seen.asked() == set()

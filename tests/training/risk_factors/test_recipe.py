@@ -25,6 +25,7 @@ tensorflow = pytest.importorskip("tensorflow", reason="training needs TensorFlow
 from training.data.splits import check_no_leak, grouped_split  # noqa: E402
 from training.data.uci import RiskTable, load_risk_table  # noqa: E402
 from training.risk_factors.recipe import GOLDEN_ROWS, fit_risk_lstm, train_risk_factors  # noqa: E402
+from training.shared.manifest_parts import SIGNIFICANT_BITS  # noqa: E402
 
 RECIPE = Path(__file__).parents[3] / "training/recipes/risk-factors.toml"
 IDS = ["risk-factors", "risk-factors-with-tests"]
@@ -143,13 +144,15 @@ def test_the_predictions_are_what_the_exported_graph_says_of_the_test_rows(
     assert session.model.features is not None
     rows = table.frame.loc[predictions["case"].astype(int)]
     risk = session.run({"features": feature_array(rows, session.model.features.names)})["risk"]
-    np.testing.assert_allclose(predictions["p_yes"], risk, atol=1e-5)
+    np.testing.assert_allclose(predictions["p_yes"], risk, atol=1e-5, rtol=2.0**-SIGNIFICANT_BITS)
     np.testing.assert_array_equal(predictions["label"], np.where(rows["Biopsy"] == 1, "yes", "no"))
 
 
 def test_every_pair_of_probabilities_sums_to_one(predictions: pd.DataFrame) -> None:
     for prefix in ("", "always-no__", "logistic__"):
-        np.testing.assert_allclose(predictions[f"{prefix}p_no"] + predictions[f"{prefix}p_yes"], 1.0)
+        np.testing.assert_allclose(
+            predictions[f"{prefix}p_no"] + predictions[f"{prefix}p_yes"], 1.0, atol=2.0**-SIGNIFICANT_BITS
+        )
         assert predictions[f"{prefix}p_yes"].between(0, 1).all()
     assert predictions["always-no__p_yes"].nunique() == 1
     assert predictions["logistic__p_yes"].nunique() > 50

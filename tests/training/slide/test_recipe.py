@@ -17,6 +17,7 @@ from cervix.bundle.sessions import CPU_PROVIDER, open_session  # noqa: E402
 from tests.training.recipes import recipe_with, small_sources  # noqa: E402
 from training.bundle.build import about_build, assemble_bundle  # noqa: E402
 from training.cli import main  # noqa: E402
+from training.shared.manifest_parts import SIGNIFICANT_BITS  # noqa: E402
 from training.slide import recipe as slide  # noqa: E402
 from training.slide.checks.laboratories import REMEDIES  # noqa: E402
 from training.slide.entry import SlideFigures, slide_entry  # noqa: E402
@@ -110,10 +111,10 @@ def test_predictions_are_of_test_tiles_by_the_int8_graph(run: Run) -> None:
     frame = pd.read_parquet(run.out / run.entry.evaluation.predictions)
     assert len(frame) == held_out_of(run)
     assert set(frame["by_source"]) <= {data.name for data in run.entry.training_data}
-    np.testing.assert_allclose(frame[["p_benign", "p_scc", "p_ac", "p_other"]].sum(axis=1), 1.0, atol=1e-4)
+    np.testing.assert_allclose(frame[["p_benign", "p_scc", "p_ac", "p_other"]].sum(axis=1), 1.0, atol=2.0**-SIGNIFICANT_BITS)
     for baseline in run.entry.evaluation.baselines:
         np.testing.assert_allclose(
-            frame[[f"{baseline.id}__p_{name}" for name in run.entry.class_ids]].sum(axis=1), 1.0, rtol=1e-6
+            frame[[f"{baseline.id}__p_{name}" for name in run.entry.class_ids]].sum(axis=1), 1.0, atol=2.0**-SIGNIFICANT_BITS
         )
 
 
