@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from cervix.errors import DownloadFailed
 from cervix.sources.downloads import READ_TIMEOUT_S, RETRY_WAIT_S, Downloader, RemoteFile, part_of, size_of
-from training.data.tissue.collecting import ListedSlide, SlideManifest, choose_slides, fetch_chosen
+from training.data.tissue.collecting import ListedSlide, SlideManifest, choose_slides, fetch_chosen, undocumented
 from training.data.tissue.diagnoses import classify
 from training.shared.stages import Log
 
@@ -48,12 +47,12 @@ class GenomicDataCommons:
             page = _page(self._service.ask(f"{self._base_url}/files", question, "the list of files"))
             for slide in (hit.as_slide() for hit in page.hits):
                 if slide.file_id in slides:
-                    raise _undocumented("every file once", f"{slide.file_id} on two pages")
+                    raise undocumented(SERVICE, "every file once", f"{slide.file_id} on two pages")
                 slides[slide.file_id] = slide
             if len(slides) >= page.pagination.total:
                 return list(slides.values())
             if not page.hits:
-                raise _undocumented(f"{page.pagination.total} files", f"an empty page after {len(slides)}")
+                raise undocumented(SERVICE, f"{page.pagination.total} files", f"an empty page after {len(slides)}")
 
     def opened_by(self, slide: ListedSlide, folder: Path) -> str:
         """Its path if it was downloaded before.
@@ -194,16 +193,8 @@ def _page(reply: bytes) -> _Page:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the whole reply"
         opening = reply[:60].decode("utf-8", "replace")
-        raise _undocumented(
+        raise undocumented(
+            SERVICE,
             "JSON with the id, plain name, size, MD5 and cases of every file",
             f"at {place}: {first['msg']}; the reply begins with {opening!r}",
         ) from error
-
-
-def _undocumented(expected: str, found: str) -> DownloadFailed:
-    return DownloadFailed(
-        f"{SERVICE} answers in another way than documented",
-        expected=expected,
-        found=found,
-        action="Check the address, and whether there is a proxy or sign-in page in between.",
-    )

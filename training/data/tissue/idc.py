@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from cervix.errors import DownloadFailed
 from cervix.sources.downloads import Downloader, RemoteFile, size_of
 from cervix.sources.identity import slides_in
-from training.data.tissue.collecting import ListedSlide
+from training.data.tissue.collecting import ListedSlide, undocumented
 from training.data.tissue.gdc import GenomicDataCommons
 
 IDC_SERVICE = "The Imaging Data Commons"
@@ -98,7 +98,7 @@ class ImagingDataCommons:
             if size_of(coming / instance.name) != instance.size_bytes:
                 self._service.fetch(instance, coming / instance.name, f"{which}, file {number} of {len(instances)}")
         if not slides_in(coming):
-            raise _undocumented("a whole-slide image in DICOM", f"other files in series {slide.file_id}")
+            raise undocumented(IDC_SERVICE, "a whole-slide image in DICOM", f"other files in series {slide.file_id}")
         coming.replace(folder / "slides" / slide.file_id)
 
     def _instances(self, slide: ListedSlide) -> list[RemoteFile]:
@@ -117,9 +117,9 @@ class ImagingDataCommons:
                 digest = MD5.fullmatch(tag)
                 files.append(RemoteFile(f"{bucket}/{key}", name, int(size), f"md5:{digest[1]}" if digest else ""))
         except (ET.ParseError, ValueError) as error:
-            raise _undocumented("a list of the files of a series, as XML", str(error)) from error
+            raise undocumented(IDC_SERVICE, "a list of the files of a series, as XML", str(error)) from error
         if len(files) != row.instances:
-            raise _undocumented(f"{row.instances} files in series {row.series}", str(len(files)))
+            raise undocumented(IDC_SERVICE, f"{row.instances} files in series {row.series}", str(len(files)))
         return files
 
 
@@ -143,12 +143,3 @@ def _no_table(addresses: Path, found: str) -> DownloadFailed:
 
 def _coming(slide: ListedSlide, folder: Path) -> Path:
     return folder / "slides" / f"{slide.file_id}.coming"
-
-
-def _undocumented(expected: str, found: str) -> DownloadFailed:
-    return DownloadFailed(
-        f"{IDC_SERVICE} answers in another way than documented",
-        expected=expected,
-        found=found,
-        action="Check the address, and whether there is a proxy or sign-in page in between.",
-    )

@@ -8,16 +8,12 @@ from numpy.typing import NDArray
 
 from cervix.slides.drawn.look import Look, looks
 from training.slide.drawn.tiles import drawn_tiles
+from training.slide.rehearsal import orientations
 
 AT_ONCE = 128
 HELD_OUT_OF_A_CLASS = 40
 """So many held-out tiles of each class are enough for a median, and cost half a minute."""
 FIELDS_OF_A_TISSUE = 5
-
-
-def turned_and_mirrored(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The eight ways to lay a square: ``(n, size, size, 3)`` -> ``(8, n, size, size, 3)``."""
-    return np.stack([np.rot90(seen, quarter, axes=(1, 2)) for seen in (tiles, tiles[:, :, ::-1]) for quarter in range(4)])
 
 
 def nearest_distances(tiles: NDArray[np.uint8], training: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -29,7 +25,7 @@ def nearest_distances(tiles: NDArray[np.uint8], training: NDArray[np.uint8]) -> 
     ----------
     tiles, training : (n, size, size, 3), (m, size, size, 3)
     """
-    laid = turned_and_mirrored(tiles).reshape(8 * len(tiles), -1).astype(np.float32) - 128
+    laid = np.concatenate([*orientations(tiles)]).reshape(8 * len(tiles), -1).astype(np.float32) - 128
     laid_squares = np.einsum("ij,ij->i", laid, laid, dtype=np.float64)
     smallest = np.full(len(laid), np.inf)
     for first in range(0, len(training), AT_ONCE):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervix.slides.drawn.look import Look, looks
+from cervix.slides.drawn.slides import SPACING_UM_PX
 from cervix.slides.drawn.stains import as_seen
 from cervix.slides.drawn.tissues import TISSUES
 from training.data.tissue.sources import Source, SourceTiles, Tissue
@@ -15,7 +16,6 @@ from training.data.tissue.tiles import TileSet
 
 FIELD_TILES = (4, 2)
 """Rows and columns of tiles in a field: from the surface of the mucosa, where there is one, into the stroma."""
-DRAWN_SPACING_UM_PX = 0.5
 TISSUES_OF_A_CLASS: dict[str, tuple[str, ...]] = {
     "benign": ("squamous-mucosa", "glandular-mucosa"), "scc": ("squamous-carcinoma",), "ac": ("adenocarcinoma",),
 }  # fmt: skip
@@ -24,7 +24,7 @@ DRAWN = Source(
     title="Drawn tissue",
     index="none",
     laboratory="drawn",
-    spacing_um_px=DRAWN_SPACING_UM_PX,
+    spacing_um_px=SPACING_UM_PX,
     licence="this project's own",
     citation="cervix/slides/drawn",
     grouped_by="field drawn at once",

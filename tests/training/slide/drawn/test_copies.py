@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from training.slide.drawn.copies import copies_table, nearest_distances, turned_and_mirrored
+from training.slide.drawn.copies import copies_table, nearest_distances
+from training.slide.rehearsal import orientations
 
 
 @pytest.fixture
@@ -12,12 +13,12 @@ def tiles() -> np.ndarray:
 
 
 def test_a_turned_and_mirrored_copy_has_no_distance(tiles: np.ndarray) -> None:
-    for seen in turned_and_mirrored(tiles[2:3]):
+    for seen in orientations(tiles[2:3]):
         assert nearest_distances(seen, tiles)[0] == pytest.approx(0, abs=0.01)
 
 
 def test_eight_positions_are_all_different(tiles: np.ndarray) -> None:
-    assert len({seen.tobytes() for seen in turned_and_mirrored(tiles[:1])}) == 8
+    assert len({seen.tobytes() for seen in orientations(tiles[:1])}) == 8
 
 
 def test_the_distance_is_the_root_mean_square_in_grey_levels(tiles: np.ndarray) -> None:
