@@ -126,7 +126,7 @@ def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
     def train(listening: Callable[[str], None]) -> list[Model]:
         recipe, cohort = _path_of(HISTORY_RECIPE), _path_of(COHORT_RECIPE)
-        return train_history(recipe, cohort, options.women, options.seed, options.out, listening)
+        return train_history(recipe, cohort, options.women, options.seed, options.published, options.out, listening)
 
     _save(costed(train, options.out, log), options.out)
 
@@ -306,6 +306,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_commands(commands.add_parser("data", help="get slides and cut tiles", description="get slides and cut tiles"))
     cohort = argparse.ArgumentParser(add_help=False)
     _add_cohort_options(cohort)
+    yardstick = argparse.ArgumentParser(add_help=False)
+    yardstick.add_argument(
+        "--published", type=Path, default=data / "tables/asccp_2019_risks.csv", help="published risks, the history's yardstick"
+    )
     out = argparse.ArgumentParser(add_help=False)
     out.add_argument("--out", type=Path, default=BUILD_DIR, help=f"where to write (default {BUILD_DIR.name}/)")
 
@@ -315,12 +319,12 @@ def _parser() -> argparse.ArgumentParser:
     for name, parents, run, text in (
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
-        ("history", [cohort, out], _history, "train and export the LSTM on simulated screening histories"),
+        ("history", [cohort, yardstick, out], _history, "train and export the LSTM on simulated screening histories"),
         ("active-learning", [cohort, out], _active_learning, "measure strategies for choosing which women to label next"),
         ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
         (GENERATE_RECIPE, [slide_data, out], _generate, "make tiles and measure what they are worth"),
         ("drawn-gain", [slide_data, out], _drawn_gain, "measure what drawn tiles are worth beside few real ones"),
-        ("build", [slide_data, table_data, cohort, out], _build, "train everything and assemble a bundle"),
+        ("build", [slide_data, table_data, cohort, yardstick, out], _build, "train everything and assemble a bundle"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)
         command.set_defaults(run=run, protocol=HONEST)

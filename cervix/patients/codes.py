@@ -128,6 +128,11 @@ CODES: Final[dict[str, Coded]] = {
     "hpv_16": Coded("HPV 16", (_POSITIVE_TYPE, _NEGATIVE), {"hpv_16": "HPV 16"}),
     "hpv_18": Coded("HPV 18", (_POSITIVE_TYPE, _NEGATIVE), {"hpv_18": "HPV 18"}),
     "hpv_other_hr": Coded("Other high-risk HPV", (_POSITIVE, _NEGATIVE), {"hpv_other": "Other high-risk HPV"}),
+    "dual_stain": Coded(
+        "p16/Ki-67 dual stain",
+        (Code("positive", (1,), _HIGH), Code("negative", (0,)), Code("inconclusive", None)),
+        {"dual_stain": "p16/Ki-67 dual stain"},
+    ),
     "colposcopy": Coded(
         "Colposcopy",
         (

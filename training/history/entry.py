@@ -25,16 +25,17 @@ if TYPE_CHECKING:
     from training.history.fit import FittedHistory
 
 Floats = NDArray[np.float64]
+PUBLISHED_RISKS = "published-risks.csv"
 RANKINGS: tuple[Literal["auroc"], Literal["average_precision"]] = ("auroc", "average_precision")
 # The calibration of these must be shown to hold before any guideline action is shown.
-TESTED_TASKS = ("cin2-3y", "cin3-3y", "cin3-5y")
+TESTED_TASKS = ("cin2-3y", "cin3-0y", "cin3-3y", "cin3-5y")
 
 
 def history_entry(
     data: HistoryData, fitted: "FittedHistory", exported: ExportedHistory, rivals: Mapping[str, Floats],
-    recipe: Mapping[str, Any], out_dir: Path, log: Log,
+    published: pd.DataFrame | None, recipe: Mapping[str, Any], out_dir: Path, log: Log,
 ) -> Model:  # fmt: skip
-    """Write predictions and tables under ``out_dir/<model id>``; return the manifest entry."""
+    """Write predictions and tables under ``out_dir/<model id>``, published risks among them; return the manifest entry."""
     folder = out_dir / declared_ids(recipe)[0]
     women = data.evaluated("test")
     probabilities = test_probabilities(exported.onnx_bytes, data, women)
@@ -54,7 +55,12 @@ def history_entry(
     ):
         write_table(folder / f"{name}.csv", table)
         log(f"{name}\n{table.to_string(index=False)}")
-    return _entry(data, fitted, exported, recipe, tests)
+    entry = _entry(data, fitted, exported, recipe, tests)
+    if published is None:
+        return entry
+    write_table(folder / PUBLISHED_RISKS, published)
+    evaluation = entry.evaluation.model_copy(update={"published_risks": f"{entry.id}/{PUBLISHED_RISKS}"})
+    return entry.model_copy(update={"evaluation": evaluation})
 
 
 def comparison_figures(

@@ -25,7 +25,7 @@ from training.shared.manifest_parts import write_arrays, write_bytes, write_gold
 from training.shared.stages import Log
 from training.shared.to_onnx import to_onnx
 
-RESULT_FEATURES = ("cytology_squamous", "hpv", "colposcopy", "histology")
+RESULT_FEATURES = ("cytology_squamous", "hpv", "dual_stain", "colposcopy", "histology")
 GOLDEN_WOMEN = 16
 LARGEST_DIFFERENCE_TO_KERAS = 1e-5
 TOLERANCE = {"probabilities": 1e-5, "trajectory": 1e-5, "member_risk": 1e-5, "state": 1e-4, "results_known": 1e-6}
@@ -77,7 +77,7 @@ def history_function(parameters: HistoryParameters) -> Callable[..., dict[str, t
         for member in parameters.members
     ]
     main = [CLASSES.index(name) for name in parameters.main.positive]
-    results = [parameters.names.index(name) for name in RESULT_FEATURES]
+    results = [parameters.names.index(name) for name in RESULT_FEATURES if name in parameters.names]
 
     def calibrated(log_shares: tf.Tensor) -> tf.Tensor:
         shifts = tf.constant(parameters.platt.shifts(CLASSES), tf.float32)
@@ -188,5 +188,5 @@ def _outputs(members: int, state: int, title: str) -> list[TensorSpec]:
         TensorSpec(name="state", dtype="float32", shape=["N", state], unit="none",
                    meaning="State of the networks after the last visit"),
         TensorSpec(name="results_known", dtype="float32", shape=["N"], unit="visits",
-                   meaning="Visits with a cytology, HPV, colposcopy or histology result"),
+                   meaning="Visits with a cytology, HPV, dual-stain, colposcopy or histology result"),
     ]  # fmt: skip
