@@ -199,6 +199,14 @@ def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     make_cohort(_path_of(COHORT_RECIPE), options.women, options.seed, options.out, log)
 
 
+def _cohort_fit(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.data.cohort.fitting import fit_cohort
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    recipe, size = _path_of(COHORT_RECIPE), (options.agents, options.populations)
+    fit_cohort(recipe, options.published, *size, options.trials, options.seed, options.out, log)
+
+
 def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.bundle.subgroups import with_subgroups
     from training.history.checks.active_learning import ACQUISITION_NAME, with_acquisition
@@ -307,9 +315,7 @@ def _parser() -> argparse.ArgumentParser:
     cohort = argparse.ArgumentParser(add_help=False)
     _add_cohort_options(cohort)
     yardstick = argparse.ArgumentParser(add_help=False)
-    yardstick.add_argument(
-        "--published", type=Path, default=data / "tables/asccp_2019_risks.csv", help="published risks, the history's yardstick"
-    )
+    _add_published(yardstick)
     out = argparse.ArgumentParser(add_help=False)
     out.add_argument("--out", type=Path, default=BUILD_DIR, help=f"where to write (default {BUILD_DIR.name}/)")
 
@@ -406,6 +412,13 @@ def _add_cohort_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=COHORT_SEED, help=f"equal seeds give equal bytes (default {COHORT_SEED})")
 
 
+def _add_published(parser: argparse.ArgumentParser) -> None:
+    data = Path(os.environ.get("CERVIX_DATA", "data"))
+    parser.add_argument(
+        "--published", type=Path, default=data / "tables/asccp_2019_risks.csv", help="published risks, the history's yardstick"
+    )
+
+
 def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="SOURCE")
     text = "download open-access diagnostic slides of a TCGA project from the Genomic Data Commons"
@@ -419,6 +432,15 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     _add_cohort_options(cohort)
     cohort.add_argument("--out", type=Path, default=BUILD_DIR / "cohort", help="default build/cohort")
     cohort.set_defaults(run=_cohort)
+    text = "fit the simulated cohort to published risks: a search that may take hours and can be broken off"
+    fit = commands.add_parser("cohort-fit", help=text, description=text)
+    _add_published(fit)
+    fit.add_argument("--agents", type=int, default=100_000)
+    fit.add_argument("--populations", type=int, default=3)
+    fit.add_argument("--trials", type=int, default=60, help="in all, those of an earlier run included (default 60)")
+    fit.add_argument("--seed", type=int, default=101)
+    fit.add_argument("--out", type=Path, default=BUILD_DIR / "cohort-fit", help="default build/cohort-fit")
+    fit.set_defaults(run=_cohort_fit)
     text = "cut labelled tiles from whole slides"
     tiles = commands.add_parser("tiles", help=text, description=text)
     tiles.add_argument("--slides", type=Path, required=True, help="CSV with path, label, source_group")

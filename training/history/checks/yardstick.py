@@ -14,9 +14,9 @@ from cervix.patients.encoding import encoding_named
 from cervix.patients.guideline import rung_of
 from cervix.patients.sequences import Histories, encode
 from cervix.patients.visits import read_visits
+from training.data.cohort.published import GRADES, YEARS, read_published, synthetic_visits
 from training.history.checks.rivals import BOOSTING, SUMMARY
 from training.history.data import CLASSES
-from training.history.published import GRADES, YEARS, read_published, synthetic_visits
 
 Floats = NDArray[np.float64]
 BATCH = 4096
