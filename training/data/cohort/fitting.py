@@ -107,7 +107,7 @@ def _current(published: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
     rows = published[published["kind"] == CURRENT].set_index(["hpv", "cytology"])
     keys = [(hpv, "HSIL+" if smear == "HSIL" else smear) for hpv in ("HPV-negative", "HPV-positive") for smear in SMEARS]
     columns = ("women", "published_cin3_0", "published_cin2_0")
-    women, cin3, cin2 = (rows.loc[keys, name].to_numpy(np.float64) for name in columns)
+    women, cin3, cin2 = (rows[name].reindex(keys).to_numpy(np.float64) for name in columns)
     return women, cin3, cin2
 
 
