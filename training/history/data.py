@@ -92,6 +92,11 @@ class HistoryData:
         """Positions of the women in a split."""
         return np.flatnonzero(self.split == split)
 
+    def own_women(self, split: str) -> NDArray[np.int64]:
+        """Positions of the women in a split who live no other woman's course again: as common as in the population."""
+        women = self.women(split)
+        return women[~self.again[women]]
+
     def index_visits(self, women: NDArray[np.int64]) -> NDArray[np.int64]:
         """The row of each woman's last visit, at which the prediction is made."""
         return self.histories.last[women]

@@ -191,9 +191,9 @@ def _entry(
         "training_data": [
             {
                 "counts": {
-                    split: {name: int((courses[data.women(split)] == name).sum()) for name in CLASSES} for split in SPLITS
+                    split: {name: int((courses[data.own_women(split)] == name).sum()) for name in CLASSES} for split in SPLITS
                 },
-                "groups": {split: len(data.women(split)) for split in SPLITS},
+                "groups": {split: len(data.own_women(split)) for split in SPLITS},
             }
         ],
         "evaluation": {"precision": "fp32"},

@@ -139,7 +139,7 @@ def export_history(
     golden_table = write_golden_table(
         out_dir, model_id, golden_visits_csv(), encoding, lambda arrays: run_graph(onnx_bytes, arrays), one_row=False
     )
-    chosen = np.random.default_rng(recipe["seed"]).choice(data.women("train"), recipe["background"]["women"], replace=False)
+    chosen = np.random.default_rng(recipe["seed"]).choice(data.own_women("train"), recipe["background"]["women"], replace=False)
     write_arrays(out_dir / background, data.histories.padded(chosen))
     women = chosen_women(data, recipe["rehearsal"]["train_women"], recipe["seed"])
     write_history_rehearsal(out_dir / rehearsal, data, women)

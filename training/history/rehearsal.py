@@ -20,8 +20,7 @@ ARRAYS = ("codes", "step_days", "lengths", "split", "label", "possible", "usable
 
 def chosen_women(data: HistoryData, train_women: int, seed: int) -> NDArray[np.int64]:
     """All evaluated test women, all calibration women, and this number of training women drawn at random."""
-    train = data.women("train")
-    train = train[~data.again[train]]
+    train = data.own_women("train")
     drawn = np.sort(np.random.default_rng(seed).choice(train, min(train_women, len(train)), replace=False))
     return np.concatenate([drawn, data.women("calibration"), data.evaluated("test")])
 

@@ -32,7 +32,7 @@ TESTED_PREFIX = "tested_"
 """Before a column of ``WAITS``: with the tests of the visit known, before its colposcopy and treatment."""
 SMALLEST_POPULATION = 6_000
 # Eligible women per simulated person at the start, on the low side. If a batch yields too few, another one follows.
-ELIGIBLE_PER_AGENT = 0.38
+ELIGIBLE_PER_AGENT = 0.40
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def simulate_cohort(women: int, seed: int, recipe: Mapping[str, Any], log: Log, 
 
 def _batch(agents: int, seeds: list[int], recipe: dict[str, Any], stages_dir: Path | None) -> list[Histories]:
     """One population, screened several times; the first screening whole, of the others the women with a rare result."""
-    course_seed, screening = np.random.SeedSequence(seeds).spawn(2)
-    course = population(agents, int(course_seed.generate_state(1)[0]) % 2**31, recipe, stages_dir)
+    screening = np.random.SeedSequence(seeds)
+    course = population(agents, sum(seeds), recipe, stages_dir)
     times = 1 + recipe["rare"]["more_screenings"]
     screened = [screen(course, recipe, np.random.default_rng(own)) for own in screening.spawn(times)]
     return [screened[0], *(_of(histories, is_rare(histories.visits)) for histories in screened[1:])]
