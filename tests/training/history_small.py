@@ -19,8 +19,8 @@ def write_small_cohort(folder: Path, women: int, seed: int = 0) -> None:
         risky = rng.random() < 0.3
         count = int(rng.integers(1, 7))
         start = 2000 + int(rng.integers(0, 8))
-        to_cin2 = float(rng.uniform(0, 6)) if risky and rng.random() < 0.6 else np.inf
-        to_cin3 = to_cin2 + float(rng.uniform(0.1, 4)) if np.isfinite(to_cin2) else np.inf
+        to_cin2 = max(float(rng.uniform(-1.5, 6)), 0.0) if risky and rng.random() < 0.6 else np.inf
+        to_cin3 = to_cin2 + max(float(rng.uniform(-1, 4)), 0.0) if np.isfinite(to_cin2) else np.inf
         for visit in range(count):
             left = (count - 1 - visit) * 2.0
             positive = risky and rng.random() < 0.9

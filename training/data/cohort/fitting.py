@@ -32,6 +32,7 @@ from training.data.cohort.screening import (
     NO_INFECTION,
     SEEN,
     SMEARS,
+    TRANSFORMING,
     screen,
 )  # fmt: skip
 from training.shared.stages import Log
@@ -61,9 +62,10 @@ infection with a positive one; cancer as multiples of CIN3. CIN3 that is not fou
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """HPV test of an infection without CIN2+, and of CIN3 that no biopsy would find yet; each 0..1."""
+    """HPV test of an infection that clears, of one that will become CIN3, and of CIN3 that no biopsy would find yet; 0..1."""
 
     infection: float
+    transforming: float
     hidden: float
 
 
@@ -73,7 +75,7 @@ def tests_together(published: pd.DataFrame, shares: Floats, of_hpv: Sensitivity)
     Parameters
     ----------
     published : rows of ``read_published``; those without a known history are used
-    shares : (8,) of screened women by what tests see, in the order of ``SEEN``
+    shares : (9,) of screened women by what tests see, in the order of ``SEEN``
 
     Returns
     -------
@@ -87,7 +89,8 @@ def tests_together(published: pd.DataFrame, shares: Floats, of_hpv: Sensitivity)
     squamous = _shared(np.maximum(with_cin3 - of_glands * glandular, with_cin3 * 0.1))
     neither, half = joint * (1 - cin2), len(SMEARS)
     needed = neither[half:] - shares[CIN1] * cin1[half:]
-    false = max(needed.sum() - shares[INFECTION] * of_hpv.infection, 0.002 * shares[NO_INFECTION])
+    positive = shares[INFECTION] * of_hpv.infection + shares[TRANSFORMING] * of_hpv.transforming
+    false = max(needed.sum() - positive, 0.002 * shares[NO_INFECTION])
     found = _shared(np.maximum(needed - false * np.array(_FALSE_POSITIVE), 0.0))
     infected = _joined(1 - of_hpv.infection, np.array(_NEGATIVE_INFECTED), found)
     healthy = neither[:half] - shares[CIN1] * cin1[:half] - shares[INFECTION] * infected[:half]
@@ -98,6 +101,7 @@ def tests_together(published: pd.DataFrame, shares: Floats, of_hpv: Sensitivity)
         NO_INFECTION: nothing, INFECTION: infected, CIN1: cin1, CIN2: with_cin2, CIN3: squamous,
         CANCER: _shared(squamous * np.array(_CANCER_TIMES)),
         HIDDEN_CIN3: _joined(1 - of_hpv.hidden, np.array(_NEGATIVE_INFECTED), like), GLANDULAR_CIN3: glandular,
+        TRANSFORMING: _joined(1 - of_hpv.transforming, np.array(_NEGATIVE_INFECTED), found),
     }  # fmt: skip
     return {SEEN[at]: [float(f"{value:.3g}") for value in row] for at, row in table.items()}
 
@@ -129,15 +133,13 @@ def simulated(courses: Sequence[Course], recipe: dict[str, Any], seed: int) -> p
     same = (visits[["part", "woman"]] == visits[["part", "woman"]].shift()).all(axis=1)
     for name in ("hpv_result", "smear", "colposcopy", "histology", "treatment"):
         visits[f"earlier_{name}"] = visits[name].shift().where(same)
+    visits["first_test"] = visits["hpv_result"].notna().groupby([visits["part"], visits["woman"]]).cumsum() == 1
     return visits[visits["age"].between(*AGES, inclusive="left") & (visits["time"] >= FROM_YEAR)]
 
 
 def shares_seen(visits: pd.DataFrame) -> Floats:
-    """Share of visits by what tests see, in the order of ``SEEN``."""
-    seen = visits["state"].to_numpy().copy()
-    cin3 = seen == CIN3
-    seen[cin3 & visits["was_glandular"].to_numpy(bool)] = GLANDULAR_CIN3
-    seen[cin3 & (visits["before_found_years_to_cin3"] > 0).to_numpy()] = HIDDEN_CIN3
+    """Share of women at their first HPV test by what tests see, in the order of ``SEEN``."""
+    seen = visits.loc[visits["first_test"], "seen_as"].to_numpy()
     return np.bincount(seen, minlength=len(SEEN)) / len(seen)
 
 
@@ -152,14 +154,17 @@ def agreement(visits: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     minor, high = ("ASC-US", "LSIL"), ("ASC-H", "AGC", "HSIL")
     type_16 = visits["hpv_16"] == "positive"
     type_18 = (visits["hpv_16"] == "negative") & (visits["hpv_18"] == "positive")
-    everyone = pd.Series(True, visits.index)
+    new = visits["first_test"]
     groups: list[tuple[str, pd.Series, str, str, Sequence[str], float]] = [
-        ("HPV-negative, NILM", negative, "NO HISTORY", "HPV-negative", ("NILM",), 2.0),
-        ("HPV-negative, ASC-US or LSIL", negative, "NO HISTORY", "HPV-negative", minor, 1.0),
-        *((f"HPV-positive, {smear}", positive, "NO HISTORY", "HPV-positive", (smear,), 2.0) for smear in ("NILM", *minor)),
-        ("HPV-positive, ASC-H or worse", positive, "NO HISTORY", "HPV-positive", high, 1.0),
-        ("HPV 16, LSIL or less", type_16, "NO HISTORY", "HPV16+", ("NILM", *minor), 2.0),
-        ("HPV 18, LSIL or less", type_18, "NO HISTORY", "HPV16-, HPV18+", ("NILM", *minor), 1.0),
+        ("HPV-negative, NILM", negative & new, "NO HISTORY", "HPV-negative", ("NILM",), 2.0),
+        ("HPV-negative, ASC-US or LSIL", negative & new, "NO HISTORY", "HPV-negative", minor, 1.0),
+        *(
+            (f"HPV-positive, {smear}", positive & new, "NO HISTORY", "HPV-positive", (smear,), 2.0)
+            for smear in ("NILM", *minor)
+        ),
+        ("HPV-positive, ASC-H or worse", positive & new, "NO HISTORY", "HPV-positive", high, 1.0),
+        ("HPV 16, LSIL or less", type_16 & new, "NO HISTORY", "HPV16+", ("NILM", *minor), 2.0),
+        ("HPV 18, LSIL or less", type_18 & new, "NO HISTORY", "HPV16-, HPV18+", ("NILM", *minor), 1.0),
     ]
     less = visits["earlier_histology"].isin(("benign", "CIN1")) & visits["earlier_treatment"].isna()
     of_high = visits["earlier_smear"].isin(high)
@@ -172,7 +177,7 @@ def agreement(visits: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     rows = []
     may = published[published["guides"] == "yes"]
     for name, chosen, history, hpv, smears, counts in groups:
-        here = visits[everyone & chosen & visits["smear"].isin(smears)]
+        here = visits[chosen & visits["smear"].isin(smears)]
         names = {*smears, "HSIL+" if "HSIL" in smears else "", "ASC-US/LSIL" if set(smears) == set(minor) else ""}
         theirs = may[(may["history"] == history) & (may["hpv"] == hpv) & may["cytology"].isin(names)]
         for grade in GRADES:
@@ -202,7 +207,7 @@ def misfit(visits: pd.DataFrame, published: pd.DataFrame) -> float:
         (tested["earlier_hpv_result"] == "positive") & (tested["earlier_smear"] == "NILM") & tested["earlier_colposcopy"].isna()
     ]
     found = [
-        ((tested["hpv_result"] == "positive").mean(), HPV_POSITIVE_SHARE),
+        ((tested.loc[tested["first_test"], "hpv_result"] == "positive").mean(), HPV_POSITIVE_SHARE),
         ((typed["hpv_16"] == "positive").mean(), HPV16_SHARE),
         ((typed["hpv_18"] == "positive").mean(), HPV18_SHARE),
         ((again["hpv_result"] == "positive").mean(), PERSISTING_SHARE),
@@ -230,9 +235,10 @@ def suggested(trial: optuna.trial.BaseTrial) -> tuple[dict[str, Any], Sensitivit
         "cin3_regresses_per_year": [regresses[0], *regresses],
         "years_until_found": share("found", 0.3, 2.0),
         "cin2_years": trial.suggest_float("c2y", 0.8, 3.0),
-        "cin2_alone": [share * alone for share in (0.08, 0.06, 0.05, 0.03)],
+        "cin2_alone": [at * alone for at in (0.08 * trial.suggest_float("c2_16", 0.4, 1.2), 0.06, 0.05, 0.03)],
     }
-    return progression, Sensitivity(trial.suggest_float("hpv_inf", 0.65, 0.92), 0.8)
+    names = ("hpv_inf", "hpv_transforming", "hpv_hidden")
+    return progression, Sensitivity(*(trial.suggest_float(name, 0.65, 0.98) for name in names))
 
 
 def with_fitted(
@@ -277,7 +283,7 @@ def fit_cohort(
     published = read_published(published_path)
     courses = [population(agents, seed + number, recipe, out_dir / "stages") for number in range(populations)]
     log(f"{populations} populations of {agents:,}")
-    start = np.array([0.908, 0.074, 0.0055, 0.0056, 0.0034, 2e-5, 1.2e-3, 4e-4])
+    start = np.array([0.9085, 0.070, 0.0055, 0.0064, 0.0037, 2e-5, 1.0e-3, 4e-4, 0.004])
     storage = f"sqlite:///{out_dir / 'trials.sqlite'}"
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
     study = optuna.create_study(study_name=recipe["name"], storage=storage, load_if_exists=True, sampler=sampler)

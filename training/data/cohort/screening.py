@@ -20,9 +20,9 @@ Ints = NDArray[np.int64]
 
 NO_INFECTION, INFECTION, CIN1, CIN2, CIN3, CANCER = range(6)
 STATES = ("no infection", "infection", "CIN1", "CIN2", "CIN3", "cancer")
-# What a test sees: a state, CIN3 that no biopsy would find yet, or glandular CIN3.
-HIDDEN_CIN3, GLANDULAR_CIN3 = 6, 7
-SEEN = (*STATES, "CIN3 not yet found", "glandular CIN3")
+# What a test sees: a state, CIN3 that no biopsy would find yet, glandular CIN3, or an infection that will become CIN3.
+HIDDEN_CIN3, GLANDULAR_CIN3, TRANSFORMING = 6, 7, 8
+SEEN = (*STATES, "CIN3 not yet found", "glandular CIN3", "infection before CIN3")
 REGULAR, IRREGULAR, RARE, NEVER_ATTENDS = range(4)
 IMPRESSIONS = CODES["colposcopy"].named(lambda code: not code.measures_nothing)
 """In the order of the recipe's tables."""
@@ -172,6 +172,7 @@ class _Desk:
         rows["histology"] = np.where(biopsied & ~lost[2], histology, none)
         rows["treatment"] = np.where(treatment == "", none, treatment)
         rows["state"] = state
+        rows["seen_as"] = seen_as
         rows["was_glandular"] = glandular
         rows["biopsied"] = biopsied
         state, _, infected, glandular = self._state(due, time)
@@ -207,7 +208,12 @@ class _Desk:
         glandular, found = np.zeros(len(due), bool), np.zeros(len(due), bool)
         glandular[who[worst & self.glandular[here]]] = True
         found[who[worst & (at["found"] <= now)]] = True
-        seen_as = np.where((state == CIN3) & ~found, HIDDEN_CIN3, np.where((state == CIN3) & glandular, GLANDULAR_CIN3, state))
+        becomes = np.zeros(len(due), bool)
+        becomes[who[active & self.transforms[here]]] = True
+        seen_as = np.where((state == INFECTION) & becomes, TRANSFORMING, state)
+        seen_as = np.where(
+            (state == CIN3) & ~found, HIDDEN_CIN3, np.where((state == CIN3) & glandular, GLANDULAR_CIN3, seen_as)
+        )
         return state, seen_as, infected, glandular
 
     def _waits(self, due: Ints, time: Floats) -> dict[str, Floats]:
@@ -395,11 +401,12 @@ def _eligible(desk: _Desk, visits: pd.DataFrame, recipe: Mapping[str, Any], rng:
 
 
 def _records_from(visits: pd.DataFrame, settings: Mapping[str, Any], rng: np.random.Generator) -> Floats:
-    """From when each woman's results are on record, for each visit: of many women the earlier ones are lost."""
-    whose = visits.groupby("woman")["time"]
-    first, last = whose.transform("first").to_numpy(), whose.transform("last").to_numpy()
+    """From when each woman's results are on record, for each visit: of many women not before their first HPV test.
+
+    So are those of the published tables: a programme began with HPV tests and knows of nothing before.
+    """
     starts = np.flatnonzero(np.append(True, np.diff(visits["woman"].to_numpy()) != 0))
     lengths = np.diff(np.append(starts, len(visits)))
     lost = np.repeat(rng.random(len(starts)) < settings["earlier_lost_share"], lengths)
-    share = np.repeat(rng.random(len(starts)), lengths)
-    return np.where(lost, first + share * (last - first), first)
+    tested = visits["time"].where(visits["hpv_result"].notna()).groupby(visits["woman"]).transform("min")
+    return np.where(lost & tested.notna(), tested, -NEVER)

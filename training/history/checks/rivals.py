@@ -28,7 +28,7 @@ RESULTS = ("cytology_squamous", "cytology_glandular", "hpv", "histology", "colpo
 PERSISTENCE_YEARS = 3.0
 REGULARISATION = (0.01, 0.1)
 # Number of the training women's earlier visits to use; more takes time and changes little.
-EARLIER_VISITS = 200_000
+EARLIER_VISITS = 150_000
 
 
 def last_visit_features(histories: Histories) -> Floats:
