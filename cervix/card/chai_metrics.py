@@ -76,7 +76,8 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
     return (
         Metric(
             "UsefulnessUsabilityEfficacy", "Usefulness, usability, efficacy", facts.usefulness_goal,
-            (*_near_published(published), *_results(question, USEFUL)), _beside_rivals(bundle, model, question), test_type, data, how,
+            (*_near_published(published), *_results(question, USEFUL)), _beside_rivals(bundle, model, question), test_type,
+            data, how,
         ),
         Metric(
             "FairnessEquity", "Fairness and equity", facts.fairness_goal,
@@ -109,8 +110,8 @@ def _near_published(published: pd.DataFrame | None) -> Iterator[MetricResult]:
     """How near the model comes to published risks, in all histories that did not guide the simulator; nothing without any."""
     for found in agreement(published, *DEFAULT)[:1] if published is not None else ():
         yield MetricResult(
-            f"Within a factor of {NEAR:g} of published risks of real women, {risk_title(*DEFAULT)}; n = {found.cells} histories "
-            f"that {found.rows} the simulator",
+            f"Within a factor of {NEAR:g} of published risks of real women, {risk_title(*DEFAULT)}; n = {found.cells} "
+            f"histories that {found.rows} the simulator",
             _estimate(found.within[NEAR], True),
         )
 

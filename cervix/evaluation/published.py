@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from cervix.bundle import Bundle, Model
-from cervix.bundle.published_risks import CURRENT, KINDS, RIVALS, read_published_risks
+from cervix.bundle.published_risks import (
+    COLPOSCOPY,
+    CURRENT,
+    KINDS,
+    NEGATIVE_ROUND,
+    RIVALS,
+    SURVEILLANCE,
+    TREATMENT,
+    read_published_risks,
+)
 from cervix.errors import BundleError
 from cervix.evaluation.comparison import percent
 from cervix.evaluation.metrics import group_draws, percentile_interval
@@ -38,6 +47,12 @@ FEWEST_CELLS = 4
 """Fewer cells have no rank correlation worth an interval."""
 MANAGEMENTS = ("Treatment", "Colposcopy/Treatment", "Colposcopy", "1-year follow-up", "3-year follow-up", "5-year follow-up")
 """Published managements, the soonest first: each is a step of ``LADDER`` under another name."""
+_EARLIER = {
+    NEGATIVE_ROUND: "after",
+    SURVEILLANCE: "after",
+    COLPOSCOPY: "after colposcopy below CIN2, referred for",
+    TREATMENT: "after treatment of",
+}
 THIS_MODEL = "This model"
 ALL_KINDS, ALL_ROWS, REPORTING, GUIDING = "all histories", "all", "did not guide", "guided"
 _STEPS = {action: at for at, action in enumerate(rung.action for rung in LADDER)}
@@ -222,10 +237,17 @@ def share(risk: float) -> str:
     return f"{100 * risk:.2g} %" if risk < 0.995 else "100 %"
 
 
+def share_within(value: float, low: float, high: float) -> str:
+    """A risk with its interval: ``4.8 % (4.6–5.0)``; alone where it has none."""
+    if np.isnan(low) or np.isnan(high):
+        return share(value)
+    return f"{share(value)} ({share(low).removesuffix(' %')}–{share(high).removesuffix(' %')})"
+
+
 def _in_words(kind: str, history: str, hpv: str, cytology: str) -> str:
-    """``after treatment, CIN 2 or 3; now HPV-negative, NILM``."""
+    """``after treatment of CIN 2 or 3; now HPV-negative, NILM``."""
     now = ", ".join(filter(None, (hpv, "any cytology" if cytology == "ALL" else cytology)))
-    return now if kind == CURRENT else f"{kind}, {history.replace(' | ', ', then ')}; now {now}"
+    return f"{_EARLIER[kind]} {history.replace(' | ', ', then ')}; now {now}" if kind in _EARLIER else now
 
 
 def _of_kind(scored: pd.DataFrame, kind: str, sources: dict[str, str]) -> Iterator[Agreement]:
@@ -236,7 +258,8 @@ def _of_kind(scored: pd.DataFrame, kind: str, sources: dict[str, str]) -> Iterat
         parts[ALL_ROWS] = scored
     for rows, part in parts.items():
         for source, title in sources.items():
-            if len(known := part[part[source].notna()]):
+            # Rivals once, beside the part that is read first.
+            if (source == "model" or rows == next(iter(parts))) and len(known := part[part[source].notna()]):
                 yield _agreement(known, source, kind, rows, title)
 
 
