@@ -7,6 +7,7 @@ from those that did not: only the second say what the model is worth.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -174,18 +175,23 @@ def cells_of(frame: pd.DataFrame, grade: str, years: int) -> pd.DataFrame:
 
 def agreement(frame: pd.DataFrame, grade: str, years: int) -> list[Agreement]:
     """All histories, those that did not guide the simulator first, with the rivals on the same ones; then kind by kind."""
-    cells = cells_of(frame, grade, years)
-    scored = cells[cells["scored"]]
-    sources = {"model": THIS_MODEL} | {rival: title for rival, title in RIVALS.items() if rival in cells}
-    return [*_of_kind(scored, ALL_KINDS, sources), *(
-        found for kind in KINDS for found in _of_kind(scored[scored["kind"] == kind], kind, {"model": THIS_MODEL})
-    )]  # fmt: skip
+    scored = _scored(frame, grade, years)
+    by_kind = (found for kind in KINDS for found in _of_kind(scored[scored["kind"] == kind], kind, {"model": THIS_MODEL}))
+    return [*_of_kind(scored, ALL_KINDS, _sources(scored)), *by_kind]
+
+
+def leading_agreement(frame: pd.DataFrame, grade: str, years: int) -> list[Agreement]:
+    """The model, then its rivals, in all histories that did not guide the simulator; where all did, in those; empty where none
+    is scored."""
+    scored = _scored(frame, grade, years)
+    for _, found in groupby(_of_kind(scored, ALL_KINDS, _sources(scored)), key=lambda item: item.rows):
+        return list(found)
+    return []
 
 
 def worst_cells(frame: pd.DataFrame, grade: str, years: int, count: int = 10) -> pd.DataFrame:
     """The scored histories of which the model is farthest from what is published, the farthest first; as ``cells_of``."""
-    cells = cells_of(frame, grade, years)
-    return cells[cells["scored"]].nlargest(count, "factor")
+    return _scored(frame, grade, years).nlargest(count, "factor")
 
 
 def step_agreement(frame: pd.DataFrame) -> StepAgreement | None:
@@ -209,11 +215,10 @@ def step_agreement(frame: pd.DataFrame) -> StepAgreement | None:
 def verdict(frame: pd.DataFrame) -> str:
     """What the table comes to for ``DEFAULT``, in a sentence: how near, to how many, beside the rivals; the worst by name."""
     title, women = risk_title(*DEFAULT), women_screened(frame)
-    found = agreement(frame, *DEFAULT)
+    found = leading_agreement(frame, *DEFAULT)
     if not found:
         return f"No published risk of {title} is known well enough to hold the model against."
-    # The first are of all kinds, and those that did not guide come before those that did.
-    model, *rivals = (item for item in found if (item.kind, item.rows) == (ALL_KINDS, found[0].rows))
+    model, *rivals = found
     worst = worst_cells(frame[frame["guides"] == (model.rows == GUIDING)], *DEFAULT, count=1).iloc[0]
     beside = ", ".join(f"{item.source.lower()} in {percent(item.within[NEAR])}" for item in rivals)
     return (
@@ -248,6 +253,16 @@ def _in_words(kind: str, history: str, hpv: str, cytology: str) -> str:
     """``after treatment of CIN 2 or 3; now HPV-negative, NILM``."""
     now = ", ".join(filter(None, (hpv, "any cytology" if cytology == "ALL" else cytology)))
     return f"{_EARLIER[kind]} {history.replace(' | ', ', then ')}; now {now}" if kind in _EARLIER else now
+
+
+def _scored(frame: pd.DataFrame, grade: str, years: int) -> pd.DataFrame:
+    cells = cells_of(frame, grade, years)
+    return cells[cells["scored"]]
+
+
+def _sources(cells: pd.DataFrame) -> dict[str, str]:
+    """Column of risks -> whose they are."""
+    return {"model": THIS_MODEL} | {rival: title for rival, title in RIVALS.items() if rival in cells}
 
 
 def _of_kind(scored: pd.DataFrame, kind: str, sources: dict[str, str]) -> Iterator[Agreement]:
