@@ -16,6 +16,7 @@ from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.frame import bundle_or_stop
 from pages.parts.own_cases import own_cases, show_drift, show_own
+from pages.parts.performance_published import show_published
 from pages.parts.performance_tables import (
     show_classes,
     show_left_out,
@@ -51,6 +52,7 @@ which = st.segmented_control(
 )
 if which == HELD_OUT:
     show_left_out(bundle, model)
+    show_published(bundle, model)
 
 picture, why_none = None, ""
 try:
