@@ -4,7 +4,8 @@ Words that laboratories use for a code are in ``words``. Everything else follows
 (``encoding``), what is drawn (``figures``), what is proven (``diagnosis``), what the guideline's and the simulated programme's
 referral rules ask for, and the cohort's data sheet.
 
-Cytology: Bethesda 2014 (Nayar & Wilbur 2015). Histology: CIN, with the two-tier LAST terms (Darragh et al. 2012).
+Cytology: Bethesda 2014 (Nayar & Wilbur 2015). Histology: CIN, with the two-tier LAST terms (Darragh et al. 2012). Dual stain:
+p16 and Ki-67 in one cell of a smear (Clarke et al. 2024, J Low Genit Tract Dis 28:124-130).
 """
 
 from collections.abc import Callable, Mapping
@@ -177,4 +178,5 @@ CODES: Final[dict[str, Coded]] = {
     "hpv_vaccinated": Coded("Vaccinated against HPV", _ANSWERS, {"hpv_vaccinated": "Vaccinated against HPV"}),
     "smoker": Coded("Smokes", _ANSWERS, {"smoker": "Smokes"}),
 }
-"""VIA, HIV and pregnancy are fed to no model: the cohort that the history model learns from does not have them."""
+"""VIA, HIV and pregnancy can be fed to no model: the cohort that the history model learns from does not have them. Of the other
+columns a model reads those that its manifest names; none that ships reads the dual stain yet."""

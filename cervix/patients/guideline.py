@@ -11,9 +11,8 @@ from cervix.patients import hpv
 from cervix.patients.codes import CODES
 from cervix.patients.completeness import RESTS_ON
 from cervix.patients.scoring import NO_ANSWER
-from cervix.patients.sequences import TIME_YEARS
+from cervix.patients.sequences import DAYS_A_YEAR, TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, VISIT_DATE
-from cervix.patients.visits import DAYS_A_YEAR
 
 SOURCE = "ASCCP risk-based management consensus guidelines 2019 (Perkins et al. 2020); US thresholds, other countries differ"
 EXPEDITED_AGE = 25.0

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from cervix.errors import PatientFileError
-from cervix.patients.sequences import TIME_YEARS
+from cervix.patients.sequences import DAYS_A_YEAR, TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, SLIDE, VISIT_COLUMNS, VISIT_DATE
-from cervix.patients.visits import DAYS_A_YEAR
 
 LATEST_YEARS = 10.0
 
@@ -21,7 +20,8 @@ def with_next_visit(visits: pd.DataFrame, years_later: float, results: Mapping[s
     visits : DataFrame
         Her rows of ``VisitTable.frame``.
     years_later : float
-        After her last visit, above 0 and at most ``LATEST_YEARS``.
+        After her last visit, above 0 and at most ``LATEST_YEARS``. A model of episodes reads what lies within the last one as
+        part of it.
     results : mapping
         Column of the visit table -> code; a column that is not named was not examined.
 

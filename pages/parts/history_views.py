@@ -12,7 +12,8 @@ from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_histories
 from cervix.patients.completeness import RESTS_ON
 from cervix.patients.courses import courses, steps_in_words
-from cervix.patients.history_scoring import histories_of, score_visits
+from cervix.patients.encoding import features_of, not_fed
+from cervix.patients.history_scoring import BEYOND, histories_of, score_visits
 from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.sequences import Histories
 from cervix.patients.visit_vocabulary import AGE
@@ -48,6 +49,8 @@ def show_visit_table(table: VisitTable, bundle: Bundle, key: str) -> None:
     task = session.model.derived_tasks[0]
     show_counts(scores, f"{task.title}: ≥ {session.model.threshold(task.id):.1%}", table.rows_left_out)
     _show_trust(bundle, session.model)
+    if unread := not_fed(table.frame, features_of(session)):
+        st.caption(f"Not read by this model, and shown only: {', '.join(unread)}.")
     scores = _flag_from(scores, bundle, session.model)
     show_work_list(
         scores,
@@ -79,8 +82,7 @@ def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.Dat
 
 
 def _visits_of(position: int, visits: pd.DataFrame, histories: Histories) -> pd.DataFrame:
-    first = int(histories.first[position])
-    return visits.iloc[first : first + int(histories.lengths[position])]
+    return visits.iloc[histories.row_first[position] : histories.last_row[position] + 1]
 
 
 def _show_trust(bundle: Bundle, model: Model) -> None:
@@ -123,8 +125,7 @@ def _listed(
     """The rows of the work-list."""
     ranked = scores.iloc[positions]
     followed = courses(histories, positions, session)
-    steps = np.array([course.step for course in followed], np.int64)
-    moved = steps_in_words(followed, visits.iloc[histories.first[positions] + steps])
+    moved = steps_in_words(followed, visits, histories, positions)
     return pd.DataFrame(
         {
             "Patient": ranked[PATIENT_ID].to_numpy(),
@@ -135,6 +136,7 @@ def _listed(
             ],
             "Flag": flag_words(ranked),
             "Rests on": [words or "all of her file" for words in ranked[RESTS_ON]],
+            **({"Beyond training": ranked[BEYOND].to_numpy()} if scores[BEYOND].any() else {}),
             "Course": [
                 course.risk[:0] if none else np.minimum(course.risk, COURSE_CUT) * 100
                 for none, course in zip(ranked["abstained"], followed, strict=True)
