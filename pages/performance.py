@@ -25,6 +25,7 @@ from pages.parts.performance_tables import (
     show_training_tables,
 )
 from pages.parts.performance_views import Sides, show_at_threshold, show_ranking
+from pages.parts.published_risks import show_published
 
 # Kinds of models that somebody can bring cases of their own to. A string here would be shown on the page.
 BROUGHT = ("tile", "sequence", "table")
@@ -51,6 +52,7 @@ which = st.segmented_control(
 )
 if which == HELD_OUT:
     show_left_out(bundle, model)
+    show_published(bundle, model)
 
 picture, why_none = None, ""
 try:

@@ -83,6 +83,7 @@ def _model_facts(manifest: Manifest, model: Model) -> dict[str, str]:
         "Laboratories": ", ".join(model.laboratories) or ABSENT,
         "Held-out cases": model.evaluation.split,
         "Held-out predictions": _hash(manifest, model.evaluation.predictions),
+        "Published risks": _hash(manifest, model.evaluation.published_risks) if model.evaluation.published_risks else ABSENT,
         "Intended use": " ".join(model.intended_use),
         "Limits": " ".join(model.limits),
         "Known failures": " ".join(model.known_failures) or "none recorded",

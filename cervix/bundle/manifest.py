@@ -332,6 +332,9 @@ class Evaluation(_Strict):
     notes: list[str]
     tables: list[EvaluationTable] = []
     subgroups: list[Subgroup] = []
+    published_risks: RelativePath | None = None
+    """CSV: published risks of real women beside what the model says of the same histories (``cervix.bundle.published_risks``);
+    None where nobody compared them."""
 
 
 class Lineage(_Strict):
@@ -512,6 +515,7 @@ class Model(_Strict):
             *([self.lineage.events, self.lineage.new_cases] if self.lineage else []),
             self.evaluation.predictions,
             *(table.file for table in self.evaluation.tables),
+            *([self.evaluation.published_risks] if self.evaluation.published_risks else []),
             *(variant.file for variant in self.variants),
         ]
 

@@ -1,7 +1,9 @@
 """The three key metrics of the CHAI card, computed from a model's held-out predictions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+import pandas as pd
 
 from cervix.bundle import Bundle, Model
 from cervix.card.asked import Asked, asked, rival_report, subgroups
@@ -9,6 +11,7 @@ from cervix.card.blocks import sentence
 from cervix.evaluation.comparison import decimal, percent
 from cervix.evaluation.left_out import left_out_table, left_out_verdict
 from cervix.evaluation.metrics import METRICS
+from cervix.evaluation.published import DEFAULT, NEAR, agreement, published_risks, risk_title, verdict
 from cervix.intervals import CONFIDENCE, Interval
 
 USEFUL = ("auroc", "average_precision", "recall", "specificity", "precision")
@@ -61,7 +64,11 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
     facts = bundle.manifest.card.models[model.id]
     test_type = f"Retrospective, internal, held out: {model.evaluation.split}; variant {model.evaluation.precision}."
     data = f"{question.task.title}: {question.size}. {'; '.join(item.name for item in model.training_data)}."
-    how = f"{HOW}{ELSEWHERE}{left_out_verdict(bundle, model)}" if left_out_table(model) else f"{HOW}{NOWHERE_ELSE}"
+    published = published_risks(bundle, model)
+    if left_out_table(model):
+        how = f"{HOW}{ELSEWHERE}{left_out_verdict(bundle, model)}"
+    else:
+        how = f"{HOW}{NOWHERE_ELSE if published is None else verdict(published)}"
     groups = subgroups(bundle, model)
     counted = MetricResult(
         "Subgroups of the held-out cases that have their own figure", {"kind": "single", "value": len(groups)}
@@ -69,7 +76,7 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
     return (
         Metric(
             "UsefulnessUsabilityEfficacy", "Usefulness, usability, efficacy", facts.usefulness_goal,
-            _results(question, USEFUL), _beside_rivals(bundle, model, question), test_type, data, how,
+            (*_near_published(published), *_results(question, USEFUL)), _beside_rivals(bundle, model, question), test_type, data, how,
         ),
         Metric(
             "FairnessEquity", "Fairness and equity", facts.fairness_goal,
@@ -96,6 +103,16 @@ def _results(question: Asked, names: tuple[str, ...]) -> tuple[MetricResult, ...
         for name in names
         if name in found
     )
+
+
+def _near_published(published: pd.DataFrame | None) -> Iterator[MetricResult]:
+    """How near the model comes to published risks, in all histories that did not guide the simulator; nothing without any."""
+    for found in agreement(published, *DEFAULT)[:1] if published is not None else ():
+        yield MetricResult(
+            f"Within a factor of {NEAR:g} of published risks of real women, {risk_title(*DEFAULT)}; n = {found.cells} histories "
+            f"that {found.rows} the simulator",
+            _estimate(found.within[NEAR], True),
+        )
 
 
 def _beside_rivals(bundle: Bundle, model: Model, question: Asked) -> str:

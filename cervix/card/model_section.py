@@ -10,6 +10,7 @@ from cervix.card.chai import chai_card
 from cervix.card.chai_text import part_blocks
 from cervix.card.charts import charts_of
 from cervix.card.comparison import lineage_sentence
+from cervix.card.published_section import published_section
 from cervix.evaluation.comparison import comparison_table
 from cervix.evaluation.heldout import load_table
 from cervix.evaluation.left_out import HEADING, left_out_table, left_out_verdict, other_tables
@@ -74,6 +75,7 @@ def _left_out(bundle: Bundle, model: Model) -> Iterator[Block]:
 
 def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
     yield from _left_out(bundle, model)
+    yield from published_section(bundle, model)
     yield from (
         "### Held-out figures",
         "",

@@ -239,6 +239,7 @@ def _exported(
             "evaluation": model.evaluation.model_copy(
                 update={
                     "tables": tables,
+                    "published_risks": None,  # what the parent said of the published histories
                     "notes": [
                         *model.evaluation.notes,
                         "The parent's networks were trained further on labels of an installation. The test women are "
