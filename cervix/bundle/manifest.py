@@ -186,6 +186,10 @@ class FeatureEncoding(_Strict):
     """Every code of the column -> its grade; None where the code measures nothing, as an unsatisfactory smear."""
     limits: tuple[float, float] | None = None
     """Lowest and highest number, inclusive, that counts as one; None for codes."""
+    trained_on: tuple[float, float] | None = None
+    """Lowest and highest number that the model was trained on; the app feeds the nearest and says so. None: not recorded."""
+    longest_gap_years: float | None = Field(default=None, ge=0.0)
+    """Longest time from one measurement to the next in training; treated likewise."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "FeatureEncoding":
@@ -193,6 +197,8 @@ class FeatureEncoding(_Strict):
             raise ValueError(f"{self.name}: a code has grades, a number has none")
         if (self.kind == "code") != (self.limits is None):
             raise ValueError(f"{self.name}: a number has limits, a code has none")
+        if self.trained_on is not None and self.trained_on[0] > self.trained_on[1]:
+            raise ValueError(f"{self.name}: the lowest number in training is above the highest")
         return self
 
 
@@ -213,7 +219,11 @@ class FeatureInput(_Strict):
     """The most visits the model reads, the newest; of one, the table has one row a patient."""
     gaps: Literal["years-since-measured", "none"]
     """What the model is told of time. ``years-since-measured``: beside each value, the years (of 365.25 days) from the last
-    visit before it at which the same input was measured, NaN where there was none."""
+    step before it at which the same input was measured, NaN where there was none."""
+    steps: Literal["rows", "episodes"] = "rows"
+    """What the model reads as one: each row, or all rows up to ``episode_days`` after the first of them."""
+    episode_days: int | None = Field(default=None, ge=0)
+    """None where each row is a step."""
     golden_table: GoldenTable
     steps_in_graph: list[str]
 
@@ -230,6 +240,10 @@ class FeatureInput(_Strict):
             raise ValueError("with one row a patient, an input has the name of its column")
         if (self.visits == 1) != (self.gaps == "none"):
             raise ValueError("a model of many visits is told the time between them, a model of one is not")
+        if (self.steps == "episodes") != (self.episode_days is not None):
+            raise ValueError("episodes have a length in days, rows have none")
+        if self.visits == 1 and self.steps != "rows":
+            raise ValueError("with one row a patient, a step is a row")
         return self
 
 

@@ -109,7 +109,7 @@ def _histories(text: TextTable, session: ModelSession, asked: DerivedTask, answe
     table = visits_of(without_columns(text, {*outcomes, *days}), answers=answers)
     histories = histories_of(table.frame, session)
     place_of = {woman: place for place, woman in enumerate(histories.patient_ids)}
-    last_visits = dict(zip(histories.patient_ids, table.frame[VISIT_DATE].iloc[histories.last], strict=True))
+    last_visits = dict(zip(histories.patient_ids, table.frame[VISIT_DATE].iloc[histories.last_row], strict=True))
     # A column of days alone tells both: that she was diagnosed, and when.
     told_in, day_in = (outcomes[0], days[:1]) if outcomes else (days[0], [])
     women = next(at for at, cell in enumerate(text.header) if is_patient_id(cell))
@@ -119,13 +119,13 @@ def _histories(text: TextTable, session: ModelSession, asked: DerivedTask, answe
     scored = answer_histories(histories, session)
     probabilities = scored["probabilities"].astype(np.float64)
     probabilities[scored["results_known"] < session.model.abstention_limit("results_known")] = np.nan
-    diagnoses = known_diagnoses(table.frame, histories.first, histories.lengths)
+    diagnoses = known_diagnoses(table.frame, histories.row_first, histories.row_lengths)
     probabilities[(diagnoses[KNOWN] != "").to_numpy(bool) & (diagnoses[TREATED] == "").to_numpy(bool)] = np.nan
     complete = ~told.answers.index.isin(table.losses.index) & told.answers.index.isin(histories.patient_ids)
     notices = [*table.notices, *told.notices, *_left_out(int((~complete).sum()))]
     of_woman = told.answers[complete]
     places = np.array([place_of[woman] for woman in of_woman.index], np.int64)
-    names = "line " + table.frame.index[histories.last[places]].astype(str)
+    names = "line " + table.frame.index[histories.last_row[places]].astype(str)
     frame = pd.DataFrame({"case": names, "group": names} | {name: of_woman[name].to_numpy() for name in of_woman})
     for index, name in enumerate(classes):
         frame[f"p_{name}"] = probabilities[places, index]

@@ -66,18 +66,21 @@ SEVERITY_TITLES = ("normal or negative", "low-grade", "high-grade or positive")
 
 def course_figure(
     visits: pd.DataFrame,
+    rows: NDArray[np.int64],
     risk: NDArray[np.float32],
     band: tuple[NDArray[np.float32], NDArray[np.float32]],
     title: str,
     threshold: float,
 ) -> go.Figure:
-    """What was found at each visit, in lanes, above the risk after each visit with the networks' range.
+    """What was found at each visit, in lanes, above the risk after each step of the model with the networks' range.
 
     Parameters
     ----------
     visits : DataFrame
         One woman's rows of ``VisitTable.frame``.
-    risk, band : (visits,) in 0..1
+    rows : (steps,)
+        The last of these visits that is in each step.
+    risk, band : (steps,) in 0..1
         The ensemble's answer; the lowest and the highest of its networks.
     """
     dated = visits[VISIT_DATE].notna().all()
@@ -87,12 +90,13 @@ def course_figure(
         rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.12 * max(1, len(told)), 0.55]
     )
     figure.add_traces(_lanes(visits, moments, told), rows=1, cols=1)
+    after = moments.iloc[rows]
     low, high = band
     edge = {"shape": "hv", "width": 0}
-    figure.add_trace(go.Scatter(x=moments, y=low, line=edge, mode="lines", showlegend=False, hoverinfo="skip"), row=2, col=1)
+    figure.add_trace(go.Scatter(x=after, y=low, line=edge, mode="lines", showlegend=False, hoverinfo="skip"), row=2, col=1)
     figure.add_trace(
         go.Scatter(
-            x=moments,
+            x=after,
             y=high,
             line=edge,
             mode="lines",
@@ -106,7 +110,7 @@ def course_figure(
     )
     figure.add_trace(
         go.Scatter(
-            x=moments,
+            x=after,
             y=risk,
             mode="lines+markers",
             line={"color": LOWERS, "shape": "hv"},

@@ -91,8 +91,7 @@ def explain_histories(
     task = session.model.derived_tasks[0].id
     values, found = [], []
     for done, woman in enumerate(chosen, start=1):
-        first = histories.first[woman]
-        own = visits.iloc[first : first + histories.lengths[woman]]
+        own = visits.iloc[histories.row_first[woman] : histories.last_row[woman] + 1]
         values.append(explain_results(own, session, task))
         codes = own[[column.name for column in CODE_COLUMNS]].ffill().iloc[-1].dropna()
         found.append(pd.Series({name: VISIT_COLUMNS[str(name)].codes.index(code) for name, code in codes.items()}, dtype=float))

@@ -1,4 +1,4 @@
-"""How each woman's risk came about, visit by visit, for a list of many: her course, and the step that moved it most."""
+"""How each woman's risk came about, step by step, for a list of many: her course, and the step that moved it most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from cervix.bundle import ModelSession
 from cervix.patients.encoding import features_of
 from cervix.patients.history_scoring import task_risk
-from cervix.patients.report import visit_titles
 from cervix.patients.sequences import Histories
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS
+from cervix.patients.visit_words import step_titles
 
 Floats = NDArray[np.float32]
 TESTS = ("cytology", "hpv_result", "colposcopy", "via", "histology", "treatment")
@@ -24,12 +24,12 @@ class Course:
 
     Attributes
     ----------
-    risk : (visits,) in 0..1
-        After each of her visits.
+    risk : (steps,) in 0..1
+        After each step of her history.
     step : int
-        The visit that changed it most.
+        The one that changed it most.
     change : float
-        That change, signed. The course starts from the risk when only her age at the first visit is known.
+        That change, signed. The course starts from the risk when only her age at the first step is known.
     """
 
     risk: Floats
@@ -59,20 +59,29 @@ def courses(histories: Histories, women: NDArray[np.integer], session: ModelSess
     return found
 
 
-def steps_in_words(followed: Sequence[Course], visits: pd.DataFrame) -> list[str]:
+def steps_in_words(
+    followed: Sequence[Course], visits: pd.DataFrame, histories: Histories, women: NDArray[np.integer]
+) -> list[str]:
     """The largest step of each course in words: by how many points the risk moved, on what, when.
 
     Parameters
     ----------
-    visits : DataFrame (courses,)
-        The rows of ``VisitTable.frame`` at which the steps were made, in the order of the courses.
+    visits : DataFrame
+        ``VisitTable.frame``, from which ``histories`` were encoded.
+    women : (courses,)
+        Whose courses they are.
     """
-    found = [""] * len(visits)
+    rows = histories.rows_of_steps(women, np.array([course.step for course in followed], np.int64))
+    if not rows:
+        return []
+    told = visits.iloc[np.concatenate(rows)]
+    course_of = np.repeat(np.arange(len(rows)), [len(own) for own in rows])
+    found: list[dict[str, None]] = [{} for _ in rows]
     for name in TESTS:
-        codes = visits[name].astype(object).to_numpy()
-        for row in np.flatnonzero(visits[name].notna().to_numpy()):
-            found[row] += f"{', ' if found[row] else ''}{VISIT_COLUMNS[name].label} {codes[row]}"
+        codes = told[name].astype(object).to_numpy()
+        for row in np.flatnonzero(told[name].notna().to_numpy()):
+            found[course_of[row]][f"{VISIT_COLUMNS[name].label} {codes[row]}"] = None
     return [
-        f"{course.change * 100:+.1f} points: {words or 'no result'} ({title})"
-        for course, words, title in zip(followed, found, visit_titles(visits), strict=True)
+        f"{course.change * 100:+.1f} points: {', '.join(words) or 'no result'} ({title})"
+        for course, words, title in zip(followed, found, step_titles(visits, rows), strict=True)
     ]

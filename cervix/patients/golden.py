@@ -67,7 +67,7 @@ class GoldenTables:
             table = self._table(contents[file], one_row=features.visits == 1)
         except PatientFileError as error:
             raise _not_as_before(file, session.model.id, "a table that can be read", str(error)) from error
-        ids, found = encoded_table(table, features.encoding)
+        ids, found = encoded_table(table, features.encoding, features.episode_days)
         try:
             golden = golden_arrays(contents[vectors])
             expected = {name: golden[f"input:{name}"] for name in found}
@@ -89,12 +89,14 @@ class GoldenTables:
         return self._read[key]
 
 
-def encoded_table(table: VisitTable | PatientTable, encoding: Sequence[FeatureEncoding]) -> tuple[list[str], Arrays]:
+def encoded_table(
+    table: VisitTable | PatientTable, encoding: Sequence[FeatureEncoding], episode_days: int | None = None
+) -> tuple[list[str], Arrays]:
     """Pseudonyms in order, and the inputs of a model that come from a table, by name, as the app feeds them."""
     if isinstance(table, PatientTable):
         ids = table.frame.get(PATIENT_ID, pd.Series(table.frame.index)).astype(str).tolist()
         return ids, {"features": feature_array(table.frame, [feature.column for feature in encoding])}
-    histories = encode(table.frame, encoding)
+    histories = encode(table.frame, encoding, episode_days)
     return [str(name) for name in histories.patient_ids], histories.padded(np.arange(len(histories)))
 
 
@@ -112,7 +114,7 @@ def _first_difference(
     place = tuple(int(index) for index in np.argwhere(differs)[0])
     where = f" of {ids[place[0]]}"
     if len(place) > 1:
-        where = f" {features.names[place[2]]}{where} at visit {place[1] + 1}"
+        where = f" {features.names[place[2]]}{where} at step {place[1] + 1}"
     return f"{_number(expected[place])}{where}", _number(found[place])
 
 

@@ -18,13 +18,15 @@ from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
 
 BATCH_WOMEN = 4096
+BEYOND = "beyond_training"
 OUTPUTS = ["probabilities", "member_risk", "results_known"]
 NOTHING_KNOWN = "No answer: without any test result the model would only know her age."
 
 
 def histories_of(visits: pd.DataFrame, session: ModelSession) -> Histories:
     """Visits, all or some rows of ``VisitTable.frame``, as the model reads them."""
-    return encode(visits, features_of(session).encoding)
+    features = features_of(session)
+    return encode(visits, features.encoding, features.episode_days)
 
 
 def score_visits(
@@ -48,28 +50,30 @@ def score_visits(
     DataFrame
         Index ``row``: line of her last visit. ``patient_id, last_visit, age`` (of the last visit that has it), ``visits``;
         ``risk_<task>`` of every question of the manifest, 0..1; ``lowest, highest`` of the ensemble's networks for the
-        first question; ``flagged`` at its threshold; ``results_known`` visits with a test result; ``abstained`` and
-        ``no_answer``, why: no result is known, or the diagnosis is (``known_diagnosis``, ``treated_by``, see
+        first question; ``flagged`` at its threshold; ``results_known`` steps of the model with a test result; ``abstained``
+        and ``no_answer``, why: no result is known, or the diagnosis is (``known_diagnosis``, ``treated_by``, see
         ``diagnosis``). Where there is no answer, the risks are NaN; after treatment of precancer the answers to the question
-        that may still be asked stand in ``after_treatment_<task>``, NaN elsewhere. Then what each answer does not rest on:
-        ``visits_in_file, cells_not_read, contradictions, incomplete, rests_on`` (``completeness``).
+        that may still be asked stand in ``after_treatment_<task>``, NaN elsewhere. Then what of her the model was never
+        taught, ``beyond_training``, and what each answer does not rest on: ``visits_in_file, cells_not_read,
+        contradictions, incomplete, rests_on`` (``completeness``).
     """
     histories = histories_of(table.frame, session) if histories is None else histories
     women = len(histories)
     answers = answer_histories(histories, session, on_progress=on_progress)
     tasks = session.model.derived_tasks
     silent = answers["results_known"] < session.model.abstention_limit("results_known")
-    diagnoses = known_diagnoses(table.frame, histories.first, histories.lengths)
+    visits = histories.row_lengths
+    diagnoses = known_diagnoses(table.frame, histories.row_first, visits)
     known, treated = diagnoses[KNOWN].to_numpy(object) != "", diagnoses[TREATED].to_numpy(object) != ""
     abstained = silent | known
-    last = table.frame.iloc[histories.last]
-    ages = table.frame.groupby(np.repeat(np.arange(women), histories.lengths))[AGE].last()
+    last = table.frame.iloc[histories.last_row]
+    ages = table.frame.groupby(np.repeat(np.arange(women), visits))[AGE].last()
     scores = pd.DataFrame(
         {
             PATIENT_ID: histories.patient_ids,
             "last_visit": last[VISIT_DATE].to_numpy(),
             AGE: ages.to_numpy(),
-            "visits": histories.lengths,
+            "visits": visits,
         },
         index=last.index,
     )
@@ -91,7 +95,8 @@ def score_visits(
     ]
     for name, values in after.items():
         scores[name] = values
-    marks = completeness_columns(table.losses, histories.patient_ids, histories.lengths)
+    scores[BEYOND] = beyond_training(histories, session)
+    marks = completeness_columns(table.losses, histories.patient_ids, visits)
     return pd.concat([scores, diagnoses.set_index(scores.index), marks.set_index(scores.index)], axis=1)
 
 
@@ -115,17 +120,47 @@ def answer_histories(
     return answers
 
 
+def beyond_training(histories: Histories, session: ModelSession) -> NDArray[np.object_]:
+    """What lies beyond the model's training and is answered as the nearest that it was taught, in words ``(women,)``.
+
+    Of each woman the age and the time since a result that lie farthest out; empty where nothing does, or where the manifest
+    does not say what the model was trained on.
+    """
+    reach, encoding = histories.reach, features_of(session).encoding
+    values = np.nan_to_num(np.maximum(histories.features - reach.high, reach.low - histories.features))
+    gaps = np.nan_to_num(histories.gap_years - reach.gap_years)
+    told = np.full(len(histories), "", object)
+    beyond = ((values > 0) | (gaps > 0)).any(axis=1)
+    if not beyond.any():
+        return told
+    for woman in np.flatnonzero(np.logical_or.reduceat(beyond, histories.first)):
+        steps = slice(histories.first[woman], histories.last[woman] + 1)
+        parts = []
+        step, feature = np.unravel_index(values[steps].argmax(), values[steps].shape)
+        if values[steps][step, feature] > 0:
+            low, high = reach.low[feature], reach.high[feature]
+            found = histories.features[steps][step, feature]
+            parts.append(f"{encoding[feature].label} {found:g}, in training {low:g} to {high:g}")
+        step, feature = np.unravel_index(gaps[steps].argmax(), gaps[steps].shape)
+        if gaps[steps][step, feature] > 0:
+            found = histories.gap_years[steps][step, feature]
+            label = encoding[feature].label
+            since = "the visit before" if encoding[feature].column == AGE else f"the last result of {label}"
+            parts.append(f"{found:.1f} years since {since}, in training at most {reach.gap_years[feature]:.1f}")
+        told[woman] = "; ".join(parts)
+    return told
+
+
 def trajectory(histories: Histories, woman: int, session: ModelSession) -> NDArray[np.float32]:
-    """Risk of the first question after each of her visits, ``(visits,)``."""
+    """Risk of the first question after each step of her history, ``(steps,)``."""
     arrays = histories.padded(np.array([woman]))
     return np.asarray(session.run(arrays, ["trajectory"])["trajectory"][0], np.float32)
 
 
 def member_band(histories: Histories, woman: int, session: ModelSession) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lowest and highest answer of the ensemble's networks after each of her visits, ``(visits,)`` each."""
-    rows = histories.first[woman] + np.arange(histories.lengths[woman])
-    prefixes = histories.prefixes(rows)
-    members = session.run(prefixes.padded(np.arange(len(rows))), ["member_risk"])["member_risk"]
+    """Lowest and highest answer of the ensemble's networks after each step of her history, ``(steps,)`` each."""
+    prefixes = histories.prefixes(histories.rows_of(np.array([woman])))
+    members = session.run(prefixes.padded(np.arange(len(prefixes))), ["member_risk"])["member_risk"]
     return np.asarray(members.min(axis=1), np.float32), np.asarray(members.max(axis=1), np.float32)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
+from cervix.patients.encoding import features_of
 from cervix.patients.history_scoring import histories_of, task_risk
 
 # What comes with or after the slide is not told to the history, in training and here.
@@ -50,10 +51,10 @@ def joint_risk(visits: pd.DataFrame, embeddings: NDArray[np.float32], session: M
     tiles = len(embeddings)
     if not tiles:
         embeddings = np.zeros((1, EMBEDDING_SIZE), np.float32)  # the history's own answer does not look at it
-    last = np.arange(len(visits)) == len(visits) - 1
-    told = visits.assign(**{name: visits[name].mask(last) for name in HIDDEN_AT_VISIT})
-    histories = histories_of(told, session)
+    histories = histories_of(visits, session)
     arrays = histories.padded(np.zeros(len(embeddings), np.int64)) | {"embedding": embeddings}
+    hidden = [feature.column in HIDDEN_AT_VISIT for feature in features_of(session).encoding]
+    arrays["features"][:, -1, hidden] = np.nan
     out = session.run(arrays, list(OUTPUTS.values()))
     task = session.model.derived_tasks[0]
     risk = {

@@ -13,7 +13,7 @@ from cervix.patients.diagnosis import TREATED
 from cervix.patients.explanation import Explanation, value_words
 from cervix.patients.history_explanation import HistoryExplanation
 from cervix.patients.scoring import NO_ANSWER
-from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_DATE
+from cervix.patients.visit_words import step_titles, visit_titles, visit_words
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.pdf import fact_table, text, write_pdf
 from cervix.provenance import Provenance
@@ -21,27 +21,14 @@ from cervix.provenance import Provenance
 WORTH_SAYING = 5e-5
 
 
-def visit_titles(visits: pd.DataFrame) -> list[str]:
-    """Each visit by its day, or by her age where it has none."""
-    days = visits[VISIT_DATE].dt.strftime("%Y-%m-%d")
-    return [
-        f"age {age:.0f}" if pd.isna(day) else str(day) for day, age in zip(days.to_numpy(), visits[AGE].to_numpy(), strict=True)
-    ]
-
-
-def visit_words(visits: pd.DataFrame, position: int) -> str:
-    """What was found at a visit, in words; empty where nothing was."""
-    row = visits.iloc[position]
-    return ", ".join(f"{column.label} {row[column.name]}" for column in CODE_COLUMNS if pd.notna(row[column.name]))
-
-
 def summary_sentence(visits: pd.DataFrame, explained: HistoryExplanation, title: str) -> str:
     """The explanation in one sentence."""
     start = f"{title}: {explained.risk:.1%}, from {explained.reference_risk:.1%} for her ages and dates alone."
     order = abs(explained.contributions).argsort()[::-1]
-    titles = visit_titles(visits)
+    titles = step_titles(visits, explained.rows)
     parts = [
-        f"the visit of {titles[index]} ({visit_words(visits, index)}) "
+        f"the {'episode' if len(explained.rows[index]) > 1 else 'visit'} of {titles[index]} "
+        f"({visit_words(visits.iloc[explained.rows[index]])}) "
         f"{'adds' if share > 0 else 'takes away'} {abs(share) * 100:.2f} points"
         for index in order[:2]
         if abs(share := explained.contributions[index]) >= WORTH_SAYING
@@ -90,12 +77,14 @@ def write_patient_report(
         fact_table(risks),
         text(ladder, "small"),
         text("Visits", "heading"),
-        fact_table([(title, visit_words(visits, index) or "no result") for index, title in enumerate(visit_titles(visits))]),
+        fact_table(
+            [(title, visit_words(visits.iloc[[index]]) or "no result") for index, title in enumerate(visit_titles(visits))]
+        ),
     ]
     if explained is not None:
         shares = [
             (title, f"{share * 100:+.2f} points")
-            for title, share in zip(visit_titles(visits), explained.contributions, strict=True)
+            for title, share in zip(step_titles(visits, explained.rows), explained.contributions, strict=True)
             if share
         ]
         story += [

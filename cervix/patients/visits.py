@@ -26,7 +26,7 @@ from cervix.patients.dates import EARLIEST_DATE
 from cervix.patients.mapping import with_columns
 from cervix.patients.questions import Answers, FileQuestion
 from cervix.patients.reading import PatientTable, patients_of
-from cervix.patients.sequences import MOST_VISITS, TIME_YEARS
+from cervix.patients.sequences import DAYS_A_YEAR, MOST_VISITS, TIME_YEARS
 from cervix.patients.visit_cells import listed_name, parsed_cells
 from cervix.patients.visit_losses import AT, READ_BY_MODELS, Ints, VisitReading
 from cervix.patients.visit_vocabulary import (
@@ -41,7 +41,6 @@ from cervix.patients.visit_vocabulary import (
 from cervix.patients.vocabulary import PATIENT_ID, is_patient_id, recognise
 
 EXPECTED = "the visit table: patient_id, visit_date or age, and results such as cytology and hpv_result; one row a visit"
-DAYS_A_YEAR = 365.25
 # Ages are whole years and dates are days: so far may they lie apart.
 AGE_TOLERANCE_YEARS = 2.0
 

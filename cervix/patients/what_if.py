@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from cervix.errors import PatientFileError
-from cervix.patients.sequences import TIME_YEARS
+from cervix.patients.sequences import DAYS_A_YEAR, TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, SLIDE, VISIT_COLUMNS, VISIT_DATE
-from cervix.patients.visits import DAYS_A_YEAR
 
 LATEST_YEARS = 10.0
 

@@ -79,8 +79,7 @@ def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.Dat
 
 
 def _visits_of(position: int, visits: pd.DataFrame, histories: Histories) -> pd.DataFrame:
-    first = int(histories.first[position])
-    return visits.iloc[first : first + int(histories.lengths[position])]
+    return visits.iloc[histories.row_first[position] : histories.last_row[position] + 1]
 
 
 def _show_trust(bundle: Bundle, model: Model) -> None:
@@ -123,8 +122,7 @@ def _listed(
     """The rows of the work-list."""
     ranked = scores.iloc[positions]
     followed = courses(histories, positions, session)
-    steps = np.array([course.step for course in followed], np.int64)
-    moved = steps_in_words(followed, visits.iloc[histories.first[positions] + steps])
+    moved = steps_in_words(followed, visits, histories, positions)
     return pd.DataFrame(
         {
             "Patient": ranked[PATIENT_ID].to_numpy(),

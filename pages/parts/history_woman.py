@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -10,12 +11,14 @@ from cervix.errors import PatientFileError
 from cervix.patients.charts import course_figure, waterfall_figure
 from cervix.patients.completeness import completeness_of
 from cervix.patients.diagnosis import TREATED
+from cervix.patients.encoding import features_of
 from cervix.patients.guideline import step_for
-from cervix.patients.history_explanation import HistoryExplanation, explain_history, explain_visit
-from cervix.patients.history_scoring import histories_of, member_band, score_visits, trajectory
-from cervix.patients.report import summary_sentence, visit_titles, visit_words, write_patient_report
+from cervix.patients.history_explanation import HistoryExplanation, explain_history, explain_step
+from cervix.patients.history_scoring import BEYOND, histories_of, member_band, score_visits, trajectory
+from cervix.patients.report import summary_sentence, write_patient_report
 from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_COLUMNS, VISIT_DATE
+from cervix.patients.visit_words import step_titles, visit_words
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.patients.what_if import LATEST_YEARS, with_next_visit
@@ -44,6 +47,12 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
     st.subheader(str(scores[PATIENT_ID]))
     if mark := completeness_of(scores).note:
         st.error(mark, icon=":material/rule:")
+    if scores[BEYOND]:
+        st.warning(
+            f"**Beyond what the model was trained on:** {escaped(scores[BEYOND])}. The answer is that for the nearest it was "
+            "trained on.",
+            icon=":material/straighten:",
+        )
     if scores["abstained"]:
         st.warning(scores[NO_ANSWER])
         if scores[TREATED]:
@@ -80,13 +89,20 @@ def _show_course(visits: pd.DataFrame, session: ModelSession) -> None:
     histories = histories_of(visits, session)
     figure = course_figure(
         visits,
+        histories.row_of_step,
         trajectory(histories, 0, session),
         member_band(histories, 0, session),
         task.title,
         session.model.threshold(task.id),
     )
     st.plotly_chart(figure, key="patients_trajectory", config=STILL_CHART)
-    st.caption("What the model would have said at each visit, from that visit and those before.")
+    joined = features_of(session).episode_days
+    st.caption(
+        "What the model would have said at each visit, from that visit and those before."
+        if joined is None
+        else f"What the model would have said after each episode: all that was found up to {joined} days after its first visit "
+        "is read together. The risk is drawn at the last visit of each."
+    )
 
 
 def _show_visits(visits: pd.DataFrame) -> None:
@@ -115,9 +131,9 @@ def explained_history(
 def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> None:
     task = session.model.derived_tasks[0]
     explained = explained_history(visits, session, bundle.sha256)
-    telling = [index for index in range(len(visits)) if explained.contributions[index]]
-    titles = visit_titles(visits)
-    labels = [f"{titles[index]}: {visit_words(visits, index)}" for index in telling]
+    telling = np.flatnonzero(explained.contributions).tolist()
+    titles = step_titles(visits, explained.rows)
+    labels = [f"{titles[index]}: {visit_words(visits.iloc[explained.rows[index]])}" for index in telling]
     st.write(summary_sentence(visits, explained, task.title))
     figure = waterfall_figure(
         explained.reference_risk, labels, explained.contributions[telling], explained.risk, start=REFERENCE
@@ -135,7 +151,7 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
         key="patients_inside",
     )
     with st.spinner("Explaining the visit …"):
-        inside = explain_visit(visits, session, task.id, picked)
+        inside = explain_step(visits, session, task.id, picked)
     words = " · ".join(
         f"{label} {found} {contribution * 100:+.2f} points"
         for label, found, contribution in zip(inside["label"], inside["found"], inside["contribution"], strict=True)

@@ -30,10 +30,11 @@ def test_courses_of_many_are_those_of_each_alone_in_the_order_asked(session: Mod
 
 def test_the_step_is_the_visit_that_moved_the_risk_most_and_is_said_in_words(session: ModelSession) -> None:
     frame = read_visits((HEADER + CALM_THEN_HSIL).encode()).frame
-    [course] = courses(histories_of(frame, session), np.array([0]), session)
+    histories = histories_of(frame, session)
+    [course] = courses(histories, np.array([0]), session)
     assert course.step == 2
     assert course.change == pytest.approx(float(course.risk[2] - course.risk[1]), abs=1e-6)
-    [words] = steps_in_words([course], frame.iloc[[course.step]])
+    [words] = steps_in_words([course], frame, histories, np.array([0]))
     assert words.startswith("+")
     assert "HSIL" in words
     assert "2021-01-01" in words

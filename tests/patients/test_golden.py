@@ -87,7 +87,7 @@ def test_a_changed_grade_is_told_with_woman_visit_and_both_numbers(bundle: Bundl
     session = bundle.session("history")
     grades = {**next(feature for feature in VISIT_FEATURES if feature.name == "cytology_squamous").grades, "HSIL": 3.0}
     with pytest.raises(
-        BundleError, match=r"expected features: 4 cytology_squamous of G01 at visit 6; found 3\. Use a bundle that was made"
+        BundleError, match=r"expected features: 4 cytology_squamous of G01 at step 6; found 3\. Use a bundle that was made"
     ):
         GoldenTables()(with_feature(session, "cytology_squamous", grades=grades), contents)
 
@@ -124,7 +124,7 @@ def test_a_word_that_means_another_code_now_is_refused_with_the_cell(
 ) -> None:
     column = VISIT_COLUMNS["cytology"]
     swap_column(monkeypatch, dataclasses.replace(column, spellings={**column.spellings, "lgsil": "HSIL"}))
-    with pytest.raises(BundleError, match=r"expected features: 2 cytology_squamous of G12 at visit 2; found 4"):
+    with pytest.raises(BundleError, match=r"expected features: 2 cytology_squamous of G12 at step 2; found 4"):
         GoldenTables()(bundle.session("history"), contents)
     spellings = {word: code for word, code in column.spellings.items() if word != "lgsil"}
     swap_column(monkeypatch, dataclasses.replace(column, spellings=spellings))
@@ -191,7 +191,7 @@ class TestABundleWithAnotherTable:
     @pytest.mark.parametrize(
         ("was", "becomes", "sentence"),
         [
-            (r"\nG-HIGH,110,", "\nG-HIGH,109,", "expected features: 110 Age of G-HIGH at visit 1; found 109"),
+            (r"\nG-HIGH,110,", "\nG-HIGH,109,", "expected features: 110 Age of G-HIGH at step 1; found 109"),
             (r"\nG-HIGH,110,", "\nG-HIGH,111,", "found not known; Age '111' was not read"),
             (r"\nSAMPLE-0020.*", "\n", r"expected features: float32 \(22, 1, 32\); found float32 \(21, 1, 32\)"),
             (r"(?s).*", "\n", "a table that can be read"),
@@ -268,7 +268,7 @@ from cervix.patients.visits import read_visits
 from training.history.golden_table import golden_visits_csv
 
 table = read_visits(b"patient_id,visit_date,age,cytology\\nA,2020-01-01,40,asc x\\n")
-features = encode(table.frame, encoding_named(["cytology_squamous", "cytology_glandular"])).features
+features = encode(table.frame, encoding_named(["cytology_squamous", "cytology_glandular"]), None).features
 drawn = {trace.name: list(trace.text or ()) for trace in timeline_figure(table.frame).data}
 rows = {"rows": golden_visits_csv().count("ASC-X")}
 print(json.dumps({

@@ -1,4 +1,4 @@
-"""A woman whose history is published gets the published management; every other waits no longer than the nearest published row."""
+"""Where a history is published, its management is the step; every other waits no longer than the nearest published row."""
 
 from pathlib import Path
 from typing import Any

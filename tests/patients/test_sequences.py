@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cervix.patients.encoding import VISIT_FEATURES
-from cervix.patients.sequences import Histories, encode
+from cervix.patients.sequences import EPISODE_DAYS, Histories, encode
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visit_vocabulary import VISIT_COLUMNS
 from cervix.patients.visits import read_visits
@@ -20,7 +20,7 @@ B,2020-01-01,50,AGC,invalid,
 
 @pytest.fixture
 def histories() -> Histories:
-    return encode(read_visits(CSV.encode()).frame, VISIT_FEATURES)
+    return encode(read_visits(CSV.encode()).frame, VISIT_FEATURES, None)
 
 
 def column(name: str) -> int:
@@ -59,14 +59,14 @@ def test_padding_is_not_known_and_lengths_say_where_it_begins(histories: Histori
 
 def test_a_prefix_is_the_history_as_it_stood_at_that_visit(histories: Histories) -> None:
     whole = read_visits(CSV.encode()).frame
-    before = encode(whole.iloc[:2], VISIT_FEATURES).padded(np.array([0]))
+    before = encode(whole.iloc[:2], VISIT_FEATURES, None).padded(np.array([0]))
     prefix = histories.prefixes(np.array([1])).padded(np.array([0]))
     for name, values in before.items():
         assert np.array_equal(prefix[name], values, equal_nan=True)
 
 
 def test_batches_hold_every_woman_once_and_little_padding() -> None:
-    histories = encode(read_visits(sample_visits_csv(60).encode()).frame, VISIT_FEATURES)
+    histories = encode(read_visits(sample_visits_csv(60).encode()).frame, VISIT_FEATURES, None)
     women = np.arange(len(histories))
     batches = list(histories.batches(7, women))
     assert sorted(np.concatenate(batches)) == list(women)
@@ -84,4 +84,4 @@ def test_every_feature_has_a_code_that_leads_to_it() -> None:
 
 def test_no_visits_make_no_histories() -> None:
     empty = read_visits(CSV.encode()).frame.iloc[:0]
-    assert len(encode(empty, VISIT_FEATURES)) == 0
+    assert len(encode(empty, VISIT_FEATURES, EPISODE_DAYS)) == 0

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from cervix.bundle import Bundle
-from cervix.patients.history_explanation import explain_history, explain_visit
+from cervix.patients.history_explanation import explain_history, explain_step
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.shapley import all_coalitions, coalition_weights, exact_values, shapley_values
 from cervix.patients.visit_sample import sample_visits_csv
@@ -99,7 +99,7 @@ def test_what_was_found_at_a_visit_adds_up_to_the_visit(table: VisitTable, bundl
     visits = woman(table, 4)
     whole = explain_history(visits, session, TASK)
     for visit in range(len(visits)):
-        inside = explain_visit(visits, session, TASK, visit)
+        inside = explain_step(visits, session, TASK, visit)
         assert inside["contribution"].sum() == pytest.approx(whole.contributions[visit], abs=1e-9)
         assert set(inside["column"]) <= set(visits.columns)
 
@@ -112,7 +112,7 @@ def test_an_abnormal_result_raises_the_risk_and_a_visit_without_results_does_not
     assert explained.contributions[1] == 0
     assert explained.contributions[2] > 0.05
     assert explained.contributions[2] > explained.contributions[0]
-    inside = explain_visit(visits, bundle.session("history"), TASK, 2)
+    inside = explain_step(visits, bundle.session("history"), TASK, 2)
     assert list(inside["column"].sort_values()) == ["cytology", "hpv_result"]
     assert inside.set_index("column").at["cytology", "found"] == "HSIL"
 
@@ -124,4 +124,4 @@ def test_more_than_twelve_visits_are_sampled_and_stay_additive(bundle: Bundle) -
     explained = explain_history(visits, session, TASK)
     assert not explained.exact
     assert explained.reference_risk + explained.contributions.sum() == pytest.approx(explained.risk, abs=1e-6)
-    assert len(explain_visit(visits, session, TASK, 15)) == 2
+    assert len(explain_step(visits, session, TASK, 15)) == 2

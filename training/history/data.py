@@ -104,7 +104,7 @@ def load_history_data(folder: Path, names: list[str], shares: dict[str, float], 
         If the training split has only one outcome or fewer than 50 events within 3 years.
     """
     visits = read_visits(folder / VISITS_FILE).frame
-    histories = encode(visits, encoding_named(names))
+    histories = encode(visits, encoding_named(names), episode_days=None)
     latent = pd.read_csv(folder / LATENT_FILE).iloc[visits.index - FIRST_LINE].reset_index(drop=True)
     latent[TIME_YEARS] = visits[TIME_YEARS].to_numpy(np.float64)
     latent["histology"] = visits["histology"].astype(object).fillna("").to_numpy()

@@ -133,7 +133,7 @@ def export_history(
     if difference > LARGEST_DIFFERENCE_TO_KERAS:
         raise ExportDiffers(f"largest difference to Keras {difference:.2e}, allowed {LARGEST_DIFFERENCE_TO_KERAS:.0e}")
     encoding = encoding_named(parameters.names)
-    sample = encode(read_visits(sample_visits_csv(GOLDEN_WOMEN).encode()).frame, encoding)
+    sample = encode(read_visits(sample_visits_csv(GOLDEN_WOMEN).encode()).frame, encoding, episode_days=None)
     vectors = sample.padded(np.arange(len(sample)))
     write_golden(out_dir / golden, vectors, {"fp32": run_graph(onnx_bytes, vectors)})
     golden_table = write_golden_table(

@@ -51,7 +51,8 @@ def golden_visits_csv() -> str:
 
     For each column that a model reads, there is a woman with all its codes in turn; new codes are included automatically.
     There are also women described in words used by laboratories, and three with irregularities of real files: one without
-    dates, one with two rows for one day, one out of order.
+    dates, one with two rows for one day, one out of order; and a woman whose test, biopsy and treatment are three rows of one
+    episode, with a visit a day beyond it.
     """
     women = [[{name: code.name} for code in CODES[name].codes] for name in FED]
     rows = [
@@ -67,6 +68,10 @@ def golden_visits_csv() -> str:
         {PATIENT_ID: "H03", VISIT_DATE: "31.12.2015", AGE: "52", "cytology": "ASC-US"},
         {PATIENT_ID: "H03", VISIT_DATE: "15.01.2012", AGE: "48", "cytology": "NILM"},
         {PATIENT_ID: "H03", VISIT_DATE: "28.02.2019", "hpv_result": "negative"},
+        {PATIENT_ID: "H04", VISIT_DATE: "2016-01-04", "cytology": "LSIL", "hpv_result": "negative", "smoker": "no"},
+        {PATIENT_ID: "H04", VISIT_DATE: "2016-02-01", AGE: "38", "cytology": "AGC", "hpv_result": "positive"},
+        {PATIENT_ID: "H04", VISIT_DATE: "2016-04-03", "histology": "CIN2", "treatment": "LEEP", "smoker": "yes"},
+        {PATIENT_ID: "H04", VISIT_DATE: "2016-04-04", "cytology": "NILM"},
     ]
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, restval="", lineterminator="\n")

@@ -8,8 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.errors import BundleError
-from cervix.patients.sequences import TIME_YEARS, histories_of_rows
-from cervix.patients.visits import DAYS_A_YEAR
+from cervix.patients.sequences import DAYS_A_YEAR, histories_of_steps
 from training.history.data import CLASSES, SPLITS, HistoryData, Outcomes
 from training.shared.manifest_parts import write_arrays
 
@@ -38,7 +37,7 @@ def write_history_rehearsal(path: Path, data: HistoryData, women: NDArray[np.int
     codes = np.where(np.isnan(features), NOT_KNOWN, features).astype(np.int8)
     if not np.array_equal(np.where(codes == NOT_KNOWN, np.nan, codes).astype(np.float32), features, equal_nan=True):
         raise ValueError("a feature is no whole number from 0 to 127")
-    time_years = data.latent[TIME_YEARS].to_numpy(np.float64)[rows]
+    time_years = data.histories.time_years[rows]
     days = np.round(time_years * DAYS_A_YEAR).astype(np.int64)
     if np.abs(days / DAYS_A_YEAR - time_years).max() > A_MOMENT_YEARS:
         raise ValueError("a visit is no whole number of days after the first")
@@ -78,7 +77,7 @@ def read_history_rehearsal(content: bytes) -> HistoryData:
     total = np.cumsum(arrays["step_days"].astype(np.int64))
     days = total - np.repeat(total[first], lengths)
     nameless = np.arange(len(lengths)).astype(object)
-    histories = histories_of_rows(nameless, lengths, features, days / DAYS_A_YEAR)
+    histories = histories_of_steps(nameless, lengths, features, days / DAYS_A_YEAR)
     outcomes = Outcomes(
         label=arrays["label"].astype(np.int64),
         possible=np.unpackbits(arrays["possible"], axis=1, count=len(CLASSES)).astype(bool),

@@ -56,7 +56,8 @@ def retrain_history(
     graph = HistoryGraph((parent.root / model.variants[0].file).read_bytes())
     labels.require_enough(recipe["labels"])
     progress(0.05, "history: reading the labelled women")
-    read = histories_of([store.case(case).content for case in labels.cases["case_id"]], model.features.encoding)
+    contents = [store.case(case).content for case in labels.cases["case_id"]]
+    read = histories_of(contents, model.features.encoding, model.features.episode_days)
     labels, kept = without_leaking(labels, known_test_women(read, data), log)
     women = np.flatnonzero(kept)
     labels.require_enough(recipe["labels"])

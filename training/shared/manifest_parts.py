@@ -47,7 +47,7 @@ def write_golden(path: Path, inputs: Mapping[str, Array], outputs: Mapping[str, 
 
 def write_golden_table(
     out_dir: Path, model_id: str, text: str, encoding: Sequence[FeatureEncoding], run: Callable[[Arrays], Arrays], *,
-    one_row: bool, others: Callable[[int], Arrays] = lambda _: {},
+    one_row: bool, episode_days: int | None = None, others: Callable[[int], Arrays] = lambda _: {},
 ) -> GoldenTable:  # fmt: skip
     """Write a golden table and its expected results under ``out_dir/<model_id>``.
 
@@ -56,6 +56,7 @@ def write_golden_table(
     text : the table as people would bring it
     run : inputs by name -> all outputs of the exported graph
     one_row : whether a patient has one row
+    episode_days : as the manifest's ``features.episode_days``
     others : number of patients -> inputs that do not come from a table
 
     Raises
@@ -66,7 +67,7 @@ def write_golden_table(
     read = read_patients(text.encode()) if one_row else read_visits(text.encode())
     if read.problems:
         raise ValueError(f"the golden table of {model_id} is not read whole: {read.problems[0]}")
-    ids, arrays = encoded_table(read, encoding)
+    ids, arrays = encoded_table(read, encoding, episode_days)
     table = GoldenTable(file=f"{model_id}/golden.csv", vectors=f"{model_id}/golden-table.npz")
     inputs = {**arrays, **others(len(ids))}
     write_bytes(out_dir / table.file, text.encode())

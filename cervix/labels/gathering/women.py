@@ -70,7 +70,8 @@ def gather_patients(
             found=f"{len(table.losses):,} whose cells or visits could not be read",
             action="Correct the table first; the Patients page names each cell.",
         )
-    histories = encode(whole, features_of(session).encoding)
+    features = features_of(session)
+    histories = encode(whole, features.encoding, features.episode_days)
 
     def step(done: int, total: int) -> None:
         if cancel is not None and cancel.is_set():
@@ -83,7 +84,7 @@ def gather_patients(
     cases: list[Case] = []
     scores: list[Score] = []
     for woman in doubted_and_drawn(told["probabilities"].astype(np.float64), count, seed):
-        rows = whole.iloc[histories.first[woman] : histories.first[woman] + histories.lengths[woman]]
+        rows = whole.iloc[histories.row_first[woman] : histories.last_row[woman] + 1]
         case = patient_case(table_sha256, pseudonym(table_sha256, str(histories.patient_ids[woman])), visits_content(rows))
         cases.append(case)
         scores.append(_score(case.id, told, woman, bundle))
@@ -93,7 +94,8 @@ def gather_patients(
 def score_women(case_ids: Sequence[str], contents: Sequence[bytes], bundle: Bundle) -> list[Score]:
     """What the bundle's history model makes of women whose visits the store holds, as ``gather_patients`` scores them."""
     session = bundle.session_of("sequence")
-    told = answer_histories(histories_of(contents, features_of(session).encoding), session, OUTPUTS)
+    features = features_of(session)
+    told = answer_histories(histories_of(contents, features.encoding, features.episode_days), session, OUTPUTS)
     return [_score(case_id, told, woman, bundle) for woman, case_id in enumerate(case_ids)]
 
 
@@ -148,15 +150,9 @@ def visits_frame(contents: Sequence[bytes]) -> pd.DataFrame:
     return pd.DataFrame(data)
 
 
-def histories_of(contents: Sequence[bytes], features: Sequence[FeatureEncoding]) -> Histories:
-    """The contents of cases of women as a history model reads them, exactly as its table gave them.
-
-    Parameters
-    ----------
-    features : sequence of FeatureEncoding
-        The manifest's ``features.encoding``.
-    """
-    return encode(visits_frame(contents), features)
+def histories_of(contents: Sequence[bytes], features: Sequence[FeatureEncoding], episode_days: int | None) -> Histories:
+    """The contents of cases of women as a history model reads them, exactly as its table gave them (``encode``)."""
+    return encode(visits_frame(contents), features, episode_days)
 
 
 def _disagreement(members: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """The guideline of ASCCP 2019: published risks of real women first, the model's ladder else, and rules above both."""
 
 from cervix.patients.guideline.ladder import LADDER, Rung, rung_of, why_no_ladder
-from cervix.patients.guideline.published import PublishedTables
+from cervix.patients.guideline.published import PublishedTables, published_tables
 from cervix.patients.guideline.rules import COLPOSCOPY_CYTOLOGY, HPV_TYPES, RULES
 from cervix.patients.guideline.step import Step, step_columns, step_for
 
@@ -13,6 +13,7 @@ __all__ = [
     "PublishedTables",
     "Rung",
     "Step",
+    "published_tables",
     "rung_of",
     "step_columns",
     "step_for",

@@ -10,12 +10,9 @@ import pandas as pd
 
 from cervix.patients.codes import CODES
 from cervix.patients.diagnosis import PRECANCER, TREATMENTS
-from cervix.patients.sequences import TIME_YEARS
+from cervix.patients.sequences import DAYS_A_YEAR, EPISODE_DAYS, TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, VISIT_DATE
-from cervix.patients.visits import DAYS_A_YEAR
 
-EPISODE_DAYS = 90
-"""Rows within so many days of the first are one round: test, triage, biopsy and treatment."""
 POSITIVE, NEGATIVE = "positive", "negative"
 NILM, ASC_US, LSIL, AGC, ASC_H, HSIL = SMEARS = ("NILM", "ASC-US", "LSIL", "AGC", "ASC-H", "HSIL+")
 """Smears as the tables call them, the mildest first."""
@@ -59,7 +56,7 @@ def visits_of(frame: pd.DataFrame) -> list[Visit]:
 
 @dataclass(frozen=True)
 class Round:
-    """What was found at one round.
+    """What was found at one round: an episode, and what followed from it.
 
     Attributes
     ----------
@@ -133,8 +130,7 @@ def rounds_of(visits: Sequence[Visit]) -> list[Round]:
 def _episodes(visits: Sequence[Visit]) -> Iterator[list[Visit]]:
     episode: list[Visit] = []
     for visit in visits:
-        # Half a day, for years are not whole days.
-        if episode and (visit.years - episode[0].years) * DAYS_A_YEAR >= EPISODE_DAYS + 0.5:
+        if episode and round((visit.years - episode[0].years) * DAYS_A_YEAR) > EPISODE_DAYS:
             yield episode
             episode = []
         episode.append(visit)

@@ -7,12 +7,16 @@ colposcopy, 4 after colposcopy, 5 after treatment.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
+from cervix.bundle import Bundle, Model
+from cervix.bundle.published_risks import read_published_risks
 from cervix.patients.guideline.course import (
     AGC,
     ASC_H,
@@ -142,6 +146,17 @@ _AT_COLPOSCOPY = {(row.history, row.cytology): row for row in AT_COLPOSCOPY}
 Key = tuple[int, str, str, str]
 
 
+def published_tables(bundle: Bundle, model: Model) -> "PublishedTables | None":
+    """The tables that a bundle carries with a model, read once a process; None where it has none."""
+    name = model.evaluation.published_risks
+    return None if name is None else _tables(bundle.root, bundle.sha256, name)
+
+
+@lru_cache(maxsize=4)
+def _tables(root: Path, _sha256: str, name: str) -> "PublishedTables":
+    return PublishedTables.of(read_published_risks(root, name))
+
+
 @dataclass(frozen=True)
 class Found:
     """The row of a woman.
@@ -239,14 +254,11 @@ def _candidates(course: Course) -> Iterator[tuple[bool, Histories, Tests]]:
     abnormal = before[-1] if before else None
     if course.standing == "after treatment":
         histories = _after_treatment(current, negatives)
-        yield (
-            course.event is not None
-            and course.event.lesion
-            and abnormal is None
-            and not any(one.colposcopy for one in course.since),
-            histories,
-            tests,
-        )
+        proven = course.event is not None and course.event.lesion
+        undisturbed = abnormal is None and not any(one.colposcopy for one in course.since)
+        # Of a positive test the table knows the first since treatment only.
+        of_the_table = current.negative or not negatives
+        yield proven and undisturbed and of_the_table, histories, tests
         yield False, [*histories, (5, TREATED)], wider
         return
     if course.standing == "after colposcopy" and course.event is not None:
@@ -256,6 +268,7 @@ def _candidates(course: Course) -> Iterator[tuple[bool, Histories, Tests]]:
         if all(known for _, known in each):
             yield len(bases) == 1 and clean, histories, tests
         yield False, [*histories, *(history for base in bases for history in _seen_before(base, abnormal, negatives))], wider
+        yield False, [(4, base) for base in bases], wider
         return
     histories, known = _screening(abnormal, negatives)
     if known:
@@ -303,10 +316,10 @@ def _after_colposcopy(base: str, abnormal: Round | None, negatives: Sequence[Rou
 
 
 def _seen_before(base: str, abnormal: Round | None, negatives: Sequence[Round]) -> Histories:
-    wider = [] if negatives and abnormal is None else [(4, base)]
-    if abnormal is not None and abnormal.hpv == POSITIVE:
-        wider += _followed(2, STAYED_POSITIVE, negatives)
-    return wider if wider else [(4, base)]
+    """Wider histories of a woman with an abnormal round since her colposcopy."""
+    if abnormal is None:
+        return []
+    return [(4, base), *(_followed(2, STAYED_POSITIVE, negatives) if abnormal.hpv == POSITIVE else [])]
 
 
 def _after_treatment(current: Round, negatives: Sequence[Round]) -> Histories:

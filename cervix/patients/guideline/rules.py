@@ -8,7 +8,7 @@ from cervix.patients import hpv
 from cervix.patients.codes import CODES
 from cervix.patients.guideline.course import ASC_US, LSIL, NILM, Course, Visit
 from cervix.patients.guideline.ladder import COLPOSCOPY, EXPEDITED_AGE, ONE_YEAR, PERKINS, THREE_YEARS, Rung
-from cervix.patients.visits import DAYS_A_YEAR
+from cervix.patients.sequences import DAYS_A_YEAR
 
 # Of the questions that the step rests on: a later day is beyond the time of the risk.
 HORIZON_YEARS = 3

@@ -15,6 +15,7 @@ from cervix.bundle.manifest import (
     Calibration,
     CalibrationTest,
     DerivedTask,
+    FeatureEncoding,
     FeatureInput,
     Model,
     PublishedFigure,
@@ -23,7 +24,7 @@ from cervix.bundle.sessions import Arrays
 from cervix.patients.encoding import VISIT_FEATURES
 from cervix.patients.golden import encoded_table
 from cervix.patients.joint import EMBEDDING_SIZE
-from cervix.patients.sequences import MOST_VISITS
+from cervix.patients.sequences import EPISODE_DAYS, MOST_VISITS
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from tests.bundle.made.graph import Node, answers, graph, spec
@@ -43,6 +44,8 @@ WEIGHTS: Final = {
 RESULTS: Final = [name for name in FEATURES if name.startswith(("cytology", "hpv")) and name != "hpv_vaccinated"]
 RESULTS.extend(["colposcopy", "histology"])
 LOG_ODDS_OF_NOTHING_KNOWN = -3.9
+TRAINED_AGES: Final = (21.0, 75.0)
+TRAINED_GAP_YEARS: Final = 20.0
 A_YEAR_SINCE_CYTOLOGY = 0.02
 MEMBERS: Final = [-0.2, 0.0, 0.2]
 """By how much each network of the ensemble differs in log odds."""
@@ -84,7 +87,7 @@ def write_history_model(root: Path, model_id: str) -> Model:
         spec("state", len(FEATURES)), spec("results_known"),
     ]  # fmt: skip
     network = graph([*_NODES, *_COURSE_NODES], _constants() | _course_constants(), _inputs(), outputs)
-    women = _sample_women()
+    women = _sample_women(EPISODE_DAYS)
     write_golden(root / model_id / "golden.npz", women, {"fp32": answers(network, women)})
     write_arrays(root / model_id / "background.npz", women)
     write_arrays(root / model_id / "rehearsal.npz", {"label": np.array([item.id for item in COURSES])})
@@ -117,7 +120,7 @@ def write_joint_model(root: Path, model_id: str) -> Model:
     inputs = [*_inputs(), spec("embedding", EMBEDDING_SIZE)]
     outputs = [spec(name, len(LESIONS)) for name in ("probabilities", "history_probabilities", "slide_probabilities")]
     network = graph([*_NODES, *_JOINT_NODES], _constants() | _joint_constants(), inputs, outputs)
-    women = _sample_women()
+    women = _sample_women(None)
     women |= _embeddings(len(women["lengths"]))
     write_golden(root / model_id / "golden.npz", women, {"fp32": answers(network, women)})
     halves = table_of(root, model_id, "halves", "Both, and each half alone", [{"read": "Both", "AUROC": "drawn"}])
@@ -139,8 +142,8 @@ def _inputs() -> list[Any]:
     return [*features, spec("lengths", dtype="int32")]
 
 
-def _sample_women() -> Arrays:
-    _, arrays = encoded_table(read_visits(sample_visits_csv(20).encode()), VISIT_FEATURES)
+def _sample_women(episode_days: int | None) -> Arrays:
+    _, arrays = encoded_table(read_visits(sample_visits_csv(20).encode()), VISIT_FEATURES, episode_days)
     return dict(arrays)
 
 
@@ -155,14 +158,23 @@ def _centres_of_lesions() -> NDArray[np.float32]:
 
 
 def _features(root: Path, model_id: str, network: bytes, *, joint: bool = False) -> FeatureInput:
+    # One model of each kind that there is: the older one reads rows, and its manifest says nothing of its training's reach.
+    encoding = list(VISIT_FEATURES) if joint else [_trained(feature) for feature in VISIT_FEATURES]
+    episode_days = None if joint else EPISODE_DAYS
     table = write_golden_table(
-        root, model_id, golden_visits_csv(), VISIT_FEATURES, lambda arrays: answers(network, arrays), one_row=False,
-        others=_embeddings if joint else lambda _: {},
+        root, model_id, golden_visits_csv(), encoding, lambda arrays: answers(network, arrays), one_row=False,
+        episode_days=episode_days, others=_embeddings if joint else lambda _: {},
     )  # fmt: skip
     return FeatureInput(
-        encoding=list(VISIT_FEATURES), visits=MOST_VISITS, gaps="years-since-measured", golden_table=table,
+        encoding=encoding, visits=MOST_VISITS, gaps="years-since-measured", golden_table=table,
+        steps="rows" if joint else "episodes", episode_days=episode_days,
         steps_in_graph=["what is not known counts for nothing", "each visit counts for a quarter of the next"],
     )  # fmt: skip
+
+
+def _trained(feature: FeatureEncoding) -> FeatureEncoding:
+    ages = TRAINED_AGES if feature.name == "age" else None
+    return feature.model_copy(update={"trained_on": ages, "longest_gap_years": TRAINED_GAP_YEARS})
 
 
 _FADING: Final = 0.25 ** np.arange(MOST_VISITS)[None, None, ::-1]

@@ -14,9 +14,10 @@ from cervix.labels import open_store
 from cervix.labels.desk.queue import offered
 from cervix.labels.gathering.women import gather_patients, histories_of, pseudonym, visits_content
 from cervix.labels.store.cases import PATIENT_LABELS
-from cervix.patients.encoding import VISIT_FEATURES, encoding_named, features_of
+from cervix.patients.encoding import VISIT_FEATURES, encoding_named
+from cervix.patients.history_scoring import histories_of as histories_of_table
 from cervix.patients.history_scoring import score_visits
-from cervix.patients.sequences import encode
+from cervix.patients.sequences import EPISODE_DAYS, encode
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visit_vocabulary import VISIT_COLUMNS
 from cervix.patients.visits import VisitTable, read_visits
@@ -33,8 +34,8 @@ def table() -> VisitTable:
 
 def test_what_is_kept_gives_the_arrays_of_the_table(table: VisitTable) -> None:
     women = [rows for _, rows in table.frame.groupby("patient_id", sort=False)]
-    again = histories_of([json.dumps(visits_content(rows)).encode() for rows in women], VISIT_FEATURES)
-    original = encode(table.frame, VISIT_FEATURES)
+    again = histories_of([json.dumps(visits_content(rows)).encode() for rows in women], VISIT_FEATURES, EPISODE_DAYS)
+    original = encode(table.frame, VISIT_FEATURES, EPISODE_DAYS)
     assert len(again) == 40
     for field in ("first", "lengths", "features", "gap_years"):
         np.testing.assert_array_equal(getattr(again, field), getattr(original, field))
@@ -47,8 +48,8 @@ def test_a_woman_without_age_or_results_comes_back_too() -> None:
     kept = [visits_content(rows) for rows in women]
     assert kept[1] == [{"age": 41.0, "time_years": 0.0}]
     features = encoding_named(["age", "cytology_squamous"])
-    again = histories_of([json.dumps(one).encode() for one in kept], features)
-    np.testing.assert_array_equal(again.features, encode(frame, features).features)
+    again = histories_of([json.dumps(one).encode() for one in kept], features, None)
+    np.testing.assert_array_equal(again.features, encode(frame, features, None).features)
 
 
 def test_cases_hold_no_date_and_no_id_and_the_same_table_gives_the_same_cases(table: VisitTable, bundle: Bundle) -> None:
@@ -83,7 +84,7 @@ def test_scores_are_those_of_the_page_patients_with_state_and_disagreement(table
     assert (shown["highest"] - shown["lowest"]).rank(ascending=False)[wide] == 1
     assert doubted.disagreement > 10 * np.median([score.disagreement for score in scores])  # type: ignore[operator]
     assert scores[0].embedding is not None
-    first = encode(table.frame, features_of(session).encoding).padded(np.array([0]))
+    first = histories_of_table(table.frame, session).padded(np.array([0]))
     assert scores[0].embedding.shape == session.run(first, ["state"])["state"].shape[1:]
     assert len(cases) == len(scores)
 

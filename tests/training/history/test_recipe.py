@@ -153,7 +153,7 @@ def test_it_equals_keras_and_its_golden_vectors(trained: tuple[Model, Path, list
 
 
 def test_padding_changes_no_answer(session: ModelSession) -> None:
-    histories = encode(read_visits(sample_visits_csv().encode()).frame, encoding_named(NAMES))
+    histories = encode(read_visits(sample_visits_csv().encode()).frame, encoding_named(NAMES), None)
     together = session.run(histories.padded(np.arange(len(histories))))
     for woman in range(len(histories)):
         alone = session.run(histories.padded(np.array([woman])))
@@ -163,7 +163,7 @@ def test_padding_changes_no_answer(session: ModelSession) -> None:
 
 
 def test_the_trajectory_is_what_the_history_until_then_says(session: ModelSession) -> None:
-    histories = encode(read_visits(sample_visits_csv().encode()).frame, encoding_named(NAMES))
+    histories = encode(read_visits(sample_visits_csv().encode()).frame, encoding_named(NAMES), None)
     woman = int(histories.lengths.argmax())
     rows = np.arange(histories.first[woman], histories.first[woman] + histories.lengths[woman])
     prefixes = histories.prefixes(rows)
