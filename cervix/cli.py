@@ -29,6 +29,7 @@ from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_la
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.fhir import VERSIONS, fhir_pieces
 from cervix.patients.golden import GoldenTables, prove_bundle, prove_variants
+from cervix.patients.guideline import with_steps
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.questions import DATES, MINUS, Answers
 from cervix.patients.scoring import score_patients
@@ -141,7 +142,7 @@ def _patients(options: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         if isinstance(table, VisitTable):
-            scores = score_visits(table, session, on_progress=show)
+            scores = with_steps(score_visits(table, session, on_progress=show), table.frame, bundle, session.model)
         else:
             scores = score_patients(table, session, on_progress=show)
     origin = provenance_of(bundle, session.model.id)

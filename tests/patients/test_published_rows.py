@@ -32,6 +32,9 @@ STEPS = {
 }
 Rounds = list[dict[str, str]]
 POSITIVE_NILM = {"hpv_result": "positive", "cytology": "NILM"}
+POSITIVE_LSIL = {"hpv_result": "positive", "cytology": "LSIL"}
+NORMAL = {"colposcopy": "normal"}
+STAYED, NEGATIVE_LSIL = "HPV-positive/NILM", FIRST["HPV-negative/LSIL"]
 SMEAR = {"cytology": "NILM"}
 LOW, HIGH, TREATED = FIRST["Low Grade"], FIRST["High Grade"], FIRST["CIN 2 or 3"]
 
@@ -140,13 +143,13 @@ NEAREST: list[tuple[str, Rounds, str, str, bool]] = [
     ("smears alone before", [SMEAR, SMEAR, COTEST], "NO HISTORY", "Return in 5 years", True),
     ("a smear alone between", [COTEST, SMEAR, POSITIVE_NILM], "Cotest-negative", "Return in 1 year", True),
     ("a cotest is an HPV test", [COTEST, HPV_ALONE, HPV_ALONE], "HPV-negative", "Return in 5 years", True),
-    ("positive, three negative", [POSITIVE_NILM, *[COTEST] * 4], "HPV-positive/NILM |  Cotest-negative x2", "Return in 3 years", True),
+    ("positive, three negative", [POSITIVE_NILM, *[COTEST] * 4], f"{STAYED} |  Cotest-negative x2", "Return in 3 years", True),
     ("positive, two negative, positive", [POSITIVE_NILM, COTEST, COTEST, POSITIVE_NILM],
      "HPV-positive/NILM |  Cotest-negative", "Return in 1 year", True),
     ("back to routine", [*FIRST["HPV-negative/ASC-US"], COTEST, COTEST], "Cotest-negative", "Return in 5 years", True),
     ("twice positive", [POSITIVE_NILM, POSITIVE_NILM, COTEST], "HPV-positive/NILM", "Return in 1 year", False),
-    ("no colposcopy done", [{"hpv_result": "positive", "cytology": "LSIL"}, COTEST], "HPV-positive/NILM", "Return in 1 year", False),
-    ("LSIL, negative, positive", [*FIRST["HPV-negative/LSIL"], COTEST, POSITIVE_NILM], "HPV-negative/LSIL", "Return in 1 year", False),
+    ("no colposcopy done", [POSITIVE_LSIL, COTEST], STAYED, "Return in 1 year", False),
+    ("LSIL, negative, positive", [*NEGATIVE_LSIL, COTEST, POSITIVE_NILM], "HPV-negative/LSIL", "Return in 1 year", False),
     ("low grade, three negative", [*LOW, *[COTEST] * 4], "Low Grade | Cotest-negative x2", "Return in 5 years", True),
     ("high grade, three negative", [*HIGH, *[COTEST] * 4], "High Grade | Cotest-negative x2", "Return in 3 years", True),
     ("low grade, positive, negative", [*LOW, POSITIVE_NILM, COTEST], "HPV-positive/NILM", "Return in 1 year", False),
@@ -161,8 +164,8 @@ NEAREST: list[tuple[str, Rounds, str, str, bool]] = [
     ("treated, biopsy unknown", [{"cytology": "HSIL", "treatment": "LEEP"}, COTEST], "CIN 2 or 3", "Return in 1 year", False),
     ("treated, seen again", [*TREATED, *LOW], "HPV-positive ASC-US", "Return in 1 year", False),
     ("treated, seen again, negative", [*TREATED, *LOW, COTEST, COTEST], "CIN 2 or 3", "Return in 1 year", False),
-    ("normal colposcopy, no biopsy", [POSITIVE_NILM | {"colposcopy": "normal"}], "HPV-positive NILM x2", "Return in 1 year", False),
-    ("normal colposcopy, then", [{"cytology": "LSIL", "colposcopy": "normal"}, COTEST], "Low Grade", "Return in 3 years", True),
+    ("normal colposcopy, no biopsy", [POSITIVE_NILM | NORMAL], "HPV-positive NILM x2", "Return in 1 year", False),
+    ("normal colposcopy, then", [{"cytology": "LSIL"} | NORMAL, COTEST], "Low Grade", "Return in 3 years", True),
 ]  # fmt: skip
 
 

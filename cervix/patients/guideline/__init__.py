@@ -3,7 +3,7 @@
 from cervix.patients.guideline.ladder import LADDER, Rung, rung_of, why_no_ladder
 from cervix.patients.guideline.published import PublishedTables, published_tables
 from cervix.patients.guideline.rules import COLPOSCOPY_CYTOLOGY, HPV_TYPES, RULES
-from cervix.patients.guideline.step import Step, step_columns, step_for
+from cervix.patients.guideline.step import Step, step_columns, step_for, with_steps
 
 __all__ = [
     "COLPOSCOPY_CYTOLOGY",
@@ -18,4 +18,5 @@ __all__ = [
     "step_columns",
     "step_for",
     "why_no_ladder",
+    "with_steps",
 ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from cervix.bundle.manifest import Model
+from cervix.bundle import Model
 
 PERKINS: Final = "Perkins et al. 2020, J Low Genit Tract Dis 24:102-131"
 SOURCE = f"ASCCP risk-based management consensus guidelines 2019 ({PERKINS}); US thresholds, other countries differ"

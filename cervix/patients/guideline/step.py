@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pandas as pd
 
-from cervix.bundle.manifest import Model
+from cervix.bundle import Bundle, Model
 from cervix.patients.completeness import RESTS_ON
 from cervix.patients.diagnosis import KNOWN as KNOWN_DIAGNOSIS
 from cervix.patients.diagnosis import TREATED as TREATED_BY
@@ -24,7 +24,7 @@ from cervix.patients.guideline.ladder import (
     sooner,
     why_no_ladder,
 )
-from cervix.patients.guideline.published import Found, PublishedTables
+from cervix.patients.guideline.published import Found, PublishedTables, published_tables
 from cervix.patients.guideline.rules import INCOMPLETE, KNOWN, NEAREST, Rule, age_at_last_visit, least_steps, why_not_her
 from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.vocabulary import PATIENT_ID
@@ -192,6 +192,13 @@ def step_columns(
         },
         index=scores.index,
     )
+
+
+def with_steps(
+    scores: pd.DataFrame, visits: pd.DataFrame, bundle: Bundle, model: Model, *, today: date | None = None
+) -> pd.DataFrame:
+    """Scores of ``score_visits`` with the columns of ``step_columns``, as every export has them."""
+    return scores.join(step_columns(visits, scores, model, published_tables(bundle, model), today=today))
 
 
 def _step(visits: Sequence[Visit], scores: Scores, model: Model, published: PublishedTables | None, today: date) -> Step:
