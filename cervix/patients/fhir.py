@@ -14,6 +14,7 @@ import pandas as pd
 from cervix.bundle.manifest import DerivedTask, Model
 from cervix.patients.completeness import completeness_of
 from cervix.patients.guideline.step import STEP, STEP_REASON, STEP_RESTS_ON
+from cervix.patients.history_scoring import beyond_note
 from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.sequences import TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
@@ -163,6 +164,7 @@ def _device(origin: Provenance, version: FhirVersion) -> Resource:
 def _assessment(row: pd.Series, model: Model, origin: Provenance) -> Resource:
     notes = [
         completeness_of(row).note,
+        beyond_note(row),
         f"No prediction. {row[NO_ANSWER]}".strip() if row["abstained"] else "",
         _step_note(row),
         origin.notice,

@@ -1,6 +1,7 @@
 """Score a visit table with the history model: one answer a woman."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -149,6 +150,14 @@ def beyond_training(histories: Histories, session: ModelSession) -> NDArray[np.o
             parts.append(f"{found:.1f} years since {since}, in training at most {reach.gap_years[feature]:.1f}")
         told[woman] = "; ".join(parts)
     return told
+
+
+def beyond_note(scores: "Mapping[str, Any] | pd.Series") -> str:
+    """The sentence for one row of ``score_visits`` that is answered beyond the model's training; empty where it is not."""
+    told = str(scores.get(BEYOND, ""))
+    return (
+        f"Beyond what the model was trained on: {told}. The answer is that for the nearest it was trained on." if told else ""
+    )
 
 
 def trajectory(histories: Histories, woman: int, session: ModelSession) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from cervix.patients.completeness import completeness_of
 from cervix.patients.diagnosis import TREATED
 from cervix.patients.explanation import Explanation, value_words
 from cervix.patients.history_explanation import HistoryExplanation
+from cervix.patients.history_scoring import beyond_note
 from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.visit_words import step_titles, visit_titles, visit_words
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
@@ -74,6 +75,7 @@ def write_patient_report(
         text(f"Pseudonym {scores[PATIENT_ID]}", "strong"),
         text("Risk after the last visit", "heading"),
         *_mark(scores),
+        *([text(beyond, "strong")] if (beyond := beyond_note(scores)) else []),
         fact_table(risks),
         text(ladder, "small"),
         text("Visits", "heading"),

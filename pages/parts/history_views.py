@@ -12,7 +12,7 @@ from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_histories
 from cervix.patients.completeness import RESTS_ON
 from cervix.patients.courses import courses, steps_in_words
-from cervix.patients.history_scoring import histories_of, score_visits
+from cervix.patients.history_scoring import BEYOND, histories_of, score_visits
 from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.sequences import Histories
 from cervix.patients.visit_vocabulary import AGE
@@ -133,6 +133,7 @@ def _listed(
             ],
             "Flag": flag_words(ranked),
             "Rests on": [words or "all of her file" for words in ranked[RESTS_ON]],
+            **({"Beyond training": ranked[BEYOND].to_numpy()} if scores[BEYOND].any() else {}),
             "Course": [
                 course.risk[:0] if none else np.minimum(course.risk, COURSE_CUT) * 100
                 for none, course in zip(ranked["abstained"], followed, strict=True)

@@ -14,7 +14,7 @@ from cervix.patients.diagnosis import TREATED
 from cervix.patients.encoding import features_of
 from cervix.patients.guideline import published_tables, step_for
 from cervix.patients.history_explanation import HistoryExplanation, explain_history, explain_step
-from cervix.patients.history_scoring import BEYOND, histories_of, member_band, score_visits, trajectory
+from cervix.patients.history_scoring import beyond_note, histories_of, member_band, score_visits, trajectory
 from cervix.patients.report import summary_sentence, write_patient_report
 from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_COLUMNS, VISIT_DATE
@@ -47,12 +47,8 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
     st.subheader(str(scores[PATIENT_ID]))
     if mark := completeness_of(scores).note:
         st.error(mark, icon=":material/rule:")
-    if scores[BEYOND]:
-        st.warning(
-            f"**Beyond what the model was trained on:** {escaped(scores[BEYOND])}. The answer is that for the nearest it was "
-            "trained on.",
-            icon=":material/straighten:",
-        )
+    if beyond := beyond_note(scores):
+        st.warning(escaped(beyond), icon=":material/straighten:")
     if scores["abstained"]:
         st.warning(scores[NO_ANSWER])
         if scores[TREATED]:
