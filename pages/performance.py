@@ -16,6 +16,7 @@ from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.frame import bundle_or_stop
 from pages.parts.own_cases import own_cases, show_drift, show_own
+from pages.parts.performance_published import show_published
 from pages.parts.performance_tables import (
     show_classes,
     show_left_out,
@@ -25,7 +26,6 @@ from pages.parts.performance_tables import (
     show_training_tables,
 )
 from pages.parts.performance_views import Sides, show_at_threshold, show_ranking
-from pages.parts.published_risks import show_published
 
 # Kinds of models that somebody can bring cases of their own to. A string here would be shown on the page.
 BROUGHT = ("tile", "sequence", "table")

@@ -27,6 +27,7 @@ from cervix.sources.opening import open_slide
 from tests.archive import Archive, serving
 from tests.bundle.made import SHIPPED_CLASSES, write_bundle, write_slide, write_tile_bundle
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
+from tests.bundle.published import published_table, write_published_bundle
 
 DATA_VARIABLE = "CERVIX_DATA"
 CASES_VARIABLE = "CERVIX_CASES"
@@ -68,6 +69,18 @@ def bundle_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(bundle_root: Path) -> Bundle:
     """The same, proved, on the CPU: what every test uses whose subject is not the committed bundle."""
     return prove_bundle(bundle_root, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def published_root(bundle_root: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the same, whose history model is held against the published risks."""
+    return write_published_bundle(bundle_root, tmp_path_factory.mktemp("published") / "bundle", published_table(data_dir))
+
+
+@pytest.fixture(scope="session")
+def published_bundle(published_root: Path) -> Bundle:
+    """The same, proved."""
+    return prove_bundle(published_root, device="cpu")
 
 
 @pytest.fixture(scope="session")

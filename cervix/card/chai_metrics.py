@@ -11,7 +11,7 @@ from cervix.card.blocks import sentence
 from cervix.evaluation.comparison import decimal, percent
 from cervix.evaluation.left_out import left_out_table, left_out_verdict
 from cervix.evaluation.metrics import METRICS
-from cervix.evaluation.published import DEFAULT, NEAR, agreement, published_risks, risk_title, verdict
+from cervix.evaluation.published import DEFAULT, NEAR, leading_agreement, published_risks, risk_title, verdict
 from cervix.intervals import CONFIDENCE, Interval
 
 USEFUL = ("auroc", "average_precision", "recall", "specificity", "precision")
@@ -23,6 +23,7 @@ HOW = (
     "have percentile bootstrap intervals over whole groups (1,000 draws). "
 )
 NOWHERE_ELSE = "No external data set was tested, so performance elsewhere is unknown."
+ONLY_PUBLISHED = "No external data set of single women was tested; published risks are all there is from elsewhere. "
 ELSEWHERE = "Laboratories were left out of training one at a time, which is as near to an external test as the data allow. "
 
 
@@ -68,7 +69,7 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
     if left_out_table(model):
         how = f"{HOW}{ELSEWHERE}{left_out_verdict(bundle, model)}"
     else:
-        how = f"{HOW}{NOWHERE_ELSE if published is None else verdict(published)}"
+        how = f"{HOW}{NOWHERE_ELSE if published is None else f'{ONLY_PUBLISHED}{verdict(published)}'}"
     groups = subgroups(bundle, model)
     counted = MetricResult(
         "Subgroups of the held-out cases that have their own figure", {"kind": "single", "value": len(groups)}
@@ -76,7 +77,8 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
     return (
         Metric(
             "UsefulnessUsabilityEfficacy", "Usefulness, usability, efficacy", facts.usefulness_goal,
-            (*_near_published(published), *_results(question, USEFUL)), _beside_rivals(bundle, model, question), test_type, data, how,
+            (*_near_published(published), *_results(question, USEFUL)), _beside_rivals(bundle, model, question), test_type,
+            data, how,
         ),
         Metric(
             "FairnessEquity", "Fairness and equity", facts.fairness_goal,
@@ -107,10 +109,10 @@ def _results(question: Asked, names: tuple[str, ...]) -> tuple[MetricResult, ...
 
 def _near_published(published: pd.DataFrame | None) -> Iterator[MetricResult]:
     """How near the model comes to published risks, in all histories that did not guide the simulator; nothing without any."""
-    for found in agreement(published, *DEFAULT)[:1] if published is not None else ():
+    for found in leading_agreement(published, *DEFAULT)[:1] if published is not None else ():
         yield MetricResult(
-            f"Within a factor of {NEAR:g} of published risks of real women, {risk_title(*DEFAULT)}; n = {found.cells} histories "
-            f"that {found.rows} the simulator",
+            f"Within a factor of {NEAR:g} of published risks of real women, {risk_title(*DEFAULT)}; n = {found.cells} "
+            f"histories that {found.rows} the simulator",
             _estimate(found.within[NEAR], True),
         )
 

@@ -7,6 +7,7 @@ from those that did not: only the second say what the model is worth.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,16 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from cervix.bundle import Bundle, Model
-from cervix.bundle.published_risks import CURRENT, KINDS, RIVALS, read_published_risks
+from cervix.bundle.published_risks import (
+    COLPOSCOPY,
+    CURRENT,
+    KINDS,
+    NEGATIVE_ROUND,
+    RIVALS,
+    SURVEILLANCE,
+    TREATMENT,
+    read_published_risks,
+)
 from cervix.errors import BundleError
 from cervix.evaluation.comparison import percent
 from cervix.evaluation.metrics import group_draws, percentile_interval
@@ -38,6 +48,12 @@ FEWEST_CELLS = 4
 """Fewer cells have no rank correlation worth an interval."""
 MANAGEMENTS = ("Treatment", "Colposcopy/Treatment", "Colposcopy", "1-year follow-up", "3-year follow-up", "5-year follow-up")
 """Published managements, the soonest first: each is a step of ``LADDER`` under another name."""
+_EARLIER = {
+    NEGATIVE_ROUND: "after",
+    SURVEILLANCE: "after",
+    COLPOSCOPY: "after colposcopy below CIN2, referred for",
+    TREATMENT: "after treatment of",
+}
 THIS_MODEL = "This model"
 ALL_KINDS, ALL_ROWS, REPORTING, GUIDING = "all histories", "all", "did not guide", "guided"
 _STEPS = {action: at for at, action in enumerate(rung.action for rung in LADDER)}
@@ -159,18 +175,23 @@ def cells_of(frame: pd.DataFrame, grade: str, years: int) -> pd.DataFrame:
 
 def agreement(frame: pd.DataFrame, grade: str, years: int) -> list[Agreement]:
     """All histories, those that did not guide the simulator first, with the rivals on the same ones; then kind by kind."""
-    cells = cells_of(frame, grade, years)
-    scored = cells[cells["scored"]]
-    sources = {"model": THIS_MODEL} | {rival: title for rival, title in RIVALS.items() if rival in cells}
-    return [*_of_kind(scored, ALL_KINDS, sources), *(
-        found for kind in KINDS for found in _of_kind(scored[scored["kind"] == kind], kind, {"model": THIS_MODEL})
-    )]  # fmt: skip
+    scored = _scored(frame, grade, years)
+    by_kind = (found for kind in KINDS for found in _of_kind(scored[scored["kind"] == kind], kind, {"model": THIS_MODEL}))
+    return [*_of_kind(scored, ALL_KINDS, _sources(scored)), *by_kind]
+
+
+def leading_agreement(frame: pd.DataFrame, grade: str, years: int) -> list[Agreement]:
+    """The model, then its rivals, in all histories that did not guide the simulator; where all did, in those; empty where none
+    is scored."""
+    scored = _scored(frame, grade, years)
+    for _, found in groupby(_of_kind(scored, ALL_KINDS, _sources(scored)), key=lambda item: item.rows):
+        return list(found)
+    return []
 
 
 def worst_cells(frame: pd.DataFrame, grade: str, years: int, count: int = 10) -> pd.DataFrame:
     """The scored histories of which the model is farthest from what is published, the farthest first; as ``cells_of``."""
-    cells = cells_of(frame, grade, years)
-    return cells[cells["scored"]].nlargest(count, "factor")
+    return _scored(frame, grade, years).nlargest(count, "factor")
 
 
 def step_agreement(frame: pd.DataFrame) -> StepAgreement | None:
@@ -194,11 +215,10 @@ def step_agreement(frame: pd.DataFrame) -> StepAgreement | None:
 def verdict(frame: pd.DataFrame) -> str:
     """What the table comes to for ``DEFAULT``, in a sentence: how near, to how many, beside the rivals; the worst by name."""
     title, women = risk_title(*DEFAULT), women_screened(frame)
-    found = agreement(frame, *DEFAULT)
+    found = leading_agreement(frame, *DEFAULT)
     if not found:
         return f"No published risk of {title} is known well enough to hold the model against."
-    # The first are of all kinds, and those that did not guide come before those that did.
-    model, *rivals = (item for item in found if (item.kind, item.rows) == (ALL_KINDS, found[0].rows))
+    model, *rivals = found
     worst = worst_cells(frame[frame["guides"] == (model.rows == GUIDING)], *DEFAULT, count=1).iloc[0]
     beside = ", ".join(f"{item.source.lower()} in {percent(item.within[NEAR])}" for item in rivals)
     return (
@@ -222,10 +242,27 @@ def share(risk: float) -> str:
     return f"{100 * risk:.2g} %" if risk < 0.995 else "100 %"
 
 
+def share_within(value: float, low: float, high: float) -> str:
+    """A risk with its interval: ``4.8 % (4.6–5.0)``; alone where it has none."""
+    if np.isnan(low) or np.isnan(high):
+        return share(value)
+    return f"{share(value)} ({share(low).removesuffix(' %')}–{share(high).removesuffix(' %')})"
+
+
 def _in_words(kind: str, history: str, hpv: str, cytology: str) -> str:
-    """``after treatment, CIN 2 or 3; now HPV-negative, NILM``."""
+    """``after treatment of CIN 2 or 3; now HPV-negative, NILM``."""
     now = ", ".join(filter(None, (hpv, "any cytology" if cytology == "ALL" else cytology)))
-    return now if kind == CURRENT else f"{kind}, {history.replace(' | ', ', then ')}; now {now}"
+    return f"{_EARLIER[kind]} {history.replace(' | ', ', then ')}; now {now}" if kind in _EARLIER else now
+
+
+def _scored(frame: pd.DataFrame, grade: str, years: int) -> pd.DataFrame:
+    cells = cells_of(frame, grade, years)
+    return cells[cells["scored"]]
+
+
+def _sources(cells: pd.DataFrame) -> dict[str, str]:
+    """Column of risks -> whose they are."""
+    return {"model": THIS_MODEL} | {rival: title for rival, title in RIVALS.items() if rival in cells}
 
 
 def _of_kind(scored: pd.DataFrame, kind: str, sources: dict[str, str]) -> Iterator[Agreement]:
@@ -236,7 +273,8 @@ def _of_kind(scored: pd.DataFrame, kind: str, sources: dict[str, str]) -> Iterat
         parts[ALL_ROWS] = scored
     for rows, part in parts.items():
         for source, title in sources.items():
-            if len(known := part[part[source].notna()]):
+            # Rivals once, beside the part that is read first.
+            if (source == "model" or rows == next(iter(parts))) and len(known := part[part[source].notna()]):
                 yield _agreement(known, source, kind, rows, title)
 
 

@@ -17,6 +17,7 @@ NAME = "history/published-risks.csv"
 KIND_OF_TABLE = {1: NEGATIVE_ROUND, 2: SURVEILLANCE, 4: COLPOSCOPY, 5: TREATMENT}
 NOISE = 0.6
 """Standard deviation of the logarithm of the factor by which the model is off."""
+LIMITS = (("low", 0.008), ("high", 0.0125))
 
 
 def published_table(data_dir: Path, *, seed: int = 11) -> pd.DataFrame:
@@ -40,6 +41,15 @@ def published_table(data_dir: Path, *, seed: int = 11) -> pd.DataFrame:
                 table[f"{rival}_{risk}"] = _off(table[f"published_{risk}"], off * np.exp(rng.normal(0, NOISE, len(raw))))
     risks = table[["model_cin3_0", "model_cin3_5"]].to_numpy()
     return table.assign(model_step=[rung_of(*pair).action for pair in risks])
+
+
+def published_row(**told: Any) -> dict[str, Any]:
+    """One row of the table, of a risk of 1 % that the model has right, with what is ``told``."""
+    risks = {f"{who}_{grade}_{years}": 0.01 for who, grade, years in product(("published", "model"), GRADES, YEARS)}
+    limits = {f"published_{grade}_{years}_{end}": at for grade, years in product(GRADES, YEARS) for end, at in LIMITS}
+    words = {"table": 1, "history": "HPV-negative", "hpv": "HPV-positive", "cytology": "NILM", "kind": NEGATIVE_ROUND}
+    steps = {"women": 1000.0, "guides": "no", "management": "1-year follow-up", "model_step": "Return in 1 year"}
+    return words | steps | risks | limits | told
 
 
 def write_published_bundle(made: Path, root: Path, table: pd.DataFrame) -> Path:

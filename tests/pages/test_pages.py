@@ -15,8 +15,9 @@ from sklearn.metrics import roc_auc_score
 from streamlit.testing.v1 import AppTest
 
 from cervix import RESEARCH_NOTICE
-from cervix.bundle import Bundle
+from cervix.bundle import Bundle, published_risks
 from cervix.bundle.manifest import Manifest
+from cervix.evaluation import published
 from cervix.evaluation.heldout import load_table
 from cervix.evaluation.left_out import HEADING, TABLE, left_out_verdict
 from cervix.evaluation.metrics import metric_titles
@@ -26,6 +27,7 @@ from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.slides.phantom import phantom_region
 from cervix.slides.pyramid import write_pyramid
 from tests.bundle.altered import bundle_of_risk_models, change_predictions
+from tests.bundle.published import NAME, published_table, write_published_bundle
 
 PATIENCE_S = 60.0
 PAGES = [
@@ -600,6 +602,41 @@ def test_performance_says_first_what_became_of_left_out_laboratories_computed_fr
     assert "Kinds of models" not in texts(app)
     app.selectbox(key="performance_model").set_value("history").run()
     assert HEADING not in [item.value for item in app.header]
+
+
+def test_performance_holds_the_history_model_against_published_risks_first_and_says_nothing_of_them_elsewhere(
+    published_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(published_root))
+    get_settings.cache_clear()
+    app = open_page("performance.py")
+    assert published.HEADING not in [item.value for item in app.header]
+    app.selectbox(key="performance_model").set_value("history").run()
+    assert not app.exception
+    said = published.verdict(published_risks.read_published_risks(published_root, NAME))
+    assert f"**{said}**" in [item.value.replace("\N{NO-BREAK SPACE}", " ") for item in app.warning]
+    assert [item.value for item in app.header][:2] == [published.HEADING, "Held-out cases"]
+    assert published.SOURCE in texts(app)
+    agreement, worst = (table.value for table in app.dataframe[:2])
+    assert agreement["n"].tolist()[:4] == ["52", "52", "52", "33"]
+    assert len(worst) == 10
+    assert "166 histories have a published risk; 85 of them count" in texts(app)
+    app.selectbox(key="performance_published_risk").set_value("CIN3+ at once").run()
+    assert not app.exception
+    assert "166 histories have a published risk; 55 of them count" in texts(app)
+
+
+def test_a_table_of_something_else_is_one_sentence_and_the_rest_of_the_page_is_shown(
+    bundle_root: Path, tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = published_table(data_dir).assign(kind="nothing")
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(write_published_bundle(bundle_root, tmp_path / "bundle", broken)))
+    get_settings.cache_clear()
+    app = open_page("performance.py")
+    app.selectbox(key="performance_model").set_value("history").run()
+    assert not app.exception
+    assert "is not a table of published risks" in app.error[0].value
+    assert "AUROC" in {metric.label for metric in app.metric}
 
 
 @pytest.mark.parametrize("model_id", ["slide", "history"])

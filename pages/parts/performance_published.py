@@ -1,5 +1,6 @@
 """The history model against published risks of real women: verdict, scatter, agreement, the worst, the whole table."""
 
+from collections.abc import Mapping
 from itertools import product
 
 import pandas as pd
@@ -30,8 +31,8 @@ from pages.parts.frame import STILL_CHART, kept, sentence_case
 
 CHOICES = {risk_title(*risk): risk for risk in product(GRADES, YEARS)}
 CHART_NOTE = (
-    "A point is a history; its bar, the 95 % interval of what is published. Open points guided the simulator, faint ones do not "
-    "count: too few women had the lesion. What is 0 stands on the dotted line at the edge."
+    "A point is a history; its bar, the 95 % interval of what is published. Open points guided the simulator. Faint ones do "
+    "not count: their risk is 0 or known too roughly. What is 0, or smaller than the axis, stands on a dotted line at its edge."
 )
 
 
@@ -45,10 +46,10 @@ def show_published(bundle: Bundle, model: Model) -> None:
     if table is None:
         return
     st.header(HEADING)
-    said = kept("performance_published_verdict", bundle.sha256, lambda: verdict(table))
+    said = kept("performance_published_verdict", (bundle.sha256, model.id), lambda: verdict(table))
     unbroken = said.replace(" %", "\N{NO-BREAK SPACE}%")
     st.warning(f"**{escaped(unbroken)}**", icon=":material/groups:")
-    _show_risk(bundle, table)
+    _show_risk(bundle, model, table)
     _show_steps(table)
     st.caption(escaped(SOURCE))
     st.download_button(
@@ -64,7 +65,7 @@ def show_published(bundle: Bundle, model: Model) -> None:
 
 
 @st.fragment
-def _show_risk(bundle: Bundle, table: pd.DataFrame) -> None:
+def _show_risk(bundle: Bundle, model: Model, table: pd.DataFrame) -> None:
     """One published risk after the other: chart, agreement, the worst."""
     titles = list(CHOICES)
     chosen = st.selectbox(
@@ -76,11 +77,13 @@ def _show_risk(bundle: Bundle, table: pd.DataFrame) -> None:
         st.info(f"Of {chosen} nothing is published.", icon=":material/info:")
         return
     st.plotly_chart(published_figure(cells), key="performance_published_chart", config=STILL_CHART)
-    st.caption(f"{CHART_NOTE} {len(cells)} histories have a published risk, {int(cells['scored'].sum())} of them count.")
+    st.caption(f"{CHART_NOTE} {len(cells)} histories have a published risk; {int(cells['scored'].sum())} of them count.")
+    if not cells["scored"].any():
+        return
     st.subheader(f"Agreement by kind of history: {chosen}")
     with st.spinner("Drawing 1,000 bootstrap samples of the histories …"):
-        found = kept("performance_published_agreement", (bundle.sha256, risk), lambda: agreement(table, *risk))
-    _show(agreement_table(found), "performance_published_agreement_table")
+        found = kept("performance_published_agreement", (bundle.sha256, model.id, risk), lambda: agreement(table, *risk))
+    _show(agreement_table(found), "performance_published_agreement_table", widths={"Histories": 170})
     st.caption(NOTE)
     st.subheader(f"The worst histories: {chosen}")
     _show(cells_table(worst_cells(table, *risk)), "performance_published_worst")
@@ -99,5 +102,9 @@ def _show_steps(table: pd.DataFrame) -> None:
             _show(steps_table(steps), "performance_published_steps")
 
 
-def _show(table: pd.DataFrame, key: str) -> None:
-    st.dataframe(table.rename(columns=sentence_case), hide_index=True, height="content", key=key)
+def _show(table: pd.DataFrame, key: str, widths: Mapping[str, int] | None = None) -> None:
+    """``widths`` in pixels, of columns whose longest cell is far down."""
+    st.dataframe(
+        table.rename(columns=sentence_case), hide_index=True, height="content", key=key,
+        column_config={name: st.column_config.Column(width=width) for name, width in (widths or {}).items()},
+    )  # fmt: skip
