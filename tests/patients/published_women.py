@@ -3,9 +3,6 @@
 import csv
 import io
 from datetime import date, timedelta
-from pathlib import Path
-
-import pandas as pd
 
 HEADER = [
     "patient_id", "visit_date", "age", "cytology", "hpv_result", "hpv_16", "hpv_18", "colposcopy", "histology", "treatment",
@@ -61,25 +58,14 @@ def rounds_at_colposcopy(referral: str, biopsy: str) -> list[dict[str, str]]:
     return [positive | {"cytology": SMEAR[words[-1]]} | found]
 
 
-def visits_csv(women: dict[str, list[dict[str, str]]], *, age: int = AGE) -> bytes:
+def visits_csv(women: dict[str, list[dict[str, str]]], *, age: int = AGE, last: date = LAST) -> bytes:
     """A visit table: rounds a year apart, the last on the same day for all."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, HEADER, restval="")
     writer.writeheader()
     for woman, rounds in women.items():
         for back, results in zip(reversed(range(len(rounds))), rounds, strict=True):
-            day = LAST - timedelta(days=365 * back)
+            day = last - timedelta(days=365 * back)
             own = {"patient_id": woman, "visit_date": day.isoformat(), "age": str(age - back), "pregnant": "no"}
             writer.writerow(own | results)
     return buffer.getvalue().encode()
-
-
-def published_frame(data_dir: Path) -> pd.DataFrame:
-    """The published tables in the columns in which a bundle carries them, without those of a model."""
-    raw = pd.read_csv(data_dir / "tables/asccp_2019_risks.csv", keep_default_na=True)
-    frame = raw[["table", "history", "hpv", "cytology", "management"]].fillna("").assign(women=raw["N"])
-    for years in (0, 1, 3, 5):
-        source = f"cin3_{years or 'im'}"
-        for ours, theirs in (("", ""), ("_low", "_lo"), ("_high", "_hi")):
-            frame[f"published_cin3_{years}{ours}"] = (raw[f"{source}{theirs}"] / 100).clip(0, 1)
-    return frame

@@ -1,22 +1,29 @@
 """Where a history is published, its management is the step; every other waits no longer than the nearest published row."""
 
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
+import pypdf
 import pytest
 
 from cervix.bundle import Bundle, ModelSession
-from cervix.patients.guideline import RULES, PublishedTables, Step, step_columns, step_for
+from cervix.cli import main
+from cervix.patients.fhir import risk_bundle
+from cervix.patients.guideline import RULES, PublishedTables, Step, published_tables, step_columns, step_for, with_steps
 from cervix.patients.guideline.published import AT_COLPOSCOPY
 from cervix.patients.history_scoring import score_visits
+from cervix.patients.report import write_patient_report
 from cervix.patients.visits import read_visits
+from cervix.provenance import provenance_of
+from cervix.settings import get_settings
+from tests.bundle.published import published_table
 from tests.patients.published_women import (
     COTEST,
     FIRST,
     HPV_ALONE,
     TODAY,
-    published_frame,
     rounds_at_colposcopy,
     rounds_of_row,
     visits_csv,
@@ -46,7 +53,9 @@ def history(bundle: Bundle) -> ModelSession:
 
 @pytest.fixture(scope="module")
 def frame(data_dir: Path) -> pd.DataFrame:
-    return published_frame(data_dir)
+    """The tables of a bundle, with the blanks of the publication."""
+    raw = pd.read_csv(data_dir / "tables/asccp_2019_risks.csv")
+    return published_table(data_dir).assign(history=raw["history"])
 
 
 @pytest.fixture(scope="module")
@@ -311,3 +320,59 @@ def test_words_of_the_tables_are_said_for_people(steps: dict[int, Step]) -> None
     assert said[109] == "HPV-positive NILM and then two negative cotests; now HPV-negative, NILM"
     assert said[139].startswith("less than CIN2 at colposcopy after a low-grade referral and then a negative cotest; now")
     assert said[166] == "treated for CIN2 or CIN3; three negative HPV tests in a row"
+
+
+class TestExports:
+    """The step goes wherever the scores go, with whose risk it rests on."""
+
+    ROUNDS: ClassVar[Rounds] = [*TREATED, COTEST, COTEST]
+    RESTS_ON = "published (ASCCP 2019, 2,087 women)"
+
+    def test_a_bundle_is_asked_for_its_tables(self, published_bundle: Bundle, bundle: Bundle, tables: PublishedTables) -> None:
+        found = published_tables(published_bundle, published_bundle.manifest.model("history"))
+        assert found is not None
+        assert [row.women for row in found.rows] == [row.women for row in tables.rows]
+        assert published_tables(bundle, bundle.manifest.model("history")) is None
+
+    def test_fhir_has_a_note_of_it(self, published_bundle: Bundle) -> None:
+        session = published_bundle.session("history")
+        table = read_visits(visits_csv({"A": self.ROUNDS, "B": TREATED, "C": [*LOW, POSITIVE_NILM | {"hpv_16": "positive"}]}))
+        scores = with_steps(score_visits(table, session), table.frame, published_bundle, session.model, today=TODAY)
+        written = risk_bundle(scores, table.frame, session.model, provenance_of(published_bundle, "history"))
+        notes = [
+            [note["text"] for note in entry["resource"]["note"] if "uideline step" in note["text"]]
+            for entry in written["entry"] if entry["resource"]["resourceType"] == "RiskAssessment"
+        ]  # fmt: skip
+        assert notes == [
+            [f"Guideline step, no advice: Return in 1 year. Risk: {self.RESTS_ON}."],
+            ["No guideline step: rule 6: no test has followed the treatment; the guideline asks for one with HPV 6 months after "
+             "it."],
+            ["Guideline step, no advice: Colposcopy. Risk: published (ASCCP 2019, 9,352 women). "
+             "By rule 2: HPV 16 calls for colposcopy at any risk."],
+        ]  # fmt: skip
+
+    def test_her_paper_says_it_in_words(self, published_bundle: Bundle, tmp_path: Path) -> None:
+        session = published_bundle.session("history")
+        table = read_visits(visits_csv({"A": self.ROUNDS}))
+        row = score_visits(table, session).iloc[0]
+        words = step_for(table.frame, row, session.model, published_tables(published_bundle, session.model), today=TODAY).words
+        write_patient_report(
+            table.frame, row, None, session, provenance_of(published_bundle, "history"), words, tmp_path / "her.pdf"
+        )
+        text = " ".join("\n".join(page.extract_text() for page in pypdf.PdfReader(tmp_path / "her.pdf").pages).split())
+        assert "For this history the guideline says: Return in 1 year." in text
+        assert f"Risk shown: {self.RESTS_ON}: CIN3+ 0.00% (0.00% to 0.18%) at once" in text
+
+    @pytest.mark.usefixtures("home")
+    def test_the_command_line_writes_it_beside_each_score(
+        self, published_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(published_root))
+        get_settings.cache_clear()
+        content = visits_csv({"A": self.ROUNDS, "B": TREATED}, last=date.today() - timedelta(days=30))
+        (tmp_path / "visits.csv").write_bytes(content)
+        assert main(["patients", str(tmp_path / "visits.csv"), "--out", str(tmp_path / "out.csv"), "--device", "cpu"]) == 0
+        written = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
+        assert written["guideline_step"].tolist() == ["Return in 1 year", ""]
+        assert written["guideline_rests_on"].tolist() == [self.RESTS_ON, ""]
+        assert written["guideline_reason"].tolist()[1].startswith("rule 6: no test has followed")
