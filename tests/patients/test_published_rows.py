@@ -142,8 +142,8 @@ def test_after_cin3_leep_and_two_negative_cotests_she_returns_in_a_year(history:
     assert found.action == "Return in 1 year"
     assert found.rests_on == "published (ASCCP 2019, 2,087 women)"
     assert "CIN3+ 0.00% (0.00% to 0.18%) at once, 0.68% (0.14% to 1.22%) within 5 years" in found.words
-    assert "treated for CIN2 or CIN3; two negative cotests in a row" in found.words
-    assert "The model beside it: model (simulated women): CIN3+ " in found.words
+    assert "Her history is published: treated for CIN2 or CIN3; two negative cotests in a row." in found.words
+    assert "Beside it: model (simulated women): CIN3+ " in found.words
 
 
 NEAREST: list[tuple[str, Rounds, str, str, bool]] = [
@@ -189,7 +189,7 @@ def test_she_waits_no_longer_than_the_nearest_row_whatever_the_model_says(
     assert (found.found.row.history, found.action, found.found.exact) == (row, action, exact)
     if not exact:
         assert found.rests_on == "model (simulated women)"
-        assert "Nearest published history (ASCCP 2019" in found.words
+        assert "Her history is not published. Nearest: " in found.words
 
 
 def test_the_models_higher_risk_stands_where_the_history_is_not_published(
@@ -198,7 +198,7 @@ def test_the_models_higher_risk_stands_where_the_history_is_not_published(
     found = step(history, tables, [POSITIVE_NILM, POSITIVE_NILM, COTEST], **{"3y": 0.3, "5y": 0.4})
     assert found.action == "Expedited treatment or colposcopy"
     assert found.rule is None
-    assert "within 5 years 45 times the published" in found.words
+    assert "CIN3+ 30.00% within 3 years, 40.00% within 5 years, 45 times higher than published." in found.words
 
 
 @pytest.mark.parametrize(("age", "exact"), [(25, True), (65, True), (66, False)])
@@ -345,8 +345,8 @@ class TestExports:
         ]  # fmt: skip
         assert notes == [
             [f"Guideline step, no advice: Return in 1 year. Risk: {self.RESTS_ON}."],
-            ["No guideline step: rule 6: no test has followed the treatment; the guideline asks for one with HPV 6 months after "
-             "it."],
+            ["No guideline step: rule 6: no test has followed the treatment; the guideline asks for one with HPV 6 months "
+             "after it."],
             ["Guideline step, no advice: Colposcopy. Risk: published (ASCCP 2019, 9,352 women). "
              "By rule 2: HPV 16 calls for colposcopy at any risk."],
         ]  # fmt: skip

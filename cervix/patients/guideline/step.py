@@ -109,29 +109,36 @@ class Step:
         if self.found is None:
             return ()
         row = self.found.row
-        risks = ", ".join(
-            f"{risk.words} {'at once' if years == 0 else f'within {years} years' if years > 1 else 'within 1 year'}"
-            for years, risk in sorted(row.cin3.items())
-            if years in (0, 5) or (years == 1 and 0 not in row.cin3)
-        )
-        told = f"CIN3+ {risks}" if risks else "no risk is published of so few"
+        horizons = [years for years in sorted(row.cin3) if years in (0, 5) or 0 not in row.cin3]
+        risks = ", ".join(f"{row.cin3[years].words} {_WHEN[years]}" for years in horizons)
+        told = f"CIN3+ {risks}" if risks else "no risk, for they are too few"
         if self.found.exact:
-            return (f"Risk shown: {self.rests_on}: {told}. Her history there: {row.words}.",)
-        done = f"; management there: {row.management}" if row.management else ""
-        return (f"Nearest published history (ASCCP 2019, {row.women:,.0f} women): {row.words}: {told}{done}.",)
+            return f"Her history is published: {row.words}.", f"Risk shown: {self.rests_on}: {told}."
+        done = f" Management there: {row.management}." if row.management else ""
+        return (
+            f"Her history is not published. Nearest: {row.words}.{done}",
+            f"Published there (ASCCP 2019, {row.women:,.0f} women): {told}.",
+        )
 
     def _model_lines(self) -> tuple[str, ...]:
         if self.model is None:
             return ()
+        instead = (
+            "" if self.published or self.model.at_once else " Within 3 years stands in for at once, which the ladder needs."
+        )
+        lead = "Beside it" if self.published else "Risk shown"
+        return (f"{lead}: {MODEL_ALONE}: {self.model.words}{self._distance()}.{instead}",)
+
+    def _distance(self) -> str:
+        """By how many times the model's risk within 5 years differs from the published."""
         risk = self.found.row.cin3.get(5) if self.found else None
-        times = f"{self.model.five_year / risk.value:.2g}" if risk and risk.value > 0 else ""
-        compared = f"; within 5 years {times} times the published" if times else ""
-        lines = [f"{'The model beside it' if self.published else 'Risk shown'}: {MODEL_ALONE}: {self.model.words}{compared}."]
-        if not self.published and not self.model.at_once:
-            lines.append("Its risk of CIN3+ within 3 years is used in place of the immediate risk that the ladder needs.")
-        if not self.published:
-            lines.append("The model learned from simulated women.")
-        return tuple(lines)
+        if self.model is None or risk is None or not risk.value or not self.model.five_year:
+            return ""
+        factor = self.model.five_year / risk.value
+        return f", {max(factor, 1 / factor):.2g} times {'higher' if factor > 1 else 'lower'} than published"
+
+
+_WHEN = {0: "at once", 1: "within 1 year", 3: "within 3 years", 5: "within 5 years"}
 
 
 def step_for(
