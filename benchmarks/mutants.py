@@ -51,8 +51,13 @@ PLACES = (
         "POSSIBLY_HIGH_RISK", "LOW_RISK", "TYPE_GROUPS", "OTHER_HIGH_RISK", "HEADERS", "PATIENT_HEADERS", "MONTHS", "SUMMARIES",
     ), PATIENTS),
     Place("cervix.patients.vocabulary", ("RISK_FACTORS", "OTHER_TESTS", "OUTCOME"), PATIENTS, numbers_only=True),
-    Place("cervix.patients.guideline", (
-        "EXPEDITED_AGE", "IMMEDIATE_TASK", "HORIZON_YEARS", "COLPOSCOPY_CYTOLOGY", "HPV_TYPES", "COLPOSCOPY", "LADDER",
+    Place("cervix.patients.guideline.ladder", (
+        "EXPEDITED_AGE", "AT_ONCE_TASK", "STAND_IN_TASK", "FIVE_YEAR_TASK", "COLPOSCOPY", "ONE_YEAR", "THREE_YEARS", "LADDER",
+    ), PATIENTS),
+    Place("cervix.patients.guideline.course", ("SMEARS", "GROUPS", "SMEAR_OF", "LESS_THAN_CIN2", "TREATED_CIN"), PATIENTS),
+    Place("cervix.patients.guideline.published", ("AGES", "AT_COLPOSCOPY"), PATIENTS),
+    Place("cervix.patients.guideline.rules", (
+        "HORIZON_YEARS", "COLPOSCOPY_CYTOLOGY", "HPV_TYPES", "SMEAR_ALONE", "SURVEILLANCE_ALONE", "TREATED_AT_MOST",
     ), PATIENTS),
     Place("cervix.patients.diagnosis", ("PRECANCER", "CANCER", "TREATMENTS", "HYSTERECTOMY", "_RANK"), PATIENTS),
 )  # fmt: skip

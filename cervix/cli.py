@@ -30,6 +30,7 @@ from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.encoding import features_of, not_fed
 from cervix.patients.fhir import VERSIONS, fhir_pieces
 from cervix.patients.golden import GoldenTables, prove_bundle, prove_variants
+from cervix.patients.guideline import with_steps
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.questions import DATES, MINUS, Answers
 from cervix.patients.scoring import score_patients
@@ -144,7 +145,7 @@ def _patients(options: argparse.Namespace) -> int:
         if isinstance(table, VisitTable):
             for label in not_fed(table.frame, features_of(session)):
                 print(f"note: {label} is not read by {session.model.id}", file=sys.stderr)
-            scores = score_visits(table, session, on_progress=show)
+            scores = with_steps(score_visits(table, session, on_progress=show), table.frame, bundle, session.model)
         else:
             scores = score_patients(table, session, on_progress=show)
     origin = provenance_of(bundle, session.model.id)

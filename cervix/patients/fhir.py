@@ -13,6 +13,7 @@ import pandas as pd
 
 from cervix.bundle.manifest import DerivedTask, Model
 from cervix.patients.completeness import completeness_of
+from cervix.patients.guideline.step import STEP, STEP_REASON, STEP_RESTS_ON
 from cervix.patients.history_scoring import beyond_note
 from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.sequences import TIME_YEARS
@@ -165,6 +166,7 @@ def _assessment(row: pd.Series, model: Model, origin: Provenance) -> Resource:
         completeness_of(row).note,
         beyond_note(row),
         f"No prediction. {row[NO_ANSWER]}".strip() if row["abstained"] else "",
+        _step_note(row),
         origin.notice,
         f"Bundle {origin.bundle}, SHA-256 {origin.bundle_sha256}; {origin.provider}; {PRODUCT} {origin.app_version}.",
         *model.limits,
@@ -178,6 +180,17 @@ def _assessment(row: pd.Series, model: Model, origin: Provenance) -> Resource:
         **({"prediction": predictions} if predictions else {}),
         "note": [{"text": text} for text in notes if text],
     }
+
+
+def _step_note(row: pd.Series) -> str:
+    """The guideline's step, or why there is none; empty for scores that come without."""
+    if STEP not in row:
+        return ""
+    reason = str(row[STEP_REASON])
+    if not row[STEP]:
+        return f"No guideline step: {reason}"
+    told = f"Guideline step, no advice: {row[STEP]}. Risk: {row[STEP_RESTS_ON]}."
+    return f"{told} By {reason}." if reason else told
 
 
 def _prediction(task: DerivedTask, row: pd.Series, last_visit: pd.Timestamp | None) -> Resource:

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cervix.bundle import Bundle, ModelSession
-from cervix.errors import PatientFileError
+from cervix.bundle import Bundle, Model, ModelSession
+from cervix.errors import BundleError, PatientFileError
 from cervix.patients.charts import course_figure, waterfall_figure
 from cervix.patients.completeness import completeness_of
 from cervix.patients.diagnosis import TREATED
 from cervix.patients.encoding import features_of
-from cervix.patients.guideline import step_for
+from cervix.patients.guideline import published_tables, step_for
 from cervix.patients.history_explanation import HistoryExplanation, explain_history, explain_step
 from cervix.patients.history_scoring import beyond_note, histories_of, member_band, score_visits, trajectory
 from cervix.patients.report import summary_sentence, write_patient_report
@@ -55,6 +55,7 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
             with st.container(horizontal=True):
                 for task in session.model.derived_tasks:
                     st.metric(f"After treatment: {task.title}", f"{scores[f'after_treatment_{task.id}']:.2%}", width="content")
+        _show_step(visits, scores, bundle, session.model)
         _show_visits(visits)
         _show_exports(visits, scores, bundle, session)
         return
@@ -76,7 +77,7 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
             show_slide_beside(visits, bundle)
     with take_away:
         if take_away.open:
-            _show_ladder(visits, scores, session)
+            _show_step(visits, scores, bundle, session.model)
             _show_exports(visits, scores, bundle, session)
 
 
@@ -185,18 +186,24 @@ def _show_what_if(visits: pd.DataFrame, scores: pd.Series, session: ModelSession
     st.caption("Compared with her risk after the last real visit.")
 
 
-def _show_ladder(visits: pd.DataFrame, scores: pd.Series, session: ModelSession) -> None:
-    st.markdown("**Guideline ladder**")
-    step = step_for(visits, scores, session.model)
-    (st.warning if step.action else st.info)(step.words)
+def _show_step(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, model: Model) -> None:
+    st.markdown("**Guideline**")
+    try:
+        step = step_for(visits, scores, model, published_tables(bundle, model))
+    except BundleError as error:
+        st.error(escaped(str(error)))
+        return
+    (st.warning if step.action else st.info)(escaped(step.headline), icon=":material/signpost:")
+    if step.lines:
+        st.markdown("\n".join(f"- {escaped(line)}" for line in step.lines))
 
 
 def _show_exports(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session: ModelSession) -> None:
-    origin = provenance_of(bundle, session.model.id)
-
     def write_report(path: Path) -> None:
+        model = session.model
+        step = step_for(visits, scores, model, published_tables(bundle, model))
         # Not from the session's cache, which a download does not have.
-        explained = None if scores["abstained"] else explain_history(visits, session, session.model.derived_tasks[0].id)
-        write_patient_report(visits, scores, explained, session, origin, step_for(visits, scores, session.model).words, path)
+        explained = None if scores["abstained"] else explain_history(visits, session, model.derived_tasks[0].id)
+        write_patient_report(visits, scores, explained, session, provenance_of(bundle, model.id), step.words, path)
 
-    download_one(scores, visits, session.model, origin, write_report)
+    download_one(scores, visits, bundle, session.model, write_report)

@@ -14,7 +14,8 @@ from cervix.files import inert
 from cervix.intervals import Interval
 from cervix.patients.completeness import INCOMPLETE
 from cervix.patients.fhir import VERSIONS, FhirVersion, fhir_json
-from cervix.provenance import Provenance, provenance_of
+from cervix.patients.guideline import with_steps
+from cervix.provenance import provenance_of
 from pages.parts.frame import show_metrics
 
 # Some 10 kB and 1 ms a woman: a longer list would fill the server's memory at one click.
@@ -54,7 +55,7 @@ def download_scores(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, 
     with st.container(horizontal=True):
         st.download_button(
             "Download the scores (CSV)",
-            lambda: inert(provenance_of(bundle, model.id).stamp(scores.reset_index())).to_csv(index=False).encode(),
+            partial(_csv, scores, inputs, bundle, model),
             file_name="patient-scores.csv",
             mime="text/csv",
             icon=":material/download:",
@@ -64,7 +65,7 @@ def download_scores(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, 
         for version in VERSIONS:
             st.download_button(
                 f"Download the scores (FHIR {version})",
-                partial(_fhir, scores, inputs, model, partial(provenance_of, bundle, model.id), version),
+                partial(_fhir, scores, inputs, bundle, model, version),
                 file_name=f"patient-risks.{version.lower()}.fhir.json",
                 mime="application/fhir+json",
                 icon=":material/download:",
@@ -75,15 +76,25 @@ def download_scores(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, 
             )
 
 
-def _fhir(
-    scores: pd.DataFrame, inputs: pd.DataFrame, model: Model, origin: Callable[[], Provenance], version: FhirVersion
-) -> bytes:
+def _csv(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, model: Model) -> bytes:
     """The file, made when it is asked for."""
-    return fhir_json(scores, inputs, model, origin(), version).encode()
+    told = _with_steps(scores, inputs, bundle, model).reset_index()
+    return inert(provenance_of(bundle, model.id).stamp(told)).to_csv(index=False).encode()
+
+
+def _fhir(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, model: Model, version: FhirVersion) -> bytes:
+    """The file, made when it is asked for."""
+    told = _with_steps(scores, inputs, bundle, model)
+    return fhir_json(told, inputs, model, provenance_of(bundle, model.id), version).encode()
+
+
+def _with_steps(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFrame:
+    """The scores; those of histories with the guideline's step."""
+    return with_steps(scores, inputs, bundle, model) if model.kind == "sequence" else scores
 
 
 def download_one(
-    scores: pd.Series, inputs: pd.DataFrame, model: Model, origin: Provenance, write_report: Callable[[Path], None]
+    scores: pd.Series, inputs: pd.DataFrame, bundle: Bundle, model: Model, write_report: Callable[[Path], None]
 ) -> None:
     """One patient's page as PDF and her risk as FHIR."""
 
@@ -106,7 +117,7 @@ def download_one(
         for version in VERSIONS:
             st.download_button(
                 f"Her risk (FHIR {version})",
-                partial(_fhir, scores.to_frame().T, inputs, model, lambda: origin, version),
+                partial(_fhir, scores.to_frame().T, inputs, bundle, model, version),
                 file_name=f"patient-risk.{version.lower()}.fhir.json",
                 mime="application/fhir+json",
                 icon=":material/download:",

@@ -163,5 +163,5 @@ def _show_exports(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Mo
         explained = None if scores["abstained"] else explain_patient(row, session)
         write_factor_report(row, scores, explained, alike, session, origin, path)
 
-    download_one(scores, row.to_frame().T, session.model, origin, write_report)
+    download_one(scores, row.to_frame().T, bundle, session.model, write_report)
     st.caption("No guideline action is part of them: the outcome is not CIN3+.")

@@ -4,6 +4,7 @@ import io
 import re
 import shutil
 import time
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from cervix.slides.phantom import phantom_region
 from cervix.slides.pyramid import write_pyramid
 from tests.bundle.altered import bundle_of_risk_models, change_predictions
 from tests.bundle.published import NAME, published_table, write_published_bundle
+from tests.patients.published_women import rounds_of_row, visits_csv
 
 PATIENCE_S = 60.0
 PAGES = [
@@ -219,6 +221,18 @@ def test_sample_visits_are_scored_and_ranked_and_a_womans_risk_is_followed() -> 
     turn_to(app, "patients_view", "Guideline and export")
     assert "At these risks the ladder says" in texts(app)
     assert "simulated women" in texts(app)
+
+
+def test_a_woman_after_treatment_gets_the_published_step_first(published_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(published_root))
+    get_settings.cache_clear()
+    rounds = rounds_of_row("CIN 2 or 3", "Cotest-negative x2", "")
+    content = visits_csv({"A": rounds}, last=date.today() - timedelta(days=30))
+    app = open_page("patients.py")
+    app.file_uploader(key="patients_upload").upload("table.csv", content, "text/csv").run()
+    assert not app.exception
+    assert "For this history the guideline says: Return in 1 year." in texts(app)
+    assert "published (ASCCP 2019, 2,087 women)" in texts(app)
 
 
 def test_columns_under_other_names_are_chosen_by_hand_and_remembered() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cervix.patients import codes, diagnosis, encoding, guideline, vocabulary, words
+from cervix.patients import codes, diagnosis, encoding, sequences, vocabulary, words
+from cervix.patients.guideline import course, ladder, published, rules
 from cervix.patients.visit_vocabulary import folded
 
 FOLDER = Path(__file__).parent
@@ -51,21 +52,41 @@ def spellings() -> Rows:
 
 
 def limits() -> Rows:
-    rows = {("ladder", rung.action, f"{rung.immediate_from:g}", f"{rung.five_year_from:g}") for rung in guideline.LADDER}
-    rows |= {("colposcopy at any risk", code, "", "") for code in (*guideline.COLPOSCOPY_CYTOLOGY, *guideline.HPV_TYPES)}
+    rows = {("ladder", rung.action, f"{rung.immediate_from:g}", f"{rung.five_year_from:g}") for rung in ladder.LADDER}
+    rows |= {("ladder, as published", rung.action, rung.management, "") for rung in ladder.LADDER}
+    rows |= {("colposcopy at any risk", code, "", "") for code in (*rules.COLPOSCOPY_CYTOLOGY, *rules.HPV_TYPES)}
+    rows |= {("smear without an HPV test", smear, rung.action, "") for smear, rung in rules.SMEAR_ALONE.items()}
+    rows |= {("smear of the tables", code, smear, course.GROUPS.get(smear, "")) for code, smear in course.SMEAR_OF.items()}
+    rows |= {("gravity of a smear", smear, f"{at}", "") for at, smear in enumerate(course.SMEARS)}
+    rows |= {("less than CIN2", code, "", "") for code in course.LESS_THAN_CIN2}
+    rows |= {("treated, in the tables", code, "", "") for code in course.TREATED_CIN}
+    rows |= {
+        (
+            f"at colposcopy, {row.cytology}",
+            row.history,
+            f"{row.women}, {row.cin3[1].value:g}, {row.management}",
+            f"{row.cin3[5].value:g}",
+        )
+        for row in published.AT_COLPOSCOPY
+    }
     rows |= {("precancer", code, "", "") for code in diagnosis.PRECANCER}
     rows |= {("cancer", code, "", "") for code in diagnosis.CANCER}
     rows |= {("treats", code, "", "") for code in diagnosis.TREATMENTS}
     rows |= {("gravity", code, f"{rank}", "") for code, rank in diagnosis._RANK.items()}
-    rows |= {("takes the cervix", diagnosis.HYSTERECTOMY, "", ""), ("ladder's colposcopy", guideline.COLPOSCOPY.action, "", "")}
+    rows |= {("takes the cervix", diagnosis.HYSTERECTOMY, "", ""), ("ladder's colposcopy", ladder.COLPOSCOPY.action, "", "")}
     rows |= {("range", column.name, f"{column.low:g}", f"{column.high:g}") for column in vocabulary.COLUMNS.values()}
     rows |= {
-        ("question of the ladder", guideline.IMMEDIATE_TASK, "", ""),
-        ("question of the ladder", guideline.FIVE_YEAR_TASK, "", ""),
+        ("question of the ladder", ladder.AT_ONCE_TASK, "at once", ""),
+        ("question of the ladder", ladder.STAND_IN_TASK, "in its place", ""),
+        ("question of the ladder", ladder.FIVE_YEAR_TASK, "", ""),
+        ("after treatment at most", "", rules.TREATED_AT_MOST.action, ""),
+        ("smear without an HPV test, in surveillance", "", rules.SURVEILLANCE_ALONE.action, ""),
+        ("ages of the tables", "", *map(str, published.AGES)),
+        ("round, days", "", f"{sequences.EPISODE_DAYS}", ""),
     }
     return rows | {
-        ("age of the ladder", "", f"{guideline.EXPEDITED_AGE:g}", ""),
-        ("horizon, years", "", f"{guideline.HORIZON_YEARS}", ""),
+        ("age of the ladder", "", f"{ladder.EXPEDITED_AGE:g}", ""),
+        ("horizon, years", "", f"{rules.HORIZON_YEARS}", ""),
     }
 
 
@@ -147,13 +168,18 @@ def mutations() -> Iterator[tuple[object, str, object]]:
         listed = getattr(words, name)
         for at in range(len(listed)):
             yield words, name, (*listed[:at], *listed[at + 1 :])
-    for at, rung in enumerate(guideline.LADDER):
+    for at, rung in enumerate(ladder.LADDER):
         for name in ("immediate_from", "five_year_from"):
             changed_rung = dataclasses.replace(rung, **{name: getattr(rung, name) + 0.001})
-            yield guideline, "LADDER", (*guideline.LADDER[:at], changed_rung, *guideline.LADDER[at + 1 :])
+            yield ladder, "LADDER", (*ladder.LADDER[:at], changed_rung, *ladder.LADDER[at + 1 :])
     for name in ("PRECANCER", "CANCER", "TREATMENTS"):
         yield diagnosis, name, getattr(diagnosis, name)[1:]
-    yield guideline, "COLPOSCOPY_CYTOLOGY", guideline.COLPOSCOPY_CYTOLOGY[1:]
+    yield rules, "COLPOSCOPY_CYTOLOGY", rules.COLPOSCOPY_CYTOLOGY[1:]
+    yield published, "AT_COLPOSCOPY", published.AT_COLPOSCOPY[1:]
+    for code in course.SMEAR_OF:
+        yield course, "SMEAR_OF", {**course.SMEAR_OF, code: ""}
+    for smear in rules.SMEAR_ALONE:
+        yield rules, "SMEAR_ALONE", {**rules.SMEAR_ALONE, smear: ladder.LADDER[-1]}
 
 
 def test_changing_any_grade_word_or_limit_turns_the_check_red(monkeypatch: pytest.MonkeyPatch) -> None:

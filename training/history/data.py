@@ -109,7 +109,10 @@ class HistoryData:
         first = np.asarray(np.cumsum(histories.lengths) - histories.lengths, np.int64)
         hidden = [names.index(name) for name in WORK_UP if name in names]
         features[(first + histories.lengths - 1)[:, None], hidden] = np.nan
-        return replace(histories, first=first, features=features, gap_years=self.histories.gap_years[every])
+        return replace(
+            histories, first=first, features=features, gap_years=self.histories.gap_years[every],
+            time_years=self.histories.time_years[every], row_of_step=self.histories.row_of_step[every],
+        )  # fmt: skip
 
     def digest(self) -> str:
         """Digest of everything that a model learns from."""
