@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.patients.encoding import encoding_named
-from cervix.patients.sequences import TIME_YEARS, Histories, encode
+from cervix.patients.sequences import EPISODE_DAYS, TIME_YEARS, Histories, encode
 from cervix.patients.visits import read_visits
 from training.data.cohort.files import LATENT_FILE, TESTED_PREFIX, VISITS_FILE
 from training.data.cohort.screening import HIGH_GRADE_HISTOLOGY
@@ -143,7 +143,9 @@ def load_history_data(folder: Path, names: list[str], shares: dict[str, float], 
         If the training split has only one outcome or fewer than 50 events within 3 years.
     """
     visits = read_visits(folder / VISITS_FILE).frame
-    histories = encode(visits, encoding_named(names), episode_days=None)
+    histories = encode(visits, encoding_named(names), EPISODE_DAYS)
+    if len(histories.features) != len(visits):
+        raise ValueError("in the cohort every row is an episode of its own")
     latent = pd.read_csv(folder / LATENT_FILE).iloc[visits.index - FIRST_LINE].reset_index(drop=True)
     latent[TIME_YEARS] = visits[TIME_YEARS].to_numpy(np.float64)
     latent["histology"] = visits["histology"].astype(object).fillna("").to_numpy()

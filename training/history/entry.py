@@ -13,8 +13,7 @@ from cervix.bundle.manifest import Baseline, CalibrationTest, DerivedTask, Model
 from cervix.evaluation.calibration import calibration_figures
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import binary_report, ranking_interval
-from cervix.patients.encoding import encoding_named
-from cervix.patients.sequences import MOST_VISITS
+from cervix.patients.sequences import EPISODE_DAYS, MOST_VISITS
 from training.history.data import CLASSES, SPLITS, HistoryData
 from training.history.export import TOLERANCE, ExportedHistory, test_probabilities
 from training.shared.declared import declared_baselines, declared_ids, declared_tasks, model_entry
@@ -174,9 +173,11 @@ def _entry(
         "inputs": exported.inputs,
         "outputs": exported.outputs,
         "features": {
-            "encoding": encoding_named(recipe["data"]["features"]),
+            "encoding": exported.encoding,
             "visits": MOST_VISITS,
             "gaps": "years-since-measured",
+            "steps": "episodes",
+            "episode_days": EPISODE_DAYS,
             "golden_table": exported.golden_table,
         },
         "background": exported.background,

@@ -10,14 +10,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from cervix.bundle.manifest import DerivedTask, GoldenTable, TensorSpec
+from cervix.bundle.manifest import DerivedTask, FeatureEncoding, GoldenTable, TensorSpec
 from cervix.bundle.sessions import CPU_PROVIDER, Arrays, open_session
 from cervix.patients.encoding import encoding_named
-from cervix.patients.sequences import encode
+from cervix.patients.sequences import EPISODE_DAYS, encode
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from training.history.data import CLASSES, HistoryData
 from training.history.golden_table import golden_visits_csv
+from training.history.reach import with_reach
 from training.history.rehearsal import chosen_women, write_history_rehearsal
 from training.shared.calibrate import CoursePlatt
 from training.shared.declared import declared_ids
@@ -60,6 +61,7 @@ class ExportedHistory:
     background: str
     rehearsal: str
     golden_table: GoldenTable
+    encoding: list[FeatureEncoding]
     largest_difference: float
 
 
@@ -132,18 +134,24 @@ def export_history(
     log(f"history: {len(onnx_bytes) / 1e3:.0f} kB, largest difference to Keras {difference:.1e}")
     if difference > LARGEST_DIFFERENCE_TO_KERAS:
         raise ExportDiffers(f"largest difference to Keras {difference:.2e}, allowed {LARGEST_DIFFERENCE_TO_KERAS:.0e}")
-    encoding = encoding_named(parameters.names)
-    sample = encode(read_visits(sample_visits_csv(GOLDEN_WOMEN).encode()).frame, encoding, episode_days=None)
+    encoding = with_reach(encoding_named(parameters.names), data.histories, data.women("train"))
+    sample = encode(read_visits(sample_visits_csv(GOLDEN_WOMEN).encode()).frame, encoding, EPISODE_DAYS)
     vectors = sample.padded(np.arange(len(sample)))
     write_golden(out_dir / golden, vectors, {"fp32": run_graph(onnx_bytes, vectors)})
     golden_table = write_golden_table(
-        out_dir, model_id, golden_visits_csv(), encoding, lambda arrays: run_graph(onnx_bytes, arrays), one_row=False
+        out_dir,
+        model_id,
+        golden_visits_csv(),
+        encoding,
+        lambda arrays: run_graph(onnx_bytes, arrays),
+        one_row=False,
+        episode_days=EPISODE_DAYS,
     )
     chosen = np.random.default_rng(recipe["seed"]).choice(data.own_women("train"), recipe["background"]["women"], replace=False)
     write_arrays(out_dir / background, data.histories.padded(chosen))
     women = chosen_women(data, recipe["rehearsal"]["train_women"], recipe["seed"])
     write_history_rehearsal(out_dir / rehearsal, data, women)
-    return ExportedHistory(onnx_bytes, inputs, outputs, file, golden, background, rehearsal, golden_table, difference)
+    return ExportedHistory(onnx_bytes, inputs, outputs, file, golden, background, rehearsal, golden_table, encoding, difference)
 
 
 def run_graph(onnx_bytes: bytes, arrays: Arrays) -> Arrays:

@@ -12,7 +12,7 @@ from cervix.bundle.manifest import DerivedTask
 from cervix.bundle.sessions import CPU_PROVIDER, open_session
 from cervix.patients.encoding import encoding_named
 from cervix.patients.guideline import rung_of
-from cervix.patients.sequences import Histories, encode
+from cervix.patients.sequences import EPISODE_DAYS, Histories, encode
 from cervix.patients.visits import read_visits
 from training.data.cohort.published import GRADES, YEARS, read_published, synthetic_visits
 from training.history.checks.rivals import BOOSTING, SUMMARY
@@ -47,7 +47,7 @@ class Yardstick:
         table = read_published(published)
         visits, mixture = synthetic_visits(table)
         frame = read_visits(visits.to_csv(index=False).encode()).frame
-        return cls(table, mixture, encode(frame, encoding_named(names)))
+        return cls(table, mixture, encode(frame, encoding_named(names), EPISODE_DAYS))
 
     def measured(self, onnx_bytes: bytes, tasks: Sequence[DerivedTask], rivals: Mapping[str, Floats]) -> pd.DataFrame:
         """The table with the risks by the model and its rivals, and the step that the model alone would give."""
