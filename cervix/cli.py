@@ -27,6 +27,7 @@ from cervix.files import inert, replacing
 from cervix.labels import open_store
 from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_labels
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
+from cervix.patients.encoding import features_of, not_fed
 from cervix.patients.fhir import VERSIONS, fhir_pieces
 from cervix.patients.golden import GoldenTables, prove_bundle, prove_variants
 from cervix.patients.guideline import with_steps
@@ -142,6 +143,8 @@ def _patients(options: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         if isinstance(table, VisitTable):
+            for label in not_fed(table.frame, features_of(session)):
+                print(f"note: {label} is not read by {session.model.id}", file=sys.stderr)
             scores = with_steps(score_visits(table, session, on_progress=show), table.frame, bundle, session.model)
         else:
             scores = score_patients(table, session, on_progress=show)

@@ -128,6 +128,17 @@ def test_bad_cells_are_named_and_their_rows_marked(tmp_path: Path, capsys: pytes
     assert not (tmp_path / "strict.csv").exists()
 
 
+def test_what_the_model_does_not_read_is_noted_and_what_it_was_not_taught_is_a_column(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "visits.csv"
+    table.write_text("patient_id,visit_date,age,cytology,via\nA,2024-01-08,18,NILM,negative\nB,2024-01-08,40,NILM,\n")
+    assert main(["patients", str(table), "--out", str(tmp_path / "out.csv"), "--device", "cpu"]) == 0
+    assert "note: VIA is not read by history" in capsys.readouterr().err
+    written = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
+    assert written["beyond_training"].tolist() == ["Age (years) 18, in training 21 to 75", ""]
+
+
 @pytest.mark.parametrize(
     ("kind", "beginning"), [("md", b"---"), ("html", b"<!DOCTYPE html>"), ("pdf", b"%PDF-"), ("xml", b"<?xml")]
 )

@@ -58,7 +58,7 @@ def _two_lines(row: str) -> list[str]:
     return lines if len(lines) <= 2 else [lines[0], f"{lines[1][: ROW_NAME_WIDTH - 2]} …"]
 
 
-LANES = ("cytology", "hpv_result", "colposcopy", "histology", "treatment")
+LANES = ("cytology", "hpv_result", "dual_stain", "colposcopy", "histology", "treatment")
 # By ``Severity``.
 SEVERITY_MARKS = (("circle-open", LOWERS), ("diamond", "#E69F00"), ("square", RAISES))
 SEVERITY_TITLES = ("normal or negative", "low-grade", "high-grade or positive")

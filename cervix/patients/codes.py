@@ -4,7 +4,8 @@ Words that laboratories use for a code are in ``words``. Everything else follows
 (``encoding``), what is drawn (``figures``), what is proven (``diagnosis``), what the guideline's and the simulated programme's
 referral rules ask for, and the cohort's data sheet.
 
-Cytology: Bethesda 2014 (Nayar & Wilbur 2015). Histology: CIN, with the two-tier LAST terms (Darragh et al. 2012).
+Cytology: Bethesda 2014 (Nayar & Wilbur 2015). Histology: CIN, with the two-tier LAST terms (Darragh et al. 2012). Dual stain:
+p16 and Ki-67 in one cell of a smear (Clarke et al. 2024, J Low Genit Tract Dis 28:124-130).
 """
 
 from collections.abc import Callable, Mapping
@@ -128,6 +129,11 @@ CODES: Final[dict[str, Coded]] = {
     "hpv_16": Coded("HPV 16", (_POSITIVE_TYPE, _NEGATIVE), {"hpv_16": "HPV 16"}),
     "hpv_18": Coded("HPV 18", (_POSITIVE_TYPE, _NEGATIVE), {"hpv_18": "HPV 18"}),
     "hpv_other_hr": Coded("Other high-risk HPV", (_POSITIVE, _NEGATIVE), {"hpv_other": "Other high-risk HPV"}),
+    "dual_stain": Coded(
+        "p16/Ki-67 dual stain",
+        (Code("positive", (1,), _HIGH), Code("negative", (0,)), Code("inconclusive", None)),
+        {"dual_stain": "p16/Ki-67 dual stain"},
+    ),
     "colposcopy": Coded(
         "Colposcopy",
         (
@@ -172,4 +178,5 @@ CODES: Final[dict[str, Coded]] = {
     "hpv_vaccinated": Coded("Vaccinated against HPV", _ANSWERS, {"hpv_vaccinated": "Vaccinated against HPV"}),
     "smoker": Coded("Smokes", _ANSWERS, {"smoker": "Smokes"}),
 }
-"""VIA, HIV and pregnancy are fed to no model: the cohort that the history model learns from does not have them."""
+"""VIA, HIV and pregnancy can be fed to no model: the cohort that the history model learns from does not have them. Of the other
+columns a model reads those that its manifest names; none that ships reads the dual stain yet."""

@@ -15,7 +15,7 @@ from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS
 from cervix.patients.visit_words import step_titles
 
 Floats = NDArray[np.float32]
-TESTS = ("cytology", "hpv_result", "colposcopy", "via", "histology", "treatment")
+TESTS = ("cytology", "hpv_result", "dual_stain", "colposcopy", "via", "histology", "treatment")
 
 
 @dataclass(frozen=True)

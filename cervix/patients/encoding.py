@@ -7,6 +7,8 @@ is fed by the declaration in its own manifest and by nothing here.
 from collections.abc import Iterable
 from typing import Literal
 
+import pandas as pd
+
 from cervix.bundle import ModelSession
 from cervix.bundle.manifest import FeatureEncoding, FeatureInput
 from cervix.errors import BundleError
@@ -53,6 +55,12 @@ def features_of(session: ModelSession) -> FeatureInput:
     if session.model.features is None:
         raise ValueError(f"model {session.model.id!r} reads no patient features")
     return session.model.features
+
+
+def not_fed(visits: pd.DataFrame, features: FeatureInput) -> list[str]:
+    """Labels of the columns with results in ``VisitTable.frame`` that the model is not fed."""
+    fed = {feature.column for feature in features.encoding}
+    return [coded.label for name, coded in CODES.items() if name not in fed and visits[name].notna().any()]
 
 
 def require_readable(features: FeatureInput, model_id: str) -> None:

@@ -10,7 +10,7 @@ from cervix.bundle import ModelSession
 from cervix.patients.encoding import features_of
 from cervix.patients.history_scoring import histories_of, task_risk
 
-# What comes with or after the slide is not told to the history, in training and here.
+# What comes with or after the slide is not told to the history, in training and here: at the step that it was taken at.
 HIDDEN_AT_VISIT = ("histology", "treatment")
 EMBEDDING_SIZE = 512
 OUTPUTS = {"joint": "probabilities", "history": "history_probabilities", "slide": "slide_probabilities"}

@@ -20,7 +20,8 @@ def with_next_visit(visits: pd.DataFrame, years_later: float, results: Mapping[s
     visits : DataFrame
         Her rows of ``VisitTable.frame``.
     years_later : float
-        After her last visit, above 0 and at most ``LATEST_YEARS``.
+        After her last visit, above 0 and at most ``LATEST_YEARS``. A model of episodes reads what lies within the last one as
+        part of it.
     results : mapping
         Column of the visit table -> code; a column that is not named was not examined.
 

@@ -14,10 +14,11 @@ FRENCH: Final = "Bethesda terms as French laboratories report them"
 SPANISH: Final = "Bethesda terms as Spanish-speaking laboratories report them"
 GERMAN: Final = "German words for the same, beside the nomenclature"
 ONCLARITY: Final = "groups of types that BD Onclarity reports: P1 33 58, P2 56 59 66, P3 35 39 68"
+DUAL_STAIN: Final = "Clarke MA et al., J Low Genit Tract Dis 2024;28:124-130, and how laboratories report CINtec PLUS Cytology"
 IARC: Final = "Bouvard V et al., Lancet Oncol 2009;10:321-322 (IARC volume 100B)"
 USAGE: Final = "spellings met in exports; no published list"
 
-RESULTS: Final = ("hpv_result", "hpv_16", "hpv_18", "hpv_other_hr", "via")
+RESULTS: Final = ("hpv_result", "hpv_16", "hpv_18", "hpv_other_hr", "via", "dual_stain")
 ANSWERS: Final = ("hiv", "immunosuppressed", "pregnant", "hpv_vaccinated", "smoker")
 
 
@@ -118,7 +119,7 @@ WORDS: Final[tuple[Words, ...]] = (
            "alto grado", SPANISH),
     _words("cytology", "SCC", "carcinoma de células escamosas; carcinoma epidermoide; carcinoma escamocelular", SPANISH),
     _words("cytology", "AGC", "células glandulares atípicas", SPANISH),
-    # HPV tests and VIA
+    # HPV tests, VIA, dual stain
     _words(RESULTS, "positive", "pos; +; 1; 1.0; detected; reactive; present; yes; true", USAGE),
     _words(RESULTS, "negative", "neg; 0; 0.0; not detected; none detected; non detected; undetected; non-reactive; "
            "not reactive; absent; not present; no; false", USAGE),
@@ -129,6 +130,28 @@ WORDS: Final[tuple[Words, ...]] = (
     _words(RESULTS, "positive", "positivo; positiva; detectado; presente; reactivo", SPANISH),
     _words(RESULTS, "negative", "negativo; negativa; no detectado; ausente; no reactivo", SPANISH),
     _words("hpv_result", "invalid", "indeterminate; inconclusive; equivocal; failed; ungültig; invalide; inválido", USAGE),
+    # p16/Ki-67 dual stain. p16 alone is another test, of tissue: not read.
+    _words("dual_stain", "positive", "dual-stained cells; dual-stained cells present; dual-stained cells detected; "
+           "p16+/Ki-67+; co-expression; co-expression of p16 and Ki-67; DS positive", DUAL_STAIN),
+    _words("dual_stain", "negative", "no dual-stained cells; no dual-stained cells detected; dual-stained cells absent; "
+           "dual-stained cells not detected; no co-expression; no co-expression of p16 and Ki-67; DS negative", DUAL_STAIN),
+    _words("dual_stain", "inconclusive", "indeterminate; equivocal; invalid; unsatisfactory; not evaluable; insufficient",
+           DUAL_STAIN),
+    _words("dual_stain", "positive", "doppelt positive Zellen; doppelt gefärbte Zellen; Koexpression; "
+           "Koexpression nachgewiesen; Koexpression von p16 und Ki-67", GERMAN),
+    _words("dual_stain", "negative", "keine doppelt positiven Zellen; keine doppelt gefärbten Zellen; keine Koexpression; "
+           "keine Koexpression von p16 und Ki-67; Koexpression nicht nachgewiesen", GERMAN),
+    _words("dual_stain", "inconclusive", "nicht beurteilbar; nicht auswertbar; ungültig", GERMAN),
+    _words("dual_stain", "positive", "présence de cellules double-marquées; présence de cellules doublement marquées; "
+           "présence de cellules co-exprimant p16 et Ki-67", FRENCH),
+    _words("dual_stain", "negative", "absence de cellules double-marquées; absence de cellules doublement marquées; "
+           "absence de cellules co-exprimant p16 et Ki-67", FRENCH),
+    _words("dual_stain", "inconclusive", "non concluant; ininterprétable; invalide", FRENCH),
+    _words("dual_stain", "positive", "presencia de células con doble tinción; células con doble tinción; "
+           "coexpresión de p16 y Ki-67", SPANISH),
+    _words("dual_stain", "negative", "ausencia de células con doble tinción; sin células con doble tinción; "
+           "sin coexpresión de p16 y Ki-67", SPANISH),
+    _words("dual_stain", "inconclusive", "no concluyente; no valorable; no evaluable; inválido; indeterminado", SPANISH),
     # Colposcopy
     _words("colposcopy", "low-grade", "low; grade 1; minor", USAGE),
     _words("colposcopy", "high-grade", "high; grade 2; major", USAGE),
@@ -183,6 +206,9 @@ FILLERS: Final[dict[str, str]] = {
     **dict.fromkeys(
         RESULTS, r"\b(?:(?:for|risk|high|hr|hpv|vph|hrhpv|dna|rna|mrna|hochrisiko|alto riesgo|haut risque)\b(?:\s+|-(?=\w))*)+"
     ),
+    # Not of p16 alone, which is another test.
+    "dual_stain": r"\b(?:cintec\s*plus(?:\s+cytology)?|p16(?:ink4a)?\s*[/+&]?\s*ki-?67|(?:dual|double)[-\s]?stain(?:ing)?|"
+    r"doppelfärbung|double[-\s]marquage|doble\s+tinci[óo]n)(?!\w)[\s:-]*",
     "histology": r"\b(?:biopsy|histology)\b",
 }
 
@@ -207,6 +233,9 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "hpv_result": ("hpv", "hr hpv", "hrhpv", "hpv test", "HPV-Ergebnis", "HPV-Befund", "test HPV", "VPH", "prueba VPH"),
     "hpv_16": ("hpv16", "VPH 16"), "hpv_18": ("hpv18", "VPH 18"), "hpv_other_hr": ("hpv other", "other hr hpv"),
     "histology": ("biopsy", "biopsy result", "histology result", "Histologie", "Histologiebefund", "histología", "biopsie"),
+    "dual_stain": ("dual stain result", "dual stained cytology", "p16/Ki-67", "p16/Ki-67 dual stain", "CINtec PLUS",
+                   "CINtec PLUS Cytology", "Doppelfärbung", "p16/Ki-67-Doppelfärbung", "double marquage",
+                   "double marquage p16/Ki-67", "doble tinción", "doble tinción p16/Ki-67"),
     "colposcopy": ("colposcopic impression", "Kolposkopie", "colposcopie", "colposcopia"),
     "via": (), "treatment": ("procedure", "Therapie", "Behandlung", "traitement", "tratamiento"),
     "hiv": ("hiv status",), "immunosuppressed": ("immunosuppression", "immunsupprimiert"),

@@ -12,6 +12,7 @@ from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_histories
 from cervix.patients.completeness import RESTS_ON
 from cervix.patients.courses import courses, steps_in_words
+from cervix.patients.encoding import features_of, not_fed
 from cervix.patients.history_scoring import BEYOND, histories_of, score_visits
 from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.sequences import Histories
@@ -48,6 +49,8 @@ def show_visit_table(table: VisitTable, bundle: Bundle, key: str) -> None:
     task = session.model.derived_tasks[0]
     show_counts(scores, f"{task.title}: ≥ {session.model.threshold(task.id):.1%}", table.rows_left_out)
     _show_trust(bundle, session.model)
+    if unread := not_fed(table.frame, features_of(session)):
+        st.caption(f"Not read by this model, and shown only: {', '.join(unread)}.")
     scores = _flag_from(scores, bundle, session.model)
     show_work_list(
         scores,

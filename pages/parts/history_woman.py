@@ -30,7 +30,7 @@ from pages.parts.patient_views import download_one, show_hypothetical
 
 VIEWS = ("Course", "Why her", "What if", "With a slide", "Guideline and export")
 REFERENCE = "Ages and dates alone"
-WHAT_IF_COLUMNS = ("cytology", "hpv_result", "colposcopy", "histology", "treatment")
+WHAT_IF_COLUMNS = ("cytology", "hpv_result", "dual_stain", "colposcopy", "histology", "treatment")
 NOT_DONE = "not done"
 DEFAULT_YEARS = 3.0
 
@@ -164,8 +164,9 @@ def _show_what_if(visits: pd.DataFrame, scores: pd.Series, session: ModelSession
             st.session_state.pop(name, None)
     years = st.slider("Years after the last visit", 0.25, LATEST_YEARS, DEFAULT_YEARS, 0.25, key="what_if_years")
     results = {}
+    fed = {feature.column for feature in features_of(session).encoding}
     with st.container(horizontal=True):
-        for name in WHAT_IF_COLUMNS:
+        for name in (name for name in WHAT_IF_COLUMNS if name in fed):
             column = VISIT_COLUMNS[name]
             code = st.selectbox(column.label, [NOT_DONE, *column.codes], key=f"what_if_{name}", width=170)
             if code != NOT_DONE:

@@ -63,7 +63,7 @@ def chosen_woman(page: Page) -> str:
 def open_visits(page: Page, address: str, path: Path) -> None:
     page.goto(f"{address}/patients")
     page.locator("input[type=file]").set_input_files(path)
-    page.get_by_text("What the model would have said at each visit").wait_for()
+    page.get_by_text("What the model would have said after each episode").wait_for()
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_a_german_export_goes_from_drop_to_risk(page: Page, address: str, tmp_pa
     page.get_by_text("Dates such as 03/04/2020 can be read two ways", exact=False).wait_for()
     page.get_by_text("day first: 3 April 2020").click()
     page.get_by_role("button", name="Read it this way").click()
-    page.get_by_text("What the model would have said at each visit").wait_for()
+    page.get_by_text("What the model would have said after each episode").wait_for()
     expect(metric(page, "Patients scored")).to_contain_text("2")
     expect(metric(page, "Needs correction")).to_contain_text("0")
     table = download(page, "Download the scores (CSV)").read_text(encoding="utf-8")

@@ -215,7 +215,7 @@ def test_sample_visits_are_scored_and_ranked_and_a_womans_risk_is_followed() -> 
     risk = ranked["CIN2+ in 3 years"].dropna()
     assert list(risk) == sorted(risk, reverse=True)
     assert set(ranked["Flag"].iloc[-4:]) == {"no answer"}
-    assert "What the model would have said at each visit" in texts(app)
+    assert "What the model would have said after each episode" in texts(app)
     turn_to(app, "patients_view", "Why her")
     assert "they add up to her risk exactly" in texts(app)
     turn_to(app, "patients_view", "Guideline and export")
@@ -283,6 +283,21 @@ def test_a_visit_that_has_not_taken_place_moves_the_risk_and_is_reset() -> None:
     assert "Hypothetical" in texts(app)
     app.button(key="what_if_reset").click().run()
     assert hypothetical(app) == usual
+
+
+def test_an_episode_is_one_bar_and_what_the_model_does_not_read_or_was_not_taught_is_said() -> None:
+    lines = [
+        "patient_id,visit_date,age,cytology,hpv_result,via,histology",
+        "A,2024-01-08,18,HSIL,positive,,",
+        "A,2024-02-19,18,,,positive,benign",
+    ]
+    app = open_page("patients.py")
+    app.file_uploader(key="patients_upload").upload("visits.csv", "\n".join(lines).encode(), "text/csv").run()
+    assert "Not read by this model, and shown only: VIA." in texts(app)
+    assert "Age (years) 18, in training 21 to 75" in texts(app)
+    turn_to(app, "patients_view", "Why her")
+    assert not app.exception
+    assert "the episode of 2024-01-08 to 2024-02-19" in texts(app)
 
 
 def test_a_visit_table_with_bad_rows_lists_them_and_scores_the_rest() -> None:

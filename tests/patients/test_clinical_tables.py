@@ -116,7 +116,7 @@ def test_every_grade_word_and_limit_is_as_pinned() -> None:
 
 def test_every_code_of_a_graded_column_is_graded_or_measures_nothing() -> None:
     ungraded = {code.name for coded in codes.CODES.values() for code in coded.codes if code.measures_nothing}
-    assert ungraded == {"UNSAT", "invalid", "inadequate"}
+    assert ungraded == {"UNSAT", "invalid", "inadequate", "inconclusive"}
     for feature in encoding.VISIT_FEATURES:
         if feature.kind == "code":
             assert set(feature.grades) == {code.name for code in codes.CODES[feature.column].codes}

@@ -13,7 +13,7 @@ from cervix.bundle import Bundle, ModelSession
 from cervix.labels.gathering.women import visits_frame
 from cervix.patients.charts import course_figure
 from cervix.patients.courses import courses, steps_in_words
-from cervix.patients.encoding import VISIT_FEATURES
+from cervix.patients.encoding import VISIT_FEATURES, features_of, not_fed
 from cervix.patients.history_explanation import explain_history, explain_step
 from cervix.patients.history_scoring import BEYOND, beyond_note, histories_of, member_band, score_visits, trajectory
 from cervix.patients.report import summary_sentence
@@ -205,3 +205,12 @@ def test_a_gap_beyond_training_is_answered_as_the_longest_and_said(session: Mode
     assert scores[BEYOND] == "30.0 years since the visit before, in training at most 20.0"
     explained = explain_history(table.frame, session, TASK)
     assert explained.risk == pytest.approx(scores[f"risk_{TASK}"], abs=1e-6)
+
+
+def test_results_that_a_model_is_not_fed_are_named(session: ModelSession) -> None:
+    header = "patient_id,visit_date,age,cytology,via,dual_stain"
+    frame = table_of("A,2020-01-01,40,NILM,negative,positive", header=header).frame
+    features = features_of(session)
+    older = features.model_copy(update={"encoding": [item for item in features.encoding if item.column != "dual_stain"]})
+    assert not_fed(frame, features) == ["VIA"]
+    assert not_fed(frame, older) == ["p16/Ki-67 dual stain", "VIA"]

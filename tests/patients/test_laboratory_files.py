@@ -199,6 +199,32 @@ class TestWords:
     def test_doubtful_hpv_results_are_none(self, written: str) -> None:
         assert VISIT_COLUMNS["hpv_result"].code_of(written) is None
 
+    @pytest.mark.parametrize(
+        ("written", "code"),
+        [
+            ("pos", "positive"), ("CINtec PLUS positive", "positive"), ("p16/Ki-67 +", "positive"), ("p16+/Ki-67+", "positive"),
+            ("Dual-stained cells present", "positive"), ("dual stain: negative", "negative"), ("p16/Ki67-negativ", "negative"),
+            ("No dual-stained cells", "negative"), ("keine doppelt positiven Zellen", "negative"),
+            ("Doppelfärbung nachgewiesen", "positive"), ("double marquage négatif", "negative"),
+            ("présence de cellules double-marquées", "positive"), ("doble tinción positiva", "positive"),
+            ("equivocal", "inconclusive"), ("no valorable", "inconclusive"), ("ininterprétable", "inconclusive"),
+        ],
+    )  # fmt: skip
+    def test_dual_stains(self, written: str, code: str) -> None:
+        assert VISIT_COLUMNS["dual_stain"].code_of(written) == code
+
+    @pytest.mark.parametrize(
+        "written", ["p16 positive", "no dual stain", "p16/Ki-67 -", "CINtec PLUS", "p16+/Ki-67-", "HPV 16"]
+    )
+    def test_doubtful_dual_stains_are_none(self, written: str) -> None:
+        """Stain for p16 alone is another test, and a minus may mean not done."""
+        assert VISIT_COLUMNS["dual_stain"].code_of(written) is None
+
+    @pytest.mark.parametrize("header", ["p16/Ki-67", "p16 ki67", "CINtec PLUS", "dual_stain", "Dual stain", "Doppelfärbung"])
+    def test_headers_of_the_dual_stain(self, header: str) -> None:
+        table = visits("A,2020-01-01,35,NILM,pos", header=f"patient_id,visit_date,age,cytology,{header}")
+        assert table.frame["dual_stain"].tolist() == ["positive"]
+
     def test_no_spelling_of_a_file_costs_a_visit(self, cases_dir: Path) -> None:
         table = read_visits((cases_dir / "patients/v29_hpv_spellings.csv").read_bytes())
         assert len(table.frame) == 36

@@ -38,8 +38,9 @@ FEATURES: Final = [feature.name for feature in VISIT_FEATURES]
 # known adds nothing.
 WEIGHTS: Final = {
     "age": (0.01, 40.0), "cytology_squamous": (1.1, 0.3), "cytology_glandular": (1.1, 0.1), "hpv": (1.6, 0.2),
-    "hpv_16": (0.8, 0.1), "hpv_18": (0.6, 0.1), "hpv_other": (0.4, 0.1), "colposcopy": (0.7, 0.5), "histology": (0.8, 0.5),
-    "treatment": (-0.8, 0.3), "smoker": (0.3, 0.2), "immunosuppressed": (0.6, 0.1), "hpv_vaccinated": (-0.5, 0.3),
+    "hpv_16": (0.8, 0.1), "hpv_18": (0.6, 0.1), "hpv_other": (0.4, 0.1), "dual_stain": (0.5, 0.2),
+    "colposcopy": (0.7, 0.5), "histology": (0.8, 0.5), "treatment": (-0.8, 0.3), "smoker": (0.3, 0.2),
+    "immunosuppressed": (0.6, 0.1), "hpv_vaccinated": (-0.5, 0.3),
 }  # fmt: skip
 RESULTS: Final = [name for name in FEATURES if name.startswith(("cytology", "hpv")) and name != "hpv_vaccinated"]
 RESULTS.extend(["colposcopy", "histology"])
