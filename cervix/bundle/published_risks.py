@@ -23,6 +23,8 @@ CURRENT, NEGATIVE_ROUND, SURVEILLANCE, COLPOSCOPY, TREATMENT = KINDS = (
 TEXTS = ("history", "hpv", "cytology", "kind", "management", "model_step")
 _FORMS = ("published_{}_{}", "published_{}_{}_low", "published_{}_{}_high", "model_{}_{}")
 PUBLISHED, LOW, HIGH, MODEL = (tuple(form.format(*risk) for risk in product(GRADES, YEARS)) for form in _FORMS)
+PLAIN = r"[\w ,/|+-]{0,80}"
+"""What a history is written in: no markup, which charts and pages would obey."""
 RIVALS = {"boosting": "Gradient boosting", "logistic": "Logistic regression"}
 """Simpler models of the same cohort; their columns may be absent, and are of some risks only."""
 
@@ -65,6 +67,10 @@ def _checked(name: str, frame: pd.DataFrame, guides: pd.Series, risks: list[str]
     low, value, high = (frame[list(columns)].to_numpy() for columns in (LOW, PUBLISHED, HIGH))
     if frame.empty:
         raise _not_such_a_table(name, "one row a history", "no row")
+    if not (plain := frame[["history", "hpv", "cytology"]].stack().str.fullmatch(PLAIN)).all():
+        raise _not_such_a_table(
+            name, "histories of letters, digits and , / | + -", f"another character in row {plain.argmin() // 3 + 1}"
+        )
     if unknown := sorted(set(frame["kind"]) - set(KINDS)):
         raise _not_such_a_table(name, f"kinds {', '.join(KINDS)}", ", ".join(unknown))
     if unknown := sorted(set(guides) - {"yes", "no"}):

@@ -100,6 +100,6 @@ def _laid_out(figure: go.Figure, floor: float) -> go.Figure:
         yaxis=axis | {"title": "Model"},
         height=HEIGHT,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        legend={"orientation": "h", "x": 0, "y": -0.14, "yanchor": "top"},
+        legend={"orientation": "h", "x": 0, "y": -0.17, "yanchor": "top"},
     )
     return figure

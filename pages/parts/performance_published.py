@@ -54,7 +54,7 @@ def show_published(bundle: Bundle, model: Model) -> None:
     st.caption(escaped(SOURCE))
     st.download_button(
         "Download the whole table (CSV)",
-        lambda: inert(provenance_of(bundle, model.id).stamp(table)).to_csv(index=False).encode(),
+        lambda: inert(provenance_of(bundle, model.id).stamp(_as_written(table))).to_csv(index=False).encode(),
         file_name="published-risks.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -100,6 +100,11 @@ def _show_steps(table: pd.DataFrame) -> None:
     if steps.milder:
         with st.expander(f"The {steps.milder} histories with a milder step"):
             _show(steps_table(steps), "performance_published_steps")
+
+
+def _as_written(table: pd.DataFrame) -> pd.DataFrame:
+    """As it stands in the bundle."""
+    return table.assign(guides=table["guides"].map({True: "yes", False: "no"}))
 
 
 def _show(table: pd.DataFrame, key: str, widths: Mapping[str, int] | None = None) -> None:

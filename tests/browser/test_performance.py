@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.chromium import needs_browser
+from tests.browser.chromium import WAIT_MS, WIDTHS, choose, needs_browser
 from tests.browser.server import free_port, running_app
 from tests.bundle.made.tiles import SHIPPED_CLASSES, TILE_PX, centres_rgb, tissue_of
 
@@ -71,3 +71,27 @@ def test_tiles_of_ones_own_are_scored_with_curves_gallery_and_drift(page: Page, 
     scores = pd.read_csv(download.value.path())
     assert len(scores) == 18
     assert scores["notice"].str.contains("Not a medical device").all()
+
+
+def test_published_risks_fit_on_a_phone_and_their_table_is_taken_along(
+    browser: Browser, published_root: Path, tmp_path: Path
+) -> None:
+    with running_app(tmp_path / "home", free_port(), CERVIX_BUNDLE_DIR=str(published_root)) as address:
+        page = browser.new_page(viewport={"width": WIDTHS["phone"], "height": 900})
+        page.set_default_timeout(WAIT_MS)
+        page.goto(f"{address}/performance")
+        page.get_by_text("How it was tested").wait_for()
+        choose(page, "Model", "Risk of CIN2+ and CIN3+ from visits")
+        page.get_by_text("1.5 million real women").wait_for()
+        expect(page.locator(MATRIX).first).to_contain_text("after colposcopy")
+        choose(page, "Published risk", "CIN3+ at once")
+        page.get_by_text("55 of them count").wait_for()
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= WIDTHS["phone"]
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download the whole table (CSV)").click()
+        table = pd.read_csv(download.value.path())
+        assert len(table) == 168
+        assert set(table["guides"]) == {"yes", "no"}
+        assert table["notice"].str.contains("Not a medical device").all()
+        page.close()

@@ -57,6 +57,7 @@ def test_texts_that_are_not_there_are_empty_and_risks_that_are_not_there_are_not
         (lambda table: table.assign(published_cin3_5_high=0.0), "expected every published risk within its own interval"),
         (lambda table: table.assign(kind="cervical"), "expected kinds current test, .*; found cervical"),
         (lambda table: table.assign(guides="perhaps"), "expected yes or no under guides; found perhaps"),
+        (lambda table: table.assign(history="<a href='https://x'>y</a>"), "expected histories of letters.*; found .* in row 1"),
         (lambda table: table.iloc[:0], "expected one row a history; found no row"),
     ],
 )  # fmt: skip
