@@ -31,7 +31,7 @@ RECIPES_DIR = Path(__file__).parent / "recipes"
 BUILD_DIR = PROJECT_ROOT / "build"
 ENTRY_NAME = "model.json"
 HONEST, LEAKY = "honest", "leaky"
-COHORT_WOMEN, COHORT_SEED = 240_000, 20261122
+COHORT_WOMEN, COHORT_SEED = 240_000, 101
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
 COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE, CERVIX_RECIPE = "cohort", "hybrid", "active-learning", "cervix"
 GENERATE_RECIPE = "generate"
@@ -126,7 +126,7 @@ def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
     def train(listening: Callable[[str], None]) -> list[Model]:
         recipe, cohort = _path_of(HISTORY_RECIPE), _path_of(COHORT_RECIPE)
-        return train_history(recipe, cohort, options.women, options.seed, options.out, listening)
+        return train_history(recipe, cohort, options.women, options.seed, options.published, options.out, listening)
 
     _save(costed(train, options.out, log), options.out)
 
@@ -197,6 +197,14 @@ def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.cohort.files import make_cohort
 
     make_cohort(_path_of(COHORT_RECIPE), options.women, options.seed, options.out, log)
+
+
+def _cohort_fit(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.data.cohort.fitting import fit_cohort
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    recipe, size = _path_of(COHORT_RECIPE), (options.agents, options.populations)
+    fit_cohort(recipe, options.published, *size, options.trials, options.seed, options.out, log)
 
 
 def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
@@ -306,6 +314,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_commands(commands.add_parser("data", help="get slides and cut tiles", description="get slides and cut tiles"))
     cohort = argparse.ArgumentParser(add_help=False)
     _add_cohort_options(cohort)
+    yardstick = argparse.ArgumentParser(add_help=False)
+    _add_published(yardstick)
     out = argparse.ArgumentParser(add_help=False)
     out.add_argument("--out", type=Path, default=BUILD_DIR, help=f"where to write (default {BUILD_DIR.name}/)")
 
@@ -315,12 +325,12 @@ def _parser() -> argparse.ArgumentParser:
     for name, parents, run, text in (
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
-        ("history", [cohort, out], _history, "train and export the LSTM on simulated screening histories"),
+        ("history", [cohort, yardstick, out], _history, "train and export the LSTM on simulated screening histories"),
         ("active-learning", [cohort, out], _active_learning, "measure strategies for choosing which women to label next"),
         ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
         (GENERATE_RECIPE, [slide_data, out], _generate, "make tiles and measure what they are worth"),
         ("drawn-gain", [slide_data, out], _drawn_gain, "measure what drawn tiles are worth beside few real ones"),
-        ("build", [slide_data, table_data, cohort, out], _build, "train everything and assemble a bundle"),
+        ("build", [slide_data, table_data, cohort, yardstick, out], _build, "train everything and assemble a bundle"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)
         command.set_defaults(run=run, protocol=HONEST)
@@ -402,6 +412,13 @@ def _add_cohort_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=COHORT_SEED, help=f"equal seeds give equal bytes (default {COHORT_SEED})")
 
 
+def _add_published(parser: argparse.ArgumentParser) -> None:
+    data = Path(os.environ.get("CERVIX_DATA", "data"))
+    parser.add_argument(
+        "--published", type=Path, default=data / "tables/asccp_2019_risks.csv", help="published risks, the history's yardstick"
+    )
+
+
 def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="SOURCE")
     text = "download open-access diagnostic slides of a TCGA project from the Genomic Data Commons"
@@ -415,6 +432,15 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     _add_cohort_options(cohort)
     cohort.add_argument("--out", type=Path, default=BUILD_DIR / "cohort", help="default build/cohort")
     cohort.set_defaults(run=_cohort)
+    text = "fit the simulated cohort to published risks: a search that may take hours and can be broken off"
+    fit = commands.add_parser("cohort-fit", help=text, description=text)
+    _add_published(fit)
+    fit.add_argument("--agents", type=int, default=100_000)
+    fit.add_argument("--populations", type=int, default=3)
+    fit.add_argument("--trials", type=int, default=60, help="in all, those of an earlier run included (default 60)")
+    fit.add_argument("--seed", type=int, default=101)
+    fit.add_argument("--out", type=Path, default=BUILD_DIR / "cohort-fit", help="default build/cohort-fit")
+    fit.set_defaults(run=_cohort_fit)
     text = "cut labelled tiles from whole slides"
     tiles = commands.add_parser("tiles", help=text, description=text)
     tiles.add_argument("--slides", type=Path, required=True, help="CSV with path, label, source_group")

@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+YEARS = tuple(
+    f"{known}{kind}years_to_{grade}" for known in ("", "tested_") for kind in ("", "found_") for grade in ("cin2", "cin3")
+)
 NAMES = ["age", "cytology_squamous", "cytology_glandular", "hpv", "colposcopy", "histology", "treatment"]
 
 
@@ -16,8 +19,8 @@ def write_small_cohort(folder: Path, women: int, seed: int = 0) -> None:
         risky = rng.random() < 0.3
         count = int(rng.integers(1, 7))
         start = 2000 + int(rng.integers(0, 8))
-        to_cin2 = float(rng.uniform(0, 6)) if risky and rng.random() < 0.6 else np.inf
-        to_cin3 = to_cin2 + float(rng.uniform(0.1, 4)) if np.isfinite(to_cin2) else np.inf
+        to_cin2 = max(float(rng.uniform(-1.5, 6)), 0.0) if risky and rng.random() < 0.6 else np.inf
+        to_cin3 = to_cin2 + max(float(rng.uniform(-1, 4)), 0.0) if np.isfinite(to_cin2) else np.inf
         for visit in range(count):
             left = (count - 1 - visit) * 2.0
             positive = risky and rng.random() < 0.9
@@ -36,7 +39,8 @@ def write_small_cohort(folder: Path, women: int, seed: int = 0) -> None:
                     "state_at_visit": "CIN2" if biopsy == "CIN2" or (biopsy and rng.random() < 0.2) else "no infection",
                     "glandular_at_visit": "yes" if rng.random() < 0.1 else "no",
                     "state": "infection" if positive else "no infection", "infected": "yes" if positive else "no",
-                    "glandular": "no", "years_to_cin2": to_cin2 + left, "years_to_cin3": to_cin3 + left,
+                    "glandular": "no", "woman": f"0-{number}", "turn": 0, "weight": 1.0,
+                    **{name: (to_cin2 if name.endswith("cin2") else to_cin3) + left for name in YEARS},
                     "observed_years": (8.0 if rng.random() < 0.95 else float(rng.uniform(0, 5))) + left,
                 }
             )  # fmt: skip

@@ -1,7 +1,7 @@
 """The simulated cohort as training data: sequences, outcomes that may be known in part, and a split by woman."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +9,32 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.patients.encoding import encoding_named
-from cervix.patients.sequences import TIME_YEARS, Histories, encode
+from cervix.patients.sequences import EPISODE_DAYS, TIME_YEARS, Histories, encode
 from cervix.patients.visits import read_visits
-from training.data.cohort.files import LATENT_FILE, VISITS_FILE
+from training.data.cohort.files import LATENT_FILE, TESTED_PREFIX, VISITS_FILE
 from training.data.cohort.screening import HIGH_GRADE_HISTOLOGY
 from training.data.splits import require_events
 from training.shared.stages import array_digest
 
-HORIZONS = (3.0, 5.0)
-CLASSES = ("none", "cin2-5y", "cin2-3y", "cin2-3y-cin3-5y", "cin3-3y")
-"""Disjoint courses after the last visit, so that no two answers can contradict each other: no CIN2+ within 5 years; CIN2+
-after 3 years and within 5; CIN2+ within 3 years without CIN3+ within 5, with CIN3+ after 3 and within 5, and with CIN3+
-within 3. In this cohort CIN2 takes more than 2 years to become CIN3, so the course "both between 3 and 5 years" is empty
-and has no class."""
-EARLY = ("cin2-3y", "cin2-3y-cin3-5y", "cin3-3y")
-"""CIN2+ within the first horizon: the event that is counted in training."""
+HORIZONS = (0.0, 1.0, 3.0, 5.0)
+"""Years after the last visit; 0 is at once."""
+
+
+def _named(cin2: float, cin3: float) -> str:
+    return f"cin2-{cin2:g}y" if np.isinf(cin3) else f"cin2-{cin2:g}y-cin3-{cin3:g}y"
+
+
+CLASSES = (
+    "none",
+    *(_named(cin2, cin3) for at, cin2 in enumerate(HORIZONS) for cin3 in (np.inf, *reversed(HORIZONS[at:]))),
+)
+"""Disjoint courses after the last visit, so that no two answers can contradict each other: the earliest horizon within which
+CIN2+ is there, and that of CIN3+, which never comes before. ``cin2-1y-cin3-5y``: CIN2+ within 1 year, CIN3+ within 5, not 3."""
+EARLY = tuple(name for name in CLASSES if name.split("-")[1:2] in (["0y"], ["1y"], ["3y"]))
+"""CIN2+ within 3 years: the event that is counted in training."""
+FOUND, TESTED = "found_", TESTED_PREFIX + "found_"
+"""The outcome is disease as biopsies find it, which published risks report; the true one stands beside it in the cohort."""
+WORK_UP = ("colposcopy", "histology", "treatment")
 SPLITS = ("train", "validation", "calibration", "test")
 # The header of a table is its line 1.
 FIRST_LINE = 2
@@ -60,7 +71,11 @@ class HistoryData:
     usable : (visits,) whether one may predict from there: no known disease left untreated, a cervix
     latent : DataFrame
         The truth at and after each visit, in the order of the visits, and what was read there: ``histology``, ``time_years``.
-    split : (women,)
+    split : (women,) empty for further screenings of women who are in no training
+    tested : the same with only the tests of a visit known, before its colposcopy, biopsy and treatment
+    worked_up : (visits,) whether there was more than tests
+    weight : (women,) how much each counts in training; below 1 where rare histories were simulated more often
+    again : (women,) whether she lives the course of another woman again
     """
 
     histories: Histories
@@ -68,18 +83,42 @@ class HistoryData:
     usable: Bools
     latent: pd.DataFrame
     split: NDArray[np.str_]
+    tested: Outcomes
+    worked_up: Bools
+    weight: NDArray[np.float32]
+    again: Bools
 
     def women(self, split: str) -> NDArray[np.int64]:
         """Positions of the women in a split."""
         return np.flatnonzero(self.split == split)
 
+    def own_women(self, split: str) -> NDArray[np.int64]:
+        """Positions of the women in a split who live no other woman's course again: as common as in the population."""
+        women = self.women(split)
+        return women[~self.again[women]]
+
     def index_visits(self, women: NDArray[np.int64]) -> NDArray[np.int64]:
         """The row of each woman's last visit, at which the prediction is made."""
         return self.histories.last[women]
 
+    def with_tests_only(self, rows: NDArray[np.integer], names: list[str]) -> Histories:
+        """The histories up to each of these visits, of which only the tests are known: no colposcopy, biopsy or treatment."""
+        histories = self.histories.prefixes(rows)
+        every = histories.rows_of(np.arange(len(rows)))
+        features = self.histories.features[every]
+        first = np.asarray(np.cumsum(histories.lengths) - histories.lengths, np.int64)
+        hidden = [names.index(name) for name in WORK_UP if name in names]
+        features[(first + histories.lengths - 1)[:, None], hidden] = np.nan
+        return replace(
+            histories, first=first, features=features, gap_years=self.histories.gap_years[every],
+            time_years=self.histories.time_years[every], row_of_step=self.histories.row_of_step[every],
+        )  # fmt: skip
+
     def digest(self) -> str:
         """Digest of everything that a model learns from."""
-        return array_digest(self.histories.features, self.outcomes.possible, self.split)
+        return array_digest(
+            self.histories.features, self.outcomes.possible, self.tested.possible, self.split.astype("U11"), self.weight
+        )
 
     def evaluated(self, split: str) -> NDArray[np.int64]:
         """The women in a split who were followed for the longest horizon."""
@@ -104,21 +143,40 @@ def load_history_data(folder: Path, names: list[str], shares: dict[str, float], 
         If the training split has only one outcome or fewer than 50 events within 3 years.
     """
     visits = read_visits(folder / VISITS_FILE).frame
-    histories = encode(visits, encoding_named(names), episode_days=None)
+    histories = encode(visits, encoding_named(names), EPISODE_DAYS)
+    if len(histories.features) != len(visits):
+        raise ValueError("in the cohort every row is an episode of its own")
     latent = pd.read_csv(folder / LATENT_FILE).iloc[visits.index - FIRST_LINE].reset_index(drop=True)
     latent[TIME_YEARS] = visits[TIME_YEARS].to_numpy(np.float64)
     latent["histology"] = visits["histology"].astype(object).fillna("").to_numpy()
-    outcomes = outcomes_of(*(latent[name].to_numpy() for name in ("years_to_cin2", "years_to_cin3", "observed_years")))
+    years = {name: latent[name].to_numpy(np.float64) for name in latent.columns if "years" in str(name)}
+    after, tested = (
+        outcomes_of(years[f"{kind}years_to_cin2"], years[f"{kind}years_to_cin3"], years["observed_years"])
+        for kind in (FOUND, TESTED)
+    )
     untreated = visits["histology"].isin(HIGH_GRADE_HISTOLOGY) & visits["treatment"].isna()
     usable = ~(untreated | (visits["treatment"] == "hysterectomy")).to_numpy()
-    order = np.random.default_rng(seed).permutation(len(histories))
-    ends = np.round(np.cumsum([shares[name] for name in SPLITS]) * len(histories)).astype(int)
-    split = np.empty(len(histories), "<U11")
+    worked_up = visits[list(WORK_UP)].notna().any(axis=1).to_numpy()
+    split = _split(latent.iloc[histories.last], shares, seed)
+    weight, again = latent["weight"].to_numpy(np.float32)[histories.last], latent["turn"].to_numpy()[histories.last] > 0
+    data = HistoryData(histories, after, usable, latent, split, tested, worked_up, weight, again)
+    require_events(after.among(EARLY)[data.index_visits(data.women("train"))])
+    return data
+
+
+def _split(women: pd.DataFrame, shares: dict[str, float], seed: int) -> NDArray[np.str_]:
+    """The split of each woman; whoever lives a course again is trained on, if its first woman is no woman of another split."""
+    first = (women["turn"] == 0).to_numpy()
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(first))
+    ends = np.round(np.cumsum([shares[name] for name in SPLITS]) * len(order)).astype(int)
+    split = np.full(len(women), "", "<U11")
     for name, start, end in zip(SPLITS, [0, *ends[:-1]], ends, strict=True):
         split[order[start:end]] = name
-    data = HistoryData(histories, outcomes, usable, latent, split)
-    require_events(outcomes.among(EARLY)[data.index_visits(data.women("train"))])
-    return data
+    of_course = dict(zip(women["woman"][first], split[first], strict=True))
+    again = np.flatnonzero(~first)
+    trained = [of_course.get(course, SPLITS[0]) == SPLITS[0] for course in women["woman"].iloc[again]]
+    split[again[np.array(trained, bool)]] = SPLITS[0]
+    return split
 
 
 def outcomes_of(to_cin2: NDArray[np.float64], to_cin3: NDArray[np.float64], observed: NDArray[np.float64]) -> Outcomes:
@@ -138,10 +196,15 @@ def outcomes_of(to_cin2: NDArray[np.float64], to_cin3: NDArray[np.float64], obse
 
 
 def _course(to_cin2: NDArray[np.float64], to_cin3: NDArray[np.float64]) -> NDArray[np.int64]:
-    early, late = HORIZONS
-    course = np.select(
-        [to_cin3 <= early, (to_cin2 <= early) & (to_cin3 <= late), to_cin2 <= early, to_cin2 <= late],
-        [CLASSES.index(name) for name in ("cin3-3y", "cin2-3y-cin3-5y", "cin2-3y", "cin2-5y")],
-        CLASSES.index("none"),
-    )
-    return np.asarray(course, np.int64)
+    """Index into ``CLASSES`` by the earliest horizon within which each is there."""
+    within2, within3 = (np.searchsorted(HORIZONS, years, side="left") for years in (np.minimum(to_cin2, to_cin3), to_cin3))
+    return np.asarray(_INDEX[within2, within3], np.int64)
+
+
+_ENDS = (*HORIZONS, np.inf)
+_INDEX = np.array(
+    [
+        [-1 if cin3 < cin2 else CLASSES.index("none" if np.isinf(cin2) else _named(cin2, cin3)) for cin3 in _ENDS]
+        for cin2 in _ENDS
+    ]
+)

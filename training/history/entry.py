@@ -13,8 +13,7 @@ from cervix.bundle.manifest import Baseline, CalibrationTest, DerivedTask, Model
 from cervix.evaluation.calibration import calibration_figures
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import binary_report, ranking_interval
-from cervix.patients.encoding import encoding_named
-from cervix.patients.sequences import MOST_VISITS
+from cervix.patients.sequences import EPISODE_DAYS, MOST_VISITS
 from training.history.data import CLASSES, SPLITS, HistoryData
 from training.history.export import TOLERANCE, ExportedHistory, test_probabilities
 from training.shared.declared import declared_baselines, declared_ids, declared_tasks, model_entry
@@ -25,16 +24,17 @@ if TYPE_CHECKING:
     from training.history.fit import FittedHistory
 
 Floats = NDArray[np.float64]
+PUBLISHED_RISKS = "published-risks.csv"
 RANKINGS: tuple[Literal["auroc"], Literal["average_precision"]] = ("auroc", "average_precision")
 # The calibration of these must be shown to hold before any guideline action is shown.
-TESTED_TASKS = ("cin2-3y", "cin3-3y", "cin3-5y")
+TESTED_TASKS = ("cin2-3y", "cin3-0y", "cin3-3y", "cin3-5y")
 
 
 def history_entry(
     data: HistoryData, fitted: "FittedHistory", exported: ExportedHistory, rivals: Mapping[str, Floats],
-    recipe: Mapping[str, Any], out_dir: Path, log: Log,
+    published: pd.DataFrame | None, recipe: Mapping[str, Any], out_dir: Path, log: Log,
 ) -> Model:  # fmt: skip
-    """Write predictions and tables under ``out_dir/<model id>``; return the manifest entry."""
+    """Write predictions and tables under ``out_dir/<model id>``, published risks among them; return the manifest entry."""
     folder = out_dir / declared_ids(recipe)[0]
     women = data.evaluated("test")
     probabilities = test_probabilities(exported.onnx_bytes, data, women)
@@ -54,7 +54,12 @@ def history_entry(
     ):
         write_table(folder / f"{name}.csv", table)
         log(f"{name}\n{table.to_string(index=False)}")
-    return _entry(data, fitted, exported, recipe, tests)
+    entry = _entry(data, fitted, exported, recipe, tests)
+    if published is None:
+        return entry
+    write_table(folder / PUBLISHED_RISKS, published)
+    evaluation = entry.evaluation.model_copy(update={"published_risks": f"{entry.id}/{PUBLISHED_RISKS}"})
+    return entry.model_copy(update={"evaluation": evaluation})
 
 
 def comparison_figures(
@@ -168,9 +173,11 @@ def _entry(
         "inputs": exported.inputs,
         "outputs": exported.outputs,
         "features": {
-            "encoding": encoding_named(recipe["data"]["features"]),
+            "encoding": exported.encoding,
             "visits": MOST_VISITS,
             "gaps": "years-since-measured",
+            "steps": "episodes",
+            "episode_days": EPISODE_DAYS,
             "golden_table": exported.golden_table,
         },
         "background": exported.background,
@@ -185,9 +192,9 @@ def _entry(
         "training_data": [
             {
                 "counts": {
-                    split: {name: int((courses[data.women(split)] == name).sum()) for name in CLASSES} for split in SPLITS
+                    split: {name: int((courses[data.own_women(split)] == name).sum()) for name in CLASSES} for split in SPLITS
                 },
-                "groups": {split: len(data.women(split)) for split in SPLITS},
+                "groups": {split: len(data.own_women(split)) for split in SPLITS},
             }
         ],
         "evaluation": {"precision": "fp32"},

@@ -10,14 +10,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from cervix.bundle.manifest import DerivedTask, GoldenTable, TensorSpec
+from cervix.bundle.manifest import DerivedTask, FeatureEncoding, GoldenTable, TensorSpec
 from cervix.bundle.sessions import CPU_PROVIDER, Arrays, open_session
 from cervix.patients.encoding import encoding_named
-from cervix.patients.sequences import encode
+from cervix.patients.sequences import EPISODE_DAYS, encode
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from training.history.data import CLASSES, HistoryData
 from training.history.golden_table import golden_visits_csv
+from training.history.reach import with_reach
 from training.history.rehearsal import chosen_women, write_history_rehearsal
 from training.shared.calibrate import CoursePlatt
 from training.shared.declared import declared_ids
@@ -25,7 +26,7 @@ from training.shared.manifest_parts import write_arrays, write_bytes, write_gold
 from training.shared.stages import Log
 from training.shared.to_onnx import to_onnx
 
-RESULT_FEATURES = ("cytology_squamous", "hpv", "colposcopy", "histology")
+RESULT_FEATURES = ("cytology_squamous", "hpv", "dual_stain", "colposcopy", "histology")
 GOLDEN_WOMEN = 16
 LARGEST_DIFFERENCE_TO_KERAS = 1e-5
 TOLERANCE = {"probabilities": 1e-5, "trajectory": 1e-5, "member_risk": 1e-5, "state": 1e-4, "results_known": 1e-6}
@@ -60,6 +61,7 @@ class ExportedHistory:
     background: str
     rehearsal: str
     golden_table: GoldenTable
+    encoding: list[FeatureEncoding]
     largest_difference: float
 
 
@@ -77,7 +79,7 @@ def history_function(parameters: HistoryParameters) -> Callable[..., dict[str, t
         for member in parameters.members
     ]
     main = [CLASSES.index(name) for name in parameters.main.positive]
-    results = [parameters.names.index(name) for name in RESULT_FEATURES]
+    results = [parameters.names.index(name) for name in RESULT_FEATURES if name in parameters.names]
 
     def calibrated(log_shares: tf.Tensor) -> tf.Tensor:
         shifts = tf.constant(parameters.platt.shifts(CLASSES), tf.float32)
@@ -132,18 +134,24 @@ def export_history(
     log(f"history: {len(onnx_bytes) / 1e3:.0f} kB, largest difference to Keras {difference:.1e}")
     if difference > LARGEST_DIFFERENCE_TO_KERAS:
         raise ExportDiffers(f"largest difference to Keras {difference:.2e}, allowed {LARGEST_DIFFERENCE_TO_KERAS:.0e}")
-    encoding = encoding_named(parameters.names)
-    sample = encode(read_visits(sample_visits_csv(GOLDEN_WOMEN).encode()).frame, encoding, episode_days=None)
+    encoding = with_reach(encoding_named(parameters.names), data.histories, data.women("train"))
+    sample = encode(read_visits(sample_visits_csv(GOLDEN_WOMEN).encode()).frame, encoding, EPISODE_DAYS)
     vectors = sample.padded(np.arange(len(sample)))
     write_golden(out_dir / golden, vectors, {"fp32": run_graph(onnx_bytes, vectors)})
     golden_table = write_golden_table(
-        out_dir, model_id, golden_visits_csv(), encoding, lambda arrays: run_graph(onnx_bytes, arrays), one_row=False
+        out_dir,
+        model_id,
+        golden_visits_csv(),
+        encoding,
+        lambda arrays: run_graph(onnx_bytes, arrays),
+        one_row=False,
+        episode_days=EPISODE_DAYS,
     )
-    chosen = np.random.default_rng(recipe["seed"]).choice(data.women("train"), recipe["background"]["women"], replace=False)
+    chosen = np.random.default_rng(recipe["seed"]).choice(data.own_women("train"), recipe["background"]["women"], replace=False)
     write_arrays(out_dir / background, data.histories.padded(chosen))
     women = chosen_women(data, recipe["rehearsal"]["train_women"], recipe["seed"])
     write_history_rehearsal(out_dir / rehearsal, data, women)
-    return ExportedHistory(onnx_bytes, inputs, outputs, file, golden, background, rehearsal, golden_table, difference)
+    return ExportedHistory(onnx_bytes, inputs, outputs, file, golden, background, rehearsal, golden_table, encoding, difference)
 
 
 def run_graph(onnx_bytes: bytes, arrays: Arrays) -> Arrays:
@@ -188,5 +196,5 @@ def _outputs(members: int, state: int, title: str) -> list[TensorSpec]:
         TensorSpec(name="state", dtype="float32", shape=["N", state], unit="none",
                    meaning="State of the networks after the last visit"),
         TensorSpec(name="results_known", dtype="float32", shape=["N"], unit="visits",
-                   meaning="Visits with a cytology, HPV, colposcopy or histology result"),
+                   meaning="Visits with a cytology, HPV, dual-stain, colposcopy or histology result"),
     ]  # fmt: skip

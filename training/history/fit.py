@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cervix.patients.encoding import encoding_named
 from cervix.patients.sequences import Histories
-from training.history.data import HistoryData
+from training.history.data import WORK_UP, HistoryData
 from training.shared.calibrate import CoursePlatt
 from training.shared.lstm import PrepareVisits, history_lstm
 
@@ -90,15 +90,21 @@ def _per_column(values: Floats, figure: Any, without: float) -> list[float]:
 class HistoryBatches(keras.utils.PyDataset):  # type: ignore[misc]  # untyped base class
     """Padded batches of similar length, in a new order every epoch.
 
+    Of some women the history ends, each time, at another visit with a colposcopy, of which only the tests are known yet.
     Each gives ``(features, gap_years)``, the possible courses ``(n, V, classes)`` and the weight of every visit ``(n, V)``.
     """
 
-    def __init__(self, data: HistoryData, women: NDArray[np.int64], size: int, seed: int, earlier_visits: float) -> None:
+    def __init__(
+        self, data: HistoryData, women: NDArray[np.int64], size: int, seed: int, names: list[str], training: Mapping[str, Any]
+    ) -> None:
         super().__init__()
         self._data, self._women, self._size = data, women, size
-        weight = np.where(data.usable, np.float32(earlier_visits), np.float32(0))
+        weight = np.where(data.usable, np.float32(training["earlier_visits"]), np.float32(0))
         weight[data.index_visits(women)] = 1.0
-        self._weight = weight / weight[data.histories.rows_of(women)].mean()
+        self._weight = weight * np.repeat(data.weight, data.histories.lengths)
+        self._weight /= self._weight[data.histories.rows_of(women)].mean()
+        self._work_up = [names.index(name) for name in WORK_UP if name in names]
+        self._share = training["tests_only_share"]
         self._rng = np.random.default_rng(seed)
         self.on_epoch_end()
 
@@ -107,10 +113,17 @@ class HistoryBatches(keras.utils.PyDataset):  # type: ignore[misc]  # untyped ba
 
     def __getitem__(self, index: int) -> tuple[tuple[Floats, Floats], Floats, Floats]:
         women = self._batches[index]
-        arrays = self._data.histories.padded(women)
-        rows, inside = self._data.histories.grid(women)
-        possible = self._data.outcomes.possible[rows].astype(np.float32)
-        return (arrays["features"], arrays["gap_years"]), possible, np.where(inside, self._weight[rows], np.float32(0))
+        rows = self._ends[women]
+        arrays = self._data.histories.prefixes(rows).padded(np.arange(len(rows)))
+        places, inside = self._data.histories.prefixes(rows).grid(np.arange(len(rows)))
+        possible = self._data.outcomes.possible[places].astype(np.float32)
+        weight = np.where(inside, self._weight[places], np.float32(0))
+        cut = np.flatnonzero(self._tests_only[women])
+        last = arrays["lengths"][cut] - 1
+        arrays["features"][cut[:, None], last[:, None], self._work_up] = np.nan
+        possible[cut, last] = self._data.tested.possible[rows[cut]]
+        weight[cut, last] = self._tested_weight[rows[cut]]
+        return (arrays["features"], arrays["gap_years"]), possible, weight
 
     def on_epoch_end(self) -> None:
         order = self._rng.permutation(self._women)
@@ -121,6 +134,21 @@ class HistoryBatches(keras.utils.PyDataset):  # type: ignore[misc]  # untyped ba
             part = part[np.argsort(self._data.histories.lengths[part], kind="stable")]
             batches += [part[at : at + self._size] for at in range(0, len(part), self._size)]
         self._batches = [batches[index] for index in self._rng.permutation(len(batches))]
+        self._cut()
+
+    def _cut(self) -> None:
+        """Where each woman's history ends this time, and of whom only the tests of that visit are known."""
+        histories = self._data.histories
+        draw = np.where(self._data.worked_up, self._rng.random(len(self._data.worked_up)), -1.0)
+        best = np.maximum.reduceat(draw, histories.first)
+        has = best >= 0
+        at = np.flatnonzero(draw == np.repeat(best, histories.lengths))
+        whose = np.searchsorted(histories.first, at, side="right") - 1
+        chosen = np.full(len(histories), -1)
+        chosen[whose] = at
+        self._tests_only = has & (self._rng.random(len(histories)) < self._share)
+        self._ends = np.where(self._tests_only, chosen, histories.last)
+        self._tested_weight = np.repeat(self._data.weight, histories.lengths) * (self._weight.max() / self._data.weight.max())
 
 
 def fit_history(
@@ -144,8 +172,8 @@ def fit_history(
     stop = keras.callbacks.EarlyStopping(patience=training["patience"], restore_best_weights=True)
     slower = keras.callbacks.ReduceLROnPlateau(factor=0.3, patience=training["patience_rate"])
     network.fit(
-        HistoryBatches(data, women, settings.batch_size, seed, training["earlier_visits"]),
-        validation_data=HistoryBatches(data, data.women("validation"), PREDICT_BATCH, seed, training["earlier_visits"]),
+        HistoryBatches(data, women, settings.batch_size, seed, names, training),
+        validation_data=HistoryBatches(data, data.women("validation"), PREDICT_BATCH, seed, names, training),
         epochs=training["epochs"],
         callbacks=[stop, slower],
         verbose=0,

@@ -13,6 +13,7 @@ from scipy.special import log_softmax, logsumexp
 from cervix.bundle.manifest import Model
 from training.data.cohort.files import make_cohort
 from training.history.checks.rivals import rival_scores
+from training.history.checks.yardstick import OF_PUBLISHED, Yardstick
 from training.history.data import CLASSES, HistoryData, load_history_data
 from training.history.entry import history_entry
 from training.history.export import HistoryParameters, export_history
@@ -21,14 +22,14 @@ from training.history.graph import HistoryNetwork
 from training.shared.calibrate import fit_course_platt
 from training.shared.declared import declared_tasks, read_recipe
 from training.shared.search import search
-from training.shared.stages import Log, Stages
+from training.shared.stages import Log, Stages, array_digest
 
 Floats = NDArray[np.float64]
 COHORT_FOLDER = "cohort"
 
 
 def train_history(
-    recipe_path: Path, cohort_recipe: Path, women: int, seed: int, out_dir: Path, log: Log
+    recipe_path: Path, cohort_recipe: Path, women: int, seed: int, published: Path | None, out_dir: Path, log: Log
 ) -> list[Model]:  # fmt: skip
     """Run the recipe and write the model under ``out_dir``. The cohort is simulated first if it does not exist.
 
@@ -37,6 +38,7 @@ def train_history(
     Parameters
     ----------
     women, seed : of the cohort, as in ``python -m training data cohort``
+    published : the tables of published risks to hold the model against; without them there is no yardstick
 
     Raises
     ------
@@ -47,11 +49,14 @@ def train_history(
     data = cohort_data(recipe, cohort_recipe, women, seed, out_dir, log)
     fitted = fit_ensemble(data, recipe, out_dir, log)
     test = data.evaluated("test")
-    rivals = _rivals(data, recipe, test, Stages(out_dir / "stages", log))
+    yardstick = Yardstick.of(published, recipe["data"]["features"]) if published else None
+    rivals = _rivals(data, recipe, test, yardstick, Stages(out_dir / "stages", log))
     log("rivals fitted")
     parameters = HistoryParameters(fitted.members, fitted.platt, recipe["data"]["features"], declared_tasks(recipe)[0])
     exported = export_history(parameters, data, recipe, out_dir, log)
-    return [history_entry(data, fitted, exported, rivals, recipe, out_dir, log)]
+    measured = yardstick.measured(exported.onnx_bytes, declared_tasks(recipe), rivals) if yardstick else None
+    of_women = {name: scores for name, scores in rivals.items() if not name.startswith(OF_PUBLISHED)}
+    return [history_entry(data, fitted, exported, of_women, measured, recipe, out_dir, log)]
 
 
 def cohort_data(
@@ -65,11 +70,16 @@ def cohort_data(
     return data
 
 
-def _rivals(data: HistoryData, recipe: Mapping[str, Any], women: NDArray[np.int64], stages: Stages) -> dict[str, Floats]:
+def _rivals(
+    data: HistoryData, recipe: Mapping[str, Any], women: NDArray[np.int64], yardstick: "Yardstick | None", stages: Stages
+) -> dict[str, Floats]:
     """``rival_scores`` as a stage, by ``<rival>__<task>`` like the columns of the predictions."""
     names, tasks, seed = recipe["data"]["features"], declared_tasks(recipe), recipe["seed"]
-    depends_on = {"data": data.digest(), "names": names, "seed": seed}
-    return stages.arrays("rivals", depends_on, lambda: rival_scores(data, names, tasks, seed, women))
+    depends_on = {"data": data.digest(), "names": names, "tasks": [task.id for task in tasks], "seed": seed}
+    published = yardstick.histories if yardstick else None
+    if published is not None:
+        depends_on["published"] = array_digest(published.features, published.gap_years)
+    return stages.arrays("rivals", depends_on, lambda: rival_scores(data, names, tasks, seed, women, published))
 
 
 def fit_ensemble(data: HistoryData, recipe: Mapping[str, Any], out_dir: Path, log: Log) -> FittedHistory:

@@ -19,7 +19,7 @@ ARRAYS = ("codes", "step_days", "lengths", "split", "label", "possible", "usable
 
 def chosen_women(data: HistoryData, train_women: int, seed: int) -> NDArray[np.int64]:
     """All evaluated test women, all calibration women, and this number of training women drawn at random."""
-    train = data.women("train")
+    train = data.own_women("train")
     drawn = np.sort(np.random.default_rng(seed).choice(train, min(train_women, len(train)), replace=False))
     return np.concatenate([drawn, data.women("calibration"), data.evaluated("test")])
 
@@ -84,4 +84,8 @@ def read_history_rehearsal(content: bytes) -> HistoryData:
         complete=arrays["complete"],
     )
     split = np.array(SPLITS)[arrays["split"]]
-    return HistoryData(histories, outcomes, arrays["usable"], pd.DataFrame(), split)
+    nobody = np.zeros(len(lengths), bool)
+    counts = np.ones(len(lengths), np.float32)
+    return HistoryData(
+        histories, outcomes, arrays["usable"], pd.DataFrame(), split, outcomes, np.zeros(len(codes), bool), counts, nobody
+    )

@@ -94,6 +94,7 @@ def make_pairs(
     column = names.index("histology")
     rows = np.flatnonzero(~np.isnan(data.histories.features[:, column]) & data.latent["histology"].ne("").to_numpy())
     woman = np.searchsorted(data.histories.first, rows, side="right") - 1
+    rows, woman = rows[~data.again[woman]], woman[~data.again[woman]]
     order = rng.permutation(len(rows))
     _, first = np.unique(woman[order], return_index=True)
     rows, woman = rows[order[first]], woman[order[first]]

@@ -17,12 +17,13 @@ from cervix.bundle.manifest import DerivedTask, Model, TensorSpec, Variant
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import binary_report, ranking_interval
 from cervix.patients.encoding import encoding_named
-from cervix.patients.sequences import MOST_VISITS
+from cervix.patients.sequences import EPISODE_DAYS, MOST_VISITS
 from training.history.data import SPLITS
 from training.history.entry import RANKINGS
 from training.history.export import history_inputs, run_graph
 from training.history.golden_table import golden_visits_csv
 from training.history.graph import HistoryGraph
+from training.history.reach import with_reach
 from training.history.recipe import cohort_data, network_as_exported
 from training.hybrid.network import dense_part
 from training.hybrid.pairs import CLASSES, Pairs, embedded_tiles, make_pairs
@@ -103,15 +104,17 @@ def train_hybrid(recipes: Mapping[str, Path], tiles_dir: Path, women: int, seed:
     chosen = np.random.default_rng(recipe["seed"]).choice(np.flatnonzero(pairs.split == "train"), GOLDEN_PAIRS)
     golden = {**pairs.histories.padded(chosen), "embedding": pairs.embedding[chosen]}
     write_golden(folder / "golden.npz", golden, {"fp32": run_hybrid(onnx_bytes, pairs, chosen)})
+    encoding = with_reach(encoding_named(names), data.histories, data.women("train"))
     golden_table = write_golden_table(
-        out_dir, model_id, golden_visits_csv(), encoding_named(names), lambda arrays: run_graph(onnx_bytes, arrays),
-        one_row=False, others=lambda women: {"embedding": pairs.embedding[np.resize(chosen, women)]},
+        out_dir, model_id, golden_visits_csv(), encoding, lambda arrays: run_graph(onnx_bytes, arrays),
+        one_row=False, episode_days=EPISODE_DAYS, others=lambda women: {"embedding": pairs.embedding[np.resize(chosen, women)]},
     )  # fmt: skip
     _evaluate(pairs, test, answers, tasks[0], folder, log)
     calibration = np.flatnonzero(pairs.split == "calibration")
     scores = run_hybrid(onnx_bytes, pairs, calibration)["probabilities"]
     features = {
-        "encoding": encoding_named(names), "visits": MOST_VISITS, "gaps": "years-since-measured", "golden_table": golden_table,
+        "encoding": encoding, "visits": MOST_VISITS, "gaps": "years-since-measured", "steps": "episodes",
+        "episode_days": EPISODE_DAYS, "golden_table": golden_table,
     }  # fmt: skip
     thresholds = _thresholds(pairs.truth[calibration], scores, tasks)
     return [_entry(recipe, features, pairs, counts, fitted, thresholds, difference)]

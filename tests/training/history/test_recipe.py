@@ -44,6 +44,7 @@ epochs = 6
 patience = 3
 patience_rate = 1
 earlier_visits = 1.0
+tests_only_share = 0.5
 members = 2
 [search]
 trials = 1
@@ -77,7 +78,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path, list
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history_module, "make_cohort", lambda *_, **__: None)
-        (model,) = history_module.train_history(recipe, Path("unused"), 1500, 0, out, lines.append)
+        (model,) = history_module.train_history(recipe, Path("unused"), 1500, 0, None, out, lines.append)
     return model, out, lines
 
 
@@ -96,19 +97,21 @@ class TestOutcomes:
 
     def test_who_was_followed_has_one_course(self) -> None:
         assert self.outcome(np.inf, np.inf, 9) == ("none", {"none"}, True)
-        assert self.outcome(1, 2, 9) == ("cin3-3y", {"cin3-3y"}, True)
-        assert self.outcome(1, 4, 9) == ("cin2-3y-cin3-5y", {"cin2-3y-cin3-5y"}, True)
-        assert self.outcome(1, 7, 9) == ("cin2-3y", {"cin2-3y"}, True)
+        assert self.outcome(0, 0, 9) == ("cin2-0y-cin3-0y", {"cin2-0y-cin3-0y"}, True)
+        assert self.outcome(0, 0.5, 9) == ("cin2-0y-cin3-1y", {"cin2-0y-cin3-1y"}, True)
+        assert self.outcome(1, 2, 9) == ("cin2-1y-cin3-3y", {"cin2-1y-cin3-3y"}, True)
+        assert self.outcome(2, 4, 9) == ("cin2-3y-cin3-5y", {"cin2-3y-cin3-5y"}, True)
+        assert self.outcome(2, 7, 9) == ("cin2-3y", {"cin2-3y"}, True)
         assert self.outcome(4, 9, 9) == ("cin2-5y", {"cin2-5y"}, True)
 
-    def test_who_was_lost_at_once_may_have_taken_any(self) -> None:
-        assert self.outcome(np.inf, np.inf, 0)[1:] == (set(CLASSES), False)
+    def test_who_was_lost_at_once_without_disease_may_have_taken_any_course_but_those_at_once(self) -> None:
+        assert self.outcome(np.inf, np.inf, 0)[1:] == ({name for name in CLASSES if "-0y" not in name}, False)
 
     def test_who_was_lost_after_four_years_without_disease_may_only_have_it_later(self) -> None:
-        assert self.outcome(np.inf, np.inf, 4)[1] == {"none", "cin2-5y"}
+        assert self.outcome(np.inf, np.inf, 4)[1] == {"none", "cin2-5y", "cin2-5y-cin3-5y"}
 
     def test_who_had_cin2_before_she_was_lost_may_have_any_cin3_after(self) -> None:
-        assert self.outcome(1, 2.5, 2)[1] == {"cin2-3y", "cin2-3y-cin3-5y", "cin3-3y"}
+        assert self.outcome(1, 2.5, 2)[1] == {"cin2-1y", "cin2-1y-cin3-5y", "cin2-1y-cin3-3y"}
 
     def test_the_true_course_is_always_possible(self) -> None:
         rng = np.random.default_rng(0)
@@ -119,7 +122,10 @@ class TestOutcomes:
     def test_the_questions_nest(self) -> None:
         positives = {task.id: set(task.positive) for task in TASKS}
         assert positives["cin3-3y"] < positives["cin2-3y"] < positives["cin2-5y"]
-        assert positives["cin3-3y"] < positives["cin3-5y"] < positives["cin2-5y"]
+        for grade in ("cin2", "cin3"):
+            at_once, *later = (positives[f"{grade}-{years}y"] for years in (0, 1, 3, 5))
+            assert at_once < later[0] < later[1] < later[2]
+        assert all(positives[f"cin3-{years}y"] < positives[f"cin2-{years}y"] for years in (0, 1, 3, 5))
         assert all(set(task.positive) | set(task.negative) == set(CLASSES) for task in TASKS)
         assert positives["cin2-3y"] == set(EARLY), "the event that training counts is that of the main question"
 
@@ -195,7 +201,7 @@ def test_tables_compare_with_every_rival_and_test_the_calibration(trained: tuple
     tables: dict[str, Any] = {table.id: pd.read_csv(out / table.file) for table in model.evaluation.tables}
     assert len(tables["comparison"]) == 6
     assert {"trials", "calibration", "comparison"} == set(tables)
-    assert {test.task for test in model.calibration.tests} == {"cin2-3y", "cin3-3y", "cin3-5y"}
+    assert {test.task for test in model.calibration.tests} == {"cin2-3y", "cin3-0y", "cin3-3y", "cin3-5y"}
     for test in model.calibration.tests:
         low, value, high = test.observed_expected[1], test.observed_expected[0], test.observed_expected[2]
         assert low <= value <= high
@@ -214,7 +220,7 @@ def test_an_interrupted_run_reads_its_members_back(trained: tuple[Model, Path, l
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history_module, "make_cohort", lambda *_, **__: None)
-        (again,) = history_module.train_history(out / "history.toml", Path("unused"), 1500, 0, out, lines.append)
+        (again,) = history_module.train_history(out / "history.toml", Path("unused"), 1500, 0, None, out, lines.append)
     assert sum("finished before" in line for line in lines) == 4
     assert again.calibration == model.calibration
 

@@ -1,8 +1,8 @@
 """The latent course of HPV infection in a simulated female population, from HPVsim.
 
 HPVsim (Stuart et al. 2024, PLOS Computational Biology 20:e1012181) is an agent-based model of sexual networks, HPV
-transmission by genotype and progression. It determines the whole course of an infection when the infection begins.
-This module records that course; tests and treatment are simulated in ``training.data.cohort.screening``.
+transmission by genotype and progression. This module records who is infected with what, and for how long. What the infections
+cause is drawn in ``training.data.cohort.progression``; tests and treatment in ``training.data.cohort.screening``.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,10 @@ import hpvsim as hpv
 import numpy as np
 import pandas as pd
 import starsim as ss
-from hpvsim.utils import get_asymptotes
 from numpy.typing import NDArray
 
 GENOTYPES = ("hpv16", "hpv18", "hi5", "ohr")
 """HPV 16, HPV 18, the pool 31/33/45/52/58 and the pool of the other high-risk types."""
-# Share of the epithelium at which CIN2 and CIN3 begin: HPVsim 1.x, `clinical_cutoffs`.
-CIN2_SEVERITY, CIN3_SEVERITY = 0.33, 0.67
 STEP_YEARS = 0.25
 NEVER = np.inf
 Floats = NDArray[np.float64]
@@ -34,8 +31,7 @@ class Course:
     women : DataFrame
         Index 0 … n - 1; ``born, exit`` (death, or ``inf``), ``smoker, immunosuppressed, vaccinated`` bool.
     infections : DataFrame
-        ``woman`` (index into ``women``), ``genotype``, ``infected, cin1, cin2, cin3, cancer, symptoms, cleared``.
-        ``symptoms`` is the time at which an invasive cancer is found without screening.
+        ``woman`` (index into ``women``), ``genotype``, ``infected, cleared``.
     """
 
     women: pd.DataFrame
@@ -50,7 +46,7 @@ def simulate_course(agents: int, seed: int, recipe: Mapping[str, Any]) -> Course
     agents : int
         Women and men alive at the start.
     recipe : mapping
-        The ``[population]``, ``[transmission]``, ``[progression]`` and ``[factors]`` tables of ``recipes/cohort.toml``.
+        The ``[population]``, ``[transmission]`` and ``[factors]`` tables of ``recipes/cohort.toml``.
     """
     population, transmission = recipe["population"], recipe["transmission"]
     factors, log = _Factors(recipe["factors"]), _InfectionLog()
@@ -89,26 +85,25 @@ def simulate_course(agents: int, seed: int, recipe: Mapping[str, Any]) -> Course
 def _genotype_parameters(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
     defaults = hpv.get_genotype_pars(name)
     cancer = dict(defaults.cancer_fn)
-    cancer["transform_prob"] = cancer["transform_prob"] * recipe["progression"]["cancer_factor"]
+    cancer["transform_prob"] = cancer["transform_prob"] * recipe["population"]["cancer_factor"]
     return {
         "beta": recipe["transmission"]["per_act"],
         "rel_beta": recipe["transmission"]["relative"][GENOTYPES.index(name)],
         "cancer_fn": ss.Pars(cancer),
         "dur_undetected": ss.lognorm_ex(
-            mean=ss.years(recipe["progression"]["years_to_symptoms"]), std=ss.years(recipe["progression"]["years_to_symptoms"])
+            mean=ss.years(recipe["population"]["years_to_symptoms"]), std=ss.years(recipe["population"]["years_to_symptoms"])
         ),
     }
 
 
 class _InfectionLog(ss.Analyzer):  # type: ignore[misc]  # untyped base class
-    """Records every new infection of a woman with the course drawn for it."""
+    """Records every new infection of a woman with the time at which it clears."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[dict[str, NDArray[Any]]] = []
 
     def step(self) -> None:
-        immunity = next(c for c in self.sim.connectors.values() if isinstance(c, hpv.CrossImmunity))
         female = self.sim.people.female
         for index, name in enumerate(GENOTYPES):
             module = self.sim.diseases[name]
@@ -119,11 +114,7 @@ class _InfectionLog(ss.Analyzer):  # type: ignore[misc]  # untyped base class
                     {
                         "woman": np.asarray(new),
                         "genotype": np.full(len(new), index),
-                        "speed": np.asarray(immunity.rel_sev[new]),
                         "infected": np.full(len(new), float(module.ti)),
-                        "cin1": np.asarray(module.ti_cin[new]),
-                        "cancer": np.asarray(module.ti_cancerous[new]),
-                        "symptoms": np.asarray(module.ti_cancer_detection[new]),
                         "cleared": np.asarray(module.ti_clearance[new]),
                     }
                 )
@@ -194,28 +185,11 @@ def _course(sim: hpv.Sim, factors: _Factors, log: _InfectionLog, start: float) -
     number[women["uid"]] = np.arange(len(women))
     infections = pd.DataFrame({key: np.concatenate([row[key] for row in log.rows]) for key in log.rows[0]})
     infections["woman"] = number[infections["woman"]]
-    for event in ("infected", "cin1", "cancer", "symptoms", "cleared"):
+    for event in ("infected", "cleared"):
         steps = infections[event].to_numpy(np.float64)
         infections[event] = np.where(np.isnan(steps), NEVER, start + steps * STEP_YEARS)
-    return Course(women.drop(columns="uid"), _with_grades(infections, sim))
-
-
-def _with_grades(infections: pd.DataFrame, sim: hpv.Sim) -> pd.DataFrame:
-    """The times at which a lesion reaches CIN2 and CIN3; its severity follows HPVsim's logistic curve."""
-    infections = infections.sort_values(["woman", "infected", "genotype"], ignore_index=True)
-    speed, onset = infections["speed"].to_numpy(), infections["cin1"].to_numpy()
-    ends = np.minimum(infections["cleared"].to_numpy(), infections["cancer"].to_numpy())
-    for grade, severity in (("cin2", CIN2_SEVERITY), ("cin3", CIN3_SEVERITY)):
-        years = np.array([_years_to(severity, sim.diseases[name].pars.cin_fn) for name in GENOTYPES])
-        reached = onset + years[infections["genotype"]] / np.maximum(speed, 1e-6)
-        infections[grade] = np.where(reached < ends, reached, NEVER)
-    return infections.drop(columns="speed")
-
-
-def _years_to(severity: float, curve: Mapping[str, Any]) -> float:
-    """Inverse of HPVsim's ``logf2``: years in CIN until a severity is reached, at relative speed 1."""
-    lower, upper = get_asymptotes(curve["k"], curve["x_infl"], ttc=curve["ttc"])
-    return float(curve["x_infl"] - np.log((upper - lower) / (severity - lower) - 1.0) / curve["k"])
+    order = ["woman", "infected", "genotype"]
+    return Course(women.drop(columns="uid"), infections.sort_values(order, ignore_index=True)[[*order, "cleared"]])
 
 
 def _age_pyramid() -> pd.DataFrame:

@@ -72,7 +72,7 @@ def run_active_learning(recipes: Mapping[str, Path], women: int, seed: int, out_
     loop = recipe["loop"]
     stages = Stages(out_dir / "stages", log)
     test = prepared(data, names, data.evaluated("test")[: loop["test"]], loop["visits"])
-    candidates = data.evaluated("train")
+    candidates = np.intersect1d(data.evaluated("train"), data.own_women("train"))
     digest = array_digest(test.inputs, test.possible, candidates)
     learner = Learner(test.inputs.shape, recipe["model"])
     curves = []

@@ -28,7 +28,7 @@ RESULTS = ("cytology_squamous", "cytology_glandular", "hpv", "histology", "colpo
 PERSISTENCE_YEARS = 3.0
 REGULARISATION = (0.01, 0.1)
 # Number of the training women's earlier visits to use; more takes time and changes little.
-EARLIER_VISITS = 200_000
+EARLIER_VISITS = 150_000
 
 
 def last_visit_features(histories: Histories) -> Floats:
@@ -96,16 +96,19 @@ def _counts(
 
 
 def rival_scores(
-    data: HistoryData, names: list[str], tasks: Sequence[DerivedTask], seed: int, women: NDArray[np.int64]
-) -> dict[str, Floats]:
-    """``<rival>__<task>`` -> probability ``(n,)`` for these women.
+    data: HistoryData, names: list[str], tasks: Sequence[DerivedTask], seed: int, women: NDArray[np.int64],
+    published: Histories | None = None,
+) -> dict[str, Floats]:  # fmt: skip
+    """``<rival>__<task>`` -> probability ``(n,)`` for these women, and ``published_<rival>__<task>`` for other histories.
 
-    A rival may learn from the last visits only or, like the LSTM, from earlier visits too. That choice and the
-    regularisation are made once for each task, by the log loss on the validation women.
+    A rival may learn from the last visits only or, like the LSTM, from earlier visits and from visits of which only the tests
+    are known. That choice and the regularisation are made once for each task, by the log loss on the validation women.
     """
     rng = np.random.default_rng(seed)
     index = data.index_visits(data.evaluated("train"))
     earlier = data.histories.rows_of(data.women("train"))
+    tested = earlier[data.worked_up[earlier] & data.outcomes.complete[earlier]]
+    tested = rng.choice(tested, min(EARLIER_VISITS // 4, len(tested)), replace=False)
     earlier = earlier[data.usable[earlier] & data.outcomes.complete[earlier]]
     both = np.union1d(index, rng.choice(earlier, min(EARLIER_VISITS, len(earlier)), replace=False))
     places = {
@@ -113,25 +116,35 @@ def rival_scores(
         "asked": data.index_visits(women),
     }  # fmt: skip
     prefixes = {name: data.histories.prefixes(rows) for name, rows in places.items()}
-    tables = {
-        LAST_VISIT: {name: last_visit_features(part) for name, part in prefixes.items()},
-        SUMMARY: {name: summary_features(part, names).to_numpy(np.float64) for name, part in prefixes.items()},
-        ORACLE: {name: _latent_features(data, rows) for name, rows in places.items()},
-    }
+    prefixes["tested"] = data.with_tests_only(tested, names)
+    if published is not None:
+        prefixes["published"] = published
+    last = {name: last_visit_features(part) for name, part in prefixes.items()}
+    summary = {name: summary_features(part, names).to_numpy(np.float64) for name, part in prefixes.items()}
+    latent = {name: _latent_features(data, rows) for name, rows in places.items()}
+    every = np.repeat(data.weight, data.histories.lengths)
+    weights = {"index": every[index], "both": np.concatenate([every[both], every[tested]])}
+    for table in (last, summary):
+        table["both"] = np.concatenate([table["both"], table.pop("tested")])
     kinds = {
-        LAST_VISIT: (tables[LAST_VISIT], _logistic_candidates()),
-        SUMMARY: (tables[SUMMARY], _logistic_candidates()),
-        BOOSTING: (tables[SUMMARY], _boosting_candidates(seed)),
-        ORACLE: (tables[ORACLE], _logistic_candidates()),
+        LAST_VISIT: (last, _logistic_candidates()),
+        SUMMARY: (summary, _logistic_candidates()),
+        BOOSTING: (summary, _boosting_candidates(seed)),
+        ORACLE: (latent, _logistic_candidates()),
     }
     scores: dict[str, Floats] = {}
     for task in tasks:
         outcome = data.outcomes.among(task.positive)
         truth = {name: outcome[rows] for name, rows in places.items()}
         scores[f"{ALWAYS_NO}__{task.id}"] = np.full(len(women), truth["index"].mean())
+        of_tests = np.concatenate([truth["both"], data.tested.among(task.positive)[tested]])
         for name, (features, candidates) in kinds.items():
-            best = _best(features, truth, candidates)
+            own = truth if name == ORACLE else truth | {"both": of_tests}
+            counts = {rows: weights[rows][: len(own[rows])] for rows in ("index", "both")}
+            best = _best(features, own, counts, candidates)
             scores[f"{name}__{task.id}"] = best.predict_proba(features["asked"])[:, 1]
+            if "published" in features:
+                scores[f"published_{name}__{task.id}"] = best.predict_proba(features["published"])[:, 1]
     return scores
 
 
@@ -143,8 +156,15 @@ def _latent_features(data: HistoryData, rows: NDArray[np.int64]) -> Floats:
     return np.column_stack([*flags, data.histories.features[rows, 0]]).astype(np.float64)
 
 
-def _best(features: Mapping[str, Floats], truth: Mapping[str, NDArray[np.bool_]], candidates: list[Any]) -> Any:
-    fitted = [clone(candidate).fit(features[rows], truth[rows]) for candidate in candidates for rows in ("index", "both")]
+def _best(
+    features: Mapping[str, Floats], truth: Mapping[str, NDArray[np.bool_]], weights: Mapping[str, NDArray[np.float32]],
+    candidates: list[Any],
+) -> Any:  # fmt: skip
+    def fitted_on(rows: str, candidate: Any) -> Any:
+        name = f"{candidate.steps[-1][0]}__sample_weight" if isinstance(candidate, Pipeline) else "sample_weight"
+        return clone(candidate).fit(features[rows], truth[rows], **{name: weights[rows]})
+
+    fitted = [fitted_on(rows, candidate) for candidate in candidates for rows in ("index", "both")]
 
     def validation_loss(model: Any) -> float:
         score = model.predict_proba(features["validation"])[:, 1]
