@@ -10,6 +10,7 @@ import pytest
 
 from cervix.bundle import Bundle, ModelSession
 from cervix.cli import main
+from cervix.errors import BundleError
 from cervix.patients.fhir import risk_bundle
 from cervix.patients.guideline import RULES, PublishedTables, Step, published_tables, step_columns, step_for, with_steps
 from cervix.patients.guideline.published import AT_COLPOSCOPY
@@ -278,6 +279,11 @@ def test_facts_of_one_round_on_rows_up_to_90_days_apart_are_one_round(history: M
     assert early.rule.number == 7
     tested = of("A,2024-03-01,40,HSIL,positive,CIN3,LEEP,no", "A,2024-05-31,40,NILM,negative,,,no")
     assert (tested.action, tested.published) == ("Return in 1 year", True)
+
+
+def test_a_management_that_is_no_step_is_refused(frame: pd.DataFrame) -> None:
+    with pytest.raises(BundleError, match="no step of the ladder.*Wait and see"):
+        PublishedTables.of(frame.assign(management="Wait and see"))
 
 
 def test_without_published_risks_the_ladder_stands_alone_and_treated_women_get_no_step(history: ModelSession) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.published_risks import read_published_risks
+from cervix.errors import BundleError
 from cervix.patients.guideline.course import (
     AGC,
     ASC_H,
@@ -31,7 +32,7 @@ from cervix.patients.guideline.course import (
     Course,
     Round,
 )
-from cervix.patients.guideline.ladder import LADDER, Rung, rung_of, rung_of_management
+from cervix.patients.guideline.ladder import LADDER, STEPS, Rung, rung_of
 
 AGES = (25, 65)
 """Of the women of the tables, in completed years, both included."""
@@ -88,7 +89,7 @@ class PublishedRow:
     def rung(self) -> Rung:
         """What the tables say is done; where they say nothing, what the ladder says of their risks."""
         if self.management:
-            return rung_of_management(self.management)
+            return STEPS[self.management]
         return rung_of(self.cin3[0].value, self.cin3[5].value)
 
     @property
@@ -182,7 +183,18 @@ class PublishedTables:
     def of(cls, frame: pd.DataFrame) -> "PublishedTables":
         """From the table of a bundle: ``table, history, hpv, cytology, women, management`` and ``published_cin3_0`` with
         ``_low`` and ``_high`` and so on, shares in 0..1. A row with neither risk nor management is passed over.
+
+        Raises
+        ------
+        BundleError
+            Where a management is no step of the ladder.
         """
+        if unknown := sorted(set(frame["management"]) - {*STEPS, ""}):
+            raise BundleError(
+                "The published risks have managements that are no step of the ladder",
+                expected=", ".join(STEPS),
+                found=", ".join(map(str, unknown)),
+            )
         rows = []
         for line in frame.to_dict("records"):
             cin3 = {
