@@ -46,7 +46,7 @@ CLOSE, NEAR = FACTORS = (1.5, 2.0)
 """How many times too high or too low the model may be and is still called near."""
 FEWEST_CELLS = 4
 """Fewer cells have no rank correlation worth an interval."""
-MANAGEMENTS = ("Treatment", "Colposcopy/Treatment", "Colposcopy", "1-year follow-up", "3-year follow-up", "5-year follow-up")
+MANAGEMENTS = tuple(rung.management for rung in LADDER)
 """Published managements, the soonest first: each is a step of ``LADDER`` under another name."""
 _EARLIER = {
     NEGATIVE_ROUND: "after",
@@ -57,7 +57,7 @@ _EARLIER = {
 THIS_MODEL = "This model"
 ALL_KINDS, ALL_ROWS, REPORTING, GUIDING = "all histories", "all", "did not guide", "guided"
 _STEPS = {action: at for at, action in enumerate(rung.action for rung in LADDER)}
-_PUBLISHED_STEPS = {management: rung.action for management, rung in zip(MANAGEMENTS, LADDER, strict=True)}
+_PUBLISHED_STEPS = {rung.management: rung.action for rung in LADDER}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 
 from cervix.bundle import Bundle, ModelSession
 from cervix.cli import main
+from cervix.errors import BundleError
 from cervix.patients.fhir import risk_bundle
 from cervix.patients.guideline import RULES, PublishedTables, Step, published_tables, step_columns, step_for, with_steps
 from cervix.patients.guideline.published import AT_COLPOSCOPY
@@ -41,7 +42,7 @@ Rounds = list[dict[str, str]]
 POSITIVE_NILM = {"hpv_result": "positive", "cytology": "NILM"}
 POSITIVE_LSIL = {"hpv_result": "positive", "cytology": "LSIL"}
 NORMAL = {"colposcopy": "normal"}
-STAYED, NEGATIVE_LSIL = "HPV-positive/NILM", FIRST["HPV-negative/LSIL"]
+STAYED, NEGATIVE_LSIL, NEGATIVE_ASC_US = "HPV-positive/NILM", FIRST["HPV-negative/LSIL"], FIRST["HPV-negative/ASC-US"]
 SMEAR = {"cytology": "NILM"}
 LOW, HIGH, TREATED = FIRST["Low Grade"], FIRST["High Grade"], FIRST["CIN 2 or 3"]
 
@@ -157,6 +158,9 @@ NEAREST: list[tuple[str, Rounds, str, str, bool]] = [
      "HPV-positive/NILM |  Cotest-negative", "Return in 1 year", True),
     ("back to routine", [*FIRST["HPV-negative/ASC-US"], COTEST, COTEST], "Cotest-negative", "Return in 5 years", True),
     ("twice positive", [POSITIVE_NILM, POSITIVE_NILM, COTEST], "HPV-positive/NILM", "Return in 1 year", False),
+    ("positive long before", [POSITIVE_NILM, COTEST, *NEGATIVE_ASC_US, COTEST], STAYED, "Return in 1 year", False),
+    ("twice ASC-US", [*NEGATIVE_ASC_US, *NEGATIVE_ASC_US, COTEST], "HPV-negative/LSIL", "Return in 3 years", False),
+    ("treated, no biopsy, three negative", [{"treatment": "LEEP"}, *[COTEST] * 3], "CIN 2 or 3", "Return in 3 years", False),
     ("no colposcopy done", [POSITIVE_LSIL, COTEST], STAYED, "Return in 1 year", False),
     ("LSIL, negative, positive", [*NEGATIVE_LSIL, COTEST, POSITIVE_NILM], "HPV-negative/LSIL", "Return in 1 year", False),
     ("low grade, three negative", [*LOW, *[COTEST] * 4], "Low Grade | Cotest-negative x2", "Return in 5 years", True),
@@ -220,6 +224,8 @@ RULED: list[tuple[int, Rounds, str]] = [
     (5, [{"cytology": "LSIL"}], "Colposcopy"),
     (5, [*LOW, SMEAR], "Return in 1 year"),
     (5, [*TREATED, SMEAR], "Return in 1 year"),
+    (6, [{"colposcopy": "low-grade"}], "Colposcopy"),
+    (6, [COTEST | {"colposcopy": "high-grade"}, COTEST], "Colposcopy"),
 ]
 
 
@@ -237,13 +243,13 @@ def test_no_risk_overrides_a_rule(
 @pytest.mark.parametrize(
     ("rule", "rounds", "reason"),
     [
-        (6, TREATED, "no test has followed the treatment"),
-        (6, [*TREATED, COTEST, {"treatment": "ablation"}], "no test has followed the treatment"),
-        (7, [COTEST, {"cytology": "UNSAT"}], "her last test gave no result"),
-        (7, [COTEST, {"cytology": "UNSAT", "hpv_result": "negative"}], "her last test gave no result"),
-        (7, [COTEST, {"hpv_result": "invalid"}], "her last test gave no result"),
-        (8, [{"cytology": "HSIL", "histology": "CIN2"}, COTEST], "Diagnosis known"),
-        (9, [{"cytology": "AIS", "histology": "AIS", "treatment": "cone"}, COTEST], "adenocarcinoma in situ"),
+        (7, TREATED, "no test has followed the treatment"),
+        (7, [*TREATED, COTEST, {"treatment": "ablation"}], "no test has followed the treatment"),
+        (8, [COTEST, {"cytology": "UNSAT"}], "her last test gave no result"),
+        (8, [COTEST, {"cytology": "UNSAT", "hpv_result": "negative"}], "her last test gave no result"),
+        (8, [COTEST, {"hpv_result": "invalid"}], "her last test gave no result"),
+        (9, [{"cytology": "HSIL", "histology": "CIN2"}, COTEST], "Diagnosis known"),
+        (10, [{"cytology": "AIS", "histology": "AIS", "treatment": "cone"}, COTEST], "adenocarcinoma in situ"),
     ],
 )
 def test_where_the_guideline_asks_for_something_else_there_is_no_step(
@@ -270,9 +276,14 @@ def test_facts_of_one_round_on_rows_up_to_90_days_apart_are_one_round(history: M
         assert (found.found.row.history, found.found.exact) == ("HPV-positive LSIL", True)
     early = of("A,2024-03-01,40,HSIL,positive,CIN3,LEEP,no", "A,2024-05-30,40,NILM,negative,,,no")
     assert early.rule is not None
-    assert early.rule.number == 6
+    assert early.rule.number == 7
     tested = of("A,2024-03-01,40,HSIL,positive,CIN3,LEEP,no", "A,2024-05-31,40,NILM,negative,,,no")
     assert (tested.action, tested.published) == ("Return in 1 year", True)
+
+
+def test_a_management_that_is_no_step_is_refused(frame: pd.DataFrame) -> None:
+    with pytest.raises(BundleError, match="no step of the ladder.*Wait and see"):
+        PublishedTables.of(frame.assign(management="Wait and see"))
 
 
 def test_without_published_risks_the_ladder_stands_alone_and_treated_women_get_no_step(history: ModelSession) -> None:
@@ -345,7 +356,7 @@ class TestExports:
         ]  # fmt: skip
         assert notes == [
             [f"Guideline step, no advice: Return in 1 year. Risk: {self.RESTS_ON}."],
-            ["No guideline step: rule 6: no test has followed the treatment; the guideline asks for one with HPV 6 months "
+            ["No guideline step: rule 7: no test has followed the treatment; the guideline asks for one with HPV 6 months "
              "after it."],
             ["Guideline step, no advice: Colposcopy. Risk: published (ASCCP 2019, 9,352 women). "
              "By rule 2: HPV 16 calls for colposcopy at any risk."],
@@ -375,4 +386,4 @@ class TestExports:
         written = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
         assert written["guideline_step"].tolist() == ["Return in 1 year", ""]
         assert written["guideline_rests_on"].tolist() == [self.RESTS_ON, ""]
-        assert written["guideline_reason"].tolist()[1].startswith("rule 6: no test has followed")
+        assert written["guideline_reason"].tolist()[1].startswith("rule 7: no test has followed")

@@ -24,6 +24,7 @@ SMEAR_OF: Final = {
 }  # fmt: skip
 """Code of the visit table -> smear of the tables; an unsatisfactory one is none."""
 LESS_THAN_CIN2: Final = CODES["histology"].named(lambda code: code.cin == (0, 1))
+ABNORMAL: Final = CODES["colposcopy"].named(lambda code: code.is_abnormal)
 TREATED_CIN: Final = tuple(name for name in PRECANCER if name != "AIS")
 """What the table after treatment is of; AIS is not in it."""
 
@@ -72,6 +73,8 @@ class Round:
         "benign" or "CIN1" where a biopsy found less than CIN2 and nothing more; empty where there was none.
     cleared : bool
         Whether colposcopy found less than CIN2: by biopsy, or a normal one without.
+    suspected : bool
+        Whether colposcopy looked abnormal and there was no biopsy.
     lesion : bool
         Whether a biopsy proved CIN2 or CIN3.
     treated : bool
@@ -85,6 +88,7 @@ class Round:
     colposcopy: bool = False
     histology: str = ""
     cleared: bool = False
+    suspected: bool = False
     lesion: bool = False
     treated: bool = False
 
@@ -156,6 +160,7 @@ def _joined(episode: Sequence[Visit]) -> Round:
         colposcopy=bool(seen or histology),
         histology=("CIN1" if "CIN1" in histology else "benign") if histology and less else "",
         cleared=less and (bool(histology) or seen == {"normal"}),
+        suspected=bool(seen & set(ABNORMAL)) and not histology,
         lesion=bool(histology & set(TREATED_CIN)),
         treated=any(visit.treatment in TREATMENTS for visit in episode),
     )
@@ -192,9 +197,9 @@ class Course:
         return self.standing != "screening"
 
     @property
-    def high_grade_not_seen(self) -> bool:
-        """Whether a smear of ASC-H, AGC, HSIL or worse has not been followed by a colposcopy that found less than CIN2."""
-        return not self.current.cleared and any(one.high_grade and not one.cleared for one in (*self.since, self.current))
+    def not_cleared(self) -> tuple[Round, ...]:
+        """The rounds that no colposcopy that found less than CIN2, and no treatment, has followed."""
+        return () if self.current.cleared else (*(one for one in self.since if not one.cleared), self.current)
 
 
 def course_of(rounds: Sequence[Round]) -> Course | None:

@@ -42,6 +42,8 @@ LADDER = (
     THREE_YEARS,
     Rung("Return in 5 years", 0.0, 0.0, "5-year follow-up"),
 )
+STEPS: Final = {rung.management: rung for rung in LADDER}
+"""Management of the published tables -> the step."""
 
 
 def rung_of(immediate: float, five_year: float, *, age: float | None = None, pregnant: bool | None = None) -> Rung:
@@ -54,14 +56,6 @@ def rung_of(immediate: float, five_year: float, *, age: float | None = None, pre
         raise ValueError(f"a risk lies in 0..1, found {immediate} and {five_year}; there is no step without an answer")
     rung = next(rung for rung in LADDER if immediate >= rung.immediate_from and five_year >= rung.five_year_from)
     return allowed(rung, age=age, pregnant=pregnant)
-
-
-def rung_of_management(management: str) -> Rung:
-    """The step that the published tables call so. Raises ``ValueError`` for other words."""
-    for rung in LADDER:
-        if rung.management == management:
-            return rung
-    raise ValueError(f"no step of the ladder is called {management!r}")
 
 
 def allowed(rung: Rung, *, age: float | None, pregnant: bool | None) -> Rung:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.published_risks import read_published_risks
+from cervix.errors import BundleError
 from cervix.patients.guideline.course import (
     AGC,
     ASC_H,
@@ -31,7 +32,7 @@ from cervix.patients.guideline.course import (
     Course,
     Round,
 )
-from cervix.patients.guideline.ladder import LADDER, Rung, rung_of, rung_of_management
+from cervix.patients.guideline.ladder import LADDER, STEPS, Rung, rung_of
 
 AGES = (25, 65)
 """Of the women of the tables, in completed years, both included."""
@@ -88,7 +89,7 @@ class PublishedRow:
     def rung(self) -> Rung:
         """What the tables say is done; where they say nothing, what the ladder says of their risks."""
         if self.management:
-            return rung_of_management(self.management)
+            return STEPS[self.management]
         return rung_of(self.cin3[0].value, self.cin3[5].value)
 
     @property
@@ -182,7 +183,18 @@ class PublishedTables:
     def of(cls, frame: pd.DataFrame) -> "PublishedTables":
         """From the table of a bundle: ``table, history, hpv, cytology, women, management`` and ``published_cin3_0`` with
         ``_low`` and ``_high`` and so on, shares in 0..1. A row with neither risk nor management is passed over.
+
+        Raises
+        ------
+        BundleError
+            Where a management is no step of the ladder.
         """
+        if unknown := sorted(set(frame["management"]) - {*STEPS, ""}):
+            raise BundleError(
+                "The published risks have managements that are no step of the ladder",
+                expected=", ".join(STEPS),
+                found=", ".join(map(str, unknown)),
+            )
         rows = []
         for line in frame.to_dict("records"):
             cin3 = {
@@ -204,14 +216,17 @@ class PublishedTables:
         """
         of_that_age = age is not None and AGES[0] <= int(age) <= AGES[1]
         for exact, histories, tests in _candidates(course):
-            keys = ((table, *words) for (table, history) in histories for words in _keys_of(table, history, tests))
-            rows = [self._by_key[key] for key in (_key(*key) for key in keys) if key in self._by_key]
+            rows = [row for history in histories if (row := self._narrowest(*history, tests))]
             if rows and exact:
                 return Found(rows[0], of_that_age)
             if rows:
                 return Found(min(rows, key=_waits), False)
         row, exact = _at_colposcopy(course) if course.current.cleared else (None, False)
         return Found(row, exact and of_that_age) if row else None
+
+    def _narrowest(self, table: int, history: str, tests: "Tests") -> PublishedRow | None:
+        keys = (_key(table, *words) for words in _keys_of(table, history, tests))
+        return next((self._by_key[key] for key in keys if key in self._by_key), None)
 
 
 def _waits(row: PublishedRow) -> tuple[int, float]:
@@ -250,30 +265,32 @@ def _candidates(course: Course) -> Iterator[tuple[bool, Histories, Tests]]:
     past = [one for one in course.since if not one.says_nothing_of_hpv]
     negatives = _trailing_negatives(past)
     before = past[: len(past) - len(negatives)]
-    clean = all(one.negative for one in before[:-1])
     abnormal = before[-1] if before else None
+    clean = all(one.negative for one in before[:-1])
     if course.standing == "after treatment":
         histories = _after_treatment(current, negatives)
         proven = course.event is not None and course.event.lesion
         undisturbed = abnormal is None and not any(one.colposcopy for one in course.since)
         # Of a positive test the table knows the first since treatment only.
-        of_the_table = current.negative or not negatives
-        yield proven and undisturbed and of_the_table, histories, tests
-        yield False, [*histories, (5, TREATED)], wider
-        return
-    if course.standing == "after colposcopy" and course.event is not None:
+        if proven and undisturbed and (current.negative or not negatives):
+            yield True, histories, tests
+        yield False, [*histories, *([(5, TREATED)] if abnormal else [])], wider
+        yield False, [(5, TREATED)], wider
+    elif course.standing == "after colposcopy" and course.event is not None:
         bases = _referrals(course.event)
         each = [_after_colposcopy(base, abnormal, negatives, current) for base in bases]
         histories = [history for listed, _ in each for history in listed]
-        if all(known for _, known in each):
-            yield len(bases) == 1 and clean, histories, tests
-        yield False, [*histories, *(history for base in bases for history in _seen_before(base, abnormal, negatives))], wider
-        yield False, [(4, base) for base in bases], wider
-        return
-    histories, known = _screening(abnormal, negatives)
-    if known:
-        yield clean, histories, tests
-    yield False, [*histories, *_not_seen(abnormal)], wider
+        if len(bases) == 1 and clean and all(known for _, known in each):
+            yield True, histories, tests
+        whole = [(4, base) for base in bases]
+        yield False, [*histories, *(whole if before else []), *_unsettled(before, negatives)], wider
+        yield False, whole, wider
+    else:
+        histories, known = _screening(abnormal, negatives)
+        if clean and known:
+            yield True, histories, tests
+        yield False, [*histories, *_unsettled(before, negatives)], wider
+        yield False, _unsettled(before, []), wider
 
 
 def _trailing_negatives(past: Sequence[Round]) -> list[Round]:
@@ -293,12 +310,15 @@ def _screening(abnormal: Round | None, negatives: Sequence[Round]) -> tuple[Hist
     return _followed(2, base, negatives), bool(kind)
 
 
-def _not_seen(abnormal: Round | None) -> Histories:
-    """Wider histories of a woman in screening whose last abnormal round was not cleared up."""
-    if abnormal is None:
-        return []
-    base = NEGATIVE_LSIL if abnormal.hpv == NEGATIVE else STAYED_POSITIVE
-    return [(2, base), *([(4, HIGH_REFERRAL)] if abnormal.high_grade else [])]
+def _unsettled(before: Sequence[Round], negatives: Sequence[Round]) -> Histories:
+    """What abnormal rounds that are no published history come nearest to, with the negative ones after them."""
+    abnormal = [one for one in before if not one.negative]
+    positive = any(one.hpv != NEGATIVE for one in abnormal)
+    return [
+        *(_followed(2, STAYED_POSITIVE, negatives) if positive else []),
+        *(_followed(2, NEGATIVE_LSIL, negatives) if abnormal and not positive else []),
+        *([(4, HIGH_REFERRAL)] if any(one.high_grade for one in abnormal) else []),
+    ]
 
 
 def _after_colposcopy(base: str, abnormal: Round | None, negatives: Sequence[Round], current: Round) -> tuple[Histories, bool]:
@@ -313,13 +333,6 @@ def _after_colposcopy(base: str, abnormal: Round | None, negatives: Sequence[Rou
     if low and not negatives:
         return [(4, f"{base} | {NEGATIVE_LOW_GRADE}")], True
     return [(4, f"{base} | {word}") for word in _last_negatives(negatives)], False
-
-
-def _seen_before(base: str, abnormal: Round | None, negatives: Sequence[Round]) -> Histories:
-    """Wider histories of a woman with an abnormal round since her colposcopy."""
-    if abnormal is None:
-        return []
-    return [(4, base), *(_followed(2, STAYED_POSITIVE, negatives) if abnormal.hpv == POSITIVE else [])]
 
 
 def _after_treatment(current: Round, negatives: Sequence[Round]) -> Histories:

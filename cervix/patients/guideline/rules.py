@@ -64,28 +64,33 @@ ALONE: Final = Rule(
     "most 1 year.",
     f"NILM: US Preventive Services Task Force 2018, JAMA 320:674-686; else {PERKINS}, section on cytology alone",
 )
-FIRST_TEST: Final = Rule(
+SUSPECTED: Final = Rule(
     6,
+    "A colposcopy that looked abnormal and has no biopsy: colposcopy at least.",
+    "our own caution; biopsies are taken of what looks abnormal (Wentzensen et al. 2017, J Low Genit Tract Dis 21:216-222)",
+)
+FIRST_TEST: Final = Rule(
+    7,
     "After treatment the next step is a test, HPV-based, at 6 months: no other step before it.",
     f"{PERKINS}, section on surveillance after treatment",
 )
 NO_RESULT: Final = Rule(
-    7, "A last test without a result is repeated: no step.", f"{PERKINS}, section on unsatisfactory cytology"
+    8, "A last round without a result of its test is to be repeated: no step.", f"{PERKINS}, section on unsatisfactory cytology"
 )
 KNOWN: Final = Rule(
-    8, "Untreated CIN2 or worse, cancer, hysterectomy: no step.", f"{PERKINS}, sections on histology and hysterectomy"
+    9, "Untreated CIN2 or worse, cancer, hysterectomy: no step.", f"{PERKINS}, sections on histology and hysterectomy"
 )
-AIS: Final = Rule(9, "After treatment of AIS: no step; it has rules of its own.", f"{PERKINS}, section on AIS")
-YOUNG: Final = Rule(10, "Under 25: no step; they have rules of their own.", f"{PERKINS}, section on patients younger than 25")
-PREGNANT: Final = Rule(11, "Pregnant at the last visit: no step; it has rules of its own.", f"{PERKINS}, section on pregnancy")
+AIS: Final = Rule(10, "After treatment of AIS: no step; it has rules of its own.", f"{PERKINS}, section on AIS")
+YOUNG: Final = Rule(11, "Under 25: no step; they have rules of their own.", f"{PERKINS}, section on patients younger than 25")
+PREGNANT: Final = Rule(12, "Pregnant at the last visit: no step; it has rules of its own.", f"{PERKINS}, section on pregnancy")
 IMMUNE: Final = Rule(
-    12, "HIV or another immunosuppression: no step; they have rules of their own.", f"{PERKINS}, section on immunosuppression"
+    13, "HIV or another immunosuppression: no step; they have rules of their own.", f"{PERKINS}, section on immunosuppression"
 )
-OVER: Final = Rule(13, "The last visit lies longer ago than the time of the risk, or is undated: no step.", "our own caution")
-INCOMPLETE: Final = Rule(14, "A history that could not be read in full: no step.", "our own caution")
+OVER: Final = Rule(14, "The last visit lies longer ago than the time of the risk, or is undated: no step.", "our own caution")
+INCOMPLETE: Final = Rule(15, "A history that could not be read in full: no step.", "our own caution")
 RULES: Final = (
-    HIGH_GRADE_SMEAR, TYPES, NEAREST, AFTER_TREATMENT, ALONE, FIRST_TEST, NO_RESULT, KNOWN, AIS, YOUNG, PREGNANT, IMMUNE, OVER,
-    INCOMPLETE,
+    HIGH_GRADE_SMEAR, TYPES, NEAREST, AFTER_TREATMENT, ALONE, SUSPECTED, FIRST_TEST, NO_RESULT, KNOWN, AIS, YOUNG, PREGNANT,
+    IMMUNE, OVER, INCOMPLETE,
 )  # fmt: skip
 
 Applies = tuple[Rung, Rule, str]
@@ -95,10 +100,12 @@ def least_steps(course: Course) -> list[Applies]:
     """The least steps that the rules allow, each with its rule and why; those of the nearest row are not among them."""
     current = course.current
     found: list[Applies] = []
-    if course.high_grade_not_seen:
-        found.append((COLPOSCOPY, HIGH_GRADE_SMEAR, f"{_smear(course)} calls for colposcopy at any risk"))
+    if smears := [one.smear for one in course.not_cleared if one.high_grade]:
+        found.append((COLPOSCOPY, HIGH_GRADE_SMEAR, f"cytology of {smears[-1]} calls for colposcopy at any risk"))
     if current.type_found and not current.cleared:
         found.append((COLPOSCOPY, TYPES, f"HPV {current.type_found} calls for colposcopy at any risk"))
+    if any(one.suspected for one in course.not_cleared):
+        found.append((COLPOSCOPY, SUSPECTED, "a colposcopy that looked abnormal has no biopsy"))
     if course.standing == "after treatment":
         found.append((TREATED_AT_MOST, AFTER_TREATMENT, "after treatment no interval is longer"))
     if current.smear and not current.hpv and not current.cleared:
@@ -107,11 +114,6 @@ def least_steps(course: Course) -> list[Applies]:
         if course.in_surveillance:
             found.append((SURVEILLANCE_ALONE, ALONE, "in surveillance a smear without an HPV test allows no more"))
     return found
-
-
-def _smear(course: Course) -> str:
-    named = [one.smear for one in (*course.since, course.current) if one.high_grade and not one.cleared]
-    return f"cytology of {named[-1]}"
 
 
 def why_not_her(visits: list[Visit], course: Course | None, *, today: date) -> tuple[str, Rule] | None:
@@ -138,8 +140,11 @@ def why_not_her(visits: list[Visit], course: Course | None, *, today: date) -> t
         return f"for adenocarcinoma in situ {own}", AIS
     if course.standing == "treated now":
         return "no test has followed the treatment; the guideline asks for one with HPV 6 months after it.", FIRST_TEST
-    if course.current.without_result and not course.current.type_found:
+    current = course.current
+    if current.without_result and not current.type_found:
         return "her last test gave no result and has to be repeated.", NO_RESULT
+    if not (current.hpv or current.smear or current.colposcopy):
+        return "no test result is known.", NO_RESULT
     return None
 
 
