@@ -135,6 +135,11 @@ class HistoryBatches(keras.utils.PyDataset):  # type: ignore[misc]  # untyped ba
             batches += [part[at : at + self._size] for at in range(0, len(part), self._size)]
         self._batches = [batches[index] for index in self._rng.permutation(len(batches))]
         self._cut()
+        # Keras takes the shape of the first two batches for that of all, where they agree.
+        visits = [int((self._ends[part] - self._data.histories.first[part]).max()) for part in self._batches]
+        for place, at in ((0, int(np.argmax(visits))), (-1, int(np.argmin(visits)))):
+            self._batches[place], self._batches[at] = self._batches[at], self._batches[place]
+        self._batches.insert(1, self._batches.pop())
 
     def _cut(self) -> None:
         """Where each woman's history ends this time, and of whom only the tests of that visit are known."""
