@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from cervix.bundle import Bundle, Model
-from cervix.bundle.manifest import Manifest, manifest_text
+from cervix.bundle.manifest import FeatureEncoding, FeatureInput, Manifest, manifest_text
+from cervix.patients.encoding import features_of
 from tests.bundle.made import class_of
 
 
@@ -25,3 +26,30 @@ def test_a_model_that_contradicts_itself_is_refused(bundle: Bundle, field: str, 
     entry = bundle.manifest.model("slide").model_dump(mode="json") | {field: value}
     with pytest.raises(ValidationError, match=complaint):
         Model.model_validate(entry)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "changes", "complaint"),
+    [
+        ("history", {"episode_days": None}, "episodes have a length in days"),
+        ("history", {"steps": "rows"}, "episodes have a length in days"),
+        ("risk-factors", {"steps": "episodes", "episode_days": 90}, "with one row a patient, a step is a row"),
+    ],
+)
+def test_steps_that_contradict_themselves_are_refused(
+    bundle: Bundle, model_id: str, changes: dict[str, object], complaint: str
+) -> None:
+    features = features_of(bundle.session(model_id))
+    with pytest.raises(ValidationError, match=complaint):
+        FeatureInput.model_validate(features.model_dump() | changes)
+
+
+def test_a_range_of_training_that_begins_above_its_end_is_refused(bundle: Bundle) -> None:
+    age = features_of(bundle.session("history")).encoding[0]
+    with pytest.raises(ValidationError, match="the lowest number in training is above the highest"):
+        FeatureEncoding.model_validate(age.model_dump() | {"trained_on": (75, 21)})
+
+
+def test_a_manifest_of_before_episodes_says_that_a_step_is_a_row(bundle: Bundle) -> None:
+    before = features_of(bundle.session("history")).model_dump(exclude={"steps", "episode_days"})
+    assert FeatureInput.model_validate(before).steps == "rows"

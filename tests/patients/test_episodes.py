@@ -2,9 +2,11 @@
 
 import json
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pypdf
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,12 +16,14 @@ from cervix.labels.gathering.women import visits_frame
 from cervix.patients.charts import course_figure
 from cervix.patients.courses import courses, steps_in_words
 from cervix.patients.encoding import VISIT_FEATURES, features_of, not_fed
+from cervix.patients.fhir import fhir_json
 from cervix.patients.history_explanation import explain_history, explain_step
 from cervix.patients.history_scoring import BEYOND, beyond_note, histories_of, member_band, score_visits, trajectory
-from cervix.patients.report import summary_sentence
+from cervix.patients.report import summary_sentence, write_patient_report
 from cervix.patients.sequences import DAYS_A_YEAR, EPISODE_DAYS, TIME_YEARS, Histories, encode
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS
 from cervix.patients.visits import VisitTable, read_visits
+from cervix.provenance import provenance_of
 
 NAMES = [feature.name for feature in VISIT_FEATURES]
 TASK = "cin2-3y"
@@ -214,3 +218,15 @@ def test_results_that_a_model_is_not_fed_are_named(session: ModelSession) -> Non
     older = features.model_copy(update={"encoding": [item for item in features.encoding if item.column != "dual_stain"]})
     assert not_fed(frame, features) == ["VIA"]
     assert not_fed(frame, older) == ["p16/Ki-67 dual stain", "VIA"]
+
+
+def test_fhir_and_pdf_say_what_lies_beyond_training_and_name_the_dual_stain(bundle: Bundle, tmp_path: Path) -> None:
+    session, origin = bundle.session("history"), provenance_of(bundle, "history")
+    table = table_of("A,2020-01-01,82,NILM,positive", header="patient_id,visit_date,age,cytology,dual_stain")
+    scores = score_visits(table, session)
+    document = fhir_json(scores, table.frame, session.model, origin)
+    write_patient_report(table.frame, scores.iloc[0], None, session, origin, "No ladder.", tmp_path / "report.pdf")
+    printed = " ".join(pypdf.PdfReader(tmp_path / "report.pdf").pages[0].extract_text().split())
+    for text in (document, printed):
+        assert "Beyond what the model was trained on: Age (years) 82, in training 21 to 75." in text
+        assert "p16/Ki-67 dual stain" in text
