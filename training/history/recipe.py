@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
 from cervix.bundle.manifest import Model
+from cervix.patients.encoding import encoding_named
+from cervix.patients.sequences import EPISODE_DAYS
 from training.data.cohort.files import make_cohort
+from training.data.cohort.published import read_published
 from training.history.checks.rivals import rival_scores
 from training.history.checks.yardstick import OF_PUBLISHED, Yardstick
 from training.history.data import CLASSES, HistoryData, load_history_data
@@ -49,7 +52,10 @@ def train_history(
     data = cohort_data(recipe, cohort_recipe, women, seed, out_dir, log)
     fitted = fit_ensemble(data, recipe, out_dir, log)
     test = data.evaluated("test")
-    yardstick = Yardstick.of(published, recipe["data"]["features"]) if published else None
+    yardstick = None
+    if published:
+        encoding = encoding_named(recipe["data"]["features"])
+        yardstick = Yardstick.of(read_published(published), encoding, EPISODE_DAYS)
     rivals = _rivals(data, recipe, test, yardstick, Stages(out_dir / "stages", log))
     log("rivals fitted")
     parameters = HistoryParameters(fitted.members, fitted.platt, recipe["data"]["features"], declared_tasks(recipe)[0])

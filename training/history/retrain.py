@@ -15,6 +15,7 @@ from cervix.bundle.manifest import Calibration, DerivedTask, GoldenTable, Model
 from cervix.labels import LabelStore
 from cervix.labels.gathering.women import histories_of
 from cervix.patients.sequences import Histories
+from training.history.checks.yardstick import Yardstick
 from training.history.data import CLASSES, HistoryData
 from training.history.entry import calibration_tests, comparison_figures, tests_table, threshold_of
 from training.history.export import run_graph, test_probabilities
@@ -224,6 +225,7 @@ def _exported(
     tables = [table for table in model.evaluation.tables if table.id in (*CHANGED_TABLES, *STILL_TRUE_TABLES)]
     unchanged = [table.file for table in tables if table.id in STILL_TRUE_TABLES]
     copied(parent, [golden_table.file, model.rehearsal, model.background, *unchanged], out_dir)
+    published = _published_risks(parent, model, onnx_bytes, out_dir)
     calibration = data.evaluated("calibration")
     calibrated = test_probabilities(onnx_bytes, data, calibration)
     label = data.outcomes.label[data.index_visits(calibration)]
@@ -240,7 +242,7 @@ def _exported(
             "evaluation": model.evaluation.model_copy(
                 update={
                     "tables": tables,
-                    "published_risks": None,  # what the parent said of the published histories
+                    "published_risks": published,
                     "notes": [
                         *model.evaluation.notes,
                         "The parent's networks were trained further on labels of an installation. The test women are "
@@ -250,3 +252,14 @@ def _exported(
             ),
         }
     )
+
+
+def _published_risks(parent: Bundle, model: Model, onnx_bytes: bytes, out_dir: Path) -> str | None:
+    """The parent's table of published risks with what the new networks say; the rivals' columns are still true."""
+    name = model.evaluation.published_risks
+    if name is None or model.features is None:
+        return None
+    table = pd.read_csv(parent.root / name)
+    yardstick = Yardstick.of(table, model.features.encoding, model.features.episode_days)
+    write_table(out_dir / name, yardstick.measured(onnx_bytes, model.derived_tasks, {}))
+    return name

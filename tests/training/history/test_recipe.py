@@ -11,8 +11,10 @@ import pytest
 
 from cervix.bundle.loading import replay_golden
 from cervix.bundle.manifest import Model
+from cervix.bundle.published_risks import GRADES, YEARS, read_published_risks
 from cervix.bundle.sessions import CPU_PROVIDER, ModelSession, open_session
 from cervix.patients.encoding import encoding_named
+from cervix.patients.guideline import LADDER
 from cervix.patients.history_scoring import score_visits, trajectory
 from cervix.patients.sequences import encode
 from cervix.patients.visit_sample import sample_visits_csv
@@ -26,11 +28,13 @@ from tests.training.recipes import declared_in  # noqa: E402
 from training.data.splits import EventError  # noqa: E402
 from training.history import recipe as history_module  # noqa: E402
 from training.history.data import CLASSES, EARLY, SPLITS, load_history_data, outcomes_of  # noqa: E402
+from training.history.fit import HistoryBatches  # noqa: E402
 from training.history.graph import HistoryGraph  # noqa: E402
 from training.hybrid import recipe as hybrid  # noqa: E402
 from training.hybrid.pairs import Pairs  # noqa: E402
 from training.shared.declared import declared_tasks  # noqa: E402
 
+PUBLISHED = "tables/asccp_2019_risks.csv"
 SHARES = {"train": 0.6, "validation": 0.1, "calibration": 0.1, "test": 0.2}
 RECIPE = """
 name = "history"
@@ -70,7 +74,7 @@ TASKS = declared_tasks(tomllib.loads(RECIPE))
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path, list[str]]:
+def trained(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> tuple[Model, Path, list[str]]:
     out = tmp_path_factory.mktemp("history")
     write_small_cohort(out / "cohort", 1500)
     recipe = out / "history.toml"
@@ -78,7 +82,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path, list
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history_module, "make_cohort", lambda *_, **__: None)
-        (model,) = history_module.train_history(recipe, Path("unused"), 1500, 0, None, out, lines.append)
+        (model,) = history_module.train_history(recipe, Path("unused"), 1500, 0, data_dir / PUBLISHED, out, lines.append)
     return model, out, lines
 
 
@@ -215,12 +219,61 @@ def test_the_background_set_has_the_shape_of_the_inputs(trained: tuple[Model, Pa
         assert len(session.run(dict(background))["probabilities"]) == 5
 
 
-def test_an_interrupted_run_reads_its_members_back(trained: tuple[Model, Path, list[str]]) -> None:
+def test_it_is_held_against_published_risks(trained: tuple[Model, Path, list[str]]) -> None:
+    model, out, _ = trained
+    assert model.evaluation.published_risks is not None
+    table = read_published_risks(out, model.evaluation.published_risks)
+    assert len(table) == 168
+    for grade in GRADES:
+        risks = table[[f"model_{grade}_{years}" for years in YEARS]].to_numpy()
+        assert (np.diff(risks, axis=1) >= -1e-9).all(), "later is never less"
+    assert (table["model_cin2_5"] >= table["model_cin3_5"]).all()
+    of_hsil, of_nilm = (
+        table.loc[(table["kind"] == "current test") & (table["cytology"] == smear), "model_cin3_5"].mean()
+        for smear in ("HSIL+", "NILM")
+    )
+    assert of_hsil > of_nilm
+    assert {"boosting_cin3_5", "logistic_cin3_0"} <= set(table)
+    assert set(table["model_step"]) <= {rung.action for rung in LADDER}
+
+
+def test_the_history_of_a_visit_with_tests_only_hides_the_work_up_and_nothing_else(tmp_path: Path) -> None:
+    write_small_cohort(tmp_path, 1500)
+    data = load_history_data(tmp_path, NAMES, SHARES, 0)
+    rows = np.flatnonzero(data.worked_up)[:50]
+    cut, whole = data.with_tests_only(rows, NAMES), data.histories.prefixes(rows)
+    hidden = [NAMES.index(name) for name in ("colposcopy", "histology", "treatment")]
+    for at in range(len(rows)):
+        one, other = cut.padded(np.array([at])), whole.padded(np.array([at]))
+        last = one["lengths"][0] - 1
+        assert np.isnan(one["features"][0, last, hidden]).all()
+        assert not np.isnan(other["features"][0, last, hidden]).all()
+        other["features"][0, last, hidden] = np.nan
+        for name, values in one.items():
+            np.testing.assert_array_equal(values, other[name])
+
+
+def test_in_every_epoch_other_histories_end_before_a_work_up(tmp_path: Path) -> None:
+    write_small_cohort(tmp_path, 1500)
+    data = load_history_data(tmp_path, NAMES, SHARES, 0)
+    batches = HistoryBatches(data, data.women("train"), 64, 0, NAMES, {"earlier_visits": 1.0, "tests_only_share": 0.5})
+    seen = []
+    for _ in range(3):
+        (features, _), possible, weight = batches[0]
+        assert possible.any(axis=2)[weight > 0].all()
+        seen.append(np.isnan(features).sum())
+        batches.on_epoch_end()
+    assert len(set(seen)) > 1
+
+
+def test_an_interrupted_run_reads_its_members_back(trained: tuple[Model, Path, list[str]], data_dir: Path) -> None:
     model, out, _ = trained
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history_module, "make_cohort", lambda *_, **__: None)
-        (again,) = history_module.train_history(out / "history.toml", Path("unused"), 1500, 0, None, out, lines.append)
+        (again,) = history_module.train_history(
+            out / "history.toml", Path("unused"), 1500, 0, data_dir / PUBLISHED, out, lines.append
+        )
     assert sum("finished before" in line for line in lines) == 4
     assert again.calibration == model.calibration
 

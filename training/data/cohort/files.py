@@ -168,11 +168,12 @@ def _readable(latent: pd.DataFrame) -> pd.DataFrame:
 def write_cohort(cohort: Cohort, folder: Path, recipe_path: Path, seed: int) -> None:
     """Write ``visits.csv``, ``latent.csv`` and ``DATASHEET.md``; each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
+    once = (cohort.latent["turn"] == 0).to_numpy()
     visible = cohort.visits.loc[:, ~cohort.visits.columns.str.startswith(LATENT_PREFIX)]
     for name, text in (
         (VISITS_FILE, visible.to_csv(index=False)),
         (LATENT_FILE, cohort.latent.to_csv(index=False)),
-        (SHEET_FILE, data_sheet(cohort.visits, cohort.latent, recipe_path, seed)),
+        (SHEET_FILE, data_sheet(cohort.visits[once], cohort.latent[once], recipe_path, seed)),
     ):
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")

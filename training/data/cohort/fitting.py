@@ -18,9 +18,10 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 
+from cervix.bundle.published_risks import CURRENT, GRADES, YEARS
 from training.data.cohort.files import population
 from training.data.cohort.natural_history import Course
-from training.data.cohort.published import CURRENT, GRADES, YEARS, read_published
+from training.data.cohort.published import read_published
 from training.data.cohort.screening import (
     CANCER,
     CIN1,
@@ -43,9 +44,9 @@ FROM_YEAR = 2003
 """Women and years of the published tables (Egemen et al. 2020)."""
 HPV_POSITIVE_SHARE, HPV16_SHARE, HPV18_SHARE = 126_429 / 1_546_462, 0.257, 0.086
 """Of women without a known history, and of the positive among them (the published tables, women by result)."""
-PERSISTING_SHARE = 0.45
-"""Positive again a year after a positive test and a normal smear; by judgement, between Rodríguez et al. 2008, J Natl Cancer
-Inst 100:513 (a third persists for a year) and screening registers (a half)."""
+PERSISTING_SHARE = 0.35
+"""Positive again a year after a positive test and a normal smear; by judgement, after Rodríguez et al. 2008, J Natl Cancer
+Inst 100:513, of whose infections about a third persisted for a year."""
 ENOUGH_EVENTS = 10.0
 SMALLEST_RISK = 2e-4
 LARGEST_SQUARE = 2.0
@@ -221,12 +222,13 @@ def suggested(trial: optuna.trial.BaseTrial) -> tuple[dict[str, Any], Sensitivit
     def share(name: str, low: float, high: float) -> float:
         return trial.suggest_float(name, low, high, log=True)
 
-    transforms = [share("q16", 0.015, 0.08), share("q18", 0.01, 0.05), share("qhi", 0.01, 0.05), share("qo", 0.005, 0.03)]
-    kept = [trial.suggest_float("kept16", 0.35, 0.7), 0.9, 1.0, 1.0]
+    transforms = [share("q16", 0.01, 0.08), share("q18", 0.004, 0.05), share("qhi", 0.006, 0.05), share("qo", 0.003, 0.03)]
+    others = trial.suggest_float("kept", 0.5, 1.0)
+    kept = [trial.suggest_float("kept16", 0.2, 0.7), others, others, others]
     lasts = trial.suggest_float
-    lasting = [lasts("dur16", 0.8, 2.5), lasts("dur18", 0.8, 2.5), lasts("duro", 1.0, 3.0)]
-    regresses = [share("reg16", 0.01, 0.1), share("regh", 0.08, 0.6), share("rego", 0.08, 0.6)]
-    alone = trial.suggest_float("c2", 0.5, 1.6)
+    lasting = [lasts("dur16", 0.8, 4.0), lasts("dur18", 0.8, 4.0), lasts("duro", 1.0, 5.0)]
+    regresses = [share("reg16", 0.005, 0.1), share("regh", 0.08, 0.6), share("rego", 0.08, 0.6)]
+    alone = trial.suggest_float("c2", 0.5, 2.5)
     progression = {
         "transforms": transforms,
         "infections_kept": kept,
@@ -235,7 +237,7 @@ def suggested(trial: optuna.trial.BaseTrial) -> tuple[dict[str, Any], Sensitivit
         "cin3_regresses_per_year": [regresses[0], *regresses],
         "years_until_found": share("found", 0.3, 2.0),
         "cin2_years": trial.suggest_float("c2y", 0.8, 3.0),
-        "cin2_alone": [at * alone for at in (0.08 * trial.suggest_float("c2_16", 0.4, 1.2), 0.06, 0.05, 0.03)],
+        "cin2_alone": [at * alone for at in (0.08 * trial.suggest_float("c2_16", 0.4, 1.2), 0.04, 0.05, 0.03)],
     }
     names = ("hpv_inf", "hpv_transforming", "hpv_hidden")
     return progression, Sensitivity(*(trial.suggest_float(name, 0.65, 0.98) for name in names))

@@ -14,15 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cervix.bundle.published_risks import COLPOSCOPY, CURRENT, GRADES, NEGATIVE_ROUND, SURVEILLANCE, TREATMENT, YEARS
 from cervix.patients.visit_vocabulary import AGE, VISIT_DATE
 from cervix.patients.vocabulary import PATIENT_ID
 
-YEARS = (0, 1, 3, 5)
-"""Horizons of the tables in years; 0 is at once."""
-GRADES = ("cin2", "cin3")
-CURRENT, NEGATIVE_ROUND, SURVEILLANCE, COLPOSCOPY, TREATMENT = (
-    "current test", "after a negative round", "surveillance", "after colposcopy", "after treatment",
-)  # fmt: skip
 KINDS = {1: NEGATIVE_ROUND, 2: SURVEILLANCE, 4: COLPOSCOPY, 5: TREATMENT}
 NO_HISTORY = "NO HISTORY"
 AGES = {30: 0.35, 40: 0.30, 50: 0.22, 60: 0.13}

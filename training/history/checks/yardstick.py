@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cervix.bundle.manifest import DerivedTask
+from cervix.bundle.manifest import DerivedTask, FeatureEncoding
+from cervix.bundle.published_risks import GRADES, YEARS
 from cervix.bundle.sessions import CPU_PROVIDER, open_session
-from cervix.patients.encoding import encoding_named
 from cervix.patients.guideline import rung_of
-from cervix.patients.sequences import EPISODE_DAYS, Histories, encode
+from cervix.patients.sequences import Histories, encode
 from cervix.patients.visits import read_visits
-from training.data.cohort.published import GRADES, YEARS, read_published, synthetic_visits
+from training.data.cohort.published import synthetic_visits
 from training.history.checks.rivals import BOOSTING, SUMMARY
 from training.history.data import CLASSES
 
@@ -42,12 +41,11 @@ class Yardstick:
     histories: Histories
 
     @classmethod
-    def of(cls, published: Path, names: list[str]) -> "Yardstick":
-        """From the published tables, as a model with these features reads them."""
-        table = read_published(published)
+    def of(cls, table: pd.DataFrame, encoding: Sequence[FeatureEncoding], episode_days: int | None) -> "Yardstick":
+        """Of rows as ``read_published`` gives them, as a model with this declaration reads their histories."""
         visits, mixture = synthetic_visits(table)
         frame = read_visits(visits.to_csv(index=False).encode()).frame
-        return cls(table, mixture, encode(frame, encoding_named(names), EPISODE_DAYS))
+        return cls(table, mixture, encode(frame, encoding, episode_days))
 
     def measured(self, onnx_bytes: bytes, tasks: Sequence[DerivedTask], rivals: Mapping[str, Floats]) -> pd.DataFrame:
         """The table with the risks by the model and its rivals, and the step that the model alone would give."""
