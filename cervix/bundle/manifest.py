@@ -114,7 +114,7 @@ class Calibration(_Strict):
     tests: list[CalibrationTest] = []
 
     def passed(self, task: str) -> bool:
-        """Whether the task's probabilities were tested and held; without, no guideline action may be shown."""
+        """Whether the task's probabilities were tested and held; without, no guideline step may rest on them."""
         return any(test.task == task and test.passed for test in self.tests)
 
 

@@ -196,6 +196,11 @@ def test_she_waits_no_longer_than_the_nearest_row_whatever_the_model_says(
         assert "Her history is not published. Nearest: " in found.words
 
 
+def test_a_smear_alone_is_near_no_published_history(history: ModelSession, tables: PublishedTables) -> None:
+    assert "No published history is near hers" in step(history, tables, [SMEAR]).words
+    assert "published" not in step(history, None, [SMEAR]).words
+
+
 def test_the_models_higher_risk_stands_where_the_history_is_not_published(
     history: ModelSession, tables: PublishedTables
 ) -> None:

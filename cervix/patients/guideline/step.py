@@ -1,7 +1,7 @@
 """The step for one woman: by published risks where her history is published, else by the model's; never against the rules."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, TypeAlias
 
@@ -62,6 +62,8 @@ class Step:
         The rule that says so.
     found : Found, optional
         Her row of the published tables, or the nearest.
+    tables : bool
+        Whether published tables were at hand.
     model : ModelRisk, optional
         None where the model may not be asked.
     """
@@ -71,6 +73,7 @@ class Step:
     rule: Rule | None = None
     found: Found | None = None
     model: ModelRisk | None = None
+    tables: bool = False
 
     @property
     def published(self) -> bool:
@@ -107,7 +110,8 @@ class Step:
 
     def _published_lines(self) -> tuple[str, ...]:
         if self.found is None:
-            return ()
+            near = "No published history is near hers: those are of women who were tested for HPV."
+            return (near,) if self.tables else ()
         row = self.found.row
         horizons = [years for years in sorted(row.cin3) if years in (0, 5) or 0 not in row.cin3]
         risks = ", ".join(f"{row.cin3[years].words} {_WHEN[years]}" for years in horizons)
@@ -123,9 +127,7 @@ class Step:
     def _model_lines(self) -> tuple[str, ...]:
         if self.model is None:
             return ()
-        instead = (
-            "" if self.published or self.model.at_once else " Within 3 years stands in for at once, which the ladder needs."
-        )
+        instead = "" if self.published or self.model.at_once else " Its risk within 3 years stands in for the risk at once."
         lead = "Beside it" if self.published else "Risk shown"
         return (f"{lead}: {MODEL_ALONE}: {self.model.words}{self._distance()}.{instead}",)
 
@@ -233,7 +235,7 @@ def _step(visits: Sequence[Visit], scores: Scores, model: Model, published: Publ
         return Step("", "after treatment the step rests on published risks, and this bundle has none.", NEAREST)
     else:
         rung = rung_of(risk.immediate, risk.five_year, age=age, pregnant=pregnant)
-    return _bounded(rung, course, found, risk)
+    return replace(_bounded(rung, course, found, risk), tables=published is not None)
 
 
 def _bounded(rung: Rung, course: Course, found: Found | None, risk: ModelRisk | None) -> Step:
