@@ -7,12 +7,14 @@ import pandas as pd
 import streamlit as st
 
 from cervix.bundle import Bundle, Model, ModelSession
+from cervix.bundle.manifest import DerivedTask
 from cervix.errors import BundleError, PatientFileError
 from cervix.patients.charts import course_figure, waterfall_figure
 from cervix.patients.completeness import completeness_of
 from cervix.patients.diagnosis import TREATED
 from cervix.patients.encoding import features_of
 from cervix.patients.guideline import published_tables, step_for
+from cervix.patients.guideline.ladder import FIVE_YEAR_TASK, immediate_task
 from cervix.patients.history_explanation import HistoryExplanation, explain_history, explain_step
 from cervix.patients.history_scoring import beyond_note, histories_of, member_band, score_visits, trajectory
 from cervix.patients.report import summary_sentence, write_patient_report
@@ -53,7 +55,7 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
         st.warning(scores[NO_ANSWER])
         if scores[TREATED]:
             with st.container(horizontal=True):
-                for task in session.model.derived_tasks:
+                for task in _leading(session.model):
                     st.metric(f"After treatment: {task.title}", f"{scores[f'after_treatment_{task.id}']:.2%}", width="content")
         _show_step(visits, scores, bundle, session.model)
         _show_visits(visits)
@@ -79,6 +81,12 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
         if take_away.open:
             _show_step(visits, scores, bundle, session.model)
             _show_exports(visits, scores, bundle, session)
+
+
+def _leading(model: Model) -> list[DerivedTask]:
+    """Of many questions those that fit beside each other: the main one and what the guideline asks; the exports have all."""
+    asked = {model.derived_tasks[0].id, immediate_task(model), FIVE_YEAR_TASK}
+    return [task for task in model.derived_tasks if task.id in asked]
 
 
 def _show_course(visits: pd.DataFrame, session: ModelSession) -> None:
@@ -181,7 +189,7 @@ def _show_what_if(visits: pd.DataFrame, scores: pd.Series, session: ModelSession
         st.warning(after[NO_ANSWER])
         return
     with st.container(horizontal=True):
-        for task in session.model.derived_tasks:
+        for task in _leading(session.model):
             show_hypothetical(task.title, float(after[f"risk_{task.id}"]), float(scores[f"risk_{task.id}"]))
     st.caption("Compared with her risk after the last real visit.")
 
