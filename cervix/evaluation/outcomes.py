@@ -90,7 +90,8 @@ def read_outcomes(
 ) -> Outcomes:
     """Read outcomes told on any row of a woman.
 
-    A class of the model answers every question; yes or no the one that is ``asked``; a grade, taken for the worst that was
+    A class of the model answers every question; the name of a question, which says that its answer is yes, those that follow
+    from it; yes or no the one that is ``asked``; a grade, taken for the worst that was
     found in the time that ``asked`` names, the questions of that time; a day of diagnosis the questions of the lesion that
     ``asked`` names, at every time, counted from her last visit; a grade with its day every question. No, or a grade too low,
     with a day says that nothing was found until then: it answers no question that reaches further.
@@ -177,6 +178,9 @@ class _Reading:
         free = name is not None and all(name in task.negative for task in self.model.derived_tasks)
         if name is not None and not (free and on):
             return _Told("class", name, {task.id: _side(name, task) for task in self.model.derived_tasks})
+        question = next((task for task in self.model.derived_tasks if task.id == text.casefold()), None)
+        if question is not None and name is None:
+            return _Told("class", question.id, {task.id: _implied(question, task) for task in self.model.derived_tasks})
         answer = yes_or_no(text)
         asks = self.asks[self.asked.id]
         if answer and (asks is None or not on):
@@ -224,6 +228,12 @@ class _Reading:
 
 def _side(name: str, task: DerivedTask) -> str | None:
     return YES if name in task.positive else NO if name in task.negative else None
+
+
+def _implied(yes: DerivedTask, task: DerivedTask) -> str | None:
+    """What a yes to one question answers of another; None where it leaves it open."""
+    had = set(yes.positive)
+    return YES if had <= set(task.positive) else NO if had.isdisjoint(task.positive) else None
 
 
 def _has(grades: Grades, lesion: int) -> str | None:

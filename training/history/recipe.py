@@ -81,7 +81,7 @@ def _rivals(
 ) -> dict[str, Floats]:
     """``rival_scores`` as a stage, by ``<rival>__<task>`` like the columns of the predictions."""
     names, tasks, seed = recipe["data"]["features"], declared_tasks(recipe), recipe["seed"]
-    depends_on = {"data": data.digest(), "names": names, "tasks": [task.id for task in tasks], "seed": seed}
+    depends_on = {"data": data.digest(), "names": names, "tasks": sorted(task.id for task in tasks), "seed": seed}
     published = yardstick.histories if yardstick else None
     if published is not None:
         depends_on["published"] = array_digest(published.features, published.gap_years)

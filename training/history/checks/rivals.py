@@ -27,8 +27,8 @@ LAST_VISIT, SUMMARY, BOOSTING, ALWAYS_NO, ORACLE = "last-visit", "summary", "boo
 RESULTS = ("cytology_squamous", "cytology_glandular", "hpv", "histology", "colposcopy", "treatment")
 PERSISTENCE_YEARS = 3.0
 REGULARISATION = (0.01, 0.1)
-# Number of the training women's earlier visits to use; more takes time and changes little.
-EARLIER_VISITS = 150_000
+# Numbers of the training women's last and earlier visits to use; more takes time and changes little.
+LAST_VISITS, EARLIER_VISITS = 80_000, 60_000
 
 
 def last_visit_features(histories: Histories) -> Floats:
@@ -106,6 +106,7 @@ def rival_scores(
     """
     rng = np.random.default_rng(seed)
     index = data.index_visits(data.evaluated("train"))
+    index = rng.choice(index, min(LAST_VISITS, len(index)), replace=False)
     earlier = data.histories.rows_of(data.women("train"))
     tested = earlier[data.worked_up[earlier] & data.outcomes.complete[earlier]]
     tested = rng.choice(tested, min(EARLIER_VISITS // 4, len(tested)), replace=False)
