@@ -104,6 +104,14 @@ def test_a_missing_scale_names_the_option(run: Run, tmp_path: Path) -> None:
         run(picture, "--out", tmp_path / "out")
 
 
+def test_a_picture_too_coarse_for_the_model_is_refused_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
+    picture, out = tmp_path / "picture.png", tmp_path / "out"
+    Image.fromarray(phantom_region(600, 600, seed=1)).save(picture)
+    with pytest.raises(SlideNotSuitable, match=r"at most 0\.75 µm per pixel \(the model reads 0\.5\); found 1\.38 µm"):
+        run(picture, "--out", out, "--mpp", "1.38", "--everywhere", "--despite-quality")
+    assert not list(out.iterdir())
+
+
 def test_a_folder_stands_for_the_slides_in_it(cases_dir: Path, data_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "case"
     folder.mkdir()

@@ -37,6 +37,9 @@ Title = Annotated[str, Field(min_length=1, max_length=200)]
 """What stands in headings, lists and on every page."""
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 JOULES_PER_KWH = 3.6e6
+# Bundle 0.7.0 on held-out tiles that were enlarged (``python -m benchmarks coarse``; table in docs/clinical.md): up to 1.5 times
+# most sources keep their answers; from 1.9 times on, benign tiles of every coarser source are accepted and called carcinoma.
+ENLARGED_AT_MOST = 1.5
 
 
 class _Strict(BaseModel):
@@ -153,6 +156,13 @@ class TileInput(_Strict):
     spacing_um_px: float = Field(gt=0.0)
     spacing_source: str
     steps_in_graph: list[str]
+    enlarged_at_most: float = Field(default=ENLARGED_AT_MOST, ge=1.0)
+    """How many times a coarser picture may be enlarged to the model's scale. A coarser one still is not scored."""
+
+    @property
+    def coarsest_um_px(self) -> float:
+        """Micrometres per pixel of the coarsest picture that is scored."""
+        return self.spacing_um_px * self.enlarged_at_most
 
 
 class SlideRule(_Strict):

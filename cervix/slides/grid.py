@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cervix.bundle.manifest import TileInput
 from cervix.errors import NoTissue, SlideNotSuitable
 from cervix.slides.tissue import TissueMask
-from cervix.sources.slide import Slide
+from cervix.sources.slide import SPACING_TIMES_MAGNIFICATION, Slide
 
 # A tile counts as tissue from a quarter of its area: alveolar lung and loose stroma are half air.
 MINIMUM_TISSUE_FRACTION = 0.25
@@ -120,6 +120,11 @@ class TileGrid:
         return hashlib.sha256(f"{self.size_l0_px} {self.level} {self.size_level_px} ".encode() + places).hexdigest()
 
 
+def is_too_coarse(slide: Slide, tiles: TileInput) -> bool:
+    """Whether a slide would have to be enlarged more than the model allows; ``SlideScaleUnknown`` where its scale is not known."""
+    return slide.coarser_side_um_px > tiles.coarsest_um_px
+
+
 def lay_grid(slide: Slide, tissue: TissueMask, tiles: TileInput) -> TileGrid:
     """Lay the grid at the model's physical scale over the scanned part, and keep tiles that hold tissue.
 
@@ -131,8 +136,19 @@ def lay_grid(slide: Slide, tissue: TissueMask, tiles: TileInput) -> TileGrid:
     SlideScaleUnknown
         If the slide's spacing is not known.
     SlideNotSuitable
-        If the image is smaller than one tile, or no tile holds enough tissue.
+        If the image is too coarse for the model or smaller than one tile, or no tile holds enough tissue.
     """
+    if is_too_coarse(slide, tiles):
+        objective = f"{SPACING_TIMES_MAGNIFICATION / tiles.spacing_um_px:.0f}x"
+        raise SlideNotSuitable(
+            "The picture is too coarse for the model",
+            expected=f"at most {tiles.coarsest_um_px:.4g} µm per pixel (the model reads {tiles.spacing_um_px:g})",
+            found=f"{slide.coarser_side_um_px:.4g} µm",
+            action=(
+                "Enlarging makes up no detail, and answers on enlarged pictures are wrong. "
+                f"Use a {objective} scan, or a photograph taken through a {objective} objective."
+            ),
+        )
     spacing = slide.known_spacing_um_px
     size_l0_px = round(tiles.size_px * tiles.spacing_um_px / spacing)
     if abs(size_l0_px / tiles.size_px - 1.0) <= NATIVE_TOLERANCE:

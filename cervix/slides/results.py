@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cervix.bundle import Bundle
 from cervix.files import replacing
+from cervix.slides.grid import is_too_coarse
 from cervix.slides.rows import Rows, read_rows, row_dtype
 from cervix.slides.scoring import SlidePlan, SlideScore, SlideSummary
 from cervix.sources.slide import Slide
@@ -146,10 +147,14 @@ def save_score(results_dir: Path, score: SlideScore) -> Path:
 def load_score(results_dir: Path, slide: Slide, bundle: Bundle, *, everywhere: bool = False) -> SlideScore | None:
     """The stored score of this slide at this scale by this bundle and variant; None where there is none.
 
-    A result written by another version of the app, or at another scale, does not count.
+    A result written by another version of the app, or at another scale, does not count, nor one of a slide that is too
+    coarse for the model.
     """
     folder = result_dir(results_dir, slide.sha256, bundle.sha256)
     session = bundle.session_of("tile")
+    tiles_of_model = session.model.tiles
+    if tiles_of_model is None or is_too_coarse(slide, tiles_of_model):
+        return None
     try:
         summary = SlideSummary.model_validate_json((folder / SUMMARY_NAME).read_bytes())
         if (

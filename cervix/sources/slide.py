@@ -83,6 +83,11 @@ class Slide:
         return self.spacing_um_px
 
     @property
+    def coarser_side_um_px(self) -> float:
+        """Micrometres per pixel of the file along the longer side of its pixels; ``SlideScaleUnknown`` as the spacing."""
+        return self.known_spacing_um_px / min(self.plane.file_px_per_l0_px_x, self.plane.file_px_per_l0_px_y)
+
+    @property
     def suggested_spacing_um_px(self) -> float:
         """A starting value to show when asking the user for the scale."""
         return SPACING_TIMES_MAGNIFICATION / (self.magnification or 20.0)

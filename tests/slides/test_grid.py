@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cervix.bundle.manifest import TileInput
-from cervix.errors import SlideNotSuitable, SlideScaleUnknown
+from cervix.errors import NoTissue, SlideNotSuitable, SlideScaleUnknown
 from cervix.slides.grid import lay_grid, sweep_order
 from cervix.slides.phantom import phantom_region
 from cervix.slides.pyramid import write_pyramid
@@ -61,12 +61,25 @@ def test_a_finer_scan_is_read_from_the_level_that_fits_the_model(tmp_path: Path)
     assert grid.effective_spacing_um_px == pytest.approx(0.5)
 
 
-def test_a_coarser_scan_is_enlarged_to_the_model_s_scale(phantom_slide: Path) -> None:
-    slide = open_slide(phantom_slide, spacing_um_px=1.0)
+def test_a_somewhat_coarser_scan_is_enlarged_to_the_model_s_scale(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide, spacing_um_px=0.75)
     grid = lay_grid(slide, find_tissue(slide), TILES)
-    assert (grid.size_l0_px, grid.size_level_px) == (112, 112)
+    assert (grid.size_l0_px, grid.size_level_px) == (149, 149)
     tile = slide.read_tile(int(grid.x_l0_px[0]), int(grid.y_l0_px[0]), grid.level, grid.size_level_px, grid.size_px)
     assert tile.shape == (224, 224, 3)
+
+
+def test_a_picture_too_coarse_for_the_model_is_refused_and_told_what_to_bring(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide, spacing_um_px=1.38)
+    with pytest.raises(SlideNotSuitable, match="too coarse.*at most 0.75 µm.*found 1.38 µm.*makes up no detail.*20x") as refused:
+        lay_grid(slide, find_tissue(slide), TILES)
+    assert not isinstance(refused.value, NoTissue), "scoring everywhere is no way round"
+
+
+def test_the_bundle_may_say_how_much_is_enlarged(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide, spacing_um_px=0.7)
+    with pytest.raises(SlideNotSuitable, match="at most 0.6 µm"):
+        lay_grid(slide, find_tissue(slide), TILES.model_copy(update={"enlarged_at_most": 1.2}))
 
 
 def test_a_spacing_within_5_percent_is_read_without_resampling(data_dir: Path) -> None:

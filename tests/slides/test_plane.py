@@ -94,6 +94,13 @@ def test_pixels_that_are_not_square_are_resampled_and_said(cases_dir: Path) -> N
     assert slide.plane.to_file_px(448, 448) == (224, 448)
 
 
+def test_pixels_that_are_not_square_are_as_coarse_as_their_longer_side(stretched: tuple[Slide, Slide]) -> None:
+    square, tall = stretched
+    assert tall.known_spacing_um_px == pytest.approx(0.25)
+    assert tall.coarser_side_um_px == pytest.approx(0.5)
+    assert square.coarser_side_um_px == square.known_spacing_um_px
+
+
 def test_the_model_sees_the_same_tissue_through_stretched_pixels(stretched: tuple[Slide, Slide], bundle: Bundle) -> None:
     square, tall = stretched
     one, other = plan_slide(square, bundle).grid, plan_slide(tall, bundle).grid

@@ -82,6 +82,15 @@ def test_a_score_at_another_scale_or_half_written_is_not_reused(
     assert load_score(tmp_path, slide, bundle) is None
 
 
+def test_a_score_of_a_slide_too_coarse_for_the_model_is_not_shown(
+    score: SlideScore, phantom_slide: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    """Earlier versions enlarged such slides, and what they answered may still be on disk."""
+    coarse = score.summary.model_copy(update={"spacing_um_px": 1.38})
+    save_score(tmp_path, replace(score, summary=coarse))
+    assert load_score(tmp_path, open_slide(phantom_slide, spacing_um_px=1.38), bundle) is None
+
+
 def test_an_export_carries_bundle_version_provider_date_and_notice(score: SlideScore, bundle: Bundle) -> None:
     table = tile_table(score, bundle.session_of("tile").model)
     assert set(table["notice"]) == {RESEARCH_NOTICE}
