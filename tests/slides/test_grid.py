@@ -61,12 +61,18 @@ def test_a_finer_scan_is_read_from_the_level_that_fits_the_model(tmp_path: Path)
     assert grid.effective_spacing_um_px == pytest.approx(0.5)
 
 
-def test_a_coarser_scan_is_enlarged_to_the_model_s_scale(phantom_slide: Path) -> None:
-    slide = open_slide(phantom_slide, spacing_um_px=1.0)
+def test_a_little_coarser_scan_is_enlarged_to_the_model_s_scale(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide, spacing_um_px=0.625)
     grid = lay_grid(slide, find_tissue(slide), TILES)
-    assert (grid.size_l0_px, grid.size_level_px) == (112, 112)
+    assert (grid.size_l0_px, grid.size_level_px) == (179, 179)
     tile = slide.read_tile(int(grid.x_l0_px[0]), int(grid.y_l0_px[0]), grid.level, grid.size_level_px, grid.size_px)
     assert tile.shape == (224, 224, 3)
+
+
+def test_a_scan_much_coarser_than_the_model_is_not_scored(phantom_slide: Path) -> None:
+    slide = open_slide(phantom_slide, spacing_um_px=0.63)
+    with pytest.raises(SlideNotSuitable, match=r"too coarse for the model.*at most 0\.625 µm per pixel; found 0\.63"):
+        lay_grid(slide, find_tissue(slide), TILES)
 
 
 def test_a_spacing_within_5_percent_is_read_without_resampling(data_dir: Path) -> None:
