@@ -362,14 +362,14 @@ def test_a_slide_that_cannot_be_scored_is_one_sentence(data_dir: Path, name: str
     assert "\n" not in app.error[0].value
 
 
-def test_a_slide_s_answer_is_marked_with_the_organs_seen_and_the_gallery_opens_at_a_carcinoma(carcinoma_slide: Path) -> None:
+def test_an_answer_is_marked_with_the_organs_seen_and_the_gallery_opens_at_the_carcinoma_found(carcinoma_slide: Path) -> None:
     app = scored(carcinoma_slide)
     said = texts(app)
     assert "Cervix was not seen in training" in said
     assert "Organs seen in training: lung, colon, rectum. Cervix is not among them." in said
     assert "Other tissue 0.00 mm²" in said
     gallery = app.segmented_control(key="slide_gallery")
-    assert (gallery.options[-1], gallery.value) == ("Other tissue", "ac")
+    assert (gallery.options[-1], gallery.value) == ("Other tissue", "scc")
 
 
 def test_a_slide_without_scale_asks_for_it_and_goes_on(data_dir: Path) -> None:
