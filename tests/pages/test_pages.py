@@ -596,7 +596,9 @@ def test_performance_says_first_what_became_of_left_out_laboratories_computed_fr
     said = [item.value.replace("\N{NO-BREAK SPACE}", " ") for item in app.warning]
     assert f"**{verdict}**" in said
     assert [item.value for item in app.header][:2] == [HEADING, "Held-out cases of the laboratories it learned from"]
-    assert app.dataframe[0].value["Left out"].tolist() == ["Bowel", "Lung", "Bone"]
+    table = app.dataframe[0].value
+    assert table["Left out"].tolist() == ["Bowel", "Lung", "Bone"]
+    assert table.columns[:2].tolist() == ["Left out", "Answered and wrong"], "what they are ordered by is seen on a phone"
     assert "Kinds of models" not in texts(app)
     app.selectbox(key="performance_model").set_value("history").run()
     assert HEADING not in [item.value for item in app.header]
