@@ -71,7 +71,7 @@ class GateReport:
         """What else should be known, one sentence each."""
         named = [
             (self.blurred, "out of focus; the model was trained on sharp tiles"),
-            (self.pen, "under pen marks"),
+            (self.pen, "coloured as under pen marks; a camera's blue cast looks the same"),
             (self.blank, "empty: bubbles, folds or gaps"),
         ]
         found = [f"{share:.0%} of {self.tiles} tiles checked are {what}." for share, what in named if share >= SHARE_TO_WARN]

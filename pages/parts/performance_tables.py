@@ -1,6 +1,6 @@
 """Below the curves: subgroups, the worst mistakes, the tables that training made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +12,7 @@ from cervix.errors import BundleError
 from cervix.evaluation.charts import confusion_figure, leakage_figure
 from cervix.evaluation.comparison import comparison_table, paper_table
 from cervix.evaluation.heldout import load_table
-from cervix.evaluation.left_out import HEADING, left_out_table, left_out_verdict, other_tables
+from cervix.evaluation.left_out import AUROC, HEADING, SIZE, SOURCE, WRONG, left_out_table, left_out_verdict, other_tables
 from cervix.evaluation.metrics import metric_titles
 from cervix.evaluation.mistakes import class_confusion, group_errors, worst_mistakes
 from cervix.evaluation.questions import CaseSet, Question
@@ -38,7 +38,7 @@ def show_left_out(bundle: Bundle, model: Model) -> None:
     st.warning(f"**{escaped(unbroken)}**", icon=":material/travel_explore:")
     if declared := left_out_table(model):
         st.header(HEADING)
-        _show_table(bundle, model, declared)
+        _show_table(bundle, model, declared, first=(SOURCE, WRONG, SIZE, AUROC))
     st.header("Held-out cases of the laboratories it learned from")
 
 
@@ -151,9 +151,11 @@ def show_training_tables(bundle: Bundle, model: Model) -> None:
         _show_table(bundle, model, measured)
 
 
-def _show_table(bundle: Bundle, model: Model, measured: EvaluationTable) -> None:
+def _show_table(bundle: Bundle, model: Model, measured: EvaluationTable, first: Sequence[str] = ()) -> None:
+    """A table of the bundle; ``first`` are columns that must be seen without moving it sideways."""
+    table = load_table(bundle, measured)
     st.dataframe(
-        load_table(bundle, measured).rename(columns=metric_titles()).rename(columns=sentence_case),
+        table[[*first, *table.columns.drop(list(first))]].rename(columns=metric_titles()).rename(columns=sentence_case),
         hide_index=True,
         height="content",
         key=f"performance_{model.id}_{measured.id}",

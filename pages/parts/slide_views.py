@@ -1,5 +1,6 @@
 """The slide page's pieces: running score, answer, viewer, one tile, gallery, exports."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -63,7 +64,7 @@ def show_progress(slide: Slide, bundle: Bundle, job: SlideJob) -> None:
     first = "" if progress.done >= min(FIRST_ANSWER_TILES, progress.total) else " (few tiles yet)"
     st.info(f"**So far, over the whole slide{first}: {progress.answer.headline}.** {_answer_line(progress.answer)}")
     layers = score_layers(progress.tiles, model, f"live-{progress.done}")
-    show_map(slide, model, offer_layers(slide, layers), live=True)
+    show_map(slide, model, offer_layers(slide, layers), answer=progress.answer, live=True)
 
 
 def _progress_line(progress: ScoreProgress, *, paused: bool) -> str:
@@ -145,18 +146,28 @@ def _show_areas(answer: SlideAnswer, areas: dict[str, float], model: Model) -> N
     )
 
 
+def _most_seen(answer: SlideAnswer | None, classes: Sequence[str]) -> str:
+    """The one of some classes that most tiles look like, to be shown first; without an answer the first of them."""
+    tiles = answer.class_tiles if answer else {}
+    return max(classes, key=lambda label: tiles.get(label, 0))
+
+
 def show_map(
     slide: Slide,
     model: Model,
     urls: dict[str, str],
     *,
+    answer: SlideAnswer | None = None,
     live: bool = False,
     spots: list[tuple[int, int]] | None = None,
     chosen: tuple[int, int, int] | None = None,
     region: list[tuple[float, float]] | None = None,
     key: str = "slide_map",
 ) -> Any:
-    """The deep-zoom map with its instruments. Returns what was clicked or drawn in this run."""
+    """The deep-zoom map with its instruments, at first with the heat of the carcinoma found.
+
+    Returns what was clicked or drawn in this run.
+    """
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     selectable = spots is not None
     titles = {item.id: f"P({item.title})" for item in model.classes} | {UNRECOGNISED_LAYER: "Tiles not recognised"}
@@ -174,7 +185,7 @@ def show_map(
             "spacing": slide.spacing_um_px,
             "overview": inset_picture(slide),
             "layers": [{"id": name, "title": titles[name], "url": urls[name]} for name in shown],
-            "layer": model.cancer_task.positive[0],
+            "layer": _most_seen(answer, model.cancer_task.positive),
             "spots": spots,
             "tile": chosen,
             "region": region,
@@ -208,6 +219,7 @@ def explore(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
             slide,
             model,
             offer_layers(slide, final_layers(score, model)),
+            answer=score.summary.answer,
             spots=spots,
             region=region,
             chosen=(*corner, edge) if corner else None,
@@ -314,12 +326,13 @@ def _show_tile(slide: Slide, score: SlideScore, bundle: Bundle, chosen: tuple[in
 
 @st.fragment
 def show_gallery(slide: Slide, score: SlideScore, model: Model) -> None:
-    """The most certain and the most doubtful tiles of a class."""
+    """The most certain and the most doubtful tiles of a class, at first of what was found: the carcinoma, if there is one."""
+    answer = score.summary.answer
     st.subheader("Most certain and most doubtful")
     label = st.segmented_control(
         "Class",
         model.class_ids,
-        default=model.cancer_task.positive[-1],
+        default=_most_seen(answer, model.cancer_task.positive if answer.cancerous_tiles else model.class_ids),
         format_func=model.class_titles.__getitem__,
         key="slide_gallery",
         required=True,

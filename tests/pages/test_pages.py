@@ -393,14 +393,14 @@ def test_a_slide_that_cannot_be_scored_is_one_sentence(data_dir: Path, name: str
     assert "\n" not in app.error[0].value
 
 
-def test_a_slide_s_answer_is_marked_with_the_organs_seen_and_the_gallery_opens_at_a_carcinoma(carcinoma_slide: Path) -> None:
+def test_an_answer_is_marked_with_the_organs_seen_and_the_gallery_opens_at_the_carcinoma_found(carcinoma_slide: Path) -> None:
     app = scored(carcinoma_slide)
     said = texts(app)
     assert "Cervix was not seen in training" in said
     assert "Organs seen in training: lung, colon, rectum. Cervix is not among them." in said
     assert "Other tissue 0.00 mm²" in said
     gallery = app.segmented_control(key="slide_gallery")
-    assert (gallery.options[-1], gallery.value) == ("Other tissue", "ac")
+    assert (gallery.options[-1], gallery.value) == ("Other tissue", "scc")
 
 
 def test_a_slide_without_scale_asks_for_it_and_goes_on(data_dir: Path) -> None:
@@ -627,7 +627,9 @@ def test_performance_says_first_what_became_of_left_out_laboratories_computed_fr
     said = [item.value.replace("\N{NO-BREAK SPACE}", " ") for item in app.warning]
     assert f"**{verdict}**" in said
     assert [item.value for item in app.header][:2] == [HEADING, "Held-out cases of the laboratories it learned from"]
-    assert app.dataframe[0].value["Left out"].tolist() == ["Bowel", "Lung", "Bone"]
+    table = app.dataframe[0].value
+    assert table["Left out"].tolist() == ["Bowel", "Lung", "Bone"]
+    assert table.columns[:2].tolist() == ["Left out", "Answered and wrong"], "what they are ordered by is seen on a phone"
     assert "Kinds of models" not in texts(app)
     app.selectbox(key="performance_model").set_value("history").run()
     assert HEADING not in [item.value for item in app.header]

@@ -79,6 +79,14 @@ def test_blurred_tissue_is_named(tiles: Tiles) -> None:
     assert share(blurred, "blurred") >= 0.9
 
 
+def test_glass_beside_tissue_makes_it_neither_blurred_nor_sharp(tiles: Tiles) -> None:
+    beside = tiles.copy()
+    beside[:, :, 70:] = 242
+    assert share(beside, "blurred") <= 0.01
+    blurred = np.stack([gaussian_filter(tile.astype(np.float32), (4, 4, 0)) for tile in beside]).astype(np.uint8)
+    assert share(blurred, "blurred") >= 0.99
+
+
 @pytest.mark.parametrize("ink", INKS.values(), ids=INKS)
 def test_a_marker_stroke_over_tissue_is_named(tiles: Tiles, ink: tuple[int, int, int]) -> None:
     """Ink is transparent: it multiplies what lies below."""

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle.sessions import CPU_BATCH_SIZE, CPU_PROVIDER, open_session
 from cervix.patients.joint import HIDDEN_AT_VISIT
 from cervix.patients.sequences import Histories
 from training.data.tissue.sources import tiles_of_recipe
+from training.data.tissue.tiles import first_of_groups
 from training.history.data import HistoryData
 from training.shared.stages import Log, Stages, array_digest
 
@@ -63,8 +63,7 @@ def embedded_tiles(
     """
     found, split = tiles_of_recipe(recipe_path, slide_recipe, tiles_dir)
     tiles = found.tiles
-    number = pd.Series(tiles.groups).groupby(tiles.groups).cumcount().to_numpy()
-    chosen = np.flatnonzero(number < tiles_per_group)
+    chosen = first_of_groups(tiles.groups, tiles_per_group)
     pixels = tiles.pixels[chosen]
 
     def embed() -> dict[str, NDArray[Any]]:

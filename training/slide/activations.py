@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from training.data.tissue import augment
 from training.data.tissue.tiles import TileSet
 from training.shared.stages import Arrays, Log, Stages, array_digest
-from training.slide.vgg16 import BLOCK4_SHAPE, frozen_blocks
+from training.slide.vgg16 import frozen_blocks
 
 BATCH_SIZE = 16
 LOG_EVERY_TILES = 320
 Halves = NDArray[np.float16]
+_Float = TypeVar("_Float", bound=np.floating)
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,18 @@ def cached_activations(
     return Activations(clean, varied)
 
 
-def _run(frozen: keras.Model, pixels: NDArray[np.uint8], name: str, log: Log) -> Arrays:
-    block4 = np.empty((len(pixels), *BLOCK4_SHAPE), np.float16)
+def outputs_for_tiles(
+    network: keras.Model, pixels: NDArray[np.uint8], dtype: type[_Float], name: str, log: Log
+) -> NDArray[_Float]:
+    """What a network that begins as the backbone does makes of tiles ``(n, 224, 224, 3)``, batch by batch: ``(n, ...)``."""
+    found = np.empty((len(pixels), *network.output_shape[1:]), dtype)
     for start in range(0, len(pixels), BATCH_SIZE):
         batch = keras.applications.vgg16.preprocess_input(pixels[start : start + BATCH_SIZE].astype(np.float32))
-        block4[start : start + len(batch)] = frozen.predict_on_batch(batch)
+        found[start : start + len(batch)] = network.predict_on_batch(batch)
         if start % LOG_EVERY_TILES == 0:
-            log(f"blocks 1–4 on {name}: {start + len(batch)}/{len(pixels)}")
-    return {"block4": block4}
+            log(f"{name}: {start + len(batch)}/{len(pixels)}")
+    return found
+
+
+def _run(frozen: keras.Model, pixels: NDArray[np.uint8], name: str, log: Log) -> Arrays:
+    return {"block4": outputs_for_tiles(frozen, pixels, np.float16, f"blocks 1–4 on {name}", log)}

@@ -116,6 +116,11 @@ def read_pixels(paths: Sequence[Path], size_px: int) -> tuple[NDArray[np.uint8],
     return pixels, readable
 
 
+def first_of_groups(groups: NDArray[np.str_], most: int) -> NDArray[np.int64]:
+    """Positions of the first ``most`` tiles of each group, in their order, so that no source image decides."""
+    return np.flatnonzero(pd.Series(groups).groupby(groups).cumcount().to_numpy() < most)
+
+
 def colour_statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Mean and standard deviation of R, G and B, ``(n, 6)``: the only input of the colour baseline."""
     flat = pixels.reshape(len(pixels), -1, 3)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from training.data.tissue.sources import tiles_of_recipe
-from training.data.tissue.tiles import TileSet
+from training.data.tissue.tiles import TileSet, first_of_groups
 from training.shared.declared import read_recipe
 from training.shared.stages import Log, Stages, array_digest
+from training.slide.activations import outputs_for_tiles
 from training.slide.drawn.tiles import TISSUES_OF_A_CLASS, tiles_by_class
 from training.slide.texture_path import fit_linear_path
 from training.slide.vgg16 import LAST_FROZEN, backbone, fast_precision
@@ -25,8 +26,6 @@ REPEATS = 24
 DRAWN_A_CLASS = 40
 Labelled = tuple[NDArray[np.floating], NDArray[np.str_]]
 """Features ``(n, d)`` and labels ``(n,)``."""
-BATCH_SIZE = 16
-LOG_EVERY_TILES = 320
 
 
 def frozen_features(network: keras.Model, pixels: NDArray[np.uint8], log: Log) -> NDArray[np.float32]:
@@ -39,14 +38,8 @@ def frozen_features(network: keras.Model, pixels: NDArray[np.uint8], log: Log) -
     """
     average = keras.layers.GlobalAveragePooling2D()
     block5 = average(keras.layers.MaxPooling2D()(network.output))
-    both = keras.Model(network.input, [average(network.get_layer(LAST_FROZEN).output), block5])
-    features = []
-    for start in range(0, len(pixels), BATCH_SIZE):
-        batch = keras.applications.vgg16.preprocess_input(pixels[start : start + BATCH_SIZE].astype(np.float32))
-        features.append(np.concatenate([np.asarray(part, np.float32) for part in both.predict_on_batch(batch)], axis=1))
-        if start % LOG_EVERY_TILES == 0:
-            log(f"frozen features: {start + len(batch)}/{len(pixels)}")
-    return np.concatenate(features)
+    both = keras.layers.Concatenate()([average(network.get_layer(LAST_FROZEN).output), block5])
+    return outputs_for_tiles(keras.Model(network.input, both), pixels, np.float32, "frozen features", log)
 
 
 def measure_gain(recipe_path: Path, tiles_dir: Path, weights: Path | None, out_dir: Path, log: Log) -> pd.DataFrame:
@@ -105,7 +98,7 @@ def gain_table(
     classes = list(np.unique(labels))
     drawn_of = np.isin(drawn_labels, classes)
     drawn = drawn_features[drawn_of], drawn_labels[drawn_of]
-    kept = _first_of_groups(groups, TILES_A_GROUP)
+    kept = first_of_groups(groups, TILES_A_GROUP)
     features, labels, groups = features[kept], labels[kept], groups[kept]
     rows = []
     for number in groups_a_class:
@@ -137,10 +130,6 @@ def _told(found: Mapping[str, list[float]]) -> dict[str, str]:
 def _with_interval(differences: NDArray[np.float64]) -> str:
     half = stats.t.ppf(0.975, len(differences) - 1) * stats.sem(differences)
     return f"{differences.mean():+.3f} [{differences.mean() - half:+.3f}, {differences.mean() + half:+.3f}]"
-
-
-def _first_of_groups(groups: NDArray[np.str_], most: int) -> NDArray[np.int64]:
-    return np.flatnonzero(pd.Series(groups).groupby(groups).cumcount().to_numpy() < most)
 
 
 def _dealt(

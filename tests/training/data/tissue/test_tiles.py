@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from training.data.tissue.tiles import TileFolderError, colour_statistics, load_tile_folder
+from training.data.tissue.tiles import TileFolderError, colour_statistics, first_of_groups, load_tile_folder
 
 CLASSES = {"benign": "lung_n", "scc": "lung_scc", "ac": "lung_aca"}
 SIZE_PX = 224
@@ -128,3 +128,7 @@ def test_colour_statistics_are_the_mean_and_spread_of_each_channel() -> None:
     assert found.shape == (5, 6)
     np.testing.assert_allclose(found[:, :3], pixels.mean(axis=(1, 2)))
     np.testing.assert_allclose(found[:, 3:], pixels.std(axis=(1, 2)))
+
+
+def test_the_first_tiles_of_each_group_are_taken_in_their_order() -> None:
+    assert first_of_groups(np.array(["a", "b", "a", "a", "b", "c"]), 2).tolist() == [0, 1, 2, 4, 5]
