@@ -37,7 +37,7 @@ Title = Annotated[str, Field(min_length=1, max_length=200)]
 """What stands in headings, lists and on every page."""
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 JOULES_PER_KWH = 3.6e6
-# Bundle 0.7.0 on held-out tiles that were enlarged (``python -m benchmarks coarse``; table in docs/clinical.md): up to 1.5 times
+# The shipped model on held-out tiles that were enlarged (``python -m benchmarks coarse``, docs/clinical.md): up to 1.5 times
 # most sources keep their answers; from 1.9 times on, benign tiles of every coarser source are accepted and called carcinoma.
 ENLARGED_AT_MOST = 1.5
 
