@@ -50,8 +50,6 @@ Inst 100:513, of whose infections about a third persisted for a year."""
 ENOUGH_EVENTS = 10.0
 SMALLEST_RISK = 2e-4
 LARGEST_SQUARE = 2.0
-AT_ONCE_COUNTS = 2.0
-"""The step is decided by the risk at once, or by that within 5 years where it is low."""
 ROUNDS = 2
 _GLANDULAR = (0.03, 0.005, 0.002, 0.003, 0.04, 0.01, 0.22, 0.08, 0.04, 0.08, 0.36, 0.13)
 _CIN1 = (0.07, 0.015, 0.02, 0.001, 0.0003, 0.0003, 0.34, 0.24, 0.29, 0.015, 0.003, 0.008)
@@ -200,8 +198,7 @@ def misfit(visits: pd.DataFrame, published: pd.DataFrame) -> float:
     """
     table = agreement(visits, published)
     ratio = np.log((table["events"] + 0.5) / table["visits"].clip(lower=1) / table["published"].clip(lower=SMALLEST_RISK))
-    counts = table["counts"] * np.where(table["years"] == 0, AT_ONCE_COUNTS, 1.0)
-    weight = counts * np.minimum(table["published"] * table["visits"] / ENOUGH_EVENTS, 1.0)
+    weight = table["counts"] * np.minimum(table["published"] * table["visits"] / ENOUGH_EVENTS, 1.0)
     risks = float(np.average(np.minimum(ratio**2, LARGEST_SQUARE), weights=weight))
     tested, typed = (
         visits[visits["hpv_result"].notna()],
