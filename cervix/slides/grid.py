@@ -121,7 +121,7 @@ class TileGrid:
 
 
 def is_too_coarse(slide: Slide, tiles: TileInput) -> bool:
-    """Whether a slide would have to be enlarged more than the model allows; ``SlideScaleUnknown`` where its scale is not known."""
+    """Whether a slide would have to be enlarged more than the model allows; ``SlideScaleUnknown`` without a scale."""
     return slide.coarser_side_um_px > tiles.coarsest_um_px
 
 

@@ -71,7 +71,9 @@ def test_a_somewhat_coarser_scan_is_enlarged_to_the_model_s_scale(phantom_slide:
 
 def test_a_picture_too_coarse_for_the_model_is_refused_and_told_what_to_bring(phantom_slide: Path) -> None:
     slide = open_slide(phantom_slide, spacing_um_px=1.38)
-    with pytest.raises(SlideNotSuitable, match="too coarse.*at most 0.75 µm.*found 1.38 µm.*makes up no detail.*20x") as refused:
+    with pytest.raises(
+        SlideNotSuitable, match="too coarse.*at most 0.75 µm.*found 1.38 µm.*makes up no detail.*20x"
+    ) as refused:
         lay_grid(slide, find_tissue(slide), TILES)
     assert not isinstance(refused.value, NoTissue), "scoring everywhere is no way round"
 
