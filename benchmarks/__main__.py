@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import figures, label_desk, labels, loads, mutants, patients, probe, slides
+from benchmarks import coarse, figures, label_desk, labels, loads, mutants, patients, probe, slides
 from benchmarks.hostile import hostile
 
 START_LIMIT_S = 6.0
@@ -23,6 +23,7 @@ def main() -> None:
         "histories": patients.histories, "explanations": patients.explanations, "patient-desk": patients.desk,
         "figures": figures.figures, "figures-on-screen": figures.figures_on_screen,
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
+        "coarse": coarse.coarse,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=[*programs, "hostile", "mutants"])

@@ -37,8 +37,9 @@ Title = Annotated[str, Field(min_length=1, max_length=200)]
 """What stands in headings, lists and on every page."""
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 JOULES_PER_KWH = 3.6e6
-# The shipped model on held-out tiles that were enlarged (``python -m benchmarks coarse``, docs/clinical.md): up to 1.5 times
-# most sources keep their answers; from 1.9 times on, benign tiles of every coarser source are accepted and called carcinoma.
+# Held-out tiles of bundle 0.6.0, enlarged (``python -m benchmarks coarse``; the table is in docs/clinical.md): up to 1.5 times,
+# tissue of the model's scale keeps its answers, but for one source that it reads badly as it is; of all sources that are
+# coarser than that, 1.9 times and more, accepted benign tiles are called carcinoma.
 ENLARGED_AT_MOST = 1.5
 
 

@@ -177,8 +177,8 @@ def _inputs(model: Model) -> Iterator[Block]:
     if model.tiles:
         yield from bullets(
             [
-                f"Tiles of {model.tiles.size_px} px at {model.tiles.spacing_um_px:g} µm per pixel. "
-                f"{escaped(model.tiles.spacing_source)}"
+                f"Tiles of {model.tiles.size_px} px at {model.tiles.spacing_um_px:g} µm per pixel; "
+                f"pictures coarser than {model.tiles.coarsest_um_px:g} are not scored. {escaped(model.tiles.spacing_source)}"
             ]
         )
         yield from bullets(f"In the graph: {escaped(step)}" for step in model.tiles.steps_in_graph)

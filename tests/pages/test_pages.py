@@ -417,6 +417,18 @@ def picture(seed: int) -> bytes:
     return buffer.getvalue()
 
 
+def test_a_picture_too_coarse_for_the_model_is_refused_with_the_scale_in_sight(unscaled_slide: Path) -> None:
+    app = look_at(unscaled_slide)
+    app.number_input[0].set_value(1.38).run()
+    (refusal,) = [error.value for error in app.error]
+    assert "at most 0.75 µm per pixel" in refusal
+    assert "found 1.38 µm" in refusal
+    assert "slide_score" not in [button.key for button in app.button]
+    app.number_input[0].set_value(0.5).run()
+    assert not app.error
+    assert "slide_score" in [button.key for button in app.button], "a scale that was mistyped can be put right"
+
+
 @pytest.mark.parametrize(
     ("pixels", "sentence"),
     [
