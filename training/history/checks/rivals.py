@@ -26,9 +26,9 @@ LAST_VISIT, SUMMARY, BOOSTING, ALWAYS_NO, ORACLE = "last-visit", "summary", "boo
 # Results that count for "how often abnormal" and "how long ago"; a result is abnormal from its first grade up.
 RESULTS = ("cytology_squamous", "cytology_glandular", "hpv", "histology", "colposcopy", "treatment")
 PERSISTENCE_YEARS = 3.0
-REGULARISATION = (0.01, 0.1)
+REGULARISATION = (0.1,)
 # Numbers of the training women's last and earlier visits to use; more takes time and changes little.
-LAST_VISITS, EARLIER_VISITS = 80_000, 60_000
+LAST_VISITS, EARLIER_VISITS = 30_000, 24_000
 
 
 def last_visit_features(histories: Histories) -> Floats:
