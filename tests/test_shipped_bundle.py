@@ -23,12 +23,14 @@ from cervix.bundle import Bundle, verify_bundle
 from cervix.bundle.classes import check_distinct
 from cervix.bundle.manifest import Manifest, json_schema
 from cervix.bundle.operators import check_operators
+from cervix.bundle.published_risks import read_published_risks
 from cervix.bundle.sessions import CPU_PROVIDER
 from cervix.card.markdown import model_card
 from cervix.evaluation.comparison import comparison_table
 from cervix.evaluation.heldout import load_predictions, load_table
 from cervix.evaluation.labelled_patients import labelled_patients
 from cervix.evaluation.labelled_tiles import labelled_tiles
+from cervix.evaluation.published import is_scored
 from cervix.evaluation.questions import task_scores
 from cervix.patients.encoding import encoding_named
 from cervix.patients.guideline import why_no_ladder
@@ -49,12 +51,16 @@ MODELS = ["slide", "history", "hybrid", "risk-factors", "risk-factors-with-tests
 THRESHOLDS = {
     "slide cancerous": 0.5,
     "slide scc-versus-ac": 0.5,
-    "history cin2-3y": 0.009106062352657318,
-    "history cin3-3y": 0.009152265265583992,
-    "history cin2-5y": 0.012143332627601922,
-    "history cin3-5y": 0.00764195341616869,
-    "hybrid cin2-at-biopsy": 0.35616132616996765,
-    "hybrid glandular-lesion": 0.06921322643756866,
+    "history cin2-3y": 0.011929535387935175,
+    "history cin3-3y": 0.0030877001336193644,
+    "history cin2-5y": 0.017472994044055667,
+    "history cin3-5y": 0.0048924171624094015,
+    "history cin3-0y": 0.001129656913690269,
+    "history cin3-1y": 0.0015562259577563964,
+    "history cin2-0y": 0.0034743667119983,
+    "history cin2-1y": 0.006881650095238001,
+    "hybrid cin2-at-biopsy": 0.3380454182624817,
+    "hybrid glandular-lesion": 0.05350112169981003,
     "risk-factors biopsy": 0.0691399872303009,
     "risk-factors-with-tests biopsy": 0.029037177562713623,
 }
@@ -116,12 +122,12 @@ def test_women_of_whom_much_is_known_have_the_risks_that_the_model_gave_when_it_
         table = read_visits((cases_dir / "patients" / name).read_bytes())
         return score_visits(table, shipped_bundle.session("history")).set_index("patient_id")["risk_cin2-3y"]
 
-    assert risks("x03_histology_not_monotone.csv")["HSIL-no-biopsy"] == pytest.approx(0.890, abs=1e-3)
+    assert risks("x03_histology_not_monotone.csv")["HSIL-no-biopsy"] == pytest.approx(0.759, abs=1e-3)
     found = risks("x01_unused_column_costs_visit.csv")
-    assert found[["P1", "P2", "P4"]].tolist() == pytest.approx([0.837] * 3, abs=5e-4)
-    assert found["P3"] > 0.83, "only whether she smokes is not known"
-    assert risks("x02_genotype_capital_negative.csv")["Q3"] > 0.8
-    assert (risks("x05_pandas_float_flags.csv") > 0.6).all()
+    assert found[["P1", "P2", "P4"]].tolist() == pytest.approx([0.760] * 3, abs=5e-4)
+    assert found["P3"] > 0.75, "only whether she smokes is not known"
+    assert risks("x02_genotype_capital_negative.csv")["Q3"] > 0.74
+    assert (risks("x05_pandas_float_flags.csv") > 0.55).all()
 
 
 def test_results_move_the_risk_the_way_a_gynaecologist_expects(shipped_bundle: Bundle) -> None:
@@ -194,7 +200,10 @@ def test_every_model_declares_what_training_would_write_and_meets_every_code_in_
     for model in shipped_bundle.manifest.models:
         if model.features is None:
             continue
-        assert model.features.encoding == encoding_named(model.features.names)
+        reach = {"trained_on": None, "longest_gap_years": None}
+        declared = [feature.model_copy(update=reach) for feature in model.features.encoding]
+        assert declared == encoding_named(model.features.names)
+        assert (model.features.steps == "episodes") == (model.kind != "table")
         rows = list(csv.DictReader(io.StringIO((ROOT / model.features.golden_table.file).read_text(encoding="utf-8"))))
         for feature in (feature for feature in model.features.encoding if feature.grades):
             assert set(feature.grades) <= {VISIT_COLUMNS[feature.column].code_of(row[feature.column]) for row in rows}
@@ -372,7 +381,7 @@ def test_search_robustness_and_the_paper_are_told_in_tables_of_their_own(shipped
     tables = [table for model in shipped_bundle.manifest.models for table in model.evaluation.tables]
     assert {"reproduction", "reach", "robustness", "trials"} <= {table.id for table in tables}
     assert "russakovsky-2015" in {citation.key for citation in shipped_bundle.manifest.card.citations}
-    assert {model.training_cost is None for model in shipped_bundle.manifest.models} == {True, False}
+    assert any(model.training_cost for model in shipped_bundle.manifest.models)
 
 
 def test_held_out_tiles_get_the_scores_that_the_bundle_holds_of_them(data_dir: Path, shipped_bundle: Bundle) -> None:
@@ -440,3 +449,54 @@ def test_a_drawn_slide_is_answered_as_it_is_meant(drawn: DrawnSlide, shipped_bun
     drawn.write(tmp_path / drawn.file_name)
     answer = score_slide(open_slide(tmp_path / drawn.file_name), shipped_bundle).summary.answer
     assert (answer.verdict, answer.headline) == DRAWN_ANSWERS[drawn.id], answer.sentence
+
+
+def published_model_risks(bundle: Bundle) -> pd.DataFrame:
+    """Scored rows of CIN3+ in 5 years with the factor between the model and the published risk."""
+    name = bundle.manifest.model("history").evaluation.published_risks
+    assert name is not None
+    table = read_published_risks(bundle.root, name)
+    of_5_years = (table[f"published_cin3_5{end}"].to_numpy() for end in ("", "_low", "_high"))
+    scored = table[is_scored(*of_5_years)]
+    factor = np.exp(np.abs(np.log(scored["model_cin3_5"] / scored["published_cin3_5"])))
+    return scored.assign(factor=factor)
+
+
+def test_the_history_model_is_near_the_published_risks_that_guided_nothing(shipped_bundle: Bundle) -> None:
+    """As measured when it shipped; 80 % within a factor of two and no treated women off by three was the goal."""
+    scored = published_model_risks(shipped_bundle)
+    reports = scored[~scored["guides"]]
+    assert len(reports) == 45
+    assert (reports["factor"] <= 2).mean() > 0.85
+    assert reports["model_cin3_5"].corr(reports["published_cin3_5"], "spearman") > 0.96
+    assert scored.loc[scored["kind"] == "after treatment", "factor"].max() < 3
+
+
+EPISODE = (
+    ["2025-01-10,38,LSIL,positive,low-grade,CIN1"],
+    ["2025-01-10,38,LSIL,positive,,", "2025-02-20,38,,,low-grade,CIN1"],
+    ["2025-01-10,38,LSIL,,,", "2025-01-20,38,,positive,,", "2025-02-20,38,,,low-grade,", "2025-03-01,38,,,,CIN1"],
+)
+
+
+def test_the_same_facts_on_one_row_or_four_give_one_risk(shipped_bundle: Bundle) -> None:
+    header = "patient_id,visit_date,age,cytology,hpv_result,colposcopy,histology"
+    risks = []
+    for rows in EPISODE:
+        lines = [header, "A,2022-01-01,35,NILM,negative,,", *(f"A,{row}" for row in rows)]
+        table = read_visits("\n".join(lines).encode())
+        risks.append(score_visits(table, shipped_bundle.session("history")).filter(like="risk_").iloc[0].to_numpy(float))
+    np.testing.assert_array_equal(risks[0], risks[1])
+    np.testing.assert_array_equal(risks[0], risks[2])
+
+
+def test_a_benign_biopsy_never_raises_a_risk(shipped_bundle: Bundle) -> None:
+    header = "patient_id,visit_date,age,cytology,hpv_result,colposcopy,histology"
+    for earlier in ("NILM,negative", "NILM,positive", "ASC-US,positive", "HSIL,positive"):
+        for now in ("NILM,positive", "ASC-US,positive", "LSIL,positive", "HSIL,positive"):
+            lines = [header]
+            for name, found in (("before", ","), ("after", "normal,benign")):
+                lines += [f"{name},2022-01-01,35,{earlier},,", f"{name},2025-01-01,38,{now},{found}"]
+            scores = score_visits(read_visits("\n".join(lines).encode()), shipped_bundle.session("history"))
+            before, after = scores.filter(like="risk_").to_numpy(float)
+            assert (after < before).all(), (earlier, now)

@@ -12,7 +12,7 @@ from cervix.evaluation.labelled import Labelled
 from cervix.evaluation.labelled_patients import labelled_patients
 from cervix.evaluation.questions import task_scores
 
-EVERY = ["cin2-3y", "cin3-3y", "cin2-5y", "cin3-5y", "cin3-0y", "cin3-1y", "cin2-0y", "cin2-1y"]
+EVERY = ["cin2-3y", "cin3-3y", "cin2-5y", "cin3-5y"]
 
 
 @pytest.fixture(scope="module")

@@ -148,7 +148,7 @@ class TestSteps:
     def test_results_that_call_for_colposcopy_do_so_at_any_risk(self, history: ModelSession) -> None:
         table = read_visits("\n".join([HEADER, "A,2025-06-01,35,NILM,positive,positive,,,no,,"]).encode())
         row = score_visits(table, history).iloc[0]
-        row["risk_cin3-0y"], row["risk_cin3-5y"] = 0.001, 0.001
+        row["risk_cin3-3y"], row["risk_cin3-5y"] = 0.001, 0.001
         found = step_for(table.frame, row, history.model, today=TODAY)
         assert (found.action, found.reason) == ("Colposcopy", "HPV 16 calls for colposcopy at any risk")
         assert "not advice" in found.words

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from cervix.bundle import Bundle
-from cervix.bundle.manifest import Model
+from cervix.bundle.manifest import DerivedTask, Model
 from cervix.patients.guideline import rung_of, step_for, why_no_ladder
 from cervix.patients.guideline.ladder import immediate_task
 from cervix.patients.history_scoring import score_visits
@@ -42,15 +42,17 @@ def test_only_a_model_that_declares_and_calibrates_cin3_stands_on_the_ladder(bun
     assert "not CIN3+" in why_no_ladder(bundle.session("risk-factors").model)
     history = bundle.session("history").model
     untested = history.model_copy(update={"calibration": history.calibration.model_copy(update={"tests": []})})
-    assert "did not pass its test for cin3-0y, cin3-5y" in why_no_ladder(untested)
+    assert "did not pass its test for cin3-3y, cin3-5y" in why_no_ladder(untested)
 
 
-def without_risk_at_once(model: Model) -> Model:
-    """As bundles before 0.7.0 were."""
-    tests = [test for test in model.calibration.tests if test.task != "cin3-0y"]
+def with_risk_at_once(model: Model, *, calibrated: bool) -> Model:
+    within_3 = next(task for task in model.derived_tasks if task.id == "cin3-3y")
+    at_once = DerivedTask(id="cin3-0y", title="CIN3+ at once", positive=within_3.positive, negative=within_3.negative)
+    test = next(test for test in model.calibration.tests if test.task == "cin3-3y").model_copy(update={"task": "cin3-0y"})
+    tests = [*model.calibration.tests, *([test] if calibrated else [])]
     return model.model_copy(
         update={
-            "derived_tasks": [task for task in model.derived_tasks if task.id != "cin3-0y"],
+            "derived_tasks": [*model.derived_tasks, at_once],
             "calibration": model.calibration.model_copy(update={"tests": tests}),
         }
     )
@@ -61,7 +63,7 @@ def test_the_risk_at_once_is_asked_where_the_model_states_it(bundle: Bundle) -> 
     table = read_visits(b"patient_id,visit_date,age,cytology,hpv_result\nA,2025-06-01,35,NILM,positive")
     scores = score_visits(table, session).iloc[0]
     scores["risk_cin3-0y"], scores["risk_cin3-3y"], scores["risk_cin3-5y"] = 0.03, 0.05, 0.06
-    older, newer = without_risk_at_once(session.model), session.model
+    older, newer = session.model, with_risk_at_once(session.model, calibrated=True)
     today = date(2026, 1, 1)
     assert (immediate_task(older), immediate_task(newer)) == ("cin3-3y", "cin3-0y")
     said = step_for(table.frame, scores, older, today=today)
@@ -71,5 +73,4 @@ def test_the_risk_at_once_is_asked_where_the_model_states_it(bundle: Bundle) -> 
     assert said.action == "Return in 1 year"
     assert "CIN3+ 3.00% at once, 6.00% within 5 years." in said.words
     assert "stands in" not in said.words
-    tests = without_risk_at_once(newer).calibration
-    assert "cin3-0y" in why_no_ladder(newer.model_copy(update={"calibration": tests}))
+    assert "cin3-0y" in why_no_ladder(with_risk_at_once(session.model, calibrated=False))

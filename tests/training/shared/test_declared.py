@@ -128,7 +128,7 @@ def test_a_value_of_another_kind_is_refused_before_anything_is_trained(tmp_path:
         ("history", 'nature = "simulated"', "training_data.0.nature"),
         ("shipped", 'title = "Search"', r"evaluation.tables.\d+.title"),
         ("shipped", 'id = "reach"', r"evaluation.tables.\d+.id"),
-        ("history", 'positive = ["cin3-3y"]', "derived_tasks.1.positive"),
+        ("history", 'title = "CIN3+ within 3 years"', "derived_tasks.1.title"),
         ("hybrid", "published = []", "evaluation.published"),
         ("risk-factors", 'short = "With other tests"', "short"),
     ],
