@@ -186,7 +186,7 @@ def test_the_history_model_learns_from_labelled_women(url: str, bundle: Bundle, 
     assert 0 < np.abs(old[scores].to_numpy() - new[scores].to_numpy()).max() < 0.5
     assert entry.lineage is not None
     judged = pd.read_parquet(tmp_path / entry.lineage.new_cases)
-    assert set(judged["label"]) == {"none", "cin3-3y"}
+    assert set(judged["label"]) == {"none", "cin2-3y-cin3-3y"}
     assert np.allclose(judged[scores].sum(axis=1), 1, atol=2.0**-SIGNIFICANT_BITS)
     assert set(entry.files) <= {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
 

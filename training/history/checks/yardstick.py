@@ -74,4 +74,4 @@ class Yardstick:
     def _by_row(self, risk: Floats) -> Floats:
         """The weighted mean of the women who stand for each row."""
         of_row = np.bincount(self.mixture["row"], self.mixture["weight"] * risk, minlength=len(self.table))
-        return np.asarray(of_row, np.float64)
+        return np.clip(np.asarray(of_row, np.float64), 0.0, 1.0)
