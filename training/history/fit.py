@@ -114,8 +114,9 @@ class HistoryBatches(keras.utils.PyDataset):  # type: ignore[misc]  # untyped ba
     def __getitem__(self, index: int) -> tuple[tuple[Floats, Floats], Floats, Floats]:
         women = self._batches[index]
         rows = self._ends[women]
-        arrays = self._data.histories.prefixes(rows).padded(np.arange(len(rows)))
-        places, inside = self._data.histories.prefixes(rows).grid(np.arange(len(rows)))
+        ended, everyone = self._data.histories.prefixes(rows), np.arange(len(rows))
+        arrays = ended.padded(everyone)
+        places, inside = ended.grid(everyone)
         possible = self._data.outcomes.possible[places].astype(np.float32)
         weight = np.where(inside, self._weight[places], np.float32(0))
         cut = np.flatnonzero(self._tests_only[women])

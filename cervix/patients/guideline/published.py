@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cervix.bundle import Bundle, Model
-from cervix.bundle.published_risks import read_published_risks
+from cervix.bundle.published_risks import YEARS, read_published_risks
 from cervix.errors import BundleError
 from cervix.patients.guideline.course import (
     AGC,
@@ -36,8 +36,6 @@ from cervix.patients.guideline.ladder import LADDER, STEPS, Rung, rung_of
 
 AGES = (25, 65)
 """Of the women of the tables, in completed years, both included."""
-HORIZONS = (0, 1, 3, 5)
-"""In years; 0 is at once."""
 NO_HISTORY, HPV_NEGATIVE, COTEST_NEGATIVE, ALL = "NO HISTORY", "HPV-negative", "Cotest-negative", "ALL"
 HPV_POSITIVE, HPV_16, HPV_18 = "HPV-positive", "HPV16+", "HPV16-, HPV18+"
 STAYED_POSITIVE, NEGATIVE_ASC_US, NEGATIVE_LSIL = "HPV-positive/NILM", "HPV-negative/ASC-US", "HPV-negative/LSIL"
@@ -199,7 +197,7 @@ class PublishedTables:
         for line in frame.to_dict("records"):
             cin3 = {
                 years: Risk(*(float(line[f"published_cin3_{years}{limit}"]) for limit in ("", "_low", "_high")))
-                for years in HORIZONS
+                for years in YEARS
                 if pd.notna(line[f"published_cin3_{years}"])
             }
             words = (line[name] for name in ("history", "hpv", "cytology", "management"))

@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 
 from cervix.bundle.published_risks import COLPOSCOPY, CURRENT, GRADES, NEGATIVE_ROUND, SURVEILLANCE, TREATMENT, YEARS
+from cervix.patients.guideline.published import NO_HISTORY
+from cervix.patients.sequences import DAYS_A_YEAR
 from cervix.patients.visit_vocabulary import AGE, VISIT_DATE
 from cervix.patients.vocabulary import PATIENT_ID
 
 KINDS = {1: NEGATIVE_ROUND, 2: SURVEILLANCE, 4: COLPOSCOPY, 5: TREATMENT}
-NO_HISTORY = "NO HISTORY"
 AGES = {30: 0.35, 40: 0.30, 50: 0.22, 60: 0.13}
 """Ages at the present round and their weights: about those of women of 25 to 65 who are screened; the tables give none."""
 ROUTINE_YEARS, RECALL_YEARS, AFTER_TREATMENT_YEARS = 3.0, 1.0, 0.6
@@ -112,7 +113,7 @@ def synthetic_visits(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
                 name = f"P{at:03d}-{number:02d}-{age}"
                 mixture.append({PATIENT_ID: name, "row": at, "weight": share * variant.weight})
                 for one in variant.rounds:
-                    day = LAST_ROUND - pd.Timedelta(days=round(one.years_before * 365.25))
+                    day = LAST_ROUND - pd.Timedelta(days=round(one.years_before * DAYS_A_YEAR))
                     own = {PATIENT_ID: name, VISIT_DATE: day.strftime("%Y-%m-%d"), AGE: str(int(age - one.years_before))}
                     visits.append(own | dict(one.results))
     return pd.DataFrame(visits).fillna(""), pd.DataFrame(mixture)
