@@ -62,7 +62,7 @@ def figures_on_screen(runs: int) -> pd.DataFrame:
         for _ in range(runs):
             with tempfile.TemporaryDirectory() as home, running_app(Path(home), free_port()) as address:
                 page = browser.new_page(viewport={"width": 1440, "height": 1000})
-                page.goto(f"{address}/performance")
+                page.goto(f"{address}/evidence")
                 page.get_by_text("How it was tested").wait_for(timeout=90_000)
                 page.wait_for_timeout(2000)
                 page.get_by_role("combobox", name="Model", exact=True).click()

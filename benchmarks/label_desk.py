@@ -45,7 +45,7 @@ def label_desk(runs: int) -> pd.DataFrame:
                 _prepare(home, bundle)
                 with running_app(home, free_port()) as address:
                     page = browser.new_page(viewport={"width": 1440, "height": 1000})
-                    page.goto(f"{address}/label_desk")
+                    page.goto(f"{address}/improve?improve_view=label")
                     page.get_by_role("button", name="Unsure").wait_for(timeout=90_000)
                     page.wait_for_timeout(3000)
                     took += [_key(page, str(1 + number % 3)) for number in range(KEYS)]

@@ -114,7 +114,7 @@ def desk(runs: int) -> pd.DataFrame:
             with running_server(Path(folder) / f"home-{run}", port) as server, watching(server.pid) as peak:
                 page = chromium.new_page(viewport={"width": 1440, "height": 1000})
                 page.set_default_timeout(WAIT_MS)
-                page.goto(f"http://127.0.0.1:{port}/patients")
+                page.goto(f"http://127.0.0.1:{port}/patient")
                 page.get_by_text("Upload a table or try a sample").wait_for()
                 started = time.perf_counter()
                 page.locator("input[type=file]").set_input_files(path)

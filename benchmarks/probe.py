@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from cervix.errors import CervixError
-from cervix.samples import SAMPLES, sample_slide
+from cervix.samples.slides import SAMPLES, sample_slide
 from cervix.settings import get_settings
 from cervix.slides.phantom import phantom_region
 from cervix.slides.pyramid import write_pyramid

@@ -284,7 +284,7 @@ def _server_peak_mb(inbox: Path, home: Path) -> float:
     with running_server(home, port, CERVIX_INBOX=str(inbox)) as server, watching(server.pid) as peak, sync_playwright() as web:
         page = web.chromium.launch(**LAUNCH_OPTIONS).new_page()
         page.set_default_timeout(900_000)
-        page.goto(f"http://127.0.0.1:{port}/slides")
+        page.goto(f"http://127.0.0.1:{port}/slide")
         page.get_by_text("Server folders").click()
         page.get_by_role("button", name="Open slide").click()
         page.get_by_role("button", name="Score this slide").click()

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -120,6 +121,30 @@ class Settings(BaseSettings):
 
 
 @lru_cache(maxsize=1)
-def get_settings() -> Settings:
-    """The settings of this process."""
+def _of_this_process() -> Settings:
     return Settings()
+
+
+def _no_sandbox() -> Path | None:
+    return None
+
+
+_home_of_caller: Callable[[], Path | None] = _no_sandbox
+
+
+def sandboxes_by(home_of_caller: Callable[[], Path | None]) -> None:
+    """Ask a function, at every call of ``get_settings``, whether whoever calls it plays in a home of their own."""
+    global _home_of_caller
+    _home_of_caller = home_of_caller
+
+
+def get_settings() -> Settings:
+    """The settings of this process; for whoever plays in a sandbox, with its home, its labels and nothing of the server's."""
+    settings = _of_this_process()
+    home = _home_of_caller()
+    if home is None:
+        return settings
+    return settings.model_copy(update={"home": home, "labels_url": "", "inbox": ()})
+
+
+get_settings.cache_clear = _of_this_process.cache_clear  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ import pytest
 
 from cervix import samples
 from cervix.errors import SampleUnavailable
-from cervix.samples import REAL, SAMPLES, SLIDE_SHA256, sample_slide, samples_at_hand
+from cervix.samples.slides import REAL, SAMPLES, SLIDE_SHA256, sample_slide, samples_at_hand
 from cervix.settings import Settings
 from cervix.slides.tissue import find_tissue
 from cervix.sources.opening import open_slide

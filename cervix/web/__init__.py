@@ -1,4 +1,4 @@
-"""What comes before the pages and beside them: the server's door, deep-zoom tiles, streamed uploads and a health check.
+"""What comes before the pages and beside them: the server's door, deep-zoom tiles, streamed uploads, old addresses, health.
 
 The routes lie outside the pages' own session, so every address carries a token that cannot be guessed, belongs to one
 session and expires.
@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from cervix import __version__
 from cervix.settings import get_settings
+from cervix.web.addresses import old_address_routes
 from cervix.web.headers import SafeHeaders
 from cervix.web.hosts import OwnNamesOnly
 from cervix.web.passed import PassedOnly, let_in, shut_out
@@ -42,7 +43,7 @@ async def health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "version": __version__})
 
 
-routes: list[BaseRoute] = [*upload_routes, *tile_routes, Route("/health", health)]
+routes: list[BaseRoute] = [*upload_routes, *tile_routes, *old_address_routes, Route("/health", health)]
 
 
 def door(index: Path) -> list[Middleware]:

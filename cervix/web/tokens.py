@@ -72,6 +72,12 @@ class TokenRegistry(Generic[Opened]):
             self._grants.move_to_end(token)
             return grant.opened
 
+    def granted(self, token: str) -> bool:
+        """Whether a token is one of this registry and has not expired; asking is a use of it."""
+        self.find(token)
+        with self._lock:
+            return token in self._grants
+
     def revoke(self, token: str) -> None:
         """Forget a token, if it is one of this registry."""
         with self._lock:

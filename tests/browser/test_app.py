@@ -71,7 +71,7 @@ def test_no_page_is_wider_than_the_screen_or_shows_an_exception(
 def test_nothing_is_fetched_from_elsewhere(page: Page, address: str) -> None:
     hosts: set[str] = set()
     page.on("request", lambda request: hosts.add(request.url.split("/")[2]) if request.url.startswith("http") else None)
-    page.goto(f"{address}/performance")
+    page.goto(f"{address}/evidence")
     page.get_by_text("ROC curve").wait_for()
     page.wait_for_timeout(1000)
     assert hosts == {address.removeprefix("http://")}
@@ -82,7 +82,7 @@ def test_the_sample_slide_s_map_is_drawn_within_the_policy(page: Page, address: 
     page.on(
         "response", lambda answer: tiles.append(answer.status) if "/slides/" in answer.url and "/slide/" in answer.url else None
     )
-    page.goto(f"{address}/slides")
+    page.goto(f"{address}/slide")
     page.get_by_role("button", name="Try it").click()
     page.get_by_role("button", name="Score this slide").wait_for()
     page.locator(".maplibregl-canvas").first.scroll_into_view_if_needed()

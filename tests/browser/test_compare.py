@@ -22,7 +22,7 @@ def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_
         other.goto(address)
         other.get_by_text("golden replays passed").wait_for()
 
-        page.goto(f"{address}/compare")
+        page.goto(f"{address}/improve?improve_view=compare")
         expect(page.get_by_text("Nothing to compare yet")).to_be_visible()
         page.locator("input[type=file]").set_input_files(archive)
         expect(page.get_by_text("Keep the active bundle.")).to_be_visible()
@@ -48,12 +48,12 @@ def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_
         other.get_by_role("button", name="Use it now").click()
         expect(other.get_by_text("Bundle made-for-tests 0.9.1")).to_be_visible()
 
-        page.goto(f"{address}/compare")
+        page.goto(f"{address}/improve?improve_view=compare")
         page.get_by_role("button", name="Roll back to the bundle that ships with the app").click()
         page.get_by_role("button", name="Roll back now").click()
         expect(page.get_by_text("Rolled back:")).to_be_visible()
         expect(page.get_by_text("Bundle made-for-tests 0.9.1")).to_have_count(0)
-        page.goto(f"{address}/audit")
+        page.goto(f"{address}/improve?improve_view=audit")
         expect(page.get_by_text("Listed: 3 of 3, newest first.")).to_be_visible()
         for opened in (page, other):
             expect(opened.get_by_test_id("stException")).to_have_count(0)

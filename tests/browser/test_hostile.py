@@ -24,7 +24,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
     with running_app(home, free_port()) as started:
-        yield f"{started}/slides"
+        yield f"{started}/slide"
 
 
 def score(page: Page) -> None:

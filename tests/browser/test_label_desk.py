@@ -47,7 +47,7 @@ def store(home: Path, bundle: Bundle) -> Iterator[LabelStore]:
 def address(home: Path, store: LabelStore) -> Iterator[str]:
     assert len(store.cases()) == COLUMNS**2
     with running_app(home, free_port()) as started:
-        yield f"{started}/label_desk"
+        yield f"{started}/improve?improve_view=label"
 
 
 def sit_down(page: Page, address: str, name: str) -> None:

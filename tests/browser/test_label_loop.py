@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from cervix.bundle.loading import read_manifest
 from cervix.labels import open_store
-from cervix.samples import SLIDE_NAME
+from cervix.samples.slides import SLIDE_NAME
 from cervix.settings import PROJECT_ROOT
 from tests.browser.chromium import choose, needs_browser
 from tests.browser.label_keys import LOOK_MS, press
@@ -45,14 +45,14 @@ def address(home: Path) -> Iterator[str]:
 
 
 def sample_scored(page: Page, address: str) -> None:
-    page.goto(f"{address}/slides")
+    page.goto(f"{address}/slide")
     page.get_by_role("button", name="Try it").click()
     page.get_by_role("button", name="Score this slide").click()
     page.get_by_text("One tile, explained").wait_for()
 
 
 def tiles_labelled_by_keyboard(page: Page, address: str, home: Path) -> pd.DataFrame:
-    page.goto(f"{address}/label_desk")
+    page.goto(f"{address}/improve?improve_view=label")
     page.get_by_role("button", name="Add its tiles").click()
     page.get_by_role("button", name="Squamous-cell carcinoma").wait_for()
     page.wait_for_timeout(LOOK_MS)
@@ -75,7 +75,7 @@ def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(pa
     assert events["blinded"].all()
     assert events["seconds_taken"].notna().all()
 
-    page.goto(f"{address}/retrain")
+    page.goto(f"{address}/improve?improve_view=retrain")
     page.get_by_text("Quick try").click()
     page.get_by_role("button", name="Start").click()
     page.get_by_text("is in candidate-").wait_for(timeout=RETRAINED_WITHIN_MS)
@@ -95,7 +95,7 @@ def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(pa
 
     page.goto(address)
     expect(page.get_by_text(f"{next_version}, verified")).to_be_visible()
-    page.goto(f"{address}/compare")
+    page.goto(f"{address}/improve?improve_view=compare")
     page.get_by_role("button", name="Roll back to").click()
     page.get_by_role("button", name="Roll back now").click()
     page.get_by_text(f"Rolled back: {name} {version}").wait_for()

@@ -28,7 +28,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
     with running_app(home, free_port()) as started:
-        yield f"{started}/model_card"
+        yield f"{started}/evidence?evidence_view=card"
 
 
 def open_card(page: Page, address: str) -> None:

@@ -16,7 +16,7 @@ pytestmark = needs_browser
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, four_class_root: Path) -> Iterator[str]:
     with running_app(tmp_path_factory.mktemp("four-home"), free_port(), CERVIX_BUNDLE_DIR=str(four_class_root)) as started:
-        yield f"{started}/slides"
+        yield f"{started}/slide"
 
 
 def test_a_slide_is_scored_and_its_map_shows_each_class(page: Page, address: str, four_class_slide: Path) -> None:

@@ -61,7 +61,7 @@ def chosen_woman(page: Page) -> str:
 
 
 def open_visits(page: Page, address: str, path: Path) -> None:
-    page.goto(f"{address}/patients")
+    page.goto(f"{address}/patient")
     page.locator("input[type=file]").set_input_files(path)
     page.get_by_text("What the model would have said after each episode").wait_for()
 
@@ -136,7 +136,7 @@ def test_scores_report_and_fhir_of_visits_are_taken_away(page: Page, address: st
 
 
 def test_the_real_uci_table_has_a_factor_sheet_and_papers(page: Page, address: str, data_dir: Path) -> None:
-    page.goto(f"{address}/patients")
+    page.goto(f"{address}/patient")
     page.locator("input[type=file]").set_input_files(data_dir / "tables/uci_risk_factors_cervical_cancer.csv")
     page.get_by_role("tab", name="Factor sheet").wait_for()
     expect(metric(page, "Patients scored")).to_contain_text("858")
@@ -158,7 +158,7 @@ def test_the_real_uci_table_has_a_factor_sheet_and_papers(page: Page, address: s
 
 
 def test_a_scored_slide_stands_beside_a_history(page: Page, address: str, visits: Path) -> None:
-    page.goto(f"{address}/slides")
+    page.goto(f"{address}/slide")
     page.get_by_text("Server folders").click()
     page.get_by_role("button", name="Open slide").first.click()
     page.get_by_role("button", name="Score this slide").click()
@@ -192,7 +192,7 @@ w2;02.03.2023;44,0;III D1;positiv;unauffällig;ja
 def test_a_german_export_goes_from_drop_to_risk(page: Page, address: str, tmp_path: Path) -> None:
     path = tmp_path / "export.csv"
     path.write_text(GERMAN, encoding="cp1252")
-    page.goto(f"{address}/patients")
+    page.goto(f"{address}/patient")
     page.locator("input[type=file]").set_input_files(path)
     page.get_by_text("Say which column is which", exact=False).wait_for()
     choose(page, "Pseudonym", "Kennung")

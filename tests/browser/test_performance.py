@@ -26,7 +26,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_slider_moves_the_matrix_to_the_counts_of_the_predictions(page: Page, address: str, bundle_root: Path) -> None:
-    page.goto(f"{address}/performance")
+    page.goto(f"{address}/evidence")
     page.get_by_text("How it was tested").wait_for()
     frame = pd.read_parquet(bundle_root / "slide/predictions.parquet")
     frame = frame[frame["label"].isin(["scc", "ac"])]
@@ -56,7 +56,7 @@ def test_tiles_of_ones_own_are_scored_with_curves_gallery_and_drift(page: Page, 
                 png = io.BytesIO()
                 Image.fromarray(tissue_of(colour, TILE_PX, TILE_PX, seed=number)).save(png, "PNG")
                 archive.writestr(f"{told}/p{number // 2}/{number}.png", png.getvalue())
-    page.goto(f"{address}/performance")
+    page.goto(f"{address}/evidence")
     page.get_by_text("How it was tested").wait_for()
     page.get_by_text("My own cases").click()
     page.get_by_text("not kept").wait_for()
@@ -79,7 +79,7 @@ def test_published_risks_fit_on_a_phone_and_their_table_is_taken_along(
     with running_app(tmp_path / "home", free_port(), CERVIX_BUNDLE_DIR=str(published_root)) as address:
         page = browser.new_page(viewport={"width": WIDTHS["phone"], "height": 900})
         page.set_default_timeout(WAIT_MS)
-        page.goto(f"{address}/performance")
+        page.goto(f"{address}/evidence")
         page.get_by_text("How it was tested").wait_for()
         choose(page, "Model", "Risk of CIN2+ and CIN3+ from visits")
         page.get_by_text("1.5 million real women").wait_for()

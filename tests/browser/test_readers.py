@@ -24,7 +24,7 @@ def test_a_dispute_is_settled_seen_in_the_store_and_exported(page: Page, tmp_pat
             label(store, TILES[0], reader, said)
             label(store, TILES[1], reader, "benign")
     with running_app(home, free_port()) as address:
-        page.goto(f"{address}/readers")
+        page.goto(f"{address}/improve?improve_view=agree")
         show(page, "Agreement")
         expect(page.locator(".js-plotly-plot").get_by_text("Ada and Ben")).to_be_visible()
         show(page, "Disputes")

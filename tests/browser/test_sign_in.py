@@ -63,7 +63,7 @@ def test_a_reader_signs_in_sees_her_name_and_role_and_signs_out(page: Page, addr
     expect(page.locator(PAGES).first).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     expect_the_gate(page)
-    page.goto(f"{address}/slides")
+    page.goto(f"{address}/slide")
     expect_the_gate(page)
 
 
@@ -85,7 +85,7 @@ def test_the_role_follows_from_the_address(
 
 def test_a_provider_that_says_no_leads_back_to_the_gate(page: Page, address: str, provider: Provider) -> None:
     provider.refuses = True
-    sign_in(page, f"{address}/patients")
+    sign_in(page, f"{address}/patient")
     page.wait_for_url(f"{address}/")
     expect_the_gate(page)
     provider.refuses = False

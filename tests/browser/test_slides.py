@@ -36,14 +36,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
     with running_app(home, free_port()) as started:
-        yield f"{started}/slides"
+        yield f"{started}/slide"
 
 
 @pytest.fixture
 def shipped_address(tmp_path: Path) -> Iterator[str]:
     """The made model scores hundreds of tiles before a person has clicked; the one that ships does not."""
     with running_app(tmp_path / "home", free_port(), **SHIPPED) as started:
-        yield f"{started}/slides"
+        yield f"{started}/slide"
 
 
 def upload(page: Page, *paths: Path) -> None:
@@ -216,7 +216,7 @@ def test_300_mb_are_streamed_with_progress_though_the_connection_drops_half_way(
     line.cut_after, line.bytes_per_s = 150_000_000, 60_000_000
     offsets: list[int] = []
     page.on("request", lambda sent: offsets.append(int(sent.headers["upload-offset"])) if sent.method == "PUT" else None)
-    page.goto(f"http://127.0.0.1:{line.port}/slides")
+    page.goto(f"http://127.0.0.1:{line.port}/slide")
     page.get_by_text("Drop a slide here").wait_for()
     upload(page, slide_of_315_mb)
     figures = page.locator(".figures")
@@ -233,7 +233,7 @@ def test_an_upload_can_be_cancelled_and_a_wrong_file_is_one_sentence(
     page: Page, line: Line, slide_of_315_mb: Path, data_dir: Path, home: Path
 ) -> None:
     line.bytes_per_s = 20_000_000
-    page.goto(f"http://127.0.0.1:{line.port}/slides")
+    page.goto(f"http://127.0.0.1:{line.port}/slide")
     page.get_by_text("Drop a slide here").wait_for()
     upload(page, slide_of_315_mb)
     page.get_by_text("s left").wait_for()
@@ -281,7 +281,7 @@ def test_a_killed_server_goes_on_with_what_it_was_scoring(page: Page, tmp_path: 
     # About a hundred tiles: no machine scores them all before the page has shown the first.
     write_pyramid(inbox / "slide.tiff", phantom_region(2600, 2000, seed=11), PHANTOM_SPACING_UM_PX)
     with running_server(tmp_path / "home", port, CERVIX_INBOX=str(inbox), **SHIPPED) as server:
-        page.goto(f"http://127.0.0.1:{port}/slides")
+        page.goto(f"http://127.0.0.1:{port}/slide")
         page.get_by_text("Server folders").click()
         page.get_by_role("button", name="Open slide").click()
         page.get_by_role("button", name="Score this slide").click()
@@ -293,7 +293,7 @@ def test_a_killed_server_goes_on_with_what_it_was_scoring(page: Page, tmp_path: 
     assert kept > 0
     assert not list((tmp_path / "home/results").rglob("summary.json"))
     with running_app(tmp_path / "home", port, CERVIX_INBOX=str(inbox), **SHIPPED) as started:
-        page.goto(f"{started}/slides")
+        page.goto(f"{started}/slide")
         page.get_by_text("resume now", exact=False).wait_for()
         deadline = time.monotonic() + WAIT_MS / 1000
         while not (found := list((tmp_path / "home/results").rglob("summary.json"))):

@@ -13,7 +13,7 @@ from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models
 from tests.labels.making import TILES, filled, label
 from tests.pages.test_sign_in import buttons, open_app, texts
 
-PAGES = [None, "patients.py", "audit.py"]
+PAGES = [None, "patient", "improve/audit"]
 
 
 def listen_on(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,8 +83,8 @@ def files(app: AppTest) -> AppTest:
 
 @pytest.mark.usefixtures("labelled")
 def test_nobody_labels_settles_exports_imports_or_backs_up() -> None:
-    assert "may look at this page but not label" in texts(open_app(None, "label_desk.py"))
-    readers = open_app(None, "readers.py")
+    assert "may look at this page but not label" in texts(open_app(None, "improve/label"))
+    readers = open_app(None, "improve/agree")
     assert not files(readers).get("download_button")
     assert not readers.get("file_uploader")
     readers.segmented_control(key="readers_view").set_value("Disputes").run()
@@ -93,7 +93,7 @@ def test_nobody_labels_settles_exports_imports_or_backs_up() -> None:
 
 
 def test_nobody_promotes_retrains_or_brings_a_candidate(candidate: str) -> None:
-    app = open_app(None, "compare.py")
+    app = open_app(None, "improve/compare")
     assert not app.get("file_uploader")
     app.selectbox(key="compare_folder").set_value(candidate).run()
     assert not app.exception
@@ -103,8 +103,8 @@ def test_nobody_promotes_retrains_or_brings_a_candidate(candidate: str) -> None:
 
 @pytest.mark.usefixtures("opened")
 def test_in_a_demo_room_all_of_it_is_there(labelled: LabelStore, candidate: str) -> None:  # noqa: ARG001 - in the store
-    assert len(files(open_app(None, "readers.py")).get("download_button")) == 3
-    app = open_app(None, "compare.py")
+    assert len(files(open_app(None, "improve/agree")).get("download_button")) == 3
+    app = open_app(None, "improve/compare")
     assert app.get("file_uploader")
     app.selectbox(key="compare_folder").set_value(candidate).run()
     assert "promote" in {button.key for button in app.button}
@@ -112,7 +112,7 @@ def test_in_a_demo_room_all_of_it_is_there(labelled: LabelStore, candidate: str)
 
 def test_an_uploaded_slide_is_neither_deleted_nor_kept_by_anybody(phantom_slide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def with_upload() -> AppTest:
-        app = open_app(None, "slides.py")
+        app = open_app(None, "slide")
         app.session_state["slide_path"] = upload_store().store_picture("phantom.tiff", memoryview(phantom_slide.read_bytes()))
         app.session_state["slide_name"] = app.session_state["slide_credit"] = ""
         app.run()
@@ -128,7 +128,7 @@ def test_an_uploaded_slide_is_neither_deleted_nor_kept_by_anybody(phantom_slide:
 
 
 def test_a_name_in_the_session_makes_nobody_known() -> None:
-    app = open_app(None, "label_desk.py")
+    app = open_app(None, "improve/label")
     app.session_state["reader_name"] = "Ada"
     app.run()
     assert "local reader may look" in texts(app)

@@ -17,9 +17,9 @@ from cervix.labels.gathering.tiles import keep_cases
 from cervix.labels.store.cases import tile_case
 from cervix.people import Person
 from cervix.settings import get_settings
-from pages.parts.label_place import PLACE, READER
+from pages.parts.improve.labels.place import PLACE, READER
 from tests.labels.making import TILES, filled, label, scored
-from tests.pages.test_pages import open_page, texts
+from tests.pages.opening import open_page, texts
 
 PATIENCE_S = 20.0
 
@@ -32,10 +32,11 @@ def store(home: Path, bundle: Bundle) -> Iterator[LabelStore]:
 
 
 def sit_down(name: str = "") -> AppTest:
-    app = open_page("overview.py")
+    app = open_page("start")
     if name:
         app.session_state[READER] = name
-    return app.switch_page("label_desk.py").run()
+    app.session_state["improve_view"] = "label"
+    return app.switch_page("improve.py").run()
 
 
 def in_hand(app: AppTest) -> str:
@@ -222,7 +223,7 @@ def test_a_store_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("store")
 def test_a_viewer_sees_how_far_it_is_and_may_not_label(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.parts.people.person", lambda: Person("Guest", "viewer"))
+    monkeypatch.setattr("pages.parts.shared.people.person", lambda: Person("Guest", "viewer"))
     app = sit_down()
     assert not app.exception
     assert "Guest may look at this page but not label" in texts(app)

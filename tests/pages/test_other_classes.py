@@ -15,7 +15,7 @@ from cervix.slides.scoring import score_slide
 from cervix.sources.opening import open_slide
 from tests.bundle.made import FOUR
 from tests.bundle.made.tiles import BAND_TILES
-from tests.pages.test_pages import PATIENCE_S, open_page, scored, texts
+from tests.pages.opening import PATIENCE_S, open_page, scored, texts
 
 IDS = [item.id for item in FOUR]
 
@@ -28,7 +28,7 @@ def _four_classes(home: Path, four_class_root: Path, monkeypatch: pytest.MonkeyP
     get_settings.cache_clear()
 
 
-@pytest.mark.parametrize("name", ["overview.py", "patients.py", "readers.py", "retrain.py", "compare.py"])
+@pytest.mark.parametrize("name", ["start", "patient", "improve/agree", "improve/retrain", "improve/compare"])
 def test_every_page_opens_with_it(name: str) -> None:
     app = open_page(name)
     assert not app.exception
@@ -51,7 +51,7 @@ def test_a_slide_is_scored_and_told_in_its_words(four_class_slide: Path) -> None
 
 
 def test_its_model_card_names_its_classes() -> None:
-    said = texts(open_page("model_card.py"))
+    said = texts(open_page("evidence/card"))
     assert "Colours of tiles" in said
 
 
@@ -62,7 +62,7 @@ def test_its_tiles_are_labelled_one_by_one_and_many_at_once(
     gathered = gather_tiles(slide, score_slide(slide, four_class_bundle), four_class_bundle, 12)
     with open_store(f"sqlite:///{home / 'labels.sqlite'}") as store:
         keep_cases(store, "tile", IDS, gathered, "A")
-        app = open_page("label_desk.py")
+        app = open_page("improve/label")
         assert not app.exception
         answers = {str(button.key).split("_")[1]: button for button in app.button if str(button.key).startswith("label_")}
         assert {label: answers[label].label for label in IDS} == {item.id: item.title for item in FOUR}
@@ -82,14 +82,14 @@ def test_its_tiles_are_labelled_one_by_one_and_many_at_once(
 
 
 def test_women_cannot_be_labelled_without_a_model_of_histories() -> None:
-    app = open_page("label_desk.py")
+    app = open_page("improve/label")
     app.segmented_control(key="label_kind").set_value("patient").run()
     assert not app.exception
     assert "no such sequence model" in texts(app)
 
 
 def test_performance_shows_its_questions_and_its_confusion() -> None:
-    app = open_page("performance.py")
+    app = open_page("evidence")
     assert not app.exception
     assert app.selectbox(key="performance_task_colours").options == ["Invasive or not", "Abnormal"]
     assert "All classes" in [header.value for header in app.subheader]

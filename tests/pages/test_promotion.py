@@ -15,7 +15,7 @@ from cervix.labels import open_store
 from cervix.people import Person
 from cervix.settings import get_settings
 from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models, edit_manifest
-from tests.pages.test_pages import open_page, texts
+from tests.pages.opening import open_page, texts
 
 REASON = "The clinic wants to try it."
 
@@ -38,7 +38,7 @@ def press(app: AppTest, key: str) -> AppTest:
 
 def beside(folder: str) -> AppTest:
     """The page with a candidate compared."""
-    app = open_page("compare.py")
+    app = open_page("improve/compare")
     app.selectbox(key="compare_folder").set_value(folder).run()
     assert not app.exception
     return app
@@ -77,7 +77,7 @@ def test_a_candidate_that_meets_the_rules_is_promoted_in_two_steps_and_rolled_ba
     assert "Bundle made-for-tests 0.9.0" in texts(app), "who promotes is switched at once"
     assert "Identical" in texts(app)
 
-    overview = open_page("overview.py")
+    overview = open_page("start")
     assert metrics(overview)["Bundle"] == "0.9.0, verified"
     assert "promoted by local reader" in plain(overview)
     assert overview.dataframe[0].value["Bundle"].str[:19].tolist() == ["made-for-tests 0.9.", "The bundle that shi"]
@@ -88,7 +88,7 @@ def test_a_candidate_that_meets_the_rules_is_promoted_in_two_steps_and_rolled_ba
     assert "Rolled back:" in app.success[0].value
     assert "roll_back" not in keys(app)
     assert "Bundle made-for-tests 0.9.0" not in texts(app)
-    assert "brought back by local reader" in plain(open_page("overview.py"))
+    assert "brought back by local reader" in plain(open_page("start"))
     assert trail() == ["promote", "roll back"]
 
 
@@ -109,14 +109,14 @@ def test_against_the_rules_it_takes_a_written_reason(bundles: Path) -> None:
 
 
 def test_a_session_finishes_with_the_bundle_it_started_with_and_is_offered_the_new_one() -> None:
-    before = open_page("overview.py")
+    before = open_page("start")
     version = metrics(before)["Bundle"]
     promoted("better")
     before.run()
     assert metrics(before)["Bundle"] == version
     assert "**made-for-tests 0.9.0" in before.info[0].value
     assert "keeps made-for-tests" in before.info[0].value
-    after = open_page("overview.py")
+    after = open_page("start")
     assert metrics(after)["Bundle"] == "0.9.0, verified"
     assert "use_active_bundle" not in keys(after)
     press(before, "use_active_bundle")
@@ -125,28 +125,28 @@ def test_a_session_finishes_with_the_bundle_it_started_with_and_is_offered_the_n
 
 
 def test_a_session_goes_on_where_the_active_bundle_is_gone_and_a_new_one_is_told(bundles: Path) -> None:
-    before = open_page("overview.py")
+    before = open_page("start")
     page = promoted("better")
     shutil.rmtree(bundles / "better")
     before.run()
     assert not before.error
     assert "This session keeps the bundle it started with. The bundle that was promoted is not in" in texts(before)
-    after = open_page("overview.py")
+    after = open_page("start")
     assert "The bundle was refused, so nothing can be scored." in after.error[0].value
     assert "or roll back" in after.error[0].value
     press(press(page.run(), "roll_back"), "promotion_sure")
-    assert metrics(open_page("overview.py"))["Bundle"] == metrics(before)["Bundle"]
+    assert metrics(open_page("start"))["Bundle"] == metrics(before)["Bundle"]
 
 
 def test_a_session_whose_bundle_was_replaced_on_disk_is_told_which_it_uses_now() -> None:
-    app = open_page("overview.py")
+    app = open_page("start")
     edit_manifest(get_settings().bundle_dir, lambda manifest: manifest.update(version="0.8.0"))
     app.run()
     assert metrics(app)["Bundle"] == "0.8.0, verified"
     assert "with which this session started, is no longer in its folder. It now uses made-for-tests 0.8.0" in texts(app)
 
 
-@pytest.mark.parametrize("name", ["overview.py", "compare.py"])
+@pytest.mark.parametrize("name", ["start", "improve/compare"])
 def test_a_damaged_line_of_promotions_is_said_and_nothing_is_scored(name: str, home: Path) -> None:
     (home / POINTER_NAME).write_text("{")
     app = open_page(name)
@@ -174,7 +174,7 @@ def test_a_candidate_that_the_pages_could_not_use_cannot_be_promoted_whatever_th
 
 def test_who_may_not_promote_is_told_and_sees_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     promoted("better")
-    monkeypatch.setattr("pages.parts.promotion_views.person", lambda: Person("Rea", "reader"))
+    monkeypatch.setattr("pages.parts.improve.bundles.promotion.person", lambda: Person("Rea", "reader"))
     app = beside("worse")
     assert "Only an admin promotes and rolls back; Rea is here as reader." in texts(app)
     assert "Keep the active bundle." in texts(app)
@@ -187,7 +187,7 @@ def test_an_uploaded_candidate_is_kept_before_it_is_promoted(bundles: Path) -> N
         for path in (bundles / "better").rglob("*"):
             packed.write(path, path.relative_to(bundles))
     shutil.rmtree(bundles / "better")
-    app = open_page("compare.py")
+    app = open_page("improve/compare")
     app.file_uploader(key="compare_upload_0").upload("better.zip", content.getvalue(), "application/zip").run()
     assert "promote" not in keys(app)
     press(app, "promotion_keep")
@@ -200,7 +200,7 @@ def test_an_uploaded_candidate_is_kept_before_it_is_promoted(bundles: Path) -> N
 
 class TestAuditTrail:
     def test_it_says_that_nothing_has_happened(self) -> None:
-        app = open_page("audit.py")
+        app = open_page("improve/audit")
         assert not app.exception
         assert RESEARCH_NOTICE in texts(app)
         assert "No entries yet" in texts(app)
@@ -209,7 +209,7 @@ class TestAuditTrail:
         press(press(promoted("better"), "roll_back"), "promotion_sure")
         with open_store(get_settings().label_store_url) as store:
             store.audit_append("Ada", "export", "labels.csv", {"rows": 3})
-        app = open_page("audit.py")
+        app = open_page("improve/audit")
         assert app.dataframe[0].value["What"].tolist() == ["export", "roll back", "promote"]
         assert "rows: 3" in app.dataframe[0].value["Details"].iloc[0]
         app.multiselect(key="audit_what").set_value(["promote"]).run()
@@ -223,6 +223,6 @@ class TestAuditTrail:
 
     def test_a_store_that_cannot_be_opened_is_one_sentence(self, home: Path) -> None:
         (home / "labels.sqlite").write_bytes(b"no database" * 100)
-        app = open_page("audit.py")
+        app = open_page("improve/audit")
         assert not app.exception
         assert "label store" in app.error[0].value

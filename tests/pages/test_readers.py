@@ -16,13 +16,13 @@ from cervix.labels.files.exchange import write_events
 from cervix.people import Person, Role
 from cervix.settings import get_settings
 from tests.labels.making import CLASSES, TILES, adjudicate, filled, label, tiles
-from tests.pages.test_pages import TIMEOUT_S, open_page, texts
+from tests.pages.opening import TIMEOUT_S, open_page, texts
 
 ADMIN = "local reader"
 CURVES = """
-from pages.parts.frame import bundle_or_stop
-from pages.parts.learning_curves import show_learning_curves
-from pages.parts.store import label_store_or_stop
+from pages.parts.shared.frame import bundle_or_stop
+from pages.parts.improve.bundles.learning_curves import show_learning_curves
+from pages.parts.shared.store import label_store_or_stop
 
 show_learning_curves(bundle_or_stop(), label_store_or_stop())
 """
@@ -65,11 +65,11 @@ def learned(store: LabelStore, bundle: Bundle) -> LabelStore:
 
 
 def as_a(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.parts.people.person", lambda: Person(ADMIN, role))
+    monkeypatch.setattr("pages.parts.shared.people.person", lambda: Person(ADMIN, role))
 
 
 def look_at(view: str) -> AppTest:
-    app = open_page("readers.py")
+    app = open_page("improve/agree")
     app.segmented_control(key="readers_view").set_value(view).run()
     assert not app.exception
     return app
@@ -95,7 +95,7 @@ def truth_of(store: LabelStore, case: str) -> tuple[object, str]:
 
 @pytest.mark.usefixtures("home")
 def test_an_empty_store_says_what_to_do_and_takes_files() -> None:
-    app = open_page("readers.py")
+    app = open_page("improve/agree")
     assert not app.exception
     assert "Make cases of a scored slide on the label desk" in texts(app)
     app.segmented_control(key="readers_kind").set_value("patient").run()
@@ -110,7 +110,7 @@ def test_an_empty_store_says_what_to_do_and_takes_files() -> None:
 
 @pytest.mark.usefixtures("store")
 def test_cases_without_a_label_say_that_nobody_has_read() -> None:
-    app = open_page("readers.py")
+    app = open_page("improve/agree")
     assert {metric.label: metric.value for metric in app.metric}["Cases"] == "12"
     assert "Nobody has labelled anything yet" in texts(app)
 
@@ -119,7 +119,7 @@ def test_one_reader_has_a_history_and_no_agreement(store: LabelStore) -> None:
     for case, said in zip(TILES, ("scc", "ac", "unsure"), strict=False):
         label(store, case, "Ada", said, seconds_taken=1.8)
     store.undo("Ada")
-    app = open_page("readers.py")
+    app = open_page("improve/agree")
     readers, history = (table.value for table in app.dataframe)
     assert readers.iloc[0].tolist() == ["Ada", 2, 0, 0, 0, 1.8, 2000, "–", 0]
     assert history["Said"].tolist() == ["Undone", "Unsure", "Adenocarcinoma", "Squamous-cell carcinoma"]
@@ -307,7 +307,7 @@ def test_a_reader_brings_in_only_his_own_labels(disputed: LabelStore, monkeypatc
 def test_a_damaged_store_is_one_sentence(home: Path) -> None:
     home.mkdir()
     (home / "labels.sqlite").write_bytes(b"no database" * 1000)
-    app = open_page("readers.py")
+    app = open_page("improve/agree")
     assert not app.exception
     assert app.error[0].value.startswith("The label store is damaged")
 
@@ -330,7 +330,7 @@ def test_women_are_told_by_their_visits(store: LabelStore) -> None:
     woman = store.cases("patient")["case_id"].iloc[0]
     for reader, said in (("Ada", "yes"), ("Ben", "no")):
         label(store, woman, reader, said)
-    app = open_page("readers.py")
+    app = open_page("improve/agree")
     app.segmented_control(key="readers_kind").set_value("patient").run()
     app.segmented_control(key="readers_view").set_value("Disputes").run()
     assert app.dataframe[0].value["Age"].tolist() == [30]
@@ -373,7 +373,7 @@ def test_a_retrained_bundle_beside_the_live_curve_is_warned_of(
         manifest=bundle.manifest.model_copy(update={"models": [model, *others]}),
         sessions=bundle.sessions | {model.id: replace(session, model=model)},
     )
-    monkeypatch.setattr("pages.parts.frame.verified_bundle", lambda: retrained)
+    monkeypatch.setattr("pages.parts.shared.frame.verified_bundle", lambda: retrained)
     app = AppTest.from_string(CURVES, default_timeout=TIMEOUT_S).run()
     app.button(key="curve_draw").click().run()
     assert not app.exception

@@ -12,11 +12,11 @@ from cervix.retraining import RECIPES, Recipe, RetrainingDesk
 from cervix.retraining.runs import new_run, write_run
 from cervix.settings import get_settings
 from tests.labels.making import TILES, filled, label
-from tests.pages.test_pages import open_page, texts
+from tests.pages.opening import open_page, texts
 from tests.retraining.stand_in import QUICK, REFUSING, SLOW, an_order, end_what_is_left, eventually, stand_in
 from training.cli import _parser
 
-PAGE = "retrain.py"
+PAGE = "improve/retrain"
 
 
 @pytest.fixture(autouse=True)
@@ -171,7 +171,7 @@ def test_a_refused_run_says_why_in_the_trainers_sentence(monkeypatch: pytest.Mon
 def test_a_run_is_stopped_by_an_admin_and_nobody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     app = start(monkeypatch, tmp_path, SLOW)
     with monkeypatch.context() as looking:
-        looking.setattr("pages.parts.retrain_views.person", lambda: Person("Ms Looker", "viewer"))
+        looking.setattr("pages.parts.improve.bundles.runs.person", lambda: Person("Ms Looker", "viewer"))
         assert run_buttons(open_page(PAGE)) == []
     app.run()
     app.button(key="retrain_stop").click().run()
@@ -216,7 +216,7 @@ def test_a_password_of_the_label_store_is_not_on_the_page(
     settings = get_settings().model_copy(
         update={"labels_url": "postgresql://reader:s3cret@db/labels", "training_python": tmp_path / "no-python"}
     )
-    monkeypatch.setattr("pages.parts.retrain_order.get_settings", lambda: settings)
+    monkeypatch.setattr("pages.parts.improve.bundles.order.get_settings", lambda: settings)
     app = open_page(PAGE)
     assert not app.exception
     assert '--labels "$CERVIX_LABELS_URL"' in codes(app)

@@ -43,8 +43,11 @@ def open_app(section: object = COMPLETE, page: str | None = None) -> AppTest:
     app = AppTest.from_file(str(PROJECT_ROOT / "pages/navigation.py"), default_timeout=TIMEOUT_S)
     if section is not None:
         app.secrets["auth"] = section
+    name, _, view = (page or "").partition("/")
+    if view:
+        app.session_state[f"{name}_view"] = view
     app.run()
-    return app.switch_page(page).run() if page else app
+    return app.switch_page(f"{name}.py").run() if page else app
 
 
 def texts(app: AppTest) -> str:
@@ -57,7 +60,7 @@ def buttons(app: AppTest) -> list[str]:
     return [button.label for button in app.button]
 
 
-@pytest.mark.parametrize("page", [None, "slides.py", "patients.py", "label_desk.py", "audit.py"])
+@pytest.mark.parametrize("page", [None, "slide", "patient", "improve/label", "improve/audit"])
 def test_before_signing_in_every_page_is_the_gate_and_nothing_else(page: str | None) -> None:
     app = open_app(page=page)
     assert not app.exception
@@ -92,7 +95,7 @@ def test_a_sign_in_that_is_too_old_leads_to_the_gate(monkeypatch: pytest.MonkeyP
 
 def test_whoever_has_no_name_is_told_so_and_may_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     sign_in(monkeypatch, sub="")
-    app = open_app(page="slides.py")
+    app = open_app(page="slide")
     assert not app.exception
     assert "The sign-in provider names nobody" in texts(app)
     assert buttons(app) == ["Sign out"]
@@ -106,7 +109,7 @@ def test_whoever_has_no_name_is_told_so_and_may_leave(monkeypatch: pytest.Monkey
         (None, "Roles are given, but nobody can sign in"),
     ],
 )
-@pytest.mark.parametrize("page", [None, "slides.py"])
+@pytest.mark.parametrize("page", [None, "slide"])
 def test_a_wrong_configuration_is_one_sentence_on_every_page_even_for_who_signed_in(
     section: object, sentence: str, page: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,7 +168,7 @@ def test_what_others_brought_is_shown_to_readers_and_not_to_viewers(tmp_path: Pa
 
     def recent_slides(address: str, brings: Path | None = None) -> AppTest:
         sign_in(monkeypatch, email=address)
-        app = open_app(page="slides.py")
+        app = open_app(page="slide")
         if brings:
             app.session_state["slide_path"] = brings
             app.session_state["slide_name"] = app.session_state["slide_credit"] = ""
@@ -202,7 +205,7 @@ def test_files_are_taken_from_a_session_once_it_is_behind_the_gate_and_no_longer
 
 def test_signing_out_takes_this_session_s_addresses_back(monkeypatch: pytest.MonkeyPatch) -> None:
     sign_in(monkeypatch, email="ada@ward.example")
-    app = open_app(page="slides.py")
+    app = open_app(page="slide")
     token = app.session_state["tokens"]["upload"]
     assert upload_tokens.find(token) is not None
     app.button(key="sign_out").click().run()

@@ -225,7 +225,7 @@ def test_a_kind_more_is_one_entry(
     assert "answer: The answer (text)" in " ".join(capsys.readouterr().out.split())
 
     def page(slide: object, score: object, bundle: object) -> None:
-        from pages.parts.slide_views import show_all_tiles
+        from pages.parts.slide.views import show_all_tiles
 
         show_all_tiles(slide, score, bundle)
 

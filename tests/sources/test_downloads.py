@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from cervix.errors import DownloadFailed
-from cervix.samples import REAL, sample_slide
+from cervix.samples.slides import REAL, sample_slide
 from cervix.settings import Settings
 from cervix.sources import downloads
 from cervix.sources.downloads import Downloader, RemoteFile, _may_lead_to, part_of

@@ -1,0 +1,1 @@
+"""Cases to try: slides, women and lists, each with what to look at."""

@@ -1,0 +1,117 @@
+"""The case shelf: what the app offers for a try, in the order in which it is offered."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from cervix.patients.visit_sample import sample_visits_csv
+from cervix.samples.slides import SAMPLES, Sample
+from cervix.slides.drawn.slides import CAPTION
+
+TABLES = Path(__file__).parent / "tables"
+MADE_UP = "Made up by hand, after the published tables: no real woman. CC0."
+GENERATED = "Generated from a fixed seed: no real women. CC0."
+DRAWN = f"{CAPTION} CC0."
+
+Page = Literal["slide", "patient"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of the shelf."""
+
+    id: str
+    """Stands in addresses: ``/slide?case=squamous``."""
+    page: Page
+    """Which page opens it."""
+    title: str
+    story: str
+    """What it is, in one line."""
+    look_at: str
+    """What a visitor should look at, in one line."""
+    credit: str
+    """Who made it, from what, and its licence."""
+    table: str = ""
+    """For a case of women: its table in ``tables/``; empty for the generated list."""
+    woman: str = ""
+    """The pseudonym of the woman to open first; the first of the list where empty."""
+
+    @property
+    def sample(self) -> Sample:
+        """The sample slide of a case for the page Slide; ``KeyError`` for another one."""
+        return {sample.id: sample for sample in SAMPLES}[self.id]
+
+    def table_csv(self) -> bytes:
+        """The table of a case of women, as a file that somebody might bring."""
+        return (TABLES / self.table).read_bytes() if self.table else sample_visits_csv().encode()
+
+
+CASES: tuple[Case, ...] = (
+    Case(
+        "squamous",
+        "slide",
+        "Squamous-cell carcinoma",
+        "A drawn slide: nests of crowded cells with keratin.",
+        "Tiles light up in the colour of the carcinoma; the answer stands beside them with its interval.",
+        DRAWN,
+    ),
+    Case(
+        "glandular",
+        "slide",
+        "Adenocarcinoma",
+        "A drawn slide: crowded, irregular glands.",
+        "Click a tile: Grad-CAM shows which part of it spoke for the class.",
+        DRAWN,
+    ),
+    Case(
+        "normal",
+        "slide",
+        "Normal mucosa",
+        "A drawn slide: squamous epithelium over glands.",
+        "No carcinoma is found; the tiles in doubt are the ones to look at.",
+        DRAWN,
+    ),
+    Case(
+        "mixed",
+        "slide",
+        "A focus of carcinoma",
+        "A drawn slide: normal mucosa, and a carcinoma that grows into it.",
+        "The class map shows where the carcinoma begins.",
+        DRAWN,
+    ),
+    Case(
+        "rising",
+        "patient",
+        "A woman with rising risk",
+        "HPV16 at three visits, and smears that grow worse.",
+        "The course, and which visit changed it most.",
+        MADE_UP,
+        table="rising.csv",
+        woman="RISING",
+    ),
+    Case(
+        "treated",
+        "patient",
+        "A woman after treatment",
+        "CIN3, treated by LEEP, then two negative cotests.",
+        "The model would let her go for years; the published step says one year.",
+        MADE_UP,
+        table="treated.csv",
+        woman="TREATED",
+    ),
+    Case(
+        "list",
+        "patient",
+        "A list of 40 women",
+        "A screening list, ranked by risk.",
+        "Move the threshold and see who would be recalled.",
+        GENERATED,
+    ),
+)
+
+
+@cache
+def cases_by_id() -> dict[str, Case]:
+    """Every case by its id."""
+    return {case.id: case for case in CASES}

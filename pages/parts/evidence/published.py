@@ -1,0 +1,115 @@
+"""The history model against published risks of real women: verdict, scatter, agreement, the worst, the whole table."""
+
+from collections.abc import Mapping
+from itertools import product
+
+import pandas as pd
+import streamlit as st
+
+from cervix.bundle import Bundle, Model
+from cervix.bundle.published_risks import GRADES, YEARS
+from cervix.errors import BundleError
+from cervix.evaluation.published import (
+    DEFAULT,
+    HEADING,
+    SOURCE,
+    agreement,
+    cells_of,
+    published_risks,
+    risk_title,
+    step_agreement,
+    step_verdict,
+    verdict,
+    worst_cells,
+)
+from cervix.evaluation.published_chart import published_figure
+from cervix.evaluation.published_tables import NOTE, STEPS_NOTE, agreement_table, cells_table, steps_table
+from cervix.files import inert
+from cervix.plain_text import escaped
+from cervix.provenance import provenance_of
+from pages.parts.shared.frame import STILL_CHART, kept, sentence_case
+
+CHOICES = {risk_title(*risk): risk for risk in product(GRADES, YEARS)}
+CHART_NOTE = (
+    "A point is a history; its bar, the 95 % interval of what is published. Open points guided the simulator. Faint ones do "
+    "not count: their risk is 0 or known too roughly. What is 0, or smaller than the axis, stands on a dotted line at its edge."
+)
+
+
+def show_published(bundle: Bundle, model: Model) -> None:
+    """The whole section; nothing of it for a model without such a table."""
+    try:
+        table = published_risks(bundle, model)
+    except BundleError as error:
+        st.error(escaped(str(error)))
+        return
+    if table is None:
+        return
+    st.header(HEADING)
+    said = kept("performance_published_verdict", (bundle.sha256, model.id), lambda: verdict(table))
+    unbroken = said.replace(" %", "\N{NO-BREAK SPACE}%")
+    st.warning(f"**{escaped(unbroken)}**", icon=":material/groups:")
+    _show_risk(bundle, model, table)
+    _show_steps(table)
+    st.caption(escaped(SOURCE))
+    st.download_button(
+        "Download the whole table (CSV)",
+        lambda: inert(provenance_of(bundle, model.id).stamp(_as_written(table))).to_csv(index=False).encode(),
+        file_name="published-risks.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key="performance_published_download",
+    )
+    st.header("Held-out cases")
+
+
+@st.fragment
+def _show_risk(bundle: Bundle, model: Model, table: pd.DataFrame) -> None:
+    """One published risk after the other: chart, agreement, the worst."""
+    titles = list(CHOICES)
+    chosen = st.selectbox(
+        "Published risk", titles, index=titles.index(risk_title(*DEFAULT)), key="performance_published_risk", width=320
+    )
+    risk = CHOICES[chosen]
+    cells = cells_of(table, *risk)
+    if cells.empty:
+        st.info(f"Of {chosen} nothing is published.", icon=":material/info:")
+        return
+    st.plotly_chart(published_figure(cells), key="performance_published_chart", config=STILL_CHART)
+    st.caption(f"{CHART_NOTE} {len(cells)} histories have a published risk; {int(cells['scored'].sum())} of them count.")
+    if not cells["scored"].any():
+        return
+    st.subheader(f"Agreement by kind of history: {chosen}")
+    with st.spinner("Drawing 1,000 bootstrap samples of the histories …"):
+        found = kept("performance_published_agreement", (bundle.sha256, model.id, risk), lambda: agreement(table, *risk))
+    _show(agreement_table(found), "performance_published_agreement_table", widths={"Histories": 170})
+    st.caption(NOTE)
+    st.subheader(f"The worst histories: {chosen}")
+    _show(cells_table(worst_cells(table, *risk)), "performance_published_worst")
+
+
+def _show_steps(table: pd.DataFrame) -> None:
+    """The model's step beside the published management."""
+    steps = step_agreement(table)
+    if steps is None:
+        return
+    st.subheader("Its step beside the published management")
+    st.markdown(escaped(step_verdict(steps)))
+    st.caption(STEPS_NOTE)
+    if steps.milder:
+        with st.expander(f"The {steps.milder} histories with a milder step"):
+            _show(steps_table(steps), "performance_published_steps")
+
+
+def _as_written(table: pd.DataFrame) -> pd.DataFrame:
+    """As it stands in the bundle."""
+    return table.assign(guides=table["guides"].map({True: "yes", False: "no"}))
+
+
+def _show(table: pd.DataFrame, key: str, widths: Mapping[str, int] | None = None) -> None:
+    """``widths`` in pixels, of columns whose longest cell is far down."""
+    st.dataframe(
+        table.rename(columns=sentence_case), hide_index=True, height="content", key=key,
+        column_config={name: st.column_config.Column(width=width) for name, width in (widths or {}).items()},
+    )  # fmt: skip

@@ -1,0 +1,123 @@
+"""Compare and promote: a candidate beside the active bundle, a verdict by rules set beforehand, promotion and roll back."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from cervix.bundle import Bundle
+from cervix.card.comparison import comparison_text
+from cervix.errors import CervixError
+from cervix.plain_text import escaped
+from cervix.promotion.candidates import candidate_folders, keep_bundle, unpack_bundle
+from cervix.promotion.comparison import BundleComparison, compare_bundles
+from cervix.promotion.proving import load_candidate
+from cervix.settings import get_settings
+from pages.parts.improve.bundles.comparison import show_manifest_differences, show_model, show_verdict
+from pages.parts.improve.bundles.promotion import show_active, show_promotion
+from pages.parts.shared.frame import active_or_stop, kept
+from pages.parts.shared.people import person
+from pages.parts.shared.store import label_store_or_stop
+
+TAKEN = "compare_uploads_taken"
+JUST_KEPT = "compare_just_kept"
+
+
+def with_folder(active: Bundle, folder: Path) -> BundleComparison:
+    """The active bundle beside the one in a folder."""
+    return compare_bundles(active, load_candidate(folder, device=get_settings().device))
+
+
+def with_upload(active: Bundle, content: bytes) -> BundleComparison:
+    """The active bundle beside one that came as a zip, which is not kept."""
+    with tempfile.TemporaryDirectory() as place:
+        archive = Path(place) / "bundle.zip"
+        archive.write_bytes(content)
+        return with_folder(active, unpack_bundle(archive, Path(place)))
+
+
+def compared(active: Bundle, key: str, make: Callable[[], BundleComparison]) -> BundleComparison:
+    """A comparison, made once a session."""
+    with st.spinner("Proving the candidate, then comparing every figure in 1,000 paired bootstrap samples …"):
+        return kept("comparison", (active.sha256, key), make)
+
+
+def keep_upload(content: bytes, comparison: BundleComparison) -> None:
+    """Keep an uploaded candidate on this server, and choose it there."""
+    store = label_store_or_stop()
+    with tempfile.TemporaryDirectory() as place, st.spinner("Unpacking and checking every file …"):
+        archive = Path(place) / "bundle.zip"
+        archive.write_bytes(content)
+        folder = keep_bundle(archive, get_settings().bundles_dir)
+    store.audit_append(person().name, "keep bundle", comparison.candidate, {"folder": folder.name})
+    st.session_state[TAKEN] += 1
+    st.session_state[JUST_KEPT] = folder.name
+    st.rerun()
+
+
+def show_compare() -> None:
+    """A candidate beside the active bundle, and what may be done with it."""
+    st.header("Compare and promote")
+    show_active()
+    active = active_or_stop()
+    st.markdown(
+        "A candidate bundle is put beside the active one on the held-out cases that both scored: the same cases, paired, each "
+        "model at its own threshold. It proves itself first, as every bundle does: schema, hashes, signatures, golden vectors."
+    )
+    found = candidate_folders(get_settings().bundles_dir)
+    if JUST_KEPT in st.session_state:
+        st.session_state["compare_folder"] = st.session_state.pop(JUST_KEPT)
+    from_server, from_here = st.columns(2)
+    chosen = from_server.selectbox(
+        "Candidate on this server",
+        list(found),
+        index=None,
+        placeholder="Choose a folder" if found else "None yet",
+        disabled=not found,
+        help=f"Folders with a manifest under {get_settings().bundles_dir}",
+        key="compare_folder",
+    )
+    uploaded = None
+    if person().may_bring_bundles:
+        uploaded = from_here.file_uploader(
+            "Or a candidate as a zip", type=["zip"], key=f"compare_upload_{st.session_state.setdefault(TAKEN, 0)}"
+        )
+    else:
+        from_here.caption("Only readers and admins can bring a candidate.")
+    try:
+        if uploaded is not None:
+            content, folder = uploaded.getvalue(), None
+            comparison = compared(active, hashlib.sha256(content).hexdigest(), partial(with_upload, active, content))
+        elif chosen:
+            content, folder = b"", found[chosen]
+            changed = (folder / "manifest.json").stat().st_mtime_ns
+            comparison = compared(active, f"{chosen} {changed}", partial(with_folder, active, folder))
+        else:
+            st.info(
+                "Nothing to compare yet. A reader or admin brings a candidate as a zip of its folder, or puts the folder under "
+                f"`{get_settings().bundles_dir}`. A candidate comes from the page Retrain or from `python -m training build`. "
+                "An uploaded one is compared and forgotten, unless it is kept.",
+                icon=":material/difference:",
+            )
+            st.stop()
+    except CervixError as error:
+        st.error(f"The candidate was refused, so nothing is compared. {escaped(str(error))}", icon=":material/gpp_bad:")
+        st.stop()
+
+    show_verdict(comparison)
+    st.download_button(
+        "Download the comparison (Markdown)",
+        lambda: comparison_text(comparison).encode(),
+        file_name="bundle-comparison.md",
+        mime="text/markdown",
+        icon=":material/download:",
+        on_click="ignore",
+        key="compare_download",
+    )
+    show_promotion(comparison, folder, partial(keep_upload, content, comparison))
+    for model in comparison.changed:
+        show_model(model)
+    show_manifest_differences(comparison)

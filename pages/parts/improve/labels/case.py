@@ -1,0 +1,153 @@
+"""One case at a time: large, answered by a key, the next one at once."""
+
+import pandas as pd
+import streamlit as st
+
+from cervix.bundle import Bundle
+from cervix.errors import CervixError
+from cervix.labels.desk.desk import LabelDesk, Shown
+from cervix.labels.desk.pictures import FIELDS, TileViews
+from cervix.labels.store.events import COMMENT_AT_MOST, Action
+from cervix.patients.charts import timeline_figure
+from cervix.patients.sequences import TIME_YEARS
+from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS
+from cervix.plain_text import escaped
+from pages.parts.improve.labels.model_view import in_line, show_last, show_undo
+from pages.parts.improve.labels.place import labelled_classes
+from pages.parts.shared.frame import STILL_CHART, duration
+
+TILE_WIDTH, FIELD_WIDTH = 490, 280
+OTHER_ANSWERS: tuple[tuple[Action, str, str, str], ...] = (
+    ("unsure", "Unsure", "Q", ":material/help:"),
+    ("unusable", "Unusable", "X", ":material/block:"),
+    ("skip", "Skip", "S", ":material/skip_next:"),
+)
+ASK_AGAIN_S = 1.0
+
+
+@st.fragment
+def show_case(desk: LabelDesk, bundle: Bundle) -> None:
+    """The case in hand with its answers; a key runs this part of the page alone."""
+    try:
+        shown = desk.current()
+    except CervixError as error:
+        show_standing(desk)
+        show_unsaved(desk)
+        st.error(escaped(str(error)), icon=":material/database_off:")
+        st.button("Try again", key="label_again", icon=":material/refresh:")
+        return
+    show_standing(desk)
+    show_unsaved(desk)
+    if shown is None:
+        show_nothing_left(desk)
+        show_undo(desk)
+        show_last(desk, bundle)
+        return
+    # Before it is drawn: a key that comes while the rest is drawn ends this run, and must count.
+    desk.on_page(shown)
+    _show_answers(desk, shown, bundle)
+    case_side, more_side = st.columns([2, 3] if shown.case.kind == "tile" else [3, 2], gap="medium")
+    with case_side:
+        _show_picture(shown)
+        if not shown.blinded:
+            st.caption("You know or may know what the model says about this case: your answer is kept as not blinded.")
+    with more_side:
+        if isinstance(shown.view, TileViews):
+            _show_fields(shown.view)
+        show_last(desk, bundle)
+
+
+def show_standing(desk: LabelDesk) -> None:
+    """Progress, pace and what is left."""
+    standing = desk.standing
+    words = [f"{standing.read:,} read", f"{standing.left:,} left"]
+    if standing.an_hour:
+        words += [f"{standing.an_hour:,.0f} an hour", f"about {duration(standing.left * (standing.seconds or 0))} to go"]
+    st.progress(standing.read / max(1, standing.read + standing.left), " · ".join(words))
+
+
+def show_nothing_left(desk: LabelDesk) -> None:
+    """Why nothing comes, and what would bring something."""
+    narrowed = desk.wish.source or desk.wish.predicted or desk.wish.scored_within_days
+    if desk.standing.left and not narrowed:
+        st.info("Other readers have the last open cases. Look again in a few minutes.", icon=":material/hourglass:")
+    elif narrowed:
+        st.info("No case left matches these filters. Change them, or add cases below.", icon=":material/filter_alt_off:")
+    else:
+        st.success("Every case has been read. Add cases below, or turn on second reads.", icon=":material/done_all:")
+    st.button("Look again", key="label_look_again", icon=":material/refresh:")
+
+
+def show_unsaved(desk: LabelDesk) -> None:
+    """Answers that the store has not confirmed yet."""
+    if desk.waiting():
+        _watch_unsaved(desk)
+
+
+@st.fragment(run_every=ASK_AGAIN_S)
+def _watch_unsaved(desk: LabelDesk) -> None:
+    waiting = sum(max(1, len(parcel.events)) for parcel in desk.waiting())
+    if not waiting:
+        st.success("All answers are saved now.", icon=":material/cloud_done:")
+        return
+    st.warning(
+        f"{waiting} {'answer is' if waiting == 1 else 'answers are'} not saved yet, trying again every second. Do not stop the "
+        f"server. {desk.trouble}",
+        icon=":material/cloud_sync:",
+    )
+
+
+def _show_picture(shown: Shown) -> None:
+    if isinstance(shown.view, TileViews):
+        st.image(in_line(shown.view.tile), width=TILE_WIDTH)
+        return
+    visits: pd.DataFrame = shown.view
+    st.plotly_chart(timeline_figure(visits), key=f"label_timeline_{shown.case.id}", config=STILL_CHART)
+    told = [column for column in CODE_COLUMNS if visits[column.name].notna().any()]
+    lines = pd.DataFrame({"Years since first visit": visits[TIME_YEARS].round(1), "Age": visits[AGE]})
+    for column in told:
+        lines[column.label] = visits[column.name].astype(object).where(visits[column.name].notna(), "")
+    st.dataframe(
+        lines.iloc[::-1],
+        hide_index=True,
+        key=f"label_visits_{shown.case.id}",
+        column_config={"Age": st.column_config.NumberColumn(format="%d")},
+    )
+
+
+def _show_fields(views: TileViews) -> None:
+    """The tissue around the tile."""
+    if views.note:
+        st.caption(views.note)
+        return
+    with st.container(horizontal=True):
+        for width in FIELDS:
+            st.image(in_line(views.fields[width]), width=FIELD_WIDTH, caption=f"{width} × as wide, the tile outlined")
+
+
+def _show_answers(desk: LabelDesk, shown: Shown, bundle: Bundle) -> None:
+    """A button an answer. Each belongs to this case alone: a key pressed twice says nothing of the next one."""
+    case = shown.case.id
+    comment = f"label_comment_{case}"
+
+    def answer(action: Action, label: str | None = None) -> None:
+        desk.answer(case, action, label, (st.session_state.get(comment) or "").strip())
+
+    if shown.case.kind == "patient":
+        st.markdown(f"**Did she have {escaped(bundle.manifest.first_of('sequence').main_task.title)} after her last visit?**")
+    with st.container(horizontal=True):
+        for number, (label, title) in enumerate(labelled_classes(bundle, shown.case.kind).items(), start=1):
+            st.button(
+                title, key=f"label_{label}_{case}", shortcut=str(number), type="primary", on_click=answer, args=("label", label)
+            )
+        for action, title, shortcut, icon in OTHER_ANSWERS:
+            st.button(title, key=f"label_{action}_{case}", shortcut=shortcut, icon=icon, on_click=answer, args=(action,))
+        show_undo(desk)
+        st.text_input(
+            "Comment",
+            key=comment,
+            placeholder="Comment, kept with the answer",
+            max_chars=COMMENT_AT_MOST,
+            width=260,
+            label_visibility="collapsed",
+        )

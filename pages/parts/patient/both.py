@@ -1,0 +1,139 @@
+"""What the pages of both formats share: how far to trust a model, counts, flags, the scores as a file."""
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from cervix.bundle import Bundle, Model
+from cervix.evaluation.heldout import held_out
+from cervix.files import inert
+from cervix.intervals import Interval
+from cervix.patients.completeness import INCOMPLETE
+from cervix.patients.fhir import VERSIONS, FhirVersion, fhir_json
+from cervix.patients.guideline import with_steps
+from cervix.provenance import provenance_of
+from pages.parts.shared.frame import show_metrics
+
+# Some 10 kB and 1 ms a woman: a longer list would fill the server's memory at one click.
+FHIR_AT_MOST = 10_000
+
+
+def held_out_auroc(bundle: Bundle, model: Model) -> Interval:
+    """How well the model ranks women it never saw, on its first question."""
+    task = model.derived_tasks[0]
+    return held_out(bundle, model, task, model.threshold(task.id)).report().metrics["auroc"]
+
+
+def show_counts(scores: pd.DataFrame, limit: str, rows_left_out: int) -> None:
+    """How many were scored, flagged, not answered, read in part and left out."""
+    show_metrics(
+        {
+            "Patients scored": (f"{len(scores):,}", "in the table"),
+            "Flagged": (f"{int(scores['flagged'].sum()):,}", limit),
+            "No answer": (f"{int(scores['abstained'].sum()):,}", "too little known, or diagnosis known"),
+            "Needs correction": (f"{int(scores[INCOMPLETE].sum()):,}", "not read in full"),
+            "Rows left out": (f"{rows_left_out:,}", "with problems"),
+        }
+    )
+
+
+def flag_words(scores: pd.DataFrame) -> list[str]:
+    """For a work-list: no answer, above the threshold, or nothing; and whether her file was read in part only."""
+    return [
+        " · ".join(filter(None, ("no answer" if none else "above" if above else "", "incomplete" if part else "")))
+        for none, above, part in zip(scores["abstained"], scores["flagged"], scores[INCOMPLETE], strict=True)
+    ]
+
+
+def download_scores(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, model: Model) -> None:
+    """The whole list as CSV and FHIR, with provenance in every row and resource."""
+    st.subheader("The whole list")
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download the scores (CSV)",
+            partial(_csv, scores, inputs, bundle, model),
+            file_name="patient-scores.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="patients_download",
+        )
+        for version in VERSIONS:
+            st.download_button(
+                f"Download the scores (FHIR {version})",
+                partial(_fhir, scores, inputs, bundle, model, version),
+                file_name=f"patient-risks.{version.lower()}.fhir.json",
+                mime="application/fhir+json",
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"patients_fhir_{version}",
+                disabled=len(scores) > FHIR_AT_MOST,
+                help=f"Up to {FHIR_AT_MOST:,} patients; for more, use the command line" if len(scores) > FHIR_AT_MOST else None,
+            )
+
+
+def _csv(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, model: Model) -> bytes:
+    """The file, made when it is asked for."""
+    told = _with_steps(scores, inputs, bundle, model).reset_index()
+    return inert(provenance_of(bundle, model.id).stamp(told)).to_csv(index=False).encode()
+
+
+def _fhir(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, model: Model, version: FhirVersion) -> bytes:
+    """The file, made when it is asked for."""
+    told = _with_steps(scores, inputs, bundle, model)
+    return fhir_json(told, inputs, model, provenance_of(bundle, model.id), version).encode()
+
+
+def _with_steps(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFrame:
+    """The scores; those of histories with the guideline's step."""
+    return with_steps(scores, inputs, bundle, model) if model.kind == "sequence" else scores
+
+
+def download_one(
+    scores: pd.Series, inputs: pd.DataFrame, bundle: Bundle, model: Model, write_report: Callable[[Path], None]
+) -> None:
+    """One patient's page as PDF and her risk as FHIR."""
+
+    def report() -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "patient.pdf"
+            write_report(path)
+            return path.read_bytes()
+
+    with st.container(horizontal=True):
+        st.download_button(
+            "Her page (PDF)",
+            report,
+            file_name="patient-report.pdf",
+            mime="application/pdf",
+            icon=":material/download:",
+            on_click="ignore",
+            key="patient_pdf",
+        )
+        for version in VERSIONS:
+            st.download_button(
+                f"Her risk (FHIR {version})",
+                partial(_fhir, scores.to_frame().T, inputs, bundle, model, version),
+                file_name=f"patient-risk.{version.lower()}.fhir.json",
+                mime="application/fhir+json",
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"patient_fhir_{version}",
+            )
+
+
+def show_hypothetical(title: str, then: float, now: float | None) -> None:
+    """A hypothetical risk, and by how many points it differs from the real one, where there is one."""
+    moved = None if now is None else round((then - now) * 100, 2)
+    st.metric(
+        f"{title}, hypothetical",
+        f"{then:.2%}",
+        None if moved is None else f"{moved:+.2f} points" if moved else "unchanged",
+        delta_color="inverse" if moved else "off",
+        delta_arrow="auto" if moved else "off",
+        width="content",
+    )

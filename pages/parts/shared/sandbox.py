@@ -1,0 +1,41 @@
+"""A home of its own for a session that plays: what it labels, retrains and promotes there goes with it."""
+
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from cervix.settings import sandboxes_by
+
+HOME = "sandbox_home"
+
+
+def _home_of_session() -> Path | None:
+    """The sandbox of the session that runs in this thread; none outside of pages."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return None
+    sandbox: tempfile.TemporaryDirectory[str] | None = st.session_state.get(HOME)
+    return Path(sandbox.name) if sandbox is not None else None
+
+
+sandboxes_by(_home_of_session)
+
+
+def in_sandbox() -> bool:
+    """Whether this session plays."""
+    return HOME in st.session_state
+
+
+def enter_sandbox() -> Path:
+    """Give this session an empty home of its own, which is deleted when it leaves or ends."""
+    leave_sandbox()
+    st.session_state[HOME] = tempfile.TemporaryDirectory(prefix="cervix-demo-", ignore_cleanup_errors=True)
+    return Path(st.session_state[HOME].name)
+
+
+def leave_sandbox() -> None:
+    """Back to the server's own home; nothing of the sandbox is left."""
+    sandbox: tempfile.TemporaryDirectory[str] | None = st.session_state.pop(HOME, None)
+    if sandbox is not None:
+        sandbox.cleanup()

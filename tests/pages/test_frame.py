@@ -1,0 +1,49 @@
+"""What every page shares, with data, without data and with a broken bundle."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cervix import RESEARCH_NOTICE
+from cervix.bundle import Bundle
+from cervix.settings import get_settings
+from tests.pages.opening import PAGES, open_page, texts
+
+
+@pytest.fixture(autouse=True)
+def _own_home(home: Path) -> None:
+    """Each test has an app home of its own and no network."""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_empty_with_notice_and_provenance(name: str) -> None:
+    app = open_page(name)
+    assert not app.exception
+    assert RESEARCH_NOTICE in texts(app)
+    assert "Bundle made-for-tests" in texts(app)
+
+
+# Labels can be read, settled and taken along without a bundle.
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "improve/agree"])
+def test_a_damaged_bundle_is_named_on_every_page_and_nothing_is_scored(
+    name: str, bundle_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(bundle_root, tmp_path / "bundle")
+    content = bytearray((tmp_path / "bundle/risk-factors/fp32.onnx").read_bytes())
+    content[100] ^= 1
+    (tmp_path / "bundle/risk-factors/fp32.onnx").write_bytes(content)
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(tmp_path / "bundle"))
+    get_settings.cache_clear()
+    app = open_page(name)
+    assert not app.exception
+    assert "risk-factors/fp32.onnx has changed since it was exported" in app.error[0].value
+    assert not app.button
+
+
+def test_overview_says_what_is_loaded_and_where_it_runs(bundle: Bundle) -> None:
+    app = open_page("start")
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Bundle"].endswith("verified")
+    assert shown["Scoring runs on"] == "CPU"
+    assert shown["Models"] == str(len(bundle.manifest.models))
