@@ -32,6 +32,7 @@ RUN useradd --create-home --uid 10001 cervix \
 COPY .streamlit .streamlit
 COPY bundle bundle
 COPY cervix cervix
+COPY docs/glossary.md docs/glossary.md
 COPY pages pages
 COPY streamlit_app.py .
 

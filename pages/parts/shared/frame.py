@@ -143,7 +143,6 @@ def _frozen(loaded: int) -> None:  # noqa: ARG001 - the key: only what new modul
 
 def show_strip() -> None:
     """On top of every screen, one line: the notice, and behind a popover which bundle, version and device are at work."""
-    st.html(LOOKS)
     notice, chip, bundle = f"**{RESEARCH_NOTICE}**", "No valid bundle", None
     with suppress(BundleError):
         bundle = verified_bundle()
@@ -159,6 +158,7 @@ def show_strip() -> None:
             ):
                 _show_provenance(bundle)
             show_who()
+        st.html(LOOKS)
     show_reach()
     _show_other_bundle()
 
