@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from cervix.bundle import Bundle
-from cervix.errors import LabelRefused
+from cervix.errors import BundleError, LabelRefused
 from cervix.labels import LabelStore, Score, open_store
 from cervix.labels.gathering.rescoring import rescore
 from cervix.labels.store.cases import KINDS
+from cervix.retraining.command import order_of
+from cervix.retraining.log import read_log
+from cervix.retraining.runs import LOG_NAME, Run, read_run, write_run
 from cervix.samples.slides import SAMPLES, sample_slide
+from cervix.sandbox.candidate import SampleCandidate, candidate_of, sample_candidate, shipped_scores
 from cervix.sandbox.readers import CLASSES, READER_A, READER_B, SLIDES, SampleTile, answers, sample_tiles
 from cervix.settings import Settings
 from cervix.slides.scoring import plan_slide
@@ -17,6 +22,8 @@ from cervix.sources.opening import open_slide
 
 MADE_BY = "Sample trainer (made up)"
 MADE = "Made up for a try: drawn tiles, scripted readers."
+CANDIDATE_FOLDER = "sample-candidate"
+"""Its name under ``Settings.bundles_dir``."""
 
 Tell = Callable[[str], None]
 
@@ -74,9 +81,10 @@ def fill(settings: Settings, bundle: Bundle, tell: Tell) -> Filled:
         tiles += sample_tiles(slide_id, slide, plan_slide(slide, bundle))
     with open_store(settings.label_store_url) as store:
         _require_own(store, tiles)
+        store.declare_classes("tile", bundle.session_of("tile").model.class_ids)
         new = store.add_cases(tile.case for tile in tiles)
         tell(f"Scoring {len(tiles)} tiles")
-        _score(store, bundle)
+        _score(store, tiles, bundle)
         tell("Two made-up readers label them")
         labels = answers(tiles, _scores(store, bundle))
         before = store.last_event_id()
@@ -84,8 +92,9 @@ def fill(settings: Settings, bundle: Bundle, tell: Tell) -> Filled:
         if new or store.last_event_id() != before:
             detail = {"cases": len(tiles), "answers": len(labels), "readers": [READER_A, READER_B], "note": MADE}
             store.audit_append(MADE_BY, "fill with samples", bundle.label, detail)
-    left = sum(not tile.said for tile in tiles)
-    return Filled(len(tiles), len(labels), left, None, "No candidate ships with this bundle.")
+        tell("The candidate that was retrained from their labels beforehand")
+        candidate, note = _candidate(settings, bundle, store)
+    return Filled(len(tiles), len(labels), sum(not tile.said for tile in tiles), candidate, note)
 
 
 def _require_classes(bundle: Bundle) -> None:
@@ -111,9 +120,54 @@ def _require_own(store: LabelStore, tiles: list[SampleTile]) -> None:
         )
 
 
-def _score(store: LabelStore, bundle: Bundle) -> None:
-    if waiting := store.unscored(bundle.sha256, "tile"):
-        rescore(store, "tile", waiting, bundle, MADE_BY)
+def _score(store: LabelStore, tiles: list[SampleTile], bundle: Bundle) -> None:
+    """By what the package holds, and the rest live."""
+    waiting = set(store.unscored(bundle.sha256, "tile"))
+    store.add_scores(shipped_scores(bundle, {tile.case.id: tile.pixels_sha256 for tile in tiles if tile.case.id in waiting}))
+    if waiting := set(store.unscored(bundle.sha256, "tile")):
+        rescore(store, "tile", sorted(waiting), bundle, MADE_BY)
+
+
+def _candidate(settings: Settings, bundle: Bundle, store: LabelStore) -> tuple[Path | None, str]:
+    """The folder of the candidate, with the record of its training; or None and why."""
+    folder = settings.bundles_dir / CANDIDATE_FOLDER
+    try:
+        sample = sample_candidate()
+        folder = candidate_of(bundle, folder)
+    except BundleError as error:
+        return None, str(error)
+    runs = settings.retraining_dir / f"{sample.manifest.created:%Y%m%d-%H%M%S}-sample"
+    if read_run(runs) is None:
+        detail = {
+            "folder": folder.name,
+            "recipe": sample.model.recipe,
+            "lineage": {sample.model.id: sample.lineage.model_dump()},
+            "note": MADE,
+        }
+        store.audit_append(MADE_BY, "retrain", sample.label, detail)
+        _write_run(runs, folder, bundle, sample)
+    return folder, ""
+
+
+def _write_run(runs: Path, folder: Path, bundle: Bundle, sample: SampleCandidate) -> None:
+    """The run that made the candidate, as if it had been ordered here, with what the trainer said then."""
+    order = order_of(bundle, [sample.model.id], sample.model.recipe, sample.lineage.seed, MADE_BY)
+    ended = sample.manifest.created
+    runs.mkdir(parents=True, exist_ok=True)
+    (runs / LOG_NAME).write_text(sample.log, encoding="utf-8")
+    took_s = max((line.elapsed_s or 0.0 for line in read_log(runs / LOG_NAME).lines), default=0.0)
+    write_run(
+        runs,
+        Run(
+            id=runs.name,
+            order=order,
+            candidate_dir=folder.absolute(),
+            started=ended - timedelta(seconds=took_s),
+            state="done",
+            ended=ended,
+            candidate=sample.label,
+        ),
+    )
 
 
 def _scores(store: LabelStore, bundle: Bundle) -> dict[str, Score]:
