@@ -9,7 +9,6 @@ from cervix.bundle import Bundle
 from cervix.errors import BundleError, LabelRefused
 from cervix.labels import LabelStore, Score, open_store
 from cervix.labels.gathering.rescoring import rescore
-from cervix.labels.store.cases import KINDS
 from cervix.retraining.command import order_of
 from cervix.retraining.log import read_log
 from cervix.retraining.runs import LOG_NAME, Run, read_run, write_run
@@ -21,6 +20,7 @@ from cervix.slides.scoring import plan_slide
 from cervix.sources.opening import open_slide
 
 MADE_BY = "Sample trainer (made up)"
+FILL = "fill with samples"
 MADE = "Made up for a try: drawn tiles, scripted readers."
 CANDIDATE_FOLDER = "sample-candidate"
 """Its name under ``Settings.bundles_dir``."""
@@ -73,25 +73,21 @@ def fill(settings: Settings, bundle: Bundle, tell: Tell) -> Filled:
         If a drawn slide cannot be read back.
     """
     _require_classes(bundle)
-    tiles: list[SampleTile] = []
-    for slide_id in SLIDES:
-        sample = next(sample for sample in SAMPLES if sample.id == slide_id)
-        tell(f"{sample.title}: drawing it, and cutting tiles")
-        slide = open_slide(sample_slide(sample, settings))
-        tiles += sample_tiles(slide_id, slide, plan_slide(slide, bundle))
     with open_store(settings.label_store_url) as store:
-        _require_own(store, tiles)
-        store.declare_classes("tile", bundle.session_of("tile").model.class_ids)
-        new = store.add_cases(tile.case for tile in tiles)
+        _begin(store, bundle)
+        tiles: list[SampleTile] = []
+        for slide_id in SLIDES:
+            sample = next(sample for sample in SAMPLES if sample.id == slide_id)
+            tell(f"{sample.title}: drawing it, and cutting tiles")
+            slide = open_slide(sample_slide(sample, settings))
+            tiles += sample_tiles(slide_id, slide, plan_slide(slide, bundle))
         tell(f"Scoring {len(tiles)} tiles")
+        store.declare_classes("tile", bundle.session_of("tile").model.class_ids)
+        store.add_cases(tile.case for tile in tiles)
         _score(store, tiles, bundle)
         tell("Two made-up readers label them")
         labels = answers(tiles, _scores(store, bundle))
-        before = store.last_event_id()
         store.record_all(labels)
-        if new or store.last_event_id() != before:
-            detail = {"cases": len(tiles), "answers": len(labels), "readers": [READER_A, READER_B], "note": MADE}
-            store.audit_append(MADE_BY, "fill with samples", bundle.label, detail)
         tell("The candidate that was retrained from their labels beforehand")
         candidate, note = _candidate(settings, bundle, store)
     return Filled(len(tiles), len(labels), sum(not tile.said for tile in tiles), candidate, note)
@@ -108,16 +104,19 @@ def _require_classes(bundle: Bundle) -> None:
         )
 
 
-def _require_own(store: LabelStore, tiles: list[SampleTile]) -> None:
-    """Made-up labels never come among those of others."""
-    there = set(store.cases()["source"])
-    if there and not there & {tile.case.source for tile in tiles}:
+def _begin(store: LabelStore, bundle: Bundle) -> None:
+    """Write down, before anything else, that labels here are made up; they never come among those of others."""
+    if FILL in set(store.audit_trail()["what"]):
+        return
+    if there := len(store.cases()):
         raise LabelRefused(
             "This home holds cases already, and made-up labels do not go among them",
             expected="a home without labels",
-            found=f"cases of {len(there)} {KINDS['tile'].groups} or tables",
+            found=f"{there:,} {'case' if there == 1 else 'cases'}",
             action="Play the demo: it has a home of its own.",
         )
+    detail = {"slides": list(SLIDES), "readers": [READER_A, READER_B], "note": MADE}
+    store.audit_append(MADE_BY, FILL, bundle.label, detail)
 
 
 def _score(store: LabelStore, tiles: list[SampleTile], bundle: Bundle) -> None:
