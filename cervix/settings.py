@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=lambda: user_data_path("cervix-workbench"))
     """Where uploads, results and samples are kept."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    demo: bool = False
+    """For a demonstration table: the tour begins by itself and starts over when nobody touches it; also ``-- --demo``."""
     offline: bool = False
     """Never try the network: the real sample slide is then not offered, only those that are drawn here."""
     sample_slide_url: str = "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/CMU-1-Small-Region.svs"

@@ -24,8 +24,11 @@ FILL = "fill with samples"
 MADE = "Made up for a try: drawn tiles, scripted readers."
 CANDIDATE_FOLDER = "sample-candidate"
 """Its name under ``Settings.bundles_dir``."""
+CUT, SCORED, LABELLED = 0.3, 0.5, 0.6
+"""Share of the filling after its steps, where the package holds the scores."""
 
-Tell = Callable[[str], None]
+Tell = Callable[[float, str], None]
+"""Told the share of the filling that is done, 0 to 1, and what comes now, in words."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def fill(settings: Settings, bundle: Bundle, tell: Tell) -> Filled:
     bundle : Bundle
         The active one, which scores the tiles.
     tell : callable
-        Gets a short sentence at the beginning of each step.
+        Gets the share that is done and a short sentence at the beginning of each step, from whatever thread called this.
 
     Raises
     ------
@@ -76,20 +79,21 @@ def fill(settings: Settings, bundle: Bundle, tell: Tell) -> Filled:
     with open_store(settings.label_store_url) as store:
         _begin(store, bundle)
         tiles: list[SampleTile] = []
-        for slide_id in SLIDES:
+        for place, slide_id in enumerate(SLIDES):
             sample = next(sample for sample in SAMPLES if sample.id == slide_id)
-            tell(f"{sample.title}: drawing it, and cutting tiles")
+            tell(place / len(SLIDES) * CUT, f"{sample.title}: cutting tiles")
             slide = open_slide(sample_slide(sample, settings))
             tiles += sample_tiles(slide_id, slide, plan_slide(slide, bundle))
-        tell(f"Scoring {len(tiles)} tiles")
+        tell(CUT, f"Scoring {len(tiles)} tiles")
         store.declare_classes("tile", bundle.session_of("tile").model.class_ids)
         store.add_cases(tile.case for tile in tiles)
         _score(store, tiles, bundle)
-        tell("Two made-up readers label them")
+        tell(SCORED, "Two made-up readers label them")
         labels = answers(tiles, _scores(store, bundle))
         store.record_all(labels)
-        tell("The candidate that was retrained from their labels beforehand")
+        tell(LABELLED, "The candidate that was retrained from their labels beforehand")
         candidate, note = _candidate(settings, bundle, store)
+    tell(1.0, "Filled")
     return Filled(len(tiles), len(labels), sum(not tile.said for tile in tiles), candidate, note)
 
 

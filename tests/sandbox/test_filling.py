@@ -30,24 +30,22 @@ class Home:
     settings: Settings
     store: LabelStore
     filled: Filled
-    said: list[str]
+    told: list[float]
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, shipped_bundle: Bundle) -> Iterator[Home]:
     settings = Settings(home=tmp_path_factory.mktemp("sandbox"), labels_url="", offline=True)
-    said: list[str] = []
-    filled = fill(settings, shipped_bundle, said.append)
+    told: list[float] = []
+    filled = fill(settings, shipped_bundle, lambda share, _: told.append(share))
     with open_store(settings.label_store_url) as store:
-        yield Home(settings, store, filled, said)
+        yield Home(settings, store, filled, told)
 
 
 @pytest.fixture
-def elsewhere(home: Home, tmp_path: Path) -> Settings:
-    """Settings of an empty home in which the slides are drawn already."""
-    settings = home.settings.model_copy(update={"home": tmp_path / "elsewhere"})
-    shutil.copytree(home.settings.samples_dir, settings.samples_dir)
-    return settings
+def elsewhere(tmp_path: Path) -> Settings:
+    """Settings of another home, which is empty."""
+    return Settings(home=tmp_path / "elsewhere", labels_url="", offline=True)
 
 
 def test_the_candidate_in_the_package_is_of_the_bundle_that_ships() -> None:
@@ -75,7 +73,8 @@ def test_all_of_it_says_that_it_is_made_up_and_was_given_blinded_in_plausible_ti
     assert list(trail["what"]) == ["retrain", "fill with samples"]
     assert trail["who"].str.endswith("(made up)").all()
     assert all(detail["note"].startswith("Made up") for detail in trail["detail"])
-    assert len(home.said) == 5
+    assert home.told == sorted(home.told)
+    assert (home.told[0], home.told[-1]) == (0.0, 1.0)
 
 
 def test_the_same_again_adds_nothing(home: Home, shipped_bundle: Bundle) -> None:
@@ -84,7 +83,7 @@ def test_the_same_again_adds_nothing(home: Home, shipped_bundle: Bundle) -> None
         return [len(table) for table in tables]
 
     before = rows()
-    assert fill(home.settings, shipped_bundle, lambda _: None) == home.filled
+    assert fill(home.settings, shipped_bundle, lambda *_: None) == home.filled
     assert rows() == before
 
 
@@ -136,7 +135,7 @@ def test_the_run_that_made_it_is_listed_with_its_log(home: Home) -> None:
 
 
 def test_with_another_bundle_the_candidate_is_left_out_and_the_note_says_so(elsewhere: Settings, bundle: Bundle) -> None:
-    filled = fill(elsewhere, bundle, lambda _: None)
+    filled = fill(elsewhere, bundle, lambda *_: None)
     assert filled.candidate is None
     assert "was retrained from another bundle" in filled.note
     assert REMAKE in filled.note
@@ -146,22 +145,19 @@ def test_with_another_bundle_the_candidate_is_left_out_and_the_note_says_so(else
         assert "retrain" not in set(store.audit_trail()["what"])
 
 
-def test_made_up_labels_do_not_go_among_those_of_others(tmp_path: Path, shipped_bundle: Bundle) -> None:
-    settings = Settings(home=tmp_path / "home", labels_url="")
-    with open_store(settings.label_store_url) as store:
+def test_made_up_labels_do_not_go_among_those_of_others(elsewhere: Settings, shipped_bundle: Bundle) -> None:
+    with open_store(elsewhere.label_store_url) as store:
         store.declare_classes("patient", ["no", "yes"])
         store.add_cases([patient_case("c" * 64, "w", {"age": [30]})])
         with pytest.raises(LabelRefused, match="expected a home without labels; found 1 case"):
-            fill(settings, shipped_bundle, lambda _: None)
+            fill(elsewhere, shipped_bundle, lambda *_: None)
         assert (len(store.cases()), len(store.audit_trail())) == (1, 0)
-    assert not settings.samples_dir.exists(), "nothing was drawn"
 
 
-def test_a_bundle_of_other_classes_is_refused_before_anything_is_drawn(tmp_path: Path, four_class_bundle: Bundle) -> None:
-    settings = Settings(home=tmp_path / "home", labels_url="")
+def test_a_bundle_of_other_classes_is_refused_before_anything_is_kept(elsewhere: Settings, four_class_bundle: Bundle) -> None:
     with pytest.raises(LabelRefused, match="expected benign, scc, ac; found"):
-        fill(settings, four_class_bundle, lambda _: None)
-    assert not settings.home.exists()
+        fill(elsewhere, four_class_bundle, lambda *_: None)
+    assert not elsewhere.home.exists()
 
 
 def test_the_promoted_candidate_is_its_own_sample(home: Home) -> None:

@@ -47,7 +47,7 @@ def make_sample_candidate(
         settings = get_settings().model_copy(update={"home": Path(place) / "home", "labels_url": "", "device": "cpu"})
         parent = prove_bundle(parent_dir, device="cpu")
         slide = parent.manifest.first_of("tile")
-        fill(settings, parent, log)
+        fill(settings, parent, lambda _, words: log(words))
         made = Path(place) / "candidate"
         with open_store(settings.label_store_url) as store:
             retrain(parent_dir, store, [slide.id], recipe_path, None, made, MADE_BY, log, progress)

@@ -22,6 +22,7 @@ from cervix.patients.golden import GoldenTables
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.shared.glossary import show_glossary
+from pages.parts.shared.sandbox import in_sandbox, leave_sandbox
 from pages.parts.shared.sign_in import show_reach, show_who
 
 Made = TypeVar("Made")
@@ -160,7 +161,21 @@ def show_strip() -> None:
             show_who()
         st.html(LOOKS)
     show_reach()
+    if in_sandbox():
+        _show_sandbox()
     _show_other_bundle()
+
+
+def _show_sandbox() -> None:
+    """Where a session plays: that nothing is kept, and the way out."""
+    with st.container(horizontal=True, vertical_alignment="center", key="sandbox"):
+        st.markdown(":material/toys: **Sandbox.** Cases, readers and candidate are made up; nothing you do here is kept.")
+        st.button("Leave the sandbox", key="leave_sandbox", on_click=_leave, type="tertiary", icon=":material/logout:")
+
+
+def _leave() -> None:
+    st.session_state.pop("tour", None)
+    leave_sandbox()
 
 
 def _show_provenance(bundle: Bundle | None) -> None:
