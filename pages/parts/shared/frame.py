@@ -153,6 +153,15 @@ def show_strip() -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="strip"):
         st.markdown(notice)
         with st.container(horizontal=True, width="content", gap="small", vertical_alignment="center"):
+            if in_sandbox():
+                st.button(
+                    "Sandbox: nothing is kept. Leave",
+                    key="leave_sandbox",
+                    on_click=_leave,
+                    type="tertiary",
+                    icon=":material/toys:",
+                    help="Cases, readers and the candidate are made up; what you do here is deleted when you leave.",
+                )
             show_glossary()
             with st.popover(
                 chip, type="tertiary", icon=":material/verified:" if bundle else ":material/gpp_bad:", key="provenance"
@@ -161,16 +170,7 @@ def show_strip() -> None:
             show_who()
         st.html(LOOKS)
     show_reach()
-    if in_sandbox():
-        _show_sandbox()
     _show_other_bundle()
-
-
-def _show_sandbox() -> None:
-    """Where a session plays: that nothing is kept, and the way out."""
-    with st.container(horizontal=True, vertical_alignment="center", key="sandbox"):
-        st.markdown(":material/toys: **Sandbox.** Cases, readers and candidate are made up; nothing you do here is kept.")
-        st.button("Leave the sandbox", key="leave_sandbox", on_click=_leave, type="tertiary", icon=":material/logout:")
 
 
 def _leave() -> None:
