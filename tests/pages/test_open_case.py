@@ -28,8 +28,7 @@ def kept() -> str:
     """The address of a session that keeps a list open."""
     app = AppTest.from_string(KEEPING).run()
     assert not app.exception
-    (token,) = app.query_params["open"]
-    return str(token)
+    return str(app.query_params["open"])
 
 
 def reloaded(kind: str, token: str, reader: str = "") -> Opened | None:

@@ -51,4 +51,4 @@ def test_the_picture_of_a_scored_slide_is_shown_for_the_bundle_that_scored_it_al
 def app_says(headline: str) -> bool:
     app = open_page("start")
     assert not app.exception
-    return headline in [heading.value for heading in app.subheader]
+    return headline in [heading.value for heading in app.header]
