@@ -22,6 +22,8 @@ const STYLE = `
 #cervix-tour .time i { display: block; height: 100%; width: 0; background: #3FB6BE; }
 @media (prefers-reduced-motion: reduce) { #cervix-tour .light { transition: none; } }
 @media (max-width: 640px) { #cervix-tour .card { bottom: 6px; padding: 9px 11px; } #cervix-tour p { font-size: 14px; } #cervix-tour h2 { font-size: 15.5px; } #cervix-tour button { padding: 3px 8px; } }
+#cervix-tour[hidden] { display: none; }
+body:has(#cervix-tour[data-demo="yes"]) [data-testid="stHeader"] { display: none; }
 @media print { #cervix-tour { display: none; } }
 `;
 
@@ -66,7 +68,8 @@ class Control {
     this.send = send;
     this.playing = another ? data.playing : this.playing && data.playing;
     if (!another) return this.label();
-    this.sent = false;
+    this.box.hidden = this.sent = false;
+    this.box.dataset.demo = data.idle_s ? "yes" : "no";
     this.elapsed = 0;
     this.idle = 0;
     this.toPress = [...data.press];
@@ -85,6 +88,8 @@ class Control {
   wish(wish) {
     if (this.sent) return;
     this.sent = wish !== "pause" && wish !== "play";
+    // The page may take a while to draw itself without the tour.
+    if (wish === "end") this.box.hidden = true;
     this.send(wish);
   }
 

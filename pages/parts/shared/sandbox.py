@@ -1,6 +1,8 @@
 """A home of its own for a session that plays: what it labels, retrains and promotes there goes with it."""
 
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 
 import streamlit as st
@@ -13,12 +15,23 @@ HOME = "sandbox_home"
 KEPT = frozenset({HOME, "tokens", "token_session", "owner", "reader_name", "tour", "tour_turn", "tour_offered"})
 
 
+class Sandbox:
+    """An empty folder that is deleted when it is left, or when nobody holds it any more, as after the end of a visit."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="cervix-demo-"))
+        self._delete = weakref.finalize(self, shutil.rmtree, self.home, ignore_errors=True)
+
+    def leave(self) -> None:
+        self._delete()
+
+
 def _home_of_session() -> Path | None:
     """The sandbox of the session that runs in this thread; none outside of pages."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return None
-    sandbox: tempfile.TemporaryDirectory[str] | None = st.session_state.get(HOME)
-    return Path(sandbox.name) if sandbox is not None else None
+    sandbox: Sandbox | None = st.session_state.get(HOME)
+    return sandbox.home if sandbox is not None else None
 
 
 sandboxes_by(_home_of_session)
@@ -33,16 +46,16 @@ def enter_sandbox() -> Path:
     """Give this session an empty home of its own, which is deleted when it leaves or ends."""
     leave_sandbox()
     _forget_what_is_open()
-    st.session_state[HOME] = tempfile.TemporaryDirectory(prefix="cervix-demo-", ignore_cleanup_errors=True)
-    return Path(st.session_state[HOME].name)
+    sandbox = st.session_state[HOME] = Sandbox()
+    return sandbox.home
 
 
 def leave_sandbox() -> None:
     """Back to the server's own home; nothing of the sandbox is left."""
-    sandbox: tempfile.TemporaryDirectory[str] | None = st.session_state.pop(HOME, None)
+    sandbox: Sandbox | None = st.session_state.pop(HOME, None)
     if sandbox is not None:
         _forget_what_is_open()
-        sandbox.cleanup()
+        sandbox.leave()
 
 
 def _forget_what_is_open() -> None:

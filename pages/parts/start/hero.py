@@ -39,7 +39,7 @@ def _show_scored(scored: Hero, bundle: Bundle) -> None:
     left, right = st.columns([3, 2], vertical_alignment="center")
     left.image(str(scored.picture), alt=f"A drawn slide with the class of each tile in colour: {scored.headline}")
     with right:
-        st.subheader(scored.headline, anchor=False)
+        st.header(scored.headline, anchor=False)
         named = [item for item in model.classes if scored.class_tiles.get(item.id)]
         legend = "".join(
             f'<span class="chip"><i style="background:{item.colour}"></i>{escaped(item.title)}</span>' for item in named

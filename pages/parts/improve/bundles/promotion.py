@@ -12,7 +12,7 @@ from cervix.plain_text import escaped
 from cervix.promotion.comparison import BundleComparison
 from cervix.promotion.promote import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, check_usable, promote, roll_back
 from cervix.settings import get_settings
-from pages.parts.shared.frame import use_active_bundle
+from pages.parts.shared.frame import since_words, use_active_bundle
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store_or_stop
 
@@ -23,14 +23,6 @@ FEW_CASES = (
     "set than about the candidate. An admin who knows more than the figures can decide otherwise, in writing. The reason is "
     "kept in the audit trail and shown with the bundle."
 )
-
-
-def since_words(line: PromotionLine) -> str:
-    """Since when the active bundle is active, and who made it so."""
-    if line.changed_at is None:
-        return f"Active is {SHIPPED}; none has been promoted here."
-    how = "promoted" if line.promotions and line.promotions[-1].promoted_at == line.changed_at else "brought back"
-    return f"Active since {line.changed_at:%Y-%m-%d %H:%M} UTC, {how} by {line.changed_by}."
 
 
 def show_line() -> PromotionLine | None:
