@@ -9,6 +9,7 @@ const SCALE_BAR_PX = 130;
 const INSET_PX = 130;
 const REGION_POINTS = 200;
 const SMALL_PX = 500; // a map as on a phone
+const FIT = 0.94; // of the map that the whole slide takes
 const OPACITY = 0.5;
 const UM_TIMES_POWER = 10; // a 10x objective gives about 1 µm a pixel
 const SVG = "http://www.w3.org/2000/svg";
@@ -189,7 +190,7 @@ class View {
   fit() {
     const { width, height, world_px: world } = this.data;
     const box = this.map.getContainer().getBoundingClientRect();
-    const scale = Math.min(box.width / width, box.height / height);
+    const scale = FIT * Math.min(box.width / width, box.height / height);
     this.goTo({ center: this.toMap(width / 2, height / 2), zoom: Math.log2((world * scale) / TILE_PX) });
   }
 
@@ -297,9 +298,11 @@ class View {
     const rows = this.data.layers.find(({ id }) => id === this.layer)?.legend ?? [];
     this.legend.hidden = !rows.length;
     this.legend.style.display = rows.length ? "" : "none";
-    this.legend.replaceChildren(...rows.map(({ title, colour, pattern }) => {
+    const small = this.map?.getContainer().clientWidth < SMALL_PX;
+    this.legend.style.fontSize = small ? "11px" : "12px";
+    this.legend.replaceChildren(...rows.map(({ title, short, colour, pattern }) => {
       const row = document.createElement("div");
-      row.style.cssText = "display:flex;gap:6px;align-items:center;line-height:18px";
+      row.style.cssText = `display:flex;gap:6px;align-items:center;line-height:${small ? 15 : 18}px`;
       const swatch = document.createElement("span");
       swatch.style.cssText = "flex:none;width:14px;height:12px;border:1px solid rgba(0,0,0,.35);border-radius:2px;background:" + {
         plain: colour,
@@ -308,7 +311,7 @@ class View {
         dots: `radial-gradient(${colour} 30%,#fff 32%) 0 0/5px 5px`,
       }[pattern];
       if (pattern === "ramp") swatch.style.width = "34px";
-      row.append(swatch, title);
+      row.append(swatch, small ? short : title);
       return row;
     }));
   }

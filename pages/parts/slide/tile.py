@@ -38,7 +38,8 @@ def show_tile(slide: Slide, score: SlideScore, bundle: Bundle, corner: tuple[int
     """One tile at full resolution with its probabilities and Grad-CAM."""
     session = bundle.session_of("tile")
     with st.container(key="slide_tile_dock", gap="small"):
-        st.markdown("**One tile, explained**")
+        heading = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
+        heading.markdown("**One tile, explained**", width="content")
         if score.summary.answer.abstained:
             _show_silent_tile(slide, score, bundle, corner)
             return
@@ -54,7 +55,9 @@ def show_tile(slide: Slide, score: SlideScore, bundle: Bundle, corner: tuple[int
             st.image(explained.pixels, caption="Tile", width=200)
             st.info("The model does not recognise this tile, so this tile gets no answer.", icon=":material/block:")
             return
-        _show_explained(explained, session.model)
+        with heading.popover("Grad-CAM", icon=":material/tune:", type="tertiary", key="slide_cam_tools"):
+            label, opacity = _ask_for_cam(explained, session.model)
+        _show_explained(explained, session.model, label, opacity)
 
 
 def _show_silent_tile(slide: Slide, score: SlideScore, bundle: Bundle, corner: tuple[int, int] | None) -> None:
@@ -99,22 +102,29 @@ def _show_picker(slide: Slide, score: SlideScore, model: Model, corner: tuple[in
     )
 
 
-def _show_explained(explained: TileExplanation, model: Model) -> None:
-    titles = model.class_titles
-    classes = list(titles)
-    best = max(classes, key=explained.probabilities.__getitem__)
-    plain, overlaid, tools = st.columns([4, 4, 3], gap="small")
-    with tools.popover("Grad-CAM", type="tertiary", key="slide_cam_tools"):
-        label = st.radio("Grad-CAM for", classes, index=classes.index(best), format_func=titles.__getitem__, key="slide_cam")
-        opacity = st.slider("Grad-CAM opacity", 0.0, 1.0, 0.7, 0.1, key="slide_cam_opacity")
+def _ask_for_cam(explained: TileExplanation, model: Model) -> tuple[str, float]:
+    """Which class's Grad-CAM to lay over the tile, at first that of its most probable one, and how strongly."""
+    titles, classes = model.class_titles, model.class_ids
+    label: str = st.radio(
+        "Grad-CAM for", classes, index=classes.index(_best(explained)), format_func=titles.__getitem__, key="slide_cam"
+    )
+    return label, st.slider("Grad-CAM opacity", 0.0, 1.0, 0.7, 0.1, key="slide_cam_opacity")
+
+
+def _best(explained: TileExplanation) -> str:
+    return max(explained.probabilities, key=explained.probabilities.__getitem__)
+
+
+def _show_explained(explained: TileExplanation, model: Model, label: str, opacity: float) -> None:
+    plain, overlaid, why = st.columns(3, gap="small")
     plain.image(explained.pixels, caption="Tile", width="stretch")
     overlaid.image(explained.overlay(label, opacity), caption=f"Grad-CAM: {model.class_named(label).short}", width="stretch")
-    st.html(_bars(explained, model))
     limit = model.abstention_limit("novelty")
-    st.caption(
-        f"It looks most like {model.class_named(best).mid_sentence}; the score comes from the bright areas of the Grad-CAM. "
+    why.caption(
+        f"Most like {model.class_named(_best(explained)).mid_sentence}; the score comes from the bright areas of the Grad-CAM. "
         f"Recognised: novelty {explained.novelty:.1f} (limit {limit:.1f})."
     )
+    st.html(_bars(explained, model))
 
 
 def _bars(explained: TileExplanation, model: Model) -> str:

@@ -70,30 +70,22 @@ def show_map(
 
 def _layers(model: Model, *, silent: bool, unread: bool) -> list[dict[str, Any]]:
     """Every layer with its words and what its legend says; of a slide without an answer only what holds no answer."""
-    classes = [(item.title, item.colour, "plain") for item in model.classes]
-    none = ("No answer" if silent else "Not recognised", NO_ANSWER_COLOUR, "lines")
-    lost = [("Could not be read", NO_ANSWER_COLOUR, "dots")] if unread else []
-    rest = ("Not recognised", NO_ANSWER_COLOUR, "plain")
-    first = [
-        (CLASS_MAP, "Class map", [none, *lost] if silent else [*classes, none, *lost]),
-        (UNRECOGNISED_LAYER, "Tiles not recognised", [("Not recognised", NOVELTY_COLOUR, "plain")]),
-    ]
-    if silent:
-        shown = first
-    else:
-        shown = [
-            first[0],
-            *(
-                (item.id, f"P({item.title})", [(f"P({item.title}), 0 to 100 %", item.colour, "ramp"), rest])
-                for item in model.classes
-            ),
-            first[1],
-            *(
-                (CAM_PREFIX + item.id, f"Grad-CAM: {item.title}", [("Speaks for it", item.colour, "ramp"), rest])
-                for item in model.classes
-            ),
-        ]
-    return [
-        {"id": name, "title": title, "legend": [dict(zip(("title", "colour", "pattern"), row, strict=True)) for row in legend]}
-        for name, title, legend in shown
-    ]
+    none = _row("No answer" if silent else "Not recognised", NO_ANSWER_COLOUR, "lines")
+    lost = [_row("Could not be read", NO_ANSWER_COLOUR, "dots")] if unread else []
+    rest = _row("Not recognised", NO_ANSWER_COLOUR)
+    classes = [] if silent else [_row(item.title, item.colour, short=item.short) for item in model.classes]
+    shown = [(CLASS_MAP, "Class map", [*classes, none, *lost])]
+    if not silent:
+        for item in model.classes:
+            scale = _row(f"P({item.title}), 0 to 100 %", item.colour, "ramp", short=f"P({item.short})")
+            shown.append((item.id, f"P({item.title})", [scale, rest]))
+    shown.append((UNRECOGNISED_LAYER, "Tiles not recognised", [_row("Not recognised", NOVELTY_COLOUR)]))
+    if not silent:
+        for item in model.classes:
+            scale = _row(f"Speaks for {item.mid_sentence}", item.colour, "ramp", short=f"For {item.short}")
+            shown.append((CAM_PREFIX + item.id, f"Grad-CAM: {item.title}", [scale, rest]))
+    return [{"id": name, "title": title, "legend": legend} for name, title, legend in shown]
+
+
+def _row(title: str, colour: str, pattern: str = "plain", *, short: str = "") -> dict[str, str]:
+    return {"title": title, "short": short or title, "colour": colour, "pattern": pattern}
