@@ -114,7 +114,7 @@ def course_figure(
             mode="lines",
             fill="tonexty",
             fillcolor="rgba(0,114,178,0.2)",
-            name="range over the models of the ensemble",
+            name="range of the models",
             hoverinfo="skip",
         ),
         row=2,
@@ -140,9 +140,8 @@ def course_figure(
     figure.add_hline(
         threshold,
         line={"dash": "dash", "color": RAISES, "width": 1.5},
-        annotation_text=f"threshold {threshold:.1%}",
-        annotation_font_size=11,
-        annotation_position="top left",
+        name=f"threshold {threshold:.1%}",
+        showlegend=True,
         row=2,
         col=1,
     )

@@ -28,6 +28,12 @@ FACTORS = Case(
     "What drove each score, and how little is known.",
     GENERATED,
 )
+ICONS = {
+    "rising": ":material/trending_up:",
+    "treated": ":material/healing:",
+    "list": ":material/format_list_numbered:",
+    FACTORS.id: ":material/table_chart:",
+}
 WOMEN: tuple[Case, ...] = tuple(case for case in CASES if case.page == "patient")
 
 
@@ -47,13 +53,13 @@ def _take_upload(key: str) -> None:
 def show_empty() -> None:
     """Nothing is open: what to do, the cases to try, and where to bring a table."""
     st.markdown("**Open a case, or bring a table.** Each woman's risk is scored after every visit; then ask why, and what if.")
-    with st.container(horizontal=True, key="patients_shelf"):
-        for case in (*WOMEN, FACTORS):
-            with st.container(border=True, key=f"patients_card_{case.id}", width=260):
-                take = take_factors if case is FACTORS else partial(take_case, case)
-                st.button(case.title, key=f"patients_case_{case.id}", type="tertiary", on_click=take)
-                st.write(case.story)
-                st.caption(f"{case.look_at} *{case.credit}*")
+    cases = (*WOMEN, FACTORS)
+    for case, column in zip(cases, st.columns(len(cases)), strict=True):
+        with column.container(border=True, key=f"patients_card_{case.id}", height="stretch"):
+            take = take_factors if case is FACTORS else partial(take_case, case)
+            st.button(case.title, icon=ICONS.get(case.id), key=f"patients_case_{case.id}", type="tertiary", on_click=take)
+            st.write(case.story)
+            st.caption(f"{case.look_at} *{case.credit}*")
     show_intake()
 
 

@@ -64,7 +64,7 @@ def show_patient(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Mod
 def _show_head(row: pd.Series, scores: pd.Series, bundle: Bundle, session: ModelSession) -> None:
     """Who she is, her risk, and what was seen of those at similar risk."""
     with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
-        with st.container(width="content", gap=None):
+        with st.container(width="content", gap="xxsmall"):
             st.subheader(f"Row {row.name}" + (f": {row[PATIENT_ID]}" if row.get(PATIENT_ID) else ""), anchor=False)
             age = row["Age"]
             st.caption("age not known" if pd.isna(age) else f"{age:.0f} years")

@@ -81,11 +81,11 @@ def _results(session: ModelSession, key: str, found: dict[str, str]) -> dict[str
     """A menu for each result that the model reads, set to what was found."""
     fed = {feature.column for feature in features_of(session).encoding}
     chosen: dict[str, str | None] = {}
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         for name in (name for name in RESULTS if name in fed):
             column = VISIT_COLUMNS[name]
             codes = [NOT_DONE, *column.codes]
             at = codes.index(found[name]) if name in found else 0
-            code = st.selectbox(column.label, codes, index=at, key=f"{key}_{name}", width=150)
+            code = st.selectbox(column.label, codes, index=at, key=f"{key}_{name}", width=122)
             chosen[name] = None if code == NOT_DONE else code
     return chosen

@@ -101,7 +101,7 @@ def _show_head(visits: pd.DataFrame, scores: pd.Series, model: Model, step: Step
     main = model.derived_tasks[0]
     prefix = "after_treatment_" if scores[TREATED] else "risk_"
     with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
-        with st.container(width="content", gap=None):
+        with st.container(width="content", gap="xxsmall"):
             st.subheader(str(scores[PATIENT_ID]), anchor=False)
             st.caption(f"{', '.join(facts)}  \nlast {visit_titles(visits.iloc[[-1]])[0]}")
         risk = float(scores[f"{prefix}{main.id}"])

@@ -50,6 +50,12 @@ def show_work_list(
     show_one : callable
         Draws the patient at a position in ``scores``.
     """
+    if len(scores) == 1:
+        st.session_state[WOMAN] = names[0]
+        keep_table()
+        with st.container(key="patients_one", gap="small"):
+            show_one(0)
+        return
     side, beside = st.columns([5, 9], gap="medium")
     with side.container(key="patients_side", gap="small"):
         positions, of = _narrowed(scores, orders, key)
