@@ -160,6 +160,24 @@ def course_figure(
     return figure
 
 
+def findings_figure(visits: pd.DataFrame) -> go.Figure:
+    """The lanes of ``course_figure`` alone, for a woman without a risk."""
+    dated = visits[VISIT_DATE].notna().all()
+    moments = visits[VISIT_DATE] if dated else visits[AGE]
+    told = [name for name in LANES if visits[name].notna().any()]
+    figure = go.Figure(_lanes(visits, moments, told))
+    figure.update_yaxes(_lane_axis(told))
+    figure.update_xaxes(title=None if dated else "Age (years)")
+    if moments.nunique() == 1:
+        figure.update_xaxes(_axis_of_one_day(moments) if dated else _axis_of_one_age(moments))
+    figure.update_layout(
+        height=LANE_PX * max(1, len(told)) + 92,
+        margin={"l": 10, "r": 10, "t": 22, "b": 10},
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "font": {"size": 11}},
+    )
+    return figure
+
+
 def _told_of(risk: NDArray[np.float32]) -> list[str]:
     """The risk beside each point; of many points beside the highest and the last."""
     told = [f"{value:.1%}" for value in risk]
@@ -300,7 +318,9 @@ def waterfall_figure(
         figure.update_xaxes(range=[0, 1])
         figure.update_traces(cliponaxis=True, textposition="auto")
     else:
-        figure.update_xaxes(range=[0, min(1.0, float(sums.max()) * 1.15)])
+        top = min(1.0, float(sums.max()) * 1.15)
+        # Room for what is written left of a bar that lowers.
+        figure.update_xaxes(range=[-0.06 * top, top])
     figure.update_layout(height=100 + 36 * len(labels), margin={"l": 10, "r": 50, "t": 10, "b": 10}, showlegend=False)
     return figure
 

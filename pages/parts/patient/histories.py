@@ -65,6 +65,7 @@ def show_visit_table(table: VisitTable, bundle: Bundle, key: str, line: DeltaGen
         partial(_listed, scores, table.frame, histories, session),
         _columns(model),
         ["Patient", RISK, "Course", "Last finding", "Flag"],
+        RISK,
         f"history_{key}_{bundle.sha256}",
         lambda at: show_woman(_visits_of(at, table.frame, histories), scores.iloc[at], bundle, session),
     )

@@ -17,6 +17,7 @@ from pages.parts.patient.table import ANSWERS, CONTENT, ORIGINAL, STRICT, take_c
 from pages.parts.shared.frame import kept
 
 CORRECTIONS_TOLD = 10
+LINES_PX = 640
 
 
 def show_problems(table: PatientTable | VisitTable) -> None:
@@ -24,16 +25,17 @@ def show_problems(table: PatientTable | VisitTable) -> None:
     for question in table.questions if isinstance(table, VisitTable) else ():
         ask(question, st.session_state[CONTENT])
     copy = _copy() if any(problem.meant for problem in table.problems) else None
-    if table.problems:
-        with st.container(horizontal=True, vertical_alignment="center", key="patients_lost"):
+    if not table.problems and ORIGINAL not in st.session_state:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="patients_lost"):
+        if table.problems:
             st.warning(_lost(table), icon=":material/rule:")
-            with st.popover("Show", key="patients_lost_more"):
+            with st.popover("Show", key="patients_lost_more"), st.container(width=LINES_PX):
                 _show_lines(table)
                 if copy is not None:
                     _show_corrections(copy)
-            if copy is not None:
-                _offer(copy)
-    if ORIGINAL in st.session_state:
+        if copy is not None:
+            _offer(copy)
         _say_corrected()
 
 
@@ -44,8 +46,7 @@ def offer_corrected() -> None:
         with st.container(border=True):
             _show_corrections(copy)
             _offer(copy)
-    if ORIGINAL in st.session_state:
-        _say_corrected()
+    _say_corrected()
 
 
 def ask(question: FileQuestion, content: bytes) -> None:
@@ -151,6 +152,6 @@ def _show_corrections(copy: CorrectedCopy) -> None:
 
 
 def _say_corrected() -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key="patients_is_corrected"):
+    if ORIGINAL in st.session_state:
         st.success("This is the corrected copy of your file.", icon=":material/spellcheck:")
         st.button("Back to the original file", icon=":material/undo:", key="patients_uncorrected", on_click=take_original)

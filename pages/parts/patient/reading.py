@@ -1,5 +1,6 @@
 """From the bytes of the open table to one that can be scored, with progress; and what to do where it cannot be read."""
 
+from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
@@ -23,8 +24,17 @@ def read_or_stop() -> tuple[PatientTable | VisitTable, str]:
     columns = chosen_columns(content)
     answers = Answers(**st.session_state.get(ANSWERS, {}).get(hash(content), {}))
     key = f"{hash(content)}-{strict}-{sorted((columns or {}).items())}-{answers}"
+    table = _read_or_say(content, lambda: kept("patients_read", key, partial(_read, content, columns, answers, strict=strict)))
+    if table is None:
+        show_intake()
+        st.stop()
+    return table, key
+
+
+def _read_or_say(content: bytes, read: Callable[[], PatientTable | VisitTable]) -> PatientTable | VisitTable | None:
+    """The table; where it cannot be read, None, and on the page why and what to do."""
     try:
-        table = kept("patients_read", key, partial(_read, content, columns, answers, strict=strict))
+        return read()
     except PatientFileUnclear as error:
         st.error(escaped(str(error)), icon=":material/event:")
         ask(DATES, content)
@@ -32,10 +42,7 @@ def read_or_stop() -> tuple[PatientTable | VisitTable, str]:
         st.error(escaped(str(error)), icon=":material/table_view:")
         offer_corrected()
         offer_columns(content)
-    else:
-        return table, key
-    show_intake()
-    st.stop()
+    return None
 
 
 def _read(content: bytes, columns: dict[str, str] | None, answers: Answers, *, strict: bool) -> PatientTable | VisitTable:

@@ -70,6 +70,7 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
         partial(_listed, table, scores, session, bundle),
         COLUMN_CONFIG,
         listed,
+        RISK,
         key,
         lambda at: show_patient(table.frame.iloc[at], scores.iloc[at], bundle, session),
     )
@@ -139,11 +140,11 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
         help=f"{usual:.1%} is the bundle's own threshold",
     )
     sensitivity, specificity = held_out(bundle, model, task, percent / 100).operating_point()
+    of = int((~scores["abstained"]).sum())
     st.caption(
-        f"**{int(scores['flagged'].sum()):,} of {int((~scores['abstained']).sum()):,} patients would be recalled.** Of "
-        f"held-out patients this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with a "
-        f"positive biopsy, and does not flag {specificity.value:.0%} ({specificity.low:.0%}–{specificity.high:.0%}) of those "
-        "without."
+        f"**{int(scores['flagged'].sum()):,} of {of:,} patients would be recalled.** Of held-out patients this threshold finds "
+        f"{sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with a positive biopsy, and does not "
+        f"flag {specificity.value:.0%} ({specificity.low:.0%}–{specificity.high:.0%}) of those without."
     )
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from cervix.bundle import Bundle, Model, ModelSession
 from cervix.errors import BundleError
-from cervix.patients.charts import course_figure, passes_the_ends, timeline_figure, waterfall_figure
+from cervix.patients.charts import course_figure, findings_figure, passes_the_ends, waterfall_figure
 from cervix.patients.completeness import completeness_of
 from cervix.patients.diagnosis import TREATED
 from cervix.patients.encoding import features_of
@@ -19,7 +19,7 @@ from cervix.patients.history_scoring import beyond_note, histories_of, member_ba
 from cervix.patients.report import summary_sentence, write_patient_report
 from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_DATE
-from cervix.patients.visit_words import step_titles, visit_titles, visit_words
+from cervix.patients.visit_words import finding_words, step_titles, visit_titles, visit_words
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.plain_text import escaped
 from cervix.provenance import provenance_of
@@ -56,7 +56,7 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
     if answered:
         _show_course(visits, session)
     else:
-        st.plotly_chart(timeline_figure(visits), key="patients_timeline", config=STILL_CHART)
+        st.plotly_chart(findings_figure(visits), key="patients_timeline", config=STILL_CHART)
     # Only the open tab is made: a choice in the list is answered at once.
     views = VIEWS if answered else WITHOUT_ANSWER
     tabs = dict(
@@ -99,7 +99,7 @@ def _show_head(visits: pd.DataFrame, scores: pd.Series, model: Model, step: Step
     age, count = scores[AGE], len(visits)
     facts = ["age not known" if pd.isna(age) else f"{age:.0f} years", f"{count} visit{'s' * (count != 1)}"]
     main = model.derived_tasks[0]
-    prefix = "after_treatment_" if scores[TREATED] else "risk_"
+    prefix, after = ("after_treatment_", "After treatment: ") if scores[TREATED] else ("risk_", "")
     with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
         with st.container(width="content", gap="xxsmall"):
             st.subheader(str(scores[PATIENT_ID]), anchor=False)
@@ -110,9 +110,9 @@ def _show_head(visits: pd.DataFrame, scores: pd.Series, model: Model, step: Step
             return
         told = f"models {percent(scores['lowest'])} to {percent(scores['highest'])}"
         st.metric(
-            f"{'After treatment: ' if scores[TREATED] else ''}{main.title}",
+            f"{after}{main.title}",
             percent(risk),
-            "no risk before it is shown" if scores[TREATED] else told,
+            "not the risk of finding what is proved" if scores[TREATED] else told,
             delta_color="off",
             delta_arrow="off",
             width="content",
@@ -120,7 +120,7 @@ def _show_head(visits: pd.DataFrame, scores: pd.Series, model: Model, step: Step
         later = next((task for task in model.derived_tasks if task.id == FIVE_YEAR_TASK), None)
         if later is not None:
             st.metric(
-                later.title,
+                f"{after}{later.title}",
                 percent(float(scores[f"{prefix}{later.id}"])),
                 _published(step),
                 delta_color="off",
@@ -195,7 +195,7 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
     explained = explained_history(visits, session, bundle.sha256)
     telling = np.flatnonzero(explained.contributions).tolist()
     titles = step_titles(visits, explained.rows)
-    labels = [f"{titles[index]}: {visit_words(visits.iloc[explained.rows[index]])}" for index in telling]
+    labels = [f"{titles[index]}: {_short(visits.iloc[explained.rows[index]])}" for index in telling]
     st.write(summary_sentence(visits, explained, task.title))
     shares = explained.contributions[telling]
     st.plotly_chart(
@@ -228,6 +228,10 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
     )
     bar = "" if explained.exact else f" The bar, from other samples, shows {explained.contributions[picked] * 100:+.1f}."
     st.write(f"{words}. Together {inside['contribution'].sum() * 100:+.1f}.{bar}")
+
+
+def _short(found: pd.DataFrame) -> str:
+    return finding_words(found) or visit_words(found)
 
 
 def _show_step(step: Step | None) -> None:

@@ -28,6 +28,7 @@ def show_work_list(
     table_of: Callable[[NDArray[np.int64]], pd.DataFrame],
     column_config: Mapping[Any, Any],
     listed: list[str],
+    risk: str,
     key: str,
     show_one: Callable[[int], None],
 ) -> None:
@@ -45,6 +46,8 @@ def show_work_list(
         From positions in ``scores`` to the rows as they are shown: called for at most ``ROWS_SHOWN``.
     listed : list of str
         The columns that have room in the list.
+    risk : str
+        The one among them with the risk, in %.
     key : str
         Of the table and the model that scored it.
     show_one : callable
@@ -66,7 +69,7 @@ def show_work_list(
         shown = hashlib.blake2b(positions.tobytes(), digest_size=8).hexdigest()
         flags = scores["flagged"].to_numpy(bool)[positions].tobytes()
         rows = kept("patients_listed", (key, shown, flags), partial(table_of, positions))
-        place = _chosen(rows, names[positions], column_config, listed, f"{key}_{shown}")
+        place = _chosen(rows, names[positions], column_config, listed, rows[risk], f"{key}_{shown}")
         if of > len(positions):
             st.caption(f"The first {len(positions):,} of {of:,} are shown; narrow the list to see others.")
     keep_table()
@@ -101,7 +104,12 @@ def _narrowed(scores: pd.DataFrame, orders: Mapping[str, tuple[str, bool]], key:
 
 
 def _chosen(
-    rows: pd.DataFrame, names: NDArray[np.object_], column_config: Mapping[Any, Any], listed: list[str], key: str
+    rows: pd.DataFrame,
+    names: NDArray[np.object_],
+    column_config: Mapping[Any, Any],
+    listed: list[str],
+    risk: pd.Series,
+    key: str,
 ) -> int:
     """The place in the list of the patient who is open: by a click in the list, or on a phone from a menu."""
     at = np.flatnonzero(names == st.session_state.get(WOMAN))
@@ -134,7 +142,6 @@ def _chosen(
         )
     st.session_state[menu] = place
     with st.container(key="patients_menu"):
-        risk = rows[listed[1]]
         st.selectbox(
             "Patient",
             range(len(names)),
