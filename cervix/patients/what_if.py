@@ -80,11 +80,12 @@ def with_other_results(visits: pd.DataFrame, rows: NDArray[np.int64], changed: M
     imagined = visits.copy()
     forgotten = HPV_CHANNELS if HPV_RESULT in changed else ()
     for name, code in (dict.fromkeys(forgotten) | dict(changed)).items():
-        told = [row for row in rows if pd.notna(visits[name].iloc[row])]
-        column = imagined.columns.get_loc(name)
-        imagined.iloc[told, column] = None
+        codes = visits[name].copy()
+        told = [row for row in rows if pd.notna(codes.iloc[row])]
+        codes.iloc[told] = None
         if code is not None:
-            imagined.iloc[told[-1] if told else rows[-1], column] = code
+            codes.iloc[told[-1] if told else int(rows[-1])] = code
+        imagined[name] = codes
     return imagined
 
 

@@ -116,5 +116,7 @@ def show_file(line: DeltaGenerator, words: str, to_mend: int, table: PatientTabl
 
 def _facts(table: PatientTable | VisitTable) -> str:
     rows = f"{len(table.frame):,} rows read, {table.rows_left_out:,} left out."
-    days = table.frame[VISIT_DATE].dropna() if isinstance(table, VisitTable) else []
-    return f"{rows} Visits from {days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}." if len(days) else rows
+    if not isinstance(table, VisitTable) or table.frame[VISIT_DATE].isna().all():
+        return rows
+    days = table.frame[VISIT_DATE]
+    return f"{rows} Visits from {days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}."

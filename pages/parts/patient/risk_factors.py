@@ -51,13 +51,14 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
     words = file_words("Risk factors", "patients", scores, threshold)
     show_file(line, words, int(scores[INCOMPLETE].sum()), table)
     show_problems(table)
-    st.segmented_control(
+    line.segmented_control(
         "What the model is given",
         list(models),
         default=first,
         format_func=models.__getitem__,
         key=MODEL,
         required=True,
+        label_visibility="collapsed",
         help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
     )
     listed = ["Row", RISK, "What matters most", "Flag"]
@@ -101,7 +102,12 @@ COLUMN_CONFIG = {
     ),
     "Known": st.column_config.NumberColumn(format="%.0f %%", help="Share of the inputs that are known"),
     "What matters most": st.column_config.TextColumn(
-        help="The input whose removal alone changes the risk most. There is no course: one row a patient.", width=200
+        help="The input that changes the risk most when it alone is hidden. There is no course: one row a patient.", width=200
+    ),
+    "Hidden alone": st.column_config.NumberColumn(
+        format="%+.1f points",
+        help="By how much the risk changes when that input alone is hidden. Not its Shapley value, which shares out the "
+        "whole risk.",
     ),
 }
 
@@ -165,10 +171,9 @@ def _listed(
     shown["Flag"] = flag_words(ranked)
     shown["Rests on"] = [words or "all of the row" for words in ranked[RESTS_ON]]
     shown["What matters most"] = [
-        "" if none else f"{change * 100:+.1f} points: {label} {found}"
-        for none, change, label, found in zip(
-            ranked["abstained"], leading["change"], leading["label"], leading["found"], strict=True
-        )
+        "" if none else f"{label} {found}"
+        for none, label, found in zip(ranked["abstained"], leading["label"], leading["found"], strict=True)
     ]
+    shown["Hidden alone"] = -100 * np.where(ranked["abstained"], np.nan, leading["change"])
     shown["Known"] = ranked["known_share"].to_numpy() * 100
     return shown

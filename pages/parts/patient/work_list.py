@@ -142,13 +142,10 @@ def _chosen(
         )
     st.session_state[menu] = place
     with st.container(key="patients_menu"):
-        st.selectbox(
-            "Patient",
-            range(len(names)),
-            format_func=lambda row: f"{names[row]}: " + ("no answer" if pd.isna(risk.iat[row]) else f"{risk.iat[row]:.1f} %"),
-            key=menu,
-            on_change=take_name,
-        )
+        told = [
+            f"{name}: {'no answer' if np.isnan(value) else f'{value:.1f} %'}" for name, value in zip(names, risk, strict=True)
+        ]
+        st.selectbox("Patient", list(range(len(names))), format_func=told.__getitem__, key=menu, on_change=take_name)
     return place
 
 
