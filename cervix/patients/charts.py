@@ -16,6 +16,8 @@ from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 RAISES, LOWERS = "#D55E00", "#0072B2"
 BARS_SHOWN = 12
 ROUNDING = 1e-6
+# Of risk: what lies beyond the ends of an axis by less than this is not cut off.
+SEEN = 0.02
 ROW_NAME_WIDTH = 24
 
 
@@ -65,7 +67,8 @@ LANE_PX, RISK_PX = 34, 190
 TOPS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 HEADROOM = 1.12
 LEAST_DRAWN = 1e-4
-POINTS_TOLD = 10
+# Of the width: so far apart two words of a chart do not run into each other.
+APART = 0.09
 # By ``Severity``.
 SEVERITY_MARKS = (("circle-open", LOWERS), ("diamond", "#E69F00"), ("square", RAISES))
 SEVERITY_TITLES = ("normal or negative", "low-grade", "high-grade or positive")
@@ -99,7 +102,7 @@ def course_figure(
     moments = visits[VISIT_DATE] if dated else visits[AGE]
     told = [name for name in LANES if visits[name].notna().any()]
     lanes_px, margins_px = LANE_PX * max(1, len(told)), 88
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.04, row_heights=[lanes_px, RISK_PX])
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07, row_heights=[lanes_px, RISK_PX])
     figure.add_traces(_lanes(visits, moments, told), rows=1, cols=1)
     after = moments.iloc[rows]
     shown = risk.clip(LEAST_DRAWN) if logarithmic else risk
@@ -128,7 +131,7 @@ def course_figure(
             line={"color": LOWERS, "shape": "hv", "width": 3},
             marker={"size": 9},
             name=title,
-            text=_told_of(risk),
+            text=_told_of(risk, after),
             textposition="top center",
             cliponaxis=False,
             customdata=risk,
@@ -140,7 +143,7 @@ def course_figure(
     figure.add_hline(
         threshold,
         line={"dash": "dash", "color": RAISES, "width": 1.5},
-        name=f"threshold {threshold:.1%}",
+        name=f"threshold {threshold * 100:.1f} %",
         showlegend=True,
         row=2,
         col=1,
@@ -178,19 +181,26 @@ def findings_figure(visits: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def _told_of(risk: NDArray[np.float32]) -> list[str]:
-    """The risk beside each point; of many points beside the highest and the last."""
-    told = [f"{value:.1%}" for value in risk]
-    return (
-        told
-        if len(told) <= POINTS_TOLD
-        else [words if place in (int(risk.argmax()), len(told) - 1) else "" for place, words in enumerate(told)]
-    )
+def _told_of(risk: NDArray[np.float32], moments: pd.Series) -> list[str]:
+    """The risk beside each point, from the last one back wherever there is room."""
+    room = _apart(moments)
+    return [f"{value * 100:.1f} %" if told else "" for value, told in zip(risk, room, strict=True)]
+
+
+def _apart(moments: pd.Series) -> list[bool]:
+    """Of moments in order, which may be written on beside each other: the last, and before it what is far enough away."""
+    span = moments.iloc[-1] - moments.iloc[0]
+    kept: list[bool] = []
+    last = None
+    for moment in moments.iloc[::-1]:
+        kept.append(last is None or not span or (last - moment) / span >= APART)
+        last = moment if kept[-1] else last
+    return kept[::-1]
 
 
 def _linear_axis(top: float) -> dict[str, object]:
     ticks = [top * part / 5 for part in range(6)]
-    return {"range": [0, top * HEADROOM], "tickvals": ticks, "ticktext": [f"{tick * 100:g}%" for tick in ticks]}
+    return {"range": [0, top * HEADROOM], "tickvals": ticks, "ticktext": [f"{tick * 100:g} %" for tick in ticks]}
 
 
 def _log_axis() -> dict[str, object]:
@@ -199,7 +209,7 @@ def _log_axis() -> dict[str, object]:
         "type": "log",
         "range": [np.log10(LEAST_DRAWN), np.log10(HEADROOM) * 2],
         "tickvals": ticks,
-        "ticktext": [f"{tick * 100:g}%" for tick in ticks],
+        "ticktext": [f"{tick * 100:g} %" for tick in ticks],
     }
 
 
@@ -245,19 +255,20 @@ def timeline_figure(visits: pd.DataFrame) -> go.Figure:
 def _lanes(visits: pd.DataFrame, moments: pd.Series, told: list[str]) -> list[go.Scatter]:
     traces = []
     for severity, (symbol, colour) in enumerate(SEVERITY_MARKS):
-        at, lanes, codes = _marks(visits, moments, told, severity)
+        at, lanes, codes, words = _marks(visits, moments, told, severity)
         traces.append(
             go.Scatter(
                 x=at,
                 y=lanes,
-                text=codes,
+                text=words,
+                customdata=codes,
                 mode="markers+text",
                 textposition="top center",
                 textfont={"size": 11},
                 cliponaxis=False,
                 marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
                 name=SEVERITY_TITLES[severity],
-                hovertemplate="%{y}: %{text}<br>%{x}<extra></extra>",
+                hovertemplate="%{y}: %{customdata}<br>%{x}<extra></extra>",
             )
         )
     return traces
@@ -275,14 +286,16 @@ def _lane_axis(told: list[str]) -> dict[str, object]:
 
 def _marks(
     visits: pd.DataFrame, moments: pd.Series, lanes: list[str], severity: int
-) -> tuple[list[object], list[str], list[str]]:
-    found = [
-        (moment, VISIT_COLUMNS[name].label, str(code))
-        for name in lanes
-        for moment, code in zip(moments, visits[name], strict=True)
-        if isinstance(code, str) and VISIT_COLUMNS[name].entry(code).severity == severity
-    ]
-    return [item[0] for item in found], [item[1] for item in found], [item[2] for item in found]
+) -> tuple[list[object], list[str], list[str], list[str]]:
+    """Of one severity: when, in which lane, what, and what of it has room to be written."""
+    found = []
+    for name in lanes:
+        told = visits[name].notna()
+        codes, own = visits.loc[told, name].astype(str), moments[told]
+        for moment, code, room in zip(own, codes, _apart(own), strict=True):
+            if VISIT_COLUMNS[name].entry(code).severity == severity:
+                found.append((moment, VISIT_COLUMNS[name].label, code, code if room else ""))
+    return [item[0] for item in found], [item[1] for item in found], [item[2] for item in found], [item[3] for item in found]
 
 
 def waterfall_figure(
@@ -299,7 +312,7 @@ def waterfall_figure(
             measure=["absolute", *["relative"] * len(labels), "total"],
             y=list(range(len(rows))),
             x=[reference, *contributions, 0.0],
-            text=[f"{reference:.1%}", *(f"{amount * 100:+.1f}" for amount in contributions), f"{risk:.1%}"],
+            text=[f"{reference * 100:.1f} %", *(f"{amount * 100:+.1f}" for amount in contributions), f"{risk * 100:.1f} %"],
             textposition="outside",
             increasing={"marker": {"color": RAISES}},
             decreasing={"marker": {"color": LOWERS}},
@@ -318,7 +331,7 @@ def waterfall_figure(
         figure.update_xaxes(range=[0, 1])
         figure.update_traces(cliponaxis=True, textposition="auto")
     else:
-        top = min(1.0, float(sums.max()) * 1.15)
+        top = min(1.0 + SEEN, float(sums.max()) * 1.15)
         # Room for what is written left of a bar that lowers.
         figure.update_xaxes(range=[-0.06 * top, top])
     figure.update_layout(height=100 + 36 * len(labels), margin={"l": 10, "r": 50, "t": 10, "b": 10}, showlegend=False)
@@ -328,7 +341,7 @@ def waterfall_figure(
 def passes_the_ends(reference: float, contributions: NDArray[np.float64]) -> bool:
     """Whether contributions, added up in their order, lead above 1 or below 0 on their way."""
     sums = reference + np.cumsum(contributions)
-    return bool(((sums > 1 + ROUNDING) | (sums < -ROUNDING)).any())
+    return bool(((sums > 1 + SEEN) | (sums < -SEEN)).any())
 
 
 def within_the_ends(reference: float, contributions: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -24,7 +24,7 @@ WORTH_SAYING = 5e-4
 
 def summary_sentence(visits: pd.DataFrame, explained: HistoryExplanation, title: str) -> str:
     """The explanation in one sentence."""
-    start = f"{title}: {explained.risk:.1%}, from {explained.reference_risk:.1%} for her ages and dates alone."
+    start = f"{title}: {explained.risk * 100:.1f} %, from {explained.reference_risk * 100:.1f} % for her ages and dates alone."
     order = abs(explained.contributions).argsort()[::-1]
     titles = step_titles(visits, explained.rows)
     parts = [

@@ -96,7 +96,7 @@ def show_file(line: DeltaGenerator, words: str, to_mend: int, table: PatientTabl
     """
     mark = f" · :orange-badge[{to_mend:,} to be mended]" if to_mend else ""
     credit = st.session_state[CREDIT]
-    with line.popover(words + mark, icon=":material/table_view:", key="patients_file"):
+    with line.popover(words + mark, icon=":material/table_view:", key="patients_file", wrap=True):
         st.caption(f"{_facts(table)} {credit}")
         for notice in table.notices:
             st.info(notice)

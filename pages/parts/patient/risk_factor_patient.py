@@ -83,7 +83,7 @@ def _show_head(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Model
             )
         st.metric(
             "Known of her",
-            f"{float(scores['known_share']):.0%}",
+            f"{float(scores['known_share']) * 100:.0f} %",
             "of the inputs",
             delta_color="off",
             delta_arrow="off",
@@ -127,7 +127,7 @@ def _show_why(row: pd.Series, scores: pd.Series, session: ModelSession) -> None:
         return
     top = explanation.contributions.iloc[0]
     st.write(
-        f"Risk {explanation.risk:.1%}, from {explanation.reference_risk:.1%} when nothing is known. Most of all, "
+        f"Risk {percent(explanation.risk)}, from {percent(explanation.reference_risk)} when nothing is known. Most of all, "
         f"{top['label']} ({value_words(top['feature'], top['value'])}) {'adds' if top['contribution'] > 0 else 'takes away'} "
         f"{abs(top['contribution']) * 100:.1f} points."
     )
