@@ -1,19 +1,30 @@
-"""Evidence: how good each model is, where it fails, and the model card."""
+"""Evidence: for each model one screen that says how good it is and where it fails, then everything behind that, tab by tab."""
 
 import streamlit as st
 
-from pages.parts.evidence.card import show_card
-from pages.parts.evidence.performance import show_performance
+from pages.parts.evidence.models import chosen_model
+from pages.parts.evidence.summary import show_summary
+from pages.parts.evidence.views import views_of
+from pages.parts.shared.frame import bundle_or_stop, page_line
 
-VIEWS = {"figures": ("Figures", show_performance), "card": ("Model card", show_card)}
+VIEW = "evidence_view"
 
+line = page_line("Evidence")
+bundle = bundle_or_stop()
+model = chosen_model(bundle, line)
+show_summary(bundle, model)
+
+views = views_of(model)
+if st.session_state.get(VIEW) not in views:
+    st.session_state[VIEW] = next(iter(views))
 view = st.segmented_control(
-    "View",
-    list(VIEWS),
-    default="figures",
-    format_func=lambda name: VIEWS[name][0],
-    key="evidence_view",
+    "What is behind it",
+    list(views),
+    format_func=lambda name: views[name].title,
+    key=VIEW,
     required=True,
+    wrap=False,
+    label_visibility="collapsed",
     bind="query-params",
 )
-VIEWS[view][1]()
+views[view].show(bundle, model)

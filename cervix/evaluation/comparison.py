@@ -28,9 +28,33 @@ def parsed_decimal(text: str) -> Interval:
     return Interval(value, low, high)
 
 
+def parsed_percent(text: str) -> Interval:
+    """What ``percent`` wrote."""
+    value, low, high = (float(part) / 100 for part in text.rstrip(")").replace(" % (", "–").split("–"))
+    return Interval(value, low, high)
+
+
 def signed(interval: Interval) -> str:
     """A difference: ``+0.012 (-0.003 to +0.027)``."""
     return f"{interval.value:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
+
+
+def flagged_in_words(true_positive: int, false_positive: int, cases: str) -> str:
+    """A positive predictive value as people count it: ``About 24 of 25 flagged women do not have it``.
+
+    Parameters
+    ----------
+    cases : str
+        What the cases are, as ``women``.
+    """
+    flagged = true_positive + false_positive
+    if not flagged:
+        return f"No {cases} are flagged."
+    if not (true_positive and false_positive):
+        return f"{'All' if true_positive else 'None'} of {flagged:,} flagged {cases} {'have' if true_positive else 'has'} it."
+    rarer, words = min((true_positive, "do not have it"), (false_positive, "have it"))
+    of = max(2, round(flagged / rarer))
+    return f"About {of - 1} of {of} flagged {cases} {words}."
 
 
 def figures_table(report: BinaryReport) -> pd.DataFrame:

@@ -1,0 +1,53 @@
+"""The first screen of a model: verdict, three figures, rival, worst failure, published figure, one picture."""
+
+import streamlit as st
+
+from cervix.bundle import Bundle, Model
+from cervix.errors import BundleError, EvaluationError
+from cervix.evaluation.summary import Figure, Summary, summary_of
+from cervix.evaluation.summary_chart import CAPTIONS, summary_figure
+from cervix.plain_text import escaped
+from pages.parts.shared.frame import STILL_CHART
+
+
+def show_summary(bundle: Bundle, model: Model) -> None:
+    """The whole screen; where a table of the bundle cannot be read, why."""
+    try:
+        summary = summary_of(bundle, model)
+        figure = summary_figure(bundle, model, summary.picture)
+    except (BundleError, EvaluationError) as error:
+        st.error(escaped(str(error)), icon=":material/error:")
+        return
+    with st.container(key="evidence_summary"):
+        st.markdown(f"**{escaped(model.title)}**. {escaped(summary.what)}")
+        st.subheader(_unbroken(escaped(summary.verdict)), anchor=False)
+        words, picture = st.columns([6, 5], gap="medium")
+        with words:
+            with st.container(horizontal=True, gap="small"):
+                for shown in summary.figures:
+                    _show_figure(shown)
+            _show_facts(summary)
+        with picture:
+            st.plotly_chart(
+                figure,
+                key=f"evidence_picture_{model.id}",
+                config=STILL_CHART,
+                alt=f"{summary.verdict} {CAPTIONS[summary.picture]}",
+            )
+            st.caption(CAPTIONS[summary.picture])
+
+
+def _show_figure(figure: Figure) -> None:
+    with st.container(border=True, width=190, gap=None):
+        st.markdown(f"**{escaped(figure.value)}** {escaped(figure.interval)}")
+        st.markdown(escaped(figure.title))
+        st.caption(escaped(f"{figure.n}; {figure.world}"))
+
+
+def _show_facts(summary: Summary) -> None:
+    for heading, said in summary.facts.items():
+        st.markdown(f"**{heading}.** {_unbroken(escaped(said))}")
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
