@@ -1,7 +1,7 @@
 """How every Plotly figure of the project looks: colours, margins, legend, hover, grounds.
 
-Colours are Okabe and Ito's (2008, Color Universal Design), told apart with the common colour-vision deficiencies and on a light
-as on a dark ground; nothing is shown by colour alone. Texts and grids have no colour here: the page gives them that of its theme.
+Colours are Okabe and Ito's (2008, Color Universal Design), told apart with the common colour-vision deficiencies, on a light as
+on a dark ground; nothing is shown by colour alone. Texts and grids have no colour here: the page gives them that of its theme.
 """
 
 from typing import TYPE_CHECKING, Any, Final

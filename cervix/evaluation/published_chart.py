@@ -77,12 +77,11 @@ def points(cells: pd.DataFrame, floor: float, name: str, colour: str, symbol: st
     """
     at = cells["published"].clip(lower=floor)
     bars = {"array": cells["high"] - at, "arrayminus": at - cells["low"].clip(lower=floor)}
+    shown = {"symmetric": False, "color": colour, "thickness": 0.8, "width": 0, **bars}
     return go.Scatter(
         x=at,
         y=cells["model"].clip(lower=floor),
-        error_x={"symmetric": False, "color": colour, "thickness": 0.8, "width": 0, **bars}
-        if cells.iloc[0]["scored"]
-        else None,
+        error_x=shown if cells.iloc[0]["scored"] else None,
         mode="markers",
         name=name,
         legendgroup=name,

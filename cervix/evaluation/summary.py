@@ -36,7 +36,7 @@ Regression, 5.2.4)."""
 NO_RIVAL = ("oracle",)
 """Baselines that know what nobody can know: a ceiling, not a rival."""
 CROSS_VALIDATION, CLASSIFIER = "cross-validation", "classifier"
-"""Id of the table of repeated cross-validation, and its column of names: this model first, then its rivals, then differences."""
+"""Id of the table of repeated cross-validation, and its column of names: this model, its rivals, differences."""
 Picture = Literal["laboratories", "published", "leakage", "rivals"]
 
 
@@ -187,7 +187,7 @@ def _of_laboratories(bundle: Bundle, model: Model) -> Summary:
     ranked = [(row, row.auroc) for row in rows if row.auroc]
     task = model.cancer_task
     own = question_of(bundle, model, task).report()
-    figures = [_auroc_figure(bundle, model, task, f"{task.title}, laboratories it learned from")]
+    figures = [_auroc_figure(bundle, model, task, f"{task.title}, in its laboratories")]
     rival = strongest_rival(bundle, model, task)
     inside = own.metrics["auroc"]
     verdict = f"{_holds(inside)} its laboratories (AUROC {auroc_short(inside.value)})"
@@ -199,7 +199,7 @@ def _of_laboratories(bundle: Bundle, model: Model) -> Summary:
         falls = lowest.high < inside.low
         verdict += f"{', falls to' if falls else ', and comes to'} {auroc_short(lowest.value)} in {of}"
     figures += [
-        _auroc_figure(bundle, model, other, f"{other.title}, laboratories it learned from")
+        _auroc_figure(bundle, model, other, f"{other.title}, in its laboratories")
         for other in (model.main_task,)
         if other.id != task.id
     ]

@@ -19,12 +19,12 @@ from cervix.intervals import Interval
 HEIGHT_PX = 330
 NAME_WIDTH = 24
 ROW_PX, AXIS_PX = 42, 90
-INSIDE, CHANCE = "Laboratories it learned from", 0.5
+INSIDE, CHANCE = "All it learned from", 0.5
 RIVAL_LOOKS = ((GREY, "x"), (ORANGE, "triangle-up"))
 CAPTIONS: dict[Picture, str] = {
     "laboratories": (
-        "Carcinoma or benign, each laboratory by a model that saw nothing of it, worst first; those with tiles of one side only "
-        "have no AUROC. Bars: 95 %."
+        "Carcinoma or benign, each laboratory by a model that saw nothing of it, the worst first; those with tiles of one side "
+        "only have no AUROC. Bars: 95 %."
     ),
     "published": (
         f"{risk_title(*DEFAULT)}: a point is a history; bars, the 95 % interval of what is published; band, within a factor of "
@@ -54,11 +54,12 @@ def summary_figure(bundle: Bundle, model: Model, picture: Picture) -> go.Figure:
 
 
 def laboratories_figure(table: pd.DataFrame, inside: Interval) -> go.Figure:
-    """AUROC of left-out laboratories, the worst first, beside the simple rivals of the table and ``inside``, all it learned from.
+    """AUROC of left-out laboratories, the worst first, beside the simple rivals of the table.
 
     Parameters
     ----------
     table : as ``left_out_sources`` reads it; columns ``AUROC: …`` are rivals
+    inside : AUROC in the laboratories that the model learned from
     """
     ranked = table[table[AUROC] != NONE]
     ranked = ranked.iloc[np.argsort([parsed_decimal(cell).value for cell in ranked[AUROC]], kind="stable")]

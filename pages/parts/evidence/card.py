@@ -70,5 +70,6 @@ def show_card(bundle: Bundle, model: Model) -> None:
         label_visibility="collapsed",
     )  # fmt: skip
     st.caption(origin_sentence(bundle))
-    for title, blocks in divided(written(bundle, model.id if part == THIS_MODEL else part), "## "):
-        (show_index if title == GUIDELINES else show)(blocks)
+    with st.container(key="evidence_card"):
+        for title, blocks in divided(written(bundle, model.id if part == THIS_MODEL else part), "## "):
+            (show_index if title == GUIDELINES else show)(blocks)

@@ -149,9 +149,9 @@ def _asked(bundle: Bundle, model: Model, *, among: bool = False) -> Question:
             cases = _among(cases, model)
     question = Question(cases, task, model.threshold(task.id))
     scores = question.scores
-    groups = len(set(scores.groups.tolist()))
+    groups, positives = len(set(scores.groups.tolist())), int(scores.positive.sum())
     st.caption(
-        f"{escaped(task.title)}: {len(scores.score):,} {cases_word(model)} ({int(scores.positive.sum()):,} positive, {groups:,} "
+        f"{escaped(task.title)}: {len(scores.score):,} {cases_word(model)} ({positives:,} positive, {groups:,} "
         f"independent groups), {escaped(model.evaluation.split)}; {model.evaluation.precision} variant. Computed now from "
         f"`{cases.source}`. Brackets and ranges are 95 % intervals."
     )

@@ -20,7 +20,7 @@ def show_summary(bundle: Bundle, model: Model) -> None:
         return
     with st.container(key="evidence_summary"):
         st.markdown(f"**{escaped(model.title)}**. {escaped(summary.what)}")
-        st.subheader(_unbroken(escaped(summary.verdict)), anchor=False)
+        st.header(_unbroken(escaped(summary.verdict)), anchor=False)
         words, picture = st.columns([6, 5], gap="medium")
         with words:
             with st.container(horizontal=True, gap="small"):
@@ -28,25 +28,21 @@ def show_summary(bundle: Bundle, model: Model) -> None:
                     _show_figure(shown)
             _show_facts(summary)
         with picture:
-            st.plotly_chart(
-                figure,
-                key=f"evidence_picture_{model.id}",
-                config=STILL_CHART,
-                alt=f"{summary.verdict} {CAPTIONS[summary.picture]}",
-            )
-            st.caption(CAPTIONS[summary.picture])
+            caption = CAPTIONS[summary.picture]
+            st.plotly_chart(figure, key=f"evidence_picture_{model.id}", config=STILL_CHART, alt=f"{summary.verdict} {caption}")
+            st.caption(caption)
 
 
 def _show_figure(figure: Figure) -> None:
-    with st.container(border=True, width=190, gap=None):
-        st.markdown(f"**{escaped(figure.value)}** {escaped(figure.interval)}")
+    with st.container(border=True, width=200, height="stretch", gap=None):
+        st.markdown(f"### {escaped(figure.value)} :small[{escaped(figure.interval)}]")
         st.markdown(escaped(figure.title))
         st.caption(escaped(f"{figure.n}; {figure.world}"))
 
 
 def _show_facts(summary: Summary) -> None:
-    for heading, said in summary.facts.items():
-        st.markdown(f"**{heading}.** {_unbroken(escaped(said))}")
+    facts = (f"**{heading}.** {_unbroken(escaped(said))}" for heading, said in summary.facts.items())
+    st.markdown("\n\n".join(facts))
 
 
 def _unbroken(text: str) -> str:

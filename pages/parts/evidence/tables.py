@@ -25,7 +25,7 @@ TABS: Mapping[str, Sequence[str]] = {
     "world": ("slide-level", "apart", "novelty", "robustness"),
     "apart": (left_out.TABLE, leakage.TABLE),
 }
-"""Tab -> ids of the tables of the bundle that stand there, of those that are not drawn apart; all others: how it was trained."""
+"""Tab -> ids of the tables of the bundle that stand there; ``apart`` are drawn by themselves. All others: how it was trained."""
 TRAINING = "training"
 PICTURE_PX = 150
 ROWS_WRAPPED = 40
@@ -55,7 +55,9 @@ def show_table(table: pd.DataFrame, key: str | None = None) -> None:
     if len(shown) > ROWS_WRAPPED:
         st.dataframe(shown, hide_index=True, key=key)
         return
-    plain = shown.map(lambda cell: escaped(str(cell))).rename(columns=escaped)
+    plain = shown.map(lambda cell: escaped(str(cell)))
+    # Two columns may be called the same but for a space at the end, which Markdown drops.
+    plain.columns = pd.Index([escaped(name) + "\N{NO-BREAK SPACE}" * (len(name) - len(name.rstrip())) for name in shown])
     with st.container(key=key):
         st.table(plain, border="horizontal", hide_index=True)
 
