@@ -46,6 +46,8 @@ class Figure:
 
     Attributes
     ----------
+    measure : str
+        What kind of figure it is, where the title does not say.
     interval : str
         The limits of 95 %; empty where the figure has none.
     n : str
@@ -59,6 +61,7 @@ class Figure:
     interval: str
     n: str
     world: str
+    measure: str = "AUROC"
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,7 @@ def _of_published(bundle: Bundle, model: Model) -> Summary:
         within = near.within[NEAR]
         title = f"Within a factor of {NEAR:g} of published risks"
         figures.append(
-            Figure(title, _whole(within.value), _whole_limits(within), f"{near.cells} histories", "published, real women")
+            Figure(title, _whole(within.value), _whole_limits(within), f"{near.cells} histories", "published, real women", "")
         )
         verdict = (
             f"Within a factor of {NEAR:g} of what is published of real women in {_whole(within.value)} of {near.cells} "
@@ -236,7 +239,7 @@ def _of_published(bundle: Bundle, model: Model) -> Summary:
         figures.append(
             Figure(
                 "Its step is the published one", _whole(steps.same.value), _whole_limits(steps.same),
-                f"{steps.histories} histories", f"published, real women; milder in {steps.milder}",
+                f"{steps.histories} histories", f"published, real women; milder in {steps.milder}", "",
             )
         )  # fmt: skip
     verdict += _no_better(rival, f" on its {world_of(model)}")
@@ -258,7 +261,13 @@ def _of_leaks(bundle: Bundle, model: Model) -> Summary:
     if found := leak(protocols(frame), value):
         honest, leaked = found
         figures.append(
-            Figure("The same table with a leak", auroc_short(leaked.auroc.value), _limits(leaked.auroc), leaked.size, "false")
+            Figure(
+                "The same table with a leak",
+                auroc_short(leaked.auroc.value),
+                _limits(leaked.auroc),
+                leaked.size,
+                "not to be believed",
+            )
         )
         verdict += (
             f" A leak makes {auroc_short(leaked.auroc.value)} of an honest {auroc_short(honest.auroc.value)} on the same table."

@@ -16,7 +16,7 @@ from cervix.evaluation.published_chart import band, floor_of, log_axes, points
 from cervix.evaluation.summary import NO_RIVAL, Picture, question_of
 from cervix.intervals import Interval
 
-HEIGHT_PX = 330
+HEIGHT_PX = 315
 NAME_WIDTH = 24
 ROW_PX, AXIS_PX = 42, 90
 INSIDE, CHANCE = "All it learned from", 0.5
@@ -92,7 +92,7 @@ def published_figure_in_short(cells: pd.DataFrame) -> go.Figure:
     figure = go.Figure(band(floor))
     for guides, name, colour, symbol in (
         (True, "guided the simulator", GREY, "circle-open"),
-        (False, "did not", BLUE, "circle"),
+        (False, "did not guide it", BLUE, "circle"),
     ):
         if len(some := scored[scored["guides"] == guides]):
             figure.add_trace(points(some, floor, name, colour, symbol))

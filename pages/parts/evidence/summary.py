@@ -23,8 +23,9 @@ def show_summary(bundle: Bundle, model: Model) -> None:
         st.header(_unbroken(escaped(summary.verdict)), anchor=False)
         words, picture = st.columns([6, 5], gap="medium")
         with words:
-            with st.container(horizontal=True, gap="small"):
-                for shown in summary.figures:
+            places = st.columns(len(summary.figures) or 1, border=True, gap="small")
+            for place, shown in zip(places, summary.figures, strict=False):
+                with place:
                     _show_figure(shown)
             _show_facts(summary)
         with picture:
@@ -34,10 +35,10 @@ def show_summary(bundle: Bundle, model: Model) -> None:
 
 
 def _show_figure(figure: Figure) -> None:
-    with st.container(border=True, width=200, height="stretch", gap=None):
-        st.markdown(f"### {escaped(figure.value)} :small[{escaped(figure.interval)}]")
-        st.markdown(escaped(figure.title))
-        st.caption(escaped(f"{figure.n}; {figure.world}"))
+    st.markdown(
+        f"### {escaped(figure.value)} :small[{escaped(f'{figure.measure} {figure.interval}'.strip())}]\n\n"
+        f"{escaped(figure.title)}\n\n:small[{escaped(f'{figure.n}; {figure.world}')}]"
+    )
 
 
 def _show_facts(summary: Summary) -> None:
