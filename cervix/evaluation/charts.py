@@ -11,6 +11,8 @@ from cervix.evaluation.comparison import parsed_decimal, signed
 from cervix.evaluation.metrics import METRICS, Cells
 from cervix.intervals import Interval
 
+CELL = "#7CC4EE"
+"""Of a full cell: black on it has 10:1."""
 LABEL_WIDTH = 16
 PROTOCOL_WIDTH = 30
 
@@ -37,7 +39,8 @@ def confusion_figure(counts: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
             text=text,
             texttemplate="%{text}",
             hovertemplate="Truth: %{y}<br>The model says: %{x}<br>%{text}<extra></extra>",
-            colorscale=[[0, "#FFFFFF"], [1, BLUE]],
+            colorscale=[[0, "#FFFFFF"], [1, CELL]],
+            textfont={"color": "#000000"},
             zmin=0,
             zmax=1,
             showscale=False,

@@ -66,17 +66,23 @@ def protocols(table: pd.DataFrame) -> list[Protocol]:
         ) from error  # fmt: skip
 
 
-def leak(found: list[Protocol], auroc: float) -> tuple[Protocol, Protocol] | None:
-    """The honest protocol that comes nearest to a model's own figure, and the leak of the same inputs that shows the most.
+def leaks(found: list[Protocol]) -> list[tuple[Protocol, Protocol]]:
+    """Each honest protocol with the leak of the same inputs that shows the most; honest ones without a leak are left out.
 
-    A leak is of the inputs of that honest protocol with whose title it shares the most words. None where there are not both.
+    A leak is of the inputs of that honest protocol with whose title it shares the most words.
     """
     honest, leaked = ([item for item in found if item.leaked == of] for of in (False, True))
-    if not (honest and leaked):
-        return None
-    nearest = min(honest, key=lambda item: abs(item.auroc.value - auroc))
-    same = [item for item in leaked if max(honest, key=lambda other: _shared_words(other, item)) == nearest]
-    return nearest, max(same or leaked, key=lambda item: item.auroc.value)
+    pairs = []
+    for own in honest:
+        same = [item for item in leaked if max(honest, key=lambda other: _shared_words(other, item)) == own]
+        if same:
+            pairs.append((own, max(same, key=lambda item: item.auroc.value)))
+    return pairs
+
+
+def leak(found: list[Protocol], auroc: float) -> tuple[Protocol, Protocol] | None:
+    """Of ``leaks`` the one whose honest protocol comes nearest to a model's own AUROC; None where there is none."""
+    return min(leaks(found), key=lambda pair: abs(pair[0].auroc.value - auroc), default=None)
 
 
 def _shared_words(first: Protocol, second: Protocol) -> int:

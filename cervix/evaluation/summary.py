@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.errors import BundleError
-from cervix.evaluation.comparison import decimal, parsed_decimal, percent, signed
+from cervix.evaluation.comparison import decimal, in_words, parsed_decimal, percent, signed
 from cervix.evaluation.heldout import held_out, load_table
 from cervix.evaluation.leakage import Protocol, leak, leakage_frame, protocols
 from cervix.evaluation.left_out import LeftOut, left_out_sources, left_out_table, worst_answered
@@ -126,6 +126,9 @@ class _Once:
 @lru_cache(maxsize=32)
 def _made(of: _Once) -> Summary:
     bundle, model = of.bundle, of.model
+    asked = [model.main_task, *([model.cancer_task] if model.tiles else [])]
+    if not all(question_of(bundle, model, task).scores.has_both for task in asked):
+        return Summary(model.limits[0], "Its held-out cases are all alike, so nothing can be said.", [], {}, "rivals")
     if left_out_table(model):
         return _of_laboratories(bundle, model)
     if model.evaluation.published_risks:
@@ -166,10 +169,11 @@ def question_of(bundle: Bundle, model: Model, task: DerivedTask, baseline: str =
 
 
 def strongest_rival(bundle: Bundle, model: Model, task: DerivedTask) -> Rival | None:
-    """The baseline with the highest AUROC, those left out that know what nobody can; None without one."""
+    """The baseline with the highest AUROC, those left out that know what nobody can; None without one.
+
+    The question needs cases with and without.
+    """
     own = question_of(bundle, model, task).scores
-    if not own.has_both:
-        return None
     rivals = {
         baseline.title: question_of(bundle, model, task, baseline.id).scores
         for baseline in model.evaluation.baselines
@@ -208,7 +212,7 @@ def _of_laboratories(bundle: Bundle, model: Model) -> Summary:
     ]
     facts = _rival_fact(rival, own.n, model) | {"Worst failure": _worst_laboratory(worst_answered(rows))}
     return Summary(
-        _what(model), f"{verdict}.{_no_better(rival)}", figures[:3], facts | _published_fact(bundle, model), "laboratories"
+        model.limits[0], f"{verdict}.{_no_better(rival)}", figures[:3], facts | _published_fact(bundle, model), "laboratories"
     )
 
 
@@ -243,7 +247,7 @@ def _of_published(bundle: Bundle, model: Model) -> Summary:
             )
         )  # fmt: skip
     verdict += _no_better(rival, f" on its {world_of(model)}")
-    return Summary(_what(model), verdict, figures[:3], facts | _published_fact(bundle, model), "published")
+    return Summary(model.limits[0], verdict, figures[:3], facts | _published_fact(bundle, model), "published")
 
 
 def _of_leaks(bundle: Bundle, model: Model) -> Summary:
@@ -274,7 +278,7 @@ def _of_leaks(bundle: Bundle, model: Model) -> Summary:
         )
         facts["Worst failure"] = _worst_leak(honest, leaked)
     verdict += no_better or _no_better(rival)
-    return Summary(_what(model), verdict, figures[:3], facts | _published_fact(bundle, model), "leakage")
+    return Summary(model.limits[0], verdict, figures[:3], facts | _published_fact(bundle, model), "leakage")
 
 
 def _of_rivals(bundle: Bundle, model: Model) -> Summary:
@@ -282,8 +286,6 @@ def _of_rivals(bundle: Bundle, model: Model) -> Summary:
     task, others = model.main_task, [other for other in model.derived_tasks if other.id != model.main_task.id]
     rival = strongest_rival(bundle, model, task)
     own = question_of(bundle, model, task).scores
-    if not own.has_both:
-        return Summary(_what(model), "Its held-out cases are all alike: nothing can be said.", [], {}, "rivals")
     value = own.auroc_value()
     verdict = f"{ranking_word(value)} on {world_of(model)} (AUROC {auroc_short(value)})"
     figures, facts = [_auroc_figure(bundle, model, task)], _rival_fact(rival, len(own.score), model)
@@ -302,12 +304,8 @@ def _of_rivals(bundle: Bundle, model: Model) -> Summary:
             figure = figures[-1]
             facts["Worst failure"] = f"{worst.title}: AUROC {figure.value} ({figure.interval}); {figure.n}."
     return Summary(
-        _what(model), f"{verdict}.{_no_better(rival)}", figures[:3], facts | _published_fact(bundle, model), "rivals"
+        model.limits[0], f"{verdict}.{_no_better(rival)}", figures[:3], facts | _published_fact(bundle, model), "rivals"
     )
-
-
-def _what(model: Model) -> str:
-    return model.limits[0]
 
 
 def _n(bundle: Bundle, model: Model, task: DerivedTask) -> int:
@@ -381,13 +379,15 @@ def _published_fact(bundle: Bundle, model: Model) -> dict[str, str]:
         return {}
     best = max(chosen, key=lambda figure: figure.value)
     report = question_of(bundle, model, model.main_task).report()
+    if best.metric not in report.metrics:
+        return {}
     title = METRICS[best.metric].title.lower() if best.metric != "auroc" else "AUROC"
     commoner = max(report.positives, report.n - report.positives) / report.n
     trivial = f"; one answer for all has {100 * commoner:.1f} %" if best.metric == "accuracy" else ""
     return {
         "Published, measured": (
             f"{best.source}: {title} {100 * best.value:.4g} %. Measured here: "
-            f"{percent(report.metrics[best.metric])} on {report.n:,} {cases_word(model)}{trivial}."
+            f"{in_words(best.metric, report.metrics[best.metric])} on {report.n:,} {cases_word(model)}{trivial}."
         )
     }
 

@@ -79,10 +79,13 @@ def laboratories_figure(table: pd.DataFrame, inside: Interval) -> go.Figure:
 def rivals_figure(found: list[tuple[str, Interval]]) -> go.Figure:
     """AUROC of a model, named first, and of its rivals."""
     names = [wrapped(name, NAME_WIDTH) for name, _ in found]
-    own, *others = [value for _, value in found]
-    figure = go.Figure(_dots([own], names[:1], "This model", BLUE, "circle"))
-    if others:
-        figure.add_trace(_dots(others, names[1:], "Simple rivals", GREY, "x"))
+    values = [value for _, value in found]
+    figure = go.Figure()
+    for some, title, colour, symbol in (
+        (slice(0, 1), "This model", BLUE, "circle"), (slice(1, None), "Simple rivals", GREY, "x")
+    ):  # fmt: skip
+        if values[some]:
+            figure.add_trace(_dots(values[some], names[some], title, colour, symbol))
     return _auroc_rows(figure, names)
 
 

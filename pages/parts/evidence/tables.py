@@ -25,7 +25,7 @@ TABS: Mapping[str, Sequence[str]] = {
     "world": ("slide-level", "apart", "novelty", "robustness"),
     "apart": (left_out.TABLE, leakage.TABLE),
 }
-"""Tab -> ids of the tables of the bundle that stand there; ``apart`` are drawn by themselves. All others: how it was trained."""
+"""Tab -> ids of the tables of the bundle that stand there; ``apart`` are drawn by themselves. Others: how it was trained."""
 TRAINING = "training"
 PICTURE_PX = 150
 ROWS_WRAPPED = 40
