@@ -149,26 +149,36 @@ def _axis_of_one_age(ages: pd.Series) -> dict[str, object]:
     return {"range": [age - 1, age + 1], "tickvals": [age]}
 
 
-def timeline_figure(visits: pd.DataFrame) -> go.Figure:
+def timeline_figure(visits: pd.DataFrame, after: pd.DataFrame | None = None) -> go.Figure:
     """What was found at each visit, in lanes by her age, and nothing that a model makes of it.
 
     Parameters
     ----------
     visits : DataFrame
         One woman's rows of ``cervix.labels.gathering.women.visits_frame``: ages and times, no dates.
+    after : DataFrame, optional
+        Likewise of what came afterwards: set apart by a line and a ground of its own.
     """
-    time = visits[TIME_YEARS]
-    start = float((visits[AGE].astype(np.float64) - time).median())
+    every = visits if after is None else pd.concat([visits, after], ignore_index=True)
+    time = every[TIME_YEARS]
+    start = float((every[AGE].astype(np.float64) - time).median())
     # Ages are whole years; the time between visits is known to the day.
     moments = time if np.isnan(start) else time + start
-    told = [name for name in LANES if visits[name].notna().any()]
-    figure = go.Figure(_lanes(visits, moments, told))
+    told = [name for name in LANES if every[name].notna().any()]
+    figure = go.Figure(_lanes(every, moments, told))
     figure.update_yaxes(_lane_axis(told))
     reach = max(0.5, 0.06 * float(moments.iloc[-1] - moments.iloc[0]))
     figure.update_xaxes(
         title="Years since her first visit" if np.isnan(start) else "Age (years)",
         range=[moments.iloc[0] - reach, moments.iloc[-1] + reach],
     )
+    if after is not None and len(after):
+        asked = float(moments.iloc[len(visits) - 1])
+        figure.add_vrect(
+            x0=asked + reach / 4, x1=moments.iloc[-1] + reach, fillcolor="rgba(127,127,127,0.15)", line_width=0, layer="below",
+            annotation_text="afterwards", annotation_position="top left",
+        )  # fmt: skip
+        figure.add_vline(x=asked + reach / 4, line={"width": 2, "dash": "dot"}, line_color="#7F7F7F")
     figure.update_layout(
         height=150 + 56 * max(1, len(told)),
         margin={"l": 10, "r": 10, "t": 30, "b": 10},

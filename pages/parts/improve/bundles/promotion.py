@@ -57,6 +57,11 @@ def show_line() -> PromotionLine | None:
     return line
 
 
+def show_promoted() -> None:
+    """Step 6: which bundle is active, the promotions that stand, and the way back; a candidate that was compared, forward."""
+    show_active()
+
+
 def show_active() -> None:
     """What is active, what was done last, and for an admin the roll back."""
     if done := st.session_state.pop(DONE, ""):

@@ -17,7 +17,6 @@ SHORT = {"unsure": "?", "unusable": "×"}
 NOTHING = "nothing; keep them here"
 
 
-@st.fragment
 def show_gallery(desk: LabelDesk, bundle: Bundle) -> None:
     """A page of tiles; what has no answer stays on it."""
     count = int(st.segmented_control("Tiles a page", PAGES, default=PAGES[0], key="label_page_size", required=True))
