@@ -193,6 +193,13 @@ def _drawn_gain(options: argparse.Namespace, log: Callable[[str], None]) -> None
     log(table.to_string(index=False))
 
 
+def _samples(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.patients.golden import prove_bundle
+    from training.bundle.samples import draw_samples
+
+    draw_samples(prove_bundle(options.bundle), log)
+
+
 def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.cohort.files import make_cohort
 
@@ -329,6 +336,7 @@ def _parser() -> argparse.ArgumentParser:
         ("active-learning", [cohort, out], _active_learning, "measure strategies for choosing which women to label next"),
         ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
         (GENERATE_RECIPE, [slide_data, out], _generate, "make tiles and measure what they are worth"),
+        ("samples", [], _samples, "draw the sample slides anew, and the first page's picture as a bundle scores it"),
         ("drawn-gain", [slide_data, out], _drawn_gain, "measure what drawn tiles are worth beside few real ones"),
         ("build", [slide_data, table_data, cohort, yardstick, out], _build, "train everything and assemble a bundle"),
     ):
@@ -339,6 +347,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == GENERATE_RECIPE:
             command.add_argument("--minutes", type=float, help="of computing, over all runs (default: the recipe's)")
             command.add_argument("--judge", type=Path, help="bundle whose slide model judges (default: the active one)")
+        if name == "samples":
+            command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
         if name == "build":
             command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
             command.add_argument("--reuse", action="store_true", help="keep models already trained under --out")

@@ -7,12 +7,12 @@ from typing import Literal
 
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.samples.slides import SAMPLES, Sample
-from cervix.slides.drawn.slides import CAPTION
+from cervix.slides.drawn.slides import TUNED, UNTUNED
 
 TABLES = Path(__file__).parent / "tables"
 MADE_UP = "Made up by hand, after the published tables: no real woman. CC0."
 GENERATED = "Generated from a fixed seed: no real women. CC0."
-DRAWN = f"{CAPTION} CC0."
+DRAWN = f"{TUNED} CC0."
 
 Page = Literal["slide", "patient"]
 
@@ -77,8 +77,16 @@ CASES: tuple[Case, ...] = (
         "slide",
         "A focus of carcinoma",
         "A drawn slide: normal mucosa, and a carcinoma that grows into it.",
-        "The class map shows where the carcinoma begins.",
+        "Some tiles are called carcinoma, too few for a slide: the answer is “undecided”, and the map shows where to look.",
         DRAWN,
+    ),
+    Case(
+        "muscle",
+        "slide",
+        "Refused: another tissue",
+        "A drawn slide: striated muscle.",
+        "The model says nothing, and why: no percentage, a grey map.",
+        f"{UNTUNED} CC0.",
     ),
     Case(
         "rising",

@@ -1,4 +1,4 @@
-"""Four sample slides: an island of drawn tissue on glass, always the same."""
+"""Five sample slides: an island of drawn tissue on glass, always the same."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from cervix.slides.drawn.carcinomas import adenocarcinoma, squamous_carcinoma
 from cervix.slides.drawn.look import Look, looks
 from cervix.slides.drawn.mucosae import MUCOSA_PX, glandular_mucosa, squamous_mucosa
+from cervix.slides.drawn.other import striated_muscle
 from cervix.slides.drawn.patterns import Mask, pixel_grid, smooth_field
 from cervix.slides.drawn.stains import Density, as_seen
 from cervix.slides.pyramid import write_pyramid
@@ -18,10 +19,12 @@ from cervix.slides.pyramid import write_pyramid
 SPACING_UM_PX = 0.5
 WIDTH_PX, HEIGHT_PX = 2304, 1728
 JPEG_QUALITY = 85
-CAPTION = (
-    "Drawn by rules with a fixed seed: nobody's tissue, no image used. Its settings were tuned until this model took it for "
-    "tissue, so its answer shows how the app works, not that the model is right."
+DRAWN = "Drawn by rules with a fixed seed: nobody's tissue, no image used."
+TUNED = (
+    f"{DRAWN} Its settings were tuned until this model took it for tissue, so its answer shows how the app works, not that the "
+    "model is right."
 )
+UNTUNED = f"{DRAWN} Nothing was tuned to the model, which does not take it for tissue that it knows."
 Composition = Callable[[np.random.Generator, Mapping[str, Look], Mask], Density]
 
 
@@ -34,6 +37,7 @@ class DrawnSlide:
     story: str
     compose: Composition
     seed: int
+    credit: str = TUNED
 
     @property
     def file_name(self) -> str:
@@ -78,6 +82,10 @@ def _normal(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) ->
     return _laid_over(ground, deep, 14, lambda part: glandular_mucosa(rng, look["glandular-mucosa"], part))
 
 
+def _muscle(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) -> Density:
+    return striated_muscle(rng, look["squamous-mucosa"], inside)
+
+
 def _mixed(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) -> Density:
     """Squamous epithelium on stroma, in which a squamous-cell carcinoma grows from one side."""
     shape = inside.shape
@@ -102,4 +110,5 @@ DRAWN_SLIDES = (
     DrawnSlide("glandular", "Drawn: adenocarcinoma", "Crowded, irregular glands with tall dark nuclei.", _adenocarcinoma, 2),
     DrawnSlide("normal", "Drawn: normal mucosa", "Squamous epithelium that matures upwards; glands in the depth.", _normal, 3),
     DrawnSlide("mixed", "Drawn: tumour beside normal mucosa", "A carcinoma that takes up part of the piece.", _mixed, 4),
+    DrawnSlide("muscle", "Drawn: striated muscle", "Fibres side by side, flat nuclei at their borders.", _muscle, 5, UNTUNED),
 )
