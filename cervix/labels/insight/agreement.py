@@ -283,7 +283,8 @@ def _equally_many(reads: pd.DataFrame) -> NDArray[np.int64] | None:
         return None
     common = size[size >= 2].value_counts()
     chosen = max(common[common == common.max()].index)
-    return counts[size == chosen].to_numpy(np.int64)
+    table: NDArray[np.int64] = counts[size == chosen].to_numpy(np.int64)
+    return table
 
 
 def _wide(reads: pd.DataFrame) -> pd.DataFrame:

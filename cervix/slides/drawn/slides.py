@@ -88,12 +88,17 @@ def _muscle(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) ->
 
 def _mixed(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) -> Density:
     """Squamous epithelium on stroma, in which a squamous-cell carcinoma grows from one side."""
+    tumour = _grown_in(rng, inside)
+    ground = squamous_mucosa(rng, look["squamous-mucosa"], inside)
+    return _laid_over(ground, tumour, 2, lambda part: squamous_carcinoma(rng, look["squamous-carcinoma"], part))
+
+
+def _grown_in(rng: np.random.Generator, inside: Mask) -> Mask:
+    """Where the carcinoma of the slide ``mixed`` grows: its right side, with an uneven border."""
     shape = inside.shape
     x_px, _ = pixel_grid(shape)
     uneven = 110 * smooth_field(rng, shape, 110) + 45 * smooth_field(rng, shape, 32)
-    tumour = inside & (x_px > 0.56 * shape[1] + uneven)
-    ground = squamous_mucosa(rng, look["squamous-mucosa"], inside)
-    return _laid_over(ground, tumour, 2, lambda part: squamous_carcinoma(rng, look["squamous-carcinoma"], part))
+    return inside & np.asarray(x_px > 0.56 * shape[1] + uneven, np.bool_)
 
 
 def _laid_over(ground: Density, where: Mask, softness_px: float, draw: Callable[[Mask], Density]) -> Density:
@@ -112,3 +117,9 @@ DRAWN_SLIDES = (
     DrawnSlide("mixed", "Drawn: tumour beside normal mucosa", "A carcinoma that takes up part of the piece.", _mixed, 4),
     DrawnSlide("muscle", "Drawn: striated muscle", "Fibres side by side, flat nuclei at their borders.", _muscle, 5, UNTUNED),
 )
+
+
+def tumour_of_mixed() -> Mask:
+    """Where the slide ``mixed`` shows carcinoma, as it was drawn: ``(HEIGHT_PX, WIDTH_PX)``."""
+    rng = np.random.default_rng(next(slide.seed for slide in DRAWN_SLIDES if slide.id == "mixed"))
+    return _grown_in(rng, island(rng, (HEIGHT_PX, WIDTH_PX)))

@@ -26,9 +26,10 @@ def show_steps() -> StepId:
         st.session_state[VIEW] = waiting_step(steps)
     words = {step.id: _words(step, number) for number, step in enumerate(steps, start=1)}
     with st.container(key="improve_steps", width="stretch"):
-        chosen: StepId = st.segmented_control(
+        picked = st.segmented_control(
             "Step of the loop", names, format_func=words.__getitem__, key=VIEW, required=True, label_visibility="collapsed"
         )
+    chosen = picked or waiting_step(steps)
     st.session_state[SEEN] = st.query_params[VIEW] = chosen
     return chosen
 
