@@ -10,6 +10,7 @@ import pandas as pd
 from cervix.bundle import Bundle
 from cervix.bundle.active import promotion_line
 from cervix.bundle.loading import read_manifest
+from cervix.bundle.manifest import MANIFEST_NAME
 from cervix.errors import BundleError
 from cervix.labels import LabelStore
 from cervix.labels.insight.agreement import agreement_of_all
@@ -161,15 +162,24 @@ def loop_kappa(store: LabelStore) -> float | None:
     return agreement_of_all(reads[reads["kind"] == reads["kind"].mode()[0]])
 
 
-def newest_candidate(settings: Settings, active: Bundle) -> str:
-    """Version of the newest bundle on this server that is not the active one; empty where there is none."""
-    found = [(folder / "manifest.json", folder) for folder in candidate_folders(settings.bundles_dir).values()]
-    changed = sorted(((path.stat().st_mtime_ns, folder) for path, folder in found), reverse=True)
-    for moment, folder in changed:
-        version, sha256 = _read(folder, moment)
+def newest_folder(settings: Settings, active: Bundle) -> Path | None:
+    """The newest bundle on this server; None where there is none, or the newest is the active one."""
+    folders = [(_changed(folder), folder) for folder in candidate_folders(settings.bundles_dir).values()]
+    for changed, folder in sorted(folders, reverse=True):
+        version, sha256 = _read(folder, changed)
         if version:
-            return "" if sha256 == active.sha256 else version
-    return ""
+            return None if sha256 == active.sha256 else folder
+    return None
+
+
+def newest_candidate(settings: Settings, active: Bundle) -> str:
+    """Version of that bundle; empty where there is none."""
+    folder = newest_folder(settings, active)
+    return "" if folder is None else _read(folder, _changed(folder))[0]
+
+
+def _changed(folder: Path) -> int:
+    return (folder / MANIFEST_NAME).stat().st_mtime_ns
 
 
 @lru_cache(maxsize=32)

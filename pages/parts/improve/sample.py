@@ -3,15 +3,16 @@
 import streamlit as st
 
 from cervix.errors import CervixError
+from cervix.improving import StepId
 from cervix.plain_text import escaped
 from cervix.sandbox import fill
 from cervix.settings import get_settings
-from pages.parts.improve.steps import open_step
+from pages.parts.improve.opened import open_step
 from pages.parts.shared.frame import bundle_or_stop
 from pages.parts.shared.sandbox import enter_sandbox, in_sandbox, leave_sandbox
 
 
-def show_empty(words: str, key: str, icon: str, *ways: tuple[str, str]) -> None:
+def show_empty(words: str, key: str, icon: str, *ways: tuple[StepId, str]) -> None:
     """A step that has nothing to work on: why, the way there, and sample data.
 
     Parameters
@@ -34,10 +35,10 @@ def show_empty(words: str, key: str, icon: str, *ways: tuple[str, str]) -> None:
                 "a candidate that was retrained from them. Nothing of it is kept.",
             )
         if tried:
-            _fill()
+            _fill(key)
 
 
-def _fill() -> None:
+def _fill(key: str) -> None:
     bundle = bundle_or_stop()
     enter_sandbox()
     with st.status("Filling a home of your own …", expanded=True) as status:
@@ -48,4 +49,6 @@ def _fill() -> None:
             status.update(label="Nothing was filled.", state="error")
             st.error(escaped(str(error)), icon=":material/error:")
             return
+    if key == "gather":
+        open_step("waiting")
     st.rerun()

@@ -8,11 +8,12 @@ from cervix.improving import LoopFacts, Step, StepId, loop_facts, loop_kappa, lo
 from cervix.promotion.comparison import BundleComparison
 from cervix.settings import get_settings
 from pages.parts.improve.bundles.runs import desk
+from pages.parts.improve.opened import NEXT, SEEN, VIEW
 from pages.parts.shared.frame import active_now, kept
 from pages.parts.shared.store import label_store
 
-VIEW, SEEN = "improve_view", "improve_view_seen"
 ICONS = {"done": ":material/check_circle:", "waits": ":material/pending:", "empty": ""}
+HERE = ":material/arrow_circle_right:"
 
 
 def show_steps() -> StepId:
@@ -20,11 +21,15 @@ def show_steps() -> StepId:
     steps = loop_steps(_facts())
     names = [step.id for step in steps]
     asked = str(st.query_params.get(VIEW, ""))
-    if asked in names and (asked != st.session_state.get(SEEN) or VIEW not in st.session_state):
+    opened = st.session_state.pop(NEXT, "")
+    if opened:
+        st.session_state[VIEW] = opened if opened in names else waiting_step(steps)
+    elif asked in names and (asked != st.session_state.get(SEEN) or VIEW not in st.session_state):
         st.session_state[VIEW] = asked
     elif st.session_state.get(VIEW) not in names:
         st.session_state[VIEW] = waiting_step(steps)
-    words = {step.id: _words(step, number) for number, step in enumerate(steps, start=1)}
+    waiting = waiting_step(steps)
+    words = {step.id: _words(step, number, HERE if step.id == waiting else "") for number, step in enumerate(steps, start=1)}
     with st.container(key="improve_steps", width="stretch"):
         picked = st.segmented_control(
             "Step of the loop", names, format_func=words.__getitem__, key=VIEW, required=True, label_visibility="collapsed"
@@ -34,16 +39,11 @@ def show_steps() -> StepId:
     return chosen
 
 
-def open_step(name: StepId) -> None:
-    """Have a step open at the next run of the page; for a callback."""
-    st.session_state[VIEW] = name
-
-
-def _words(step: Step, number: int) -> str:
-    figure = f" **{step.figure}**" if step.figure else ""
+def _words(step: Step, number: int, here: str) -> str:
     if step.id == "audit":
         return f":material/history: {step.title}"
-    return f"{ICONS[step.state]} {number} {step.title}{figure}".strip()
+    figure = f" **{step.figure}**" if step.figure else ""
+    return f"{here or ICONS[step.state]} {number} {step.title}{figure}".strip()
 
 
 def _facts() -> LoopFacts:

@@ -62,6 +62,13 @@ def show_case(desk: LabelDesk, bundle: Bundle, show_controls: Callable[[], None]
                 st.caption("You know or may know what the model says about this case: your answer is kept as not blinded.")
             if isinstance(shown.view, TileViews):
                 _show_fields(shown.view)
+            st.text_input(
+                "Comment",
+                key=_comment_on(shown),
+                placeholder="Comment, kept with the answer",
+                max_chars=COMMENT_AT_MOST,
+                label_visibility="collapsed",
+            )
             show_last(desk, bundle)
 
 
@@ -159,13 +166,16 @@ def _show_fields(views: TileViews) -> None:
             st.image(in_line(views.fields[width]), width=FIELD_WIDTH, caption=f"{width} × as wide, the tile outlined")
 
 
+def _comment_on(shown: Shown) -> str:
+    return f"label_comment_{shown.case.id}"
+
+
 def _show_answers(desk: LabelDesk, shown: Shown, bundle: Bundle) -> None:
     """A button an answer. Each belongs to this case alone: a key pressed twice says nothing of the next one."""
     case = shown.case.id
-    comment = f"label_comment_{case}"
 
     def answer(action: Action, label: str | None = None) -> None:
-        desk.answer(case, action, label, (st.session_state.get(comment) or "").strip())
+        desk.answer(case, action, label, (st.session_state.get(_comment_on(shown)) or "").strip())
 
     with st.container(horizontal=True):
         for number, (label, title) in enumerate(labelled_classes(bundle, shown.case.kind).items(), start=1):
@@ -175,11 +185,3 @@ def _show_answers(desk: LabelDesk, shown: Shown, bundle: Bundle) -> None:
         for action, title, shortcut, icon in OTHER_ANSWERS:
             st.button(title, key=f"label_{action}_{case}", shortcut=shortcut, icon=icon, on_click=answer, args=(action,))
         show_undo(desk)
-        st.text_input(
-            "Comment",
-            key=comment,
-            placeholder="Comment, kept with the answer",
-            max_chars=COMMENT_AT_MOST,
-            width=260,
-            label_visibility="collapsed",
-        )

@@ -21,8 +21,8 @@ from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.improve.labels.place import leave_desk
+from pages.parts.improve.opened import open_step
 from pages.parts.improve.sample import show_empty
-from pages.parts.improve.steps import open_step
 from pages.parts.shared.frame import bundle_or_stop, kept
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store_or_stop
