@@ -149,7 +149,7 @@ def _axis_of_one_age(ages: pd.Series) -> dict[str, object]:
     return {"range": [age - 1, age + 1], "tickvals": [age]}
 
 
-def timeline_figure(visits: pd.DataFrame, after: pd.DataFrame | None = None) -> go.Figure:
+def timeline_figure(visits: pd.DataFrame, after: pd.DataFrame | None = None, *, years: int = 0) -> go.Figure:
     """What was found at each visit, in lanes by her age, and nothing that a model makes of it.
 
     Parameters
@@ -158,6 +158,8 @@ def timeline_figure(visits: pd.DataFrame, after: pd.DataFrame | None = None) -> 
         One woman's rows of ``cervix.labels.gathering.women.visits_frame``: ages and times, no dates.
     after : DataFrame, optional
         Likewise of what came afterwards: set apart by a line and a ground of its own.
+    years : int
+        So many years after the last of her visits there is another line; 0 for none.
     """
     every = visits if after is None else pd.concat([visits, after], ignore_index=True)
     time = every[TIME_YEARS]
@@ -173,12 +175,16 @@ def timeline_figure(visits: pd.DataFrame, after: pd.DataFrame | None = None) -> 
         range=[moments.iloc[0] - reach, moments.iloc[-1] + reach],
     )
     if after is not None and len(after):
-        asked = float(moments.iloc[len(visits) - 1])
-        figure.add_vrect(
-            x0=asked + reach / 4, x1=moments.iloc[-1] + reach, fillcolor="rgba(127,127,127,0.15)", line_width=0, layer="below",
-            annotation_text="afterwards", annotation_position="top left",
-        )  # fmt: skip
-        figure.add_vline(x=asked + reach / 4, line={"width": 2, "dash": "dot"}, line_color="#7F7F7F")
+        asked, following = (float(moments.iloc[at]) for at in (len(visits) - 1, len(visits)))
+        line = asked + min(reach / 2, (following - asked) / 2)
+        end = float(moments.iloc[-1]) + reach
+        figure.add_vrect(x0=line, x1=end, fillcolor="rgba(127,127,127,0.1)", line_width=0, layer="below")
+        marks = [(line, "asked here", "dot")]
+        if years and asked + years < end:
+            marks.append((asked + years, f"{years} years later", "dash"))
+        for at, words, dash in marks:
+            figure.add_vline(x=at, line={"width": 2, "dash": dash, "color": "#7F7F7F"})
+            figure.add_annotation(x=at, y=0, yref="paper", yanchor="bottom", xanchor="left", text=words, showarrow=False)
     figure.update_layout(
         height=150 + 56 * max(1, len(told)),
         margin={"l": 10, "r": 10, "t": 30, "b": 10},

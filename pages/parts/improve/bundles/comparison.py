@@ -40,9 +40,13 @@ def show_figures(comparison: BundleComparison) -> None:
         if pair is None or "auroc" not in pair.differences:
             continue
         st.markdown(f"**{escaped(model.title)}**: {escaped(pair.question)}")
-        sides = [decimal(side.bootstrap["auroc"]) for side in (pair.active, pair.candidate)]
-        told = zip(("Active", "Candidate", "Difference"), (*sides, signed(pair.differences["auroc"])), strict=True)
-        show_metrics({f"AUROC, {title.lower()}": tuple(words.rstrip(")").split(" (", 1)) for title, words in told})
+        told = {
+            "Active": decimal(pair.active.bootstrap["auroc"]),
+            "Candidate": decimal(pair.candidate.bootstrap["auroc"]),
+            "Difference": signed(pair.differences["auroc"]),
+        }
+        parted = {title: words.rstrip(")").split(" (", 1) for title, words in told.items()}
+        show_metrics({f"AUROC, {title.lower()}": (value, interval) for title, (value, interval) in parted.items()})
         st.caption(
             f"n = {pair.n:,} held-out cases in {pair.active.groups:,} groups; 95 % intervals, paired bootstrap over groups."
         )

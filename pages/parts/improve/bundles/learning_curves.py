@@ -18,7 +18,7 @@ from pages.parts.shared.frame import STILL_CHART, class_title, sentence_case, sh
 CURVES, SAVED = "learning-curves", "labels-saved"
 METRICS = ["average precision", "AUROC"]
 AT_RANDOM = "Random"
-REACHED = "What is to be reached is an average precision. Women were simulated."
+GOAL = "labels to reach "
 
 
 @st.fragment
@@ -151,11 +151,11 @@ def _show_share(saved: pd.DataFrame | None) -> str:
     """The share of labels that the default order saves, in a sentence; returns the name of that order."""
     rows = {} if saved is None else saved.set_index("strategy").to_dict("index")
     default = next((str(name) for name, row in rows.items() if row["default"] == "yes"), "")
-    goal = next((name for name in rows.get(default, {}) if str(name).startswith("labels to reach")), "")
+    goal = next((str(name) for name in rows.get(default, {}) if str(name).startswith(GOAL)), "")
     if default and goal and AT_RANDOM in rows:
         own, random = rows[default], rows[AT_RANDOM]
         st.markdown(
-            f"**{own['labels saved']} of the labels saved** in a simulation ({own['n']}): {own[goal]} {goal}, in place of "
-            f"{random[goal]} drawn at random. {REACHED}"
+            f"**{own['labels saved']} of the labels saved** in a simulation ({own['n']}, simulated women): {own[goal]} labels "
+            f"to reach an average precision of {goal.removeprefix(GOAL)}, in place of {random[goal]} drawn at random."
         )
     return default

@@ -9,7 +9,7 @@ from cervix.bundle import Bundle
 from cervix.errors import CervixError
 from cervix.labels.desk.desk import LabelDesk, Shown
 from cervix.labels.desk.pictures import FIELDS, TileViews
-from cervix.labels.gathering.women import WomanViews
+from cervix.labels.gathering.women import OUTCOME_YEARS, WomanViews
 from cervix.labels.store.events import COMMENT_AT_MOST, Action
 from cervix.patients.charts import timeline_figure
 from cervix.patients.sequences import TIME_YEARS
@@ -19,7 +19,7 @@ from pages.parts.improve.labels.model_view import in_line, show_last, show_undo
 from pages.parts.improve.labels.place import labelled_classes
 from pages.parts.shared.frame import STILL_CHART, duration
 
-FIELD_WIDTH, TIMELINE_PX = 220, 260
+FIELD_WIDTH, COMMENT_WIDTH, TIMELINE_PX = 205, 215, 300
 OTHER_ANSWERS: tuple[tuple[Action, str, str, str], ...] = (
     ("unsure", "Unsure", "Q", ":material/help:"),
     ("unusable", "Unusable", "X", ":material/block:"),
@@ -33,15 +33,13 @@ def show_case(desk: LabelDesk, bundle: Bundle, show_controls: Callable[[], None]
     try:
         shown = desk.current()
     except CervixError as error:
-        show_controls()
-        show_standing(desk)
+        show_standing(desk, show_controls)
         show_unsaved(desk)
         st.error(escaped(str(error)), icon=":material/database_off:")
         st.button("Try again", key="label_again", icon=":material/refresh:")
         return
     if shown is None:
-        show_controls()
-        show_standing(desk)
+        show_standing(desk, show_controls)
         show_unsaved(desk)
         show_nothing_left(desk)
         show_undo(desk)
@@ -52,33 +50,30 @@ def show_case(desk: LabelDesk, bundle: Bundle, show_controls: Callable[[], None]
     with st.container(key=f"label_{shown.case.kind}_case"):
         with st.container(key="label_picture"):
             _show_picture(shown, bundle)
-        with st.container(key="label_answers"):
+        with st.container(horizontal=True, key="label_answers"):
             _show_answers(desk, shown, bundle)
         with st.container(key="label_beside"):
-            show_controls()
-            show_standing(desk)
+            show_standing(desk, show_controls)
             show_unsaved(desk)
             if not shown.blinded:
                 st.caption("You know or may know what the model says about this case: your answer is kept as not blinded.")
             if isinstance(shown.view, TileViews):
                 _show_fields(shown.view)
-            st.text_input(
-                "Comment",
-                key=_comment_on(shown),
-                placeholder="Comment, kept with the answer",
-                max_chars=COMMENT_AT_MOST,
-                label_visibility="collapsed",
-            )
+            else:
+                _show_tables(shown.view, shown.case.id)
             show_last(desk, bundle)
 
 
-def show_standing(desk: LabelDesk) -> None:
-    """Progress, pace and what is left."""
+def show_standing(desk: LabelDesk, show_controls: Callable[[], None]) -> None:
+    """What is to choose, and beside it progress, pace and what is left."""
     standing = desk.standing
     words = [f"{standing.read:,} read", f"{standing.left:,} left"]
     if standing.an_hour:
         words += [f"{standing.an_hour:,.0f} an hour", f"about {duration(standing.left * (standing.seconds or 0))} to go"]
-    st.progress(standing.read / max(1, standing.read + standing.left), " · ".join(words))
+    with st.container(horizontal=True, vertical_alignment="center", key="label_line"):
+        show_controls()
+        st.markdown(" · ".join(words), width="content")
+    st.progress(standing.read / max(1, standing.read + standing.left))
 
 
 def show_nothing_left(desk: LabelDesk) -> None:
@@ -117,34 +112,29 @@ def _show_picture(shown: Shown, bundle: Bundle) -> None:
         st.image(in_line(shown.view.tile), width="stretch")
         return
     view: WomanViews = shown.view
-    question = escaped(bundle.manifest.first_of("sequence").main_task.title)
+    asked = escaped(bundle.manifest.first_of("sequence").main_task.title)
     if view.after is None:
-        st.markdown(f"**Did she have {question} after her last visit?**")
+        st.markdown(f"**Did she have {asked} after her last visit?**")
         st.warning(
-            "She was gathered before what came afterwards was kept: nothing here tells it. Say *Unsure*, unless you know it from "
-            "her file.",
+            "She was gathered before what came afterwards was kept, so nothing here tells it. Say *Unsure*, unless you "
+            "know it from her file.",
             icon=":material/help:",
         )
     else:
-        st.markdown(f"**Did she have {question} after the visit on which her history ends here?**")
-    st.plotly_chart(
-        timeline_figure(view.visits, view.after), key=f"label_timeline_{shown.case.id}", config=STILL_CHART, height=TIMELINE_PX
-    )
+        st.markdown(f"**Did she have {asked}?** Asked at the dotted line; what her file says afterwards is on grey.")
+    figure = timeline_figure(view.visits, view.after, years=OUTCOME_YEARS)
+    st.plotly_chart(figure, key=f"label_timeline_{shown.case.id}", config=STILL_CHART, height=TIMELINE_PX)
+
+
+def _show_tables(view: WomanViews, case: str) -> None:
+    """What came afterwards, and the history, line by line."""
     if view.after is not None:
         st.markdown("**What her file says afterwards**")
-        st.dataframe(
-            _lines(view.after, "Years after", float(view.visits[TIME_YEARS].iloc[-1])),
-            hide_index=True,
-            height="content",
-            key=f"label_after_{shown.case.id}",
-        )
-    with st.expander("Her history as a table"):
-        st.dataframe(
-            _lines(view.visits.iloc[::-1], "Years since first visit", 0.0),
-            hide_index=True,
-            height="content",
-            key=f"label_visits_{shown.case.id}",
-        )
+        after = _lines(view.after, "Years after", float(view.visits[TIME_YEARS].iloc[-1]))
+        st.dataframe(after, hide_index=True, height="content", key=f"label_after_{case}")
+    with st.expander("Her history up to then"):
+        before = _lines(view.visits.iloc[::-1], "Years since first visit", 0.0)
+        st.dataframe(before, hide_index=True, height="content", key=f"label_visits_{case}")
 
 
 def _lines(visits: pd.DataFrame, title: str, from_years: float) -> pd.DataFrame:
@@ -177,11 +167,18 @@ def _show_answers(desk: LabelDesk, shown: Shown, bundle: Bundle) -> None:
     def answer(action: Action, label: str | None = None) -> None:
         desk.answer(case, action, label, (st.session_state.get(_comment_on(shown)) or "").strip())
 
-    with st.container(horizontal=True):
-        for number, (label, title) in enumerate(labelled_classes(bundle, shown.case.kind).items(), start=1):
-            st.button(
-                title, key=f"label_{label}_{case}", shortcut=str(number), type="primary", on_click=answer, args=("label", label)
-            )
-        for action, title, shortcut, icon in OTHER_ANSWERS:
-            st.button(title, key=f"label_{action}_{case}", shortcut=shortcut, icon=icon, on_click=answer, args=(action,))
-        show_undo(desk)
+    for number, (label, title) in enumerate(labelled_classes(bundle, shown.case.kind).items(), start=1):
+        st.button(
+            title, key=f"label_{label}_{case}", shortcut=str(number), type="primary", on_click=answer, args=("label", label)
+        )
+    for action, title, shortcut, icon in OTHER_ANSWERS:
+        st.button(title, key=f"label_{action}_{case}", shortcut=shortcut, icon=icon, on_click=answer, args=(action,))
+    show_undo(desk)
+    st.text_input(
+        "Comment",
+        key=_comment_on(shown),
+        placeholder="Comment, kept with the answer",
+        max_chars=COMMENT_AT_MOST,
+        width=COMMENT_WIDTH,
+        label_visibility="collapsed",
+    )

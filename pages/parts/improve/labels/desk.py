@@ -52,7 +52,6 @@ def _show_desk(store: LabelStore, bundle: Bundle) -> None:
             f"Nothing to label yet. Gather {what} first.", "label", ":material/playlist_add:", ("gather", "Gather cases")
         )
     elif how == MANY:
-        controls()
-        show_gallery(desk, bundle)
+        show_gallery(desk, bundle, controls)
     else:
         show_case(desk, bundle, controls)

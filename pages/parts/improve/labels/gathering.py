@@ -62,8 +62,8 @@ def show_gather() -> None:
             st.markdown(" · ".join(f"**{there.get(name, 0):,}** {of.words}" for name, of in KINDS.items()) + " gathered so far")
         if not there:
             show_empty(
-                "Nothing is gathered yet. Cases come from a slide that was scored, or from a table of visits: below. Or see the "
-                "whole loop at work first.",
+                "Nothing is gathered yet. Cases come from a slide that was scored, or from a table of visits: below. Or see "
+                "the whole loop at work first.",
                 "gather",
                 ":material/playlist_add:",
             )
@@ -192,8 +192,8 @@ def _tiles(store: LabelStore, bundle: Bundle, entry: SeenSlide, count: int, who:
 def _offer_women(store: LabelStore, bundle: Bundle, who: Person) -> None:
     st.caption(
         "Women of a visit table, one row a visit. Kept are results, ages and the time between visits; no dates, no ids. "
-        "Names must not be in the file. Each is asked about at one of her visits, after which her file tells the outcome; women "
-        "whose file does not are left out."
+        "Names must not be in the file. Each is asked about at one of her visits, after which her file tells the outcome; "
+        "women whose file does not are left out."
     )
     upload = st.file_uploader("Visit table (CSV, pseudonymous ids only)", type=["csv", "tsv", "txt"], key="label_table")
     count = st.select_slider("How many women at most", COUNTS, value=USUAL_COUNT, key="label_woman_count")

@@ -112,28 +112,27 @@ def chosen_how() -> str:
 
 
 def show_controls(store: LabelStore, bundle: Bundle, who: Person, wish: Wish, ranking: Ranking) -> None:
-    """What to label on one line; who labels, how, in which order and what of it behind one button."""
-    with st.container(horizontal=True, vertical_alignment="center", key="label_controls"):
-        st.segmented_control(
-            "What to label",
-            list(KINDS),
-            default="tile",
-            format_func=lambda kind: KINDS[kind].title,
-            key="label_kind",
-            required=True,
-            label_visibility="collapsed",
-        )
-        set_apart = sum(map(bool, (wish.strategy, wish.source, wish.predicted, wish.scored_within_days, wish.second_reads)))
-        with st.popover(
-            f"{escaped(who.name)} · order and filters{f' ({set_apart} set)' if set_apart else ''}",
-            icon=":material/tune:",
-            key="label_wishes",
-        ):
-            _show_reader(store, who)
-            if wish.kind == "tile":
-                st.segmented_control("How", [ONE, MANY], default=ONE, key="label_how", required=True)
-            if ranking.scored:
-                _show_wishes(bundle, wish, ranking)
+    """What to label; who labels, how, in which order and what of it behind one button."""
+    st.segmented_control(
+        "What to label",
+        list(KINDS),
+        default="tile",
+        format_func=lambda kind: KINDS[kind].title,
+        key="label_kind",
+        required=True,
+        label_visibility="collapsed",
+    )
+    set_apart = sum(map(bool, (wish.strategy, wish.source, wish.predicted, wish.scored_within_days, wish.second_reads)))
+    with st.popover(
+        f"{escaped(who.name)} · order and filters{f' ({set_apart} set)' if set_apart else ''}",
+        icon=":material/tune:",
+        key="label_wishes",
+    ):
+        _show_reader(store, who)
+        if wish.kind == "tile":
+            st.segmented_control("How", [ONE, MANY], default=ONE, key="label_how", required=True)
+        if ranking.scored:
+            _show_wishes(bundle, wish, ranking)
 
 
 def _show_reader(store: LabelStore, who: Person) -> None:

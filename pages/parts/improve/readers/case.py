@@ -33,7 +33,7 @@ def show_case(store: LabelStore, case_id: str, who: Person, *, blind: bool, mode
     if case_id not in seen:
         seen.clear()
         seen[case_id] = time.monotonic()
-    picture, words = st.columns([2, 3])
+    picture, words = st.columns([1, 2])
     with picture:
         if who.may_browse:
             _show_content(case)
