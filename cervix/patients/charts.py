@@ -224,26 +224,42 @@ def _axis_of_one_age(ages: pd.Series) -> dict[str, object]:
     return {"range": [age - 1, age + 1], "tickvals": [age]}
 
 
-def timeline_figure(visits: pd.DataFrame) -> go.Figure:
+def timeline_figure(visits: pd.DataFrame, after: pd.DataFrame | None = None, *, years: int = 0) -> go.Figure:
     """What was found at each visit, in lanes by her age, and nothing that a model makes of it.
 
     Parameters
     ----------
     visits : DataFrame
         One woman's rows of ``cervix.labels.gathering.women.visits_frame``: ages and times, no dates.
+    after : DataFrame, optional
+        Likewise of what came afterwards: set apart by a line and a ground of its own.
+    years : int
+        So many years after the last of her visits there is another line; 0 for none.
     """
-    time = visits[TIME_YEARS]
-    start = float((visits[AGE].astype(np.float64) - time).median())
+    every = visits if after is None else pd.concat([visits, after], ignore_index=True)
+    time = every[TIME_YEARS]
+    start = float((every[AGE].astype(np.float64) - time).median())
     # Ages are whole years; the time between visits is known to the day.
     moments = time if np.isnan(start) else time + start
-    told = [name for name in LANES if visits[name].notna().any()]
-    figure = go.Figure(_lanes(visits, moments, told))
+    told = [name for name in LANES if every[name].notna().any()]
+    figure = go.Figure(_lanes(every, moments, told))
     figure.update_yaxes(_lane_axis(told))
     reach = max(0.5, 0.06 * float(moments.iloc[-1] - moments.iloc[0]))
     figure.update_xaxes(
         title="Years since her first visit" if np.isnan(start) else "Age (years)",
         range=[moments.iloc[0] - reach, moments.iloc[-1] + reach],
     )
+    if after is not None and len(after):
+        asked, following = (float(moments.iloc[at]) for at in (len(visits) - 1, len(visits)))
+        line = asked + min(reach / 2, (following - asked) / 2)
+        end = float(moments.iloc[-1]) + reach
+        figure.add_vrect(x0=line, x1=end, fillcolor="rgba(127,127,127,0.1)", line_width=0, layer="below")
+        marks = [(line, "asked here", "dot")]
+        if years and asked + years < end:
+            marks.append((asked + years, f"{years} years later", "dash"))
+        for at, words, dash in marks:
+            figure.add_vline(x=at, line={"width": 2, "dash": dash, "color": "#7F7F7F"})
+            figure.add_annotation(x=at, y=0, yref="paper", yanchor="bottom", xanchor="left", text=words, showarrow=False)
     figure.update_layout(
         height=150 + 56 * max(1, len(told)),
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
