@@ -1,19 +1,12 @@
-"""Evidence: how good each model is, where it fails, and the model card."""
+"""Evidence: for each model one screen that says how good it is and where it fails, then everything behind that, tab by tab."""
 
-import streamlit as st
+from pages.parts.evidence.choosing import chosen_model, chosen_view
+from pages.parts.evidence.summary import show_summary
+from pages.parts.shared.frame import bundle_or_stop, page_line
 
-from pages.parts.evidence.card import show_card
-from pages.parts.evidence.performance import show_performance
+line = page_line("Evidence")
+bundle = bundle_or_stop()
+model = chosen_model(bundle, line)
+show_summary(bundle, model)
 
-VIEWS = {"figures": ("Figures", show_performance), "card": ("Model card", show_card)}
-
-view = st.segmented_control(
-    "View",
-    list(VIEWS),
-    default="figures",
-    format_func=lambda name: VIEWS[name][0],
-    key="evidence_view",
-    required=True,
-    bind="query-params",
-)
-VIEWS[view][1]()
+chosen_view(model).show(bundle, model)

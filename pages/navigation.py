@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.parts.evidence.ahead import make_ahead
 from pages.parts.shared.frame import leave_libraries_alone, show_strip
 from pages.parts.shared.sign_in import is_open, show_sign_in
 from pages.parts.start.tour import show_tour
@@ -31,3 +32,4 @@ show_strip()
 show_tour()
 page.run()
 leave_libraries_alone()
+make_ahead()

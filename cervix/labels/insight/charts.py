@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from cervix.evaluation.charts import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
+from cervix.chart_template import BLUE, GREY, VERMILLION
+from cervix.chart_template import FIGURE_HEIGHT_PX as FIGURE_HEIGHT
 from cervix.evaluation.comparison import decimal, parsed_decimal
 from cervix.intervals import Interval
 from cervix.labels.insight.learning_curve import LearningCurve

@@ -8,11 +8,14 @@ import streamlit as st
 
 from cervix.bundle.active import SHIPPED, Promotion, PromotionLine, promotion_line
 from cervix.errors import BundleError, CervixError, PromotionRefused
+from cervix.improving import newest_candidate
 from cervix.plain_text import escaped
 from cervix.promotion.comparison import BundleComparison
 from cervix.promotion.promote import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, check_usable, promote, roll_back
 from cervix.settings import get_settings
-from pages.parts.shared.frame import since_words, use_active_bundle
+from pages.parts.improve.opened import open_step
+from pages.parts.improve.sample import show_empty
+from pages.parts.shared.frame import active_or_stop, since_words, use_active_bundle
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store_or_stop
 
@@ -27,9 +30,8 @@ FEW_CASES = (
 
 def show_line() -> PromotionLine | None:
     """The promotions that stand, the active one first; None where they cannot be read: banner or page say so already."""
-    try:
-        line = promotion_line(get_settings())
-    except BundleError:
+    line = line_or_none()
+    if line is None:
         return None
     # As plain text: a name is no markup.
     st.text(since_words(line))
@@ -49,11 +51,45 @@ def show_line() -> PromotionLine | None:
     return line
 
 
-def show_active() -> None:
-    """What is active, what was done last, and for an admin the roll back."""
+def show_promoted() -> None:
+    """Step 6: which bundle is active, the promotions that stand, and the way back; forward, where a candidate is."""
+    show_done()
+    line = show_line()
+    show_roll_back(line)
+    active = active_or_stop()
+    if newest_candidate(get_settings(), active):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("A candidate lies on this server. It is promoted from its comparison with the active bundle.")
+            if st.button("Compare", key="promoted_compare", type="primary", icon=":material/difference:"):
+                open_step("compare")
+                st.rerun()
+    elif line is not None and not line.promotions:
+        show_empty(
+            "Nothing has been promoted here, and no candidate waits. A retraining makes one, or one is brought as a zip.",
+            "promoted",
+            ":material/upgrade:",
+            ("retrain", "Retrain"),
+            ("compare", "Bring a candidate"),
+        )
+
+
+def show_done() -> None:
+    """What was done last, once."""
     if done := st.session_state.pop(DONE, ""):
         st.success(done, icon=":material/check_circle:")
-    line, user = show_line(), person()
+
+
+def line_or_none() -> PromotionLine | None:
+    """The promotions that stand; None where they cannot be read: banner or page say so already."""
+    try:
+        return promotion_line(get_settings())
+    except BundleError:
+        return None
+
+
+def show_roll_back(line: PromotionLine | None) -> None:
+    """For an admin the roll back, where something was promoted."""
+    user = person()
     if not user.may_decide:
         st.info(f"Only an admin promotes and rolls back; {escaped(user.name)} is here as {user.role}.", icon=":material/lock:")
         return
@@ -97,7 +133,6 @@ def show_promotion(comparison: BundleComparison, folder: Path | None, keep: Call
     user = person()
     if comparison.identical or not user.may_decide:
         return
-    st.subheader("Promote")
     try:
         check_usable(comparison)
     except PromotionRefused as error:
