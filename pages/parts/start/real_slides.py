@@ -19,9 +19,10 @@ from cervix.samples.tcga import (
 from cervix.settings import Settings, get_settings
 from pages.parts.shared.frame import bundle_or_stop
 from pages.parts.shared.sandbox import in_sandbox
-from pages.parts.slide.intake import choose
+from pages.parts.slide.look import choose
 
 AT_ONCE = 2
+AT_FIRST = 3
 EVERY_S = 1.0
 GROUPS = {"scc": "Squamous-cell carcinoma", "ac": "Adenocarcinoma"}
 WHAT = (
@@ -60,19 +61,28 @@ def _what_the_model_saw(bundle: Bundle) -> str:
 
 def _show(slides: list[RealSlide], settings: Settings, busy: bool) -> None:
     for column, (label, title) in zip(st.columns(len(GROUPS), gap="medium"), GROUPS.items(), strict=True):
-        with column:
+        with column.container(gap="xsmall"):
             st.markdown(f"**{title}**")
-            for slide in slides:
-                if slide.label == label:
-                    _show_row(slide, settings)
+            of_label = [slide for slide in slides if slide.label == label]
+            first = [slide for place, slide in enumerate(of_label) if place < AT_FIRST or _is_in_hand(slide, settings)]
+            for slide in first:
+                _show_row(slide, settings)
+            if more := [slide for slide in of_label if slide not in first]:
+                with st.expander(f"{len(more)} more, up to {more[-1].size_bytes / 1e6:,.0f} MB"):
+                    for slide in more:
+                        _show_row(slide, settings)
     if busy and not any(job is not None and job.active for job in map(_job, slides)):
         st.rerun()  # the last one has come: nothing is left to look for every second
 
 
+def _is_in_hand(slide: RealSlide, settings: Settings) -> bool:
+    return _job(slide) is not None or is_begun(slide, settings) or opened_by(slide, settings) is not None
+
+
 def _show_row(slide: RealSlide, settings: Settings) -> None:
     job, path = _job(slide), opened_by(slide, settings)
-    with st.container(border=True, gap="xsmall", key=f"real_{slide.patient}"):
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
+    with st.container(border=True, gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"real_row_{slide.patient}"):
             size = f"{slide.size_bytes / 1e6:,.0f} MB"
             st.markdown(f"{escaped(slide.diagnosis)}  \n:small[{slide.patient} · {size}]", width="stretch")
             if path is not None:
@@ -97,7 +107,7 @@ def _show_job(job: Job[Arriving, None]) -> None:
     elif job.state == "failed":
         st.warning(escaped(job.error))
     elif job.state == "cancelled":
-        st.caption("Stopped. What has come is kept, and goes on from there.")
+        st.caption("Stopped. What has arrived is kept; the next try goes on from there.")
 
 
 def _words(job: Job[Arriving, None], arriving: Arriving | None) -> str:
