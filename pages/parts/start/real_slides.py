@@ -18,6 +18,7 @@ from cervix.samples.tcga import (
 )
 from cervix.settings import Settings, get_settings
 from pages.parts.shared.frame import bundle_or_stop
+from pages.parts.shared.people import person
 from pages.parts.shared.sandbox import in_sandbox
 from pages.parts.slide.look import choose
 
@@ -43,9 +44,10 @@ def show_real_slides() -> None:
     settings, bundle = get_settings(), bundle_or_stop()
     with st.container(key="real_slides"):
         st.header("Real cervical carcinomas", anchor=False)
-        at_hand = real_slides_at_hand(settings)
+        at_hand = [slide for slide in real_slides_at_hand(settings) if not person().anybody or opened_by(slide, settings)]
         if not at_hand:
-            st.caption(f"{len(real_slides())} slides of TCGA-CESC can be fetched where this server may use the network.")
+            who = "where this server may use the network" if settings.offline else "by whoever signs in"
+            st.caption(f"{len(real_slides())} slides of TCGA-CESC can be fetched {who}.")
             return
         st.caption(f"{WHAT} {escaped(_what_the_model_saw(bundle))}".strip())
         busy = any(job is not None and job.active for job in map(_job, at_hand))
