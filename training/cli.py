@@ -283,9 +283,10 @@ def _since(started: float) -> float:
 def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from cervix.bundle.active import active_bundle
     from cervix.sources.downloads import Downloader
+    from cervix.sources.idc import IDC_SERVICE
     from training.bundle.cervical import make_cervical_candidate
     from training.data.tissue.gdc import SERVICE, GenomicDataCommons
-    from training.data.tissue.idc import IDC_SERVICE, ImagingDataCommons
+    from training.data.tissue.idc import ImagingDataCommons
 
     def progress(stage: str, share: float, what: str) -> None:
         options.tell("progress", what, stage=stage, done=round(share, 3))
@@ -403,8 +404,8 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_cervix(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", data: Path) -> None:
+    from cervix.sources.idc import IDC_ADDRESS
     from training.data.tissue.gdc import GDC_API
-    from training.data.tissue.idc import IDC_ADDRESS
 
     text = "make a candidate bundle from cervical slides of TCGA: estimate, fetch, cut, continue the slide model"
     command = commands.add_parser("cervix", help=text, description=text)

@@ -27,7 +27,7 @@ CANDIDATE_FOLDER = "sample-candidate"
 CUT, SCORED, LABELLED = 0.3, 0.5, 0.6
 """Share of the filling after its steps, where the package holds the scores."""
 
-Tell = Callable[[float, str], None]
+Tell = Callable[[float, str], object]
 """Told the share of the filling that is done, 0 to 1, and what comes now, in words."""
 
 

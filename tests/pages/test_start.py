@@ -1,5 +1,7 @@
 """The page Start: what a visitor sees first, and the shelf."""
 
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,10 @@ import pytest
 from cervix.bundle import Bundle
 from cervix.samples import shown
 from cervix.samples.cases import CASES
+from cervix.samples.tcga import opened_by, real_slides
 from cervix.settings import PROJECT_ROOT, get_settings
-from tests.pages.opening import open_page, texts
+from tests.archive import Archive
+from tests.pages.opening import PATIENCE_S, open_page, texts
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +56,28 @@ def app_says(headline: str) -> bool:
     app = open_page("start")
     assert not app.exception
     return headline in [heading.value for heading in app.header]
+
+
+def test_a_real_carcinoma_is_fetched_with_its_diagnosis_said_and_can_then_be_opened(
+    archive: Archive, cases_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = real_slides()[0]
+    with zipfile.ZipFile(cases_dir / "slides/dicom_macos.zip") as packed:
+        names = [name for name in packed.namelist() if name.startswith("case/")]
+        archive.contents |= {f"/{slide.series.id}/{Path(name).name}": packed.read(name) for name in names}
+    assert "can be fetched where this server may use the network" in texts(open_page("start"))
+    monkeypatch.setenv("CERVIX_OFFLINE", "0")
+    monkeypatch.setenv("CERVIX_IDC_ADDRESS", archive.address)
+    get_settings.cache_clear()
+    app = open_page("start")
+    assert "nobody marked it on the slide" in texts(app)
+    assert all(slide.diagnosis in texts(app) for slide in real_slides())
+    app.button(key=f"real_fetch_{slide.patient}").click().run()
+    deadline = time.monotonic() + PATIENCE_S
+    while not (opened := [button for button in app.button if button.key == f"real_open_{slide.patient}"]):
+        assert time.monotonic() < deadline, "waited in vain"
+        app.run()
+    assert not app.exception
+    opened[0].click().run()
+    assert app.session_state["slide_path"] == opened_by(slide, get_settings())
+    assert app.session_state["slide_credit"] == slide.credit
