@@ -29,7 +29,7 @@ if not known:
     show_sign_in()
     st.stop()
 show_strip()
-show_tour()
+show_tour(page.url_path)
 page.run()
 leave_libraries_alone()
 make_ahead()

@@ -32,7 +32,7 @@ CAM_SCALE_QUANTILE = 0.99
 Pattern = Literal["plain", "lines", "dots"]
 # Divides a map tile, so that a pattern goes on from one to the next.
 PATTERN_PX = 8
-PATTERN_GROUND = 96
+PATTERN_GROUND = 130
 
 
 @dataclass(frozen=True)

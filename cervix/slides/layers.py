@@ -44,7 +44,10 @@ def score_layers(tiles: pd.DataFrame, model: Model, version: str) -> dict[str, H
 
 
 def class_map(tiles: pd.DataFrame, model: Model, version: str) -> HeatLayer:
-    """Each tile in the colour of its most probable class; grey lines where it has no answer, dots where it was not read."""
+    """Each tile in the colour of its most probable class; grey lines where it has no answer, dots where it was not read.
+
+    A slide without an answer is plain grey.
+    """
     answered, read = answered_tiles(tiles, model), read_tiles(tiles)
     top = np.where(answered, most_probable(tiles, model), -1)
 
@@ -52,7 +55,7 @@ def class_map(tiles: pd.DataFrame, model: Model, version: str) -> HeatLayer:
         return heat_layer(tiles, where.astype(np.float32), colour, version)
 
     drawn = replace(cells(~read, NO_ANSWER_COLOUR), pattern="dots")
-    drawn = replace(cells(read & ~answered, NO_ANSWER_COLOUR), pattern="lines", under=drawn)
+    drawn = replace(cells(read & ~answered, NO_ANSWER_COLOUR), pattern="lines" if answered.any() else "plain", under=drawn)
     for index, item in enumerate(model.classes):
         if (top == index).any():
             drawn = replace(cells(top == index, item.colour), under=drawn)

@@ -7,7 +7,7 @@ const EDGE_PX = 6;
 const STYLE = `
 #cervix-tour { position: fixed; inset: 0; z-index: 999990; pointer-events: none; font-family: "Source Sans", sans-serif; }
 #cervix-tour .light { position: absolute; border-radius: 10px; box-shadow: 0 0 0 200vmax rgba(10, 20, 26, .5), 0 0 0 3px #3FB6BE; transition: all .35s; }
-#cervix-tour .card { position: absolute; left: 50%; bottom: 16px; transform: translateX(-50%); width: min(720px, calc(100vw - 24px));
+#cervix-tour .card { position: absolute; right: 16px; bottom: 14px; width: min(470px, calc(100vw - 24px));
   box-sizing: border-box; background: #10191E; color: #F2F7F8; border-radius: 12px; padding: 12px 16px 10px; pointer-events: auto;
   box-shadow: 0 6px 28px rgba(0,0,0,.4); }
 #cervix-tour h2 { margin: 0 0 2px; font-size: 17px; line-height: 1.3; color: #FFFFFF; padding: 0; }
@@ -21,7 +21,8 @@ const STYLE = `
 #cervix-tour .time { height: 3px; background: #2A3D46; border-radius: 2px; margin-bottom: 8px; overflow: hidden; }
 #cervix-tour .time i { display: block; height: 100%; width: 0; background: #3FB6BE; }
 @media (prefers-reduced-motion: reduce) { #cervix-tour .light { transition: none; } }
-@media (max-width: 640px) { #cervix-tour .card { bottom: 6px; padding: 9px 11px; } #cervix-tour p { font-size: 14px; } #cervix-tour h2 { font-size: 15.5px; } #cervix-tour button { padding: 3px 8px; } }
+#cervix-tour .card.left { right: auto; left: 16px; }
+@media (max-width: 640px) { #cervix-tour .card, #cervix-tour .card.left { bottom: 6px; left: 12px; right: 12px; width: auto; padding: 9px 11px; } #cervix-tour p { font-size: 14px; } #cervix-tour h2 { font-size: 15.5px; } #cervix-tour button { padding: 3px 8px; } }
 #cervix-tour[hidden] { display: none; }
 body:has(#cervix-tour[data-demo="yes"]) [data-testid="stHeader"] { display: none; }
 @media print { #cervix-tour { display: none; } }
@@ -145,6 +146,8 @@ class Control {
     if (!target) return;
     if (!this.scrolled) { this.scrolled = true; target.scrollIntoView({ block: "nearest" }); }
     const box = target.getBoundingClientRect();
+    // The card lies on the side where it hides less of what is lit.
+    this.find(".card").classList.toggle("left", box.left > innerWidth - box.right);
     const card = this.find(".card").getBoundingClientRect();
     // What is lit must not lie under the card: the page is moved until its top is in sight.
     if (box.top > card.top - 80) target.scrollIntoView({ block: "start" });

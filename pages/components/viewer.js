@@ -8,6 +8,7 @@ const SPOT_ZOOM_IN = 0.5; // screen pixels a slide pixel at a hot spot
 const SCALE_BAR_PX = 130;
 const INSET_PX = 130;
 const REGION_POINTS = 200;
+const PHOTO_QUALITY = 0.85;
 const SMALL_PX = 500; // a map as on a phone
 const FIT = 0.94; // of the map that the whole slide takes
 const OPACITY = 0.5;
@@ -106,6 +107,8 @@ class View {
     frame.onkeydown = (event) => this.key(event);
     this.shareGestures(map, frame);
     map.on("move", () => this.draw());
+    // Printers get nothing of a canvas that a graphics card draws. A picture that is loaded when somebody prints is printed.
+    map.on("idle", () => { if (this.map === map) this.photo.src = map.getCanvas().toDataURL("image/jpeg", PHOTO_QUALITY); });
     map.on("error", ({ error }) => {
       const sentence = { 404: "This view has expired: reload the page.", 422: "The slide's file cannot be read any more." }[error?.status];
       if (sentence) this.root.querySelector(".problem").textContent = sentence;
@@ -143,7 +146,11 @@ class View {
     overlay.className = "cervix-overlay";
     overlay.style.cssText = "position:absolute;inset:0;pointer-events:none;z-index:5;overflow:hidden;font:600 12px sans-serif;color:#1B2B34";
     this.lines = document.createElementNS(SVG, "svg");
+    this.lines.classList.add("cervix-lines");
     this.lines.style.cssText = "position:absolute;inset:0;width:100%;height:100%";
+    this.photo = document.createElement("img");
+    this.photo.className = "cervix-photo";
+    this.photo.alt = "";
     this.bar = document.createElement("div");
     this.bar.className = "cervix-scale-bar";
     this.bar.style.cssText = "position:absolute;left:12px;bottom:12px;padding:2px 6px 4px;background:rgba(255,255,255,.85);border-radius:4px";
@@ -166,7 +173,7 @@ class View {
       const box = this.inset.getBoundingClientRect();
       this.goTo({ center: this.toMap((event.clientX - box.left) / factor, (event.clientY - box.top) / factor) });
     };
-    overlay.append(this.lines, this.bar, this.legend, this.inset);
+    overlay.append(this.photo, this.lines, this.bar, this.legend, this.inset);
     frame.append(overlay);
     return overlay;
   }

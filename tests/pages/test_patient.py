@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
 
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.visit_sample import sample_visits_csv
+from cervix.samples.cases import CASES, Case
 from cervix.settings import get_settings
 from tests.pages.opening import hypothetical, open_page, texts, turn_to
 from tests.patients.published_women import rounds_of_row, visits_csv
@@ -34,6 +36,10 @@ def who(app: AppTest) -> str:
     return next(heading.value for heading in app.subheader)
 
 
+def menu(app: AppTest, label: str) -> Selectbox:
+    return next(box for box in app.selectbox if box.label == label)
+
+
 @pytest.fixture(autouse=True)
 def _own_home(home: Path) -> None:
     """Each test has an app home of its own and no network."""
@@ -48,9 +54,12 @@ def test_the_sample_table_is_scored_and_explained() -> None:
     ranked = listed(app)
     assert len(ranked) == 60
     assert list(ranked["Biopsy positive"].dropna()) == sorted(ranked["Biopsy positive"].dropna(), reverse=True)
-    assert ranked["What matters most"].iloc[0].startswith("+")
-    turn_to(app, "patients_view_factors", "Why her")
-    assert "exactly additive" in texts(app)
+    assert ranked["What matters most"].iloc[0]
+    assert ranked["Hidden alone"].notna().all()
+    assert who(app) == f"Row {ranked['Row'].iloc[0]}: {ranked['Patient'].iloc[0]}"
+    assert "exactly additive" in texts(app), "what drove the score stands first"
+    turn_to(app, "patients_view_factors", "Factor sheet")
+    assert any("Factor" in frame.value for frame in app.dataframe)
 
 
 def test_a_factor_is_changed_and_the_hypothetical_risk_moves_and_is_reset() -> None:
@@ -87,8 +96,7 @@ def test_the_work_list_is_searched_narrowed_and_put_in_another_order() -> None:
     app.text_input(key="patients_find").set_value("-01").run()
     found = listed(app)
     assert set(found["Patient"]) == {f"SAMPLE-0{number}" for number in range(10, 20)}
-    order = next(box for box in app.selectbox if box.label == "Order")
-    order.set_value("Pseudonym").run()
+    menu(app, "Order").set_value("Pseudonym").run()
     assert listed(app)["Patient"].tolist() == sorted(found["Patient"])
     app.segmented_control(key="patients_whom").set_value("No answer").run()
     assert "SAMPLE-012" in listed(app)["Patient"].tolist()
@@ -123,19 +131,23 @@ def test_sample_visits_are_scored_and_ranked_and_a_womans_risk_is_followed() -> 
     app = open_page("patient")
     app.button(key="patients_case_list").click().run()
     assert not app.exception
-    assert "not real patients" in texts(app)
+    assert "no real women" in texts(app)
     counts = shown(app)
-    assert (counts["Patients scored"], counts["No answer"]) == ("40", "4")
+    assert (counts["Patients scored"], counts["No answer"]) == ("36", "4"), "who has no answer was not scored"
     ranked = listed(app)
     risk = ranked["CIN2+ in 3 years"].dropna()
     assert list(risk) == sorted(risk, reverse=True)
     assert set(ranked["Flag"].iloc[-4:]) == {"no answer"}
-    assert "What the model would have said after each episode" in texts(app)
-    turn_to(app, "patients_view", "Why her")
-    assert "they add up to her risk exactly" in texts(app)
-    turn_to(app, "patients_view", "Guideline and export")
+    assert ranked["Course"].iloc[0][-1] == pytest.approx(risk.iloc[0]), "drawn whole"
+    assert ranked["Last finding"].iloc[0] == "ASC-H, HPV16+"
+    assert who(app) == ranked["Patient"].iloc[0]
+    assert counts["CIN2+ within 3 years"] == f"{risk.iloc[0]:.1f} %"
     assert "At these risks the ladder says" in texts(app)
+    assert "they add up to her risk exactly" in texts(app)
     assert "simulated women" in texts(app)
+    turn_to(app, "patients_woman", ranked["Patient"].iloc[-1])
+    assert who(app) == ranked["Patient"].iloc[-1]
+    assert "No answer" in shown(app).values() or "After treatment" in "".join(shown(app))
 
 
 def test_a_woman_after_treatment_gets_the_published_step_first(published_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,18 +198,59 @@ def test_the_threshold_says_who_would_be_recalled_and_what_it_costs() -> None:
     assert int(recalled.group(1)) < 20
 
 
-def test_a_visit_that_has_not_taken_place_moves_the_risk_and_is_reset() -> None:
+def test_what_if_starts_from_her_as_she_is_and_no_further_visit_is_empty() -> None:
     app = open_page("patient")
-    app.button(key="patients_case_list").click().run()
+    app.button(key="patients_case_rising").click().run()
     turn_to(app, "patients_view", "What if")
     usual = hypothetical(app)
     assert len(usual) == 3, "the main question and the two that the guideline asks"
-    app.selectbox(key="what_if_cytology").set_value("HSIL").run()
-    raised = hypothetical(app)
-    assert raised != usual
+    assert usual[0] == shown(app)["CIN2+ within 3 years"]
+    moved = [metric.delta for metric in app.metric if "hypothetical" in metric.label]
+    assert moved == ["+0.0 points"] * 3
+    assert menu(app, "Cytology").value == "ASC-H", "as it was found"
+    menu(app, "Cytology").set_value("NILM").run()
+    assert hypothetical(app) != usual
     assert "Hypothetical" in texts(app)
     app.button(key="what_if_reset").click().run()
     assert hypothetical(app) == usual
+    app.segmented_control(key="what_if_kind").set_value("A further visit").run()
+    assert hypothetical(app) == []
+    assert "Choose at least one result" in texts(app)
+    menu(app, "Cytology").set_value("HSIL").run()
+    assert not app.exception
+    assert len(hypothetical(app)) == 3
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.page == "patient"], ids=lambda case: case.id)
+def test_a_case_of_the_shelf_opens_from_the_address_on_its_woman_with_its_credit(case: Case) -> None:
+    app = open_page("patient")
+    app.query_params["case"] = case.id
+    app.run()
+    assert not app.exception
+    assert case.credit in texts(app)
+    assert not case.woman or who(app) == case.woman
+    assert "case" not in app.query_params
+    assert app.query_params["open"], "by which a reload finds it"
+
+
+def test_a_reload_finds_the_list_what_was_said_of_it_and_the_woman() -> None:
+    app = open_page("patient")
+    content = sample_visits_csv(5).replace("NILM", "NLIM", 1).encode()
+    app.file_uploader(key="patients_upload").upload("visits.csv", content, "text/csv").run()
+    app.button(key="patients_correct").click().run()
+    last = listed(app)["Patient"].iloc[-1]
+    turn_to(app, "patients_woman", last)
+    again = open_page("patient")
+    again.query_params["open"] = app.query_params["open"]
+    again.run()
+    assert not again.exception
+    assert who(again) == last
+    assert "corrected copy of your file" in texts(again)
+    again.button(key="patients_uncorrected").click().run()
+    assert problems(again)["Meant"].tolist() == ["NILM"]
+    again.button(key="patients_close").click().run()
+    assert "open" not in again.query_params
+    assert "Open a case, or bring a table" in texts(again)
 
 
 def test_an_episode_is_one_bar_and_what_the_model_does_not_read_or_was_not_taught_is_said() -> None:
@@ -210,7 +263,6 @@ def test_an_episode_is_one_bar_and_what_the_model_does_not_read_or_was_not_taugh
     app.file_uploader(key="patients_upload").upload("visits.csv", "\n".join(lines).encode(), "text/csv").run()
     assert "Not read by this model, and shown only: VIA." in texts(app)
     assert "Age (years) 18, in training 21 to 75" in texts(app)
-    turn_to(app, "patients_view", "Why her")
     assert not app.exception
     assert "the episode of 2024-01-08 to 2024-02-19" in texts(app)
 
@@ -226,11 +278,10 @@ def test_a_visit_table_with_bad_rows_lists_them_and_scores_the_rest() -> None:
     assert problem["Patient"].startswith("SAMPLE-")
     counts = shown(app)
     assert (counts["Patients scored"], counts["Needs correction"]) == ("5", "1")
-    app.segmented_control(key="patients_whom").set_value("Needs correction").run()
+    app.segmented_control(key="patients_whom").set_value("To mend").run()
     assert not app.exception
-    listed = listed(app)
-    assert listed["Patient"].tolist() == [problem["Patient"]]
-    assert listed["Rests on"].tolist() == ["1 cell could not be read"]
+    assert listed(app)["Patient"].tolist() == [problem["Patient"]]
+    assert listed(app)["Rests on"].tolist() == ["1 cell could not be read"]
     assert "Incomplete: 1 cell could not be read." in texts(app)
 
 

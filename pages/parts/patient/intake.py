@@ -26,6 +26,7 @@ FACTORS = Case(
     "A table of risk factors",
     "60 patients, one row each, in the format of the UCI table.",
     "What drove each score, and how little is known.",
+    "Generated · CC0",
     GENERATED,
 )
 ICONS = {

@@ -11,7 +11,7 @@ from cervix.patients.reading import PatientTable
 from cervix.patients.visits import VisitTable, read_table
 from cervix.plain_text import escaped
 from pages.parts.patient.column_choice import chosen_columns, offer_columns
-from pages.parts.patient.intake import show_intake
+from pages.parts.patient.intake import show_empty
 from pages.parts.patient.problems import ask, offer_corrected
 from pages.parts.patient.table import ANSWERS, CONTENT, STRICT, keep_table
 from pages.parts.shared.frame import kept
@@ -26,7 +26,7 @@ def read_or_stop() -> tuple[PatientTable | VisitTable, str]:
     key = f"{hash(content)}-{strict}-{sorted((columns or {}).items())}-{answers}"
     table = _read_or_say(content, lambda: kept("patients_read", key, partial(_read, content, columns, answers, strict=strict)))
     if table is None:
-        show_intake()
+        show_empty()
         st.stop()
     return table, key
 

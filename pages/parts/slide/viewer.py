@@ -70,7 +70,7 @@ def show_map(
 
 def _layers(model: Model, *, silent: bool, unread: bool) -> list[dict[str, Any]]:
     """Every layer with its words and what its legend says; of a slide without an answer only what holds no answer."""
-    none = _row("No answer" if silent else "Not recognised", NO_ANSWER_COLOUR, "lines")
+    none = _row("No answer", NO_ANSWER_COLOUR) if silent else _row("Not recognised", NO_ANSWER_COLOUR, "lines")
     lost = [_row("Could not be read", NO_ANSWER_COLOUR, "dots")] if unread else []
     rest = _row("Not recognised", NO_ANSWER_COLOUR)
     classes = [] if silent else [_row(item.title, item.colour, short=item.short) for item in model.classes]

@@ -82,8 +82,13 @@ def _go() -> None:
     st.session_state[TURN] = now.at != place.at
 
 
-def show_tour() -> None:
-    """Turn to the page of the step, and show the control over it. At a demonstration table the tour begins by itself."""
+def show_tour(page: str) -> None:
+    """Turn to the page of the step, and show the control over it. At a demonstration table the tour begins by itself.
+
+    Parameters
+    ----------
+    page : the page that this run would show, as in its address; empty for the first
+    """
     if get_settings().demo and TOUR not in st.session_state and not st.session_state.get("tour_offered"):
         start_tour()
     st.session_state["tour_offered"] = True
@@ -96,7 +101,8 @@ def show_tour() -> None:
             with st.spinner("Preparing the next step …"):
                 step.prepare()
         st.session_state.update(step.state)
-        st.switch_page(f"{step.page}.py", query_params=dict(step.params))
+        if step.params or step.page != (page or "start"):
+            st.switch_page(f"{step.page}.py", query_params=dict(step.params))
     tour(
         key="tour_control",
         data=_told(place),

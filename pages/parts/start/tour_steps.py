@@ -36,6 +36,14 @@ class Step:
     prepare: Callable[[], None] | None = None
 
 
+PROMOTE = (".st-key-promote button", ".st-key-promotion_sure button")
+SLIDE_MAP, SLIDE_ANSWER, SLIDE_TILE = (
+    '[class*="st-key-viewer_"]',
+    '[class*="st-key-slide_answer_2"]',
+    ".st-key-slide_tile_dock",
+)
+TAB = '.st-key-patients_one [role="tabpanel"]:not([hidden])'
+WOMAN, BODY = ".st-key-patients_one", ".st-key-improve_body"
 STEPS: tuple[Step, ...] = (
     Step(
         "start",
@@ -47,7 +55,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "slide",
-        ".st-key-slide_map",
+        SLIDE_MAP,
         "A slide lights up",
         "Drawn by rules, not a patient. Every tile is scored now, on this computer; its colour is the most probable class.",
         16,
@@ -55,21 +63,21 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "slide",
-        ".st-key-slide_answer",
+        SLIDE_ANSWER,
         "One answer for the slide",
         "The share of cancerous tiles with its 95 % interval, and how many tiles the model did not recognise and left out.",
         14,
     ),
     Step(
         "slide",
-        ".st-key-slide_tile_card",
+        SLIDE_TILE,
         "Why this tile?",
         "Grad-CAM shows where in the tile the score comes from. It is a hint, not a proof.",
         14,
     ),
     Step(
         "slide",
-        ".st-key-slide_answer",
+        SLIDE_ANSWER,
         "The same model, another tissue: silence",
         "Striated muscle is nothing it has a question about. No percentage, no ranking: a refusal is part of the answer.",
         20,
@@ -77,7 +85,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "patient",
-        ".st-key-patient_course",
+        WOMAN,
         "One woman, four visits",
         "Made up by hand. HPV16 three times, smears that grow worse: what the model would have said after each visit.",
         18,
@@ -85,7 +93,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "patient",
-        ".st-key-patient_why",
+        TAB,
         "What drove it",
         "Shapley values share her risk out over her visits; they add up exactly. They show what the model uses, not a cause.",
         16,
@@ -93,26 +101,28 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "patient",
-        ".st-key-patient_what_if",
+        TAB,
         "What would change it",
-        "A visit that has not taken place moves the risk. Nothing of it is kept.",
+        "A further visit that has not taken place moves the risk. Nothing of it is kept.",
         14,
         state={"patients_view": "What if"},
     ),
     Step(
         "patient",
-        ".st-key-patient_step",
-        "The published risk comes first",
-        "Where her history stands in the published tables of real women, their risk and their step stand before the model's.",
-        14,
+        ".st-key-patient_head",
+        "The published step comes first",
+        "CIN3, treated, then two negative cotests: for real women like her the published tables say one year, "
+        "whatever the model thinks.",
+        16,
+        params={"case": "treated"},
     ),
     Step(
         "evidence",
-        ".st-key-evidence_body",
+        ".st-key-evidence_summary",
         "Is it any good?",
-        "The network beside plain rivals, average colour among them, on the same held-out cases, each with its interval.",
-        20,
-        params={"evidence_model": "slide", "evidence_view": "rivals"},
+        "A verdict in a sentence, figures with intervals, the strongest rival, the worst failure: computed, for each model.",
+        18,
+        state={"evidence_model": "slide", "evidence_view": "rivals"},
     ),
     Step(
         "evidence",
@@ -121,40 +131,52 @@ STEPS: tuple[Step, ...] = (
         "The same data, scored the way many papers do: copies of one woman on both sides of the split. Beside it, the honest "
         "figure.",
         20,
-        params={"evidence_model": "risk-factors", "evidence_view": "leak"},
+        state={"evidence_model": "risk-factors", "evidence_view": "leakage"},
     ),
     Step(
         "improve",
-        ".st-key-improve_body",
+        BODY,
         "People teach the next model",
         "Readers label what the model is unsure of, without seeing what it says. One key, one case.",
         18,
-        params={"improve_view": "label"},
+        state={"improve_view_next": "label"},
+        press=('.st-key-label_answers button[kind="primary"]', '.st-key-label_answers button[kind="primary"]'),
         prepare=fill_sandbox,
     ),
     Step(
         "improve",
-        ".st-key-improve_body",
+        BODY,
         "Fewer labels for the same model",
         "On simulated women, asking for the cases in doubt saves labels. The curve shows how many.",
         16,
-        params={"improve_view": "retrain"},
+        state={"improve_view_next": "retrain"},
     ),
     Step(
         "improve",
-        ".st-key-improve_body",
+        BODY,
         "A candidate, judged by rules set beforehand",
-        "Retrained from labels of drawn cases, then compared on the same held-out tiles in 1,000 paired samples.",
-        18,
-        params={"improve_view": "compare"},
+        "Retrained from labels of drawn cases, compared on the same held-out tiles in 1,000 paired samples. "
+        "Now it is promoted.",
+        24,
+        state={"improve_view_next": "compare"},
+        press=PROMOTE,
     ),
     Step(
         "improve",
-        ".st-key-improve_body",
+        BODY,
         "Every step is written down",
         "Who promoted, rolled back, labelled what, and when. Entries are only ever added.",
         14,
-        params={"improve_view": "audit"},
+        state={"improve_view_next": "audit"},
+    ),
+    Step(
+        "improve",
+        BODY,
+        "And every promotion can be taken back",
+        "The bundle before it is active again, proved anew; that is written down too.",
+        14,
+        state={"improve_view_next": "promote"},
+        press=(".st-key-roll_back button", ".st-key-promotion_sure button"),
     ),
     Step(
         "start",

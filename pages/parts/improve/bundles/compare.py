@@ -17,7 +17,13 @@ from cervix.promotion.candidates import candidate_folders, keep_bundle, unpack_b
 from cervix.promotion.comparison import BundleComparison, compare_bundles
 from cervix.promotion.proving import load_candidate
 from cervix.settings import get_settings
-from pages.parts.improve.bundles.comparison import show_figures, show_manifest_differences, show_model, show_verdict
+from pages.parts.improve.bundles.comparison import (
+    show_figures,
+    show_manifest_differences,
+    show_model,
+    show_verdict,
+    show_what_counts,
+)
 from pages.parts.improve.bundles.promotion import line_or_none, show_done, show_promotion, show_roll_back
 from pages.parts.improve.sample import show_empty
 from pages.parts.shared.frame import active_or_stop, kept
@@ -94,8 +100,9 @@ def show_compare() -> None:
         st.rerun()
 
     show_verdict(comparison)
-    show_promotion(comparison, folder, partial(keep_upload, content, comparison))
     show_figures(comparison)
+    show_promotion(comparison, folder, partial(keep_upload, content, comparison))
+    show_what_counts(comparison)
     for model in comparison.changed:
         show_model(model)
     show_manifest_differences(comparison)

@@ -17,13 +17,17 @@ DISAGREEMENTS_SHOWN = 200
 
 
 def show_verdict(comparison: BundleComparison) -> None:
-    """The verdict, and which models it is about."""
+    """The verdict."""
     if comparison.identical:
         st.info(escaped(comparison.verdict), icon=":material/equal:")
     elif comparison.decision == "promote":
         st.success(escaped(comparison.verdict), icon=":material/upgrade:")
     else:
         st.warning(escaped(comparison.verdict), icon=":material/pan_tool:")
+
+
+def show_what_counts(comparison: BundleComparison) -> None:
+    """Which models did not change, and when a rule is met."""
     if same := [model.title for model in comparison.models if model.same]:
         st.caption(f"The same in both: {', '.join(same)}.")
     if comparison.changed:

@@ -186,15 +186,16 @@ def _ask_to_promote(comparison: BundleComparison) -> None:
         for model in comparison.changed
         if model.pairs
     ]
-    st.markdown(FEW_CASES.format(cases="; ".join(cases) or "here none were compared"))
-    with st.form("promotion_against_the_rules"):
-        reason = st.text_area(
-            "Why promote it anyway?",
-            max_chars=REASON_AT_MOST,
-            key="promotion_reason",
-            placeholder=f"At least {REASON_AT_LEAST} characters",
-        )
-        sent = st.form_submit_button("Promote against the rules", icon=":material/upgrade:", key="promote_anyway")
+    with st.popover("Promote it all the same …", icon=":material/upgrade:", key="promotion_anyway"):
+        st.markdown(FEW_CASES.format(cases="; ".join(cases) or "here none were compared"))
+        with st.form("promotion_against_the_rules", border=False):
+            reason = st.text_area(
+                "Why promote it anyway?",
+                max_chars=REASON_AT_MOST,
+                key="promotion_reason",
+                placeholder=f"At least {REASON_AT_LEAST} characters",
+            )
+            sent = st.form_submit_button("Promote against the rules", icon=":material/upgrade:", key="promote_anyway")
     if not sent:
         return
     try:

@@ -17,6 +17,7 @@ from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS
 from cervix.plain_text import escaped
 from pages.parts.improve.labels.model_view import in_line, show_last, show_undo
 from pages.parts.improve.labels.place import labelled_classes
+from pages.parts.improve.opened import open_step
 from pages.parts.shared.frame import STILL_CHART, duration
 
 FIELD_WIDTH, COMMENT_WIDTH, TIMELINE_PX = 205, 215, 300
@@ -41,8 +42,9 @@ def show_case(desk: LabelDesk, bundle: Bundle, show_controls: Callable[[], None]
     if shown is None:
         show_standing(desk, show_controls)
         show_unsaved(desk)
-        show_nothing_left(desk)
-        show_undo(desk)
+        with st.container(horizontal=True, key="label_answers"):
+            show_nothing_left(desk)
+            show_undo(desk)
         show_last(desk, bundle)
         return
     # Before it is drawn: a key that comes while the rest is drawn ends this run, and must count.
@@ -69,7 +71,9 @@ def show_standing(desk: LabelDesk, show_controls: Callable[[], None]) -> None:
     standing = desk.standing
     words = [f"{standing.read:,} read", f"{standing.left:,} left"]
     if standing.an_hour:
-        words += [f"{standing.an_hour:,.0f} an hour", f"about {duration(standing.left * (standing.seconds or 0))} to go"]
+        words.append(f"{standing.an_hour:,.0f} an hour")
+        if standing.left:
+            words.append(f"about {duration(standing.left * (standing.seconds or 0))} to go")
     with st.container(horizontal=True, vertical_alignment="center", key="label_line"):
         show_controls()
         st.markdown(" · ".join(words), width="content")
@@ -86,6 +90,9 @@ def show_nothing_left(desk: LabelDesk) -> None:
     else:
         st.success("Every case has been read. Gather more, or turn on second reads.", icon=":material/done_all:")
     st.button("Look again", key="label_look_again", icon=":material/refresh:")
+    if st.button("What waits next", key="label_next", icon=":material/arrow_forward:"):
+        open_step("waiting")
+        st.rerun()
 
 
 def show_unsaved(desk: LabelDesk) -> None:
