@@ -49,12 +49,10 @@ def _one_visit(browser: Browser, took: dict[str, list[float]]) -> None:
             page.get_by_role("button", name="Play the demo").wait_for()
             took["command to the first page"].append(time.perf_counter() - before)
             took["Evidence, the first time"].append(_turn(page, "Evidence"))
-            for name in PAGES * 2:
+            for number, name in enumerate(PAGES * 2):
                 seconds = _turn(page, name)
                 # The first visit of a page loads its libraries.
-                if page.evaluate(
-                    "name => (window.seen ??= new Set()).size === (window.seen.add(name), window.seen.size)", name
-                ):
+                if number >= len(PAGES):
                     took["another page"].append(seconds)
             before = time.perf_counter()
             page.get_by_role("link", name="Squamous-cell carcinoma").click()
