@@ -97,17 +97,12 @@ def show_tour(page: str) -> None:
         return
     step = place.step
     if st.session_state.pop(TURN, False):
-        if step.prepare is not None:
-            with st.spinner("Preparing the next step …"):
-                step.prepare()
         st.session_state.update(step.state)
         if step.params or step.page != (page or "start"):
             st.switch_page(f"{step.page}.py", query_params=dict(step.params))
-    tour(
-        key="tour_control",
-        data=_told(place),
-        on_go_change=_go,
-    )
+    tour(key="tour_control", data=_told(place), on_go_change=_go)
+    if step.prepare is not None:
+        step.prepare()
 
 
 def _told(place: Place) -> dict[str, Any]:
