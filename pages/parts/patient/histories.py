@@ -21,7 +21,7 @@ from cervix.patients.visit_vocabulary import AGE
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.plain_text import escaped
-from pages.parts.patient.both import download_scores, file_words, flag_words, held_out_auroc, show_counts
+from pages.parts.patient.both import download_scores, file_words, held_out_auroc, show_counts
 from pages.parts.patient.cohort import show_cohort
 from pages.parts.patient.intake import show_file
 from pages.parts.patient.problems import show_problems
@@ -152,7 +152,6 @@ def _listed(
                 for none, course in zip(ranked["abstained"], followed, strict=True)
             ],
             "Last finding": last_findings(visits, histories, positions),
-            "Flag": flag_words(ranked),
             "Range of the models": [
                 "–" if pd.isna(low) else f"{low * 100:.1f}–{high * 100:.1f} %"
                 for low, high in zip(ranked["lowest"], ranked["highest"], strict=True)

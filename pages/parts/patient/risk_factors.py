@@ -17,7 +17,7 @@ from cervix.patients.reading import PatientTable
 from cervix.patients.scoring import BIOPSY_TASK, score_patients
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.plain_text import escaped
-from pages.parts.patient.both import download_scores, file_words, flag_words, held_out_auroc, show_counts
+from pages.parts.patient.both import download_scores, file_words, held_out_auroc, show_counts
 from pages.parts.patient.cohort import show_cohort
 from pages.parts.patient.intake import show_file
 from pages.parts.patient.problems import show_problems
@@ -168,7 +168,6 @@ def _listed(
     shown["Seen at similar risk"] = [
         "–" if none else f"{share.low:.0%}–{share.high:.0%}" for none, share in zip(ranked["abstained"], alike, strict=True)
     ]
-    shown["Flag"] = flag_words(ranked)
     shown["Rests on"] = [words or "all of the row" for words in ranked[RESTS_ON]]
     shown["What matters most"] = [
         "" if none else f"{label} {found}"
