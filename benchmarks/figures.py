@@ -102,7 +102,8 @@ def _slider_step(page: Any) -> float:
     """Seconds from the key to another count of flagged cases, both timed inside the page."""
     page.evaluate(
         """() => {
-            const metric = [...document.querySelectorAll('[data-testid=stMetric]')].find(m => m.innerText.startsWith('Flagged'));
+            const metric = [...document.querySelectorAll('[data-testid=stMetric]')].find(
+                m => m.innerText.startsWith('Flagged'));
             const old = metric.innerText;
             window.__took = new Promise(done => document.addEventListener('keydown', () => {
                 const started = performance.now();

@@ -8,6 +8,8 @@ from cervix.evaluation.heldout import held_out
 from cervix.evaluation.metrics import METRICS, BinaryReport
 from cervix.intervals import Interval
 
+BASELINE_THRESHOLD = 0.5
+"""From which score a baseline flags: it was given no threshold of its own."""
 BESIDE_RIVALS = ("accuracy", "precision", "recall", "specificity", "f1", "auroc", "average_precision")
 """The metrics that stand beside those of simpler rivals and of publications, in that order."""
 
@@ -85,7 +87,7 @@ def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.Data
     Baselines are called at 0.5; the model at its own threshold.
     """
     rivals = [
-        _row(baseline.title, "same cases", held_out(bundle, model, task, 0.5, baseline.id).report())
+        _row(baseline.title, "same cases", held_out(bundle, model, task, BASELINE_THRESHOLD, baseline.id).report())
         for baseline in model.evaluation.baselines
     ]
     return pd.DataFrame([_ours(bundle, model, task), *rivals, *_published(model, task)])

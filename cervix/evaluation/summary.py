@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.errors import BundleError
-from cervix.evaluation.comparison import decimal, in_words, parsed_decimal, percent, signed
+from cervix.evaluation.comparison import BASELINE_THRESHOLD, decimal, in_words, parsed_decimal, percent, signed
 from cervix.evaluation.heldout import held_out, load_table
 from cervix.evaluation.leakage import Protocol, leak, leakage_frame, protocols
 from cervix.evaluation.left_out import LeftOut, left_out_sources, left_out_table, worst_answered
@@ -164,8 +164,8 @@ def ranking_word(auroc: float) -> str:
 
 
 def question_of(bundle: Bundle, model: Model, task: DerivedTask, baseline: str = "") -> Question:
-    """A question to the held-out cases at the model's own threshold."""
-    return held_out(bundle, model, task, model.threshold(task.id), baseline)
+    """A question to the held-out cases: at the model's own threshold, of a baseline at a half, as comparisons have it."""
+    return held_out(bundle, model, task, BASELINE_THRESHOLD if baseline else model.threshold(task.id), baseline)
 
 
 def strongest_rival(bundle: Bundle, model: Model, task: DerivedTask) -> Rival | None:
@@ -175,15 +175,15 @@ def strongest_rival(bundle: Bundle, model: Model, task: DerivedTask) -> Rival | 
     """
     own = question_of(bundle, model, task).scores
     rivals = {
-        baseline.title: question_of(bundle, model, task, baseline.id).scores
+        baseline.title: question_of(bundle, model, task, baseline.id)
         for baseline in model.evaluation.baselines
         if baseline.id not in NO_RIVAL
     }
     if not rivals:
         return None
-    title, scores = max(rivals.items(), key=lambda item: item[1].auroc_value())
-    gain = ranking_interval("auroc", own.positive, own.score, own.groups, rival=scores.score)
-    return Rival(title, scores.auroc(), gain)
+    title, rival = max(rivals.items(), key=lambda item: item[1].scores.auroc_value())
+    gain = ranking_interval("auroc", own.positive, own.score, own.groups, rival=rival.scores.score)
+    return Rival(title, rival.report().metrics["auroc"], gain)
 
 
 def _of_laboratories(bundle: Bundle, model: Model) -> Summary:

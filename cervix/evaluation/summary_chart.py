@@ -111,8 +111,8 @@ def published_figure_in_short(cells: pd.DataFrame) -> go.Figure:
 def _beside_rivals(bundle: Bundle, model: Model) -> list[tuple[str, Interval]]:
     task = model.main_task
     titles = {"": "This model"} | {item.id: item.title for item in model.evaluation.baselines if item.id not in NO_RIVAL}
-    scores = {title: question_of(bundle, model, task, baseline).scores for baseline, title in titles.items()}
-    return [(title, of.auroc()) for title, of in scores.items() if of.has_both]
+    asked = {title: question_of(bundle, model, task, baseline) for baseline, title in titles.items()}
+    return [(title, of.report().metrics["auroc"]) for title, of in asked.items() if of.scores.has_both]
 
 
 def _dots(values: list[Interval], names: list[str], title: str, colour: str, symbol: str, *, bars: bool = True) -> go.Scatter:

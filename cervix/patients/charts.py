@@ -9,11 +9,13 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from cervix.chart_template import BLUE, LEGEND_ABOVE, ORANGE, VERMILLION, laid_out
 from cervix.patients.explanation import Explanation
 from cervix.patients.sequences import TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 
-RAISES, LOWERS = "#D55E00", "#0072B2"
+RAISES, LOWERS = VERMILLION, BLUE
+SMALL = {"size": 11}
 BARS_SHOWN = 12
 ROUNDING = 1e-6
 # Of risk: what lies beyond the ends of an axis by less than this is not cut off.
@@ -41,8 +43,7 @@ def contribution_figure(explanation: Explanation) -> go.Figure:
     reach = max((abs(amount) for amount in amounts), default=0.01) * 1.35 or 0.01
     _name_rows(figure, labels)
     figure.update_xaxes(title="Change in risk (points on the bars)", range=[-reach, reach], tickformat="+.1%", nticks=5)
-    figure.update_layout(height=110 + 38 * len(amounts), margin={"l": 10, "r": 10, "t": 10, "b": 10})
-    return figure
+    return laid_out(figure, 110 + 38 * len(amounts))
 
 
 def _name_rows(figure: go.Figure, rows: Sequence[str]) -> None:
@@ -52,7 +53,7 @@ def _name_rows(figure: go.Figure, rows: Sequence[str]) -> None:
         ticktext=["<br>".join(_two_lines(row)) for row in rows],
         autorange="reversed",
         automargin=True,
-        tickfont={"size": 11},
+        tickfont=SMALL,
     )
 
 
@@ -70,7 +71,7 @@ LEAST_DRAWN = 1e-4
 # Of the width: so far apart two words of a chart do not run into each other.
 APART = 0.09
 # By ``Severity``.
-SEVERITY_MARKS = (("circle-open", LOWERS), ("diamond", "#E69F00"), ("square", RAISES))
+SEVERITY_MARKS = (("circle-open", LOWERS), ("diamond", ORANGE), ("square", RAISES))
 SEVERITY_TITLES = ("normal or negative", "low-grade", "high-grade or positive")
 
 
@@ -155,12 +156,7 @@ def course_figure(
     if moments.nunique() == 1:
         # Of one moment an axis would show fractions of a second.
         figure.update_xaxes(_axis_of_one_day(moments) if dated else _axis_of_one_age(moments))
-    figure.update_layout(
-        height=lanes_px + RISK_PX + margins_px,
-        margin={"l": 10, "r": 10, "t": 22, "b": 10},
-        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "font": {"size": 11}},
-    )
-    return figure
+    return laid_out(figure, lanes_px + RISK_PX + margins_px, margin={"t": 22}, legend={"y": -0.1, "font": SMALL})
 
 
 def findings_figure(visits: pd.DataFrame) -> go.Figure:
@@ -173,12 +169,7 @@ def findings_figure(visits: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(title=None if dated else "Age (years)")
     if moments.nunique() == 1:
         figure.update_xaxes(_axis_of_one_day(moments) if dated else _axis_of_one_age(moments))
-    figure.update_layout(
-        height=LANE_PX * max(1, len(told)) + 92,
-        margin={"l": 10, "r": 10, "t": 22, "b": 10},
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "font": {"size": 11}},
-    )
-    return figure
+    return laid_out(figure, LANE_PX * max(1, len(told)) + 92, margin={"t": 22}, legend={"font": SMALL})
 
 
 def _told_of(risk: NDArray[np.float32], moments: pd.Series) -> list[str]:
@@ -260,12 +251,7 @@ def timeline_figure(visits: pd.DataFrame, after: pd.DataFrame | None = None, *, 
         for at, words, dash in marks:
             figure.add_vline(x=at, line={"width": 2, "dash": dash, "color": "#7F7F7F"})
             figure.add_annotation(x=at, y=0, yref="paper", yanchor="bottom", xanchor="left", text=words, showarrow=False)
-    figure.update_layout(
-        height=150 + 56 * max(1, len(told)),
-        margin={"l": 10, "r": 10, "t": 30, "b": 10},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
-    )
-    return figure
+    return laid_out(figure, 150 + 56 * max(1, len(told)), margin={"t": 30}, legend=LEGEND_ABOVE | {"font": SMALL})
 
 
 def _lanes(visits: pd.DataFrame, moments: pd.Series, told: list[str]) -> list[go.Scatter]:
@@ -350,8 +336,7 @@ def waterfall_figure(
         top = min(1.0 + SEEN, float(sums.max()) * 1.15)
         # Room for what is written left of a bar that lowers.
         figure.update_xaxes(range=[-0.06 * top, top])
-    figure.update_layout(height=100 + 36 * len(labels), margin={"l": 10, "r": 50, "t": 10, "b": 10}, showlegend=False)
-    return figure
+    return laid_out(figure, 100 + 36 * len(labels), margin={"r": 50}, showlegend=False)
 
 
 def passes_the_ends(reference: float, contributions: NDArray[np.float64]) -> bool:
