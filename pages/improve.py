@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import streamlit as st
+
 from cervix.improving import StepId
 from pages.parts.improve.audit import show_audit
 from pages.parts.improve.bundles.compare import show_compare
@@ -25,4 +27,5 @@ VIEWS: dict[StepId, Callable[[], None]] = {
 
 with page_line("Improve"):
     step = show_steps()
-VIEWS[step]()
+with st.container(key="improve_body"):
+    VIEWS[step]()

@@ -1,50 +1,50 @@
-"""Slides: bring one in, look at it, score it live, read the answer, export it."""
+"""Slide: the map first, and beside it the answer, from the first tiles to the last."""
 
 import streamlit as st
 
 from cervix.errors import CervixError
 from cervix.plain_text import escaped
-from pages.parts.shared.frame import bundle_or_stop
+from pages.parts.shared.frame import bundle_or_stop, page_line
+from pages.parts.slide.below import show_below
 from pages.parts.slide.beside import show_beside
-from pages.parts.slide.facts import opened_with_scale, plan_or_ask, show_facts_and_start
-from pages.parts.slide.intake import show_intake
-from pages.parts.slide.resources import desk
-from pages.parts.slide.views import explore, show_all_tiles, show_answer, show_gallery, show_map, show_progress
+from pages.parts.slide.exports import show_exports
+from pages.parts.slide.intake import show_cases, show_intake, show_switch
+from pages.parts.slide.look import look, open_what_is_asked_for, say_what_is_missing, start_if_asked
+from pages.parts.slide.resources import desk, put_on_shelf
+from pages.parts.slide.workbench import show_workbench
 
-st.title("Slides")
+line = page_line("Slide")
 bundle = bundle_or_stop()
 if not bundle.manifest.of_kind("tile"):
     st.info("The bundle has no model that reads slides.", icon=":material/block:")
     st.stop()
-model = bundle.session_of("tile").model
 if resumed := desk().resume(bundle):
     st.toast(f"{resumed} interrupted scores resume now.")
 
-show_intake()
-if "slide_path" not in st.session_state:
-    st.info("Upload a slide or try a sample. Scoring starts when you press the button; nothing leaves this server.")
+is_open = open_what_is_asked_for()
+say_what_is_missing()
+if not is_open:
+    show_intake()
+    st.caption("A slide that you bring is scored when you say so; nothing leaves this server.")
+    show_cases()
     st.stop()
-if st.session_state["slide_credit"]:
-    st.caption(st.session_state["slide_credit"])
 
+with line:
+    show_switch()
 try:
-    slide = opened_with_scale()
-    plan = plan_or_ask(slide, bundle) if slide is not None else None
-    if slide is None or plan is None:
-        st.stop()
-    job = show_facts_and_start(slide, bundle, plan)
+    seen = start_if_asked(look(bundle), bundle)
 except CervixError as error:
     st.error(escaped(str(error)), icon=":material/broken_image:")
     st.stop()
+if seen.plan is not None:
+    put_on_shelf(seen.slide, seen.plan)
+with line:
+    if seen.score is not None:
+        with st.popover("Exports", icon=":material/download:", key="slide_exports"):
+            show_exports(seen.slide, seen.score, bundle)
+    beside = st.toggle("Second slide beside", key="slide_beside")
 
-score = desk().score(slide, bundle, everywhere=plan.everywhere)
-if job is not None:
-    show_progress(slide, bundle, job)
-elif score is None:
-    show_map(slide, model, {})
-else:
-    show_answer(score, model)
-    explore(slide, score, bundle)
-    show_gallery(slide, score, model)
-    show_all_tiles(slide, score, bundle)
-show_beside(slide, bundle)
+show_workbench(seen, bundle)
+if beside:
+    show_beside(seen.slide, bundle)
+show_below(seen, bundle)

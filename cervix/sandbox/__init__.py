@@ -2,7 +2,7 @@
 
 One call does it, in a home that is nobody's own::
 
-    filled = fill(get_settings(), bundle, tell=print)
+    filled = fill(get_settings(), bundle, tell=lambda share, words: None)
 """
 
 from cervix.sandbox.filling import Filled, fill

@@ -4,6 +4,7 @@ They know what was drawn where. One of them errs now and then, and they part whe
 something to agree and to disagree about. Everything follows from fixed seeds: a second filling is the same.
 """
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,12 +53,15 @@ class SampleTile:
     ----------
     place : str
         Slide and corner, which do not depend on how the slide's file was written.
+    pixels_sha256 : str
+        Of its pixels, which do not depend on how its picture was written.
     said : reader -> class, or "unsure"
         Of those who read it.
     """
 
     case: Case
     place: str
+    pixels_sha256: str
     said: dict[str, str]
 
 
@@ -75,7 +79,8 @@ def sample_tiles(slide_id: str, slide: Slide, plan: SlidePlan) -> list[SampleTil
         case = tile_case(slide.sha256, x, y, grid.size_l0_px, grid.effective_spacing_um_px, pixels, slide.plane)
         readers = (READER_A, READER_B) if at < READ_BY_BOTH else (READER_A,) if at < READ_BY_BOTH + READ_BY_A else ()
         said = _said(slide_id, float(carcinoma[at]), rng)
-        tiles.append(SampleTile(case, f"{slide_id}:{x}:{y}", {reader: said[reader] for reader in readers}))
+        digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+        tiles.append(SampleTile(case, f"{slide_id}:{x}:{y}", digest, {reader: said[reader] for reader in readers}))
     return tiles
 
 

@@ -8,11 +8,12 @@ beyond the latitudes that Mercator knows.
 import io
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 from cervix.slides.grid import TileLattice, lattice_around
 from cervix.slides.rows import CAM_STEPS, Rows
@@ -28,6 +29,10 @@ ALIGNED_ZOOMS = 5
 # without telling colours apart.
 OPACITY_RANGE = (40, 215)
 CAM_SCALE_QUANTILE = 0.99
+Pattern = Literal["plain", "lines", "dots"]
+# Divides a map tile, so that a pattern goes on from one to the next.
+PATTERN_PX = 8
+PATTERN_GROUND = 130
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,8 @@ class HeatLayer:
         Changes with the values, so that a browser asks again.
     under : HeatLayer, optional
         Drawn beneath.
+    pattern : str
+        Of cells that must not be taken for a colour: lines or dots, on a ground of ``PATTERN_GROUND`` / 255 of the opacity.
     """
 
     opacity: NDArray[np.uint8]
@@ -149,6 +156,7 @@ class HeatLayer:
     lattice: TileLattice
     version: str = ""
     under: "HeatLayer | None" = None
+    pattern: Pattern = "plain"
 
     def render_tile(self, world: WorldMap, z: int, x: int, y: int) -> bytes:
         """A map tile of the layer as PNG: cells with sharp edges, or their mean where many share a pixel."""
@@ -185,9 +193,18 @@ class HeatLayer:
         )
         alpha.paste(0, (max(right, 0), 0, max(right, MAP_TILE_PX), MAP_TILE_PX))
         alpha.paste(0, (0, max(bottom, 0), MAP_TILE_PX, max(bottom, MAP_TILE_PX)))
+        if self.pattern != "plain":
+            alpha = ImageChops.multiply(alpha, _ink(self.pattern))
         tile = Image.new("RGBA", (MAP_TILE_PX, MAP_TILE_PX), self.colour)
         tile.putalpha(alpha)
         return Image.alpha_composite(self.under._drawn(world, z, x, y), tile) if self.under else tile
+
+
+def _ink(pattern: Pattern) -> Image.Image:
+    """A map tile of a pattern: 255 where it is drawn, ``PATTERN_GROUND`` between."""
+    x, y = np.meshgrid(*(np.arange(MAP_TILE_PX) % PATTERN_PX,) * 2)
+    drawn = (x + y) % PATTERN_PX < 2 if pattern == "lines" else np.maximum(x, y) < 3
+    return Image.fromarray(np.where(drawn, 255, PATTERN_GROUND).astype(np.uint8))
 
 
 def rgb_of(colour: str) -> tuple[int, int, int]:

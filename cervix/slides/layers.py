@@ -8,18 +8,19 @@ from numpy.typing import NDArray
 
 from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR, UNRECOGNISED
 from cervix.bundle.manifest import Model
-from cervix.slides.decision import answered_tiles, read_tiles, recognised_tiles, tile_probabilities
+from cervix.slides.decision import answered_tiles, most_probable, read_tiles, recognised_tiles, tile_probabilities
 from cervix.slides.deepzoom import HeatLayer, cam_mosaic, heat_layer
 from cervix.slides.scoring import SlideScore
 
 # Ids of classes hold no underscore, so no class has the name of another's Grad-CAM.
 CAM_PREFIX = "cam_"
+CLASS_MAP = "class_map"
 UNRECOGNISED_LAYER = UNRECOGNISED
 UNANSWERED_VALUE = 0.6
 
 
 def score_layers(tiles: pd.DataFrame, model: Model, version: str) -> dict[str, HeatLayer]:
-    """A layer of probability for each class, and one of the tiles that are not recognised, by name.
+    """The class map, a layer of probability for each class, and one of the tiles that are not recognised, by name.
 
     Tiles without an answer, and those that could not be read, are grey in the layers of the classes.
 
@@ -35,7 +36,30 @@ def score_layers(tiles: pd.DataFrame, model: Model, version: str) -> dict[str, H
         for index, item in enumerate(model.classes)
     }
     unknown = (read_tiles(tiles) & ~recognised_tiles(tiles, model)).astype(np.float32)
-    return layers | {UNRECOGNISED_LAYER: heat_layer(tiles, unknown, NOVELTY_COLOUR, version)}
+    return (
+        {CLASS_MAP: class_map(tiles, model, version)}
+        | layers
+        | {UNRECOGNISED_LAYER: heat_layer(tiles, unknown, NOVELTY_COLOUR, version)}
+    )
+
+
+def class_map(tiles: pd.DataFrame, model: Model, version: str) -> HeatLayer:
+    """Each tile in the colour of its most probable class; grey lines where it has no answer, dots where it was not read.
+
+    A slide without an answer is plain grey.
+    """
+    answered, read = answered_tiles(tiles, model), read_tiles(tiles)
+    top = np.where(answered, most_probable(tiles, model), -1)
+
+    def cells(where: NDArray[np.bool_], colour: str) -> HeatLayer:
+        return heat_layer(tiles, where.astype(np.float32), colour, version)
+
+    drawn = replace(cells(~read, NO_ANSWER_COLOUR), pattern="dots")
+    drawn = replace(cells(read & ~answered, NO_ANSWER_COLOUR), pattern="lines" if answered.any() else "plain", under=drawn)
+    for index, item in enumerate(model.classes):
+        if (top == index).any():
+            drawn = replace(cells(top == index, item.colour), under=drawn)
+    return drawn
 
 
 def cam_layers(score: SlideScore, model: Model, version: str) -> dict[str, HeatLayer]:

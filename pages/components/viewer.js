@@ -1,6 +1,6 @@
 // Instruments around the Plotly map of a slide: heat layers, scale bar, magnification, overview, hot spots, regions.
 // They work on the MapLibre map inside the chart, so that nothing they do makes Streamlit draw the chart anew.
-const HEAT = "cervix-heat";
+const HEAT = "cervix-heat"; // two layers take turns, so that one is seen while the other arrives
 const TILE_PX = 512; // MapLibre counts zoom in tiles of 512 px
 const FIND_EVERY_MS = 250;
 const PAN_PX = 120;
@@ -8,6 +8,10 @@ const SPOT_ZOOM_IN = 0.5; // screen pixels a slide pixel at a hot spot
 const SCALE_BAR_PX = 130;
 const INSET_PX = 130;
 const REGION_POINTS = 200;
+const PHOTO_QUALITY = 0.85;
+const SMALL_PX = 500; // a map as on a phone
+const FIT = 0.94; // of the map that the whole slide takes
+const OPACITY = 0.5;
 const UM_TIMES_POWER = 10; // a 10x objective gives about 1 µm a pixel
 const SVG = "http://www.w3.org/2000/svg";
 const places = new Map(); // where each slide was left, for as long as the page lives
@@ -32,7 +36,13 @@ class View {
     on(".previous", () => this.goToSpot(-1));
     on(".draw", () => this.startDrawing(!this.drawing));
     on(".clear", () => this.report("region", []));
-    root.querySelector(".layer").onchange = (event) => { this.picked = event.target.value; this.showHeat(); };
+    on(".whole", () => this.wholeScreen());
+    on(".help", () => {
+      const keys = root.querySelector(".keys");
+      keys.hidden = !keys.hidden;
+      root.querySelector(".help").setAttribute("aria-expanded", String(!keys.hidden));
+    });
+    root.querySelector(".layer").onchange = (event) => { this.picked = event.target.value; this.showHeat(); this.drawLegend(); };
     root.querySelector(".opacity").oninput = (event) => { this.opacity = Number(event.target.value); this.showHeat(); };
   }
 
@@ -40,11 +50,11 @@ class View {
     if (this.data?.slide !== data.slide) { this.picked = undefined; this.spot = -1; }
     this.data = data;
     this.report = report;
-    this.opacity ??= 0.6;
+    this.opacity ??= OPACITY;
     this.fillControls();
     this.timer ??= setInterval(() => this.attach(), FIND_EVERY_MS);
     this.attach();
-    if (this.map) { this.showHeat(); this.draw(); }
+    if (this.map) { this.showHeat(); this.drawLegend(); this.draw(); }
   }
 
   fillControls() {
@@ -63,20 +73,31 @@ class View {
     this.root.querySelector(".which").textContent = this.data.spots && !this.data.spots.length ? "none found" : this.spotText();
     this.root.querySelector(".regions").hidden = !this.data.selectable;
     this.root.querySelector(".clear").hidden = !this.data.region?.length;
-    this.root.querySelector(".keys").style.display = this.data.selectable ? "" : "none";
   }
 
-  get layer() { return this.picked ?? this.data.layer; }
+  // What was picked while scoring may be gone from the layers of the answer.
+  get layer() {
+    const there = this.picked === "none" || this.data.layers.some(({ id }) => id === this.picked);
+    return there ? this.picked : this.data.layer;
+  }
 
   spotText() { return this.spot >= 0 ? `${this.spot + 1} of ${this.data.spots.length}` : ""; }
+
+  wholeScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else document.querySelector(`.st-key-viewer_${this.data.map_key}`)?.requestFullscreen?.();
+  }
 
   // The chart may not be there yet, or may have been replaced: look again until and after it is.
   attach() {
     const chart = document.querySelector(`.st-key-${this.data.map_key} .js-plotly-plot`);
-    const map = chart?._fullLayout?.map?._subplot?.map;
+    const subplot = chart?._fullLayout?.map?._subplot;
+    const map = subplot?.map;
     if (map && map === this.map) return this.keepHeatOnTop();
     if (!map?.isStyleLoaded()) return;
     this.map = map;
+    this.subplot = subplot;
+    this.heat = undefined;
     const frame = map.getContainer();
     this.overlay?.remove();
     this.overlay = this.buildOverlay(frame);
@@ -84,7 +105,10 @@ class View {
     frame.setAttribute("role", "application");
     frame.setAttribute("aria-label", "Slide: arrows move, plus and minus zoom");
     frame.onkeydown = (event) => this.key(event);
+    this.shareGestures(map, frame);
     map.on("move", () => this.draw());
+    // Printers get nothing of a canvas that a graphics card draws. A picture that is loaded when somebody prints is printed.
+    map.on("idle", () => { if (this.map === map) this.photo.src = map.getCanvas().toDataURL("image/jpeg", PHOTO_QUALITY); });
     map.on("error", ({ error }) => {
       const sentence = { 404: "This view has expired: reload the page.", 422: "The slide's file cannot be read any more." }[error?.status];
       if (sentence) this.root.querySelector(".problem").textContent = sentence;
@@ -93,9 +117,28 @@ class View {
       if (this.data.selectable && !this.drawing && this.map === map) this.report("tile", this.toSlide(event.lngLat));
     });
     const place = places.get(this.data.slide);
-    if (place) map.jumpTo(place);
+    if (place) this.goTo(place);
+    else this.fit();
     this.showHeat();
+    this.drawLegend();
     this.draw();
+  }
+
+  // One finger and the wheel scroll the page, as on other maps within pages; two fingers, Ctrl, or a map that was clicked move it.
+  shareGestures(map, frame) {
+    const shared = map.cooperativeGestures;
+    if (!shared) return;
+    shared.enable();
+    let touched = false;
+    frame.addEventListener("pointerdown", ({ pointerType }) => { touched = pointerType === "touch"; }, true);
+    frame.addEventListener("focusin", () => { if (!touched && shared.isEnabled()) shared.disable(); });
+    frame.addEventListener("focusout", () => { if (this.map === map && !shared.isEnabled()) shared.enable(); });
+  }
+
+  // Plotly keeps the places to which its own events lead and would go back to them when the page changes its width.
+  goTo(place) {
+    this.subplot.wheeling = true;
+    this.map.jumpTo(place);
   }
 
   buildOverlay(frame) {
@@ -103,14 +146,22 @@ class View {
     overlay.className = "cervix-overlay";
     overlay.style.cssText = "position:absolute;inset:0;pointer-events:none;z-index:5;overflow:hidden;font:600 12px sans-serif;color:#1B2B34";
     this.lines = document.createElementNS(SVG, "svg");
+    this.lines.classList.add("cervix-lines");
     this.lines.style.cssText = "position:absolute;inset:0;width:100%;height:100%";
+    this.photo = document.createElement("img");
+    this.photo.className = "cervix-photo";
+    this.photo.alt = "";
     this.bar = document.createElement("div");
     this.bar.className = "cervix-scale-bar";
     this.bar.style.cssText = "position:absolute;left:12px;bottom:12px;padding:2px 6px 4px;background:rgba(255,255,255,.85);border-radius:4px";
+    this.legend = document.createElement("div");
+    this.legend.className = "cervix-legend";
+    this.legend.style.cssText = "position:absolute;right:10px;bottom:12px;padding:4px 8px;background:rgba(255,255,255,.9);border-radius:4px;font-weight:400";
     this.inset = document.createElement("div");
     this.inset.className = "cervix-overview";
     const { width, height } = this.data;
-    const factor = INSET_PX / Math.max(width, height);
+    this.insetPx = frame.clientWidth < SMALL_PX ? INSET_PX * 0.6 : INSET_PX;
+    const factor = this.insetPx / Math.max(width, height);
     this.inset.style.cssText = `position:absolute;right:10px;top:10px;width:${width * factor}px;height:${height * factor}px;` +
       "border:1px solid #5B6B73;background:#fff center/100% 100%;overflow:hidden;pointer-events:auto;cursor:pointer";
     this.inset.style.backgroundImage = `url("${this.data.overview}")`;
@@ -120,9 +171,9 @@ class View {
     this.inset.onclick = (event) => {
       event.stopPropagation();
       const box = this.inset.getBoundingClientRect();
-      this.map.jumpTo({ center: this.toMap((event.clientX - box.left) / factor, (event.clientY - box.top) / factor) });
+      this.goTo({ center: this.toMap((event.clientX - box.left) / factor, (event.clientY - box.top) / factor) });
     };
-    overlay.append(this.lines, this.bar, this.inset);
+    overlay.append(this.photo, this.lines, this.bar, this.legend, this.inset);
     frame.append(overlay);
     return overlay;
   }
@@ -146,8 +197,8 @@ class View {
   fit() {
     const { width, height, world_px: world } = this.data;
     const box = this.map.getContainer().getBoundingClientRect();
-    const scale = Math.min(box.width / width, box.height / height);
-    this.map.jumpTo({ center: this.toMap(width / 2, height / 2), zoom: Math.log2((world * scale) / TILE_PX) });
+    const scale = FIT * Math.min(box.width / width, box.height / height);
+    this.goTo({ center: this.toMap(width / 2, height / 2), zoom: Math.log2((world * scale) / TILE_PX) });
   }
 
   goToSpot(step) {
@@ -156,35 +207,58 @@ class View {
     this.spot = this.spot < 0 ? (step > 0 ? 0 : spots.length - 1) : (this.spot + step + spots.length) % spots.length;
     const [x, y] = spots[this.spot];
     const zoom = Math.max(this.map.getZoom(), Math.log2((this.data.world_px * SPOT_ZOOM_IN) / TILE_PX));
-    this.map.jumpTo({ center: this.toMap(x, y), zoom });
+    this.goTo({ center: this.toMap(x, y), zoom });
     this.root.querySelector(".which").textContent = this.spotText();
     this.report("spot", this.spot);
   }
 
+  // The layer that is seen stays until the one that takes its place has arrived.
   showHeat() {
     const map = this.map;
     if (!map) return;
     const chosen = this.data.layers.find(({ id }) => id === this.layer);
-    const source = map.getSource(HEAT);
-    if (!chosen) { if (map.getLayer(HEAT)) map.setLayoutProperty(HEAT, "visibility", "none"); return; }
-    if (!source) {
-      map.addSource(HEAT, { type: "raster", tiles: [chosen.url], tileSize: 256 });
-      map.addLayer({ id: HEAT, type: "raster", source: HEAT, paint: { "raster-fade-duration": 0, "raster-resampling": "nearest" } });
-      this.shown = chosen.url;
-    } else if (this.shown !== chosen.url) {
-      source.setTiles([chosen.url]);
-      this.shown = chosen.url;
+    if (!chosen) { this.dropHeat(this.heat); this.dropHeat(this.coming); this.heat = this.coming = undefined; return; }
+    const newest = this.coming ?? this.heat;
+    if (newest?.url !== chosen.url) {
+      this.dropHeat(this.coming);
+      const id = this.heat?.id === HEAT ? `${HEAT}-2` : HEAT;
+      map.addSource(id, { type: "raster", tiles: [chosen.url], tileSize: 256 });
+      map.addLayer({
+        id, type: "raster", source: id,
+        paint: { 
+          "raster-fade-duration": 0, "raster-resampling": "nearest",
+          "raster-opacity": this.heat ? 0 : this.opacity, "raster-opacity-transition": { duration: 0 },
+        },
+      });
+      this.coming = { id, url: chosen.url, layer: chosen.id };
+      if (!this.heat) this.takePlace();
+      else map.once("idle", () => this.takePlace());
     }
-    map.setLayoutProperty(HEAT, "visibility", "visible");
-    map.setPaintProperty(HEAT, "raster-opacity", this.opacity);
+    if (this.heat) map.setPaintProperty(this.heat.id, "raster-opacity", this.opacity);
+  }
+
+  takePlace() {
+    if (!this.coming || !this.map?.getLayer(this.coming.id)) return;
+    const left = this.heat;
+    this.heat = this.coming;
+    this.coming = undefined;
+    this.map.setPaintProperty(this.heat.id, "raster-opacity", this.opacity);
+    if (left) this.dropHeat(left);
+  }
+
+  dropHeat(heat) {
+    if (!heat) return;
+    if (this.map.getLayer(heat.id)) this.map.removeLayer(heat.id);
+    if (this.map.getSource(heat.id)) this.map.removeSource(heat.id);
   }
 
   // Plotly may add the slide's own layer after ours, and would then hide it.
   keepHeatOnTop() {
-    if (!this.data.layers.some(({ id }) => id === this.layer)) return;
     const order = this.map.getStyle().layers;
-    if (!this.map.getLayer(HEAT)) this.showHeat();
-    else if (order[order.length - 1].id !== HEAT) this.map.moveLayer(HEAT);
+    const ours = [this.heat, this.coming].filter(Boolean);
+    if (!ours.length) return this.showHeat();
+    for (const { id } of ours) if (!this.map.getLayer(id)) { this.heat = this.coming = undefined; return this.showHeat(); }
+    if (!order[order.length - 1].id.startsWith(HEAT)) for (const { id } of ours) this.map.moveLayer(id);
   }
 
   draw() {
@@ -194,7 +268,7 @@ class View {
     const per = this.pixelsPerScreenPixel;
     const box = map.getContainer().getBoundingClientRect();
     const [left, top] = this.toSlide(map.unproject([0, 0]));
-    const factor = INSET_PX / Math.max(data.width, data.height);
+    const factor = this.insetPx / Math.max(data.width, data.height);
     Object.assign(this.frameInInset.style, {
       left: `${left * factor}px`, top: `${top * factor}px`, width: `${box.width * per * factor}px`, height: `${box.height * per * factor}px`,
     });
@@ -211,22 +285,42 @@ class View {
 
   drawScale(per) {
     const { spacing } = this.data;
-    const readout = this.root.querySelector(".scale");
     if (!spacing) {
-      this.bar.textContent = "no scale";
-      readout.textContent = `${(100 / per).toFixed(per > 10 ? 1 : 0)} % of full size`;
+      this.bar.textContent = `no scale · ${(100 / per).toFixed(per > 10 ? 1 : 0)} % of full size`;
       return;
     }
     const um = spacing * per;
     const power = 10 ** Math.floor(Math.log10(um * SCALE_BAR_PX));
     const length = [5, 2, 1].map((step) => step * power).find((step) => step <= um * SCALE_BAR_PX);
-    const label = length >= 1000 ? `${length / 1000} mm` : `${length} µm`;
-    this.bar.innerHTML = "";
     const line = document.createElement("div");
     line.style.cssText = `width:${length / um}px;height:4px;background:#1B2B34;margin-top:2px`;
-    this.bar.append(label, line);
     const magnification = UM_TIMES_POWER / um;
-    readout.textContent = `${magnification >= 10 ? magnification.toFixed(0) : magnification.toFixed(1)}× · ${um >= 10 ? um.toFixed(0) : um.toFixed(2)} µm/px`;
+    const times = `${magnification >= 10 ? magnification.toFixed(0) : magnification.toFixed(1)}×`;
+    this.bar.title = `${um >= 10 ? um.toFixed(0) : um.toFixed(2)} µm/px on the screen`;
+    this.bar.replaceChildren(`${length >= 1000 ? `${length / 1000} mm` : `${length} µm`} · ${times}`, line);
+  }
+
+  // Titles come from the bundle: text, never markup.
+  drawLegend() {
+    const rows = this.data.layers.find(({ id }) => id === this.layer)?.legend ?? [];
+    this.legend.hidden = !rows.length;
+    this.legend.style.display = rows.length ? "" : "none";
+    const small = this.map?.getContainer().clientWidth < SMALL_PX;
+    this.legend.style.fontSize = small ? "11px" : "12px";
+    this.legend.replaceChildren(...rows.map(({ title, short, colour, pattern }) => {
+      const row = document.createElement("div");
+      row.style.cssText = `display:flex;gap:6px;align-items:center;line-height:${small ? 15 : 18}px`;
+      const swatch = document.createElement("span");
+      swatch.style.cssText = "flex:none;width:14px;height:12px;border:1px solid rgba(0,0,0,.35);border-radius:2px;background:" + {
+        plain: colour,
+        ramp: `linear-gradient(90deg,#fff,${colour})`,
+        lines: `repeating-linear-gradient(-45deg,${colour} 0 2px,#fff 2px 5px)`,
+        dots: `radial-gradient(${colour} 30%,#fff 32%) 0 0/5px 5px`,
+      }[pattern];
+      if (pattern === "ramp") swatch.style.width = "34px";
+      row.append(swatch, small ? short : title);
+      return row;
+    }));
   }
 
   polygon(points, stroke, fill) {
@@ -244,7 +338,7 @@ class View {
     const button = this.root.querySelector(".draw");
     this.drawing = wanted ? [] : null;
     button.setAttribute("aria-pressed", String(wanted));
-    button.textContent = wanted ? "Drag around it …" : "Draw region";
+    button.textContent = wanted ? "Drag around it …" : "Region";
     this.map.dragPan[wanted ? "disable" : "enable"]();
     this.map.getCanvas().style.cursor = wanted ? "crosshair" : "";
     const at = (event) => {
@@ -269,7 +363,7 @@ class View {
     const acts = {
       "+": () => this.map.zoomIn(), "=": () => this.map.zoomIn(), "-": () => this.map.zoomOut(), 0: () => this.fit(),
       n: () => this.goToSpot(1), p: () => this.goToSpot(-1), r: () => this.startDrawing(!this.drawing),
-      Escape: () => this.startDrawing(false),
+      Escape: () => this.startDrawing(false), f: () => this.wholeScreen(),
       "[": () => this.changeOpacity(-0.1), "]": () => this.changeOpacity(0.1),
     };
     if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -43,7 +43,7 @@ def test_the_first_page_shows_a_verified_bundle_the_notice_and_what_the_slide_mo
         ("", "golden replays passed"),
         ("slides", "Upload a slide or try a sample"),
         ("patients", "Upload a table or try a sample"),
-        ("performance", "Compared with baselines"),
+        ("performance", "Strongest rival."),
         ("model_card", "Held-out figures"),
         ("label_desk", "Nothing to label yet"),
         ("readers", "Nothing to label yet"),
@@ -83,8 +83,7 @@ def test_the_sample_slide_s_map_is_drawn_within_the_policy(page: Page, address: 
         "response", lambda answer: tiles.append(answer.status) if "/slides/" in answer.url and "/slide/" in answer.url else None
     )
     page.goto(f"{address}/slide")
-    page.get_by_role("button", name="Try it").click()
-    page.get_by_role("button", name="Score this slide").wait_for()
+    page.get_by_role("button", name="Open").first.click()
     page.locator(".maplibregl-canvas").first.scroll_into_view_if_needed()
     page.locator(".cervix-scale-bar").wait_for()
     until(page, "performance.getEntriesByType('resource').some(entry => /\\/slides\\/.*\\/slide\\//.test(entry.name))")

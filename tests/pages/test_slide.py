@@ -1,17 +1,19 @@
 """The page Slide."""
 
 import io
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from streamlit.testing.v1 import AppTest
 
 from cervix.settings import get_settings
 from cervix.slides.phantom import phantom_region
 from cervix.slides.pyramid import write_pyramid
-from tests.pages.opening import look_at, open_page, scored, texts
+from tests.pages.opening import PATIENCE_S, look_at, open_page, scored, texts
 
 
 @pytest.fixture(autouse=True)
@@ -165,4 +167,56 @@ def test_an_upload_can_be_kept_and_deleted() -> None:
     assert (stored.parent / "keep").is_file()
     app.button(key="slide_delete").click().run()
     assert not stored.exists()
-    assert "Upload a slide or try a sample" in texts(app)
+    assert "Cases to try" in [heading.value for heading in app.subheader], "nothing is open any more"
+
+
+def test_a_case_of_the_shelf_is_scored_by_itself_and_a_reload_finds_it_again(
+    carcinoma_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.parts.slide.look.sample_slide", lambda _sample, _settings: carcinoma_slide)
+
+    def opened(**asked: str) -> AppTest:
+        app = open_page("start")
+        app.query_params.update(asked)
+        app.switch_page("slide.py").run()
+        deadline = time.monotonic() + PATIENCE_S
+        while [button for button in app.button if button.key == "slide_pause"]:
+            assert time.monotonic() < deadline, "waited in vain"
+            app.run()
+        assert not app.exception
+        return app
+
+    app = opened(case="squamous")
+    assert "## Squamous-cell carcinoma" in texts(app)
+    assert app.session_state["slide_name"] == "Squamous-cell carcinoma"
+    assert "slide_score" not in [button.key for button in app.button]
+    picker = app.selectbox(key="slide_ranked")
+    assert "carcinoma" in picker.options[picker.index or 0], "the most certain tile of the called class is explained at first"
+    picker.select_index(2).run()
+    chosen = app.selectbox(key="slide_ranked").value
+    token = str(app.query_params["open"])
+    assert "case" not in app.query_params
+    again = opened(open=token)
+    assert again.session_state["slide_name"] == "Squamous-cell carcinoma"
+    assert again.selectbox(key="slide_ranked").value == chosen
+    assert "slide_path" not in opened(open="not-a-token").session_state
+
+
+def test_the_scale_of_a_picture_is_given_by_a_button() -> None:
+    app = open_page("slide")
+    app.file_uploader(key="slide_upload").upload("first.png", picture(1), "image/png").run()
+    app.button(key="slide_scale_40").click().run()
+    assert app.number_input[0].value == 0.25
+    app.button(key="slide_scale_20").click().run()
+    assert app.number_input[0].value == 0.5
+    assert "0.5 µm/px (given by hand)" in texts(app)
+    assert app.button(key="slide_score")
+
+
+def test_a_slide_without_an_answer_has_no_ranking_no_gallery_and_says_what_the_model_knows(data_dir: Path) -> None:
+    app = scored(data_dir / "slides/CMU-1-Small-Region.svs")
+    said = texts(app)
+    assert "## No answer: not tissue the model knows" in said
+    assert "**The model knows:** benign, squamous-cell carcinoma" in said
+    assert "slide_ranked" not in [box.key for box in app.selectbox]
+    assert "slide_gallery" not in [control.key for control in app.get("button_group")]

@@ -225,9 +225,9 @@ def test_a_kind_more_is_one_entry(
     assert "answer: The answer (text)" in " ".join(capsys.readouterr().out.split())
 
     def page(slide: object, score: object, bundle: object) -> None:
-        from pages.parts.slide.views import show_all_tiles
+        from pages.parts.slide.exports import show_exports
 
-        show_all_tiles(slide, score, bundle)
+        show_exports(slide, score, bundle)
 
     app = AppTest.from_function(page, args=(slide, score, bundle)).run()
     assert not app.exception

@@ -26,7 +26,7 @@ from cervix.labels.store.events import new_key
 from cervix.slides.decision import class_areas_mm2, decide_tiles, hot_spots, most_probable
 from cervix.slides.explanation import cancer_probability, explain_tile, gallery, most_suspicious
 from cervix.slides.exports import EXPORTS, write_export
-from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, cam_layers, score_layers
+from cervix.slides.layers import CAM_PREFIX, CLASS_MAP, UNRECOGNISED_LAYER, cam_layers, score_layers
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
@@ -94,7 +94,7 @@ def test_areas_are_named_by_its_classes(score: SlideScore, model: Model) -> None
 
 def test_layers_of_the_map_have_its_colours(score: SlideScore, model: Model) -> None:
     layers, cams = score_layers(score.tiles, model, "1"), cam_layers(score, model, "1")
-    assert list(layers) == [*IDS, UNRECOGNISED_LAYER]
+    assert list(layers) == [CLASS_MAP, *IDS, UNRECOGNISED_LAYER]
     assert list(cams) == [CAM_PREFIX + label for label in IDS]
     for item in FOUR:
         assert layers[item.id].colour == cams[CAM_PREFIX + item.id].colour == rgb(item.colour)

@@ -21,10 +21,10 @@ from cervix.labels.desk.ranking import Wish, rank
 from cervix.labels.gathering.tiles import gather_tiles, keep_cases
 from cervix.labels.store.cases import scorer_of
 from cervix.slides.decision import class_areas_mm2, decide_tiles, hot_spots, most_probable
-from cervix.slides.deepzoom import MAP_TILE_PX, HeatLayer, WorldMap
+from cervix.slides.deepzoom import MAP_TILE_PX, HeatLayer, WorldMap, rgb_of
 from cervix.slides.explanation import gallery, most_suspicious
 from cervix.slides.exports import tile_table, write_geojson
-from cervix.slides.layers import UNRECOGNISED_LAYER, cam_layers, score_layers
+from cervix.slides.layers import UNRECOGNISED_LAYER, cam_layers, class_map, score_layers
 from cervix.slides.report import write_report
 from cervix.slides.rows import mark_unread
 from cervix.slides.scoring import SlideScore
@@ -135,6 +135,19 @@ def test_the_map_colours_the_recognised_and_marks_the_others(made: Made, slide: 
         assert all(opacity > 0 for *_, opacity in seen)
     marked = [pixel_at(layers[UNRECOGNISED_LAYER], slide, *at)[3] > 0 for at in centres(made.score)]
     assert marked == of_each(made, UNKNOWN)
+
+
+def test_the_class_map_has_one_colour_a_class_and_a_pattern_for_what_has_none(made: Made, slide: Slide) -> None:
+    drawn, scc = class_map(made.score.tiles, made.model, "v"), rgb_of(made.model.class_named("scc").colour)
+    patterns = {}
+    for sort, (x, y) in zip(made.truth, centres(made.score), strict=True):
+        pixels = {pixel_at(drawn, slide, x + across, y + down) for across in range(8) for down in range(8)}
+        assert {pixel[:3] == scc for pixel in pixels} == {sort == KNOWN}
+        assert all(opacity > 0 for *_, opacity in pixels)
+        patterns[sort] = sorted(pixel_at(drawn, slide, x + across, y + down)[3] for across in range(8) for down in range(8))
+    assert len(set(patterns[KNOWN])) == 1
+    assert len(set(patterns[UNKNOWN])) == len(set(patterns[UNREAD])) == 2
+    assert patterns[UNKNOWN] != patterns[UNREAD], "lines are no dots"
 
 
 def test_each_tile_adds_its_area_to_its_own_sort(made: Made) -> None:

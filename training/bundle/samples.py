@@ -15,7 +15,7 @@ from cervix.sources.opening import open_slide
 from training.shared.stages import Log
 
 PICTURE_WIDTH_PX = 900
-TINT = 0.45
+TINT = 0.33
 THUMBNAIL_WIDTH_PX = 480
 
 

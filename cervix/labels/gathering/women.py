@@ -1,7 +1,7 @@
 """From a scored visit table to women that readers can label, and from what was kept of them back to a model's arrays.
 
 A case is a woman at one visit: her history up to it, which a model reads, and apart from that what her file says afterwards,
-which a reader reads to tell the outcome. Decision and reasons: docs/adr/0031.
+which a reader reads to tell the outcome. Decision and reasons: docs/adr/0033.
 """
 
 import hashlib

@@ -1,22 +1,25 @@
-"""Where a slide comes from: an upload, a folder on the server, one seen before, the sample."""
+"""Where a slide comes from: the case shelf, an upload, a folder on the server, one seen before."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import streamlit as st
 
-from cervix.errors import SampleUnavailable, UploadRefused
+from cervix.errors import UploadRefused
 from cervix.intake.inbox import list_inbox
 from cervix.intake.shelf import thumbnail_path
 from cervix.plain_text import escaped
-from cervix.samples.slides import sample_slide, samples_at_hand
+from cervix.samples.cases import CASES
+from cervix.samples.slides import samples_at_hand
 from cervix.settings import get_settings
 from cervix.sources.identity import files_of
 from cervix.web import upload_store
 from pages.parts.shared.components import uploader
 from pages.parts.shared.people import person
+from pages.parts.slide.look import choose, choose_case, choose_sample, close
 from pages.parts.slide.resources import seen_lately, small_overview, sweep_uploads, upload_url, uploaded_slides
 
 PICTURE_TYPES = ["png", "jpg", "jpeg", "tif", "tiff"]
@@ -31,7 +34,7 @@ ORDERS: dict[Literal["newest", "name", "largest"], str] = {
 
 
 def show_intake() -> None:
-    """The ways in; a slide that is chosen is left in the session's state."""
+    """The ways in; a slide that is chosen is left in the session's state, and the page runs again."""
     settings = get_settings()
     sweep_uploads(settings.home)
     browsed = settings.inbox if person().may_browse else ()
@@ -45,49 +48,65 @@ def show_intake() -> None:
         _show_upload(settings.upload_limit_gb, settings.uploads_keep_hours)
 
 
-def choose(path: Path, *, name: str = "", credit: str = "") -> None:
-    """Make a slide the one this session looks at. Its name stays in the session."""
-    st.session_state["slide_path"] = path
-    st.session_state["slide_name"] = name
-    st.session_state["slide_credit"] = credit
+def show_switch() -> None:
+    """Once a slide is open, all of it behind one chip: which it is, other cases, and the ways to bring another."""
+    name = st.session_state["slide_name"]
+    with st.popover(escaped(name) if name else "This slide", icon=":material/folder_open:", key="slide_switch"):
+        show_intake()
+        st.markdown("**Cases to try**")
+        with st.container(horizontal=True, gap="small"):
+            for case_id, title, story, pick in _slide_cases():
+                if st.button(title, key=f"slide_case_{case_id}", help=story):
+                    pick()
+                    st.rerun()
+
+
+def show_cases() -> None:
+    """The slides of the shelf as cards: what each is, and a button that opens it."""
+    st.subheader("Cases to try")
+    columns = st.columns(CHOICES_A_ROW)
+    for place, (case_id, title, story, pick) in enumerate(_slide_cases()):
+        with columns[place % CHOICES_A_ROW].container(border=True, key=f"slide_card_{case_id}", gap="small"):
+            st.markdown(f"**{escaped(title)}**")
+            st.caption(escaped(story))
+            if st.button("Open", icon=":material/play_arrow:", key=f"slide_case_{case_id}", width="stretch"):
+                pick()
+                st.rerun()
+
+
+def _slide_cases() -> list[tuple[str, str, str, Callable[[], None]]]:
+    """Id, title, story and how to open it, of each slide of the shelf and of each other sample at hand."""
+    known = {case.id for case in CASES}
+    return [
+        *((case.id, case.title, case.story, partial(choose_case, case)) for case in CASES if case.page == "slide"),
+        *(
+            (sample.id, sample.title, sample.story, partial(choose_sample, sample))
+            for sample in samples_at_hand(get_settings())
+            if sample.id not in known
+        ),
+    ]
 
 
 def _show_upload(limit_gb: float, keep_hours: float) -> None:
-    upload_side, sample_side = st.columns([3, 2], gap="medium")
-    with upload_side:
-        result = uploader(
-            key="slide_uploader",
-            data={
-                "url": upload_url(),
-                "limit_bytes": int(limit_gb * 1e9),
-                "hint": f"SVS, TIFF, NDPI, SCN, BIF, CZI, MRXS, DICOM · up to {limit_gb:g} GB · deleted after {keep_hours:g} h",
-            },
-            on_done_change=lambda: None,
-        )
-        if result.done:
-            slides = uploaded_slides(str(result.done["upload"]))
-            st.session_state["slide_batch"] = slides
-            if slides:
-                first = next(iter(slides))
-                choose(first, name=str(result.done["name"]) if len(slides) == 1 else slides[first])
-    with sample_side:
-        _show_samples()
-        with st.expander("A single picture (PNG, JPEG, small TIFF)"):
-            _take_picture()
+    result = uploader(
+        key="slide_uploader",
+        data={
+            "url": upload_url(),
+            "limit_bytes": int(limit_gb * 1e9),
+            "hint": f"SVS, TIFF, NDPI, SCN, BIF, CZI, MRXS, DICOM · up to {limit_gb:g} GB · deleted after {keep_hours:g} h",
+        },
+        on_done_change=lambda: None,
+    )
+    if result.done:
+        slides = uploaded_slides(str(result.done["upload"]))
+        st.session_state["slide_batch"] = slides
+        if slides:
+            first = next(iter(slides))
+            choose(first, name=str(result.done["name"]) if len(slides) == 1 else slides[first])
+            st.rerun()
+    with st.expander("A single picture (PNG, JPEG, small TIFF)"):
+        _take_picture()
     _choose_of_batch(st.session_state.get("slide_batch", {}))
-
-
-def _show_samples() -> None:
-    settings = get_settings()
-    chosen, start = st.columns([3, 2], vertical_alignment="bottom")
-    sample = chosen.selectbox("Sample slide", samples_at_hand(settings), format_func=lambda sample: sample.title, key="sample")
-    if start.button("Try it", icon=":material/science:", key="slide_sample", width="stretch"):
-        with st.spinner("Drawing the slide …" if sample.kind == "drawn" else "Fetching the slide …"):
-            try:
-                choose(sample_slide(sample, settings), name=sample.title, credit=sample.credit)
-            except SampleUnavailable as error:
-                st.warning(escaped(str(error)))
-    st.caption(sample.story)
 
 
 def _choose_of_batch(slides: dict[Path, str]) -> None:
@@ -112,11 +131,14 @@ def _take_picture() -> None:
         return
     st.session_state["slide_upload_id"] = picture.file_id
     try:
-        choose(upload_store().store_picture(picture.name, picture.getbuffer()), name=picture.name)
+        path = upload_store().store_picture(picture.name, picture.getbuffer())
     except UploadRefused as error:
         st.error(escaped(str(error)))
     except OSError as error:
         st.error(f"The upload could not be kept on the server: {error.strerror}. Free some space and upload it again.")
+    else:
+        choose(path, name=picture.name)
+        st.rerun()
 
 
 def _show_inbox(folders: tuple[Path, ...]) -> None:
@@ -196,6 +218,5 @@ def show_upload_fate(sha256: str) -> None:
         store.keep(sha256, kept)
     if delete.button("Delete it now", icon=":material/delete:", key="slide_delete"):
         store.delete(sha256)
-        for name in ("slide_path", "slide_name", "slide_credit"):
-            st.session_state.pop(name, None)
+        close()
         st.rerun()

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -35,6 +36,8 @@ from pages.parts.shared.people import person
 
 SWEEP_EVERY_S = 600
 INBOX_THUMBNAIL_PX = 240
+INSET_PX = 240
+JPEG_QUALITY = 80
 SCORED_AT_MOST = 50
 # The GeoJSON of a large slide has 50 MB.
 EXPORTS_HELD_BYTES = 128 << 20
@@ -104,11 +107,11 @@ def outlined(slide: Slide, _plan: SlidePlan, everywhere: bool) -> Image.Image:  
     return outline(_plan.tissue)
 
 
-def put_on_shelf(slide: Slide, picture: Image.Image) -> None:
+def put_on_shelf(slide: Slide, plan: SlidePlan) -> None:
     """Remember a slide among the recent ones, once each time this session turns to it."""
     now = (slide.sha256, slide.spacing_um_px)
     if st.session_state.get("slide_shelved") != now:
-        remember(get_settings().shelf_dir, slide, picture)
+        remember(get_settings().shelf_dir, slide, outlined(slide, plan, plan.everywhere))
         st.session_state["slide_shelved"] = now
         st.session_state.setdefault("slides_opened", set()).add(slide.sha256)
 
@@ -189,12 +192,14 @@ def small_overview(path: Path, size: int, changed: float) -> str | None:
     return str(kept)
 
 
+@st.cache_data(max_entries=40, show_spinner=False, hash_funcs=by_hash)
 def inset_picture(slide: Slide) -> str:
-    """The thumbnail on the shelf as a data address, for the viewer's overview; every slide shown has one."""
-    return (
-        "data:image/jpeg;base64,"
-        + base64.b64encode(thumbnail_path(get_settings().shelf_dir, slide.sha256).read_bytes()).decode()
-    )
+    """A small overview as a data address, for the viewer's inset."""
+    picture = slide.overview(max(slide.width_l0_px, slide.height_l0_px) / INSET_PX)[0].convert("RGB")
+    picture.thumbnail((INSET_PX, INSET_PX))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def map_base(slide: Slide) -> str:

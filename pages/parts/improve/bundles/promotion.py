@@ -15,7 +15,7 @@ from cervix.promotion.promote import REASON_AT_LEAST, REASON_AT_MOST, check_prom
 from cervix.settings import get_settings
 from pages.parts.improve.opened import open_step
 from pages.parts.improve.sample import show_empty
-from pages.parts.shared.frame import active_or_stop, use_active_bundle
+from pages.parts.shared.frame import active_or_stop, since_words, use_active_bundle
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store_or_stop
 
@@ -26,14 +26,6 @@ FEW_CASES = (
     "set than about the candidate. An admin who knows more than the figures can decide otherwise, in writing. The reason is "
     "kept in the audit trail and shown with the bundle."
 )
-
-
-def since_words(line: PromotionLine) -> str:
-    """Since when the active bundle is active, and who made it so."""
-    if line.changed_at is None:
-        return f"Active is {SHIPPED}; none has been promoted here."
-    how = "promoted" if line.promotions and line.promotions[-1].promoted_at == line.changed_at else "brought back"
-    return f"Active since {line.changed_at:%Y-%m-%d %H:%M} UTC, {how} by {line.changed_by}."
 
 
 def show_line() -> PromotionLine | None:
