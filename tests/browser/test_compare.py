@@ -25,7 +25,7 @@ def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_
 
         page.goto(f"{address}/improve?improve_view=compare")
         expect(page.get_by_text("Nothing to compare yet")).to_be_visible()
-        page.get_by_role("button", name="Choose a candidate").click()
+        page.get_by_role("button", name="Bring one").click()
         page.locator("input[type=file]").set_input_files(archive)
         expect(page.get_by_text("Keep the active bundle.")).to_be_visible()
         page.keyboard.press("Escape")

@@ -68,7 +68,7 @@ def at_its_end(app: AppTest) -> AppTest:
 
 def run_buttons(app: AppTest) -> list[str]:
     """The buttons that start or stop a run."""
-    return [str(button.key) for button in app.button if str(button.key).startswith("retrain_")]
+    return [str(button.key) for button in app.button if str(button.key).startswith(("retrain_start", "retrain_stop"))]
 
 
 def test_without_labels_the_page_says_so_and_offers_no_run() -> None:
