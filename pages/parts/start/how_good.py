@@ -3,11 +3,12 @@
 import streamlit as st
 
 from cervix.bundle import Bundle
+from cervix.bundle.manifest import ModelKind
 from cervix.errors import BundleError, EvaluationError
 from cervix.evaluation.summary import summary_of
 from cervix.plain_text import escaped
 
-KINDS = ("tile", "sequence", "table")
+KINDS: tuple[ModelKind, ...] = ("tile", "sequence", "table")
 """The kinds of model that a visitor brings cases to."""
 
 
