@@ -1,4 +1,4 @@
-"""The performance page: figures, their intervals, and how soon they are on screen."""
+"""Evidence: figures, their intervals, and how soon they are on screen."""
 
 import statistics
 import tempfile
@@ -16,7 +16,8 @@ from cervix.settings import get_settings
 
 MODELS = ("slide", "hybrid", "history")
 REPLICATES_LIMIT_S, PAGE_LIMIT_S, SLIDER_LIMIT_S = 2.0, 1.5, 0.3
-SHOWN_MODEL = "hybrid"  # the one with about 5,000 held-out rows
+SHOWN_MODEL = "Hybrid"  # the one with thousands of held-out rows in groups
+MADE_AHEAD_MS = 5_000
 
 
 def figures(runs: int) -> pd.DataFrame:
@@ -47,52 +48,62 @@ def _of_model(bundle: Bundle, model: Model, runs: int) -> dict[str, object]:
 
 
 def figures_on_screen(runs: int) -> pd.DataFrame:
-    """In Chromium: a click on a model of about 5,000 held-out rows, and one step of the threshold slider.
+    """In Chromium: the first visit of Evidence after start-up, another model, and one step of the threshold slider.
 
-    The page is warm: the bundle has proved itself. Timed from the event to the new figure in the document.
+    Timed from the click to the verdict, and to the new figure, in the document. A visitor opens Evidence from the start page
+    once that has stood for five seconds; the first model's picture loads Plotly's own script beside it.
     """
     from playwright.sync_api import sync_playwright
 
     from tests.browser.chromium import LAUNCH_OPTIONS
-    from tests.browser.server import free_port, running_app
+    from tests.browser.server import SHIPPED, free_port, running_app
 
-    clicks, slides = [], []
+    firsts, clicks, steps = [], [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**LAUNCH_OPTIONS)
         for _ in range(runs):
-            with tempfile.TemporaryDirectory() as home, running_app(Path(home), free_port()) as address:
-                page = browser.new_page(viewport={"width": 1440, "height": 1000})
-                page.goto(f"{address}/evidence")
-                page.get_by_text("How it was tested").wait_for(timeout=90_000)
-                page.wait_for_timeout(2000)
-                page.get_by_role("combobox", name="Model", exact=True).click()
-                page.wait_for_timeout(500)
-                title = load_bundle(get_settings().bundle_dir, device="cpu").manifest.model(SHOWN_MODEL).title
-                option = page.get_by_role("option", name=title)
-                before = time.perf_counter()
-                option.click()
-                page.get_by_text(f"{SHOWN_MODEL}/predictions.parquet").wait_for()
+            with tempfile.TemporaryDirectory() as home, running_app(Path(home), free_port(), **SHIPPED) as address:
+                page = browser.new_page(viewport={"width": 1366, "height": 768})
+                page.set_default_timeout(90_000)
+                page.goto(address)
+                page.get_by_role("heading", name="Cervix Workbench").wait_for()
+                page.wait_for_timeout(MADE_AHEAD_MS)
+                firsts.append(_until_verdict(page, page.get_by_role("link", name="Evidence").first))
                 page.get_by_role("slider").wait_for()
-                clicks.append(time.perf_counter() - before)
-                page.get_by_text("How it was tested").wait_for()
                 page.wait_for_timeout(2000)
-                slides += [_slider_step(page) for _ in range(10)]
+                clicks.append(_until_verdict(page, page.get_by_text(SHOWN_MODEL, exact=True).first))
+                page.get_by_text(f"{SHOWN_MODEL.lower()}/predictions.parquet").wait_for()
+                page.wait_for_timeout(2000)
+                steps += [_slider_step(page) for _ in range(10)]
                 page.close()
         browser.close()
     return pd.DataFrame(
         [
-            {"what": "model chosen to figures and slider, s", "median": statistics.median(clicks), "wanted": PAGE_LIMIT_S},
-            {"what": "slider step to new figures, s", "median": statistics.median(slides), "wanted": SLIDER_LIMIT_S},
-            {"what": "slider step, slowest of ten, s", "median": max(slides), "wanted": SLIDER_LIMIT_S},
+            {"what": "first visit to the verdict, s", "median": statistics.median(firsts), "wanted": PAGE_LIMIT_S},
+            {"what": "another model to its verdict, s", "median": statistics.median(clicks), "wanted": PAGE_LIMIT_S},
+            {"what": "slider step to new figures, s", "median": statistics.median(steps), "wanted": SLIDER_LIMIT_S},
+            {"what": "slider step, slowest of ten, s", "median": max(steps), "wanted": SLIDER_LIMIT_S},
         ]
     ).round(3)
 
 
+def _until_verdict(page: Any, clicked: Any) -> float:
+    """Seconds from a click to a verdict that was not there before."""
+    verdict = page.locator(".st-key-evidence_summary h2")
+    old = verdict.inner_text() if verdict.count() else ""
+    before = time.perf_counter()
+    clicked.click()
+    while not verdict.count() or verdict.first.inner_text() == old:
+        page.wait_for_timeout(5)
+    return time.perf_counter() - before
+
+
 def _slider_step(page: Any) -> float:
-    """Seconds from the key to another count of called cases, both timed inside the page."""
+    """Seconds from the key to another count of flagged cases, both timed inside the page."""
     page.evaluate(
         """() => {
-            const metric = [...document.querySelectorAll('[data-testid=stMetric]')].find(m => m.innerText.startsWith('Called'));
+            const metric = [...document.querySelectorAll('[data-testid=stMetric]')].find(
+                m => m.innerText.startsWith('Flagged'));
             const old = metric.innerText;
             window.__took = new Promise(done => document.addEventListener('keydown', () => {
                 const started = performance.now();

@@ -25,9 +25,13 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=lambda: user_data_path("cervix-workbench"))
     """Where uploads, results and samples are kept."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    demo: bool = False
+    """For a demonstration table: the tour begins by itself and starts over when nobody touches it; also ``-- --demo``."""
     offline: bool = False
-    """Never try the network: the real sample slide is then not offered, only those that are drawn here."""
+    """Never try the network: real slides are then not offered, only those that are drawn here."""
     sample_slide_url: str = "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/CMU-1-Small-Region.svs"
+    idc_address: str = "https://{bucket}.s3.amazonaws.com"
+    """Of the buckets of the Imaging Data Commons, from which slides of TCGA come."""
     sample_timeout_s: float = 15.0
     inbox: Annotated[tuple[Path, ...], NoDecode] = ()
     """Folders on the server whose slides can be opened without an upload, separated as in ``PATH``."""

@@ -1,19 +1,16 @@
-"""Evidence: how good each model is, where it fails, and the model card."""
+"""Evidence: for each model one screen that says how good it is and where it fails, then everything behind that, tab by tab."""
 
 import streamlit as st
 
-from pages.parts.evidence.card import show_card
-from pages.parts.evidence.performance import show_performance
+from pages.parts.evidence.choosing import chosen_model, chosen_view
+from pages.parts.evidence.summary import show_summary
+from pages.parts.shared.frame import bundle_or_stop, page_line
 
-VIEWS = {"figures": ("Figures", show_performance), "card": ("Model card", show_card)}
+line = page_line("Evidence")
+bundle = bundle_or_stop()
+model = chosen_model(bundle, line)
+show_summary(bundle, model)
 
-view = st.segmented_control(
-    "View",
-    list(VIEWS),
-    default="figures",
-    format_func=lambda name: VIEWS[name][0],
-    key="evidence_view",
-    required=True,
-    bind="query-params",
-)
-VIEWS[view][1]()
+view = chosen_view(model)
+with st.container(key="evidence_body"):
+    view.show(bundle, model)

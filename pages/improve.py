@@ -4,27 +4,28 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from cervix.improving import StepId
 from pages.parts.improve.audit import show_audit
 from pages.parts.improve.bundles.compare import show_compare
+from pages.parts.improve.bundles.promotion import show_promoted
 from pages.parts.improve.bundles.retrain import show_retrain
 from pages.parts.improve.labels.desk import show_label_desk
+from pages.parts.improve.labels.gathering import show_gather
 from pages.parts.improve.readers.desk import show_readers_desk
+from pages.parts.improve.steps import show_steps
+from pages.parts.shared.frame import page_line
 
-STEPS: dict[str, tuple[str, Callable[[], None]]] = {
-    "label": ("Label", show_label_desk),
-    "agree": ("Agree", show_readers_desk),
-    "retrain": ("Retrain", show_retrain),
-    "compare": ("Compare and promote", show_compare),
-    "audit": ("Audit trail", show_audit),
+VIEWS: dict[StepId, Callable[[], None]] = {
+    "gather": show_gather,
+    "label": show_label_desk,
+    "agree": show_readers_desk,
+    "retrain": show_retrain,
+    "compare": show_compare,
+    "promote": show_promoted,
+    "audit": show_audit,
 }
 
-step = st.segmented_control(
-    "Step",
-    list(STEPS),
-    default="label",
-    format_func=lambda name: STEPS[name][0],
-    key="improve_view",
-    required=True,
-    bind="query-params",
-)
-STEPS[step][1]()
+with page_line("Improve"):
+    step = show_steps()
+with st.container(key="improve_body"):
+    VIEWS[step]()

@@ -1,13 +1,13 @@
-"""The sample slides: drawn here, always the same; the real one fetched, checked, and refused where it cannot be had."""
+"""The sample slides: drawn ones that ship; the real one fetched, checked, and refused where it cannot be had."""
 
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from cervix import samples
 from cervix.errors import SampleUnavailable
-from cervix.samples.slides import REAL, SAMPLES, SLIDE_SHA256, sample_slide, samples_at_hand
+from cervix.samples import slides as samples
+from cervix.samples.slides import REAL, SAMPLES, SLIDE_SHA256, Sample, sample_slide, samples_at_hand
 from cervix.settings import Settings
 from cervix.slides.tissue import find_tissue
 from cervix.sources.opening import open_slide
@@ -29,32 +29,14 @@ def test_without_a_network_only_drawn_slides_are_offered(tmp_path: Path) -> None
         sample_slide(REAL, Settings(home=tmp_path, offline=True))
 
 
-def test_a_drawn_slide_states_its_scale_lies_on_glass_and_is_kept(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, offline=True)
-    path = sample_slide(DRAWN[0], settings)
+@pytest.mark.parametrize("sample", DRAWN, ids=lambda sample: sample.id)
+def test_a_drawn_slide_states_its_scale_and_lies_on_glass(sample: Sample, tmp_path: Path) -> None:
+    path = sample_slide(sample, Settings(home=tmp_path, offline=True))
     slide = open_slide(path)
     assert slide.spacing_um_px == pytest.approx(0.5)
     assert len(slide.level_downsamples) > 2
     assert 0.4 < find_tissue(slide).mask.mean() < 0.9
     assert path.stat().st_size < 1.5e6
-    made = path.stat().st_mtime_ns
-    assert sample_slide(DRAWN[0], settings).stat().st_mtime_ns == made
-
-
-def test_drawn_with_other_settings_it_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Quick:
-        id, file_name = "squamous", "drawn-squamous.tiff"
-
-        def write(self, path: Path) -> None:
-            path.write_bytes(b"drawn")
-
-    settings = Settings(home=tmp_path, offline=True)
-    monkeypatch.setattr(samples, "DRAWN_SLIDES", (Quick(),))
-    first = sample_slide(DRAWN[0], settings)
-    other = tmp_path / "other.toml"
-    other.write_text("tuned_to = 'another model'")
-    monkeypatch.setattr(samples, "TABLE", other)
-    assert sample_slide(DRAWN[0], settings) != first
 
 
 def test_the_real_slide_is_fetched_checked_and_kept(tmp_path: Path, data_dir: Path, archive: Archive) -> None:

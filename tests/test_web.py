@@ -22,6 +22,7 @@ from cervix.sources.opening import open_slide
 from cervix.sources.slide import Slide
 from cervix.web import ViewedSlide, routes, slide_tokens
 from cervix.web import tokens as token_module
+from cervix.web.addresses import OLD_ADDRESSES
 from cervix.web.sockets import answering_at_once
 from cervix.web.tokens import Session, TokenRegistry
 
@@ -46,6 +47,12 @@ def middle(slide: Slide) -> str:
 
 def test_health_answers_with_the_version(client: TestClient) -> None:
     assert client.get("/health").json()["status"] == "ok"
+
+
+@pytest.mark.parametrize(("old", "new"), OLD_ADDRESSES.items())
+def test_an_old_address_leads_to_where_the_page_is_now(client: TestClient, old: str, new: str) -> None:
+    answer = client.get(f"/{old}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (308, new)
 
 
 def test_a_token_opens_the_slide_s_tiles(client: TestClient, slide: Slide) -> None:

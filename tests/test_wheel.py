@@ -58,7 +58,7 @@ def test_it_holds_the_library_with_its_types_and_neither_pages_nor_trainer(wheel
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names}
     assert tops == {"cervix", f"cervix_workbench-{__version__}.dist-info"}
-    assert {"cervix/py.typed", "cervix/card/guidelines.toml"} <= set(names)
+    assert {"cervix/py.typed", "cervix/card/guidelines.toml", "cervix/sandbox/candidate.zip"} <= set(names)
     assert {path.relative_to(PROJECT_ROOT).as_posix() for path in (PROJECT_ROOT / "cervix").rglob("*.py")} <= set(names)
 
 

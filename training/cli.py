@@ -193,6 +193,13 @@ def _drawn_gain(options: argparse.Namespace, log: Callable[[str], None]) -> None
     log(table.to_string(index=False))
 
 
+def _samples(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.patients.golden import prove_bundle
+    from training.bundle.samples import draw_samples
+
+    draw_samples(prove_bundle(options.bundle), log)
+
+
 def _cohort(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from training.data.cohort.files import make_cohort
 
@@ -250,12 +257,36 @@ def _retrain(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     options.tell("candidate", f"candidate {label} in {options.out}", candidate=label)
 
 
+def _sample_candidate(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.retraining.log import LogLine
+    from training.bundle.sample_candidate import make_sample_candidate
+
+    lines: list[LogLine] = []
+    started = time.perf_counter()
+
+    def progress(stage: str, share: float, what: str) -> None:
+        options.tell("progress", what, stage=stage, done=round(share, 3))
+        lines.append(LogLine(event="progress", message=what, stage=stage, done=round(share, 3), elapsed_s=_since(started)))
+
+    def listening(message: str) -> None:
+        log(message)
+        lines.append(LogLine(event="said", message=message, elapsed_s=_since(started)))
+
+    label = make_sample_candidate(options.bundle, _path_of(options.recipe), options.out, lines, listening, progress)
+    options.tell("candidate", f"sample candidate {label} in {options.out}", candidate=label)
+
+
+def _since(started: float) -> float:
+    return round(time.perf_counter() - started, 1)
+
+
 def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from cervix.bundle.active import active_bundle
     from cervix.sources.downloads import Downloader
+    from cervix.sources.idc import IDC_SERVICE
     from training.bundle.cervical import make_cervical_candidate
     from training.data.tissue.gdc import SERVICE, GenomicDataCommons
-    from training.data.tissue.idc import IDC_SERVICE, ImagingDataCommons
+    from training.data.tissue.idc import ImagingDataCommons
 
     def progress(stage: str, share: float, what: str) -> None:
         options.tell("progress", what, stage=stage, done=round(share, 3))
@@ -322,6 +353,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_retrain(commands)
     _add_cervix(commands, data)
     _add_drawn_settings(commands)
+    _add_sample_candidate(commands)
     for name, parents, run, text in (
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
@@ -329,6 +361,7 @@ def _parser() -> argparse.ArgumentParser:
         ("active-learning", [cohort, out], _active_learning, "measure strategies for choosing which women to label next"),
         ("hybrid", [slide_data, cohort, out], _hybrid, "train and export the model that joins slide and history"),
         (GENERATE_RECIPE, [slide_data, out], _generate, "make tiles and measure what they are worth"),
+        ("samples", [], _samples, "draw the sample slides anew, and the first page's picture as a bundle scores it"),
         ("drawn-gain", [slide_data, out], _drawn_gain, "measure what drawn tiles are worth beside few real ones"),
         ("build", [slide_data, table_data, cohort, yardstick, out], _build, "train everything and assemble a bundle"),
     ):
@@ -339,6 +372,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == GENERATE_RECIPE:
             command.add_argument("--minutes", type=float, help="of computing, over all runs (default: the recipe's)")
             command.add_argument("--judge", type=Path, help="bundle whose slide model judges (default: the active one)")
+        if name == "samples":
+            command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
         if name == "build":
             command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
             command.add_argument("--reuse", action="store_true", help="keep models already trained under --out")
@@ -369,8 +404,8 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_cervix(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", data: Path) -> None:
+    from cervix.sources.idc import IDC_ADDRESS
     from training.data.tissue.gdc import GDC_API
-    from training.data.tissue.idc import IDC_ADDRESS
 
     text = "make a candidate bundle from cervical slides of TCGA: estimate, fetch, cut, continue the slide model"
     command = commands.add_parser("cervix", help=text, description=text)
@@ -405,6 +440,19 @@ def _add_drawn_settings(commands: "argparse._SubParsersAction[argparse.ArgumentP
     command.add_argument("--out", type=Path, default=BUILD_DIR / "drawn", help="where trials and answers are written")
     command.add_argument("--write", action="store_true", help="write the best settings into cervix/slides/drawn/settings.toml")
     command.set_defaults(run=_drawn_settings)
+
+
+def _add_sample_candidate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from cervix.sandbox.candidate import ARCHIVE
+
+    text = "retrain the sample candidate of the demo from its made-up labels, and write it into the package"
+    command = commands.add_parser("sample-candidate", help=text, description=text)
+    command.add_argument(
+        "--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="its parent (default: the bundle that ships with the app)"
+    )
+    command.add_argument("--recipe", choices=RECIPES, default=next(iter(RECIPES)))
+    command.add_argument("--out", type=Path, default=ARCHIVE, help="the archive (default: that of the package)")
+    command.set_defaults(run=_sample_candidate)
 
 
 def _add_cohort_options(parser: argparse.ArgumentParser) -> None:

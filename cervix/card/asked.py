@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
+from cervix.evaluation.comparison import BASELINE_THRESHOLD
 from cervix.evaluation.heldout import held_out
 from cervix.evaluation.metrics import BinaryReport
 from cervix.evaluation.questions import Question, TaskScores
 from cervix.evaluation.subgroups import subgroup_values
 from cervix.intervals import Interval
-
-RIVAL_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def report_of(bundle: Bundle, model: Model, task: DerivedTask) -> BinaryReport:
 
 def rival_report(bundle: Bundle, model: Model, task: DerivedTask, baseline: str) -> BinaryReport:
     """Every figure of a simple rival, called at 0.5 as in the comparison table."""
-    return held_out(bundle, model, task, RIVAL_THRESHOLD, baseline).report()
+    return held_out(bundle, model, task, BASELINE_THRESHOLD, baseline).report()
 
 
 def asked(bundle: Bundle, model: Model) -> Asked:

@@ -9,12 +9,11 @@ from sklearn.metrics import roc_curve
 from cervix.bundle import Bundle, Model
 from cervix.card.asked import Asked, asked
 from cervix.card.blocks import Chart, Charts
+from cervix.chart_template import BLUE, GREY, VERMILLION
 from cervix.evaluation.calibration import reliability
 from cervix.evaluation.comparison import decimal, percent
 from cervix.pdf import BOLD, FONT, INK
 
-# As in the Plotly figures, whose module the trainer, which writes the card too, could not import: it has no Plotly.
-BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#767676"
 WIDTH_PT, HEIGHT_PT = 212.0, 240.0
 LEFT, BOTTOM, SIDE = 40.0, 46.0, 160.0
 MOST_POINTS = 60

@@ -1,4 +1,4 @@
-"""Plotly charts of held-out performance. Colours are Okabe & Ito's; nothing is shown by colour alone."""
+"""Plotly charts of held-out performance."""
 
 import textwrap
 
@@ -6,18 +6,19 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from cervix.chart_template import BLUE, GREY, LEGEND_ABOVE, VERMILLION, error_bars, laid_out
 from cervix.evaluation.comparison import parsed_decimal, signed
 from cervix.evaluation.metrics import METRICS, Cells
 from cervix.intervals import Interval
 
-BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#767676"
-FIGURE_HEIGHT = 380
+CELL = "#7CC4EE"
+"""Of a full cell: black on it has 10:1."""
 LABEL_WIDTH = 16
 PROTOCOL_WIDTH = 30
 
 
 def confusion_figure(counts: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
-    """Confusion matrix with counts, shares of the row and of the column; truth in rows, call in columns."""
+    """Confusion matrix with counts, shares of the row and of the column; truth in rows, the model's answer in columns."""
     values = counts.to_numpy(float)
     of_row, of_column = (
         np.divide(values, total, out=np.full_like(values, np.nan), where=total > 0)
@@ -33,12 +34,13 @@ def confusion_figure(counts: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=of_row,
-            x=[_wrapped(titles.get(str(label), str(label))) for label in counts.columns],
-            y=[_wrapped(titles.get(str(label), str(label))) for label in counts.index],
+            x=[wrapped(titles.get(str(label), str(label))) for label in counts.columns],
+            y=[wrapped(titles.get(str(label), str(label))) for label in counts.index],
             text=text,
             texttemplate="%{text}",
-            hovertemplate="Truth %{y}<br>Called %{x}<br>%{text}<extra></extra>",
-            colorscale=[[0, "#FFFFFF"], [1, BLUE]],
+            hovertemplate="Truth: %{y}<br>The model says: %{x}<br>%{text}<extra></extra>",
+            colorscale=[[0, "#FFFFFF"], [1, CELL]],
+            textfont={"color": "#000000"},
             zmin=0,
             zmax=1,
             showscale=False,
@@ -47,22 +49,21 @@ def confusion_figure(counts: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
         )
     )
     figure.update_yaxes(autorange="reversed", title="Truth")
-    figure.update_xaxes(title="Called", side="bottom")
-    figure.update_layout(height=FIGURE_HEIGHT, margin={"l": 10, "r": 10, "t": 20, "b": 10})
-    return figure
+    figure.update_xaxes(title="The model says", side="bottom")
+    return laid_out(figure)
 
 
 def _share(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.1%}"
 
 
-def _wrapped(title: str, width: int = LABEL_WIDTH) -> str:
+def wrapped(title: str, width: int = LABEL_WIDTH) -> str:
     """A title over several lines, so that the axis leaves room for the figure on a phone."""
     return "<br>".join(textwrap.wrap(title, width, break_on_hyphens=False))
 
 
 def decision_counts(counts: Cells, positive: str, negative: str) -> pd.DataFrame:
-    """Two-by-two counts, truth in rows and call in columns."""
+    """Two-by-two counts, truth in rows and the model's answer in columns."""
     return pd.DataFrame(
         [[counts.true_negative, counts.false_positive], [counts.false_negative, counts.true_positive]],
         index=[negative, positive],
@@ -70,7 +71,7 @@ def decision_counts(counts: Cells, positive: str, negative: str) -> pd.DataFrame
     )
 
 
-def leakage_figure(table: pd.DataFrame) -> go.Figure:
+def leakage_figure(table: pd.DataFrame, height_px: int | None = None) -> go.Figure:
     """AUROC of each protocol with its interval, the honest apart from the leaky by colour and by sign.
 
     Parameters
@@ -84,26 +85,17 @@ def leakage_figure(table: pd.DataFrame) -> go.Figure:
         values = [parsed_decimal(text) for text in rows["AUROC"]]
         figure.add_scatter(
             x=[value.value for value in values],
-            y=[_wrapped(protocol, PROTOCOL_WIDTH) for protocol in rows["protocol"]],
-            error_x={
-                "symmetric": False,
-                "array": [value.high - value.value for value in values],
-                "arrayminus": [value.value - value.low for value in values],
-            },
+            y=[wrapped(protocol, PROTOCOL_WIDTH) for protocol in rows["protocol"]],
+            error_x=error_bars(values, color=colour),
             mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 11},
             name=name,
             hovertemplate="%{y}<br>AUROC %{x:.3f}<extra></extra>",
         )
-    order = [_wrapped(protocol, PROTOCOL_WIDTH) for protocol in table["protocol"]]
+    order = [wrapped(protocol, PROTOCOL_WIDTH) for protocol in table["protocol"]]
     figure.update_yaxes(categoryorder="array", categoryarray=order[::-1])
     figure.update_xaxes(title="AUROC", range=[0.45, 1.02])
-    figure.update_layout(
-        height=90 + 56 * len(table),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-    )
-    return figure
+    return laid_out(figure, height_px or 90 + 56 * len(table), legend=LEGEND_ABOVE)
 
 
 def differences_figure(differences: dict[str, Interval], margins: dict[str, float]) -> go.Figure:
@@ -115,7 +107,7 @@ def differences_figure(differences: dict[str, Interval], margins: dict[str, floa
     margins : metric -> lowest difference allowed (negative), or the highest (positive) where less is better
     """
     names = [name for name in METRICS if name in differences]
-    titles = [_wrapped(METRICS[name].title) for name in names]
+    titles = [wrapped(METRICS[name].title) for name in names]
     shown = [differences[name] for name in names]
     limited = [(title, margins[name]) for title, name in zip(titles, names, strict=True) if name in margins]
     figure = go.Figure(
@@ -126,12 +118,7 @@ def differences_figure(differences: dict[str, Interval], margins: dict[str, floa
                 mode="markers",
                 name="Candidate minus active",
                 marker={"color": BLUE, "size": 10},
-                error_x={
-                    "symmetric": False,
-                    "color": BLUE,
-                    "array": [difference.high - difference.value for difference in shown],
-                    "arrayminus": [difference.value - difference.low for difference in shown],
-                },
+                error_x=error_bars(shown, color=BLUE),
                 customdata=[signed(difference) for difference in shown],
                 hovertemplate="%{y}<br>%{customdata}<extra></extra>",
             ),
@@ -148,9 +135,4 @@ def differences_figure(differences: dict[str, Interval], margins: dict[str, floa
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_xaxes(title="Difference", tickformat="+.3f", nticks=6)
-    figure.update_layout(
-        height=FIGURE_HEIGHT,
-        margin={"l": 10, "r": 10, "t": 20, "b": 10},
-        legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"},
-    )
-    return figure
+    return laid_out(figure)

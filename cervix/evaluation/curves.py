@@ -3,17 +3,15 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from cervix.evaluation.charts import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
+from cervix.chart_template import BLUE, GREEN, GREY, VERMILLION, error_bars, laid_out
 from cervix.evaluation.comparison import decimal
 from cervix.evaluation.metrics import METRICS, BinaryReport
 from cervix.evaluation.questions import Question
 from cervix.evaluation.sweep import Sweep
 from cervix.intervals import Interval
 
-GREEN = "#009E73"
-# Beyond this multiple of the working threshold nobody would call: the curve there only flattens what matters.
+# Beyond this multiple of the working threshold nobody would flag: the curve there only flattens what matters.
 DECISION_RANGE = 4
-LEGEND = {"bgcolor": "rgba(255,255,255,0.8)", "orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
 
 
 def roc_figure(question: Question, point: BinaryReport) -> go.Figure:
@@ -74,7 +72,7 @@ def reliability_figure(question: Question) -> go.Figure:
 
 
 def decision_figure(of: Sweep, point: BinaryReport, working: float) -> go.Figure:
-    """Net benefit over the threshold with its band, against calling everybody and nobody.
+    """Net benefit over the threshold with its band, against flagging everybody and nobody.
 
     Parameters
     ----------
@@ -100,11 +98,11 @@ def decision_figure(of: Sweep, point: BinaryReport, working: float) -> go.Figure
                 x=thresholds,
                 y=of.net_benefit_of_all[shown],
                 mode="lines",
-                name="Call everybody",
+                name="Flag everybody",
                 line={"color": GREEN, "dash": "dash", "width": 2},
                 hoverinfo="skip",
             ),
-            _rule([0, float(thresholds[-1])], [0, 0], "Call nobody"),
+            _rule([0, float(thresholds[-1])], [0, 0], "Flag nobody"),
         ]
     )
     at = of.nearest(point.threshold)
@@ -124,16 +122,7 @@ def _rule(x: list[float], y: list[float], name: str) -> go.Scatter:
 
 
 def _mark(figure: go.Figure, threshold: float, x: Interval, y: Interval) -> None:
-    bars = {
-        f"error_{axis}": {
-            "symmetric": False,
-            "array": [of.high - of.value],
-            "arrayminus": [of.value - of.low],
-            "thickness": 1.2,
-        }
-        for axis, of in (("x", x), ("y", y))
-        if of.high > of.low
-    }
+    bars = {f"error_{axis}": error_bars([of], thickness=1.2) for axis, of in (("x", x), ("y", y)) if of.high > of.low}
     figure.add_scatter(
         x=[x.value],
         y=[y.value],
@@ -146,11 +135,4 @@ def _mark(figure: go.Figure, threshold: float, x: Interval, y: Interval) -> None
 
 
 def _laid_out(figure: go.Figure, x: str, y: str, x_range: list[float], y_range: list[float]) -> go.Figure:
-    figure.update_layout(
-        xaxis={"title": x, "range": x_range},
-        yaxis={"title": y, "range": y_range},
-        legend=LEGEND,
-        height=FIGURE_HEIGHT,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-    )
-    return figure
+    return laid_out(figure, xaxis={"title": x, "range": x_range}, yaxis={"title": y, "range": y_range})

@@ -1,22 +1,22 @@
 """Published risks of real women against the model's, history by history, on two logarithmic axes."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from cervix.bundle.published_risks import COLPOSCOPY, CURRENT, NEGATIVE_ROUND, SURVEILLANCE, TREATMENT
-from cervix.evaluation.charts import BLUE, GREY, VERMILLION
-from cervix.evaluation.curves import GREEN
+from cervix.chart_template import BLUE, GREEN, GREY, PINK, VERMILLION, laid_out
 from cervix.evaluation.published import NEAR, share
 from cervix.evaluation.published_tables import cells_table
 
-HEIGHT = 560
+HEIGHT_PX = 560
 CLEAR, FAINT = 0.9, 0.3
 MARKS = {
     CURRENT: (GREY, "circle"), NEGATIVE_ROUND: (BLUE, "square"), SURVEILLANCE: (VERMILLION, "diamond"),
-    COLPOSCOPY: (GREEN, "triangle-up"), TREATMENT: ("#CC79A7", "cross"),
+    COLPOSCOPY: (GREEN, "triangle-up"), TREATMENT: (PINK, "cross"),
 }  # fmt: skip
 """Colour (Okabe and Ito's) and symbol of each kind of history."""
 KEYS = {"open: guided the simulator": ("circle-open", CLEAR), "faint: does not count": ("circle", FAINT)}
@@ -30,18 +30,21 @@ def published_figure(cells: pd.DataFrame) -> go.Figure:
     cells : as ``cells_of``; at least one row
     """
     floor = floor_of(cells)
-    figure = go.Figure(_band(floor))
+    figure = go.Figure(band(floor))
     for kind, guides, scored in product(MARKS, (False, True), (True, False)):
         some = cells[(cells["kind"] == kind) & (cells["guides"] == guides) & (cells["scored"] == scored)]
         if len(some):
-            figure.add_trace(_points(some, floor, kind, kind not in {trace.name for trace in figure.data}))
+            colour, symbol = MARKS[kind]
+            symbol = f"{symbol}-open" if guides else symbol
+            opacity, first = CLEAR if scored else FAINT, kind not in {trace.name for trace in figure.data}
+            figure.add_trace(points(some, floor, kind, colour, symbol, opacity=opacity, showlegend=first))
     for words, (symbol, opacity) in KEYS.items():
         mark = {"color": GREY, "symbol": symbol, "size": 9}
         figure.add_scatter(x=[None], y=[None], mode="markers", name=words, opacity=opacity, marker=mark)
     for draw, risks in ((figure.add_vline, cells["published"]), (figure.add_hline, cells["model"])):
         if (risks <= floor).any():
             draw(floor, line={"color": GREY, "dash": "dot", "width": 1})
-    return _laid_out(figure, floor)
+    return laid_out(log_axes(figure, floor), HEIGHT_PX)
 
 
 def floor_of(cells: pd.DataFrame) -> float:
@@ -51,12 +54,13 @@ def floor_of(cells: pd.DataFrame) -> float:
     return float(10.0 ** np.floor(np.log10(smallest)))
 
 
-def _band(floor: float) -> list[go.Scatter]:
+def band(floor: float) -> list[go.Scatter]:
+    """The band of ``NEAR`` and the diagonal."""
     ends = np.array([floor / NEAR, NEAR])
     return [
         go.Scatter(
             x=[*ends, *ends[::-1]], y=[*ends / NEAR, *ends[::-1] * NEAR], fill="toself", mode="none",
-            fillcolor="rgba(118,118,118,0.15)", name=f"within ×{NEAR:g}", hoverinfo="skip",
+            fillcolor="rgba(128,128,128,0.18)", name=f"within ×{NEAR:g}", hoverinfo="skip",
         ),
         go.Scatter(
             x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dot"}, name="as published", hoverinfo="skip"
@@ -64,42 +68,41 @@ def _band(floor: float) -> list[go.Scatter]:
     ]  # fmt: skip
 
 
-def _points(cells: pd.DataFrame, floor: float, kind: str, shown: bool) -> go.Scatter:
-    """Cells of one kind, alike in whether they guided the simulator and whether they are scored."""
-    (colour, symbol), first = MARKS[kind], cells.iloc[0]
+def points(cells: pd.DataFrame, floor: float, name: str, colour: str, symbol: str, **look: Any) -> go.Scatter:
+    """Cells under one name, alike in whether they are scored: those have the interval of what is published.
+
+    Parameters
+    ----------
+    look : further properties of the trace
+    """
     at = cells["published"].clip(lower=floor)
-    bars = {"array": cells["high"] - at, "arrayminus": at - cells["low"].clip(lower=floor)} if first["scored"] else {}
+    bars = {"array": cells["high"] - at, "arrayminus": at - cells["low"].clip(lower=floor)}
+    shown = {"symmetric": False, "color": colour, "thickness": 0.8, "width": 0, **bars}
     return go.Scatter(
         x=at,
         y=cells["model"].clip(lower=floor),
-        error_x={"symmetric": False, "color": colour, "thickness": 0.8, "width": 0, **bars} if bars else None,
+        error_x=shown if cells.iloc[0]["scored"] else None,
         mode="markers",
-        name=kind,
-        legendgroup=kind,
-        showlegend=shown,
-        opacity=CLEAR if first["scored"] else FAINT,
-        marker={"color": colour, "symbol": f"{symbol}-open" if first["guides"] else symbol, "size": 9},
+        name=name,
+        legendgroup=name,
+        marker={"color": colour, "symbol": symbol, "size": 9},
         cliponaxis=False,
         customdata=cells_table(cells),
         hovertemplate=(
             "%{customdata[0]}<br>published %{customdata[2]}<br>model %{customdata[3]}<br>%{customdata[1]} women; guided the "
             "simulator: %{customdata[5]}<extra></extra>"
         ),
+        **look,
     )
 
 
-def _laid_out(figure: go.Figure, floor: float) -> go.Figure:
+def log_axes(figure: go.Figure, floor: float) -> go.Figure:
+    """Published and model's risk on logarithmic axes from ``floor`` to 1, in per cent."""
     decades = [10.0**power for power in range(round(np.log10(floor)), 1)]
     words = [share(decade) for decade in decades]
     axis = {
         "type": "log", "range": [np.log10(floor / 1.4), 0.05], "tickvals": decades,
         "ticktext": [f"≤ {words[0]}", *words[1:]],
     }  # fmt: skip
-    figure.update_layout(
-        xaxis=axis | {"title": "Published"},
-        yaxis=axis | {"title": "Model"},
-        height=HEIGHT,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        legend={"orientation": "h", "x": 0, "y": -0.17, "yanchor": "top"},
-    )
+    figure.update_layout(xaxis=axis | {"title": "Published"}, yaxis=axis | {"title": "Model"})
     return figure

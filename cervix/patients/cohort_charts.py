@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from cervix.chart_template import GREY, laid_out
 from cervix.patients.charts import LOWERS
 from cervix.patients.cohort import CohortExplanation, found_words, label_of
 
@@ -43,13 +44,12 @@ def beeswarm_figure(cohort: CohortExplanation) -> go.Figure:
                 hovertemplate=f"{label_of(name)}: %{{customdata}}<br>%{{x:+.4f}} in risk<extra></extra>",
             )
         )
-    figure.add_vline(0, line={"color": "#767676", "width": 1})
+    figure.add_vline(0, line={"color": GREY, "width": 1})
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=[label_of(name) for name in names], autorange="reversed", automargin=True
     )
     figure.update_xaxes(title="Change in risk", tickformat="+.1%")
-    figure.update_layout(height=110 + 34 * len(names), margin={"l": 10, "r": 10, "t": 10, "b": 10})
-    return figure
+    return laid_out(figure, 110 + 34 * len(names))
 
 
 def importance_figure(cohort: CohortExplanation) -> go.Figure:
@@ -69,8 +69,7 @@ def importance_figure(cohort: CohortExplanation) -> go.Figure:
     )
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_xaxes(title="Mean size of the change (points)", tickformat=".1%", rangemode="tozero")
-    figure.update_layout(height=110 + 34 * len(importance), margin={"l": 10, "r": 40, "t": 10, "b": 10})
-    return figure
+    return laid_out(figure, 110 + 34 * len(importance), margin={"r": 40})
 
 
 def dependence_figure(cohort: CohortExplanation, name: str) -> go.Figure:
@@ -93,12 +92,11 @@ def dependence_figure(cohort: CohortExplanation, name: str) -> go.Figure:
             hovertemplate="%{customdata}<br>%{y:+.4f} in risk<extra></extra>",
         )
     )
-    figure.add_hline(0, line={"color": "#767676", "width": 1})
+    figure.add_hline(0, line={"color": GREY, "width": 1})
     if named:
         figure.update_xaxes(
             type="category", categoryorder="array", categoryarray=[found_words(name, float(step)) for step in steps]
         )
     figure.update_xaxes(title=label_of(name))
     figure.update_yaxes(title="Change in risk", tickformat="+.1%", automargin=True)
-    figure.update_layout(height=360, margin={"l": 10, "r": 10, "t": 10, "b": 10})
-    return figure
+    return laid_out(figure)

@@ -12,7 +12,7 @@ from cervix.patients.encoding import features_of
 from cervix.patients.history_scoring import task_risk
 from cervix.patients.sequences import Histories
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS
-from cervix.patients.visit_words import step_titles
+from cervix.patients.visit_words import finding_words, step_titles
 
 Floats = NDArray[np.float32]
 TESTS = ("cytology", "hpv_result", "dual_stain", "colposcopy", "via", "histology", "treatment")
@@ -85,3 +85,19 @@ def steps_in_words(
         f"{course.change * 100:+.1f} points: {', '.join(words) or 'no result'} ({title})"
         for course, words, title in zip(followed, found, step_titles(visits, rows), strict=True)
     ]
+
+
+def last_findings(visits: pd.DataFrame, histories: Histories, women: NDArray[np.integer]) -> list[str]:
+    """What was found at the last step of each of these women at which anything was, in short words; empty where nothing was.
+
+    Parameters
+    ----------
+    visits : DataFrame
+        ``VisitTable.frame``, from which ``histories`` were encoded.
+    """
+    found = []
+    for woman in women:
+        steps = np.arange(histories.lengths[woman])[::-1]
+        rows = histories.rows_of_steps(np.full_like(steps, woman), steps)
+        found.append(next(filter(None, (finding_words(visits.iloc[own]) for own in rows)), ""))
+    return found

@@ -19,18 +19,18 @@ from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.pdf import fact_table, text, write_pdf
 from cervix.provenance import Provenance
 
-WORTH_SAYING = 5e-5
+WORTH_SAYING = 5e-4
 
 
 def summary_sentence(visits: pd.DataFrame, explained: HistoryExplanation, title: str) -> str:
     """The explanation in one sentence."""
-    start = f"{title}: {explained.risk:.1%}, from {explained.reference_risk:.1%} for her ages and dates alone."
+    start = f"{title}: {explained.risk * 100:.1f} %, from {explained.reference_risk * 100:.1f} % for her ages and dates alone."
     order = abs(explained.contributions).argsort()[::-1]
     titles = step_titles(visits, explained.rows)
     parts = [
         f"the {'episode' if len(explained.rows[index]) > 1 else 'visit'} of {titles[index]} "
         f"({visit_words(visits.iloc[explained.rows[index]])}) "
-        f"{'adds' if share > 0 else 'takes away'} {abs(share) * 100:.2f} points"
+        f"{'adds' if share > 0 else 'takes away'} {abs(share) * 100:.1f} points"
         for index in order[:2]
         if abs(share := explained.contributions[index]) >= WORTH_SAYING
     ]

@@ -8,6 +8,19 @@ from numpy.typing import NDArray
 
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, VISIT_DATE
 
+HPV, TYPED = "hpv_result", ("hpv_16", "hpv_18")
+# Column -> what stands before its code; a cytology or histology speaks for itself.
+SHORT = {
+    "treatment": "",
+    "histology": "",
+    "cytology": "",
+    HPV: "",
+    **dict.fromkeys(TYPED, ""),
+    "dual_stain": "dual stain ",
+    "colposcopy": "colposcopy ",
+    "via": "VIA ",
+}
+
 
 def visit_titles(visits: pd.DataFrame) -> list[str]:
     """Each visit by its day, or by her age where it has none."""
@@ -39,3 +52,14 @@ def visit_words(visits: pd.DataFrame) -> str:
     """What was found at some visits together, in words; empty where nothing was."""
     told = ((column.label, codes_found(visits[column.name])) for column in CODE_COLUMNS)
     return ", ".join(f"{label} {codes}" for label, codes in told if codes)
+
+
+def finding_words(visits: pd.DataFrame) -> str:
+    """What was found at some visits together, as short as a clinician writes it: ``ASC-H, HPV16+``; empty where nothing was."""
+    found = {name: codes for name in SHORT if (codes := codes_found(visits[name]))}
+    types = [name.removeprefix("hpv_") for name in TYPED if found.pop(name, "") == "positive"]
+    if types and found.get(HPV) == "positive":
+        found[HPV] = f"HPV{'/'.join(types)}+"
+    elif HPV in found:
+        found[HPV] = f"HPV {found[HPV]}".replace("HPV positive", "HPV+").replace("HPV negative", "HPV-")
+    return ", ".join(f"{SHORT[name]}{codes}" for name, codes in found.items())

@@ -7,12 +7,12 @@ from typing import Literal
 
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.samples.slides import SAMPLES, Sample
-from cervix.slides.drawn.slides import CAPTION
+from cervix.slides.drawn.slides import TUNED, UNTUNED
 
 TABLES = Path(__file__).parent / "tables"
 MADE_UP = "Made up by hand, after the published tables: no real woman. CC0."
 GENERATED = "Generated from a fixed seed: no real women. CC0."
-DRAWN = f"{CAPTION} CC0."
+DRAWN = f"{TUNED} CC0."
 
 Page = Literal["slide", "patient"]
 
@@ -30,6 +30,8 @@ class Case:
     """What it is, in one line."""
     look_at: str
     """What a visitor should look at, in one line."""
+    made: str
+    """How it was made, and its licence, in a few words."""
     credit: str
     """Who made it, from what, and its licence."""
     table: str = ""
@@ -52,40 +54,54 @@ CASES: tuple[Case, ...] = (
         "squamous",
         "slide",
         "Squamous-cell carcinoma",
-        "A drawn slide: nests of crowded cells with keratin.",
-        "Tiles light up in the colour of the carcinoma; the answer stands beside them with its interval.",
+        "Nests of crowded cells with keratin.",
+        "how tiles light up, and the answer with its interval.",
+        "Drawn · CC0",
         DRAWN,
     ),
     Case(
         "glandular",
         "slide",
         "Adenocarcinoma",
-        "A drawn slide: crowded, irregular glands.",
-        "Click a tile: Grad-CAM shows which part of it spoke for the class.",
+        "Crowded, irregular glands.",
+        "one tile; Grad-CAM shows what in it spoke for the class.",
+        "Drawn · CC0",
         DRAWN,
     ),
     Case(
         "normal",
         "slide",
         "Normal mucosa",
-        "A drawn slide: squamous epithelium over glands.",
-        "No carcinoma is found; the tiles in doubt are the ones to look at.",
+        "Squamous epithelium over glands.",
+        "no carcinoma found, and the tiles in doubt.",
+        "Drawn · CC0",
         DRAWN,
     ),
     Case(
         "mixed",
         "slide",
         "A focus of carcinoma",
-        "A drawn slide: normal mucosa, and a carcinoma that grows into it.",
-        "The class map shows where the carcinoma begins.",
+        "Normal mucosa, and a carcinoma that grows into it.",
+        "an honest “undecided”; the map shows where to look.",
+        "Drawn · CC0",
         DRAWN,
+    ),
+    Case(
+        "muscle",
+        "slide",
+        "Refused: another tissue",
+        "Striated muscle.",
+        "what the app does not say: no percentage, a grey map.",
+        "Drawn · CC0",
+        f"{UNTUNED} CC0.",
     ),
     Case(
         "rising",
         "patient",
         "A woman with rising risk",
         "HPV16 at three visits, and smears that grow worse.",
-        "The course, and which visit changed it most.",
+        "her course, and the visit that changed it most.",
+        "Made up · CC0",
         MADE_UP,
         table="rising.csv",
         woman="RISING",
@@ -95,7 +111,8 @@ CASES: tuple[Case, ...] = (
         "patient",
         "A woman after treatment",
         "CIN3, treated by LEEP, then two negative cotests.",
-        "The model would let her go for years; the published step says one year.",
+        "the published step, one year, before the model's risk.",
+        "Made up · CC0",
         MADE_UP,
         table="treated.csv",
         woman="TREATED",
@@ -105,7 +122,8 @@ CASES: tuple[Case, ...] = (
         "patient",
         "A list of 40 women",
         "A screening list, ranked by risk.",
-        "Move the threshold and see who would be recalled.",
+        "the threshold: who would be recalled?",
+        "Generated · CC0",
         GENERATED,
     ),
 )

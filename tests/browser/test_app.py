@@ -43,7 +43,7 @@ def test_the_first_page_shows_a_verified_bundle_the_notice_and_what_the_slide_mo
         ("", "golden replays passed"),
         ("slides", "Upload a slide or try a sample"),
         ("patients", "Upload a table or try a sample"),
-        ("performance", "Compared with baselines"),
+        ("performance", "Strongest rival."),
         ("model_card", "Held-out figures"),
         ("label_desk", "Nothing to label yet"),
         ("readers", "Nothing to label yet"),

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from sklearn.metrics import roc_auc_score
 
 from cervix import RESEARCH_NOTICE
-from tests.browser.chromium import WAIT_MS, WIDTHS, choose, needs_browser
+from tests.browser.chromium import WAIT_MS, WIDTHS, needs_browser
 from tests.browser.server import free_port, running_app
 
 pytestmark = needs_browser
@@ -93,15 +93,10 @@ def test_all_four_files_are_taken_along_and_hold_the_same_figure(
 
 
 def test_the_xml_follows_the_chosen_model(page: Page, address: str) -> None:
-    open_card(page, address)
-    title = "Risk of a positive biopsy from risk factors alone"
-    chooser = page.get_by_role("combobox", name="Model of the XML")
-    choose(page, "Model of the XML", title)
-    expect(chooser).to_have_value(title)
-    page.locator(IDLE).wait_for()
+    open_card(page, f"{address}&evidence_model=risk-factors")
     name, path = download(page, "XML (CHAI)")
     assert "-risk-factors-" in name
-    assert ET.parse(path).find(f".//{NAMESPACE}ModelName").text == title
+    assert ET.parse(path).find(f".//{NAMESPACE}ModelName").text == "Risk of a positive biopsy from risk factors alone"
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)

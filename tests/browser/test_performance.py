@@ -1,4 +1,4 @@
-"""The performance page in Chromium: a slider moves the matrix, and tiles of one's own are evaluated."""
+"""Evidence in Chromium: the summary on the first screen, a slider that moves the matrix, tiles of one's own."""
 
 import io
 import re
@@ -16,7 +16,8 @@ from tests.browser.server import free_port, running_app
 from tests.bundle.made.tiles import SHIPPED_CLASSES, TILE_PX, centres_rgb, tissue_of
 
 pytestmark = needs_browser
-MATRIX = ".js-plotly-plot"
+CHART = ".js-plotly-plot"
+FIRST_SCREEN = {"width": 1366, "height": 768}
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +27,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_slider_moves_the_matrix_to_the_counts_of_the_predictions(page: Page, address: str, bundle_root: Path) -> None:
+    page.set_viewport_size(FIRST_SCREEN)
     page.goto(f"{address}/evidence")
-    page.get_by_text("How it was tested").wait_for()
+    verdict = page.get_by_role("heading", name=re.compile("^Holds within its laboratories"))
+    verdict.wait_for()
+    words = [page.get_by_text(text) for text in ("Strongest rival.", "Worst failure.", "Card and downloads")]
+    for part in (verdict, page.locator(CHART).first, *words):
+        part.wait_for()
+        box = part.bounding_box()
+        assert box["y"] + box["height"] <= FIRST_SCREEN["height"], "all of the summary is on the first screen"
+    page.get_by_role("slider").wait_for()
     frame = pd.read_parquet(bundle_root / "slide/predictions.parquet")
     frame = frame[frame["label"].isin(["scc", "ac"])]
     score = frame["p_scc"] / (frame["p_scc"] + frame["p_ac"])
@@ -36,11 +45,11 @@ def test_the_slider_moves_the_matrix_to_the_counts_of_the_predictions(page: Page
     for _ in range(10):
         page.keyboard.press("ArrowLeft")
     called = score >= 0.4
-    expect(page.get_by_text(re.compile("^40.00%$")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("^40 %$")).first).to_be_visible()
     expect(page.get_by_text(f"{called.sum()} of {len(frame)}")).to_be_visible()
     missed = int((~called & (frame["label"] == "scc")).sum())
     found = int((called & (frame["label"] == "scc")).sum())
-    matrix = page.locator(MATRIX).first
+    matrix = page.locator(CHART).nth(1)
     expect(matrix).to_contain_text(f"{missed}{missed / (missed + found):.1%} of row")
     expect(matrix).to_contain_text(f"{found}{found / (missed + found):.1%} of row")
     page.get_by_role("button", name="Back to the model's own").click()
@@ -56,9 +65,7 @@ def test_tiles_of_ones_own_are_scored_with_curves_gallery_and_drift(page: Page, 
                 png = io.BytesIO()
                 Image.fromarray(tissue_of(colour, TILE_PX, TILE_PX, seed=number)).save(png, "PNG")
                 archive.writestr(f"{told}/p{number // 2}/{number}.png", png.getvalue())
-    page.goto(f"{address}/evidence")
-    page.get_by_text("How it was tested").wait_for()
-    page.get_by_text("My own cases").click()
+    page.goto(f"{address}/evidence?evidence_view=own")
     page.get_by_text("not kept").wait_for()
     page.locator("input[type=file]").set_input_files(str(path))
     page.get_by_text("18 cases scored").wait_for()
@@ -79,11 +86,9 @@ def test_published_risks_fit_on_a_phone_and_their_table_is_taken_along(
     with running_app(tmp_path / "home", free_port(), CERVIX_BUNDLE_DIR=str(published_root)) as address:
         page = browser.new_page(viewport={"width": WIDTHS["phone"], "height": 900})
         page.set_default_timeout(WAIT_MS)
-        page.goto(f"{address}/evidence")
-        page.get_by_text("How it was tested").wait_for()
-        choose(page, "Model", "Risk of CIN2+ and CIN3+ from visits")
+        page.goto(f"{address}/evidence?evidence_model=history&evidence_view=world")
         page.get_by_text("1.5 million real women").wait_for()
-        expect(page.locator(MATRIX).first).to_contain_text("after colposcopy")
+        expect(page.locator(CHART).nth(1)).to_contain_text("after colposcopy")
         choose(page, "Published risk", "CIN3+ at once")
         page.get_by_text("55 of them count").wait_for()
         assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= WIDTHS["phone"]

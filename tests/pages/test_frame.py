@@ -41,9 +41,20 @@ def test_a_damaged_bundle_is_named_on_every_page_and_nothing_is_scored(
     assert not app.button
 
 
-def test_overview_says_what_is_loaded_and_where_it_runs(bundle: Bundle) -> None:
+def test_the_strip_says_what_is_loaded_where_it_runs_and_that_it_proved_itself(bundle: Bundle) -> None:
     app = open_page("start")
-    shown = {metric.label: metric.value for metric in app.metric}
-    assert shown["Bundle"].endswith("verified")
-    assert shown["Scoring runs on"] == "CPU"
-    assert shown["Models"] == str(len(bundle.manifest.models))
+    said = texts(app)
+    assert f"Bundle {bundle.label}" in said
+    assert f"{len(bundle.manifest.files)} files by their hash" in said
+    assert "CPU" in said
+    assert "Active is the bundle that ships with the app" in " ".join(block.value for block in app.text)
+
+
+def test_every_word_of_the_glossary_can_be_found_on_every_page() -> None:
+    app = open_page("evidence")
+    assert "*not recognised*:" in texts(app)
+    app.text_input(key="glossary_find").set_value("design effect").run()
+    assert "*design effect*:" in texts(app)
+    assert "*not recognised*:" not in texts(app)
+    app.text_input(key="glossary_find").set_value("no such word").run()
+    assert "No word matches" in texts(app)

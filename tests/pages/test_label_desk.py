@@ -14,7 +14,10 @@ from streamlit.testing.v1 import AppTest
 from cervix.bundle import Bundle
 from cervix.labels import LabelStore, open_store
 from cervix.labels.gathering.tiles import keep_cases
-from cervix.labels.store.cases import tile_case
+from cervix.labels.gathering.women import score_women, visits_content
+from cervix.labels.store.cases import PATIENT_LABELS, patient_case, tile_case
+from cervix.patients.visit_sample import sample_visits_csv
+from cervix.patients.visits import read_visits
 from cervix.people import Person
 from cervix.settings import get_settings
 from pages.parts.improve.labels.place import PLACE, READER
@@ -70,14 +73,18 @@ def test_with_nothing_to_label_the_page_says_what_to_do_and_takes_the_sample() -
     app = sit_down()
     assert not app.exception
     assert "Nothing to label yet" in texts(app)
+    app.button(key="label_to_gather").click().run()
     assert "Score one first" in texts(app)
-    app.segmented_control(key="label_kind").set_value("patient").run()
+    app.segmented_control(key="gather_kind").set_value("patient").run()
     app.button(key="label_add_sample").click().run()
     eventually(lambda: "new cases to label" in texts(app.run()))
     assert not app.exception
-    assert "40 new cases to label" in texts(app)
-    assert "Did she have CIN2+ within 3 years after her last visit?" in texts(app)
+    assert "28 new cases to label" in texts(app), "of 40: the file of the others tells no outcome"
+    app.button(key="gather_label").click().run()
+    assert "**Did she have CIN2+ within 3 years?** Asked at the dotted line" in texts(app)
     case = in_hand(app)
+    after = next(table.value for table in app.dataframe if "Years after" in table.value)
+    assert (after["Years after"] > 0).all()
     say(app, "yes")
     assert "The model said" in texts(app)
     with open_store(get_settings().label_store_url) as store:
@@ -86,16 +93,31 @@ def test_with_nothing_to_label_the_page_says_what_to_do_and_takes_the_sample() -
         assert store.audit_trail().iloc[0]["what"] == "gather patients"
 
 
+def test_a_woman_without_what_came_afterwards_can_only_be_unsure(home: Path, bundle: Bundle) -> None:
+    visits = visits_content(read_visits(sample_visits_csv().encode()).frame.head(2))
+    old = patient_case("c" * 64, "w1", visits)
+    with open_store(f"sqlite:///{home / 'labels.sqlite'}") as store:
+        keep_cases(store, "patient", PATIENT_LABELS, ([old], score_women([old.id], [old.content], bundle)), "Dr Before")
+    app = open_page("start")
+    app.session_state["label_kind"] = "patient"
+    app.session_state["improve_view"] = "label"
+    app.switch_page("improve.py").run()
+    assert not app.exception
+    assert "nothing here tells it. Say *Unsure*" in texts(app)
+
+
 def test_cases_of_another_bundle_are_scored_again_when_asked(home: Path) -> None:
     cases = [tile_case("d" * 64, 224 * place, 0, 224, 0.5, np.full((224, 224, 3), 200, np.uint8)) for place in range(3)]
     with open_store(f"sqlite:///{home / 'labels.sqlite'}") as store:
         keep_cases(store, "tile", ["benign", "scc", "ac"], (cases, []), "Dr Before")
     app = sit_down("Dr Reed")
     assert "Nothing to label yet" in texts(app)
+    app.button(key="label_to_gather").click().run()
     assert "3 cases were gathered with another bundle" in texts(app)
     app.button(key="label_rescore").click().run()
     eventually(lambda: "3 new cases to label" in texts(app.run()))
     assert "gathered with another bundle" not in texts(app)
+    app.button(key="gather_label").click().run()
     assert in_hand(app) in {case.id for case in cases}
     assert not app.exception
 
@@ -162,7 +184,7 @@ def test_a_filter_on_the_models_class_is_not_blind(store: LabelStore) -> None:
 @pytest.mark.usefixtures("store")
 def test_the_order_says_where_its_default_comes_from() -> None:
     app = sit_down("Dr Reed")
-    assert app.selectbox(key="label_strategy_tile").options[0] == "Default: Uncertain and diverse (k-centre)"
+    assert app.selectbox(key="label_strategy_tile").options[0] == "Default: What the model doubts, each unlike the others"
     assert "a simulation of labelling women's histories" in texts(app)
     app.selectbox(key="label_strategy_tile").set_value("margin").run()
     assert app.session_state[PLACE][1].ranking.strategy == "margin"
@@ -223,7 +245,7 @@ def test_a_store_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("store")
 def test_a_viewer_sees_how_far_it_is_and_may_not_label(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.parts.shared.people.person", lambda: Person("Guest", "viewer"))
+    monkeypatch.setattr("pages.parts.improve.labels.desk.person", lambda: Person("Guest", "viewer"))
     app = sit_down()
     assert not app.exception
     assert "Guest may look at this page but not label" in texts(app)

@@ -91,7 +91,7 @@ def test_women_cannot_be_labelled_without_a_model_of_histories() -> None:
 def test_performance_shows_its_questions_and_its_confusion() -> None:
     app = open_page("evidence")
     assert not app.exception
-    assert app.selectbox(key="performance_task_colours").options == ["Invasive or not", "Abnormal"]
+    assert app.selectbox(key="evidence_task_colours").options == ["Invasive or not", "Abnormal"]
     assert "All classes" in [header.value for header in app.subheader]
 
 

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
 
-from cervix.errors import DownloadFailed
+from cervix.errors import Cancelled, DownloadFailed
 from cervix.samples.slides import REAL, sample_slide
 from cervix.settings import Settings
 from cervix.sources import downloads
@@ -408,3 +409,23 @@ def test_two_downloads_of_one_sample_share_it(archive: Archive, data_dir: Path, 
         paths = set(pool.map(sample_slide, [REAL] * 4, [settings] * 4))
     assert len(paths) == 1
     assert archive.ranges(file_id) == [""]
+
+
+def test_a_stop_ends_the_wait_before_the_next_attempt_and_keeps_what_came(delivery: Delivery) -> None:
+    """Set between two attempts, and noticed at once however long the server asks to wait."""
+    delivery.archive.plan(delivery.file_id, cut_after(1000), status(503, Retry_After="100"))
+    stop, arrived = Event(), list[int]()
+
+    def log(line: str) -> None:
+        if "503" in line:
+            stop.set()
+
+    with (
+        Downloader("The archive", log=log, retry_wait_s=0.001, arrived=arrived.append, cancel=stop) as service,
+        pytest.raises(Cancelled),
+    ):
+        service.fetch(remote(delivery.archive, delivery.file_id), delivery.target)
+    assert sum(arrived) == delivery.part.stat().st_size == 1000
+    delivery.fetch()
+    assert delivery.ranges[-1] == "bytes=1000-"
+    assert delivery.is_whole

@@ -40,7 +40,8 @@ def retrain_history(
 ) -> Model:  # fmt: skip
     """Write the history model of a candidate under ``out_dir``; return its manifest entry.
 
-    A label says whether the outcome of the main question occurred after a woman's last visit. It does not say which of the
+    A label says whether the outcome of the main question occurred after the last visit of a woman's history as it was kept, by
+    what her file says of the time after it (docs/adr/0033); that part of the file is not read here. It does not say which of the
     courses it was, as for a woman lost to follow-up (``possible_loss``).
 
     Raises
@@ -94,16 +95,30 @@ def retrain_history(
 
 
 def known_test_women(read: Histories, data: HistoryData) -> NDArray[np.bool_]:
-    """Which of these histories ``(n,)`` equal a test woman's, visit by visit; only with three visits or more."""
-    tested = {_written(data.histories, woman) for woman in data.women("test")}
+    """Which of these histories ``(n,)`` are a test woman's or its beginning, visit by visit; only with three visits or more.
+
+    A labelled history ends at the visit that was asked about, which is mostly not the last in the woman's file.
+    """
+    lengths = {int(length) for length in read.lengths if length >= VISITS_THAT_IDENTIFY}
+    tested = {
+        _written(data.histories, woman, length)
+        for woman in data.women("test")
+        for length in lengths
+        if length <= data.histories.lengths[woman]
+    }
     return np.array(
-        [read.lengths[woman] >= VISITS_THAT_IDENTIFY and _written(read, woman) in tested for woman in range(len(read))], bool
+        [
+            read.lengths[woman] >= VISITS_THAT_IDENTIFY and _written(read, woman, int(read.lengths[woman])) in tested
+            for woman in range(len(read))
+        ],
+        bool,
     )
 
 
-def _written(histories: Histories, woman: int) -> bytes:
-    """A woman's results without her age, which a pseudonymised table may round, and the time between visits in months."""
-    rows = slice(int(histories.first[woman]), int(histories.first[woman] + histories.lengths[woman]))
+def _written(histories: Histories, woman: int, length: int) -> bytes:
+    """The first of a woman's results without her age, which a pseudonymised table may round, and the time between visits in
+    months."""
+    rows = slice(int(histories.first[woman]), int(histories.first[woman]) + length)
     parts = (histories.features[rows, 1:], np.round(12 * histories.gap_years[rows]))
     return b"".join(np.nan_to_num(part, nan=-1.0).tobytes() for part in parts)
 

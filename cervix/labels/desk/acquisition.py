@@ -145,12 +145,12 @@ class Strategy:
 
 STRATEGIES: dict[str, Strategy] = {
     "random": Strategy("Random", at_random),
-    "entropy": Strategy("Entropy", by_entropy),
-    "margin": Strategy("Margin", by_margin),
-    "bald": Strategy("BALD, Monte Carlo dropout", by_bald, needs="disagreement"),
+    "entropy": Strategy("Least certain (entropy)", by_entropy),
+    "margin": Strategy("Two classes nearly even (margin)", by_margin),
+    "bald": Strategy("Most disputed within the model (BALD)", by_bald, needs="disagreement"),
     # Which woman's history is abnormal is not among the scores, so no queue offers it.
     "abnormal-first": Strategy("Abnormal history first, then uncertain", abnormal_first, needs="abnormal"),
-    "diverse": Strategy("Uncertain and diverse (k-centre)", diverse, needs="embedding"),
+    "diverse": Strategy("What the model doubts, each unlike the others", diverse, needs="embedding"),
     "novelty": Strategy("Unlike the training data", novel_first, needs="novelty", simulated=False),
 }
 """Every strategy by its id: the one list that simulation, queue and desk go by."""

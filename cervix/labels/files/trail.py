@@ -1,6 +1,7 @@
 """The audit trail as people read it and take it along."""
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -9,8 +10,11 @@ import pandas as pd
 
 from cervix import RESEARCH_NOTICE
 from cervix.files import inert
+from cervix.labels.store.cases import KINDS
 
 HASH = "_sha256"
+SHORT = 8
+LONG_HASH = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 def trail_table(trail: pd.DataFrame) -> pd.DataFrame:
@@ -61,6 +65,15 @@ def detail_words(detail: Mapping[str, Any]) -> str:
         for name, value in detail.items()
         if value not in ("", [], {}) and not name.endswith(HASH)
     )
+
+
+def subject_words(what: str, subject: str) -> str:
+    """What an entry is about, in words: slides and tables by the first digits of their hash, or by how many they are."""
+    kind = next((of for name, of in KINDS.items() if what == f"gather {name}s"), None)
+    if kind is None:
+        return LONG_HASH.sub(lambda found: f"{found[0][:SHORT]}…", subject)
+    sources = subject.split()
+    return f"{kind.source.capitalize()} {subject[:SHORT]}…" if len(sources) == 1 else f"{len(sources):,} {kind.source}s"
 
 
 def fact_title(name: str) -> str:

@@ -1,8 +1,12 @@
-"""From a scored visit table to women that readers can label, and from what was kept of them back to a model's arrays."""
+"""From a scored visit table to women that readers can label, and from what was kept of them back to a model's arrays.
+
+A case is a woman at one visit: her history up to it, which a model reads, and apart from that what her file says afterwards,
+which a reader reads to tell the outcome. Decision and reasons: docs/adr/0033.
+"""
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
@@ -15,7 +19,8 @@ from cervix.bundle.manifest import FeatureEncoding
 from cervix.errors import Cancelled, LabelRefused
 from cervix.labels.desk.acquisition import entropy
 from cervix.labels.gathering.tiles import doubted_and_drawn
-from cervix.labels.store.cases import Case, Score, patient_case
+from cervix.labels.store.cases import AFTER, VISITS, Case, Score, history_in, patient_case
+from cervix.patients.diagnosis import CANCER, KNOWN, PRECANCER, TREATED, known_diagnoses
 from cervix.patients.encoding import features_of
 from cervix.patients.history_scoring import answer_histories
 from cervix.patients.sequences import TIME_YEARS, Histories, encode
@@ -25,6 +30,28 @@ from cervix.patients.vocabulary import PATIENT_ID
 
 OUTPUTS = ["probabilities", "member_risk", "state"]
 KEY_LENGTH = 16
+OUTCOME_YEARS = 3
+"""How long after a visit her file must tell of her, unless it tells of CIN2+ before: the time of the main question."""
+
+
+@dataclass(frozen=True)
+class WomanViews:
+    """A woman as a reader sees her: frames as of ``visits_frame``, times in years since her first visit.
+
+    Attributes
+    ----------
+    visits : her history, up to the visit that is asked about
+    after : what her file says afterwards; None where that was not kept with her
+    """
+
+    visits: pd.DataFrame
+    after: pd.DataFrame | None
+
+
+def woman_views(case: Case) -> WomanViews:
+    """What is shown of a woman."""
+    after = case.after
+    return WomanViews(_frame([case.visits]), None if after is None else _frame([after]))
 
 
 def gather_patients(
@@ -39,9 +66,11 @@ def gather_patients(
 ) -> tuple[list[Case], list[Score]]:
     """Make cases of at most ``count`` women: half those that the history model doubts most, half drawn from the rest.
 
-    Nothing is stored. A case holds results, ages and the time between visits: no date, no name of a slide, no id of hers.
-    Women on whom the model abstains are among them: what it cannot answer, a reader may. Women whose file could not be read
-    in full are not: a label would rest on less than her file says, and nobody would see it.
+    Nothing is stored. A case holds results, ages and the time between visits: no date, no name of a slide, no id of hers. Her
+    history ends at a visit after which her file tells the outcome: CIN2+ by histology within three years, or any visit three
+    years later or more. Of several such visits one is drawn by her key, whatever came afterwards. What did is kept apart, for
+    the reader, and no model sees it. Left out are women of whom the file tells no outcome, women who had an untreated CIN2+ at
+    each such visit, and women whose file could not be read in full: a label would rest on less than her file says.
 
     Parameters
     ----------
@@ -52,15 +81,16 @@ def gather_patients(
     Returns
     -------
     cases, scores
-        A score has the probabilities of the model's classes, its state as embedding, and as disagreement the mutual
-        information between the answer to its main question and which network of the ensemble gives it.
+        A score is of her history up to that visit. It has the probabilities of the model's classes, its state as embedding,
+        and as disagreement the mutual information between the answer to its main question and which network of the ensemble
+        gives it.
 
     Raises
     ------
     Cancelled
         If ``cancel`` was set.
     LabelRefused
-        If no woman of the table could be read in full.
+        If no woman of the table could be read in full, or the table tells the outcome of none.
     """
     session = bundle.session_of("sequence")
     whole = table.frame[~table.frame[PATIENT_ID].isin(table.losses.index)]
@@ -68,7 +98,7 @@ def gather_patients(
         raise LabelRefused(
             "No woman of the table could be read in full",
             found=f"{len(table.losses):,} whose cells or visits could not be read",
-            action="Correct the table first; the Patients page names each cell.",
+            action="Correct the table first; the page Patient names each cell.",
         )
     features = features_of(session)
     histories = encode(whole, features.encoding, features.episode_days)
@@ -80,15 +110,65 @@ def gather_patients(
             on_progress(done, total)
 
     step(0, len(histories))
-    told = answer_histories(histories, session, OUTPUTS, on_progress=step)
+    keys = [pseudonym(table_sha256, str(name)) for name in histories.patient_ids]
+    asked = asked_steps(whole, histories, keys)
+    followed = np.flatnonzero(asked >= 0)
+    if not len(followed):
+        raise LabelRefused(
+            "The table tells the outcome of no woman, so no reader could",
+            expected=f"visits {OUTCOME_YEARS} years or more after another visit, or a histology of CIN2+ sooner",
+            found=f"none such of {len(histories):,} women",
+            action="Bring a table whose visits reach further.",
+        )
+    until = histories.prefixes(asked[followed])
+    told = answer_histories(until, session, OUTPUTS, on_progress=step)
     cases: list[Case] = []
     scores: list[Score] = []
-    for woman in doubted_and_drawn(told["probabilities"].astype(np.float64), count, seed):
-        rows = whole.iloc[histories.row_first[woman] : histories.last_row[woman] + 1]
-        case = patient_case(table_sha256, pseudonym(table_sha256, str(histories.patient_ids[woman])), visits_content(rows))
+    for place in doubted_and_drawn(told["probabilities"].astype(np.float64), count, seed):
+        woman = followed[place]
+        first, last, end = histories.row_first[woman], until.row_of_step[asked[woman]], histories.last_row[woman]
+        parts = {VISITS: whole.iloc[first : last + 1], AFTER: whole.iloc[last + 1 : end + 1]}
+        # Times of both parts count from her first visit.
+        content = {name: visits_content(rows) for name, rows in parts.items()}
+        case = patient_case(table_sha256, f"{keys[woman]}@{len(content[VISITS])}", content, woman=keys[woman])
         cases.append(case)
-        scores.append(_score(case.id, told, woman, bundle))
+        scores.append(_score(case.id, told, int(place), bundle))
     return cases, scores
+
+
+def asked_steps(visits: pd.DataFrame, histories: Histories, keys: Sequence[str]) -> NDArray[np.int64]:
+    """Of each woman the step after which she is asked about ``(women,)``, a position in the arrays; -1 where there is none.
+
+    Parameters
+    ----------
+    visits : as ``VisitTable.frame``, from which the histories were made
+    keys : of the women, by which one of several steps is drawn
+    """
+    times = visits[TIME_YEARS].to_numpy(np.float64)
+    histology = visits["histology"].astype(object)
+    found = histology.isin([*PRECANCER, *CANCER]).to_numpy(bool)
+    asked = np.full(len(histories), -1, np.int64)
+    for woman in range(len(histories)):
+        row_first, row_end = histories.row_first[woman], histories.last_row[woman] + 1
+        steps = np.arange(histories.first[woman], histories.last[woman])
+        ends = histories.row_of_step[steps]
+        answered = [
+            step
+            for step, end in zip(steps, ends, strict=True)
+            if times[row_end - 1] - times[end] >= OUTCOME_YEARS
+            or (found[end + 1 : row_end] & (times[end + 1 : row_end] - times[end] <= OUTCOME_YEARS)).any()
+        ]
+        drawn = np.random.default_rng(int(keys[woman], 16)).permutation(np.array(answered, np.int64))
+        asked[woman] = next((step for step in drawn if _askable(visits, row_first, histories.row_of_step[step], found)), -1)
+    return asked
+
+
+def _askable(visits: pd.DataFrame, first: int, last: int, found: NDArray[np.bool_]) -> bool:
+    """Whether the outcome is not known at that visit already: no CIN2+ was found, or it was treated."""
+    if not found[first : last + 1].any():
+        return True
+    known = known_diagnoses(visits.iloc[first : last + 1], np.zeros(1, np.int64), np.array([last + 1 - first]))
+    return bool(known[KNOWN].iloc[0] == "" or known[TREATED].iloc[0] != "")
 
 
 def score_women(case_ids: Sequence[str], contents: Sequence[bytes], bundle: Bundle) -> list[Score]:
@@ -130,7 +210,7 @@ def visits_content(visits: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def visits_frame(contents: Sequence[bytes]) -> pd.DataFrame:
-    """The contents of cases of women as one table, as ``encode`` reads it.
+    """The histories in the contents of cases of women as one table, as ``encode`` reads it; not what came afterwards.
 
     Returns
     -------
@@ -138,7 +218,10 @@ def visits_frame(contents: Sequence[bytes]) -> pd.DataFrame:
         One row a visit, a woman's rows together and in order: ``patient_id`` (her place in ``contents``), ``time_years``,
         ``age`` (float32) and one categorical column a code.
     """
-    women = [json.loads(content) for content in contents]
+    return _frame([history_in(content) for content in contents])
+
+
+def _frame(women: Sequence[Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
     visits = [visit for woman in women for visit in woman]
     data: dict[str, Any] = {
         PATIENT_ID: np.repeat(np.array([f"{place}" for place in range(len(women))], object), [len(woman) for woman in women]),

@@ -167,14 +167,19 @@ def all_readers(reads: pd.DataFrame) -> Kappa | None:
     Fleiss' kappa compares cases with equally many labels; the readers may differ from case to case. Of numbers equally
     common, the larger is taken.
     """
-    labelled = reads[reads["action"] == "label"]
-    counts = pd.crosstab(labelled["case_id"], labelled["label"])
-    size = counts.sum(axis=1)
-    if not (size >= 2).any():
+    counts = _equally_many(reads)
+    return None if counts is None else fleiss_kappa_of(counts)
+
+
+def agreement_of_all(reads: pd.DataFrame) -> float | None:
+    """The figure of ``all_readers`` without its interval, at once; NaN where kappa does not exist."""
+    counts = _equally_many(reads)
+    if counts is None:
         return None
-    common = size[size >= 2].value_counts()
-    chosen = max(common[common == common.max()].index)
-    return fleiss_kappa_of(counts[size == chosen].to_numpy())
+    labels = counts[0].sum()
+    agreed = float(((counts**2).sum(axis=1) - labels).mean() / (labels * (labels - 1)))
+    by_chance = float(((counts.sum(axis=0) / counts.sum()) ** 2).sum())
+    return np.nan if _one_class(counts.sum(axis=0)) else (agreed - by_chance) / (1 - by_chance)
 
 
 def readers(reads: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
@@ -267,6 +272,19 @@ def blinded_names(case_id: str, names: Collection[str]) -> dict[str, str]:
     """Reader -> "Reader 1", "Reader 2", …, in an order that differs from case to case and tells nothing."""
     shuffled = sorted(names, key=lambda name: hashlib.sha256(f"{case_id} {name}".encode()).digest())
     return {name: f"Reader {number}" for number, name in enumerate(shuffled, start=1)}
+
+
+def _equally_many(reads: pd.DataFrame) -> NDArray[np.int64] | None:
+    """Labels by case and class ``(cases, classes)`` of the cases with the most common number of labels from two on."""
+    labelled = reads[reads["action"] == "label"]
+    counts = pd.crosstab(labelled["case_id"], labelled["label"])
+    size = counts.sum(axis=1)
+    if not (size >= 2).any():
+        return None
+    common = size[size >= 2].value_counts()
+    chosen = max(common[common == common.max()].index)
+    table: NDArray[np.int64] = counts[size == chosen].to_numpy(np.int64)
+    return table
 
 
 def _wide(reads: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Plotly charts of readers and labels. Colours are Okabe & Ito's; nothing is shown by colour alone."""
+"""Plotly charts of readers and labels."""
 
 import textwrap
 from collections.abc import Sequence
@@ -8,20 +8,30 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from cervix.evaluation.charts import BLUE, FIGURE_HEIGHT, GREY, VERMILLION
+from cervix.chart_template import (
+    BLUE,
+    FIGURE_HEIGHT_PX,
+    GREEN,
+    GREY,
+    LEGEND_ABOVE,
+    ORANGE,
+    PINK,
+    SKY,
+    VERMILLION,
+    error_bars,
+    laid_out,
+)
 from cervix.evaluation.comparison import decimal, parsed_decimal
 from cervix.intervals import Interval
 from cervix.labels.insight.learning_curve import LearningCurve
 
 # Of each strategy, so that no two share any of the three.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = (BLUE, VERMILLION, GREEN, PINK, ORANGE, SKY)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
 BAND_OPACITY = 0.12
 PAIRS_SHOWN = 30
 NAME_WIDTH = 18
-LEGEND = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
-MARGIN = {"l": 10, "r": 10, "t": 10, "b": 10}
 # A reader's pace is worth a picture from so many timed answers; the line is the median of so many.
 PACED_FROM, PACED_OVER = 20, 20
 SIMULATED = "Simulated cohort"
@@ -49,31 +59,21 @@ def pairs_figure(pairs: pd.DataFrame) -> go.Figure:
         if not which.any():
             continue
         rows = shown[which]
+        kappas = [Interval(*row) for row in rows[["kappa", "low", "high"]].itertuples(index=False)]
         figure.add_scatter(
             x=rows["kappa"],
             y=[name for name, here in zip(names, which, strict=True) if here],
             mode="markers",
             name=title,
             marker={"color": colour, "symbol": symbol, "size": 11, "line": {"width": 2}},
-            error_x={
-                "symmetric": False,
-                "array": rows["high"] - rows["kappa"],
-                "arrayminus": rows["kappa"] - rows["low"],
-                "color": colour,
-            },
-            customdata=[decimal(Interval(*row)) for row in rows[["kappa", "low", "high"]].itertuples(index=False)],
+            error_x=error_bars(kappas, color=colour),
+            customdata=[decimal(kappa) for kappa in kappas],
             hovertemplate="%{y}<br>kappa %{customdata}<extra></extra>",
         )
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
     figure.update_xaxes(title="Kappa (dotted: what chance gives)", range=[min(-0.1, float(shown["low"].min())) - 0.02, 1.05])
-    figure.update_layout(
-        height=120 + 62 * len(shown),
-        margin=MARGIN,
-        showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-    )
-    return figure
+    return laid_out(figure, 120 + 62 * len(shown), showlegend=True, legend=LEGEND_ABOVE)
 
 
 def pace_figure(seconds: Sequence[float]) -> go.Figure:
@@ -108,8 +108,7 @@ def pace_figure(seconds: Sequence[float]) -> go.Figure:
     figure.update_xaxes(title="Answers in their order")
     ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 300, 3600]
     figure.update_yaxes(title="Seconds", type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
-    figure.update_layout(height=300, margin=MARGIN, legend=LEGEND | {"y": -0.28})
-    return figure
+    return laid_out(figure, 300, legend={"y": -0.28})
 
 
 def simulated_curves_figure(table: pd.DataFrame, metric: str, first: str = "") -> go.Figure:
@@ -133,8 +132,7 @@ def simulated_curves_figure(table: pd.DataFrame, metric: str, first: str = "") -
     figure.add_annotation(
         text=SIMULATED, x=0.99, y=0.03, xref="paper", yref="paper", xanchor="right", showarrow=False, font={"color": GREY}
     )
-    figure.update_layout(height=FIGURE_HEIGHT + 80, margin=MARGIN, legend=LEGEND)
-    return figure
+    return laid_out(figure, FIGURE_HEIGHT_PX + 80)
 
 
 def live_curve_figure(curve: LearningCurve) -> go.Figure:
@@ -163,8 +161,7 @@ def live_curve_figure(curve: LearningCurve) -> go.Figure:
     )
     lowest = min(chance, *(score.low for score in curve.scores))
     figure.update_yaxes(title="Balanced accuracy", range=[max(0.0, lowest - 0.05), 1.02])
-    figure.update_layout(height=FIGURE_HEIGHT, margin=MARGIN, legend=LEGEND)
-    return figure
+    return laid_out(figure)
 
 
 def _curve(x: Sequence[float], y: Sequence[Interval], name: str, line: dict[str, Any], symbol: str | None) -> list[go.Scatter]:

@@ -51,7 +51,10 @@ KINDS: dict[Kind, CaseKind] = {
 TILE_SIDE_AT_MOST_PX = 1024
 """Of what may come with a backup from elsewhere; models read tiles of 224 to 512 px."""
 PATIENT_LABELS = ("no", "yes")
-"""What a woman's history can be labelled as: whether the outcome of the history model's main question came about."""
+"""What a woman can be labelled as: whether the outcome of the history model's main question came about after the last visit
+of her history, by what her file says afterwards."""
+VISITS, AFTER = "visits", "after"
+"""In the content of a woman: her history, which models read, and what came after it, which only readers see."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,24 @@ class Case:
 
     @property
     def visits(self) -> Any:
-        """What was encoded of a woman's visits."""
-        return json.loads(self.content)
+        """What was encoded of a woman's visits, up to the one that is asked about."""
+        return history_in(self.content)
+
+    @property
+    def after(self) -> Any:
+        """What her file says afterwards; None of a woman who was gathered before that was kept."""
+        content = json.loads(self.content)
+        return content[AFTER] if _has_outcome(content) else None
+
+
+def history_in(content: bytes) -> Any:
+    """The history in the content of a woman, without what came afterwards."""
+    told = json.loads(content)
+    return told[VISITS] if _has_outcome(told) else told
+
+
+def _has_outcome(content: Any) -> bool:
+    return isinstance(content, dict) and set(content) == {VISITS, AFTER}
 
 
 @dataclass(frozen=True)
@@ -227,16 +246,19 @@ def case_pixels(cases: Iterable[Case], model: Model) -> NDArray[np.uint8]:
     return np.stack(pictures)
 
 
-def patient_case(table_sha256: str, key: str, visits: Any) -> Case:
+def patient_case(table_sha256: str, key: str, visits: Any, *, woman: str = "") -> Case:
     """The case of one woman.
 
     Parameters
     ----------
     key : str
-        A pseudonym; never a name or a number from a register.
+        A pseudonym, and of which of her visits; never a name or a number from a register.
     visits
-        Anything that JSON can say; the same content gives the same bytes.
+        Anything that JSON can say; the same content gives the same bytes. ``{VISITS: …, AFTER: …}`` holds what came
+        afterwards apart from her history.
+    woman : str
+        Her pseudonym alone, where the key says more.
     """
     content = json.dumps(visits, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    name = f"patient:{table_sha256}:{key}"
-    return Case(name, "patient", table_sha256, name, content)
+    place = f"patient:{table_sha256}:"
+    return Case(f"{place}{key}", "patient", table_sha256, f"{place}{woman or key}", content)

@@ -1,4 +1,4 @@
-"""Four sample slides: an island of drawn tissue on glass, always the same."""
+"""Five sample slides: an island of drawn tissue on glass, always the same."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from cervix.slides.drawn.carcinomas import adenocarcinoma, squamous_carcinoma
 from cervix.slides.drawn.look import Look, looks
 from cervix.slides.drawn.mucosae import MUCOSA_PX, glandular_mucosa, squamous_mucosa
+from cervix.slides.drawn.other import striated_muscle
 from cervix.slides.drawn.patterns import Mask, pixel_grid, smooth_field
 from cervix.slides.drawn.stains import Density, as_seen
 from cervix.slides.pyramid import write_pyramid
@@ -18,10 +19,12 @@ from cervix.slides.pyramid import write_pyramid
 SPACING_UM_PX = 0.5
 WIDTH_PX, HEIGHT_PX = 2304, 1728
 JPEG_QUALITY = 85
-CAPTION = (
-    "Drawn by rules with a fixed seed: nobody's tissue, no image used. Its settings were tuned until this model took it for "
-    "tissue, so its answer shows how the app works, not that the model is right."
+DRAWN = "Drawn by rules with a fixed seed: nobody's tissue, no image used."
+TUNED = (
+    f"{DRAWN} Its settings were tuned until this model took it for tissue, so its answer shows how the app works, not that the "
+    "model is right."
 )
+UNTUNED = f"{DRAWN} Nothing was tuned to the model, which does not take it for tissue that it knows."
 Composition = Callable[[np.random.Generator, Mapping[str, Look], Mask], Density]
 
 
@@ -34,6 +37,7 @@ class DrawnSlide:
     story: str
     compose: Composition
     seed: int
+    credit: str = TUNED
 
     @property
     def file_name(self) -> str:
@@ -78,14 +82,23 @@ def _normal(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) ->
     return _laid_over(ground, deep, 14, lambda part: glandular_mucosa(rng, look["glandular-mucosa"], part))
 
 
+def _muscle(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) -> Density:
+    return striated_muscle(rng, look["squamous-mucosa"], inside)
+
+
 def _mixed(rng: np.random.Generator, look: Mapping[str, Look], inside: Mask) -> Density:
     """Squamous epithelium on stroma, in which a squamous-cell carcinoma grows from one side."""
+    tumour = _grown_in(rng, inside)
+    ground = squamous_mucosa(rng, look["squamous-mucosa"], inside)
+    return _laid_over(ground, tumour, 2, lambda part: squamous_carcinoma(rng, look["squamous-carcinoma"], part))
+
+
+def _grown_in(rng: np.random.Generator, inside: Mask) -> Mask:
+    """Where the carcinoma of the slide ``mixed`` grows: its right side, with an uneven border."""
     shape = inside.shape
     x_px, _ = pixel_grid(shape)
     uneven = 110 * smooth_field(rng, shape, 110) + 45 * smooth_field(rng, shape, 32)
-    tumour = inside & (x_px > 0.56 * shape[1] + uneven)
-    ground = squamous_mucosa(rng, look["squamous-mucosa"], inside)
-    return _laid_over(ground, tumour, 2, lambda part: squamous_carcinoma(rng, look["squamous-carcinoma"], part))
+    return inside & np.asarray(x_px > 0.56 * shape[1] + uneven, np.bool_)
 
 
 def _laid_over(ground: Density, where: Mask, softness_px: float, draw: Callable[[Mask], Density]) -> Density:
@@ -102,4 +115,11 @@ DRAWN_SLIDES = (
     DrawnSlide("glandular", "Drawn: adenocarcinoma", "Crowded, irregular glands with tall dark nuclei.", _adenocarcinoma, 2),
     DrawnSlide("normal", "Drawn: normal mucosa", "Squamous epithelium that matures upwards; glands in the depth.", _normal, 3),
     DrawnSlide("mixed", "Drawn: tumour beside normal mucosa", "A carcinoma that takes up part of the piece.", _mixed, 4),
+    DrawnSlide("muscle", "Drawn: striated muscle", "Fibres side by side, flat nuclei at their borders.", _muscle, 5, UNTUNED),
 )
+
+
+def tumour_of_mixed() -> Mask:
+    """Where the slide ``mixed`` shows carcinoma, as it was drawn: ``(HEIGHT_PX, WIDTH_PX)``."""
+    rng = np.random.default_rng(next(slide.seed for slide in DRAWN_SLIDES if slide.id == "mixed"))
+    return _grown_in(rng, island(rng, (HEIGHT_PX, WIDTH_PX)))

@@ -11,9 +11,10 @@ from cervix.card.blocks import Block, Charts, divided, markdown_text
 from cervix.card.formats import FORMATS, card_file, file_name
 from cervix.card.markdown import GUIDELINES, bundle_sections, origin_sentence
 from cervix.card.model_section import model_section
-from pages.parts.shared.frame import bundle_or_stop
+from pages.parts.evidence.tables import show_table
 
-WHOLE_BUNDLE = "whole-bundle"
+THIS_MODEL, WHOLE_BUNDLE = "model", "whole-bundle"
+PARTS = {THIS_MODEL: "This model", WHOLE_BUNDLE: "The whole bundle: licence, guidelines, proof"}
 CHART_WIDTH_PX = 420
 
 
@@ -38,7 +39,7 @@ def show(blocks: list[Block]) -> None:
                 for place, chart in zip(st.columns(len(block.charts)), block.charts, strict=True):
                     place.image(chart.svg, width=CHART_WIDTH_PX, alt=chart.alt)
             elif isinstance(block, pd.DataFrame):
-                st.dataframe(block, hide_index=True)
+                show_table(block)
 
 
 def show_index(blocks: list[Block]) -> None:
@@ -50,31 +51,25 @@ def show_index(blocks: list[Block]) -> None:
             st.markdown(markdown_text(items[1:]))
 
 
-def show_card() -> None:
-    """The card, and it to download."""
-    st.header("Model card")
-    bundle = bundle_or_stop()
-    titles: dict[str, str] = {model.id: model.title for model in bundle.manifest.models}
+def show_card(bundle: Bundle, model: Model) -> None:
+    """The card of this model, or what applies to all; and the whole to download, computed when it is asked for."""
+    st.markdown("The whole card as Markdown, HTML or PDF (up to a minute), or this model's as XML in the CHAI schema:")
+    with st.container(horizontal=True):
+        for kind, form in FORMATS.items():
+            st.download_button(
+                form.title,
+                partial(card_file, bundle, kind, model.id),
+                file_name=file_name(bundle, kind, model.id),
+                mime=form.media_type,
+                icon=":material/download:",
+                key=f"card_download_{kind}",
+                on_click="ignore",
+            )
+    part = st.segmented_control(
+        "Show", list(PARTS), format_func=PARTS.__getitem__, default=THIS_MODEL, required=True, key="card_part",
+        label_visibility="collapsed",
+    )  # fmt: skip
     st.caption(origin_sentence(bundle))
-    st.markdown("Download the whole card as Markdown, HTML or PDF, or one model's as XML in the CHAI schema.")
-    xml_model = st.selectbox("Model of the XML", list(titles), format_func=titles.__getitem__, key="card_xml_model")
-    for place, (kind, form) in zip(st.columns(len(FORMATS)), FORMATS.items(), strict=True):
-        place.download_button(
-            form.title,
-            partial(card_file, bundle, kind, xml_model),
-            file_name=file_name(bundle, kind, xml_model),
-            mime=form.media_type,
-            icon=":material/download:",
-            key=f"card_download_{kind}",
-            on_click="ignore",
-            width="stretch",
-        )
-    titles[WHOLE_BUNDLE] = "The whole bundle: licence, guidelines, proof"
-    part = st.pills(
-        "Show", list(titles), format_func=titles.__getitem__, default=next(iter(titles)), required=True, key="card_part"
-    )
-    for title, blocks in divided(written(bundle, part), "## "):
-        (show_index if title == GUIDELINES else show)(blocks)
-    with st.spinner("Computing the other parts for the download …"):
-        for other in titles:
-            written(bundle, other)
+    with st.container(key="evidence_card"):
+        for title, blocks in divided(written(bundle, model.id if part == THIS_MODEL else part), "## "):
+            (show_index if title == GUIDELINES else show)(blocks)

@@ -1,21 +1,29 @@
-"""Labelled cases that somebody brings, scored on the spot and never stored."""
+"""The tab of labelled cases that somebody brings, scored on the spot and never stored."""
 
 import hashlib
 import time
+from functools import partial
 
 import streamlit as st
 
 from cervix.bundle import Bundle, Model
-from cervix.errors import CervixError
+from cervix.errors import CervixError, EvaluationError
 from cervix.evaluation.drift import drift_table
+from cervix.evaluation.heldout import held_out_cases
 from cervix.evaluation.labelled import Labelled
 from cervix.evaluation.labelled_patients import labelled_patients
-from cervix.evaluation.labelled_tiles import labelled_tiles
+from cervix.evaluation.labelled_tiles import labelled_tiles, picture_of
 from cervix.evaluation.questions import Question
 from cervix.files import inert
 from cervix.plain_text import escaped
 from cervix.provenance import provenance_of
-from pages.parts.shared.frame import kept, sentence_case
+from pages.parts.evidence.held_out import choose_task, has_classes, report_or_stop, show_figures, sides_of
+from pages.parts.evidence.tables import show_classes, show_mistakes, show_table
+from pages.parts.evidence.thresholds import show_ranking
+from pages.parts.shared.frame import kept
+
+BROUGHT = ("tile", "sequence", "table")
+"""Kinds of models that somebody can bring cases of their own to."""
 
 ZIP_HELP = (
     "**A zip of labelled tiles.** One folder a class ({classes}), in it the pictures, or one folder a slide or patient with "
@@ -28,6 +36,33 @@ VISITS_HELP = (
     "such as `CIN2`, the day of the diagnosis (or a grade and, as `outcome_date`, its day), or {classes}. For women who were "
     "not followed for the whole time, no outcome is known."
 )
+
+
+def show_own_cases(bundle: Bundle, model: Model) -> None:
+    """Upload, what was read, its figures, and how far they are from the test set."""
+    try:
+        tested = held_out_cases(bundle, model)
+    except EvaluationError as error:
+        st.error(escaped(str(error)))
+        return
+    brought = own_cases(bundle, model)
+    if brought is None:
+        return
+    labelled, content = brought
+    show_own(bundle, model, labelled)
+    task = choose_task(model, labelled.tasks, f"evidence_own_task_{model.id}_{'_'.join(labelled.tasks)}")
+    question = Question(labelled.cases, task, model.threshold(task.id))
+    report = report_or_stop(question)
+    st.caption(
+        f"{escaped(task.title)}: {report.n:,} cases ({report.positives:,} positive, {report.groups:,} independent groups). The "
+        f"model's own threshold is {100 * question.threshold:.4g} %. Brackets and ranges are 95 % intervals."
+    )
+    show_figures(question, model, f"{model.id}_{task.id}_own")
+    show_ranking(question, report)
+    show_drift(Question(tested, task, question.threshold), question)
+    show_mistakes(question, model, sides_of(model, task), partial(picture_of, content) if model.tiles else None, "")
+    if has_classes(model):
+        show_classes(labelled.cases, model)
 
 
 def own_cases(bundle: Bundle, model: Model) -> tuple[Labelled, bytes] | None:
@@ -50,12 +85,12 @@ def own_cases(bundle: Bundle, model: Model) -> tuple[Labelled, bytes] | None:
             list(titles),
             index=list(titles).index(asked),
             format_func=titles.__getitem__,
-            key=f"performance_asked_{model.id}",
+            key=f"evidence_asked_{model.id}",
         )
     uploaded = st.file_uploader(
         "Labelled tiles (zip)" if model.tiles else "Labelled patients (CSV, XLSX or Parquet)",
         type=["zip"] if model.tiles else ["csv", "txt", "tsv", "xlsx", "xls", "ods", "parquet"],
-        key=f"performance_upload_{'tiles' if model.tiles else 'patients'}",
+        key=f"evidence_upload_{'tiles' if model.tiles else 'patients'}",
     )
     if uploaded is None:
         st.info(
@@ -67,7 +102,7 @@ def own_cases(bundle: Bundle, model: Model) -> tuple[Labelled, bytes] | None:
     content = uploaded.getvalue()
     key = (bundle.sha256, model.id, asked, hashlib.sha256(content).hexdigest())
     try:
-        return kept("performance_own", key, lambda: _scored(bundle, model, content, asked)), content
+        return kept("evidence_own", key, lambda: _scored(bundle, model, content, asked)), content
     except CervixError as error:
         st.error(escaped(str(error)), icon=":material/error:")
         return None
@@ -113,16 +148,14 @@ def show_own(bundle: Bundle, model: Model, labelled: Labelled) -> None:
         mime="text/csv",
         icon=":material/download:",
         on_click="ignore",
-        key="performance_own_download",
+        key="evidence_own_download",
     )
 
 
 def show_drift(reference: Question, own: Question) -> None:
     """How far these cases lie from the test set."""
     st.subheader("Drift against the bundle's test set")
-    st.dataframe(
-        drift_table(reference, own).rename(columns=sentence_case), hide_index=True, height="content", key="performance_drift"
-    )
+    show_table(drift_table(reference, own), "evidence_drift")
     st.caption(
         "Stability index: below 0.1 little, from 0.25 a large shift, by custom. Different is what fewer than one in twenty "
         "draws of as many cases from the test set itself is; else cases are too few to tell. Figures of shifted cases say how "

@@ -1,6 +1,5 @@
 """The history model against published risks of real women: verdict, scatter, agreement, the worst, the whole table."""
 
-from collections.abc import Mapping
 from itertools import product
 
 import pandas as pd
@@ -27,7 +26,8 @@ from cervix.evaluation.published_tables import NOTE, STEPS_NOTE, agreement_table
 from cervix.files import inert
 from cervix.plain_text import escaped
 from cervix.provenance import provenance_of
-from pages.parts.shared.frame import STILL_CHART, kept, sentence_case
+from pages.parts.evidence.tables import show_table
+from pages.parts.shared.frame import STILL_CHART, kept
 
 CHOICES = {risk_title(*risk): risk for risk in product(GRADES, YEARS)}
 CHART_NOTE = (
@@ -45,8 +45,8 @@ def show_published(bundle: Bundle, model: Model) -> None:
         return
     if table is None:
         return
-    st.header(HEADING)
-    said = kept("performance_published_verdict", (bundle.sha256, model.id), lambda: verdict(table))
+    st.subheader(HEADING)
+    said = kept("evidence_published_verdict", (bundle.sha256, model.id), lambda: verdict(table))
     unbroken = said.replace(" %", "\N{NO-BREAK SPACE}%")
     st.warning(f"**{escaped(unbroken)}**", icon=":material/groups:")
     _show_risk(bundle, model, table)
@@ -59,9 +59,8 @@ def show_published(bundle: Bundle, model: Model) -> None:
         mime="text/csv",
         icon=":material/download:",
         on_click="ignore",
-        key="performance_published_download",
+        key="evidence_published_download",
     )
-    st.header("Held-out cases")
 
 
 @st.fragment
@@ -69,24 +68,24 @@ def _show_risk(bundle: Bundle, model: Model, table: pd.DataFrame) -> None:
     """One published risk after the other: chart, agreement, the worst."""
     titles = list(CHOICES)
     chosen = st.selectbox(
-        "Published risk", titles, index=titles.index(risk_title(*DEFAULT)), key="performance_published_risk", width=320
+        "Published risk", titles, index=titles.index(risk_title(*DEFAULT)), key="evidence_published_risk", width=320
     )
     risk = CHOICES[chosen]
     cells = cells_of(table, *risk)
     if cells.empty:
         st.info(f"Of {chosen} nothing is published.", icon=":material/info:")
         return
-    st.plotly_chart(published_figure(cells), key="performance_published_chart", config=STILL_CHART)
+    st.plotly_chart(published_figure(cells), key="evidence_published_chart", config=STILL_CHART)
     st.caption(f"{CHART_NOTE} {len(cells)} histories have a published risk; {int(cells['scored'].sum())} of them count.")
     if not cells["scored"].any():
         return
     st.subheader(f"Agreement by kind of history: {chosen}")
     with st.spinner("Drawing 1,000 bootstrap samples of the histories …"):
-        found = kept("performance_published_agreement", (bundle.sha256, model.id, risk), lambda: agreement(table, *risk))
-    _show(agreement_table(found), "performance_published_agreement_table", widths={"Histories": 170})
+        found = kept("evidence_published_agreement", (bundle.sha256, model.id, risk), lambda: agreement(table, *risk))
+    show_table(agreement_table(found), "evidence_published_agreement_table")
     st.caption(NOTE)
     st.subheader(f"The worst histories: {chosen}")
-    _show(cells_table(worst_cells(table, *risk)), "performance_published_worst")
+    show_table(cells_table(worst_cells(table, *risk)), "evidence_published_worst")
 
 
 def _show_steps(table: pd.DataFrame) -> None:
@@ -99,17 +98,9 @@ def _show_steps(table: pd.DataFrame) -> None:
     st.caption(STEPS_NOTE)
     if steps.milder:
         with st.expander(f"The {steps.milder} histories with a milder step"):
-            _show(steps_table(steps), "performance_published_steps")
+            show_table(steps_table(steps), "evidence_published_steps")
 
 
 def _as_written(table: pd.DataFrame) -> pd.DataFrame:
     """As it stands in the bundle."""
     return table.assign(guides=table["guides"].map({True: "yes", False: "no"}))
-
-
-def _show(table: pd.DataFrame, key: str, widths: Mapping[str, int] | None = None) -> None:
-    """``widths`` in pixels, of columns whose longest cell is far down."""
-    st.dataframe(
-        table.rename(columns=sentence_case), hide_index=True, height="content", key=key,
-        column_config={name: st.column_config.Column(width=width) for name, width in (widths or {}).items()},
-    )  # fmt: skip

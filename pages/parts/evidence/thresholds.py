@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from cervix.evaluation.charts import confusion_figure, decision_counts
-from cervix.evaluation.comparison import figures_table
+from cervix.evaluation.comparison import figures_table, flagged_in_words
 from cervix.evaluation.curves import decision_figure, precision_recall_figure, reliability_figure, roc_figure
 from cervix.evaluation.metrics import METRICS, BinaryReport
 from cervix.evaluation.questions import Question
@@ -13,6 +13,8 @@ from cervix.intervals import Interval
 from pages.parts.shared.frame import STILL_CHART, sentence_case, show_metrics
 
 FEW_CASES = 50
+SHOWN = ("recall", "specificity", "precision", "negative_predictive_value", "accuracy")
+"""Figures beside the slider; all others are in the table below it."""
 NO_CASE = ("–", "no case to compute it on")
 
 
@@ -30,7 +32,7 @@ def show_ranking(question: Question, report: BinaryReport) -> None:
     if report.groups < FEW_CASES:
         st.warning(f"Only {report.n:,} cases in {report.groups:,} independent groups: rely on the intervals, not the figures.")
     st.subheader("Can scores be read as frequencies?")
-    st.plotly_chart(reliability_figure(question), key="performance_reliability", config=STILL_CHART)
+    st.plotly_chart(reliability_figure(question), key="evidence_reliability", config=STILL_CHART)
     st.caption(
         "Cases in ten groups of rising score. On the dotted line, of cases scored 20 % every fifth has the condition. Bars: "
         "Wilson 95 %."
@@ -38,20 +40,22 @@ def show_ranking(question: Question, report: BinaryReport) -> None:
 
 
 @st.fragment
-def show_at_threshold(question: Question, sides: Sides, key: str) -> None:
+def show_at_threshold(question: Question, sides: Sides, cases: str, key: str) -> None:
     """The slider, and all that moves with it.
 
     Parameters
     ----------
+    cases : str
+        What the cases are, as ``women``.
     key : str
         Of the cases and the question, so that each keeps its own threshold.
     """
     sweep = question.sweep()
-    slider = f"performance_threshold_{key}"
+    slider = f"evidence_threshold_{key}"
     working = float(sweep.thresholds[sweep.nearest(question.threshold)])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threshold = st.select_slider(
-            "Called positive from a score of",
+            "Flagged from a score of",
             sweep.thresholds.tolist(),
             value=working,
             format_func=_percent,
@@ -66,24 +70,23 @@ def show_at_threshold(question: Question, sides: Sides, key: str) -> None:
         )
     place = sweep.nearest(threshold)
     report = question.at(place)
-    called = report.true_positive + report.false_positive
-    accuracy, interval = _shown(report, "accuracy")
+    flagged = report.true_positive + report.false_positive
     commoner = max(report.positives, report.n - report.positives) / report.n
-    show_metrics(
-        {"Called": (f"{called:,} of {report.n:,}", f"{called / report.n:.1%}")}
-        | {metric.title: _shown(report, name) for name, metric in METRICS.items() if metric.fraction}
-        | {METRICS["accuracy"].title: (accuracy, f"{interval}; one answer for all {commoner:.3f}")}
-    )
+    figures = {METRICS[name].title: _shown(report, name) for name in SHOWN}
+    title = METRICS["accuracy"].title
+    figures[title] = (figures[title][0], f"{figures[title][1]}; one answer for all {100 * commoner:.1f} %")
+    show_metrics({"Flagged": (f"{flagged:,} of {report.n:,}", f"{100 * flagged / report.n:.1f} %")} | figures)
+    st.markdown(f"**{flagged_in_words(report.true_positive, report.false_positive, cases)}**")
     both = question.scores.has_both
     left, right = st.columns(2)
     with left:
-        st.subheader("Confusion matrix")
+        st.subheader("Who is flagged")
         counts = decision_counts(report.counts, sides.positive, sides.negative)
-        st.plotly_chart(confusion_figure(counts, {}), key="performance_confusion", config=STILL_CHART)
+        st.plotly_chart(confusion_figure(counts, {}), key="evidence_confusion", config=STILL_CHART)
     with right:
         st.subheader("ROC curve")
         if both:
-            st.plotly_chart(roc_figure(question, report), key="performance_roc", config=STILL_CHART)
+            st.plotly_chart(roc_figure(question, report), key="evidence_roc", config=STILL_CHART)
         else:
             _say_one_class(question, sides)
     if not both:
@@ -91,19 +94,19 @@ def show_at_threshold(question: Question, sides: Sides, key: str) -> None:
     left, right = st.columns(2)
     with left:
         st.subheader("Precision and recall")
-        st.plotly_chart(precision_recall_figure(question, report), key="performance_pr", config=STILL_CHART)
+        st.plotly_chart(precision_recall_figure(question, report), key="evidence_pr", config=STILL_CHART)
     with right:
-        st.subheader("Is calling by this score useful?")
+        st.subheader("Net benefit")
         figure = decision_figure(sweep, report, question.threshold)
-        st.plotly_chart(figure, key="performance_decision", config=STILL_CHART)
+        st.plotly_chart(figure, key="evidence_decision", config=STILL_CHART)
         st.caption(
-            "Net benefit: true calls, less false ones weighed by the odds of the threshold, a case. Useful where it lies above "
-            "both other lines. Vickers and Elkin 2006."
+            "Rightly flagged less wrongly flagged, weighed by the odds of the threshold, a case. The score is useful where its "
+            "line lies above both others. Vickers and Elkin 2006."
         )
     _show_prevalence(question, place, key)
     with st.expander("Every figure at this threshold"):
         table = figures_table(report).rename(columns=sentence_case)
-        st.dataframe(table, hide_index=True, height="content", key="performance_figures")
+        st.dataframe(table, hide_index=True, height="content", width="content", key="evidence_figures")
         st.caption(
             f"n = {report.n:,} cases in {report.groups:,} independent groups. Bootstrap: 1,000 draws of whole groups. Wilson: "
             "at the number of groups; it stays honest near 0 and 1, where a bootstrap is too narrow; shown above. "
@@ -122,16 +125,16 @@ def _show_prevalence(question: Question, place: int, key: str) -> None:
             99.99,
             round(100 * sweep.prevalence, 2),
             step=0.5,
-            key=f"performance_prevalence_{key}",
+            key=f"evidence_prevalence_{key}",
             width=220,
         )
         values = sweep.predictive_values(place, share / 100)
         for title, value in zip(("Positive predictive value", "Negative predictive value"), values, strict=True):
-            figure, interval = _figure(value) if value else ("–", "no case is called so")
+            figure, interval = _percents(value) if value else ("–", "no case is answered so")
             st.metric(f"{title} there", figure, delta=interval, delta_color="off", delta_arrow="off", width="content")
     st.caption(
         f"By Bayes' rule from sensitivity and specificity at this threshold, taken to be the same there. Among these cases "
-        f"{sweep.prevalence:.2%} have it. Bootstrap intervals over groups."
+        f"{100 * sweep.prevalence:.3g} % have it. Bootstrap intervals over groups."
     )
 
 
@@ -144,7 +147,9 @@ def _say_one_class(question: Question, sides: Sides) -> None:
 
 
 def _shown(report: BinaryReport, name: str) -> tuple[str, str]:
-    return _figure(report.metrics[name]) if name in report.metrics else NO_CASE
+    if name not in report.metrics:
+        return NO_CASE
+    return (_percents if METRICS[name].independent else _figure)(report.metrics[name])
 
 
 def _figure(value: Interval) -> tuple[str, str]:
@@ -152,5 +157,12 @@ def _figure(value: Interval) -> tuple[str, str]:
     return f"{value.value:.{digits}f}", f"{value.low:.{digits}f}–{value.high:.{digits}f}"
 
 
+def _percents(value: Interval) -> tuple[str, str]:
+    """A share; below one per cent with two figures that say something."""
+    if value.value >= 0.01 or value.value == 0:
+        return f"{100 * value.value:.1f} %", f"{100 * value.low:.1f}–{100 * value.high:.1f} %"
+    return f"{100 * value.value:.2g} %", f"{100 * value.low:.2g}–{100 * value.high:.2g} %"
+
+
 def _percent(threshold: float) -> str:
-    return f"{threshold:.2%}"
+    return f"{100 * threshold:.4g} %"

@@ -6,8 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from cervix.errors import LabelStoreUnavailable
-from cervix.labels.files.trail import fact_title, narrowed, trail_csv, trail_table
+from cervix.labels.files.trail import fact_title, narrowed, subject_words, trail_csv, trail_table
 from cervix.plain_text import escaped
+from pages.parts.improve.sample import show_empty
 from pages.parts.shared.frame import sentence_case
 from pages.parts.shared.store import label_store_or_stop
 
@@ -17,7 +18,7 @@ PERIODS = {"All time": 0, "Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 
 
 def show_entry(entry: pd.Series) -> None:
     """All of one entry: facts side by side, lists as tables."""
-    st.subheader(f"Entry {entry['id']}")
+    st.header(f"Entry {entry['id']}")
     facts = {name: value for name, value in entry["detail"].items() if not isinstance(value, list)}
     lists = {name: value for name, value in entry["detail"].items() if isinstance(value, list) and value}
     told = {"who": entry["who"], "what": entry["what"], "subject": entry["subject"]} | facts
@@ -31,7 +32,6 @@ def show_entry(entry: pd.Series) -> None:
 
 def show_audit() -> None:
     """Every entry, to search and to take away."""
-    st.header("Audit trail")
     st.markdown(
         "Who promoted, rolled back, retrained, exported, imported or restored what, and when. Entries are only ever added: the "
         "database refuses to change or delete one. Refused attempts are entries too."
@@ -42,7 +42,7 @@ def show_audit() -> None:
         st.error(escaped(str(error)), icon=":material/database_off:")
         st.stop()
     if trail.empty:
-        st.info("No entries yet.", icon=":material/history:")
+        show_empty("No entries yet. The first promotion, import or retraining is the first.", "audit", ":material/history:")
         st.stop()
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -56,8 +56,12 @@ def show_audit() -> None:
     if shown.empty:
         st.info("No entry matches. Widen the search.")
         st.stop()
+    hashes = st.toggle("Show hashes", key="audit_hashes")
+    listed = trail_table(shown)
+    if not hashes:
+        listed["subject"] = [subject_words(*row) for row in zip(shown["what"], shown["subject"], strict=True)]
     picked = st.dataframe(
-        trail_table(shown).drop(columns="id").rename(columns={"when": "When (UTC)"}).rename(columns=sentence_case),
+        listed.drop(columns="id").rename(columns={"when": "When (UTC)"}).rename(columns=sentence_case),
         hide_index=True,
         height=min(38 + 35 * len(shown), SHOWN_HEIGHT),
         on_select="rerun",
@@ -74,4 +78,7 @@ def show_audit() -> None:
         on_click="ignore",
         key="audit_download",
     )
-    show_entry(shown.iloc[picked[0] if picked and picked[0] < len(shown) else 0])
+    if picked and picked[0] < len(shown):
+        show_entry(shown.iloc[picked[0]])
+    else:
+        st.caption("Choose a row to see all of it.")

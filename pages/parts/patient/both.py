@@ -9,17 +9,20 @@ import pandas as pd
 import streamlit as st
 
 from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.heldout import held_out
 from cervix.files import inert
 from cervix.intervals import Interval
 from cervix.patients.completeness import INCOMPLETE
 from cervix.patients.fhir import VERSIONS, FhirVersion, fhir_json
 from cervix.patients.guideline import with_steps
+from cervix.patients.guideline.ladder import FIVE_YEAR_TASK, immediate_task
 from cervix.provenance import provenance_of
 from pages.parts.shared.frame import show_metrics
 
 # Some 10 kB and 1 ms a woman: a longer list would fill the server's memory at one click.
 FHIR_AT_MOST = 10_000
+LEAST_TOLD = 5e-4
 
 
 def held_out_auroc(bundle: Bundle, model: Model) -> Interval:
@@ -28,11 +31,34 @@ def held_out_auroc(bundle: Bundle, model: Model) -> Interval:
     return held_out(bundle, model, task, model.threshold(task.id)).report().metrics["auroc"]
 
 
+def leading_tasks(model: Model) -> list[DerivedTask]:
+    """Of many questions those that fit beside each other: the main one and what the guideline asks; the exports have all."""
+    asked = {model.derived_tasks[0].id, immediate_task(model), FIVE_YEAR_TASK}
+    return [task for task in model.derived_tasks if task.id in asked]
+
+
+def percent(share: float) -> str:
+    """A risk with one decimal; what would be rounded to nothing is said to be under that."""
+    return "under 0.1 %" if 0 < share < LEAST_TOLD else f"{share * 100:.1f} %"
+
+
+def flagged_at(scores: pd.DataFrame, risk: str, threshold: float) -> pd.DataFrame:
+    """The scores with ``flagged`` at another threshold of a column of risks, 0..1."""
+    return scores.assign(flagged=~scores["abstained"] & (scores[risk] >= threshold))
+
+
+def file_words(what: str, whom: str, scores: pd.DataFrame, threshold: float) -> str:
+    """What came of a table, on one line: how many, how many of them flagged and without an answer."""
+    flagged, unanswered = int(scores["flagged"].sum()), int(scores["abstained"].sum())
+    parts = [what, f"{len(scores):,} {whom}", f"{flagged:,} above {threshold * 100:.1f} %"]
+    return " · ".join([*parts, f"{unanswered:,} no answer"] if unanswered else parts)
+
+
 def show_counts(scores: pd.DataFrame, limit: str, rows_left_out: int) -> None:
     """How many were scored, flagged, not answered, read in part and left out."""
     show_metrics(
         {
-            "Patients scored": (f"{len(scores):,}", "in the table"),
+            "Patients scored": (f"{int((~scores['abstained']).sum()):,}", f"of {len(scores):,} in the table"),
             "Flagged": (f"{int(scores['flagged'].sum()):,}", limit),
             "No answer": (f"{int(scores['abstained'].sum()):,}", "too little known, or diagnosis known"),
             "Needs correction": (f"{int(scores[INCOMPLETE].sum()):,}", "not read in full"),
@@ -42,16 +68,15 @@ def show_counts(scores: pd.DataFrame, limit: str, rows_left_out: int) -> None:
 
 
 def flag_words(scores: pd.DataFrame) -> list[str]:
-    """For a work-list: no answer, above the threshold, or nothing; and whether her file was read in part only."""
+    """For a work-list: no answer, flagged, or nothing; and whether her file was read in part only."""
     return [
-        " · ".join(filter(None, ("no answer" if none else "above" if above else "", "incomplete" if part else "")))
+        " · ".join(filter(None, ("no answer" if none else "flagged" if above else "", "incomplete" if part else "")))
         for none, above, part in zip(scores["abstained"], scores["flagged"], scores[INCOMPLETE], strict=True)
     ]
 
 
 def download_scores(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, model: Model) -> None:
     """The whole list as CSV and FHIR, with provenance in every row and resource."""
-    st.subheader("The whole list")
     with st.container(horizontal=True):
         st.download_button(
             "Download the scores (CSV)",
@@ -128,11 +153,11 @@ def download_one(
 
 def show_hypothetical(title: str, then: float, now: float | None) -> None:
     """A hypothetical risk, and by how many points it differs from the real one, where there is one."""
-    moved = None if now is None else round((then - now) * 100, 2)
+    moved = None if now is None else round((then - now) * 100, 1) + 0.0
     st.metric(
         f"{title}, hypothetical",
-        f"{then:.2%}",
-        None if moved is None else f"{moved:+.2f} points" if moved else "unchanged",
+        percent(then),
+        None if moved is None else f"{moved:+.1f} points",
         delta_color="inverse" if moved else "off",
         delta_arrow="auto" if moved else "off",
         width="content",

@@ -50,5 +50,10 @@ def offer_columns(content: bytes) -> None:
         st.caption("Columns that look like a person's name, birth date or number cannot be chosen.")
         if st.form_submit_button("Read it this way", type="primary", key="patients_columns_apply"):
             mapping = {name: cell for name, cell in picked.items() if cell != NOT_THERE}
-            st.session_state.setdefault(REMEMBERED, {})[tuple(header)] = mapping
+            remember_columns(content, mapping)
             st.rerun()
+
+
+def remember_columns(content: bytes, mapping: dict[str, str]) -> None:
+    """Which column is which in files with this header."""
+    st.session_state.setdefault(REMEMBERED, {})[tuple(_header(content))] = mapping

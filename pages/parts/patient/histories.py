@@ -1,4 +1,4 @@
-"""The patient page for a visit table: work-list, and one woman's risk after each of her visits."""
+"""The page Patient for a visit table: work-list beside one woman, and the list as a whole."""
 
 from functools import partial
 
@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from cervix.bundle import Bundle, Model, ModelSession
 from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_histories
-from cervix.patients.completeness import RESTS_ON
-from cervix.patients.courses import courses, steps_in_words
+from cervix.patients.completeness import INCOMPLETE, RESTS_ON
+from cervix.patients.courses import courses, last_findings, steps_in_words
 from cervix.patients.encoding import features_of, not_fed
 from cervix.patients.history_scoring import BEYOND, histories_of, score_visits
 from cervix.patients.scoring import NO_ANSWER
@@ -20,14 +21,16 @@ from cervix.patients.visit_vocabulary import AGE
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.plain_text import escaped
-from pages.parts.patient.both import download_scores, flag_words, held_out_auroc, show_counts
+from pages.parts.patient.both import download_scores, file_words, flagged_at, held_out_auroc, show_counts
 from pages.parts.patient.cohort import show_cohort
+from pages.parts.patient.intake import show_file
+from pages.parts.patient.problems import show_problems
 from pages.parts.patient.woman import show_woman
 from pages.parts.patient.work_list import show_work_list
 from pages.parts.shared.frame import kept
 
 FLAG_AT_MOST = 20.0
-COURSE_CUT = 0.05
+THRESHOLD, RISK = "patients_threshold", "CIN2+ in 3 years"
 MAIN, LATER = "risk_cin2-3y", "risk_cin3-5y"
 ORDERS = {
     "Highest risk first": (MAIN, False),
@@ -39,34 +42,44 @@ ORDERS = {
 }
 
 
-def show_visit_table(table: VisitTable, bundle: Bundle, key: str) -> None:
-    """Scores of a visit table: how far to trust them, who comes first, and what each risk is based on."""
+def show_visit_table(table: VisitTable, bundle: Bundle, key: str, line: DeltaGenerator) -> None:
+    """Scores of a visit table: who comes first, what each risk is based on, and how far to trust them."""
     if not bundle.manifest.of_kind("sequence"):
         st.error("This is a visit table, and the bundle has no model for screening histories.", icon=":material/table_view:")
+        show_file(line, "Screening list", 0, table)
         return
     session = bundle.session_of("sequence")
+    model = session.model
     histories, scores = kept("patients_scores", (key, bundle.sha256), partial(_scored, table, session))
-    task = session.model.derived_tasks[0]
-    show_counts(scores, f"{task.title}: ≥ {session.model.threshold(task.id):.1%}", table.rows_left_out)
-    _show_trust(bundle, session.model)
+    threshold = _threshold(model)
+    scores = flagged_at(scores, MAIN, threshold)
+    words = file_words("Screening list", "women" if len(scores) != 1 else "woman", scores, threshold)
+    show_file(line, words, int(scores[INCOMPLETE].sum()), table)
+    show_problems(table)
     if unread := not_fed(table.frame, features_of(session)):
         st.caption(f"Not read by this model, and shown only: {', '.join(unread)}.")
-    scores = _flag_from(scores, bundle, session.model)
     show_work_list(
         scores,
+        scores[PATIENT_ID].to_numpy(object),
         ORDERS,
         partial(_listed, scores, table.frame, histories, session),
-        _columns(session.model),
+        _columns(model),
+        ["Patient", RISK, "Course", "Last finding", "Flag"],
+        RISK,
         f"history_{key}_{bundle.sha256}",
         lambda at: show_woman(_visits_of(at, table.frame, histories), scores.iloc[at], bundle, session),
     )
-    answered = ~scores["abstained"].to_numpy(bool)
-    show_cohort(
-        lambda tell: explain_histories(table.frame, histories, answered, session, on_progress=tell),
-        f"{key}-{bundle.sha256}",
-        "the kinds of result, each over all of a woman's visits; her ages and dates are always known",
-    )
-    download_scores(scores, table.frame, bundle, session.model)
+    with st.container(key="patients_below"):
+        st.subheader("The list as a whole", divider="gray")
+        _show_threshold(scores, bundle, model, table.rows_left_out)
+        download_scores(scores, table.frame, bundle, model)
+        _show_trust(bundle, model)
+        answered = ~scores["abstained"].to_numpy(bool)
+        show_cohort(
+            lambda tell: explain_histories(table.frame, histories, answered, session, on_progress=tell),
+            f"{key}-{bundle.sha256}",
+            "the kinds of result, each over all of a woman's visits; her ages and dates are always known",
+        )
 
 
 def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.DataFrame]:
@@ -90,13 +103,22 @@ def _show_trust(bundle: Bundle, model: Model) -> None:
     auroc = held_out_auroc(bundle, model)
     st.info(
         f"**{escaped(model.title)}: held-out AUROC {auroc.value:.2f} for {escaped(task.title)}** "
-        f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}, simulated). {escaped(' '.join(model.limits))} "
-        "Select a woman in the list to see her course, its explanation, and what would change it."
+        f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}, simulated). {escaped(' '.join(model.limits))}"
     )
 
 
-def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFrame:
-    """Whom a threshold would flag, and how it does on women the model never saw; starts at the manifest's."""
+def _threshold(model: Model) -> float:
+    """Of risk, 0..1, at which women are flagged: the manifest's until somebody moves it."""
+    usual = round(100 * model.threshold(model.derived_tasks[0].id), 2)
+    return float(st.session_state.get(THRESHOLD, usual)) / 100
+
+
+@st.fragment
+def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_left_out: int) -> None:
+    """Whom a threshold would flag, and how it does on women the model never saw; starts at the manifest's.
+
+    The counts answer at once; the list and the chip follow with the page.
+    """
     task = model.derived_tasks[0]
     usual = model.threshold(task.id)
     percent = st.slider(
@@ -105,18 +127,20 @@ def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFra
         FLAG_AT_MOST,
         round(100 * usual, 2),
         0.05,
-        key="patients_threshold",
+        key=THRESHOLD,
         help=f"{usual:.2%} is the bundle's own threshold",
     )
-    threshold = percent / 100
-    flagged = ~scores["abstained"] & (scores[MAIN] >= threshold)
-    sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()
+    drawn, scores = scores["flagged"], flagged_at(scores, MAIN, percent / 100)
+    sensitivity, specificity = held_out(bundle, model, task, percent / 100).operating_point()
     st.caption(
-        f"**{int(flagged.sum()):,} of {int((~scores['abstained']).sum()):,} women would be recalled.** On held-out simulated "
-        f"women this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with the "
-        f"outcome, and does not flag {specificity.value:.1%} ({specificity.low:.1%}–{specificity.high:.1%}) of those without."
+        f"**{int(scores['flagged'].sum()):,} of {int((~scores['abstained']).sum()):,} women would be recalled.** On held-out "
+        f"simulated women this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those "
+        f"with the outcome, and does not flag {specificity.value:.1%} ({specificity.low:.1%}–{specificity.high:.1%}) of those "
+        "without."
     )
-    return scores.assign(flagged=flagged)
+    show_counts(scores, f"{task.title}: ≥ {percent:.1f} %", rows_left_out)
+    if not scores["flagged"].equals(drawn):
+        st.rerun()
 
 
 def _listed(
@@ -129,19 +153,19 @@ def _listed(
     return pd.DataFrame(
         {
             "Patient": ranked[PATIENT_ID].to_numpy(),
-            "CIN2+ in 3 years": ranked[MAIN].to_numpy() * 100,
-            "Networks": [
+            RISK: ranked[MAIN].to_numpy() * 100,
+            "Course": [
+                course.risk[:0] if none else course.risk * 100
+                for none, course in zip(ranked["abstained"], followed, strict=True)
+            ],
+            "Last finding": last_findings(visits, histories, positions),
+            "Range of the models": [
                 "–" if pd.isna(low) else f"{low * 100:.1f}–{high * 100:.1f} %"
                 for low, high in zip(ranked["lowest"], ranked["highest"], strict=True)
             ],
-            "Flag": flag_words(ranked),
             "Rests on": [words or "all of her file" for words in ranked[RESTS_ON]],
             **({"Beyond training": ranked[BEYOND].to_numpy()} if scores[BEYOND].any() else {}),
-            "Course": [
-                course.risk[:0] if none else np.minimum(course.risk, COURSE_CUT) * 100
-                for none, course in zip(ranked["abstained"], followed, strict=True)
-            ],
-            "What changed it most": [reason or words for reason, words in zip(ranked[NO_ANSWER], moved, strict=True)],
+            "Largest step of her course": [reason or words for reason, words in zip(ranked[NO_ANSWER], moved, strict=True)],
             "CIN3+ in 5 years": ranked[LATER].to_numpy() * 100,
             "Last visit": pd.to_datetime(ranked["last_visit"]).dt.date.to_numpy(),
             "Age": ranked[AGE].to_numpy(),
@@ -151,16 +175,20 @@ def _listed(
 
 
 def _columns(model: Model) -> dict[str, object]:
-    most = 100.0
+    title = escaped(model.derived_tasks[0].title)
     return {
-        "CIN2+ in 3 years": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=most),
+        "Patient": st.column_config.TextColumn(width=98),
+        RISK: st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, width=104, help=title),
         "CIN3+ in 5 years": st.column_config.NumberColumn(format="%.1f %%"),
-        "Networks": st.column_config.TextColumn(help="Lowest and highest answer of the ensemble's networks"),
+        "Range of the models": st.column_config.TextColumn(help="Lowest and highest answer of the models of the ensemble"),
         "Course": st.column_config.LineChartColumn(
-            help=f"{escaped(model.derived_tasks[0].title)} after each visit, 0 to {COURSE_CUT:.0%}; higher risks are cut there",
-            y_min=0,
-            y_max=COURSE_CUT * 100,
+            "Course (%)", help=f"{title} after each visit, from 0 to 100 %", y_min=0, y_max=100, width=84
         ),
-        "What changed it most": st.column_config.TextColumn(help="The visit that changed her risk most", width="large"),
+        "Last finding": st.column_config.TextColumn(help="What was found at her last visit", width=150),
+        "Largest step of her course": st.column_config.TextColumn(
+            help="The risk after a visit less the risk before it. Not the Shapley value of that visit, which shares out the "
+            "whole risk.",
+            width="large",
+        ),
         "Age": st.column_config.NumberColumn(format="%d", help="At the last visit at which it is known"),
     }

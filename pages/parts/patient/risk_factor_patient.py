@@ -8,17 +8,18 @@ import streamlit as st
 
 from cervix.bundle import Bundle, ModelSession
 from cervix.evaluation.heldout import held_out
-from cervix.patients.charts import contribution_figure, waterfall_figure
+from cervix.intervals import Interval
+from cervix.patients.charts import contribution_figure, waterfall_figure, within_the_ends
 from cervix.patients.completeness import completeness_of
 from cervix.patients.explanation import explain_patient, value_words
 from cervix.patients.report import write_factor_report
 from cervix.patients.scoring import NO_ANSWER, feature_array, feature_names
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.provenance import provenance_of
-from pages.parts.patient.both import download_one, show_hypothetical
+from pages.parts.patient.both import download_one, percent, show_hypothetical
 from pages.parts.shared.frame import STILL_CHART
 
-VIEWS = ("Factor sheet", "Why her", "What if", "Export")
+VIEWS = ("Why", "What if", "Factor sheet", "Take away")
 GROUP_TITLES = {
     "history": "History",
     "infection": "Infections",
@@ -39,24 +40,61 @@ def show_patient(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Mod
     row : of ``PatientTable.frame``
     scores : of ``score_patients``
     """
-    st.subheader(f"Row {row.name}" + (f": {row[PATIENT_ID]}" if row.get(PATIENT_ID) else ""))
-    if mark := completeness_of(scores).note:
-        st.error(mark, icon=":material/rule:")
-    if scores["abstained"]:
-        st.warning(scores[NO_ANSWER])
-    sheet, why, what_if, take_away = st.tabs(VIEWS, key="patients_view_factors", on_change="rerun")
-    with sheet:
-        if sheet.open:
-            _show_sheet(row, session)
+    with st.container(key="patient_head", gap="small"):
+        _show_head(row, scores, bundle, session)
+        if mark := completeness_of(scores).note:
+            st.error(mark, icon=":material/rule:")
+        if scores["abstained"]:
+            st.warning(scores[NO_ANSWER])
+    why, what_if, sheet, take_away = st.tabs(VIEWS, key="patients_view_factors", on_change="rerun")
     with why:
         if why.open:
             _show_why(row, scores, session)
     with what_if:
         if what_if.open:
             _show_what_if(row, scores, session)
+    with sheet:
+        if sheet.open:
+            _show_sheet(row, session)
     with take_away:
         if take_away.open:
             _show_exports(row, scores, bundle, session)
+
+
+def _show_head(row: pd.Series, scores: pd.Series, bundle: Bundle, session: ModelSession) -> None:
+    """Who she is, her risk, and what was seen of those at similar risk."""
+    with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
+        with st.container(width="content", gap="xxsmall"):
+            st.subheader(f"Row {row.name}" + (f": {row[PATIENT_ID]}" if row.get(PATIENT_ID) else ""), anchor=False)
+            age = row["Age"]
+            st.caption("age not known" if pd.isna(age) else f"{age:.0f} years")
+        if scores["abstained"]:
+            st.metric("Biopsy positive", "No answer", width="content")
+        else:
+            alike = _alike(scores, bundle, session)
+            st.metric(
+                "Biopsy positive",
+                percent(float(scores["risk"])),
+                f"seen at similar risk: {alike.low:.0%} to {alike.high:.0%}",
+                delta_color="off",
+                delta_arrow="off",
+                width="content",
+                help="95 % interval of the share of held-out patients in the same quarter of risk whose biopsy was positive",
+            )
+        st.metric(
+            "Known of her",
+            f"{float(scores['known_share']) * 100:.0f} %",
+            "of the inputs",
+            delta_color="off",
+            delta_arrow="off",
+            width="content",
+        )
+
+
+def _alike(scores: pd.Series, bundle: Bundle, session: ModelSession) -> Interval:
+    """The share with a positive biopsy among held-out patients of similar risk."""
+    seen = held_out(bundle, session.model, session.model.derived_tasks[0], 0.0)
+    return seen.share_among_alike(np.array([scores["risk"]]), ALIKE_BINS)[0]
 
 
 def _show_sheet(row: pd.Series, session: ModelSession) -> None:
@@ -89,18 +127,20 @@ def _show_why(row: pd.Series, scores: pd.Series, session: ModelSession) -> None:
         return
     top = explanation.contributions.iloc[0]
     st.write(
-        f"Risk {explanation.risk:.1%}, from {explanation.reference_risk:.1%} when nothing is known. Most of all, "
+        f"Risk {percent(explanation.risk)}, from {percent(explanation.reference_risk)} when nothing is known. Most of all, "
         f"{top['label']} ({value_words(top['feature'], top['value'])}) {'adds' if top['contribution'] > 0 else 'takes away'} "
-        f"{abs(top['contribution']) * 100:.2f} points."
+        f"{abs(top['contribution']) * 100:.1f} points."
     )
     labels, amounts = zip(*explanation.steps(STEPS_SHOWN), strict=True)
     steps, bars = st.tabs(["Step by step", "Beside each other"])
+    shares = np.array(amounts)
+    order = within_the_ends(explanation.reference_risk, shares)
     figure = waterfall_figure(
-        explanation.reference_risk, list(labels), np.array(amounts), explanation.risk, start="Nothing known"
+        explanation.reference_risk, [labels[place] for place in order], shares[order], explanation.risk, start="Nothing known"
     )
     steps.plotly_chart(figure, key="patients_waterfall", config=STILL_CHART)
     bars.plotly_chart(contribution_figure(explanation), key="patients_why", config=STILL_CHART)
-    st.caption("Shapley values (SHAP), exactly additive to her risk. They show what the model uses, not a cause.")
+    st.caption("Shapley values (SHAP), exactly additive to her risk, in any order. They show what the model uses, not a cause.")
 
 
 def _show_what_if(row: pd.Series, scores: pd.Series, session: ModelSession) -> None:
@@ -155,9 +195,7 @@ def _changed(name: str, value: float) -> float:
 
 def _show_exports(row: pd.Series, scores: pd.Series, bundle: Bundle, session: ModelSession) -> None:
     origin = provenance_of(bundle, session.model.id)
-    alike = held_out(bundle, session.model, session.model.derived_tasks[0], 0.0).share_among_alike(
-        np.array([scores["risk"]]), ALIKE_BINS
-    )[0]
+    alike = _alike(scores, bundle, session)
 
     def write_report(path: Path) -> None:
         explained = None if scores["abstained"] else explain_patient(row, session)

@@ -1,28 +1,31 @@
-"""The patient page for the risk-factor table: work-list and the list as files."""
+"""The page Patient for the risk-factor table: work-list beside one patient, and the list as a whole."""
 
 from functools import partial
 
+import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy import int64
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from cervix.bundle import Bundle, Model, ModelSession
 from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_factors
-from cervix.patients.completeness import RESTS_ON
+from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.explanation import leading_factors
 from cervix.patients.reading import PatientTable
 from cervix.patients.scoring import BIOPSY_TASK, score_patients
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.plain_text import escaped
-from pages.parts.patient.both import download_scores, flag_words, held_out_auroc, show_counts
+from pages.parts.patient.both import download_scores, file_words, flagged_at, held_out_auroc, show_counts
 from pages.parts.patient.cohort import show_cohort
+from pages.parts.patient.intake import show_file
+from pages.parts.patient.problems import show_problems
 from pages.parts.patient.risk_factor_patient import ALIKE_BINS, show_patient
 from pages.parts.patient.work_list import show_work_list
 from pages.parts.shared.frame import kept
 
-ROW = "row"
+ROW, RISK, MODEL = "row", "Biopsy positive", "patients_model"
 ORDERS = {
     "Highest risk first": ("risk", False),
     "Lowest risk first": ("risk", True),
@@ -31,59 +34,79 @@ ORDERS = {
 }
 
 
-def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str) -> None:
-    """Scores of a risk-factor table: how far to trust them, who comes first, and why."""
+def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: DeltaGenerator) -> None:
+    """Scores of a risk-factor table: who comes first, why, and how far to trust it."""
     models = {model.id: model.short for model in bundle.manifest.of_kind("table")}
     if not models:
         st.info("The bundle has no model that reads this table.")
+        show_file(line, "Risk-factor table", 0, table)
         return
-    chosen = st.segmented_control(
-        "What the model is given",
-        list(models),
-        default=next(iter(models)),
-        format_func=models.__getitem__,
-        key="patients_model",
-        required=True,
-        help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
-    )
-    session = bundle.session_of("table", chosen or "")
+    first = next(iter(models))
+    session = bundle.session_of("table", st.session_state.get(MODEL) or first)
     model = session.model
     key = f"{key}-{bundle.sha256}-{model.id}"
     scores = kept("patients_scores", key, partial(_scored, table, session))
-    show_counts(scores, f"risk ≥ {model.threshold(BIOPSY_TASK):.1%}", table.rows_left_out)
-    auroc = held_out_auroc(bundle, model)
-    st.info(
-        f"**{escaped(model.title)}: held-out AUROC {auroc.value:.2f}** "
-        f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}; 0.5 is chance). "
-        f"{escaped(' '.join(model.limits))} No guideline action is shown: the outcome is not CIN3+."
+    threshold = _threshold(model)
+    scores = flagged_at(scores, "risk", threshold)
+    words = file_words("Risk factors", "patients", scores, threshold)
+    show_file(line, words, int(scores[INCOMPLETE].sum()), table)
+    show_problems(table)
+    line.segmented_control(
+        "What the model is given",
+        list(models),
+        default=first,
+        format_func=models.__getitem__,
+        key=MODEL,
+        required=True,
+        label_visibility="collapsed",
+        help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
     )
-    scores = _flag_from(scores, bundle, model)
+    listed = ["Row", RISK, "What matters most", "Flag"]
+    if PATIENT_ID in scores:
+        listed.insert(1, "Patient")
     show_work_list(
         scores.reset_index(names=ROW),
+        np.array([f"Row {row}" for row in scores.index], object),
         ORDERS,
         partial(_listed, table, scores, session, bundle),
         COLUMN_CONFIG,
+        listed,
+        RISK,
         key,
         lambda at: show_patient(table.frame.iloc[at], scores.iloc[at], bundle, session),
     )
-    answered = ~scores["abstained"].to_numpy(bool)
-    show_cohort(
-        lambda tell: explain_factors(table.frame, answered, session, on_progress=tell),
-        key,
-        "every known input, beside nothing known",
-    )
-    download_scores(scores, table.frame, bundle, model)
+    with st.container(key="patients_below"):
+        st.subheader("The list as a whole", divider="gray")
+        _show_threshold(scores, bundle, model, table.rows_left_out)
+        download_scores(scores, table.frame, bundle, model)
+        auroc = held_out_auroc(bundle, model)
+        st.info(
+            f"**{escaped(model.title)}: held-out AUROC {auroc.value:.2f}** "
+            f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}; 0.5 is chance). "
+            f"{escaped(' '.join(model.limits))} No guideline action is shown: the outcome is not CIN3+."
+        )
+        answered = ~scores["abstained"].to_numpy(bool)
+        show_cohort(
+            lambda tell: explain_factors(table.frame, answered, session, on_progress=tell),
+            key,
+            "every known input, beside nothing known",
+        )
 
 
 COLUMN_CONFIG = {
-    "Row": st.column_config.NumberColumn(help="Line in the file, the header being line 1", format="%d"),
-    "Biopsy positive": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
+    "Row": st.column_config.NumberColumn(help="Line in the file, the header being line 1", format="%d", width=60),
+    RISK: st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, width=116),
     "Seen at similar risk": st.column_config.TextColumn(
         help="95 % interval of the share of held-out patients in the same quarter of risk whose biopsy was positive"
     ),
     "Known": st.column_config.NumberColumn(format="%.0f %%", help="Share of the inputs that are known"),
     "What matters most": st.column_config.TextColumn(
-        help="The input whose removal alone changes the risk most. There is no course: one row a patient.", width="large"
+        help="The input that changes the risk most when it alone is hidden. There is no course: one row a patient.", width=200
+    ),
+    "Hidden alone": st.column_config.NumberColumn(
+        format="%+.1f points",
+        help="By how much the risk changes when that input alone is hidden. Not its Shapley value, which shares out the "
+        "whole risk.",
     ),
 }
 
@@ -99,8 +122,18 @@ def _scored(table: PatientTable, session: ModelSession) -> pd.DataFrame:
     return scores
 
 
-def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFrame:
-    """Whom a threshold would flag, and how it does on patients the model never saw."""
+def _threshold_key(model: Model) -> str:
+    return f"patients_threshold_{model.id}"
+
+
+def _threshold(model: Model) -> float:
+    """Of risk, 0..1, at which patients are flagged: the manifest's until somebody moves it."""
+    return float(st.session_state.get(_threshold_key(model), round(100 * model.threshold(BIOPSY_TASK), 1))) / 100
+
+
+@st.fragment
+def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_left_out: int) -> None:
+    """Whom a threshold would flag, and how it does on patients the model never saw; the page follows."""
     task = model.derived_tasks[0]
     usual = model.threshold(task.id)
     percent = st.slider(
@@ -109,22 +142,24 @@ def _flag_from(scores: pd.DataFrame, bundle: Bundle, model: Model) -> pd.DataFra
         50.0,
         round(100 * usual, 1),
         0.1,
-        key=f"patients_threshold_{model.id}",
+        key=_threshold_key(model),
         help=f"{usual:.1%} is the bundle's own threshold",
     )
-    threshold = percent / 100
-    flagged = ~scores["abstained"] & (scores["risk"] >= threshold)
-    sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()
+    drawn, scores = scores["flagged"], flagged_at(scores, "risk", percent / 100)
+    sensitivity, specificity = held_out(bundle, model, task, percent / 100).operating_point()
+    of = int((~scores["abstained"]).sum())
     st.caption(
-        f"**{int(flagged.sum()):,} of {int((~scores['abstained']).sum()):,} patients would be recalled.** Of held-out patients "
-        f"this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with a positive "
-        f"biopsy, and does not flag {specificity.value:.0%} ({specificity.low:.0%}–{specificity.high:.0%}) of those without."
+        f"**{int(scores['flagged'].sum()):,} of {of:,} patients would be recalled.** Of held-out patients this threshold finds "
+        f"{sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with a positive biopsy, and does not "
+        f"flag {specificity.value:.0%} ({specificity.low:.0%}–{specificity.high:.0%}) of those without."
     )
-    return scores.assign(flagged=flagged)
+    show_counts(scores, f"risk ≥ {percent:.1f} %", rows_left_out)
+    if not scores["flagged"].equals(drawn):
+        st.rerun()
 
 
 def _listed(
-    table: PatientTable, scores: pd.DataFrame, session: ModelSession, bundle: Bundle, positions: NDArray[int64]
+    table: PatientTable, scores: pd.DataFrame, session: ModelSession, bundle: Bundle, positions: NDArray[np.int64]
 ) -> pd.DataFrame:
     ranked = scores.iloc[positions]
     leading = leading_factors(table.frame.iloc[positions], session)
@@ -133,17 +168,15 @@ def _listed(
     shown = pd.DataFrame({"Row": ranked.index})
     if PATIENT_ID in ranked:
         shown["Patient"] = ranked[PATIENT_ID].to_numpy()
-    shown["Biopsy positive"] = ranked["risk"].to_numpy() * 100
+    shown[RISK] = ranked["risk"].to_numpy() * 100
     shown["Seen at similar risk"] = [
         "–" if none else f"{share.low:.0%}–{share.high:.0%}" for none, share in zip(ranked["abstained"], alike, strict=True)
     ]
-    shown["Flag"] = flag_words(ranked)
     shown["Rests on"] = [words or "all of the row" for words in ranked[RESTS_ON]]
     shown["What matters most"] = [
-        "" if none else f"{change * 100:+.1f} points: {label} {found}"
-        for none, change, label, found in zip(
-            ranked["abstained"], leading["change"], leading["label"], leading["found"], strict=True
-        )
+        "" if none else f"{label} {found}"
+        for none, label, found in zip(ranked["abstained"], leading["label"], leading["found"], strict=True)
     ]
+    shown["Hidden alone"] = -100 * np.where(ranked["abstained"], np.nan, leading["change"])
     shown["Known"] = ranked["known_share"].to_numpy() * 100
     return shown

@@ -1,4 +1,4 @@
-"""A ranked list of patients that can be searched, narrowed and put in another order, however many there are."""
+"""A ranked list of patients that can be searched, narrowed and put in another order, however many; beside it the one chosen."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -12,68 +12,142 @@ from numpy.typing import NDArray
 
 from cervix.patients.completeness import INCOMPLETE
 from cervix.patients.vocabulary import PATIENT_ID
+from pages.parts.patient.both import flag_words
+from pages.parts.patient.table import FIND, WHOM, WOMAN, keep_table
 from pages.parts.shared.frame import kept
 
 ROWS_SHOWN = 500
-EVERYONE, ABOVE, UNANSWERED, TO_MEND = "Everyone", "Above the threshold", "No answer", "Needs correction"
-SHOWN_HEIGHT = 480
+EVERYONE, ABOVE, UNANSWERED, TO_MEND = "All", "Flagged", "No answer", "To mend"
+LIST_PX, FULL_PX = 470, 400
 
 
 @st.fragment
 def show_work_list(
     scores: pd.DataFrame,
+    names: NDArray[np.object_],
     orders: Mapping[str, tuple[str, bool]],
     table_of: Callable[[NDArray[np.int64]], pd.DataFrame],
     column_config: Mapping[Any, Any],
+    listed: list[str],
+    risk: str,
     key: str,
     show_one: Callable[[int], None],
 ) -> None:
-    """Show the list, and under it the patient chosen, the first unless another is.
+    """Show the list on the left, the patient chosen on the right, and the list with all its columns under both.
 
     Parameters
     ----------
     scores : DataFrame
         ``flagged``, ``abstained``, ``incomplete``, and ``patient_id`` where the file has one.
+    names : (n,)
+        What each patient is called, no two alike; the one that is open is named in the session.
     orders : mapping
         Title of an order -> column of ``scores`` and whether its smallest value comes first.
     table_of : callable
-        From positions in ``scores`` to the rows as they are shown: called for at most ``ROWS_SHOWN``.
+        From positions in ``scores`` to the rows as they are shown, without their flags: called for at most ``ROWS_SHOWN``.
+    listed : list of str
+        The columns that have room in the list.
+    risk : str
+        The one among them with the risk, in %.
     key : str
         Of the table and the model that scored it.
     show_one : callable
         Draws the patient at a position in ``scores``.
     """
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    if len(scores) == 1:
+        st.session_state[WOMAN] = names[0]
+        keep_table()
+        with st.container(key="patients_one", gap="small"):
+            show_one(0)
+        return
+    side, beside = st.columns([5, 9], gap="medium")
+    with side.container(key="patients_side", gap="small"):
+        positions, of = _narrowed(scores, orders, key)
+        if not len(positions):
+            st.info("No patient matches. Clear the search or show everyone.")
+            return
+        # The rows' place is what a selection names: another list must not inherit it.
+        shown = hashlib.blake2b(positions.tobytes(), digest_size=8).hexdigest()
+        rows = kept("patients_listed", (key, shown), partial(table_of, positions))
+        rows = rows.assign(Flag=flag_words(scores.iloc[positions]))
+        place = _chosen(rows, names[positions], column_config, listed, rows[risk], f"{key}_{shown}")
+        if of > len(positions):
+            st.caption(f"The first {len(positions):,} of {of:,} are shown; narrow the list to see others.")
+    keep_table()
+    with beside.container(key="patients_one", gap="small"):
+        show_one(int(positions[place]))
+    with st.expander("The list with all its columns", key="patients_full", on_change="rerun") as full:
+        if full.open:
+            st.dataframe(
+                rows,
+                hide_index=True,
+                height=min(38 + 35 * len(rows), FULL_PX),
+                column_config=dict(column_config),
+                key="patients_all_columns",
+            )
+
+
+def _narrowed(scores: pd.DataFrame, orders: Mapping[str, tuple[str, bool]], key: str) -> tuple[NDArray[np.int64], int]:
+    """The positions to list, in order, and how many there would be."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="patients_narrow"):
         text = ""
         if PATIENT_ID in scores:
-            text = st.text_input("Find a pseudonym", key="patients_find", placeholder="all or part of it", width=200)
-        whoms = [EVERYONE, TO_MEND, ABOVE, UNANSWERED]
-        whom = st.segmented_control("Show", whoms, default=EVERYONE, key="patients_whom", required=True)
-        by = st.selectbox("Order", list(orders), key=f"patients_order_{'-'.join(orders)}", width=230)
+            text = st.text_input("Find a pseudonym", key=FIND, placeholder="Find a pseudonym", label_visibility="collapsed")
+        by = st.selectbox("Order", list(orders), key=f"patients_order_{'-'.join(orders)}", label_visibility="collapsed")
+    whoms = [EVERYONE, ABOVE, UNANSWERED, TO_MEND]
+    whom = st.segmented_control(
+        "Show", whoms, default=EVERYONE, key=WHOM, required=True, label_visibility="collapsed", width="stretch"
+    )
     column, ascending = orders[by]
     wanted = _wanted(scores, text, whom)
     ranked = kept("patients_ranked", (key, by), partial(_ranked, scores[column], ascending=ascending))
-    positions = ranked[wanted[ranked]][:ROWS_SHOWN]
-    if not len(positions):
-        st.info("No patient matches. Clear the search or show everyone.")
-        return
-    # The rows' place is what a selection names: another list must not inherit it.
-    listed = hashlib.blake2b(positions.tobytes(), digest_size=8).hexdigest()
-    flags = scores["flagged"].to_numpy(bool)[positions].tobytes()
-    event = st.dataframe(
-        kept("patients_listed", (key, listed, flags), partial(table_of, positions)),
-        hide_index=True,
-        height=min(38 + 35 * len(positions), SHOWN_HEIGHT),
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config=dict(column_config),
-        key=f"patients_list_{key}_{listed}",
-    )
-    more = int(wanted.sum()) - len(positions)
-    if more:
-        st.caption(f"The first {len(positions):,} of {int(wanted.sum()):,} are shown; narrow the list to see others.")
-    picked = event.selection.rows
-    show_one(int(positions[picked[0] if picked and picked[0] < len(positions) else 0]))
+    return ranked[wanted[ranked]][:ROWS_SHOWN], int(wanted.sum())
+
+
+def _chosen(
+    rows: pd.DataFrame,
+    names: NDArray[np.object_],
+    column_config: Mapping[Any, Any],
+    listed: list[str],
+    risk: pd.Series,
+    key: str,
+) -> int:
+    """The place in the list of the patient who is open: by a click in the list, or on a phone from a menu."""
+    at = np.flatnonzero(names == st.session_state.get(WOMAN))
+    place = int(at[0]) if len(at) else 0
+    st.session_state[WOMAN] = names[place]
+    grid, menu = f"patients_list_{key}", f"patients_menu_{key}"
+
+    def take_row() -> None:
+        state = st.session_state[grid]["selection"]
+        row = next((row for row in [*(cell[0] for cell in state["cells"]), *state["rows"]] if row < len(names)), place)
+        st.session_state[WOMAN] = names[row]
+
+    def take_name() -> None:
+        st.session_state[WOMAN] = names[st.session_state[menu]]
+
+    picked = {"selection": {"rows": [place], "columns": [], "cells": []}}
+    if st.session_state.get(grid) != picked:
+        st.session_state[grid] = picked
+    with st.container(key="patients_grid"):
+        st.dataframe(
+            rows,
+            hide_index=True,
+            height=min(38 + 35 * len(rows), LIST_PX),
+            on_select=take_row,
+            selection_mode=["single-row", "single-cell"],
+            column_config=dict(column_config),
+            column_order=listed,
+            placeholder="–",
+            key=grid,
+        )
+    st.session_state[menu] = place
+    with st.container(key="patients_menu"):
+        told = [
+            f"{name}: {'no answer' if np.isnan(value) else f'{value:.1f} %'}" for name, value in zip(names, risk, strict=True)
+        ]
+        st.selectbox("Patient", list(range(len(names))), format_func=told.__getitem__, key=menu, on_change=take_name)
+    return place
 
 
 def _ranked(column: pd.Series, *, ascending: bool) -> NDArray[np.int64]:

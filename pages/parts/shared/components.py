@@ -1,4 +1,4 @@
-"""The two controls that Streamlit does not have: an upload that streams to disk, and instruments around the slide map.
+"""The three controls that Streamlit does not have: an upload that streams to disk, instruments around the slide map, the tour.
 
 Their markup, styles and scripts are the files of ``pages/components/``; nothing of what a user sends becomes markup.
 """
@@ -17,3 +17,4 @@ def _registered(name: str):  # type: ignore[no-untyped-def]
 
 uploader = _registered("uploader")
 viewer = _registered("viewer")
+tour = _registered("tour")

@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle, ModelSession
-from cervix.bundle.active import ActiveBundle, active_bundle
+from cervix.bundle.active import SHIPPED, ActiveBundle, PromotionLine, active_bundle, promotion_line
 from cervix.bundle.classes import ClassInfo
 from cervix.bundle.loading import read_manifest
 from cervix.bundle.sessions import CPU_PROVIDER, Device
@@ -22,6 +22,7 @@ from cervix.patients.golden import GoldenTables
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.shared.glossary import show_glossary
+from pages.parts.shared.sandbox import in_sandbox, leave_sandbox
 from pages.parts.shared.sign_in import show_reach, show_who
 
 Made = TypeVar("Made")
@@ -152,6 +153,15 @@ def show_strip() -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="strip"):
         st.markdown(notice)
         with st.container(horizontal=True, width="content", gap="small", vertical_alignment="center"):
+            if in_sandbox():
+                st.button(
+                    "Sandbox: nothing is kept. Leave",
+                    key="leave_sandbox",
+                    on_click=_leave,
+                    type="tertiary",
+                    icon=":material/toys:",
+                    help="Cases, readers and the candidate are made up; what you do here is deleted when you leave.",
+                )
             show_glossary()
             with st.popover(
                 chip, type="tertiary", icon=":material/verified:" if bundle else ":material/gpp_bad:", key="provenance"
@@ -161,6 +171,19 @@ def show_strip() -> None:
         st.html(LOOKS)
     show_reach()
     _show_other_bundle()
+
+
+def since_words(line: PromotionLine) -> str:
+    """Since when the active bundle is active, and who made it so."""
+    if line.changed_at is None:
+        return f"Active is {SHIPPED}; none has been promoted here."
+    how = "promoted" if line.promotions and line.promotions[-1].promoted_at == line.changed_at else "brought back"
+    return f"Active since {line.changed_at:%Y-%m-%d %H:%M} UTC, {how} by {line.changed_by}."
+
+
+def _leave() -> None:
+    st.session_state.pop("tour", None)
+    leave_sandbox()
 
 
 def _show_provenance(bundle: Bundle | None) -> None:
@@ -176,6 +199,9 @@ def _show_provenance(bundle: Bundle | None) -> None:
         st.write(f"Scoring on {provider_line(bundle)}. {devices_line(bundle)}.")
         for model in bundle.manifest.models:
             st.markdown(f"**{escaped(model.title)}**: {escaped(model.limits[0])}")
+    with suppress(BundleError):
+        # As plain text: a name is no markup.
+        st.text(since_words(promotion_line(get_settings())))
     st.write(f"Cervix Workbench {__version__} · {datetime.now(UTC):%Y-%m-%d}")
 
 

@@ -1,6 +1,8 @@
 """A home of its own for a session that plays: what it labels, retrains and promotes there goes with it."""
 
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 
 import streamlit as st
@@ -9,14 +11,27 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from cervix.settings import sandboxes_by
 
 HOME = "sandbox_home"
+# What belongs to the visit and not to what is open in it.
+KEPT = frozenset({HOME, "tokens", "token_session", "owner", "reader_name", "tour", "tour_turn", "tour_offered"})
+
+
+class Sandbox:
+    """An empty folder that is deleted when it is left, or when nobody holds it any more, as after the end of a visit."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="cervix-demo-"))
+        self._delete = weakref.finalize(self, shutil.rmtree, self.home, ignore_errors=True)
+
+    def leave(self) -> None:
+        self._delete()
 
 
 def _home_of_session() -> Path | None:
     """The sandbox of the session that runs in this thread; none outside of pages."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return None
-    sandbox: tempfile.TemporaryDirectory[str] | None = st.session_state.get(HOME)
-    return Path(sandbox.name) if sandbox is not None else None
+    sandbox: Sandbox | None = st.session_state.get(HOME)
+    return sandbox.home if sandbox is not None else None
 
 
 sandboxes_by(_home_of_session)
@@ -30,12 +45,20 @@ def in_sandbox() -> bool:
 def enter_sandbox() -> Path:
     """Give this session an empty home of its own, which is deleted when it leaves or ends."""
     leave_sandbox()
-    st.session_state[HOME] = tempfile.TemporaryDirectory(prefix="cervix-demo-", ignore_cleanup_errors=True)
-    return Path(st.session_state[HOME].name)
+    _forget_what_is_open()
+    sandbox = st.session_state[HOME] = Sandbox()
+    return sandbox.home
 
 
 def leave_sandbox() -> None:
     """Back to the server's own home; nothing of the sandbox is left."""
-    sandbox: tempfile.TemporaryDirectory[str] | None = st.session_state.pop(HOME, None)
+    sandbox: Sandbox | None = st.session_state.pop(HOME, None)
     if sandbox is not None:
-        sandbox.cleanup()
+        _forget_what_is_open()
+        sandbox.leave()
+
+
+def _forget_what_is_open() -> None:
+    """A session in another home has another bundle, other labels and other slides before it."""
+    for key in [key for key in st.session_state if key not in KEPT]:
+        del st.session_state[key]

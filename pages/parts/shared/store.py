@@ -8,7 +8,8 @@ from cervix.plain_text import escaped
 from cervix.settings import get_settings
 
 
-@st.cache_resource(show_spinner="Opening the label store …")
+# The server's own, and those of sandboxes, which are forgotten when others come.
+@st.cache_resource(max_entries=8, show_spinner="Opening the label store …")
 def _opened(url: str) -> LabelStore:
     return open_store(url)
 

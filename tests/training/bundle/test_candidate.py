@@ -297,6 +297,8 @@ def test_a_test_womans_history_is_known_and_another_is_not(bundle: Bundle) -> No
     found = known_test_women(data.histories.prefixes(data.histories.last[np.concatenate([long, other])]), data)
     assert found[:20].all()
     assert not found[20:].any()
+    beginnings = known_test_women(data.histories.prefixes(data.histories.first[long] + 3), data)
+    assert beginnings.all(), "a labelled history ends where she was asked about"
 
 
 @pytest.fixture

@@ -214,13 +214,3 @@ def _nothing_to_choose(title: str, listed: int, excluded_path: Path) -> Download
         found=f"{listed} slides of something else",
         action=f"The reasons are in {excluded_path}.",
     )
-
-
-def undocumented(service: str, expected: str, found: str) -> DownloadFailed:
-    """The error for an archive whose answer is not as its interface says."""
-    return DownloadFailed(
-        f"{service} answers in another way than documented",
-        expected=expected,
-        found=found,
-        action="Check the address, and whether there is a proxy or sign-in page in between.",
-    )

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from cervix.sources.downloads import READ_TIMEOUT_S, RETRY_WAIT_S, Downloader, RemoteFile, part_of, size_of
-from training.data.tissue.collecting import ListedSlide, SlideManifest, choose_slides, fetch_chosen, undocumented
+from cervix.sources.downloads import READ_TIMEOUT_S, RETRY_WAIT_S, Downloader, RemoteFile, part_of, size_of, undocumented
+from training.data.tissue.collecting import ListedSlide, SlideManifest, choose_slides, fetch_chosen
 from training.data.tissue.diagnoses import classify
 from training.shared.stages import Log
 

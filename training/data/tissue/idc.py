@@ -1,12 +1,10 @@
 """Open-access slides of a TCGA project as DICOM series, from the NCI Imaging Data Commons.
 
-Series lie in public buckets, one folder a series. Interface: ListObjectsV2 and GetObject of
-https://docs.aws.amazon.com/AmazonS3/latest/API/. Addresses are a table of the Imaging Data Commons' index (package
-``idc-index-data``); diagnoses are those of the Genomic Data Commons, patient by patient.
+Addresses are a table of its index (package ``idc-index-data``); diagnoses are those of the Genomic Data Commons, patient by
+patient.
 """
 
 import re
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Annotated
 
@@ -14,18 +12,15 @@ import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 
 from cervix.errors import DownloadFailed
-from cervix.sources.downloads import Downloader, RemoteFile, size_of
+from cervix.sources.downloads import Downloader
+from cervix.sources.idc import IDC_ADDRESS, Series, arrived_bytes, fetch_series
 from cervix.sources.identity import slides_in
-from training.data.tissue.collecting import ListedSlide, undocumented
+from training.data.tissue.collecting import ListedSlide
 from training.data.tissue.gdc import GenomicDataCommons
 
-IDC_SERVICE = "The Imaging Data Commons"
-IDC_ADDRESS = "https://{bucket}.s3.amazonaws.com"
 DIAGNOSTIC = r"FFPE HE .*DX\d+"
 """Series Description of what the Genomic Data Commons calls a diagnostic slide: formalin-fixed, H&E, DX."""
 NO_CASE = "patient not among those with diagnostic slides in the Genomic Data Commons"
-MD5 = re.compile(r'"([0-9a-f]{32})"')
-INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class _Address(BaseModel):
@@ -58,7 +53,7 @@ class ImagingDataCommons:
         self, service: Downloader, addresses: Path, diagnoses: GenomicDataCommons, address: str = IDC_ADDRESS
     ) -> None:  # fmt: skip
         self.title = diagnoses.title
-        self._service, self._diagnoses, self._address = service, diagnoses, address.rstrip("/")
+        self._service, self._diagnoses, self._address = service, diagnoses, address
         self._rows = {row.series: row for row in _read(addresses) if re.fullmatch(DIAGNOSTIC, row.description)}
 
     def listed(self) -> list[ListedSlide]:
@@ -88,39 +83,13 @@ class ImagingDataCommons:
 
     def arrived_bytes(self, slide: ListedSlide, folder: Path) -> int:
         """Bytes of its files, whole or not."""
-        return sum(map(size_of, _coming(slide, folder).glob("*")))
+        return arrived_bytes(folder / "slides" / slide.file_id)
 
     def fetch(self, slide: ListedSlide, folder: Path, which: str) -> None:
         """All files of a series. Those that are whole are not fetched again."""
-        coming = _coming(slide, folder)
-        instances = self._instances(slide)
-        for number, instance in enumerate(instances, start=1):
-            if size_of(coming / instance.name) != instance.size_bytes:
-                self._service.fetch(instance, coming / instance.name, f"{which}, file {number} of {len(instances)}")
-        if not slides_in(coming):
-            raise undocumented(IDC_SERVICE, "a whole-slide image in DICOM", f"other files in series {slide.file_id}")
-        coming.replace(folder / "slides" / slide.file_id)
-
-    def _instances(self, slide: ListedSlide) -> list[RemoteFile]:
-        """What the bucket lists of a series."""
         row = self._rows[slide.file_id]
-        bucket = self._address.format(bucket=row.bucket)
-        reply = self._service.read(f"{bucket}/?list-type=2&prefix={row.series}/", f"the list of series {row.series}")
-        files = []
-        try:
-            for entry in ET.fromstring(reply).iterfind("{*}Contents"):
-                key, size, tag = (entry.findtext(f"{{*}}{name}", "") for name in ("Key", "Size", "ETag"))
-                name = key.removeprefix(f"{row.series}/")
-                if not INSTANCE_NAME.fullmatch(name):
-                    raise ValueError(f"a file called {key[:80]!r}")
-                # The tag of an object that was uploaded in parts is not the MD5 of its bytes, and has another form.
-                digest = MD5.fullmatch(tag)
-                files.append(RemoteFile(f"{bucket}/{key}", name, int(size), f"md5:{digest[1]}" if digest else ""))
-        except (ET.ParseError, ValueError) as error:
-            raise undocumented(IDC_SERVICE, "a list of the files of a series, as XML", str(error)) from error
-        if len(files) != row.instances:
-            raise undocumented(IDC_SERVICE, f"{row.instances} files in series {row.series}", str(len(files)))
-        return files
+        series = Series(row.series, row.bucket, row.instances)
+        fetch_series(self._service, series, folder / "slides" / slide.file_id, self._address, which)
 
 
 def _read(addresses: Path) -> list[_Address]:
@@ -139,7 +108,3 @@ def _read(addresses: Path) -> list[_Address]:
 def _no_table(addresses: Path, found: str) -> DownloadFailed:
     columns = ", ".join(str(field.alias) for field in _Address.model_fields.values())
     return DownloadFailed(f"The table of addresses {addresses.name} cannot be used", expected=f"columns {columns}", found=found)
-
-
-def _coming(slide: ListedSlide, folder: Path) -> Path:
-    return folder / "slides" / f"{slide.file_id}.coming"

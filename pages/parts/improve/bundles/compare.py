@@ -11,19 +11,29 @@ import streamlit as st
 from cervix.bundle import Bundle
 from cervix.card.comparison import comparison_text
 from cervix.errors import CervixError
+from cervix.improving import newest_folder
 from cervix.plain_text import escaped
 from cervix.promotion.candidates import candidate_folders, keep_bundle, unpack_bundle
 from cervix.promotion.comparison import BundleComparison, compare_bundles
 from cervix.promotion.proving import load_candidate
 from cervix.settings import get_settings
-from pages.parts.improve.bundles.comparison import show_manifest_differences, show_model, show_verdict
-from pages.parts.improve.bundles.promotion import show_active, show_promotion
+from pages.parts.improve.bundles.comparison import (
+    show_figures,
+    show_manifest_differences,
+    show_model,
+    show_verdict,
+    show_what_counts,
+)
+from pages.parts.improve.bundles.promotion import line_or_none, show_done, show_promotion, show_roll_back
+from pages.parts.improve.sample import show_empty
 from pages.parts.shared.frame import active_or_stop, kept
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store_or_stop
 
 TAKEN = "compare_uploads_taken"
 JUST_KEPT = "compare_just_kept"
+TOLD, THERE = "compare_told", "compare_there"
+FOLDER_WIDTH = 340
 
 
 def with_folder(active: Bundle, folder: Path) -> BundleComparison:
@@ -59,55 +69,46 @@ def keep_upload(content: bytes, comparison: BundleComparison) -> None:
 
 
 def show_compare() -> None:
-    """A candidate beside the active bundle, and what may be done with it."""
-    st.header("Compare and promote")
-    show_active()
+    """A candidate beside the active bundle: the verdict, what may be done with it, then every figure."""
+    show_done()
+    place = st.container(horizontal=True, vertical_alignment="center", key="compare_line")
+    # It must be there also where the active bundle cannot be used.
+    show_roll_back(line_or_none())
     active = active_or_stop()
-    st.markdown(
-        "A candidate bundle is put beside the active one on the held-out cases that both scored: the same cases, paired, each "
-        "model at its own threshold. It proves itself first, as every bundle does: schema, hashes, signatures, golden vectors."
-    )
-    found = candidate_folders(get_settings().bundles_dir)
-    if JUST_KEPT in st.session_state:
-        st.session_state["compare_folder"] = st.session_state.pop(JUST_KEPT)
-    from_server, from_here = st.columns(2)
-    chosen = from_server.selectbox(
-        "Candidate on this server",
-        list(found),
-        index=None,
-        placeholder="Choose a folder" if found else "None yet",
-        disabled=not found,
-        help=f"Folders with a manifest under {get_settings().bundles_dir}",
-        key="compare_folder",
-    )
-    uploaded = None
-    if person().may_bring_bundles:
-        uploaded = from_here.file_uploader(
-            "Or a candidate as a zip", type=["zip"], key=f"compare_upload_{st.session_state.setdefault(TAKEN, 0)}"
-        )
-    else:
-        from_here.caption("Only readers and admins can bring a candidate.")
+    with place:
+        chosen, uploaded, found = _choose(active)
     try:
         if uploaded is not None:
-            content, folder = uploaded.getvalue(), None
+            content, folder = uploaded, None
             comparison = compared(active, hashlib.sha256(content).hexdigest(), partial(with_upload, active, content))
         elif chosen:
             content, folder = b"", found[chosen]
             changed = (folder / "manifest.json").stat().st_mtime_ns
-            comparison = compared(active, f"{chosen} {changed}", partial(with_folder, active, folder))
+            comparison = compared(active, f"{folder} {changed}", partial(with_folder, active, folder))
         else:
-            st.info(
-                "Nothing to compare yet. A reader or admin brings a candidate as a zip of its folder, or puts the folder under "
-                f"`{get_settings().bundles_dir}`. A candidate comes from the page Retrain or from `python -m training build`. "
-                "An uploaded one is compared and forgotten, unless it is kept.",
-                icon=":material/difference:",
+            show_empty(
+                "Nothing to compare yet. A candidate comes from a retraining, or as a zip of its folder: the button above. An "
+                "uploaded one is compared and forgotten, unless it is kept.",
+                "compare",
+                ":material/difference:",
+                ("retrain", "Retrain"),
             )
             st.stop()
     except CervixError as error:
         st.error(f"The candidate was refused, so nothing is compared. {escaped(str(error))}", icon=":material/gpp_bad:")
         st.stop()
+    if st.session_state.get(TOLD) != comparison.candidate_sha256:
+        # The steps above tell of a comparison only once there is one.
+        st.session_state[TOLD] = comparison.candidate_sha256
+        st.rerun()
 
     show_verdict(comparison)
+    show_figures(comparison)
+    show_promotion(comparison, folder, partial(keep_upload, content, comparison))
+    show_what_counts(comparison)
+    for model in comparison.changed:
+        show_model(model)
+    show_manifest_differences(comparison)
     st.download_button(
         "Download the comparison (Markdown)",
         lambda: comparison_text(comparison).encode(),
@@ -117,7 +118,38 @@ def show_compare() -> None:
         on_click="ignore",
         key="compare_download",
     )
-    show_promotion(comparison, folder, partial(keep_upload, content, comparison))
-    for model in comparison.changed:
-        show_model(model)
-    show_manifest_differences(comparison)
+
+
+def _choose(active: Bundle) -> tuple[str | None, bytes | None, dict[str, Path]]:
+    """The candidate: the name of its folder, or the zip that was brought; and the folders there are."""
+    found = candidate_folders(get_settings().bundles_dir)
+    if JUST_KEPT in st.session_state:
+        st.session_state["compare_folder"] = st.session_state.pop(JUST_KEPT)
+    elif "compare_folder" not in st.session_state or (
+        st.session_state["compare_folder"] is None and sorted(found) != st.session_state.get(THERE)
+    ):
+        # Whoever comes, or stays until there is one, sees the newest compared; whoever then chooses none does not.
+        newest = newest_folder(get_settings(), active)
+        st.session_state["compare_folder"] = newest.name if newest is not None else None
+    st.session_state[THERE] = sorted(found)
+    chosen = st.selectbox(
+        "Candidate on this server",
+        list(found),
+        index=None,
+        placeholder="Choose a candidate" if found else "No candidate on this server",
+        disabled=not found,
+        key="compare_folder",
+        width=FOLDER_WIDTH,
+        label_visibility="collapsed",
+    )
+    uploaded = None
+    # What hides in a popover must not be set from here: the browser would answer with what it had before.
+    with st.popover("Bring one", icon=":material/upload:", key="compare_bring"):
+        if person().may_bring_bundles:
+            uploaded = st.file_uploader(
+                "A candidate as a zip", type=["zip"], key=f"compare_upload_{st.session_state.setdefault(TAKEN, 0)}"
+            )
+        else:
+            st.caption("Only readers and admins can bring a candidate.")
+    st.markdown(f"beside the active **{escaped(active.label)}**")
+    return chosen, None if uploaded is None else uploaded.getvalue(), found

@@ -5,25 +5,29 @@ import streamlit as st
 
 from cervix.card.comparison import NEW_CASES_NOTE, lineage_sentence, mcnemar_sentence
 from cervix.evaluation.charts import differences_figure
+from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.paired import Pair
 from cervix.plain_text import escaped
 from cervix.promotion.comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
 from cervix.promotion.rules import LIMITS, Finding
-from pages.parts.shared.frame import STILL_CHART, sentence_case
+from pages.parts.shared.frame import STILL_CHART, sentence_case, show_metrics
 
 SIGNS: dict[Finding, str] = {"met": "✓", "not met": "✗", "not shown": "?", "cannot be judged": "?"}
 DISAGREEMENTS_SHOWN = 200
 
 
 def show_verdict(comparison: BundleComparison) -> None:
-    """The verdict, and which models it is about."""
-    st.subheader(f"{escaped(comparison.candidate)} beside {escaped(comparison.active)}")
+    """The verdict."""
     if comparison.identical:
         st.info(escaped(comparison.verdict), icon=":material/equal:")
     elif comparison.decision == "promote":
         st.success(escaped(comparison.verdict), icon=":material/upgrade:")
     else:
         st.warning(escaped(comparison.verdict), icon=":material/pan_tool:")
+
+
+def show_what_counts(comparison: BundleComparison) -> None:
+    """Which models did not change, and when a rule is met."""
     if same := [model.title for model in comparison.models if model.same]:
         st.caption(f"The same in both: {', '.join(same)}.")
     if comparison.changed:
@@ -33,8 +37,27 @@ def show_verdict(comparison: BundleComparison) -> None:
         )
 
 
+def show_figures(comparison: BundleComparison) -> None:
+    """Of each model that changed its main figure in both bundles, with interval and n."""
+    for model in comparison.changed:
+        pair = model.pairs.get(model.main_task)
+        if pair is None or "auroc" not in pair.differences:
+            continue
+        st.markdown(f"**{escaped(model.title)}**: {escaped(pair.question)}")
+        told = {
+            "Active": decimal(pair.active.bootstrap["auroc"]),
+            "Candidate": decimal(pair.candidate.bootstrap["auroc"]),
+            "Difference": signed(pair.differences["auroc"]),
+        }
+        parted = {title: words.rstrip(")").split(" (", 1) for title, words in told.items()}
+        show_metrics({f"AUROC, {title.lower()}": (value, interval) for title, (value, interval) in parted.items()})
+        st.caption(
+            f"n = {pair.n:,} held-out cases in {pair.active.groups:,} groups; 95 % intervals, paired bootstrap over groups."
+        )
+
+
 def show_model(model: ModelComparison) -> None:
-    """Rules, then one question: figures, calibration and the cases called differently."""
+    """Rules, then one question: figures, calibration and the cases flagged differently."""
     st.header(escaped(model.title))
     if model.problem:
         st.warning(f"Cannot be compared. {model.problem}")
@@ -99,9 +122,9 @@ def _show_pair(pair: Pair, key: str, *, ruled: bool) -> None:
         st.dataframe(
             calibration_shift(pair).rename(columns=sentence_case), hide_index=True, height="content", key=f"compare_shift_{key}"
         )
-    st.subheader(f"Cases called differently: {len(pair.disagreements):,}")
+    st.subheader(f"Cases flagged differently: {len(pair.disagreements):,}")
     if pair.disagreements.empty:
-        st.markdown("Both call every case the same.")
+        st.markdown("Both flag the same cases.")
         return
     st.dataframe(
         pair.disagreements.head(DISAGREEMENTS_SHOWN).rename(columns=sentence_case),

@@ -1,5 +1,6 @@
 """What labels are worth: the measured curves of the simulation, and the live curve of this installation."""
 
+import pandas as pd
 import streamlit as st
 
 from cervix.bundle import Bundle
@@ -16,18 +17,14 @@ from pages.parts.shared.frame import STILL_CHART, class_title, sentence_case, sh
 
 CURVES, SAVED = "learning-curves", "labels-saved"
 METRICS = ["average precision", "AUROC"]
-
-
-def show_learning_curves(bundle: Bundle, store: LabelStore) -> None:
-    """Both, the live one on demand."""
-    st.header("Learning curves")
-    _show_live(bundle, store)
-    _show_simulated(bundle)
+AT_RANDOM = "Random"
+GOAL = "labels to reach "
 
 
 @st.fragment
-def _show_live(bundle: Bundle, store: LabelStore) -> None:
-    st.subheader("Of this installation")
+def show_live_curve(bundle: Bundle, store: LabelStore) -> None:
+    """How a small model learns from the labels of this installation, on demand."""
+    st.header("Learning from the labels made here")
     st.markdown(
         "How well a small model, a logistic regression on the active bundle's embeddings, learns from the labels made here: "
         "first from the earliest of them, then from more. It is tested on slides, or women, whose labels it never saw."
@@ -115,8 +112,10 @@ def _show_curve(curve: LearningCurve, kind: Kind) -> None:
     )
 
 
-def _show_simulated(bundle: Bundle) -> None:
-    st.subheader("Of the simulation")
+@st.fragment
+def show_labels_saved(bundle: Bundle) -> None:
+    """What an order of labelling is worth, by the simulation in the bundle: the share of labels saved first, then the curve."""
+    st.header("What the order of labelling saves")
     found = {
         table.id: table
         for model in bundle.manifest.of_kind(KINDS["patient"].model_kind)
@@ -128,12 +127,35 @@ def _show_simulated(bundle: Bundle) -> None:
         return
     curves = load_table(bundle, found[CURVES])
     saved = load_table(bundle, found[SAVED]) if SAVED in found else None
-    default = "" if saved is None else next(iter(saved.loc[saved["default"] == "yes", "strategy"]), "")
+    default = _show_share(saved)
     metric = st.segmented_control(
-        "Figure", METRICS, default=METRICS[0], format_func=sentence_case, key="curve_metric", required=True
+        "Figure",
+        METRICS,
+        default=METRICS[0],
+        format_func=sentence_case,
+        key="curve_metric",
+        required=True,
+        label_visibility="collapsed",
     )
-    st.plotly_chart(simulated_curves_figure(curves, metric, default), key="curve_simulated", config=STILL_CHART)
-    st.caption(f"{found[CURVES].note} The thickest line is the default of the label queue.")
-    if saved is not None:
-        st.dataframe(saved.rename(columns=sentence_case), hide_index=True, height="content", key="curve_saved")
-        st.caption(found[SAVED].note)
+    two = curves[curves["strategy"].isin([default, AT_RANDOM])]
+    st.plotly_chart(simulated_curves_figure(two, metric, default), key="curve_simulated", config=STILL_CHART)
+    with st.expander("Every order, and how it was simulated"):
+        st.plotly_chart(simulated_curves_figure(curves, metric, default), key="curve_simulated_all", config=STILL_CHART)
+        st.caption(f"{found[CURVES].note} The thickest line is the default of the label queue.")
+        if saved is not None:
+            st.dataframe(saved.rename(columns=sentence_case), hide_index=True, height="content", key="curve_saved")
+            st.caption(found[SAVED].note)
+
+
+def _show_share(saved: pd.DataFrame | None) -> str:
+    """The share of labels that the default order saves, in a sentence; returns the name of that order."""
+    rows = {} if saved is None else saved.set_index("strategy").to_dict("index")
+    default = next((str(name) for name, row in rows.items() if row["default"] == "yes"), "")
+    goal = next((str(name) for name in rows.get(default, {}) if str(name).startswith(GOAL)), "")
+    if default and goal and AT_RANDOM in rows:
+        own, random = rows[default], rows[AT_RANDOM]
+        st.markdown(
+            f"**{own['labels saved']} of the labels saved** in a simulation ({own['n']}, simulated women): {own[goal]} labels "
+            f"to reach an average precision of {goal.removeprefix(GOAL)}, in place of {random[goal]} drawn at random."
+        )
+    return default

@@ -22,6 +22,7 @@ from cervix.retraining import (
 from cervix.retraining.command import LABELS_VARIABLE
 from cervix.settings import get_settings
 from pages.parts.improve.bundles.runs import desk
+from pages.parts.improve.sample import show_empty
 from pages.parts.shared.people import person
 
 LOOK_AGAIN_S = 60
@@ -38,44 +39,48 @@ def _environment(named: Path | None) -> TrainingEnvironment:
 
 @st.fragment
 def show_order(bundle: Bundle, counts: dict[ModelId, LabelCounts]) -> None:
-    """What can be retrained and by which recipe; started from here where the trainer is, else the command to start it by."""
+    """What can be retrained and by which recipe; started from here where the trainer is, else by an operator's command."""
     order = _choose(bundle, counts)
     if order is None:
         return
     environment = _environment(get_settings().training_python)
     if environment.usable:
         _show_start(order, environment)
-        with st.expander("The same on a command line", icon=":material/terminal:"):
-            _show_command(order, str(environment.python))
-        return
-    st.info(
-        f"This server cannot run the trainer, so a run is started by hand, with the command below. {environment.problem}",
-        icon=":material/terminal:",
-    )
-    _show_command(order, ".venv-training/bin/python")
-    st.markdown(
-        "The trainer needs TensorFlow, which must not lie in the app's own environment (docs/adr/0003). In an environment of "
-        "its own, made once in the same folder, it can then be started from this page:"
-    )
-    st.code(INSTALL, "bash", wrap_lines=True)
+    else:
+        st.info(
+            "This server has no trainer of its own, so somebody who operates it starts the run: the command is below.",
+            icon=":material/engineering:",
+        )
+    with st.expander("For operators", icon=":material/terminal:"):
+        if not environment.usable:
+            st.caption(environment.problem)
+        _show_command(order, str(environment.python) if environment.usable else ".venv-training/bin/python")
+        if not environment.usable:
+            st.markdown(
+                "The trainer needs TensorFlow, which must not lie in the app's own environment (docs/adr/0003). In an "
+                "environment of its own, made once in the same folder, it can then be started from this page:"
+            )
+            st.code(INSTALL, "bash", wrap_lines=True)
 
 
 def _choose(bundle: Bundle, counts: dict[ModelId, LabelCounts]) -> RetrainingOrder | None:
     models_here = {name: bundle.manifest.model(name) for name in counts}
     why_not = {name: obstacle(model, counts[name]) for name, model in models_here.items()}
     ready = [name for name, why in why_not.items() if not why]
-    for name, why in why_not.items():
-        if why:
-            st.caption(f"**{escaped(models_here[name].title)}** cannot be retrained. {why}")
+    reasons = [f"**{escaped(models_here[name].title)}:** {why}" for name, why in why_not.items() if why]
     if not ready:
         if not counts:
             st.info("The active bundle has no model that can be retrained from labels.", icon=":material/block:")
             return None
-        st.info("Nothing can be retrained yet.", icon=":material/new_label:")
-        st.page_link(
-            "improve.py", query_params={"improve_view": "label"}, label="Open the label desk", icon=":material/new_label:"
+        show_empty(
+            "\n\n".join(["Nothing can be retrained yet.", *reasons]),
+            "retrain",
+            ":material/new_label:",
+            ("label", "Open the label desk"),
         )
         return None
+    for reason in reasons:
+        st.caption(reason)
     barred = not person().may_decide
     if barred:
         st.info(f"You are here as a {person().role}: you can look, and an admin can start a run.", icon=":material/visibility:")

@@ -8,11 +8,14 @@ import streamlit as st
 
 from cervix.bundle.active import SHIPPED, Promotion, PromotionLine, promotion_line
 from cervix.errors import BundleError, CervixError, PromotionRefused
+from cervix.improving import newest_candidate
 from cervix.plain_text import escaped
 from cervix.promotion.comparison import BundleComparison
 from cervix.promotion.promote import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, check_usable, promote, roll_back
 from cervix.settings import get_settings
-from pages.parts.shared.frame import use_active_bundle
+from pages.parts.improve.opened import open_step
+from pages.parts.improve.sample import show_empty
+from pages.parts.shared.frame import active_or_stop, since_words, use_active_bundle
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store_or_stop
 
@@ -25,19 +28,10 @@ FEW_CASES = (
 )
 
 
-def since_words(line: PromotionLine) -> str:
-    """Since when the active bundle is active, and who made it so."""
-    if line.changed_at is None:
-        return f"Active is {SHIPPED}; none has been promoted here."
-    how = "promoted" if line.promotions and line.promotions[-1].promoted_at == line.changed_at else "brought back"
-    return f"Active since {line.changed_at:%Y-%m-%d %H:%M} UTC, {how} by {line.changed_by}."
-
-
 def show_line() -> PromotionLine | None:
     """The promotions that stand, the active one first; None where they cannot be read: banner or page say so already."""
-    try:
-        line = promotion_line(get_settings())
-    except BundleError:
+    line = line_or_none()
+    if line is None:
         return None
     # As plain text: a name is no markup.
     st.text(since_words(line))
@@ -57,11 +51,45 @@ def show_line() -> PromotionLine | None:
     return line
 
 
-def show_active() -> None:
-    """What is active, what was done last, and for an admin the roll back."""
+def show_promoted() -> None:
+    """Step 6: which bundle is active, the promotions that stand, and the way back; forward, where a candidate is."""
+    show_done()
+    line = show_line()
+    show_roll_back(line)
+    active = active_or_stop()
+    if newest_candidate(get_settings(), active):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("A candidate lies on this server. It is promoted from its comparison with the active bundle.")
+            if st.button("Compare", key="promoted_compare", type="primary", icon=":material/difference:"):
+                open_step("compare")
+                st.rerun()
+    elif line is not None and not line.promotions:
+        show_empty(
+            "Nothing has been promoted here, and no candidate waits. A retraining makes one, or one is brought as a zip.",
+            "promoted",
+            ":material/upgrade:",
+            ("retrain", "Retrain"),
+            ("compare", "Bring a candidate"),
+        )
+
+
+def show_done() -> None:
+    """What was done last, once."""
     if done := st.session_state.pop(DONE, ""):
         st.success(done, icon=":material/check_circle:")
-    line, user = show_line(), person()
+
+
+def line_or_none() -> PromotionLine | None:
+    """The promotions that stand; None where they cannot be read: banner or page say so already."""
+    try:
+        return promotion_line(get_settings())
+    except BundleError:
+        return None
+
+
+def show_roll_back(line: PromotionLine | None) -> None:
+    """For an admin the roll back, where something was promoted."""
+    user = person()
     if not user.may_decide:
         st.info(f"Only an admin promotes and rolls back; {escaped(user.name)} is here as {user.role}.", icon=":material/lock:")
         return
@@ -105,7 +133,6 @@ def show_promotion(comparison: BundleComparison, folder: Path | None, keep: Call
     user = person()
     if comparison.identical or not user.may_decide:
         return
-    st.subheader("Promote")
     try:
         check_usable(comparison)
     except PromotionRefused as error:
@@ -159,15 +186,16 @@ def _ask_to_promote(comparison: BundleComparison) -> None:
         for model in comparison.changed
         if model.pairs
     ]
-    st.markdown(FEW_CASES.format(cases="; ".join(cases) or "here none were compared"))
-    with st.form("promotion_against_the_rules"):
-        reason = st.text_area(
-            "Why promote it anyway?",
-            max_chars=REASON_AT_MOST,
-            key="promotion_reason",
-            placeholder=f"At least {REASON_AT_LEAST} characters",
-        )
-        sent = st.form_submit_button("Promote against the rules", icon=":material/upgrade:", key="promote_anyway")
+    with st.popover("Promote it all the same …", icon=":material/upgrade:", key="promotion_anyway"):
+        st.markdown(FEW_CASES.format(cases="; ".join(cases) or "here none were compared"))
+        with st.form("promotion_against_the_rules", border=False):
+            reason = st.text_area(
+                "Why promote it anyway?",
+                max_chars=REASON_AT_MOST,
+                key="promotion_reason",
+                placeholder=f"At least {REASON_AT_LEAST} characters",
+            )
+            sent = st.form_submit_button("Promote against the rules", icon=":material/upgrade:", key="promote_anyway")
     if not sent:
         return
     try:

@@ -13,6 +13,7 @@ from cervix.retraining import RETRAINABLE, LabelCounts, RetrainingDesk, Run, cou
 from cervix.retraining.log import LogLine, read_log
 from cervix.settings import get_settings
 from pages.parts.improve.labels.place import labelled_classes
+from pages.parts.improve.opened import open_step
 from pages.parts.shared.frame import duration
 from pages.parts.shared.people import person
 
@@ -55,12 +56,11 @@ def label_counts(store: LabelStore, bundle: Bundle) -> dict[ModelId, LabelCounts
 
 def show_labels(counts: dict[ModelId, LabelCounts], bundle: Bundle) -> None:
     """How many labels count, by model and class."""
-    st.subheader("Labels")
     tables = [count.by_class.assign(model=bundle.manifest.model(name).title) for name, count in counts.items()]
     table = pd.concat(tables) if tables else pd.DataFrame()
-    if table.empty:
-        st.caption("No case has been given to readers yet.")
+    if table.empty or not table["cases"].sum():
         return
+    st.subheader("Labels")
     st.dataframe(table[list(COLUMNS)].rename(columns=COLUMNS), hide_index=True, height="content", key="retrain_labels")
     open_cases = sum(count.open_cases for count in counts.values())
     left_out = f" Disputed, unsure or unusable, and so left out: {open_cases:,}." if open_cases else ""
@@ -118,8 +118,13 @@ def show_outcome(run: Run) -> None:
     """How the last run ended, and where to go from there."""
     if run.state == "done":
         st.success(f"**Candidate {escaped(run.candidate)}** is in `{run.candidate_dir.name}`.", icon=":material/check_circle:")
-        st.page_link(
-            "improve.py", query_params={"improve_view": "compare"}, label="Compare and promote", icon=":material/difference:"
+        st.button(
+            "Compare it with the active bundle",
+            type="primary",
+            icon=":material/difference:",
+            key="retrain_compare",
+            on_click=open_step,
+            args=("compare",),
         )
         return
     title, icon = STATES[run.state]
@@ -131,7 +136,7 @@ def show_earlier_runs(runs: list[Run]) -> None:
     """Runs that have ended, the latest first, each with its log."""
     if not runs:
         return
-    st.subheader("Earlier runs")
+    st.header("Earlier runs")
     for run in runs[:RUNS_SHOWN]:
         title, icon = STATES[run.state]
         head = f"{run.started:%Y-%m-%d %H:%M} UTC · {title} · {_models(run)} · {duration(run.elapsed_s)}"

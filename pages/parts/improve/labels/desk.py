@@ -2,20 +2,21 @@
 
 import streamlit as st
 
+from cervix.bundle import Bundle
 from cervix.errors import CervixError
+from cervix.labels import LabelStore
 from cervix.plain_text import escaped
 from pages.parts.improve.labels.case import show_case
 from pages.parts.improve.labels.gallery import show_gallery
-from pages.parts.improve.labels.gathering import show_gathering
-from pages.parts.improve.labels.place import MANY, chosen_wish, desk_for, show_kind, show_reader, show_wishes
+from pages.parts.improve.labels.place import MANY, chosen_how, chosen_wish, desk_for, show_controls
+from pages.parts.improve.sample import show_empty
 from pages.parts.shared.frame import bundle_or_stop
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store_or_stop
 
 
 def show_label_desk() -> None:
-    """One case at a time."""
-    st.header("Label desk")
+    """One case at a time, or many."""
     bundle = bundle_or_stop()
     store = label_store_or_stop()
     who = person()
@@ -26,24 +27,31 @@ def show_label_desk() -> None:
         )
         st.dataframe(store.status(), hide_index=True, key="label_status")
         st.stop()
+    _show_desk(store, bundle)
+
+
+@st.fragment
+def _show_desk(store: LabelStore, bundle: Bundle) -> None:
+    """The desk of this session: a key, or another wish, runs this part of the page alone."""
+    who = person()
+    wish, how = chosen_wish(who), chosen_how()
     try:
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            how = show_kind()
-            show_reader(store, who)
-            wish = chosen_wish(who)
-            desk = desk_for(store, bundle, wish)
-            if desk.ranking.scored:
-                show_wishes(bundle, wish, desk.ranking)
+        desk = desk_for(store, bundle, wish)
     except CervixError as error:
         st.error(escaped(str(error)), icon=":material/database_off:")
-        st.stop()
+        st.button("Try again", key="label_open_again", icon=":material/refresh:")
+        return
 
-    nothing_yet = not desk.ranking.scored
-    if nothing_yet:
-        st.info("Nothing to label yet. Add tiles of a scored slide, or women of a visit table.", icon=":material/playlist_add:")
+    def controls() -> None:
+        show_controls(store, bundle, who, wish, desk.ranking)
+
+    if not desk.ranking.scored:
+        controls()
+        what = "tiles of a scored slide" if wish.kind == "tile" else "women of a visit table"
+        show_empty(
+            f"Nothing to label yet. Gather {what} first.", "label", ":material/playlist_add:", ("gather", "Gather cases")
+        )
     elif how == MANY:
-        show_gallery(desk, bundle)
+        show_gallery(desk, bundle, controls)
     else:
-        show_case(desk, bundle)
-    with st.expander("Add cases to label", icon=":material/playlist_add:", expanded=nothing_yet):
-        show_gathering(store, bundle, wish.kind, who)
+        show_case(desk, bundle, controls)

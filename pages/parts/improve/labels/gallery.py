@@ -1,5 +1,7 @@
 """Many tiles at once, one choice each, sent together."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from cervix.bundle import Bundle, Model
@@ -17,18 +19,24 @@ SHORT = {"unsure": "?", "unusable": "×"}
 NOTHING = "nothing; keep them here"
 
 
-@st.fragment
-def show_gallery(desk: LabelDesk, bundle: Bundle) -> None:
+def show_gallery(desk: LabelDesk, bundle: Bundle, show_controls: Callable[[], None]) -> None:
     """A page of tiles; what has no answer stays on it."""
-    count = int(st.segmented_control("Tiles a page", PAGES, default=PAGES[0], key="label_page_size", required=True))
+    count = int(st.session_state.get("label_page_size") or PAGES[0])
+
+    def controls() -> None:
+        show_controls()
+        st.segmented_control("Tiles a page", PAGES, default=PAGES[0], key="label_page_size", required=True,
+                             label_visibility="collapsed")  # fmt: skip
+
     try:
         page = desk.page(count)
     except CervixError as error:
+        show_standing(desk, controls)
         show_unsaved(desk)
         st.error(escaped(str(error)), icon=":material/database_off:")
         st.button("Try again", key="label_gallery_again", icon=":material/refresh:")
         return
-    show_standing(desk)
+    show_standing(desk, controls)
     show_unsaved(desk)
     if page:
         _show_page(desk, page, bundle.manifest.first_of("tile"))

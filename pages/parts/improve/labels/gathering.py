@@ -7,21 +7,25 @@ from functools import partial
 import streamlit as st
 
 from cervix.bundle import Bundle
-from cervix.errors import CervixError, PatientFileError
+from cervix.errors import CervixError, LabelStoreUnavailable, PatientFileError
 from cervix.intake.shelf import SeenSlide, thumbnail_path
 from cervix.jobs import Job, JobBoard
 from cervix.labels import LabelStore
 from cervix.labels.gathering.rescoring import rescore
 from cervix.labels.gathering.tiles import gather_tiles, keep_cases
 from cervix.labels.gathering.women import gather_patients
-from cervix.labels.store.cases import PATIENT_LABELS, Kind
+from cervix.labels.store.cases import KINDS, PATIENT_LABELS, Kind
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import VisitTable, read_table
 from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.improve.labels.place import leave_desk
-from pages.parts.shared.frame import kept
+from pages.parts.improve.opened import open_step
+from pages.parts.improve.sample import show_empty
+from pages.parts.shared.frame import bundle_or_stop, kept
+from pages.parts.shared.people import person
+from pages.parts.shared.store import label_store_or_stop
 from pages.parts.slide.resources import desk, reopened, scored_slides, slide_words
 
 GatherJob = Job[tuple[int, int], int]
@@ -37,7 +41,46 @@ def _board() -> JobBoard[tuple[int, int], int]:
     return JobBoard()
 
 
-def show_gathering(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) -> None:
+def show_gather() -> None:
+    """Step 1: where cases come from, and how many there are."""
+    bundle = bundle_or_stop()
+    store = label_store_or_stop()
+    who = person()
+    try:
+        status = store.status()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            kind: Kind = st.segmented_control(
+                "What to gather",
+                list(KINDS),
+                default="tile",
+                format_func=lambda kind: KINDS[kind].title,
+                key="gather_kind",
+                required=True,
+                label_visibility="collapsed",
+            )
+            there = dict(zip(status["kind"], status["cases"], strict=True))
+            st.markdown(" · ".join(f"**{there.get(name, 0):,}** {of.words}" for name, of in KINDS.items()) + " gathered so far")
+        if not there:
+            show_empty(
+                "Nothing is gathered yet. Cases come from a slide that was scored, or from a table of visits: below. Or see "
+                "the whole loop at work first.",
+                "gather",
+                ":material/playlist_add:",
+            )
+        if not who.may_label:
+            st.info(f"{escaped(who.name)} may look at this page but not gather cases.", icon=":material/lock:")
+            return
+        _show_ways(store, bundle, kind, who)
+    except LabelStoreUnavailable as error:
+        st.error(escaped(str(error)), icon=":material/database_off:")
+
+
+def _label_them(kind: Kind) -> None:
+    st.session_state["label_kind"] = kind
+    open_step("label")
+
+
+def _show_ways(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) -> None:
     """The ways in for cases of this kind, and the job that runs."""
     job = _board().get(st.session_state.get(JOB, ""))
     if job is not None and job.active:
@@ -50,6 +93,12 @@ def show_gathering(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) -
             leave_desk()
             st.rerun()
         _show_end(job)
+        if job.state == "done":
+            st.button("Label them", type="primary", icon=":material/arrow_forward:", key="gather_label",
+                      on_click=_label_them, args=(kind,))  # fmt: skip
+    if not bundle.manifest.of_kind(KINDS[kind].model_kind):
+        st.info("The bundle has no model that scores such cases.", icon=":material/block:")
+        return
     _offer_unscored(store, bundle, kind, who)
     if kind == "tile":
         _offer_tiles(store, bundle, who)
@@ -117,7 +166,7 @@ def _offer_tiles(store: LabelStore, bundle: Bundle, who: Person) -> None:
     scored = scored_slides(bundle)
     if not scored:
         st.info("No slide has been scored with this bundle yet. Score one first: its tiles can then be labelled here.")
-        st.page_link("slide.py", label="**Score a slide**", icon=":material/grid_on:")
+        st.page_link("slide.py", label="Score a slide", icon=":material/grid_on:")
         return
     picked = st.selectbox("Scored slide", list(scored), format_func=lambda sha: slide_words(scored[sha]), key="label_slide")
     thumbnail = thumbnail_path(get_settings().shelf_dir, picked)
@@ -133,7 +182,7 @@ def _tiles(store: LabelStore, bundle: Bundle, entry: SeenSlide, count: int, who:
     slide = reopened(entry)
     score = desk().score(slide, bundle) or desk().score(slide, bundle, everywhere=True)
     if score is None:
-        raise CervixError("The score of this slide cannot be read", action="Score it again on the page Slides.")
+        raise CervixError("The score of this slide cannot be read", action="Score it again on the page Slide.")
     gathered = gather_tiles(
         slide, score, bundle, count, on_progress=lambda *step: setattr(job, "progress", step), cancel=job.cancel_requested
     )
@@ -143,7 +192,8 @@ def _tiles(store: LabelStore, bundle: Bundle, entry: SeenSlide, count: int, who:
 def _offer_women(store: LabelStore, bundle: Bundle, who: Person) -> None:
     st.caption(
         "Women of a visit table, one row a visit. Kept are results, ages and the time between visits; no dates, no ids. "
-        "Names must not be in the file."
+        "Names must not be in the file. Each is asked about at one of her visits, after which her file tells the outcome; "
+        "women whose file does not are left out."
     )
     upload = st.file_uploader("Visit table (CSV, pseudonymous ids only)", type=["csv", "tsv", "txt"], key="label_table")
     count = st.select_slider("How many women at most", COUNTS, value=USUAL_COUNT, key="label_woman_count")
@@ -166,7 +216,7 @@ def _offer_women(store: LabelStore, bundle: Bundle, who: Person) -> None:
         st.error("This is a risk-factor table. Women are labelled by their visits: bring a table with one row a visit.")
         return
     if len(table.losses):
-        st.toast(f"Left out: {len(table.losses):,} whose file could not be read in full. The Patients page says why.")
+        st.toast(f"Left out: {len(table.losses):,} whose file could not be read in full. The page Patient says why.")
     _start(f"women-{sha256}-{bundle.sha256}-{count}", partial(_women, store, bundle, table, sha256, count, who.name))
 
 

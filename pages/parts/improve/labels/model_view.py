@@ -18,6 +18,7 @@ from pages.parts.improve.labels.place import labelled_classes
 from pages.parts.shared.frame import class_title
 
 COLUMNS = 6
+LAST_PX = 96
 NEVER_SAID = {"unsure": "unsure", "unusable": "unusable", "skip": "nothing: you skipped it"}
 
 
@@ -64,19 +65,18 @@ def _show_one(shown: Shown, event: LabelEvent, desk: LabelDesk, bundle: Bundle) 
     error = desk.last.parcel.error if desk.last else ""
     if error:
         st.error(f"Not saved. {escaped(str(error))}", icon=":material/block:")
-    picture, words = (
-        st.columns([SMALL_SHOWN_PX, 4 * SMALL_SHOWN_PX]) if isinstance(shown.view, TileViews) else (None, st.container())
-    )
-    if picture is not None:
-        picture.image(in_line(shown.view.small), width=SMALL_SHOWN_PX)
+    with st.container(horizontal=True, key="label_last"):
+        if isinstance(shown.view, TileViews):
+            st.image(in_line(shown.view.small), width=LAST_PX)
+        words = st.container(width="stretch", gap="xsmall")
     with words:
-        st.markdown(f"You said **{said_words(event, classes)}**.")
+        said = f"You said **{said_words(event, classes)}**."
         if event.action == "skip":
-            st.caption("You may see this case again, so what the model says stays hidden.")
+            st.markdown(f"{said} You may see this case again, so what the model says stays hidden.")
         elif shown.opinion is None:
-            st.caption("This bundle has not scored it.")
+            st.markdown(f"{said} This bundle has not scored it.")
         else:
-            st.markdown(model_words(shown.opinion, kind, bundle))
+            st.markdown(f"{said} {model_words(shown.opinion, kind, bundle)}")
             if kind == "tile" and shown.opinion.answered_by(bundle.session_of("tile").model):
                 _offer_cam(shown, bundle)
 
@@ -105,7 +105,8 @@ def model_words(opinion: Opinion, kind: Kind, bundle: Bundle) -> str:
     order = sorted(said, key=said.__getitem__, reverse=True)
     others = ", ".join(f"{class_title(label)} {said[label]:.0%}" for label in order[1:])
     words = f"The model said **{class_title(order[0])} {said[order[0]]:.0%}** ({others})."
-    return f"{words} Novelty {opinion.novelty:.1f} of at most {model.abstention_limit('novelty'):.1f}: recognised."
+    limit = model.abstention_limit("novelty")
+    return f"{words} Distance from what it learned {opinion.novelty:.1f} of at most {limit:.1f}: recognised."
 
 
 def _show_many(last: Answered, bundle: Bundle) -> None:

@@ -1,6 +1,7 @@
 """A reader's place at the label desk: who they are, what they wish to see, and the desk that serves them in this session."""
 
 from functools import partial
+from pathlib import Path
 
 import streamlit as st
 
@@ -11,15 +12,15 @@ from cervix.intake.shelf import seen_slide
 from cervix.labels import Case, LabelStore
 from cervix.labels.desk.desk import LabelDesk
 from cervix.labels.desk.outbox import Outbox
-from cervix.labels.desk.pictures import tile_views
+from cervix.labels.desk.pictures import TileViews, tile_views
 from cervix.labels.desk.ranking import Ranking, Wish
-from cervix.labels.gathering.women import visits_frame
+from cervix.labels.gathering.women import WomanViews, woman_views
 from cervix.labels.store.cases import KINDS, PATIENT_LABELS, Kind, scorer_of
 from cervix.labels.store.events import checked_reader
 from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
-from pages.parts.shared.frame import class_title
+from pages.parts.shared.frame import class_title, kept
 from pages.parts.slide.resources import slide_words
 
 ONE, MANY = "One at a time", "Gallery"
@@ -42,33 +43,8 @@ def labelled_classes(bundle: Bundle, kind: Kind) -> dict[str, str]:
     return {no: f"No {model.main_task.title}", yes: model.main_task.title}
 
 
-def show_reader(store: LabelStore, who: Person) -> None:
-    """Under whose name answers are kept; where nobody signs in, a field to change it."""
-    if st.user.to_dict().get("is_logged_in") is True:
-        st.caption(f"You label as **{who.name}**.")
-        return
-    names = list(dict.fromkeys([who.name, *store.readers()]))
-
-    def take() -> None:
-        try:
-            st.session_state[READER] = checked_reader(st.session_state["label_reader"] or "")
-        except LabelRefused as error:
-            st.toast(escaped(str(error)), icon=":material/person_off:")
-
-    st.session_state["label_reader"] = who.name
-    st.selectbox(
-        "You label as",
-        names,
-        accept_new_options=True,
-        key="label_reader",
-        on_change=take,
-        width=240,
-        placeholder="Type a name",
-    )
-
-
 def chosen_wish(who: Person) -> Wish:
-    """What this session asks to see, by the controls of ``show_kind`` and ``show_wishes``, which are drawn later."""
+    """What this session asks to see, by the controls of ``show_controls``, which are drawn later."""
     kind: Kind = st.session_state.get("label_kind") or "tile"
 
     def asked(name: str, otherwise: str) -> str:
@@ -114,8 +90,8 @@ def leave_desk() -> None:
         held[1].close()
 
 
-def _prepared(shelf, case: Case):  # type: ignore[no-untyped-def]
-    return tile_views(case, shelf) if case.kind == "tile" else visits_frame([case.content])
+def _prepared(shelf: Path, case: Case) -> TileViews | WomanViews:
+    return tile_views(case, shelf) if case.kind == "tile" else woman_views(case)
 
 
 def _measured_best(bundle: Bundle) -> str:
@@ -128,50 +104,90 @@ def _measured(bundle: Bundle) -> Acquisition | None:
     return next((model.acquisition for model in bundle.manifest.of_kind("sequence") if model.acquisition), None)
 
 
-def show_kind() -> str:
-    """Tiles or women, one at a time or many; returns which of ``ONE`` and ``MANY``."""
-    kind = st.segmented_control(
+def chosen_how() -> str:
+    """``ONE`` case at a time or ``MANY``, by the control of ``show_controls``; women come one at a time."""
+    if st.session_state.get("label_kind") == "patient":
+        return ONE
+    return st.session_state.get("label_how") or ONE
+
+
+def show_controls(store: LabelStore, bundle: Bundle, who: Person, wish: Wish, ranking: Ranking) -> None:
+    """What to label; who labels, how, in which order and what of it behind one button."""
+    st.segmented_control(
         "What to label",
         list(KINDS),
         default="tile",
         format_func=lambda kind: KINDS[kind].title,
         key="label_kind",
         required=True,
+        label_visibility="collapsed",
     )
-    if kind != "tile":
-        return ONE
-    return str(st.segmented_control("How", [ONE, MANY], default=ONE, key="label_how", required=True))
-
-
-def show_wishes(bundle: Bundle, wish: Wish, ranking: Ranking) -> None:
-    """Order and filters, behind one button."""
-    kind, titles = wish.kind, ranking.strategies
     set_apart = sum(map(bool, (wish.strategy, wish.source, wish.predicted, wish.scored_within_days, wish.second_reads)))
-    with st.popover(f"Order and filters{f' ({set_apart} set)' if set_apart else ''}", icon=":material/tune:"):
-        strategy = titles.get(ranking.strategy, ranking.strategy)
-        st.selectbox(
-            "Which first",
-            ["", *titles],
-            key=f"label_strategy_{kind}",
-            format_func=lambda name: titles[name] if name else f"Default: {strategy if ranking.is_default else 'as measured'}",
-        )
-        st.caption(_why_default(bundle, ranking))
-        st.toggle(
-            "Second reads first",
-            key=f"label_second_{kind}",
-            help="To measure agreement: cases that one other reader has read, drawn at random, come first.",
-        )
-        st.selectbox(
-            f"From which {KINDS[kind].source}",
-            ["", *ranking.sources],
-            key=f"label_source_{kind}",
-            format_func=lambda sha: f"{_source_words(sha)} ({ranking.sources[sha]:,})" if sha else "all",
-        )
-        classes = {"": "any", **{label: class_title(label) for label in ranking.predicted}}
-        st.selectbox("Most probable class", list(classes), key=f"label_predicted_{kind}", format_func=classes.__getitem__)
-        if wish.predicted:
-            st.caption("You then know what the model says, so your answers are kept as not blinded.")
-        st.selectbox("Scored within", [str(days) for days in AGES], key=f"label_age_{kind}", format_func=lambda n: AGES[int(n)])
+    with st.popover(
+        f"{escaped(who.name)} · order and filters{f' ({set_apart} set)' if set_apart else ''}",
+        icon=":material/tune:",
+        key="label_wishes",
+    ):
+        _show_reader(store, who)
+        if wish.kind == "tile":
+            st.segmented_control("How", [ONE, MANY], default=ONE, key="label_how", required=True)
+        if ranking.scored:
+            _show_wishes(bundle, wish, ranking)
+
+
+def _show_reader(store: LabelStore, who: Person) -> None:
+    """Under whose name answers are kept; where nobody signs in, a field to change it."""
+    if st.user.to_dict().get("is_logged_in") is True:
+        st.caption(f"You label as **{who.name}**.")
+        return
+    # Asked once a reader, not after every key.
+    others = kept("label_readers", (get_settings().label_store_url, who.name), store.readers)
+    names = list(dict.fromkeys([who.name, *others]))
+
+    def take() -> None:
+        try:
+            st.session_state[READER] = checked_reader(st.session_state["label_reader"] or "")
+        except LabelRefused as error:
+            st.toast(escaped(str(error)), icon=":material/person_off:")
+
+    st.session_state["label_reader"] = who.name
+    st.selectbox(
+        "You label as",
+        names,
+        accept_new_options=True,
+        key="label_reader",
+        on_change=take,
+        placeholder="Type a name",
+    )
+
+
+def _show_wishes(bundle: Bundle, wish: Wish, ranking: Ranking) -> None:
+    """Order and filters."""
+    kind, titles = wish.kind, ranking.strategies
+    strategy = titles.get(ranking.strategy, ranking.strategy)
+    st.selectbox(
+        "Which first",
+        ["", *titles],
+        key=f"label_strategy_{kind}",
+        format_func=lambda name: titles[name] if name else f"Default: {strategy if ranking.is_default else 'as measured'}",
+    )
+    st.caption(_why_default(bundle, ranking))
+    st.toggle(
+        "Second reads first",
+        key=f"label_second_{kind}",
+        help="To measure agreement: cases that one other reader has read, drawn at random, come first.",
+    )
+    st.selectbox(
+        f"From which {KINDS[kind].source}",
+        ["", *ranking.sources],
+        key=f"label_source_{kind}",
+        format_func=lambda sha: f"{_source_words(sha)} ({ranking.sources[sha]:,})" if sha else "all",
+    )
+    classes = {"": "any", **{label: class_title(label) for label in ranking.predicted}}
+    st.selectbox("Most probable class", list(classes), key=f"label_predicted_{kind}", format_func=classes.__getitem__)
+    if wish.predicted:
+        st.caption("You then know what the model says, so your answers are kept as not blinded.")
+    st.selectbox("Scored within", [str(days) for days in AGES], key=f"label_age_{kind}", format_func=lambda n: AGES[int(n)])
 
 
 def _why_default(bundle: Bundle, ranking: Ranking) -> str:

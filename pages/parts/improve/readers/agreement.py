@@ -24,9 +24,9 @@ def show_agreement(reads: pd.DataFrame, state: object) -> None:
             icon=":material/group_add:",
         )
         return
-    st.subheader("All readers together")
+    st.header("All readers together")
     _show_all(found)
-    st.subheader("Pair by pair")
+    st.header("Pair by pair")
     if table["kappa"].notna().any():
         st.plotly_chart(pairs_figure(table), key="readers_pairs", config=STILL_CHART)
         if table["kappa"].notna().sum() > PAIRS_SHOWN:

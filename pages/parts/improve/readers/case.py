@@ -33,7 +33,7 @@ def show_case(store: LabelStore, case_id: str, who: Person, *, blind: bool, mode
     if case_id not in seen:
         seen.clear()
         seen[case_id] = time.monotonic()
-    picture, words = st.columns([2, 3])
+    picture, words = st.columns([1, 2])
     with picture:
         if who.may_browse:
             _show_content(case)
@@ -93,8 +93,13 @@ def _show_content(case: Case) -> None:
     if case.kind == "tile":
         st.image(case.picture, width="stretch", caption=f"{case.spacing_um_px:g} µm per pixel")
     else:
-        visits = pd.DataFrame(case.visits).rename(columns=lambda name: sentence_case(str(name).replace("_", " ")))
-        st.dataframe(visits.round(1), hide_index=True, height="content", placeholder="not known", key="readers_visits")
+        for title, visits in (("Her history", case.visits), ("What her file says afterwards", case.after)):
+            if visits:
+                st.caption(title)
+                table = pd.DataFrame(visits).rename(columns=lambda name: sentence_case(str(name).replace("_", " ")))
+                st.dataframe(
+                    table.round(1), hide_index=True, height="content", placeholder="not known", key=f"readers_visits_{title}"
+                )
 
 
 def _show_buttons(store: LabelStore, case: Case, who: Person, since: float, *, blinded: bool, key: str) -> None:

@@ -19,7 +19,6 @@ def show_disputes(store: LabelStore, who: Person, reads: pd.DataFrame, truths: p
     ----------
     reads, truths : of one kind
     """
-    st.subheader("Disputes")
     show_last_settled(store, who, KEY)
     with st.container(horizontal=True, gap="medium"):
         blind = st.toggle("Hide who said what", value=True, key="readers_blind", help="Readers get numbers, new for each case.")

@@ -27,7 +27,7 @@ def show_files(store: LabelStore, who: Person) -> None:
         return
     truths = store.truths("tile")
     slides = list(truths.loc[truths["label"].notna(), "source"].unique())
-    st.subheader("Take along")
+    st.header("Take along")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for suffix, (title, mime) in TABLES.items():
             _offer(title, f"labels.{suffix}", mime, lambda path: export_labels(store, path, who.name))
@@ -46,7 +46,7 @@ def show_files(store: LabelStore, who: Person) -> None:
     )
     if who.may_decide:
         _show_backup(store, who)
-    st.subheader("Bring in")
+    st.header("Bring in")
     if not who.may_label:
         st.caption("A viewer cannot import labels. Ask an admin for the role of a reader.")
         return
@@ -54,7 +54,7 @@ def show_files(store: LabelStore, who: Person) -> None:
 
 
 def _show_backup(store: LabelStore, who: Person) -> None:
-    st.subheader("Backup")
+    st.header("Backup")
     count = int(store.status()["cases"].sum())
     if count > BACKUP_AT_MOST:
         st.markdown(f"{count:,} cases are too many for a browser. On the server: `python -m cervix labels backup FILE`.")

@@ -36,7 +36,6 @@ def show_readers(store: LabelStore, kind: Kind, reads: pd.DataFrame, truths: pd.
             *(table[name] for name in ("right_share", "low", "high", "compared")), strict=True
         )
     ]
-    st.subheader("Readers")
     st.dataframe(
         table[["reader", "labels", "unsure", "unusable", "skipped", "seconds_median", "per_hour"]]
         .assign(share=share, n=table["compared"])
@@ -56,7 +55,7 @@ def show_readers(store: LabelStore, kind: Kind, reads: pd.DataFrame, truths: pd.
         "truth is their own word, and disputes count only once they are settled: the share shows who differs, not who is "
         "right."
     )
-    st.subheader("History of a reader")
+    st.header("History of a reader")
     reader = st.selectbox("Reader", table["reader"].tolist(), key="readers_reader")
     history = kept("readers_history", (state, reader), partial(store.history, reader))
     _show_history(history[history["case_id"].str.startswith(f"{kind}:")])

@@ -27,7 +27,6 @@ def show_suspects(store: LabelStore, kind: Kind, who: Person, truths: pd.DataFra
     truths : of this kind
     state : changes with every event
     """
-    st.subheader("Suspected labels")
     st.caption(
         "Confident learning (Northcutt et al. 2021, cleanlab): labels that a small model, fitted on the labels of other slides "
         "and the bundle's embeddings, contradicts with more confidence than usual. Candidates to look at, not corrections: "

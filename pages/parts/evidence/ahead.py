@@ -1,0 +1,50 @@
+"""The summaries of a bundle, made before anybody asks for them: whoever opens Evidence first need not wait."""
+
+import logging
+import os
+import sys
+import time
+from importlib import import_module
+from threading import Thread, get_native_id
+
+import streamlit as st
+
+from cervix.bundle import Bundle
+from cervix.errors import CervixError
+from cervix.web import is_serving
+from pages.parts.shared.frame import BUNDLE
+
+BEGIN_AFTER_S = 1.0
+"""The page that proved the bundle comes first."""
+LEAST_PRIORITY = 19
+
+logger = logging.getLogger(__name__)
+
+
+def make_ahead() -> None:
+    """Start it for the bundle of this session, once a process; on a server alone."""
+    bundle: Bundle | None = st.session_state.get(BUNDLE)
+    if bundle is not None and is_serving():
+        _started(bundle)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={Bundle: lambda bundle: bundle.sha256})
+def _started(bundle: Bundle) -> None:
+    Thread(target=_make, args=(bundle,), name="evidence", daemon=True).start()
+
+
+def _make(bundle: Bundle) -> None:
+    if sys.platform == "linux":  # elsewhere a priority is the whole process's
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), LEAST_PRIORITY)
+    time.sleep(BEGIN_AFTER_S)
+    # Imported here, and so ahead of the page too: they bring more modules than all that came before.
+    import_module("pages.parts.evidence.choosing")
+    from cervix.evaluation.summary import question_of, summary_of
+    from cervix.evaluation.summary_chart import summary_figure
+
+    for model in bundle.manifest.models:
+        try:
+            summary_figure(bundle, model, summary_of(bundle, model).picture)
+            question_of(bundle, model, model.main_task).sweep()
+        except CervixError as error:  # said on the page of the model
+            logger.warning("nothing was made ahead for %s: %s", model.id, error)

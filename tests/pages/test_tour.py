@@ -1,0 +1,89 @@
+"""The tour: where it goes, that it plays in a sandbox, and that nothing of it is left."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from cervix.settings import get_settings
+from pages.parts.start.tour import Place, moved
+from pages.parts.start.tour_steps import STEPS
+from tests.pages.opening import open_page, texts
+
+LAST = Place(at=len(STEPS) - 1)
+PAGES = {"start", "slide", "patient", "evidence", "improve"}
+
+
+@pytest.fixture(autouse=True)
+def own_home(home: Path) -> Path:
+    """Each test has an app home of its own and no network."""
+    return home
+
+
+@pytest.mark.parametrize(
+    ("place", "wish", "then"),
+    [
+        (Place(), "next", Place(at=1)),
+        (Place(), "back", Place()),
+        (Place(at=3), "back", Place(at=2)),
+        (Place(at=3), "pause", Place(at=3, playing=False)),
+        (Place(at=3, playing=False), "play", Place(at=3)),
+        (Place(at=3, playing=False), "next", Place(at=4, playing=False)),
+        (Place(at=3), "restart", Place()),
+        (Place(at=3), "end", None),
+        (LAST, "next", None),
+        (Place(at=3), "something else", Place(at=3)),
+    ],
+)
+def test_a_wish_moves_the_tour(place: Place, wish: str, then: Place | None) -> None:
+    assert moved(place, wish, loops=False) == then
+
+
+def test_at_a_demonstration_table_the_end_is_the_beginning() -> None:
+    assert moved(LAST, "next", loops=True) == Place()
+    assert moved(LAST, "end", loops=True) is None
+
+
+def test_a_tour_of_five_minutes_visits_every_page_and_ends_where_it_began() -> None:
+    assert {step.page for step in STEPS} == PAGES
+    assert (STEPS[0].page, STEPS[-1].page) == ("start", "start")
+    assert 240 <= sum(step.seconds for step in STEPS) <= 330
+
+
+def started() -> AppTest:
+    app = open_page("start")
+    app.button(key="play_demo").click().run()
+    assert not app.exception
+    return app
+
+
+def test_it_plays_in_a_home_of_its_own_which_is_gone_when_it_is_left(own_home: Path) -> None:
+    app = started()
+    sandbox = app.session_state["sandbox_home"].home
+    assert sandbox.is_dir()
+    assert own_home not in sandbox.parents
+    assert get_settings().home == own_home, "whoever is not on the tour has the server's home"
+    app.button(key="leave_sandbox").click().run()
+    assert not app.exception
+    assert not sandbox.exists()
+    assert "tour" not in app.session_state
+
+
+def test_what_was_open_before_is_not_open_in_the_sandbox() -> None:
+    app = open_page("start")
+    app.session_state["slide_path"] = Path("/nowhere.tiff")
+    app.button(key="play_demo").click().run()
+    assert "slide_path" not in app.session_state
+
+
+def test_a_demonstration_table_begins_by_itself_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CERVIX_DEMO", "true")
+    get_settings.cache_clear()
+    app = open_page("start")
+    assert app.session_state["tour"] == Place()
+    app.button(key="leave_sandbox").click().run()
+    assert "tour" not in app.session_state, "whoever ends it may look around"
+
+
+def test_without_a_tour_nothing_is_said_of_a_sandbox() -> None:
+    assert "Sandbox" not in texts(open_page("start"))

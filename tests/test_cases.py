@@ -1,0 +1,41 @@
+"""The case shelf: every case can be opened offline and is what it says."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from cervix.patients.visits import read_visits
+from cervix.patients.vocabulary import PATIENT_ID
+from cervix.samples.cases import CASES, Case
+from cervix.samples.shown import GRAVE, NEGATIVE, thumbnail, visits_svg
+from cervix.samples.slides import sample_slide
+from cervix.settings import Settings
+
+SLIDES = [case for case in CASES if case.page == "slide"]
+TABLES = [case for case in CASES if case.page == "patient"]
+
+
+def test_there_are_eight_cases_each_with_a_name_of_its_own() -> None:
+    assert len({case.id for case in CASES}) == len(CASES) >= 8
+    assert all(case.id.isalnum() for case in CASES), "ids stand in addresses"
+
+
+@pytest.mark.parametrize("case", SLIDES, ids=lambda case: case.id)
+def test_a_slide_is_there_without_a_network(case: Case, tmp_path: object) -> None:
+    settings = Settings(home=tmp_path, offline=True)  # type: ignore[arg-type]
+    assert sample_slide(case.sample, settings).is_file()
+    assert thumbnail(case).endswith(".jpg")
+
+
+@pytest.mark.parametrize("case", TABLES, ids=lambda case: case.id)
+def test_a_table_is_read_in_full_and_holds_the_woman_to_open(case: Case) -> None:
+    table = read_visits(case.table_csv())
+    assert not table.problems
+    assert not case.woman or case.woman in set(table.frame[PATIENT_ID])
+    ElementTree.fromstring(thumbnail(case))
+
+
+def test_a_drawing_of_visits_colours_each_by_its_gravest_finding() -> None:
+    text = visits_svg(b"patient_id,visit_date,age,cytology,hpv_result\nA,2020-01-01,30,NILM,negative\nA,2021-01-01,31,HSIL,\n")
+    circles = [shape.get("fill") for shape in ElementTree.fromstring(text) if shape.tag.endswith("circle")]
+    assert circles == [NEGATIVE, GRAVE]
