@@ -158,7 +158,7 @@ def course_figure(
     figure.update_layout(
         height=lanes_px + RISK_PX + margins_px,
         margin={"l": 10, "r": 10, "t": 22, "b": 10},
-        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "font": {"size": 11}},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 11}},
     )
     return figure
 
