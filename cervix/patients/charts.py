@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from cervix.patients.explanation import Explanation
+from cervix.patients.hpv import HPV_16, HPV_18, HPV_ANY
 from cervix.patients.sequences import TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 
@@ -292,10 +293,20 @@ def _marks(
     for name in lanes:
         told = visits[name].notna()
         codes, own = visits.loc[told, name].astype(str), moments[told]
-        for moment, code, room in zip(own, codes, _apart(own), strict=True):
+        for moment, code, word, room in zip(own, codes, _word(visits[told], name), _apart(own), strict=True):
             if VISIT_COLUMNS[name].entry(code).severity == severity:
-                found.append((moment, VISIT_COLUMNS[name].label, code, code if room else ""))
+                found.append((moment, VISIT_COLUMNS[name].label, code, word if room else ""))
     return [item[0] for item in found], [item[1] for item in found], [item[2] for item in found], [item[3] for item in found]
+
+
+def _word(visits: pd.DataFrame, name: str) -> pd.Series:
+    """The code as it is written: of a positive HPV test the type, where it is 16 or 18."""
+    words = visits[name].astype(str)
+    if name == HPV_ANY:
+        for channel, word in ((HPV_18, "18+"), (HPV_16, "16+")):
+            if channel in visits:
+                words = words.mask((words == "positive") & (visits[channel] == "positive"), word)
+    return words
 
 
 def waterfall_figure(
