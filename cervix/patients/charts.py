@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 
 from cervix.chart_template import BLUE, LEGEND_ABOVE, ORANGE, VERMILLION, laid_out
 from cervix.patients.explanation import Explanation
+from cervix.patients.hpv import HPV_16, HPV_18, HPV_ANY
 from cervix.patients.sequences import TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 
@@ -156,7 +157,12 @@ def course_figure(
     if moments.nunique() == 1:
         # Of one moment an axis would show fractions of a second.
         figure.update_xaxes(_axis_of_one_day(moments) if dated else _axis_of_one_age(moments))
-    return laid_out(figure, lanes_px + RISK_PX + margins_px, margin={"t": 22}, legend={"y": -0.1, "font": SMALL})
+    return laid_out(
+        figure,
+        lanes_px + RISK_PX + margins_px,
+        margin={"t": 22},
+        legend={"yref": "container", "y": 0, "yanchor": "bottom", "font": SMALL},
+    )
 
 
 def findings_figure(visits: pd.DataFrame) -> go.Figure:
@@ -294,10 +300,20 @@ def _marks(
     for name in lanes:
         told = visits[name].notna()
         codes, own = visits.loc[told, name].astype(str), moments[told]
-        for moment, code, room in zip(own, codes, _apart(own), strict=True):
+        for moment, code, word, room in zip(own, codes, _word(visits[told], name), _apart(own), strict=True):
             if VISIT_COLUMNS[name].entry(code).severity == severity:
-                found.append((moment, VISIT_COLUMNS[name].label, code, code if room else ""))
+                found.append((moment, VISIT_COLUMNS[name].label, code, word if room else ""))
     return [item[0] for item in found], [item[1] for item in found], [item[2] for item in found], [item[3] for item in found]
+
+
+def _word(visits: pd.DataFrame, name: str) -> pd.Series:
+    """The code as it is written: of a positive HPV test the type, where it is 16 or 18."""
+    words = visits[name].astype(str)
+    if name == HPV_ANY:
+        for channel, word in ((HPV_18, "18+"), (HPV_16, "16+")):
+            if channel in visits:
+                words = words.mask((words == "positive") & (visits[channel] == "positive"), word)
+    return words
 
 
 def waterfall_figure(

@@ -7,8 +7,8 @@ import pytest
 from cervix.patients.charts import course_figure, findings_figure, passes_the_ends, waterfall_figure, within_the_ends
 from cervix.patients.visits import read_visits
 
-HEADER = "patient_id,visit_date,age,cytology,hpv_result,histology,treatment"
-ROWS = ("A,2018-01-10,30,NILM,positive,,", "A,2020-02-10,32,ASC-US,positive,,", "A,2020-03-10,32,ASC-H,positive,,")
+HEADER = "patient_id,visit_date,age,cytology,hpv_result,hpv_16"
+ROWS = ("A,2018-01-10,30,NILM,positive,", "A,2020-02-10,32,ASC-US,positive,", "A,2020-03-10,32,ASC-H,positive,positive")
 VISITS = read_visits("\n".join((HEADER, *ROWS)).encode()).frame
 
 
@@ -47,6 +47,9 @@ def test_words_that_would_run_into_each_other_are_left_to_the_later_visit() -> N
 def test_a_woman_without_a_risk_has_the_lanes_alone() -> None:
     figure = findings_figure(VISITS)
     assert {code for trace in figure.data for code in trace.customdata} == {"NILM", "ASC-US", "ASC-H", "positive"}
+    assert {word for trace in figure.data for word in trace.text} == {"NILM", "", "ASC-H", "positive", "16+"}, (
+        "types are written"
+    )
 
 
 def test_contributions_are_put_in_an_order_that_stays_between_nothing_and_all() -> None:

@@ -57,7 +57,9 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
     if answered:
         _show_course(visits, session, bundle)
     else:
-        st.plotly_chart(findings_figure(visits), key="patients_timeline", config=STILL_CHART)
+        st.plotly_chart(
+            findings_figure(visits), key="patients_timeline", config=STILL_CHART, alt="What was found at each visit"
+        )
     # Only the open tab is made: a choice in the list is answered at once.
     views = VIEWS if answered else WITHOUT_ANSWER
     tabs = dict(
@@ -155,7 +157,12 @@ def _show_course(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) ->
             "Scale", SCALES, default=SCALES[0], key="patients_scale", required=True, label_visibility="collapsed"
         )
     figure = _drawn_course(visits, session, bundle.sha256, logarithmic=scale == "Log")
-    st.plotly_chart(figure, key="patients_trajectory", config=STILL_CHART)
+    st.plotly_chart(
+        figure,
+        key="patients_trajectory",
+        config=STILL_CHART,
+        alt="What was found at each visit, and the risk after it; the visits are listed under Visits",
+    )
 
 
 @st.cache_data(max_entries=200, scope="session", show_spinner=False)

@@ -139,6 +139,7 @@ def _chosen(
             column_config=dict(column_config),
             column_order=listed,
             placeholder="–",
+            alt="The list: a click on a row shows that patient beside it",
             key=grid,
         )
     st.session_state[menu] = place
