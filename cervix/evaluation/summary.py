@@ -368,8 +368,8 @@ def _misses(bundle: Bundle, model: Model, task: DerivedTask) -> str:
     report = question_of(bundle, model, task).report()
     healthy = report.n - report.positives
     return (
-        f"At its own threshold it misses {report.false_negative:,} of {report.positives:,} {cases_word(model)} that have it and "
-        f"flags {report.false_positive:,} of {healthy:,} that do not."
+        f"At its own threshold it misses {report.false_negative:,} of {report.positives:,} {cases_word(model)} that have it "
+        f"and flags {report.false_positive:,} of {healthy:,} that do not."
     )
 
 
