@@ -2,8 +2,6 @@
 
 import streamlit as st
 
-import streamlit as st
-
 from pages.parts.evidence.choosing import chosen_model, chosen_view
 from pages.parts.evidence.summary import show_summary
 from pages.parts.shared.frame import bundle_or_stop, page_line
