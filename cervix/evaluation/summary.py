@@ -303,6 +303,7 @@ def _of_rivals(bundle: Bundle, model: Model) -> Summary:
         if lowest < value:
             figure = figures[-1]
             facts["Worst failure"] = f"{worst.title}: AUROC {figure.value} ({figure.interval}); {figure.n}."
+    facts.setdefault("Worst failure", _misses(bundle, model, task))
     return Summary(
         model.limits[0], f"{verdict}.{_no_better(rival)}", figures[:3], facts | _published_fact(bundle, model), "rivals"
     )
@@ -363,6 +364,15 @@ def _no_better(rival: Rival | None, where: str = "") -> str:
     return f" No better than {_lower(rival.title)}{where}." if rival and rival.gain.low <= 0 else ""
 
 
+def _misses(bundle: Bundle, model: Model, task: DerivedTask) -> str:
+    report = question_of(bundle, model, task).report()
+    healthy = report.n - report.positives
+    return (
+        f"At its own threshold it misses {report.false_negative:,} of {report.positives:,} {cases_word(model)} that have it "
+        f"and flags {report.false_positive:,} of {healthy:,} that do not."
+    )
+
+
 def _worst_laboratory(row: LeftOut) -> str:
     return f"{row.source}, left out: {percent(row.wrong)} of its tiles are answered and wrong; {row.size}."
 
@@ -376,7 +386,7 @@ def _published_fact(bundle: Bundle, model: Model) -> dict[str, str]:
     figures = [figure for figure in model.evaluation.published if figure.task == model.main_task.id]
     chosen = [figure for figure in figures if figure.metric == "accuracy"] or figures
     if not chosen:
-        return {}
+        return {"Published, measured": "Nothing is published that it could be held against."}
     best = max(chosen, key=lambda figure: figure.value)
     report = question_of(bundle, model, model.main_task).report()
     if best.metric not in report.metrics:

@@ -1,5 +1,6 @@
 """What a summary says is computed from the bundle: verdict, figures, strongest rival, worst failure."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -92,12 +93,15 @@ def test_every_model_of_the_shipped_bundle_has_three_figures_each_with_interval_
         summary = summary_of(shipped_bundle, model)
         assert len(summary.figures) == 3, model.id
         assert all("–" in figure.interval and figure.n[0].isdigit() and figure.world for figure in summary.figures)
-        assert "Strongest rival" in summary.facts
+        assert list(summary.facts) == ["Strongest rival", "Worst failure", "Published, measured"]
         assert len(summary.verdict) < 220
         assert summary_figure(shipped_bundle, model, summary.picture).data
     crossed = summary_of(shipped_bundle, shipped_bundle.manifest.model("risk-factors"))
     assert "in repeated cross-validation" in crossed.verdict
     assert "LSTM minus regression" in crossed.facts["Strongest rival"]
+    hybrid = summary_of(shipped_bundle, shipped_bundle.manifest.model("hybrid"))
+    assert re.search(r"misses \d+ of \d+ pairs that have it and flags \d+ of [\d,]+ that do not", hybrid.facts["Worst failure"])
+    assert hybrid.facts["Published, measured"].startswith("Nothing is published")
 
 
 def test_the_strongest_rival_is_no_oracle_and_its_gain_is_measured_on_the_same_draws(shipped_bundle: Bundle) -> None:
