@@ -23,7 +23,7 @@ LOCK_NAME = "active.lock"
 LOCK_PATIENCE_S = 10.0
 SHIPPED = "the bundle that ships with the app"
 WAY_BACK = (
-    "Put the folder back as it was, or roll back: on the page Compare and promote, or with `python -m cervix bundle roll-back`."
+    "Put the folder back as it was, or roll back: on the page Improve, or with `python -m cervix bundle roll-back`."
 )
 
 
