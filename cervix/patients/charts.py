@@ -248,6 +248,8 @@ def timeline_figure(visits: pd.DataFrame, after: pd.DataFrame | None = None, *, 
         marks = [(line, "asked here", "dot")]
         if years and asked + years < end:
             marks.append((asked + years, f"{years} years later", "dash"))
+        # Room for the words under the lowest lane.
+        figure.update_yaxes(range=[-0.9, len(told) - 0.2])
         for at, words, dash in marks:
             figure.add_vline(x=at, line={"width": 2, "dash": dash, "color": "#7F7F7F"})
             figure.add_annotation(x=at, y=0, yref="paper", yanchor="bottom", xanchor="left", text=words, showarrow=False)
