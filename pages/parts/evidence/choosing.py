@@ -37,9 +37,9 @@ def _chosen(place: DeltaGenerator, label: str, key: str, titles: Mapping[str, st
         st.session_state[key] = asked
     elif st.session_state.get(key, first) not in titles:
         st.session_state[key] = first
-    default = {} if key in st.session_state else {"default": first}
-    chosen: str = place.segmented_control(
-        label, list(titles), format_func=titles.__getitem__, key=key, required=True, wrap=False,
-        label_visibility="collapsed", bind="query-params", **default,
+    # A default beside a value that was set would be warned of.
+    chosen = place.segmented_control(
+        label, list(titles), format_func=titles.__getitem__, default=None if key in st.session_state else first, key=key,
+        required=True, wrap=False, label_visibility="collapsed", bind="query-params",
     )  # fmt: skip
-    return chosen
+    return chosen or first

@@ -57,7 +57,8 @@ def show_table(table: pd.DataFrame, key: str | None = None) -> None:
         return
     plain = shown.map(lambda cell: escaped(str(cell)))
     # Two columns may be called the same but for a space at the end, which Markdown drops.
-    plain.columns = pd.Index([escaped(name) + "\N{NO-BREAK SPACE}" * (len(name) - len(name.rstrip())) for name in shown])
+    names = [str(name) for name in shown]
+    plain.columns = pd.Index([escaped(name) + "\N{NO-BREAK SPACE}" * (len(name) - len(name.rstrip())) for name in names])
     with st.container(key=key):
         st.table(plain, border="horizontal", hide_index=True)
 

@@ -184,7 +184,7 @@ def _columns(model: Model) -> dict[str, object]:
         "Course": st.column_config.LineChartColumn(
             "Course (%)", help=f"{title} after each visit, from 0 to 100 %", y_min=0, y_max=100, width=84
         ),
-        "Last finding": st.column_config.TextColumn(help="What was found at her last visit", width=130),
+        "Last finding": st.column_config.TextColumn(help="What was found at her last visit", width=150),
         "Largest step of her course": st.column_config.TextColumn(
             help="The risk after a visit less the risk before it. Not the Shapley value of that visit, which shares out the "
             "whole risk.",

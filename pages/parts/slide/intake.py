@@ -64,14 +64,16 @@ def show_switch() -> None:
 def show_cases() -> None:
     """The slides of the shelf as cards: what each is, and a button that opens it."""
     st.subheader("Cases to try")
-    columns = st.columns(CHOICES_A_ROW)
-    for place, (case_id, title, story, pick) in enumerate(_slide_cases()):
-        with columns[place % CHOICES_A_ROW].container(border=True, key=f"slide_card_{case_id}", gap="small"):
-            st.markdown(f"**{escaped(title)}**")
-            st.caption(escaped(story))
-            if st.button("Open", icon=":material/play_arrow:", key=f"slide_case_{case_id}", width="stretch"):
-                pick()
-                st.rerun()
+    cases = _slide_cases()
+    for start in range(0, len(cases), CHOICES_A_ROW):
+        columns = st.columns(CHOICES_A_ROW)
+        for column, (case_id, title, story, pick) in zip(columns, cases[start : start + CHOICES_A_ROW], strict=False):
+            with column.container(border=True, height="stretch", key=f"slide_card_{case_id}", gap="small"):
+                st.markdown(f"**{escaped(title)}**")
+                st.caption(escaped(story))
+                if st.button("Open", icon=":material/play_arrow:", key=f"slide_case_{case_id}", width="stretch"):
+                    pick()
+                    st.rerun()
 
 
 def _slide_cases() -> list[tuple[str, str, str, Callable[[], None]]]:

@@ -54,7 +54,7 @@ def choose(path: Path, *, name: str = "", credit: str = "", at_once: bool = Fals
 
 def choose_case(case: Case) -> None:
     """Open a case of the shelf, to be scored at once."""
-    _choose_sample(case.sample, case.title, case.credit, at_once=True)
+    _choose_sample(case.sample, case.title, f"**Look at:** {case.look_at} {case.credit}", at_once=True)
 
 
 def choose_sample(sample: Sample) -> None:

@@ -82,16 +82,20 @@ def _go() -> None:
     st.session_state[TURN] = now.at != place.at
 
 
+def begin_at_a_table() -> None:
+    """At a demonstration table a visit begins with the tour; whoever ends it may look around."""
+    if get_settings().demo and not st.session_state.get("tour_offered"):
+        start_tour()
+    st.session_state["tour_offered"] = True
+
+
 def show_tour(page: str) -> None:
-    """Turn to the page of the step, and show the control over it. At a demonstration table the tour begins by itself.
+    """Turn to the page of the step, and show the control over it.
 
     Parameters
     ----------
     page : the page that this run would show, as in its address; empty for the first
     """
-    if get_settings().demo and TOUR not in st.session_state and not st.session_state.get("tour_offered"):
-        start_tour()
-    st.session_state["tour_offered"] = True
     place: Place | None = st.session_state.get(TOUR)
     if place is None:
         return
