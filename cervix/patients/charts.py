@@ -251,12 +251,14 @@ def timeline_figure(visits: pd.DataFrame, after: pd.DataFrame | None = None, *, 
         line = asked + min(reach / 2, (following - asked) / 2)
         end = float(moments.iloc[-1]) + reach
         figure.add_vrect(x0=line, x1=end, fillcolor="rgba(127,127,127,0.1)", line_width=0, layer="below")
-        marks = [(line, "asked here", "dot")]
+        marks = [(line, "asked here", "dot", "right")]
         if years and asked + years < end:
-            marks.append((asked + years, f"{years} years later", "dash"))
-        for at, words, dash in marks:
+            marks.append((asked + years, f"{years} years later", "dash", "left"))
+        # Room for the words under the lowest lane.
+        figure.update_yaxes(range=[-0.9, len(told) - 0.2])
+        for at, words, dash, side in marks:
             figure.add_vline(x=at, line={"width": 2, "dash": dash, "color": "#7F7F7F"})
-            figure.add_annotation(x=at, y=0, yref="paper", yanchor="bottom", xanchor="left", text=words, showarrow=False)
+            figure.add_annotation(x=at, y=0, yref="paper", yanchor="bottom", xanchor=side, text=words, showarrow=False)
     return laid_out(figure, 150 + 56 * max(1, len(told)), margin={"t": 30}, legend=LEGEND_ABOVE | {"font": SMALL})
 
 
