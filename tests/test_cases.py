@@ -1,7 +1,9 @@
 """The case shelf: every case can be opened offline and is what it says."""
 
+from datetime import date, timedelta
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
 from cervix.patients.visits import read_visits
@@ -33,6 +35,16 @@ def test_a_table_is_read_in_full_and_holds_the_woman_to_open(case: Case) -> None
     assert not table.problems
     assert not case.woman or case.woman in set(table.frame[PATIENT_ID])
     ElementTree.fromstring(thumbnail(case))
+
+
+@pytest.mark.parametrize("today", [date(2026, 11, 30), date(2025, 2, 28), date(2024, 2, 29)])
+@pytest.mark.parametrize("case", TABLES, ids=lambda case: case.id)
+def test_the_last_visit_is_never_older_than_a_year_and_nothing_but_dates_moves(case: Case, today: date) -> None:
+    visits = read_visits(case.table_csv(today)).frame
+    last = visits["visit_date"].max().date()
+    assert today - timedelta(days=366) <= last <= today
+    other = read_visits(case.table_csv(date(2023, 6, 1))).frame
+    pd.testing.assert_frame_equal(visits.drop(columns="visit_date"), other.drop(columns="visit_date"))
 
 
 def test_a_drawing_of_visits_colours_each_by_its_gravest_finding() -> None:

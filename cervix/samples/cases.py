@@ -1,14 +1,18 @@
 """The case shelf: what the app offers for a try, in the order in which it is offered."""
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from cervix.patients.sequences import DAYS_A_YEAR
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.samples.slides import SAMPLES, Sample
 from cervix.slides.drawn.slides import TUNED, UNTUNED
 
+DAY = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 TABLES = Path(__file__).parent / "tables"
 MADE_UP = "Made up by hand, after the published tables: no real woman. CC0."
 GENERATED = "Generated from a fixed seed: no real women. CC0."
@@ -44,9 +48,13 @@ class Case:
         """The sample slide of a case for the page Slide; ``KeyError`` for another one."""
         return {sample.id: sample for sample in SAMPLES}[self.id]
 
-    def table_csv(self) -> bytes:
-        """The table of a case of women, as a file that somebody might bring."""
-        return (TABLES / self.table).read_bytes() if self.table else sample_visits_csv().encode()
+    def table_csv(self, today: date | None = None) -> bytes:
+        """The table of a case of women, as a file that somebody might bring: its last visit within the last twelve months.
+
+        A step after a visit holds for a while only, so dates move on with the calendar, by whole years.
+        """
+        content = (TABLES / self.table).read_text(encoding="utf-8") if self.table else sample_visits_csv()
+        return _moved_on(content, today or datetime.now(UTC).date()).encode()
 
 
 CASES: tuple[Case, ...] = (
@@ -127,6 +135,13 @@ CASES: tuple[Case, ...] = (
         GENERATED,
     ),
 )
+
+
+def _moved_on(content: str, today: date) -> str:
+    last = max(date.fromisoformat(day) for day in DAY.findall(content))
+    # The same number of days for all, so that nothing changes between them.
+    shift = timedelta(days=round((today - last).days // DAYS_A_YEAR * DAYS_A_YEAR))
+    return DAY.sub(lambda day: (date.fromisoformat(day[0]) + shift).isoformat(), content)
 
 
 @cache
