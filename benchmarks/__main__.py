@@ -1,29 +1,23 @@
 """``python -m benchmarks WHAT``: a table of medians of speed or memory, each beside its reference or what is wanted."""
 
 import argparse
-import statistics
-import tempfile
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import coarse, figures, label_desk, labels, loads, mutants, patients, probe, slides
+from benchmarks import coarse, demo, figures, label_desk, labels, loads, mutants, patients, pictures, probe, slides
 from benchmarks.hostile import hostile
-
-START_LIMIT_S = 6.0
 
 
 def main() -> None:
     """Run one benchmark and print its table."""
     programs: dict[str, Callable[[int], pd.DataFrame]] = {
         "slide": slides.slide, "first-answer": slides.first_answer, "deepzoom": slides.deepzoom, "upload": slides.upload,
-        "memory": slides.memory, "gpu": slides.gpu, "start": start, "patients": patients.risk_factors,
+        "memory": slides.memory, "gpu": slides.gpu, "demo": demo.demo, "patients": patients.risk_factors,
         "histories": patients.histories, "explanations": patients.explanations, "patient-desk": patients.desk,
         "figures": figures.figures, "figures-on-screen": figures.figures_on_screen,
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
-        "coarse": coarse.coarse,
+        "coarse": coarse.coarse, "pictures": pictures.pictures,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=[*programs, "hostile", "mutants"])
@@ -40,31 +34,6 @@ def main() -> None:
         parser.exit(int((table["survivors"] != "").any()))
     else:
         print(programs[options.what](options.runs).to_string(index=False))
-
-
-def start(runs: int) -> pd.DataFrame:
-    """Seconds from the command to a page that shows the verified bundle, in a new server each time."""
-    from playwright.sync_api import sync_playwright
-
-    from tests.browser.chromium import LAUNCH_OPTIONS
-    from tests.browser.server import free_port, running_app
-
-    seconds = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**LAUNCH_OPTIONS)
-        for _ in range(runs):
-            with tempfile.TemporaryDirectory() as home:
-                before = time.perf_counter()
-                with running_app(Path(home), free_port()) as address:
-                    page = browser.new_page()
-                    page.goto(address)
-                    page.get_by_text("golden replays passed").wait_for(timeout=60_000)
-                    seconds.append(time.perf_counter() - before)
-                    page.close()
-        browser.close()
-    return pd.DataFrame(
-        {"runs": [runs], "first usable page, s": [round(statistics.median(seconds), 2)], "wanted": [f"<= {START_LIMIT_S}"]}
-    )
 
 
 if __name__ == "__main__":

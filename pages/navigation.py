@@ -7,7 +7,7 @@ import streamlit as st
 from pages.parts.evidence.ahead import make_ahead
 from pages.parts.shared.frame import leave_libraries_alone, show_strip
 from pages.parts.shared.sign_in import is_open, show_sign_in
-from pages.parts.start.tour import show_tour
+from pages.parts.start.tour import begin_at_a_table, show_tour
 
 # A file of ours: a Material or emoji icon would be fetched from elsewhere.
 ICON = Path(__file__).parent / "icon.png"
@@ -28,6 +28,7 @@ page = st.navigation(
 if not known:
     show_sign_in()
     st.stop()
+begin_at_a_table()
 show_strip()
 show_tour(page.url_path)
 page.run()

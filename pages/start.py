@@ -3,18 +3,21 @@
 import streamlit as st
 
 from cervix.plain_text import escaped
+from cervix.samples.cases import CASES
 from cervix.settings import get_settings
 from pages.parts.shared.frame import bundle_or_stop, on_cpu
+from pages.parts.shared.shelf import show_shelf
 from pages.parts.start.hero import show_hero
+from pages.parts.start.how_good import show_how_good
 from pages.parts.start.real_slides import show_real_slides
-from pages.parts.start.shelf import show_shelf
 
 bundle = bundle_or_stop()
 show_hero(bundle)
 if on_cpu(bundle) and get_settings().device == "cuda":
     st.warning("A GPU was requested (CERVIX_DEVICE=cuda) but none can be used; scoring runs on the CPU.")
-show_shelf()
+show_shelf(CASES)
 show_real_slides()
+show_how_good(bundle)
 
 with st.container(key="limits"):
     st.header("Where not to trust it", anchor=False)

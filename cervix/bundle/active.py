@@ -22,9 +22,7 @@ POINTER_NAME = "active.json"
 LOCK_NAME = "active.lock"
 LOCK_PATIENCE_S = 10.0
 SHIPPED = "the bundle that ships with the app"
-WAY_BACK = (
-    "Put the folder back as it was, or roll back: on the page Compare and promote, or with `python -m cervix bundle roll-back`."
-)
+WAY_BACK = "Put the folder back as it was, or roll back: on the page Improve, or with `python -m cervix bundle roll-back`."
 
 
 class _Strict(BaseModel):

@@ -7,6 +7,7 @@ import math
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,12 @@ def read_verified(root: Path) -> tuple[Manifest, str, dict[str, bytes]]:
     return manifest, digest, {file.path: _read_file(root, file.path, file.bytes, file.sha256) for file in manifest.files}
 
 
+# By content: a manifest is read several times in a run of a page and parsed once.
+@lru_cache(maxsize=8)
+def _parsed(text: bytes) -> Manifest:
+    return Manifest.model_validate_json(text)
+
+
 def read_manifest(root: Path) -> tuple[Manifest, str]:
     """The manifest and its SHA-256; ``BundleError`` where there is none or it does not follow the schema."""
     path = root / MANIFEST_NAME
@@ -187,7 +194,7 @@ def read_manifest(root: Path) -> tuple[Manifest, str]:
             action="Name the folder of a bundle (--bundle, or CERVIX_BUNDLE_DIR), or restore it from its release.",
         ) from error
     try:
-        manifest = Manifest.model_validate_json(text)
+        manifest = _parsed(text)
     except ValidationError as error:
         if (stated := _stated_version(text)) not in (None, SCHEMA_VERSION):
             raise BundleError(

@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 
 from cervix.chart_template import BLUE, LEGEND_ABOVE, ORANGE, VERMILLION, laid_out
 from cervix.patients.explanation import Explanation
+from cervix.patients.hpv import HPV_16, HPV_18, HPV_ANY
 from cervix.patients.sequences import TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 
@@ -156,7 +157,12 @@ def course_figure(
     if moments.nunique() == 1:
         # Of one moment an axis would show fractions of a second.
         figure.update_xaxes(_axis_of_one_day(moments) if dated else _axis_of_one_age(moments))
-    return laid_out(figure, lanes_px + RISK_PX + margins_px, margin={"t": 22}, legend={"y": -0.1, "font": SMALL})
+    return laid_out(
+        figure,
+        lanes_px + RISK_PX + margins_px,
+        margin={"t": 22},
+        legend={"yref": "container", "y": 0, "yanchor": "bottom", "font": SMALL},
+    )
 
 
 def findings_figure(visits: pd.DataFrame) -> go.Figure:
@@ -245,12 +251,14 @@ def timeline_figure(visits: pd.DataFrame, after: pd.DataFrame | None = None, *, 
         line = asked + min(reach / 2, (following - asked) / 2)
         end = float(moments.iloc[-1]) + reach
         figure.add_vrect(x0=line, x1=end, fillcolor="rgba(127,127,127,0.1)", line_width=0, layer="below")
-        marks = [(line, "asked here", "dot")]
+        marks = [(line, "asked here", "dot", "right")]
         if years and asked + years < end:
-            marks.append((asked + years, f"{years} years later", "dash"))
-        for at, words, dash in marks:
+            marks.append((asked + years, f"{years} years later", "dash", "left"))
+        # Room for the words under the lowest lane.
+        figure.update_yaxes(range=[-0.9, len(told) - 0.2])
+        for at, words, dash, side in marks:
             figure.add_vline(x=at, line={"width": 2, "dash": dash, "color": "#7F7F7F"})
-            figure.add_annotation(x=at, y=0, yref="paper", yanchor="bottom", xanchor="left", text=words, showarrow=False)
+            figure.add_annotation(x=at, y=0, yref="paper", yanchor="bottom", xanchor=side, text=words, showarrow=False)
     return laid_out(figure, 150 + 56 * max(1, len(told)), margin={"t": 30}, legend=LEGEND_ABOVE | {"font": SMALL})
 
 
@@ -294,10 +302,20 @@ def _marks(
     for name in lanes:
         told = visits[name].notna()
         codes, own = visits.loc[told, name].astype(str), moments[told]
-        for moment, code, room in zip(own, codes, _apart(own), strict=True):
+        for moment, code, word, room in zip(own, codes, _word(visits[told], name), _apart(own), strict=True):
             if VISIT_COLUMNS[name].entry(code).severity == severity:
-                found.append((moment, VISIT_COLUMNS[name].label, code, code if room else ""))
+                found.append((moment, VISIT_COLUMNS[name].label, code, word if room else ""))
     return [item[0] for item in found], [item[1] for item in found], [item[2] for item in found], [item[3] for item in found]
+
+
+def _word(visits: pd.DataFrame, name: str) -> pd.Series:
+    """The code as it is written: of a positive HPV test the type, where it is 16 or 18."""
+    words = visits[name].astype(str)
+    if name == HPV_ANY:
+        for channel, word in ((HPV_18, "18+"), (HPV_16, "16+")):
+            if channel in visits:
+                words = words.mask((words == "positive") & (visits[channel] == "positive"), word)
+    return words
 
 
 def waterfall_figure(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cervix.bundle import Bundle
 from cervix.errors import BundleError, LabelRefused
+from cervix.intake.shelf import THUMBNAIL_PX, remember, seen_slide
 from cervix.labels import LabelStore, Score, open_store
 from cervix.labels.gathering.rescoring import rescore
 from cervix.retraining.command import order_of
@@ -83,6 +84,9 @@ def fill(settings: Settings, bundle: Bundle, tell: Tell) -> Filled:
             sample = next(sample for sample in SAMPLES if sample.id == slide_id)
             tell(place / len(SLIDES) * CUT, f"{sample.title}: cutting tiles")
             slide = open_slide(sample_slide(sample, settings))
+            if seen_slide(settings.shelf_dir, slide.sha256) is None:
+                # Readers are shown the tissue around a tile of a slide that was seen.
+                remember(settings.shelf_dir, slide, slide.overview(slide.width_l0_px / THUMBNAIL_PX)[0])
             tiles += sample_tiles(slide_id, slide, plan_slide(slide, bundle))
         tell(CUT, f"Scoring {len(tiles)} tiles")
         store.declare_classes("tile", bundle.session_of("tile").model.class_ids)

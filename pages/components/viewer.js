@@ -11,6 +11,7 @@ const REGION_POINTS = 200;
 const PHOTO_QUALITY = 0.85;
 const SMALL_PX = 500; // a map as on a phone
 const FIT = 0.94; // of the map that the whole slide takes
+const BAR_PX = 48;
 const OPACITY = 0.5;
 const UM_TIMES_POWER = 10; // a 10x objective gives about 1 µm a pixel
 const SVG = "http://www.w3.org/2000/svg";
@@ -68,7 +69,7 @@ class View {
     const empty = !this.data.layers.length;
     for (const label of this.root.querySelectorAll(".pick")) label.hidden = empty;
     this.root.querySelector(".opacity").value = this.opacity;
-    this.root.querySelector(".spots").hidden = !this.data.spots;
+    this.root.querySelector(".spots").hidden = !this.data.spots || this.data.silent;
     for (const name of [".next", ".previous"]) this.root.querySelector(name).disabled = !this.data.spots?.length;
     this.root.querySelector(".which").textContent = this.data.spots && !this.data.spots.length ? "none found" : this.spotText();
     this.root.querySelector(".regions").hidden = !this.data.selectable;
@@ -197,8 +198,10 @@ class View {
   fit() {
     const { width, height, world_px: world } = this.data;
     const box = this.map.getContainer().getBoundingClientRect();
-    const scale = FIT * Math.min(box.width / width, box.height / height);
-    this.goTo({ center: this.toMap(width / 2, height / 2), zoom: Math.log2((world * scale) / TILE_PX) });
+    // The instruments lie on the upper edge of a map that is wide enough.
+    const above = box.width < SMALL_PX ? 0 : BAR_PX;
+    const scale = FIT * Math.min(box.width / width, (box.height - above) / height);
+    this.goTo({ center: this.toMap(width / 2, height / 2 - above / 2 / scale), zoom: Math.log2((world * scale) / TILE_PX) });
   }
 
   goToSpot(step) {

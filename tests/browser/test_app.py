@@ -83,7 +83,7 @@ def test_the_sample_slide_s_map_is_drawn_within_the_policy(page: Page, address: 
         "response", lambda answer: tiles.append(answer.status) if "/slides/" in answer.url and "/slide/" in answer.url else None
     )
     page.goto(f"{address}/slide")
-    page.get_by_role("button", name="Open").first.click()
+    page.get_by_role("link", name="Squamous-cell carcinoma").click()
     page.locator(".maplibregl-canvas").first.scroll_into_view_if_needed()
     page.locator(".cervix-scale-bar").wait_for()
     until(page, "performance.getEntriesByType('resource').some(entry => /\\/slides\\/.*\\/slide\\//.test(entry.name))")

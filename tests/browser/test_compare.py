@@ -1,5 +1,6 @@
 """Two bundles are compared in Chromium, the candidate is promoted, another session is offered it, and it is rolled back."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -20,12 +21,14 @@ def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_
     other = browser.new_page()
     with running_app(home, free_port(), CERVIX_BUNDLE_DIR=str(active)) as address:
         other.goto(address)
-        other.get_by_text("golden replays passed").wait_for()
+        other.get_by_role("button", name="Bundle 0.").wait_for()
 
         page.goto(f"{address}/improve?improve_view=compare")
         expect(page.get_by_text("Nothing to compare yet")).to_be_visible()
+        page.get_by_role("button", name="Bring one").click()
         page.locator("input[type=file]").set_input_files(archive)
         expect(page.get_by_text("Keep the active bundle.")).to_be_visible()
+        page.keyboard.press("Escape")
         expect(page.locator(".js-plotly-plot").get_by_text("Limit of the rule")).to_be_visible()
         expect(page.get_by_text("What changed in the manifest")).to_be_visible()
         with page.expect_download() as download:
@@ -34,27 +37,28 @@ def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_
         assert not list(home.rglob("*.onnx")), "an uploaded candidate is forgotten unless it is kept"
 
         page.get_by_role("button", name="Keep it on this server").click()
+        page.get_by_role("button", name="Promote it all the same").click()
         page.get_by_label("Why promote it anyway?").fill("The clinic wants to try it.")
         page.get_by_role("button", name="Promote against the rules").click()
         page.get_by_role("button", name="Promote now").click()
         expect(page.get_by_text("Promoted: made-for-tests 0.9.1")).to_be_visible()
-        page.get_by_role("link", name="Overview").click()
-        expect(page.get_by_text("0.9.1, verified")).to_be_visible()
-        expect(page.get_by_text("promoted by local reader")).to_be_visible()
+        expect(page.get_by_role("radio", name="6 Promote 0.9.1")).to_be_visible()
+        expect(page.get_by_role("button", name="Bundle 0.9.1")).to_be_visible()
 
-        other.get_by_role("link", name="Performance").first.click()
+        other.get_by_role("link", name="Improve").first.click()
         expect(other.get_by_text("is now the active bundle")).to_be_visible()
-        expect(other.get_by_text("Bundle made-for-tests 0.9.1")).to_have_count(0)
         other.get_by_role("button", name="Use it now").click()
-        expect(other.get_by_text("Bundle made-for-tests 0.9.1")).to_be_visible()
+        expect(other.get_by_role("button", name="Bundle 0.9.1")).to_be_visible()
 
-        page.goto(f"{address}/improve?improve_view=compare")
+        page.goto(f"{address}/improve?improve_view=promote")
+        expect(page.get_by_text("promoted by local reader")).to_be_visible()
         page.get_by_role("button", name="Roll back to the bundle that ships with the app").click()
         page.get_by_role("button", name="Roll back now").click()
         expect(page.get_by_text("Rolled back:")).to_be_visible()
-        expect(page.get_by_text("Bundle made-for-tests 0.9.1")).to_have_count(0)
-        page.goto(f"{address}/improve?improve_view=audit")
+        expect(page.get_by_role("button", name="Bundle 0.9.1")).to_have_count(0)
+        page.get_by_role("radio", name="Audit trail").click()
         expect(page.get_by_text("Listed: 3 of 3, newest first.")).to_be_visible()
+        expect(page).to_have_url(re.compile("improve_view=audit"))
         for opened in (page, other):
             expect(opened.get_by_test_id("stException")).to_have_count(0)
     other.close()

@@ -21,6 +21,7 @@ from tests.labels.making import CLASSES, scored
 
 pytestmark = needs_browser
 SIDE, COLUMNS = 224, 8
+SCREENS = ((390, 844), (1366, 768), (1440, 900))
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +53,14 @@ def address(home: Path, store: LabelStore) -> Iterator[str]:
 
 def sit_down(page: Page, address: str, name: str) -> None:
     page.goto(address)
+    order = page.get_by_role("button", name="order and filters")
+    order.click()
     field = page.get_by_role("combobox", name="You label as")
     field.click()
     field.fill(name)
     field.press("Enter")
+    expect(page.get_by_role("button", name=f"{name} · order and filters")).to_be_visible(timeout=WAIT_MS)
+    page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Unsure")).to_be_visible(timeout=WAIT_MS)
     page.get_by_text("only after you have answered it").click()
     page.wait_for_timeout(LOOK_MS)
@@ -64,6 +69,13 @@ def sit_down(page: Page, address: str, name: str) -> None:
 def test_tiles_are_labelled_by_keyboard_and_the_model_speaks_afterwards(page: Page, address: str, store: LabelStore) -> None:
     sit_down(page, address, "Dr Keys")
     expect(page.get_by_text("9 × as wide, the tile outlined")).to_be_visible()
+    for width, height in SCREENS:
+        page.set_viewport_size({"width": width, "height": height})
+        tile, answers = (page.locator(f".st-key-label_{name}").bounding_box() for name in ("picture", "answers"))
+        assert tile
+        assert answers
+        assert 0 < tile["y"] < tile["y"] + tile["height"] <= answers["y"], "the tile stands before its buttons"
+        assert answers["y"] + answers["height"] <= height, "nothing is scrolled while labelling"
     expect(page.get_by_text("The model said")).to_have_count(0)
     first = page.evaluate(TILE)
     press(page, "1")
@@ -99,7 +111,9 @@ def test_a_gallery_is_saved_with_one_click(page: Page, address: str, store: Labe
     before = len(store.events())
     page.set_viewport_size({"width": WIDTHS["desktop"], "height": 1600})
     sit_down(page, address, "Dr Gallery")
+    page.get_by_role("button", name="order and filters").click()
     page.get_by_text("Gallery", exact=True).click()
+    page.keyboard.press("Escape")
     save = page.get_by_role("button", name="Save this page")
     save.wait_for()
     page.locator("[data-testid=stForm]").get_by_role("radio", name="SCC").nth(2).click()

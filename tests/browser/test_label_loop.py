@@ -1,6 +1,5 @@
 """The whole loop in a real Chromium: score, label, retrain, compare, promote, see it, roll back."""
 
-import re
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -14,7 +13,7 @@ from cervix.bundle.loading import read_manifest
 from cervix.labels import open_store
 from cervix.samples.slides import SLIDE_NAME
 from cervix.settings import PROJECT_ROOT
-from tests.browser.chromium import choose, needs_browser
+from tests.browser.chromium import needs_browser
 from tests.browser.label_keys import LOOK_MS, press
 from tests.browser.server import SHIPPED, free_port, running_app
 
@@ -50,8 +49,9 @@ def sample_scored(page: Page, address: str) -> None:
 
 
 def tiles_labelled_by_keyboard(page: Page, address: str, home: Path) -> pd.DataFrame:
-    page.goto(f"{address}/improve?improve_view=label")
+    page.goto(f"{address}/improve?improve_view=gather")
     page.get_by_role("button", name="Add its tiles").click()
+    page.get_by_role("button", name="Label them").click()
     page.get_by_role("button", name="Squamous-cell carcinoma").wait_for()
     page.wait_for_timeout(LOOK_MS)
     for number in range(TILES):
@@ -77,28 +77,28 @@ def test_labels_of_the_sample_slide_become_the_next_bundle_and_are_taken_back(pa
     page.get_by_text("Quick try").click()
     page.get_by_role("button", name="Start").click()
     page.get_by_text("is in candidate-").wait_for(timeout=RETRAINED_WITHIN_MS)
-    page.get_by_test_id("stMain").get_by_role("link", name="Compare and promote").click()
-    choose(page, "Candidate on this server", re.compile("."))
+    page.get_by_role("button", name="Compare it with the active bundle").click()
     page.get_by_text("On the newly labelled cases").wait_for()
-    reason = page.get_by_label("Why promote it anyway?")
+    anyway = page.get_by_role("button", name="Promote it all the same")
     by_rules = page.get_by_role("button", name=f"Promote {name}")
-    reason.or_(by_rules).first.wait_for()
+    anyway.or_(by_rules).first.wait_for()
     if by_rules.count():
         by_rules.click()
     else:
-        reason.fill("The loop is tried from end to end")
+        anyway.click()
+        page.get_by_label("Why promote it anyway?").fill("The loop is tried from end to end")
         page.get_by_role("button", name="Promote against the rules").click()
     page.get_by_role("button", name="Promote now").click()
     page.get_by_text(f"Promoted: {name} {next_version}").wait_for()
 
     page.goto(address)
-    expect(page.get_by_text(f"{next_version}, verified")).to_be_visible()
+    expect(page.get_by_role("button", name=f"Bundle {next_version}")).to_be_visible()
     page.goto(f"{address}/improve?improve_view=compare")
     page.get_by_role("button", name="Roll back to").click()
     page.get_by_role("button", name="Roll back now").click()
     page.get_by_text(f"Rolled back: {name} {version}").wait_for()
     page.goto(address)
-    expect(page.get_by_text(f"{version}, verified")).to_be_visible()
+    expect(page.get_by_role("button", name=f"Bundle {version}")).to_be_visible()
     with open_store(f"sqlite:///{home / 'labels.sqlite'}") as store:
         trail = store.audit_trail()["what"].tolist()
     assert trail[:3] == ["roll back", "promote", "retrain"]

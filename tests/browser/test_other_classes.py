@@ -21,7 +21,9 @@ def address(tmp_path_factory: pytest.TempPathFactory, four_class_root: Path) -> 
 
 def test_a_slide_is_scored_and_its_map_shows_each_class(page: Page, address: str, four_class_slide: Path) -> None:
     page.goto(address)
-    page.get_by_text("Slide model: Made up: knows nothing of medicine.").wait_for()
+    page.get_by_role("button", name="Bundle").click()
+    page.get_by_text("Made up: knows nothing of medicine.").first.wait_for()
+    page.keyboard.press("Escape")
     page.locator("input.pick-files").set_input_files([str(four_class_slide)])
     page.get_by_role("button", name="Score this slide").click()
     page.get_by_text("One tile, explained").wait_for()

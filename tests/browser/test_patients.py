@@ -63,7 +63,7 @@ def chosen_woman(page: Page) -> str:
 def open_visits(page: Page, address: str, path: Path) -> None:
     page.goto(f"{address}/patient")
     page.locator("input[type=file]").set_input_files(path)
-    page.get_by_text("What the model would have said after each episode").wait_for()
+    page.get_by_text("Her course", exact=True).wait_for()
 
 
 @pytest.fixture
@@ -78,9 +78,12 @@ def test_a_misspelt_code_is_found_corrected_and_its_row_scored(page: Page, addre
     path.write_text(sample_visits_csv().replace("NILM", "NLIM", 2), encoding="utf-8")
     open_visits(page, address, path)
     expect(page.get_by_text("2 cells could not be read", exact=False)).to_be_visible()
+    expect(page.get_by_text("to be mended", exact=False)).to_be_visible()
+    page.get_by_role("button", name="Show").click()
     expect(page.get_by_text("NLIM” → NILM (2×)", exact=False)).to_be_visible()
     copy = download(page, "Download the corrected copy (CSV)").read_text(encoding="utf-8")
     assert copy.count("NILM") == sample_visits_csv().count("NILM")
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="Correct and read again").click()
     expect(page.get_by_text("This is the corrected copy of your file.")).to_be_visible()
     expect(page.get_by_text("could not be read")).to_have_count(0)
@@ -89,24 +92,30 @@ def test_a_misspelt_code_is_found_corrected_and_its_row_scored(page: Page, addre
 
 def test_a_list_is_ordered_a_woman_opened_explained_and_imagined(page: Page, address: str, visits: Path) -> None:
     open_visits(page, address, visits)
-    expect(metric(page, "Patients scored")).to_contain_text("40")
-    expect(page.get_by_text("women would be recalled", exact=False)).to_be_visible()
+    expect(page.get_by_text("40 women", exact=False).first).to_be_visible()
     highest = chosen_woman(page)
     open_row(page, 2)
     expect(page.get_by_role("heading", name=highest)).to_have_count(0)
     third = chosen_woman(page)
     choose(page, "Order", "Most visits first")
-    expect(page.get_by_role("heading", name=third)).to_have_count(0)
-
-    page.get_by_role("tab", name="Why her").click()
     page.get_by_text("they add up to her risk exactly", exact=False).wait_for()
     expect(page.get_by_text("for her ages and dates alone", exact=False)).to_be_visible()
     page.get_by_role("tab", name="What if").click()
+    expect(metric(page, "hypothetical")).to_contain_text("+0.0 points")
     before = metric(page, "hypothetical").text_content() or ""
-    choose(page, "Cytology", "HSIL")
+    choose(page, "Cytology", "NILM")
     expect(metric(page, "hypothetical")).not_to_have_text(before)
     page.get_by_role("button", name="Reset").click()
     expect(metric(page, "hypothetical")).to_have_text(before)
+    expect(metric(page, "Patients scored")).to_contain_text("36")
+    expect(page.get_by_text("women would be recalled", exact=False)).to_be_visible()
+
+    page.reload()
+    assert chosen_woman(page) == third, "another order and a reload leave her open"
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.locator("[class*=st-key-patients_list_]")).to_be_hidden()
+    choose(page, "Patient", re.compile(highest))
+    page.get_by_role("heading", name=highest).wait_for()
 
 
 def test_the_whole_list_is_explained_on_request(page: Page, address: str, visits: Path) -> None:
@@ -124,8 +133,8 @@ def test_scores_report_and_fhir_of_visits_are_taken_away(page: Page, address: st
     assert "risk_cin3-5y" in table[0]
     assert RESEARCH_NOTICE in table[1]
     assert fhir_release(download(page, "Download the scores (FHIR R5)"), women=40) == "R5"
-    page.get_by_role("tab", name="Guideline and export").click()
     expect(page.get_by_text("At these risks the ladder says", exact=False)).to_be_visible()
+    page.get_by_role("tab", name="Take away").click()
     one = download(page, "Her risk (FHIR R5)")
     assert fhir_release(one, women=1) == "R5"
     assert chosen_woman(page) in one.read_text(encoding="utf-8")
@@ -138,10 +147,10 @@ def test_scores_report_and_fhir_of_visits_are_taken_away(page: Page, address: st
 def test_the_real_uci_table_has_a_factor_sheet_and_papers(page: Page, address: str, data_dir: Path) -> None:
     page.goto(f"{address}/patient")
     page.locator("input[type=file]").set_input_files(data_dir / "tables/uci_risk_factors_cervical_cancer.csv")
-    page.get_by_role("tab", name="Factor sheet").wait_for()
-    expect(metric(page, "Patients scored")).to_contain_text("858")
-    page.get_by_role("tab", name="Why her").click()
     page.get_by_text("exactly additive to her risk").wait_for()
+    expect(metric(page, "Patients scored")).to_contain_text("757")
+    page.get_by_role("tab", name="Factor sheet").click()
+    page.get_by_text("Prior diagnoses").wait_for()
     page.get_by_role("tab", name="What if").click()
     choose(page, "Factors to change", "Age (years)")
     page.keyboard.press("Escape")
@@ -151,7 +160,7 @@ def test_the_real_uci_table_has_a_factor_sheet_and_papers(page: Page, address: s
     assert len(table) == 859
     assert RESEARCH_NOTICE in table[1]
     assert fhir_release(download(page, "Download the scores (FHIR R5)"), women=858) == "R5"
-    page.get_by_role("tab", name="Export").click()
+    page.get_by_role("tab", name="Take away").click()
     report = pypdf.PdfReader(download(page, "Her page (PDF)")).pages[0].extract_text()
     assert RESEARCH_NOTICE in report
     assert fhir_release(download(page, "Her risk (FHIR R5)"), women=1) == "R5"
@@ -200,7 +209,7 @@ def test_a_german_export_goes_from_drop_to_risk(page: Page, address: str, tmp_pa
     page.get_by_text("Dates such as 03/04/2020 can be read two ways", exact=False).wait_for()
     page.get_by_text("day first: 3 April 2020").click()
     page.get_by_role("button", name="Read it this way").click()
-    page.get_by_text("What the model would have said after each episode").wait_for()
+    page.get_by_text("Her course", exact=True).wait_for()
     expect(metric(page, "Patients scored")).to_contain_text("2")
     expect(metric(page, "Needs correction")).to_contain_text("0")
     table = download(page, "Download the scores (CSV)").read_text(encoding="utf-8")
@@ -214,11 +223,11 @@ def test_a_woman_of_whom_a_cell_was_lost_is_marked_in_list_table_paper_and_fhir(
 ) -> None:
     open_visits(page, address, cases_dir / "patients/x01_unused_column_costs_visit.csv")
     expect(metric(page, "Needs correction")).to_contain_text("1")
-    page.get_by_text("Needs correction", exact=True).last.click()
+    page.get_by_text("To mend", exact=True).click()
     page.get_by_role("heading", name="P3").wait_for()
     expect(page.get_by_text("Incomplete: 1 cell could not be read.")).to_be_visible()
     assert ",1 cell could not be read," in download(page, "Download the scores (CSV)").read_text(encoding="utf-8")
-    page.get_by_role("tab", name="Guideline and export").click()
+    page.get_by_role("tab", name="Take away").click()
     expect(page.get_by_text("No guideline step is shown", exact=False)).to_be_visible()
     paper = pypdf.PdfReader(download(page, "Her page (PDF)")).pages[0].extract_text()
     assert "Incomplete: 1 cell could not be read." in paper

@@ -25,9 +25,11 @@ def test_a_dispute_is_settled_seen_in_the_store_and_exported(page: Page, tmp_pat
             label(store, TILES[1], reader, "benign")
     with running_app(home, free_port()) as address:
         page.goto(f"{address}/improve?improve_view=agree")
+        steps = page.get_by_role("radiogroup", name="Step of the loop")
+        expect(steps.get_by_role("radio", name="3 Agree")).to_be_checked()
         show(page, "Agreement")
         expect(page.locator(".js-plotly-plot").get_by_text("Ada and Ben")).to_be_visible()
-        show(page, "Disputes")
+        page.get_by_test_id("stButtonGroup").get_by_text("Disputes").click()
         expect(page.get_by_test_id("stImage").locator("img")).to_be_visible()
         page.get_by_role("button", name="Adenocarcinoma").click()
         expect(page.get_by_text("Settled: Adenocarcinoma")).to_be_visible()

@@ -30,7 +30,7 @@ MAP_LOOK = """() => {
     document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getZoom(),
     document.querySelector('[data-testid=stMain]').scrollTop];
 }"""
-"""Whether it is the element that was marked before; where and how large it stands on the screen; its zoom; how far is scrolled."""
+"""Whether it is the element that was marked; where and how large it stands on the screen; its zoom; how far is scrolled."""
 MAP_ZOOM = "document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getZoom()"
 MAP_LAYERS = "document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getStyle().layers"
 MAP_CENTER = "JSON.stringify(document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getCenter())"
@@ -68,6 +68,16 @@ def canvas_middle(page: Page) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def marked_map(page: Page) -> object:
+    """Zoom in, mark the map's element and say how it looks then."""
+    page.locator(".cervix-scale-bar").wait_for()
+    page.evaluate("document.querySelector('.maplibregl-canvas').mine = true")
+    page.get_by_role("button", name="Zoom in").click()
+    page.wait_for_timeout(1000)
+    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop = 0")
+    return page.evaluate(MAP_LOOK)
+
+
 def scored(page: Page, address: str, data_dir: Path) -> None:
     """The page with the real slide scored, by this test or an earlier one."""
     page.goto(address)
@@ -103,36 +113,24 @@ def test_a_real_slide_is_streamed_scored_and_explained_by_a_click(page: Page, ad
     assert not [path for path in home.rglob("*") if "CMU" in path.name], "the name is not kept"
 
 
-def test_the_map_stays_as_it_is_while_a_case_is_scored_by_itself_and_answered(page: Page, address: str) -> None:
+def test_the_map_stays_as_it_is_while_a_slide_is_answered_and_a_tile_of_it_is_explained(
+    page: Page, address: str, carcinoma_slide: Path
+) -> None:
     page.set_viewport_size({"width": 1366, "height": 768})
-    page.goto(f"{address}?case=squamous")
-    page.locator(".cervix-scale-bar").wait_for()
-    page.evaluate("document.querySelector('.maplibregl-canvas').mine = true")
-    before = page.evaluate(MAP_LOOK)
-    page.get_by_text("One tile, explained").wait_for()
-    expect(page.locator(".cervix-legend")).to_contain_text("Benign")
-    page.wait_for_timeout(1000)
-    assert page.evaluate(MAP_LOOK) == before
-    answer, tile = (
-        page.locator(where).bounding_box() for where in ("[class*=st-key-slide_answer_]", ".st-key-slide_tile_dock")
-    )
-    assert answer is not None
-    assert tile is not None
-    assert answer["y"] + answer["height"] < 768
-    assert tile["y"] < 768
-    assert "case=" not in page.url, "the address now names what is open, by a token"
-
-
-def test_a_tile_of_an_answered_slide_is_explained(page: Page, address: str, carcinoma_slide: Path) -> None:
     page.goto(address)
     upload(page, carcinoma_slide)
+    page.get_by_role("button", name="Score this slide").wait_for()
+    before = marked_map(page)
     page.get_by_role("button", name="Score this slide").click()
-    page.get_by_text("% of tiles not recognised").first.wait_for()
     page.get_by_text("One tile, explained").wait_for()
-    page.locator(".cervix-scale-bar").wait_for()
+    expect(page.locator(".cervix-legend")).to_contain_text("Squamous-cell carcinoma")
+    assert page.evaluate(MAP_LOOK) == before, "the same element at the same place, zoom and scroll, to the end"
+    for part in ("[class*=st-key-slide_answer_]", ".st-key-slide_tile_pictures"):
+        box = page.locator(part).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] < 768, "in sight"
     picker = page.get_by_label(PICKER)
     expect(picker).to_have_value(re.compile(r"carcinoma"))
-    expect(page.locator(".cervix-legend")).to_contain_text("Squamous-cell carcinoma")
     choose(page, PICKER, re.compile(r"^2\. carcinoma"))
     expect(picker).to_have_value(re.compile(r"^2\. carcinoma"))
     page.get_by_test_id("stPopover").get_by_role("button", name="Grad-CAM").click()
@@ -147,11 +145,6 @@ def test_a_tile_of_an_answered_slide_is_explained(page: Page, address: str, carc
 def test_the_map_zooms_beyond_full_resolution_by_mouse_and_keyboard_and_keeps_its_place(
     page: Page, address: str, data_dir: Path
 ) -> None:
-    enlarged: list[int] = []
-    page.on(
-        "response",
-        lambda answer: enlarged.append(answer.status) if re.search(r"/slide/(6|7|8)/", answer.url) else None,
-    )
     scored(page, address, data_dir)
     x, y = canvas_middle(page)
     page.mouse.move(x, y)
@@ -163,13 +156,13 @@ def test_the_map_zooms_beyond_full_resolution_by_mouse_and_keyboard_and_keeps_it
     x, y = canvas_middle(page)
     page.mouse.click(x, y)
     page.get_by_text("so this tile gets no answer").wait_for()
-    for _ in range(10):
-        page.mouse.wheel(0, -300)
-        page.wait_for_timeout(200)
+    with page.expect_response(lambda answer: bool(re.search(r"/slide/(6|7|8)/", answer.url)) and answer.status == 200):
+        for _ in range(10):
+            page.mouse.wheel(0, -300)
+            page.wait_for_timeout(200)
     page.wait_for_timeout(1200)
     near = page.evaluate(MAP_ZOOM)
     assert near > start + 2
-    assert 200 in enlarged
     expect(page.locator(".cervix-scale-bar")).to_contain_text(re.compile(r"µm · .+×"))
 
     page.mouse.click(x + 3, y)
@@ -307,12 +300,7 @@ def test_scoring_is_seen_live_paused_stopped_and_goes_on_where_it_was(
     page.goto(shipped_address)
     upload(page, slide_of_many_tiles)
     page.get_by_role("button", name="Score this slide").wait_for()
-    page.locator(".cervix-scale-bar").wait_for()
-    page.evaluate("document.querySelector('.maplibregl-canvas').mine = true")
-    page.get_by_role("button", name="Zoom in").click()
-    page.wait_for_timeout(1000)
-    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop = 0")
-    before = page.evaluate(MAP_LOOK)
+    before = marked_map(page)
     page.get_by_role("button", name="Score this slide").click()
     page.get_by_text("So far, over the whole slide").wait_for()
     expect(page.get_by_text(re.compile(r"A tile takes: read \d+ ms · infer \d+ ms · post \d+ ms"))).to_be_visible()

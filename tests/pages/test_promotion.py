@@ -15,9 +15,17 @@ from cervix.labels import open_store
 from cervix.people import Person
 from cervix.settings import get_settings
 from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models, edit_manifest
-from tests.pages.opening import open_page, texts
+from tests.pages.opening import TIMEOUT_S, open_page, texts
 
 REASON = "The clinic wants to try it."
+ENTRY = """
+from pages.parts.improve.audit import show_entry
+from pages.parts.shared.store import label_store_or_stop
+
+trail = label_store_or_stop().audit_trail()
+show_entry(trail[trail["what"] == "promote"].iloc[0])
+"""
+"""One entry as the page shows it when its row is chosen."""
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +113,7 @@ def test_against_the_rules_it_takes_a_written_reason(bundles: Path) -> None:
     assert REASON in plain(app)
     press(app, "promotion_sure")
     assert "Promoted: made-for-tests 0.9.1" in app.success[0].value
-    assert app.dataframe[0].value["Against the rules, because"].iloc[0] == REASON
+    assert open_page("improve/promote").dataframe[0].value["Against the rules, because"].iloc[0] == REASON
 
 
 def test_a_session_finishes_with_the_bundle_it_started_with_and_is_offered_the_new_one() -> None:
@@ -212,10 +220,12 @@ class TestAuditTrail:
         app = open_page("improve/audit")
         assert app.dataframe[0].value["What"].tolist() == ["export", "roll back", "promote"]
         assert "rows: 3" in app.dataframe[0].value["Details"].iloc[0]
+        assert len(app.dataframe) == 1, "no entry is repeated below before one is chosen"
         app.multiselect(key="audit_what").set_value(["promote"]).run()
         assert app.dataframe[0].value["Who"].tolist() == ["local reader"]
-        assert "Verdict: Promote: every rule is met" in plain(app)
-        assert app.dataframe[1].value["Finding"].unique().tolist() == ["met"]
+        entry = AppTest.from_string(ENTRY, default_timeout=TIMEOUT_S).run()
+        assert "Verdict: Promote: every rule is met" in plain(entry)
+        assert entry.dataframe[0].value["Finding"].unique().tolist() == ["met"]
         assert app.get("download_button")
         app.text_input(key="audit_find").set_value("nothing like it").run()
         assert not app.exception

@@ -21,10 +21,11 @@ from tests.pages.opening import TIMEOUT_S, open_page, texts
 ADMIN = "local reader"
 CURVES = """
 from pages.parts.shared.frame import bundle_or_stop
-from pages.parts.improve.bundles.learning_curves import show_learning_curves
+from pages.parts.improve.bundles.learning_curves import show_labels_saved, show_live_curve
 from pages.parts.shared.store import label_store_or_stop
 
-show_learning_curves(bundle_or_stop(), label_store_or_stop())
+show_labels_saved(bundle_or_stop())
+show_live_curve(bundle_or_stop(), label_store_or_stop())
 """
 
 
@@ -65,7 +66,7 @@ def learned(store: LabelStore, bundle: Bundle) -> LabelStore:
 
 
 def as_a(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.parts.shared.people.person", lambda: Person(ADMIN, role))
+    monkeypatch.setattr("pages.parts.improve.readers.desk.person", lambda: Person(ADMIN, role))
 
 
 def look_at(view: str) -> AppTest:
@@ -97,9 +98,10 @@ def truth_of(store: LabelStore, case: str) -> tuple[object, str]:
 def test_an_empty_store_says_what_to_do_and_takes_files() -> None:
     app = open_page("improve/agree")
     assert not app.exception
-    assert "Make cases of a scored slide on the label desk" in texts(app)
+    assert "No tiles have been labelled yet" in texts(app)
+    assert {"readers_to_gather", "readers_sample"} <= {button.key for button in app.button}
     app.segmented_control(key="readers_kind").set_value("patient").run()
-    assert "Make cases of a scored list" in texts(app)
+    assert "No women have been labelled yet" in texts(app)
     app.segmented_control(key="readers_view").set_value("Files").run()
     assert not app.exception
     assert [item.label for item in app.get("download_button")] == [
@@ -111,8 +113,10 @@ def test_an_empty_store_says_what_to_do_and_takes_files() -> None:
 @pytest.mark.usefixtures("store")
 def test_cases_without_a_label_say_that_nobody_has_read() -> None:
     app = open_page("improve/agree")
-    assert {metric.label: metric.value for metric in app.metric}["Cases"] == "12"
-    assert "Nobody has labelled anything yet" in texts(app)
+    assert "12 cases · 0 decided · 0 readers, 0 answers" in texts(app)
+    assert "No tiles have been labelled yet" in texts(app)
+    app.button(key="readers_to_label").click().run()
+    assert app.session_state["improve_view"] == "label"
 
 
 def test_one_reader_has_a_history_and_no_agreement(store: LabelStore) -> None:

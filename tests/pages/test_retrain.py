@@ -68,16 +68,16 @@ def at_its_end(app: AppTest) -> AppTest:
 
 def run_buttons(app: AppTest) -> list[str]:
     """The buttons that start or stop a run."""
-    return [str(button.key) for button in app.button if str(button.key).startswith("retrain_")]
+    return [str(button.key) for button in app.button if str(button.key).startswith(("retrain_start", "retrain_stop"))]
 
 
 def test_without_labels_the_page_says_so_and_offers_no_run() -> None:
     app = open_page(PAGE)
     assert not app.exception
-    assert "No case has been given to readers yet." in texts(app)
+    assert texts(app).count("Nothing can be retrained yet") == 1
+    assert {"retrain_to_label", "retrain_sample"} <= {button.key for button in app.button}
     assert "No tiles have a label that counts yet." in texts(app)
     assert "No women have a label that counts yet." in texts(app)
-    assert "Nothing can be retrained yet" in texts(app)
     assert run_buttons(app) == []
 
 
@@ -94,15 +94,15 @@ def test_labels_are_counted_by_class_and_what_cannot_be_retrained_is_explained(
     }  # fmt: skip
     assert shown["New"].to_dict() == shown["Cases"].to_dict()
     assert "Disputed, unsure or unusable, and so left out: 1." in texts(app)
-    assert "**Risk of CIN2+ and CIN3+ from visits** cannot be retrained. No women have" in texts(app)
+    assert "**Risk of CIN2+ and CIN3+ from visits:** No women have" in texts(app)
     assert app.session_state["retrain_models"] == ["slide"]
 
 
 @pytest.mark.usefixtures("labelled")
 @pytest.mark.parametrize("role", ["viewer", "reader"])
 def test_who_is_no_admin_sees_the_page_and_cannot_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, role: str) -> None:
-    for part in ("retrain_order", "retrain_views"):
-        monkeypatch.setattr(f"pages.parts.{part}.person", lambda: Person("Ms Looker", role))  # type: ignore[arg-type]
+    for part in ("order", "runs"):
+        monkeypatch.setattr(f"pages.parts.improve.bundles.{part}.person", lambda: Person("Ms Looker", role))  # type: ignore[arg-type]
     trained_by(monkeypatch, stand_in(tmp_path, QUICK))
     app = open_page(PAGE)
     assert not app.exception
@@ -119,7 +119,7 @@ def test_without_a_training_environment_the_command_is_shown_and_how_to_make_one
     app.radio(key="retrain_recipe").set_value("retrain-small").run()
     app.number_input(key="retrain_seed").set_value(7).run()
     assert not app.exception
-    assert "cannot run the trainer" in texts(app)
+    assert "This server has no trainer of its own" in texts(app)
     assert "does not name a program that can be run" in texts(app)
     store = f"sqlite:///{get_settings().home / 'labels.sqlite'}"
     assert f"python -m training retrain --labels {store} --from" in codes(app)
@@ -153,7 +153,7 @@ def test_a_run_is_followed_from_its_start_to_the_candidate(monkeypatch: pytest.M
     (tmp_path / "go-on").touch()
     at_its_end(app)
     assert "**Candidate cervix-demonstration 0.4.1 (0123456789)**" in texts(app)
-    assert [link.proto.label for link in app.get("page_link")] == ["Compare and promote"]
+    assert app.button(key="retrain_compare")
     assert [expander.label.split(" · ")[1:3] for expander in app.expander if "UTC" in expander.label] == [
         ["Candidate made", "slide"]
     ]

@@ -167,7 +167,7 @@ def test_an_upload_can_be_kept_and_deleted() -> None:
     assert (stored.parent / "keep").is_file()
     app.button(key="slide_delete").click().run()
     assert not stored.exists()
-    assert "Cases to try" in [heading.value for heading in app.subheader], "nothing is open any more"
+    assert "Cases to try" in [heading.value for heading in app.header], "nothing is open any more"
 
 
 def test_a_case_of_the_shelf_is_scored_by_itself_and_a_reload_finds_it_again(

@@ -11,6 +11,7 @@ from cervix.samples import shown
 from cervix.samples.cases import CASES
 from cervix.samples.tcga import opened_by, real_slides
 from cervix.settings import PROJECT_ROOT, get_settings
+from pages.parts.shared.sandbox import HOME, Sandbox
 from tests.archive import Archive
 from tests.pages.opening import PATIENCE_S, open_page, texts
 
@@ -81,3 +82,12 @@ def test_a_real_carcinoma_is_fetched_with_its_diagnosis_said_and_can_then_be_ope
     opened[0].click().run()
     assert app.session_state["slide_path"] == opened_by(slide, get_settings())
     assert app.session_state["slide_credit"] == slide.credit
+
+
+def test_in_a_sandbox_no_real_slide_is_offered_because_it_would_go_with_it() -> None:
+    app = open_page("start")
+    assert "Real cervical carcinomas" in [heading.value for heading in app.header]
+    app.session_state[HOME] = Sandbox()
+    app.run()
+    assert not app.exception
+    assert "Real cervical carcinomas" not in [heading.value for heading in app.header]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pypdf
 import pytest
@@ -18,9 +19,10 @@ from cervix.patients.report import summary_sentence, write_factor_report, write_
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.scoring import score_patients
 from cervix.patients.visit_sample import sample_visits_csv
+from cervix.patients.visit_words import finding_words
 from cervix.patients.visits import VisitTable, read_visits
 from cervix.patients.vocabulary import PATIENT_ID
-from cervix.patients.what_if import with_next_visit
+from cervix.patients.what_if import last_results, with_next_visit, with_other_results
 from cervix.provenance import provenance_of
 
 
@@ -77,6 +79,39 @@ def test_an_imagined_visit_is_scored_and_the_real_ones_stay_as_they_are(table: V
 def test_a_visit_that_cannot_be_is_refused(table: VisitTable, years: float, results: dict[str, str]) -> None:
     with pytest.raises(PatientFileError, match="The next visit"):
         with_next_visit(table.frame.iloc[:1], years, results)
+
+
+HEADER = "patient_id,visit_date,age,cytology,hpv_result,hpv_16,histology"
+
+
+def test_a_visit_imagined_otherwise_starts_as_it_was_and_changes_only_what_is_said() -> None:
+    rows = ("w,2020-01-01,30,NILM,negative,negative,", "w,2024-01-01,34,ASC-H,positive,positive,", "w,2024-02-01,34,,,,CIN1")
+    visits = read_visits("\n".join((HEADER, *rows)).encode()).frame
+    last = np.array([1, 2])
+    found = last_results(visits, last)
+    assert (found["cytology"], found["histology"], found["hpv_16"]) == ("ASC-H", "CIN1", "positive")
+    pd.testing.assert_frame_equal(with_other_results(visits, last, {}), visits)
+    otherwise = with_other_results(visits, last, {"cytology": "NILM", "histology": None, "dual_stain": "positive"})
+    told = last_results(otherwise, last)
+    assert told.pop("dual_stain") == "positive"
+    assert told == {name: code for name, code in found.items() if name != "histology"} | {"cytology": "NILM"}
+    assert last_results(with_other_results(visits, last, {"hpv_result": "negative"}), last).get("hpv_16") is None
+    with pytest.raises(PatientFileError, match="unknown result"):
+        with_other_results(visits, last, {"cytology": "PAP IV"})
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ("ASC-H,positive,positive,", "ASC-H, HPV16+"),
+        ("NILM,negative,negative,", "NILM, HPV-"),
+        (",positive,,CIN1", "CIN1, HPV+"),
+        (",,,", ""),
+    ],
+)
+def test_a_finding_is_told_as_short_as_a_clinician_writes_it(cells: str, words: str) -> None:
+    visits = read_visits(f"{HEADER}\nw,2024-01-01,34,{cells}\n".encode()).frame
+    assert finding_words(visits) == words
 
 
 def test_the_report_of_a_risk_factor_patient_carries_what_is_known_why_and_the_limits(bundle: Bundle, tmp_path: Path) -> None:

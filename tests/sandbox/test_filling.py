@@ -11,6 +11,7 @@ import pytest
 from cervix.bundle import Bundle
 from cervix.bundle.loading import read_manifest, read_verified
 from cervix.errors import BundleError, LabelRefused
+from cervix.intake.shelf import seen_slide, thumbnail_path
 from cervix.labels import LabelStore, open_store, patient_case
 from cervix.labels.insight.agreement import all_readers, pairs
 from cervix.patients.golden import prove_bundle
@@ -75,6 +76,14 @@ def test_all_of_it_says_that_it_is_made_up_and_was_given_blinded_in_plausible_ti
     assert all(detail["note"].startswith("Made up") for detail in trail["detail"])
     assert home.told == sorted(home.told)
     assert (home.told[0], home.told[-1]) == (0.0, 1.0)
+
+
+def test_the_tissue_around_every_tile_can_be_shown(home: Home) -> None:
+    for source in set(home.store.cases()["source"]):
+        entry = seen_slide(home.settings.shelf_dir, source)
+        assert entry is not None
+        assert entry.path.is_file()
+        assert thumbnail_path(home.settings.shelf_dir, source).is_file()
 
 
 def test_the_same_again_adds_nothing(home: Home, shipped_bundle: Bundle) -> None:

@@ -41,8 +41,8 @@ def retrain_history(
     """Write the history model of a candidate under ``out_dir``; return its manifest entry.
 
     A label says whether the outcome of the main question occurred after the last visit of a woman's history as it was kept, by
-    what her file says of the time after it (docs/adr/0033); that part of the file is not read here. It does not say which of the
-    courses it was, as for a woman lost to follow-up (``possible_loss``).
+    what her file says of the time after it (docs/adr/0033); that part of the file is not read here. It does not say which of
+    the courses it was, as for a woman lost to follow-up (``possible_loss``).
 
     Raises
     ------

@@ -42,6 +42,11 @@ def percent(share: float) -> str:
     return "under 0.1 %" if 0 < share < LEAST_TOLD else f"{share * 100:.1f} %"
 
 
+def flagged_at(scores: pd.DataFrame, risk: str, threshold: float) -> pd.DataFrame:
+    """The scores with ``flagged`` at another threshold of a column of risks, 0..1."""
+    return scores.assign(flagged=~scores["abstained"] & (scores[risk] >= threshold))
+
+
 def file_words(what: str, whom: str, scores: pd.DataFrame, threshold: float) -> str:
     """What came of a table, on one line: how many, how many of them flagged and without an answer."""
     flagged, unanswered = int(scores["flagged"].sum()), int(scores["abstained"].sum())

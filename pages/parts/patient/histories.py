@@ -21,7 +21,7 @@ from cervix.patients.visit_vocabulary import AGE
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.plain_text import escaped
-from pages.parts.patient.both import download_scores, file_words, flag_words, held_out_auroc, show_counts
+from pages.parts.patient.both import download_scores, file_words, flagged_at, held_out_auroc, show_counts
 from pages.parts.patient.cohort import show_cohort
 from pages.parts.patient.intake import show_file
 from pages.parts.patient.problems import show_problems
@@ -52,7 +52,7 @@ def show_visit_table(table: VisitTable, bundle: Bundle, key: str, line: DeltaGen
     model = session.model
     histories, scores = kept("patients_scores", (key, bundle.sha256), partial(_scored, table, session))
     threshold = _threshold(model)
-    scores = scores.assign(flagged=~scores["abstained"] & (scores[MAIN] >= threshold))
+    scores = flagged_at(scores, MAIN, threshold)
     words = file_words("Screening list", "women" if len(scores) != 1 else "woman", scores, threshold)
     show_file(line, words, int(scores[INCOMPLETE].sum()), table)
     show_problems(table)
@@ -71,8 +71,7 @@ def show_visit_table(table: VisitTable, bundle: Bundle, key: str, line: DeltaGen
     )
     with st.container(key="patients_below"):
         st.subheader("The list as a whole", divider="gray")
-        _show_threshold(scores, bundle, model)
-        show_counts(scores, f"{model.derived_tasks[0].title}: ≥ {threshold:.1%}", table.rows_left_out)
+        _show_threshold(scores, bundle, model, table.rows_left_out)
         download_scores(scores, table.frame, bundle, model)
         _show_trust(bundle, model)
         answered = ~scores["abstained"].to_numpy(bool)
@@ -114,8 +113,12 @@ def _threshold(model: Model) -> float:
     return float(st.session_state.get(THRESHOLD, usual)) / 100
 
 
-def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
-    """Whom a threshold would flag, and how it does on women the model never saw; starts at the manifest's."""
+@st.fragment
+def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_left_out: int) -> None:
+    """Whom a threshold would flag, and how it does on women the model never saw; starts at the manifest's.
+
+    The counts answer at once; the list and the chip follow with the page.
+    """
     task = model.derived_tasks[0]
     usual = model.threshold(task.id)
     percent = st.slider(
@@ -127,6 +130,7 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
         key=THRESHOLD,
         help=f"{usual:.2%} is the bundle's own threshold",
     )
+    drawn, scores = scores["flagged"], flagged_at(scores, MAIN, percent / 100)
     sensitivity, specificity = held_out(bundle, model, task, percent / 100).operating_point()
     st.caption(
         f"**{int(scores['flagged'].sum()):,} of {int((~scores['abstained']).sum()):,} women would be recalled.** On held-out "
@@ -134,6 +138,9 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
         f"with the outcome, and does not flag {specificity.value:.1%} ({specificity.low:.1%}–{specificity.high:.1%}) of those "
         "without."
     )
+    show_counts(scores, f"{task.title}: ≥ {percent:.1f} %", rows_left_out)
+    if not scores["flagged"].equals(drawn):
+        st.rerun()
 
 
 def _listed(
@@ -152,7 +159,6 @@ def _listed(
                 for none, course in zip(ranked["abstained"], followed, strict=True)
             ],
             "Last finding": last_findings(visits, histories, positions),
-            "Flag": flag_words(ranked),
             "Range of the models": [
                 "–" if pd.isna(low) else f"{low * 100:.1f}–{high * 100:.1f} %"
                 for low, high in zip(ranked["lowest"], ranked["highest"], strict=True)
@@ -178,7 +184,7 @@ def _columns(model: Model) -> dict[str, object]:
         "Course": st.column_config.LineChartColumn(
             "Course (%)", help=f"{title} after each visit, from 0 to 100 %", y_min=0, y_max=100, width=84
         ),
-        "Last finding": st.column_config.TextColumn(help="What was found at her last visit", width=130),
+        "Last finding": st.column_config.TextColumn(help="What was found at her last visit", width=150),
         "Largest step of her course": st.column_config.TextColumn(
             help="The risk after a visit less the risk before it. Not the Shapley value of that visit, which shares out the "
             "whole risk.",

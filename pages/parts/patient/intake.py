@@ -11,7 +11,7 @@ from cervix.patients.visit_sample import blank_visits_csv
 from cervix.patients.visit_vocabulary import VISIT_DATE
 from cervix.patients.visits import VisitTable
 from cervix.samples.cases import CASES, Case
-from pages.parts.patient.table import CREDIT, STRICT, UPLOADS, forget_table, take_case, take_table
+from pages.parts.patient.table import CREDIT, STRICT, TABLES, UPLOADS, forget_table, take_case, take_table
 
 UPLOAD = "patients_upload"
 PREVIEW_ROWS = 10
@@ -97,7 +97,7 @@ def show_file(line: DeltaGenerator, words: str, to_mend: int, table: PatientTabl
     """
     mark = f" · :orange-badge[{to_mend:,} to be mended]" if to_mend else ""
     credit = st.session_state[CREDIT]
-    with line.popover(words + mark, icon=":material/table_view:", key="patients_file", wrap=True):
+    with line.popover(words + mark, icon=":material/table_view:", key=f"patients_file_{st.session_state[TABLES]}", wrap=True):
         st.caption(f"{_facts(table)} {credit}")
         for notice in table.notices:
             st.info(notice)

@@ -17,7 +17,7 @@ from cervix.patients.reading import PatientTable
 from cervix.patients.scoring import BIOPSY_TASK, score_patients
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.plain_text import escaped
-from pages.parts.patient.both import download_scores, file_words, flag_words, held_out_auroc, show_counts
+from pages.parts.patient.both import download_scores, file_words, flagged_at, held_out_auroc, show_counts
 from pages.parts.patient.cohort import show_cohort
 from pages.parts.patient.intake import show_file
 from pages.parts.patient.problems import show_problems
@@ -47,7 +47,7 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
     key = f"{key}-{bundle.sha256}-{model.id}"
     scores = kept("patients_scores", key, partial(_scored, table, session))
     threshold = _threshold(model)
-    scores = scores.assign(flagged=~scores["abstained"] & (scores["risk"] >= threshold))
+    scores = flagged_at(scores, "risk", threshold)
     words = file_words("Risk factors", "patients", scores, threshold)
     show_file(line, words, int(scores[INCOMPLETE].sum()), table)
     show_problems(table)
@@ -77,8 +77,7 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
     )
     with st.container(key="patients_below"):
         st.subheader("The list as a whole", divider="gray")
-        _show_threshold(scores, bundle, model)
-        show_counts(scores, f"risk ≥ {threshold:.1%}", table.rows_left_out)
+        _show_threshold(scores, bundle, model, table.rows_left_out)
         download_scores(scores, table.frame, bundle, model)
         auroc = held_out_auroc(bundle, model)
         st.info(
@@ -132,8 +131,9 @@ def _threshold(model: Model) -> float:
     return float(st.session_state.get(_threshold_key(model), round(100 * model.threshold(BIOPSY_TASK), 1))) / 100
 
 
-def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
-    """Whom a threshold would flag, and how it does on patients the model never saw."""
+@st.fragment
+def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_left_out: int) -> None:
+    """Whom a threshold would flag, and how it does on patients the model never saw; the page follows."""
     task = model.derived_tasks[0]
     usual = model.threshold(task.id)
     percent = st.slider(
@@ -145,6 +145,7 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
         key=_threshold_key(model),
         help=f"{usual:.1%} is the bundle's own threshold",
     )
+    drawn, scores = scores["flagged"], flagged_at(scores, "risk", percent / 100)
     sensitivity, specificity = held_out(bundle, model, task, percent / 100).operating_point()
     of = int((~scores["abstained"]).sum())
     st.caption(
@@ -152,6 +153,9 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model) -> None:
         f"{sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with a positive biopsy, and does not "
         f"flag {specificity.value:.0%} ({specificity.low:.0%}–{specificity.high:.0%}) of those without."
     )
+    show_counts(scores, f"risk ≥ {percent:.1f} %", rows_left_out)
+    if not scores["flagged"].equals(drawn):
+        st.rerun()
 
 
 def _listed(
@@ -168,7 +172,6 @@ def _listed(
     shown["Seen at similar risk"] = [
         "–" if none else f"{share.low:.0%}–{share.high:.0%}" for none, share in zip(ranked["abstained"], alike, strict=True)
     ]
-    shown["Flag"] = flag_words(ranked)
     shown["Rests on"] = [words or "all of the row" for words in ranked[RESTS_ON]]
     shown["What matters most"] = [
         "" if none else f"{label} {found}"

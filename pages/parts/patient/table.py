@@ -11,6 +11,8 @@ CONTENT, ORIGINAL, ANSWERS, CREDIT, WOMAN = (f"patients_{name}" for name in ("ta
 FIND, WHOM, STRICT = "patients_find", "patients_whom", "patients_strict"
 # How often the upload was emptied by another table: each time it is a new one.
 UPLOADS = "patients_uploads"
+# How many tables were opened: with each the chip of the file is a new one, and closed.
+TABLES = "patients_tables"
 MADE_OF_IT = tuple(f"patients_{name}" for name in ("header", "read", "scores", "ranked", "listed", "cohort", "corrected"))
 IMAGINED = ("what_if_", "factor_")
 
@@ -31,6 +33,7 @@ def take_table(content: bytes, *, credit: str = "", woman: str = "") -> None:
     _forget()
     if credit:
         st.session_state[UPLOADS] = st.session_state.get(UPLOADS, 0) + 1
+    st.session_state[TABLES] = st.session_state.get(TABLES, 0) + 1
     st.session_state[CONTENT] = content
     st.session_state[CREDIT] = credit
     st.session_state[WOMAN] = woman

@@ -31,7 +31,7 @@ def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
     st.warning(f"**The pairs this model learned from are made up.** {limits}", icon=":material/science:")
     scored = scored_slides(bundle)
     if not scored:
-        st.info("No slide has been scored here yet. Score one on the page Slides, then come back.")
+        st.info("No slide has been scored here yet. Score one on the page Slide, then come back.")
         return
     named, visit = _named_slide(visits, scored)
     choices = [NONE, *scored]
@@ -100,5 +100,5 @@ def _embedded(card: SeenSlide, bundle: Bundle) -> tuple[str, NDArray[np.float32]
     slide = reopened(card)
     score = desk().score(slide, bundle) or desk().score(slide, bundle, everywhere=True)
     if score is None:
-        raise CervixError("The score of this slide cannot be read", action="Score it again on the page Slides.")
+        raise CervixError("The score of this slide cannot be read", action="Score it again on the page Slide.")
     return score.summary.answer.headline, telling_embeddings(slide, score, bundle.session_of("tile"))

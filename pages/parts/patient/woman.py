@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from cervix.bundle import Bundle, Model, ModelSession
@@ -54,9 +55,11 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
             st.markdown(f":material/signpost: **{escaped(step.headline)}**")
     answered = not scores["abstained"]
     if answered:
-        _show_course(visits, session)
+        _show_course(visits, session, bundle)
     else:
-        st.plotly_chart(findings_figure(visits), key="patients_timeline", config=STILL_CHART)
+        st.plotly_chart(
+            findings_figure(visits), key="patients_timeline", config=STILL_CHART, alt="What was found at each visit"
+        )
     # Only the open tab is made: a choice in the list is answered at once.
     views = VIEWS if answered else WITHOUT_ANSWER
     tabs = dict(
@@ -140,9 +143,7 @@ def _published(step: Step | None) -> str:
     return f"{whose}: {percent(risk.value)}{interval}, table {found.row.table}"
 
 
-def _show_course(visits: pd.DataFrame, session: ModelSession) -> None:
-    task = session.model.derived_tasks[0]
-    histories = histories_of(visits, session)
+def _show_course(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> None:
     joined = features_of(session).episode_days
     with st.container(horizontal=True, vertical_alignment="center", key="patient_scale"):
         st.markdown(
@@ -155,16 +156,35 @@ def _show_course(visits: pd.DataFrame, session: ModelSession) -> None:
         scale = st.segmented_control(
             "Scale", SCALES, default=SCALES[0], key="patients_scale", required=True, label_visibility="collapsed"
         )
-    figure = course_figure(
+    figure = _drawn_course(visits, session, bundle.sha256, logarithmic=scale == "Log")
+    st.plotly_chart(
+        figure,
+        key="patients_trajectory",
+        config=STILL_CHART,
+        alt="What was found at each visit, and the risk after it; the visits are listed under Visits",
+    )
+
+
+@st.cache_data(max_entries=200, scope="session", show_spinner=False)
+def _drawn_course(
+    visits: pd.DataFrame,
+    _session: ModelSession,
+    bundle_sha256: str,  # noqa: ARG001 - the key: a session may turn to another bundle
+    *,
+    logarithmic: bool,
+) -> go.Figure:
+    """Her course, once a woman, scale and session."""
+    task = _session.model.derived_tasks[0]
+    histories = histories_of(visits, _session)
+    return course_figure(
         visits,
         histories.row_of_step,
-        trajectory(histories, 0, session),
-        member_band(histories, 0, session),
+        trajectory(histories, 0, _session),
+        member_band(histories, 0, _session),
         task.title,
-        session.model.threshold(task.id),
-        logarithmic=scale == "Log",
+        _session.model.threshold(task.id),
+        logarithmic=logarithmic,
     )
-    st.plotly_chart(figure, key="patients_trajectory", config=STILL_CHART)
 
 
 def _show_visits(visits: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cervix.patients.completeness import INCOMPLETE
 from cervix.patients.vocabulary import PATIENT_ID
+from pages.parts.patient.both import flag_words
 from pages.parts.patient.table import FIND, WHOM, WOMAN, keep_table
 from pages.parts.shared.frame import kept
 
@@ -43,7 +44,7 @@ def show_work_list(
     orders : mapping
         Title of an order -> column of ``scores`` and whether its smallest value comes first.
     table_of : callable
-        From positions in ``scores`` to the rows as they are shown: called for at most ``ROWS_SHOWN``.
+        From positions in ``scores`` to the rows as they are shown, without their flags: called for at most ``ROWS_SHOWN``.
     listed : list of str
         The columns that have room in the list.
     risk : str
@@ -67,8 +68,8 @@ def show_work_list(
             return
         # The rows' place is what a selection names: another list must not inherit it.
         shown = hashlib.blake2b(positions.tobytes(), digest_size=8).hexdigest()
-        flags = scores["flagged"].to_numpy(bool)[positions].tobytes()
-        rows = kept("patients_listed", (key, shown, flags), partial(table_of, positions))
+        rows = kept("patients_listed", (key, shown), partial(table_of, positions))
+        rows = rows.assign(Flag=flag_words(scores.iloc[positions]))
         place = _chosen(rows, names[positions], column_config, listed, rows[risk], f"{key}_{shown}")
         if of > len(positions):
             st.caption(f"The first {len(positions):,} of {of:,} are shown; narrow the list to see others.")
@@ -138,6 +139,7 @@ def _chosen(
             column_config=dict(column_config),
             column_order=listed,
             placeholder="–",
+            alt="The list: a click on a row shows that patient beside it",
             key=grid,
         )
     st.session_state[menu] = place

@@ -87,7 +87,8 @@ def offer_scoring(seen: Look, bundle: Bundle) -> None:
         st.error(escaped(job.error))
     elif job is not None and job.state == "cancelled":
         st.info("Scoring was stopped.")
-    picture, words = st.columns([2, 3], gap="small")
+    with st.container(key="slide_before_pictures"):
+        picture, words = st.columns([2, 3], gap="small")
     picture.image(outlined(slide, plan, plan.everywhere), caption="Tissue found (outlined)", width="stretch")
     seconds = (len(plan.grid) - kept) / device_speed(bundle)
     words.markdown(

@@ -13,13 +13,14 @@ from cervix.intake.inbox import list_inbox
 from cervix.intake.shelf import thumbnail_path
 from cervix.plain_text import escaped
 from cervix.samples.cases import CASES
-from cervix.samples.slides import samples_at_hand
+from cervix.samples.slides import Sample, samples_at_hand
 from cervix.settings import get_settings
 from cervix.sources.identity import files_of
 from cervix.web import upload_store
 from pages.parts.shared.components import uploader
 from pages.parts.shared.people import person
-from pages.parts.slide.look import choose, choose_case, choose_sample, close
+from pages.parts.shared.shelf import show_shelf
+from pages.parts.slide.look import CHOSEN, choose, choose_case, choose_sample, close
 from pages.parts.slide.resources import seen_lately, small_overview, sweep_uploads, upload_url, uploaded_slides
 
 PICTURE_TYPES = ["png", "jpg", "jpeg", "tif", "tiff"]
@@ -51,7 +52,8 @@ def show_intake() -> None:
 def show_switch() -> None:
     """Once a slide is open, all of it behind one chip: which it is, other cases, and the ways to bring another."""
     name = st.session_state["slide_name"]
-    with st.popover(escaped(name) if name else "This slide", icon=":material/folder_open:", key="slide_switch"):
+    key = f"slide_switch_{st.session_state.get(CHOSEN, 0)}"
+    with st.popover(escaped(name) if name else "This slide", icon=":material/folder_open:", key=key):
         show_intake()
         st.markdown("**Cases to try**")
         with st.container(horizontal=True, gap="small"):
@@ -62,28 +64,26 @@ def show_switch() -> None:
 
 
 def show_cases() -> None:
-    """The slides of the shelf as cards: what each is, and a button that opens it."""
-    st.subheader("Cases to try")
-    columns = st.columns(CHOICES_A_ROW)
-    for place, (case_id, title, story, pick) in enumerate(_slide_cases()):
-        with columns[place % CHOICES_A_ROW].container(border=True, key=f"slide_card_{case_id}", gap="small"):
-            st.markdown(f"**{escaped(title)}**")
-            st.caption(escaped(story))
-            if st.button("Open", icon=":material/play_arrow:", key=f"slide_case_{case_id}", width="stretch"):
-                pick()
+    """The slides of the shelf as cards, and the other samples at hand."""
+    show_shelf([case for case in CASES if case.page == "slide"])
+    with st.container(horizontal=True, gap="small"):
+        for sample in _other_samples():
+            if st.button(sample.title, icon=":material/science:", key=f"slide_case_{sample.id}", help=sample.story):
+                choose_sample(sample)
                 st.rerun()
+
+
+def _other_samples() -> list[Sample]:
+    """Samples at hand that are no case of the shelf."""
+    known = {case.id for case in CASES}
+    return [sample for sample in samples_at_hand(get_settings()) if sample.id not in known]
 
 
 def _slide_cases() -> list[tuple[str, str, str, Callable[[], None]]]:
     """Id, title, story and how to open it, of each slide of the shelf and of each other sample at hand."""
-    known = {case.id for case in CASES}
     return [
         *((case.id, case.title, case.story, partial(choose_case, case)) for case in CASES if case.page == "slide"),
-        *(
-            (sample.id, sample.title, sample.story, partial(choose_sample, sample))
-            for sample in samples_at_hand(get_settings())
-            if sample.id not in known
-        ),
+        *((sample.id, sample.title, sample.story, partial(choose_sample, sample)) for sample in _other_samples()),
     ]
 
 

@@ -20,6 +20,8 @@ from pages.parts.slide.resources import desk, gate_report, opened, owner, rememb
 
 State = Literal["unscaled", "no-tissue", "unsuitable", "ready", "scoring", "scored"]
 OPEN = ("slide_path", "slide_name", "slide_credit")
+# How many slides were chosen: with each the chip of the slide is a new one, and closed.
+CHOSEN = "slides_chosen"
 UNAVAILABLE = "slide_unavailable"
 AT_ONCE = "slide_score_at_once"
 SHOWN = "slide_shown"
@@ -50,11 +52,12 @@ def choose(path: Path, *, name: str = "", credit: str = "", at_once: bool = Fals
     """
     st.session_state.update(dict(zip(OPEN, (path, name, credit), strict=True)))
     st.session_state[AT_ONCE] = at_once
+    st.session_state[CHOSEN] = st.session_state.get(CHOSEN, 0) + 1
 
 
 def choose_case(case: Case) -> None:
     """Open a case of the shelf, to be scored at once."""
-    _choose_sample(case.sample, case.title, case.credit, at_once=True)
+    _choose_sample(case.sample, case.title, f"**Look at:** {case.look_at} {case.credit}", at_once=True)
 
 
 def choose_sample(sample: Sample) -> None:

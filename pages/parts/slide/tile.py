@@ -116,7 +116,8 @@ def _best(explained: TileExplanation) -> str:
 
 
 def _show_explained(explained: TileExplanation, model: Model, label: str, opacity: float) -> None:
-    plain, overlaid, why = st.columns(3, gap="small")
+    with st.container(key="slide_tile_pictures"):
+        plain, overlaid, why = st.columns(3, gap="small")
     plain.image(explained.pixels, caption="Tile", width="stretch")
     overlaid.image(explained.overlay(label, opacity), caption=f"Grad-CAM: {model.class_named(label).short}", width="stretch")
     limit = model.abstention_limit("novelty")

@@ -61,6 +61,7 @@ def show_map(
                 "tile": chosen,
                 "region": region,
                 "selectable": spots is not None,
+                "silent": silent,
             },
             on_tile_change=lambda: None,
             on_region_change=lambda: None,

@@ -82,32 +82,31 @@ def _go() -> None:
     st.session_state[TURN] = now.at != place.at
 
 
+def begin_at_a_table() -> None:
+    """At a demonstration table a visit begins with the tour; whoever ends it may look around."""
+    if get_settings().demo and not st.session_state.get("tour_offered"):
+        start_tour()
+    st.session_state["tour_offered"] = True
+
+
 def show_tour(page: str) -> None:
-    """Turn to the page of the step, and show the control over it. At a demonstration table the tour begins by itself.
+    """Turn to the page of the step, and show the control over it.
 
     Parameters
     ----------
     page : the page that this run would show, as in its address; empty for the first
     """
-    if get_settings().demo and TOUR not in st.session_state and not st.session_state.get("tour_offered"):
-        start_tour()
-    st.session_state["tour_offered"] = True
     place: Place | None = st.session_state.get(TOUR)
     if place is None:
         return
     step = place.step
     if st.session_state.pop(TURN, False):
-        if step.prepare is not None:
-            with st.spinner("Preparing the next step …"):
-                step.prepare()
         st.session_state.update(step.state)
         if step.params or step.page != (page or "start"):
             st.switch_page(f"{step.page}.py", query_params=dict(step.params))
-    tour(
-        key="tour_control",
-        data=_told(place),
-        on_go_change=_go,
-    )
+    tour(key="tour_control", data=_told(place), on_go_change=_go)
+    if step.prepare is not None:
+        step.prepare()
 
 
 def _told(place: Place) -> dict[str, Any]:

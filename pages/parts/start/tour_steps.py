@@ -36,7 +36,7 @@ class Step:
     prepare: Callable[[], None] | None = None
 
 
-PROMOTE = (".st-key-promote button", ".st-key-promotion_sure button")
+PROMOTE = (".st-key-promotion_anyway button", ".st-key-promote_anyway button", ".st-key-promotion_sure button")
 SLIDE_MAP, SLIDE_ANSWER, SLIDE_TILE = (
     '[class*="st-key-viewer_"]',
     '[class*="st-key-slide_answer_2"]',
@@ -155,10 +155,10 @@ STEPS: tuple[Step, ...] = (
         "improve",
         BODY,
         "A candidate, judged by rules set beforehand",
-        "Retrained from labels of drawn cases, compared on the same held-out tiles in 1,000 paired samples. "
-        "Now it is promoted.",
-        24,
-        state={"improve_view_next": "compare"},
+        "Retrained from labels of drawn cases, compared on the same held-out tiles in 1,000 paired samples. The "
+        "rules say keep the old one; an admin may decide otherwise, in writing.",
+        26,
+        state={"improve_view_next": "compare", "promotion_reason": "The tour shows a promotion and its way back."},
         press=PROMOTE,
     ),
     Step(

@@ -83,7 +83,7 @@ def test_a_womans_timeline_shows_her_results_by_age_and_no_risk() -> None:
     visits = frame[frame["patient_id"] == "SAMPLE-006"]
     case = patient_case("c" * 64, "key", visits_content(visits))
     figure = timeline_figure(visits_frame([case.content]))
-    marks = [code for trace in figure.data for code in trace.text]
+    marks = [code for trace in figure.data for code in trace.customdata]
     assert sorted(marks) == sorted(code for name in ("cytology", "hpv_result") for code in visits[name].dropna())
     shown = np.sort(np.concatenate([np.asarray(trace.x, float) for trace in figure.data]))
     assert visits["age"].min() - 1 <= shown[0]

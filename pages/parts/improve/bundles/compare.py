@@ -32,7 +32,8 @@ from pages.parts.shared.store import label_store_or_stop
 
 TAKEN = "compare_uploads_taken"
 JUST_KEPT = "compare_just_kept"
-TOLD = "compare_told"
+TOLD, THERE = "compare_told", "compare_there"
+FOLDER_WIDTH = 340
 
 
 def with_folder(active: Bundle, folder: Path) -> BundleComparison:
@@ -70,10 +71,12 @@ def keep_upload(content: bytes, comparison: BundleComparison) -> None:
 def show_compare() -> None:
     """A candidate beside the active bundle: the verdict, what may be done with it, then every figure."""
     show_done()
-    active = active_or_stop()
-    with st.container(horizontal=True, vertical_alignment="center", key="compare_line"):
-        chosen, uploaded, found = _choose(active)
+    place = st.container(horizontal=True, vertical_alignment="center", key="compare_line")
+    # It must be there also where the active bundle cannot be used.
     show_roll_back(line_or_none())
+    active = active_or_stop()
+    with place:
+        chosen, uploaded, found = _choose(active)
     try:
         if uploaded is not None:
             content, folder = uploaded, None
@@ -118,28 +121,33 @@ def show_compare() -> None:
 
 
 def _choose(active: Bundle) -> tuple[str | None, bytes | None, dict[str, Path]]:
-    """The candidate behind a chip: the name of its folder, or the zip that was brought; and the folders there are."""
+    """The candidate: the name of its folder, or the zip that was brought; and the folders there are."""
     found = candidate_folders(get_settings().bundles_dir)
     if JUST_KEPT in st.session_state:
         st.session_state["compare_folder"] = st.session_state.pop(JUST_KEPT)
-    newest = newest_folder(get_settings(), active)
-    at = list(found).index(newest.name) if newest is not None else None
-    named = st.session_state.get("compare_folder", newest.name if newest is not None else None)
+    elif "compare_folder" not in st.session_state or (
+        st.session_state["compare_folder"] is None and sorted(found) != st.session_state.get(THERE)
+    ):
+        # Whoever comes, or stays until there is one, sees the newest compared; whoever then chooses none does not.
+        newest = newest_folder(get_settings(), active)
+        st.session_state["compare_folder"] = newest.name if newest is not None else None
+    st.session_state[THERE] = sorted(found)
+    chosen = st.selectbox(
+        "Candidate on this server",
+        list(found),
+        index=None,
+        placeholder="Choose a candidate" if found else "No candidate on this server",
+        disabled=not found,
+        key="compare_folder",
+        width=FOLDER_WIDTH,
+        label_visibility="collapsed",
+    )
     uploaded = None
-    with st.popover(f"Candidate: {escaped(named)}" if named in found else "Choose a candidate", icon=":material/deployed_code:",
-                    key="compare_candidate"):  # fmt: skip
-        chosen = st.selectbox(
-            "Candidate on this server",
-            list(found),
-            index=at,
-            placeholder="Choose a folder" if found else "None yet",
-            disabled=not found,
-            help="Bundles that were retrained, or kept, on this server",
-            key="compare_folder",
-        )
+    # What hides in a popover must not be set from here: the browser would answer with what it had before.
+    with st.popover("Bring one", icon=":material/upload:", key="compare_bring"):
         if person().may_bring_bundles:
             uploaded = st.file_uploader(
-                "Or a candidate as a zip", type=["zip"], key=f"compare_upload_{st.session_state.setdefault(TAKEN, 0)}"
+                "A candidate as a zip", type=["zip"], key=f"compare_upload_{st.session_state.setdefault(TAKEN, 0)}"
             )
         else:
             st.caption("Only readers and admins can bring a candidate.")

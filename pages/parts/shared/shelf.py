@@ -1,20 +1,22 @@
 """The case shelf: one card a case, the whole card opens it."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
-from cervix.samples.cases import CASES, Case
+from cervix.samples.cases import Case
 from cervix.samples.shown import thumbnail
 
 
-def show_shelf() -> None:
-    """Every case with its picture, its story and what to look at."""
+def show_shelf(cases: Sequence[Case]) -> None:
+    """Cases with their pictures, their stories and what to look at."""
     st.header("Cases to try", anchor=False)
     with st.container(horizontal=True, key="shelf"):
-        for case in CASES:
-            show_card(case)
+        for case in cases:
+            _show_card(case)
 
 
-def show_card(case: Case) -> None:
+def _show_card(case: Case) -> None:
     """One case. The link covers the card; what stands on it is read with it."""
     with st.container(border=True, key=f"case_card_{case.id}", gap="xsmall"):
         st.image(_thumbnail(case), width="stretch", alt="")
