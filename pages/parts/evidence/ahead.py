@@ -1,11 +1,9 @@
 """The summaries of a bundle, made before anybody asks for them: whoever opens Evidence first need not wait."""
 
 import logging
-import os
-import sys
 import time
 from importlib import import_module
-from threading import Thread, get_native_id
+from threading import Thread
 
 import streamlit as st
 
@@ -16,7 +14,8 @@ from pages.parts.shared.frame import BUNDLE
 
 BEGIN_AFTER_S = 1.0
 """The page that proved the bundle comes first."""
-LEAST_PRIORITY = 19
+REST_S = 0.2
+"""Between two models, for whoever asks for something meanwhile."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +33,7 @@ def _started(bundle: Bundle) -> None:
 
 
 def _make(bundle: Bundle) -> None:
-    if sys.platform == "linux":  # elsewhere a priority is the whole process's
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), LEAST_PRIORITY)
+    # At an ordinary priority: a thread of less would hold the interpreter's lock while other programs keep it from running.
     time.sleep(BEGIN_AFTER_S)
     # Imported here, and so ahead of the page too: they bring more modules than all that came before.
     import_module("pages.parts.evidence.choosing")
@@ -46,5 +44,6 @@ def _make(bundle: Bundle) -> None:
         try:
             summary_figure(bundle, model, summary_of(bundle, model).picture)
             question_of(bundle, model, model.main_task).sweep()
+            time.sleep(REST_S)
         except CervixError as error:  # said on the page of the model
             logger.warning("nothing was made ahead for %s: %s", model.id, error)
