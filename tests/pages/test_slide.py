@@ -146,10 +146,12 @@ def test_the_inbox_is_searched_and_a_slide_opened_from_it(tmp_path: Path, monkey
     get_settings.cache_clear()
     app = open_page("slide")
     app.segmented_control(key="slide_way").set_value("Server folders").run()
-    assert sorted(text.value for text in app.text) == ["broken <b>.svs", "ward 7/cone.tiff"]
+    assert {"broken <b>.svs", "ward 7/cone.tiff"} <= {text.value for text in app.text}
     assert "cannot be read as a slide" in texts(app)
     app.text_input(key="inbox_search").set_value("cone").run()
-    assert [text.value for text in app.text] == ["ward 7/cone.tiff"]
+    found = {text.value for text in app.text}
+    assert "ward 7/cone.tiff" in found
+    assert "broken <b>.svs" not in found
     app.button(key="inbox_open_0").click().run()
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Size"] == "600 × 500"
