@@ -19,7 +19,7 @@ from cervix.labels.store.cases import PATIENT_LABELS, patient_case, tile_case
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from cervix.people import Person
-from cervix.settings import get_settings
+from cervix.settings import Settings, get_settings
 from pages.parts.improve.labels.place import PLACE, READER
 from tests.labels.making import TILES, filled, label, scored
 from tests.pages.opening import open_page, texts
@@ -104,6 +104,30 @@ def test_a_woman_without_what_came_afterwards_can_only_be_unsure(home: Path, bun
     app.switch_page("improve.py").run()
     assert not app.exception
     assert "nothing here tells it. Say *Unsure*" in texts(app)
+
+
+def test_sample_data_fill_a_home_of_the_session_and_open_the_step_that_waits(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled_homes = []
+
+    def fill(settings: Settings, active: Bundle, tell: Callable[[float, str], object]) -> None:
+        tell(0.5, "Cutting tiles")
+        filled_homes.append(settings.home)
+        with open_store(settings.label_store_url) as store:
+            scored(filled(store), active.sha256)
+
+    monkeypatch.setattr("pages.parts.improve.sample.fill", fill)
+    app = open_page("start").switch_page("improve.py").run()
+    assert app.session_state["improve_view"] == "gather", "the step that waits is open"
+    app.button(key="gather_sample").click().run()
+    assert not app.exception
+    assert app.session_state["improve_view"] == "label"
+    assert in_hand(app) in TILES
+    assert filled_homes
+    assert home not in filled_homes
+    with open_store(f"sqlite:///{home / 'labels.sqlite'}") as own:
+        assert own.cases().empty
 
 
 def test_cases_of_another_bundle_are_scored_again_when_asked(home: Path) -> None:
