@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cervix.plain_text import escaped
-from cervix.samples.cases import CASES
+from cervix.samples.cases import CASES, FACTORS
 from cervix.settings import get_settings
 from pages.parts.shared.frame import bundle_or_stop, on_cpu
 from pages.parts.shared.shelf import show_shelf
@@ -15,7 +15,7 @@ bundle = bundle_or_stop()
 show_hero(bundle)
 if on_cpu(bundle) and get_settings().device == "cuda":
     st.warning("A GPU was requested (CERVIX_DEVICE=cuda) but none can be used; scoring runs on the CPU.")
-show_shelf(CASES)
+show_shelf([case for case in CASES if case.id != FACTORS])
 show_real_slides()
 show_how_good(bundle)
 

@@ -8,13 +8,13 @@ import pytest
 
 from cervix.patients.visits import read_visits
 from cervix.patients.vocabulary import PATIENT_ID
-from cervix.samples.cases import CASES, Case
+from cervix.samples.cases import CASES, FACTORS, Case
 from cervix.samples.shown import GRAVE, NEGATIVE, thumbnail, visits_svg
 from cervix.samples.slides import sample_slide
 from cervix.settings import Settings
 
 SLIDES = [case for case in CASES if case.page == "slide"]
-TABLES = [case for case in CASES if case.page == "patient"]
+TABLES = [case for case in CASES if case.page == "patient" and case.id != FACTORS]
 
 
 def test_there_are_eight_cases_each_with_a_name_of_its_own() -> None:

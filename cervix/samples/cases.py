@@ -7,12 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from cervix.patients.sample import sample_table_csv
 from cervix.patients.sequences import DAYS_A_YEAR
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.samples.slides import SAMPLES, Sample
 from cervix.slides.drawn.slides import TUNED, UNTUNED
 
 DAY = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+FACTORS = "factors"
 TABLES = Path(__file__).parent / "tables"
 MADE_UP = "Made up by hand, after the published tables: no real woman. CC0."
 GENERATED = "Generated from a fixed seed: no real women. CC0."
@@ -39,7 +41,7 @@ class Case:
     credit: str
     """Who made it, from what, and its licence."""
     table: str = ""
-    """For a case of women: its table in ``tables/``; empty for the generated list."""
+    """For a case of women: its table in ``tables/``; empty for a generated one."""
     woman: str = ""
     """The pseudonym of the woman to open first; the first of the list where empty."""
 
@@ -53,6 +55,8 @@ class Case:
 
         A step after a visit holds for a while only, so dates move on with the calendar, by whole years.
         """
+        if self.id == FACTORS:
+            return sample_table_csv().encode()
         content = (TABLES / self.table).read_text(encoding="utf-8") if self.table else sample_visits_csv()
         return _moved_on(content, today or datetime.now(UTC).date()).encode()
 
@@ -131,6 +135,15 @@ CASES: tuple[Case, ...] = (
         "A list of 40 women",
         "A screening list, ranked by risk.",
         "the threshold: who would be recalled?",
+        "Generated · CC0",
+        GENERATED,
+    ),
+    Case(
+        FACTORS,
+        "patient",
+        "A table of risk factors",
+        "60 patients, one row each, in the format of the UCI table.",
+        "what drove each score, and how little is known.",
         "Generated · CC0",
         GENERATED,
     ),

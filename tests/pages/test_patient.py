@@ -40,6 +40,12 @@ def menu(app: AppTest, label: str) -> Selectbox:
     return next(box for box in app.selectbox if box.label == label)
 
 
+def open_case(app: AppTest, case: str) -> None:
+    """Follow the card of a case of the shelf."""
+    app.query_params["case"] = case
+    app.run()
+
+
 @pytest.fixture(autouse=True)
 def _own_home(home: Path) -> None:
     """Each test has an app home of its own and no network."""
@@ -47,7 +53,7 @@ def _own_home(home: Path) -> None:
 
 def test_the_sample_table_is_scored_and_explained() -> None:
     app = open_page("patient")
-    app.button(key="patients_case_factors").click().run()
+    open_case(app, "factors")
     assert not app.exception
     assert "not real patients" in texts(app)
     assert shown(app)["Patients scored"] == "60"
@@ -64,7 +70,7 @@ def test_the_sample_table_is_scored_and_explained() -> None:
 
 def test_a_factor_is_changed_and_the_hypothetical_risk_moves_and_is_reset() -> None:
     app = open_page("patient")
-    app.button(key="patients_case_factors").click().run()
+    open_case(app, "factors")
     turn_to(app, "patients_view_factors", "What if")
     assert "Hypothetical" in texts(app)
     app.multiselect(key="factor_chosen").set_value(["Dx:CIN", "Age"]).run()
@@ -92,7 +98,7 @@ def test_a_misspelt_code_is_put_right_with_one_click_and_taken_back_with_another
 
 def test_the_work_list_is_searched_narrowed_and_put_in_another_order() -> None:
     app = open_page("patient")
-    app.button(key="patients_case_list").click().run()
+    open_case(app, "list")
     app.text_input(key="patients_find").set_value("-01").run()
     found = listed(app)
     assert set(found["Patient"]) == {f"SAMPLE-0{number}" for number in range(10, 20)}
@@ -105,10 +111,10 @@ def test_the_work_list_is_searched_narrowed_and_put_in_another_order() -> None:
     assert "No patient matches" in texts(app)
 
 
-@pytest.mark.parametrize("sample", ["patients_case_factors", "patients_case_list"])
+@pytest.mark.parametrize("sample", ["factors", "list"])
 def test_the_list_is_explained_on_request_and_kept_until_the_table_changes(sample: str) -> None:
     app = open_page("patient")
-    app.button(key=sample).click().run()
+    open_case(app, sample)
     assert not [box for box in app.selectbox if box.key == "cohort_input"]
     app.button(key="cohort_explain").click().run()
     assert not app.exception
@@ -120,7 +126,7 @@ def test_the_list_is_explained_on_request_and_kept_until_the_table_changes(sampl
 
 def test_without_a_scored_slide_the_joint_view_says_what_to_do() -> None:
     app = open_page("patient")
-    app.button(key="patients_case_list").click().run()
+    open_case(app, "list")
     turn_to(app, "patients_view", "With a slide")
     assert not app.exception
     assert "pairs this model learned from are made up" in texts(app)
@@ -129,7 +135,7 @@ def test_without_a_scored_slide_the_joint_view_says_what_to_do() -> None:
 
 def test_sample_visits_are_scored_and_ranked_and_a_womans_risk_is_followed() -> None:
     app = open_page("patient")
-    app.button(key="patients_case_list").click().run()
+    open_case(app, "list")
     assert not app.exception
     assert "no real women" in texts(app)
     counts = shown(app)
@@ -187,7 +193,7 @@ def test_bad_rows_are_left_out_or_stop_the_reading_as_one_chooses() -> None:
 
 def test_the_threshold_says_who_would_be_recalled_and_what_it_costs() -> None:
     app = open_page("patient")
-    app.button(key="patients_case_list").click().run()
+    open_case(app, "list")
     app.slider(key="patients_threshold").set_value(0.0).run()
     assert "36 of 36 women would be recalled" in texts(app)
     assert "finds 100%" in texts(app)
@@ -200,7 +206,7 @@ def test_the_threshold_says_who_would_be_recalled_and_what_it_costs() -> None:
 
 def test_what_if_starts_from_her_as_she_is_and_no_further_visit_is_empty() -> None:
     app = open_page("patient")
-    app.button(key="patients_case_rising").click().run()
+    open_case(app, "rising")
     turn_to(app, "patients_view", "What if")
     usual = hypothetical(app)
     assert len(usual) == 3, "the main question and the two that the guideline asks"
@@ -337,7 +343,7 @@ def test_a_table_that_cannot_be_read_is_one_sentence(content: bytes, sentence: s
     assert not app.exception
     assert sentence in app.error[0].value
     assert "\n" not in app.error[0].value
-    app.button(key="patients_case_factors").click().run()
+    open_case(app, "factors")
     assert shown(app)["Patients scored"] == "60", "the app goes on"
 
 
@@ -355,7 +361,7 @@ def test_a_table_without_the_other_tests_gets_no_answer_from_the_model_that_need
 
 def test_the_patient_page_says_how_well_its_model_ranks_before_it_ranks(bundle_root: Path) -> None:
     app = open_page("patient")
-    app.button(key="patients_case_factors").click().run()
+    open_case(app, "factors")
     held_out = pd.read_parquet(bundle_root / "risk-factors/predictions.parquet")
     assert f"held-out AUROC {roc_auc_score(held_out['label'] == 'yes', held_out['p_yes']):.2f}" in texts(app)
     assert "95 % interval" in texts(app)

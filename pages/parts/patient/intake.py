@@ -1,17 +1,16 @@
 """How a table gets on the page: an upload or a case of the shelf; and, once one is open, all about the file."""
 
-from functools import partial
-
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cervix.patients.reading import PatientTable
-from cervix.patients.sample import blank_table_csv, sample_table_csv
+from cervix.patients.sample import blank_table_csv
 from cervix.patients.visit_sample import blank_visits_csv
 from cervix.patients.visit_vocabulary import VISIT_DATE
 from cervix.patients.visits import VisitTable
 from cervix.samples.cases import CASES, Case
 from pages.parts.patient.table import CREDIT, STRICT, TABLES, UPLOADS, forget_table, take_case, take_table
+from pages.parts.shared.shelf import show_shelf
 
 UPLOAD = "patients_upload"
 PREVIEW_ROWS = 10
@@ -19,28 +18,7 @@ KEPT_WORDS = (
     "A table that you bring is kept in this server's memory while it is used, at most eight hours after its last use, and "
     "never written to disk."
 )
-GENERATED = "Generated from a fixed seed: not real patients. CC0."
-FACTORS = Case(
-    "factors",
-    "patient",
-    "A table of risk factors",
-    "60 patients, one row each, in the format of the UCI table.",
-    "What drove each score, and how little is known.",
-    "Generated · CC0",
-    GENERATED,
-)
-ICONS = {
-    "rising": ":material/trending_up:",
-    "treated": ":material/healing:",
-    "list": ":material/format_list_numbered:",
-    FACTORS.id: ":material/table_chart:",
-}
 WOMEN: tuple[Case, ...] = tuple(case for case in CASES if case.page == "patient")
-
-
-def take_factors() -> None:
-    """The generated table of risk factors."""
-    take_table(sample_table_csv().encode(), credit=GENERATED)
 
 
 def _take_upload(key: str) -> None:
@@ -54,14 +32,8 @@ def _take_upload(key: str) -> None:
 def show_empty() -> None:
     """Nothing is open: what to do, the cases to try, and where to bring a table."""
     st.markdown("**Open a case, or bring a table.** Each woman's risk is scored after every visit; then ask why, and what if.")
-    cases = (*WOMEN, FACTORS)
-    for case, column in zip(cases, st.columns(len(cases)), strict=True):
-        with column.container(border=True, key=f"patients_card_{case.id}", height="stretch"):
-            take = take_factors if case is FACTORS else partial(take_case, case)
-            st.button(case.title, icon=ICONS.get(case.id), key=f"patients_case_{case.id}", type="tertiary", on_click=take)
-            st.write(case.story)
-            st.caption(f"{case.look_at} *{case.credit}*")
     show_intake()
+    show_shelf(WOMEN)
 
 
 def show_intake() -> None:
@@ -108,7 +80,6 @@ def show_file(line: DeltaGenerator, words: str, to_mend: int, table: PatientTabl
         with st.container(horizontal=True):
             for case in WOMEN:
                 st.button(case.title, key=f"patients_case_{case.id}", on_click=take_case, args=(case,))
-            st.button(FACTORS.title, key=f"patients_case_{FACTORS.id}", on_click=take_factors)
         show_intake()
         st.button("Close this table", icon=":material/close:", key="patients_close", on_click=forget_table)
     if credit:
