@@ -288,7 +288,7 @@ def test_a_table_is_brought_in_with_a_report_and_an_entry_in_the_audit_trail(dis
     app.button(key="readers_import").click().run()
     assert not app.exception
     assert "1 added, 0 already there, 1 left out." in texts(app)
-    assert "row 3: There is no such class" in app.text[0].value
+    assert "row 3: There is no such class" in "\n".join(block.value for block in app.text)
     trail = disputed.audit_trail()
     assert trail[["who", "what"]].to_numpy().tolist() == [[ADMIN, "import"]] * 2
     assert trail["detail"].iloc[0] == {"added": 1, "known": 0, "left out": 1}
