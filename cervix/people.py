@@ -2,7 +2,7 @@
 
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Literal, get_args
 
@@ -29,11 +29,14 @@ class Person:
         A viewer looks, a reader labels too, an admin also adjudicates, retrains, promotes and rolls back.
     anybody : bool
         Nothing is known of them: nobody signs in, and others can reach the server. Never more than a viewer.
+    plays : bool
+        They are in a sandbox: admins of what lies there, who bring nothing in, take nothing out and start no trainer.
     """
 
     name: str
     role: Role
     anybody: bool = False
+    plays: bool = False
 
     @property
     def may_browse(self) -> bool:
@@ -47,12 +50,12 @@ class Person:
     @property
     def may_bring_bundles(self) -> bool:
         """Have a bundle of their own loaded, which runs its graphs."""
-        return self.role in ("reader", "admin")
+        return self.role in ("reader", "admin") and not self.plays
 
     @property
     def may_take_labels(self) -> bool:
         """Take the labels along, which name readers and hold their comments."""
-        return not self.anybody
+        return not (self.anybody or self.plays)
 
     @property
     def may_delete(self) -> bool:
@@ -61,8 +64,17 @@ class Person:
 
     @property
     def may_decide(self) -> bool:
-        """Adjudicate, retrain, promote, roll back."""
+        """Adjudicate, promote, roll back."""
         return self.role == "admin"
+
+    @property
+    def may_retrain(self) -> bool:
+        """Start and stop the trainer, a process of the server."""
+        return self.role == "admin" and not self.plays
+
+    def in_a_sandbox(self) -> "Person":
+        """The same person at play."""
+        return replace(self, role="admin", anybody=False, plays=True)
 
 
 Reach = Literal["alone", "exposed", "demo room"]

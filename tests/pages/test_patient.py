@@ -55,7 +55,7 @@ def test_the_sample_table_is_scored_and_explained() -> None:
     app = open_page("patient")
     open_case(app, "factors")
     assert not app.exception
-    assert "not real patients" in texts(app)
+    assert "no real women" in texts(app)
     assert shown(app)["Patients scored"] == "60"
     ranked = listed(app)
     assert len(ranked) == 60

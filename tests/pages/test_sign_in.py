@@ -34,6 +34,9 @@ def _lists(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     get_settings.cache_clear()
 
 
+PLAY = "Play the demo (5 min)"
+
+
 def sign_in(monkeypatch: pytest.MonkeyPatch, **claims: object) -> None:
     always = {"is_logged_in": True, "sub": "7f3a", "iat": time.time()}
     monkeypatch.setattr(st, "user", User(always | claims))
@@ -81,7 +84,7 @@ def test_whoever_signed_in_sees_the_pages_and_his_name_and_role(
     sign_in(monkeypatch, email=address)
     app = open_app()
     assert not app.exception
-    assert buttons(app) == ["Sign out"]
+    assert buttons(app) == ["Sign out", PLAY]
     assert address in texts(app)
     assert {"admin": "everything", "reader": "label cases", "viewer": "that you bring"}[role] in texts(app)
 
@@ -151,7 +154,7 @@ def test_without_sign_in_nothing_is_new(monkeypatch: pytest.MonkeyPatch) -> None
     get_settings.cache_clear()
     app = open_app(None)
     assert not app.exception
-    assert not buttons(app)
+    assert buttons(app) == [PLAY]
     assert "local reader" not in texts(app)
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from cervix.people import Person
 from cervix.settings import get_settings
 from pages.parts.start.tour import Place, moved
 from pages.parts.start.tour_steps import STEPS
 from tests.pages.opening import open_page, texts
+from tests.pages.test_exposed import listen_on
 
 LAST = Place(at=len(STEPS) - 1)
 PAGES = {"start", "slide", "patient", "evidence", "improve"}
@@ -87,3 +89,19 @@ def test_a_demonstration_table_begins_by_itself_and_once(monkeypatch: pytest.Mon
 
 def test_without_a_tour_nothing_is_said_of_a_sandbox() -> None:
     assert "Sandbox" not in texts(open_page("start"))
+
+
+def test_everybody_may_play_and_nobody_reaches_out_of_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a server that others can reach a visitor is a viewer; in a sandbox an admin of what lies there."""
+    listen_on(None, monkeypatch)
+    app = open_page("start")
+    app.button(key="play_demo").click().run()
+    app.session_state["improve_view"] = "agree"
+    app.switch_page("improve.py").run()
+    assert not app.exception
+    viewer = Person("somebody", "viewer", anybody=True)
+    playing = viewer.in_a_sandbox()
+    assert playing.may_label
+    assert playing.may_decide
+    assert [playing.may_bring_bundles, playing.may_take_labels, playing.may_retrain] == [False] * 3
+    assert app.button(key="leave_sandbox")

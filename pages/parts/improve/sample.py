@@ -2,14 +2,10 @@
 
 import streamlit as st
 
-from cervix.errors import CervixError
 from cervix.improving import StepId
-from cervix.plain_text import escaped
-from cervix.sandbox import fill
-from cervix.settings import get_settings
 from pages.parts.improve.opened import open_step
-from pages.parts.shared.frame import bundle_or_stop
-from pages.parts.shared.sandbox import enter_sandbox, in_sandbox, leave_sandbox
+from pages.parts.shared.playing import fill_sandbox
+from pages.parts.shared.sandbox import in_sandbox
 
 
 def show_empty(words: str, key: str, icon: str, *ways: tuple[StepId, str]) -> None:
@@ -34,21 +30,7 @@ def show_empty(words: str, key: str, icon: str, *ways: tuple[StepId, str]) -> No
                 help="Opens a home of your own for this session, with tiles of drawn slides, labels of two made-up readers and "
                 "a candidate that was retrained from them. Nothing of it is kept.",
             )
-        if tried:
-            _fill(key)
-
-
-def _fill(key: str) -> None:
-    bundle = bundle_or_stop()
-    enter_sandbox()
-    with st.status("Filling a home of your own …", expanded=True) as status:
-        try:
-            fill(get_settings(), bundle, lambda *told: status.update(label=escaped(str(told[-1]))))
-        except CervixError as error:
-            leave_sandbox()
-            status.update(label="Nothing was filled.", state="error")
-            st.error(escaped(str(error)), icon=":material/error:")
-            return
-    if key == "gather":
-        open_step("waiting")
-    st.rerun()
+        if tried and fill_sandbox():
+            if key == "gather":
+                open_step("waiting")
+            st.rerun()

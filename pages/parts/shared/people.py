@@ -8,6 +8,7 @@ from cervix.people import Person, local_person, person_of
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.sign_in import has_lapsed, is_on
+from pages.parts.shared.sandbox import in_sandbox
 
 
 def sign_in_section() -> object:
@@ -42,11 +43,13 @@ def known_person() -> Person | None:
     """
     settings = get_settings()
     if not is_on(sign_in_section(), settings):
-        return local_person(st.session_state.get("reader_name", ""), listened_on(), settings)
-    claims = st.user.to_dict()
-    if claims.get("is_logged_in") is not True or has_lapsed(claims, settings):
-        return None
-    return person_of(claims, settings)
+        known = local_person(st.session_state.get("reader_name", ""), listened_on(), settings)
+    else:
+        claims = st.user.to_dict()
+        if claims.get("is_logged_in") is not True or has_lapsed(claims, settings):
+            return None
+        known = person_of(claims, settings)
+    return known.in_a_sandbox() if in_sandbox() else known
 
 
 def person() -> Person:

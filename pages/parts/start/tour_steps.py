@@ -33,7 +33,7 @@ class Step:
     params: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     state: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     press: tuple[str, ...] = ()
-    prepare: Callable[[], None] | None = None
+    prepare: Callable[[], object] | None = None
 
 
 PROMOTE = (".st-key-promotion_anyway button", ".st-key-promote_anyway button", ".st-key-promotion_sure button")

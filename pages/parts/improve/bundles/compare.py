@@ -150,6 +150,6 @@ def _choose(active: Bundle) -> tuple[str | None, bytes | None, dict[str, Path]]:
                 "A candidate as a zip", type=["zip"], key=f"compare_upload_{st.session_state.setdefault(TAKEN, 0)}"
             )
         else:
-            st.caption("Only readers and admins can bring a candidate.")
+            st.caption("Only readers and admins can bring a candidate, and nobody into a sandbox.")
     st.markdown(f"beside the active **{escaped(active.label)}**")
     return chosen, None if uploaded is None else uploaded.getvalue(), found

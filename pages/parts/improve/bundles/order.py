@@ -24,6 +24,7 @@ from cervix.settings import get_settings
 from pages.parts.improve.bundles.runs import desk
 from pages.parts.improve.sample import show_empty
 from pages.parts.shared.people import person
+from pages.parts.shared.sandbox import in_sandbox
 
 LOOK_AGAIN_S = 60
 HIGHEST_SEED = 2**31 - 1
@@ -81,8 +82,10 @@ def _choose(bundle: Bundle, counts: dict[ModelId, LabelCounts]) -> RetrainingOrd
         return None
     for reason in reasons:
         st.caption(reason)
-    barred = not person().may_decide
-    if barred:
+    barred = not person().may_retrain
+    if in_sandbox():
+        st.info("In a sandbox nothing is retrained: its candidate was, beforehand, from these labels.", icon=":material/toys:")
+    elif barred:
         st.info(f"You are here as a {person().role}: you can look, and an admin can start a run.", icon=":material/visibility:")
     models = st.pills(
         "Models to retrain",
@@ -119,7 +122,7 @@ def _choose(bundle: Bundle, counts: dict[ModelId, LabelCounts]) -> RetrainingOrd
 
 
 def _show_start(order: RetrainingOrder, environment: TrainingEnvironment) -> None:
-    may = person().may_decide
+    may = person().may_retrain
     started = st.button("Start", type="primary", icon=":material/model_training:", disabled=not may, key="retrain_start")
     if not (started and may):
         return

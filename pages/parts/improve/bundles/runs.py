@@ -81,7 +81,7 @@ def show_running(run_id: str) -> None:
     progress = told.progress
     stopping = desk().is_stopping(run)
     bar.progress(progress.share if progress else 0.0, "Stopping …" if stopping else _progress_line(run, progress))
-    if person().may_decide and not stopping:
+    if person().may_retrain and not stopping:
         with stop.popover("Stop run", icon=":material/stop:", width="stretch", key="retrain_stop_ask"):
             st.write("What this run has done so far is discarded.")
             if st.button("Stop and discard", type="primary", key="retrain_stop"):

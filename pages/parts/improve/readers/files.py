@@ -22,6 +22,9 @@ AS_THE_FILE_SAYS = ""
 
 def show_files(store: LabelStore, who: Person) -> None:
     """Downloads, the backup and the import."""
+    if who.plays:
+        st.info("In a sandbox no labels are brought in or taken out.", icon=":material/toys:")
+        return
     if not who.may_take_labels:
         st.info("Only people who are known here export and import labels.", icon=":material/lock:")
         return
