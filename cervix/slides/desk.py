@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 SlideJob = Job[ScoreProgress, SlideScore]
 RESUMED_OWNER = "resumed after a restart"
+STOPPED_WITHIN_S, STOP_POLL_S = 20.0, 0.05
 # A score of 50,000 tiles takes 31 MB.
 SCORES_HELD_BYTES = 256 << 20
 
@@ -96,6 +97,15 @@ class ScoringDesk:
     def slides_in_use(self) -> set[str]:
         """Hashes of slides that wait or are being scored."""
         return {job.key.split("-")[0] for job in self._board.active_jobs()}
+
+    def stop(self, within_s: float = STOPPED_WITHIN_S) -> None:
+        """Stop whatever waits or is scored, and wait until it has ended; a batch that runs is finished first."""
+        jobs = self._board.active_jobs()
+        for job in jobs:
+            job.cancel()
+        deadline = time.monotonic() + within_s
+        while any(job.active for job in jobs) and time.monotonic() < deadline:
+            time.sleep(STOP_POLL_S)
 
     def resume(self, bundle: Bundle) -> int:
         """Go on with what was running when the server ended, once a bundle and process; returns how many scores."""

@@ -1,7 +1,7 @@
 // The tour's control: it lights a part of the page, says what it is, and goes on by itself. It lies over the page, so that
 // nothing it does makes Streamlit draw the page anew; only a wish ("next", "back", …) goes to the server.
 const FIND_EVERY_MS = 200;
-const PRESS_AFTER_S = 4;
+const PRESS_AFTER_S = 9;
 const PRESS_EVERY_MS = 1600;
 const EDGE_PX = 6;
 const STYLE = `
@@ -151,8 +151,12 @@ class Control {
     const card = this.find(".card").getBoundingClientRect();
     // What is lit must not lie under the card: the page is moved until its top is in sight.
     if (box.top > card.top - 80) target.scrollIntoView({ block: "start" });
+    // The navigation stays above what is scrolled under it; words may reach beyond the box that they are in.
+    const under = document.querySelector('[data-testid="stHeader"]')?.getBoundingClientRect().bottom ?? 0;
+    const top = Math.max(box.top - EDGE_PX, under);
+    const bottom = box.top + Math.max(box.height, target.scrollHeight) + EDGE_PX;
     Object.assign(light.style, {
-      left: `${box.left - EDGE_PX}px`, top: `${box.top - EDGE_PX}px`, width: `${box.width + 2 * EDGE_PX}px`, height: `${box.height + 2 * EDGE_PX}px`,
+      left: `${box.left - EDGE_PX}px`, top: `${top}px`, width: `${box.width + 2 * EDGE_PX}px`, height: `${Math.max(0, bottom - top)}px`,
     });
   }
 

@@ -345,3 +345,16 @@ def _with_batch(session: object) -> object:
 
 def test_the_speed_of_the_device_is_measured(bundle: Bundle) -> None:
     assert 0.1 < measured_tiles_per_s(bundle) < 100_000
+
+
+def test_a_desk_that_is_stopped_has_ended_whatever_it_scored_and_writes_no_more(
+    phantom_slide: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    stopped = ScoringDesk(tmp_path / "results")
+    slide = open_slide(phantom_slide)
+    job = stopped.start(slide, bundle, plan_slide(slide, bundle), "somebody")
+    stopped.stop()
+    assert not job.active
+    left = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    time.sleep(0.2)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == left

@@ -2,8 +2,12 @@
 
 import shutil
 import tempfile
+import time
 import weakref
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -11,19 +15,49 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from cervix.settings import sandboxes_by
 
 HOME = "sandbox_home"
+PREFIX = "cervix-demo-"
+LEFT_FOR_S = 24 * 3600
 # What belongs to the visit and not to what is open in it.
 KEPT = frozenset({HOME, "tokens", "token_session", "owner", "reader_name", "tour", "tour_turn", "tour_offered"})
+
+
+_endings: list[Callable[[Path], None]] = []
+
+
+def before_deleting(act: Callable[[Path], None]) -> None:
+    """Have something done with the home of a sandbox before it is deleted: whatever still writes there must end first."""
+    _endings.append(act)
 
 
 class Sandbox:
     """An empty folder that is deleted when it is left, or when nobody holds it any more, as after the end of a visit."""
 
     def __init__(self) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="cervix-demo-"))
-        self._delete = weakref.finalize(self, shutil.rmtree, self.home, ignore_errors=True)
+        self.home = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._forgotten = weakref.finalize(self, _delete_soon, self.home)
 
     def leave(self) -> None:
-        self._delete()
+        if self._forgotten.detach():
+            _delete(self.home)
+
+
+def _delete(home: Path) -> None:
+    for act in _endings:
+        act(home)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _delete_soon(home: Path) -> None:
+    """In a thread of its own: the collector of garbage comes by in the midst of anything."""
+    Thread(target=_delete, args=(home,), name="sandbox").start()
+
+
+def _sweep() -> None:
+    """What a server that was killed has left, once it is a day old."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_FOR_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _home_of_session() -> Path | None:
@@ -45,6 +79,7 @@ def in_sandbox() -> bool:
 def enter_sandbox() -> Path:
     """Give this session an empty home of its own, which is deleted when it leaves or ends."""
     leave_sandbox()
+    _sweep()
     _forget_what_is_open()
     sandbox = st.session_state[HOME] = Sandbox()
     return sandbox.home

@@ -33,6 +33,7 @@ from cervix.web import Session, UploadGrant, open_view, slide_tokens, upload_sto
 from cervix.web.tiles import SLIDE_LAYER
 from cervix.web.tokens import TokenRegistry
 from pages.parts.shared.people import person
+from pages.parts.shared.sandbox import before_deleting, in_sandbox
 
 SWEEP_EVERY_S = 600
 INBOX_THUMBNAIL_PX = 240
@@ -53,9 +54,23 @@ def _desk(home: Path) -> ScoringDesk:  # noqa: ARG001 - part of the key
     return ScoringDesk(get_settings().results_dir, upload_store().sha256_at)
 
 
+_desks_of_sandboxes: dict[Path, ScoringDesk] = {}
+
+
 def desk() -> ScoringDesk:
-    """The one desk of this server: scores outlive pages and sessions."""
-    return _desk(get_settings().home)
+    """The one desk of this server: scores outlive pages and sessions. A sandbox has one of its own, which ends with it."""
+    home = get_settings().home
+    if not in_sandbox():
+        return _desk(home)
+    return _desks_of_sandboxes.setdefault(home, ScoringDesk(get_settings().results_dir))
+
+
+def _end_desk(home: Path) -> None:
+    if (of_sandbox := _desks_of_sandboxes.pop(home, None)) is not None:
+        of_sandbox.stop()
+
+
+before_deleting(_end_desk)
 
 
 def owner() -> str:

@@ -157,7 +157,7 @@ STEPS: tuple[Step, ...] = (
         "A candidate, judged by rules set beforehand",
         "Retrained from labels of drawn cases, compared on the same held-out tiles in 1,000 paired samples. The "
         "rules say keep the old one; an admin may decide otherwise, in writing.",
-        26,
+        30,
         state={"improve_view_next": "compare", "promotion_reason": "The tour shows a promotion and its way back."},
         press=PROMOTE,
     ),
@@ -166,7 +166,7 @@ STEPS: tuple[Step, ...] = (
         BODY,
         "Every step is written down",
         "Who promoted, rolled back, labelled what, and when. Entries are only ever added.",
-        14,
+        13,
         state={"improve_view_next": "audit"},
     ),
     Step(
@@ -174,7 +174,7 @@ STEPS: tuple[Step, ...] = (
         BODY,
         "And every promotion can be taken back",
         "The bundle before it is active again, proved anew; that is written down too.",
-        14,
+        18,
         state={"improve_view_next": "promote"},
         press=(".st-key-roll_back button", ".st-key-promotion_sure button"),
     ),
