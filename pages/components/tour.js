@@ -4,6 +4,7 @@ const FIND_EVERY_MS = 200;
 const PRESS_AFTER_S = 9;
 const PRESS_EVERY_MS = 1600;
 const EDGE_PX = 6;
+const SETTLES_MS = 6000;
 const STYLE = `
 #cervix-tour { position: fixed; inset: 0; z-index: 999990; pointer-events: none; font-family: "Source Sans", sans-serif; }
 #cervix-tour .light { position: absolute; border-radius: 10px; box-shadow: 0 0 0 200vmax rgba(10, 20, 26, .5), 0 0 0 3px #3FB6BE; transition: all .35s; }
@@ -43,8 +44,8 @@ class Control {
     this.box.innerHTML = `<style>${STYLE}</style><div class="light" hidden></div>
       <div class="card" role="dialog" aria-live="polite" aria-labelledby="cervix-tour-title"><div class="time"><i></i></div><h2 id="cervix-tour-title"></h2><p></p>
       <div class="row"><button class="back" type="button">Back</button><button class="hold" type="button"></button>
-      <button class="next" type="button">Next</button><button class="restart" type="button">Start over</button>
-      <button class="end" type="button">End the tour</button><span class="count"></span></div></div>`;
+      <button class="next" type="button">Next</button><button class="restart" type="button" title="Start over">Restart</button>
+      <button class="end" type="button" title="End the tour (Esc)">End</button><span class="count"></span></div></div>`;
     document.getElementById("cervix-tour")?.remove();
     document.body.append(this.box);
     const on = (name, act) => { this.find(`.${name}`).onclick = act; };
@@ -76,6 +77,7 @@ class Control {
     this.toPress = [...data.press];
     this.pressAt = PRESS_AFTER_S * 1000;
     this.scrolled = false;
+    this.since = performance.now();
     this.find("h2").textContent = data.title;
     this.find("p").textContent = data.text;
     this.find(".count").textContent = `${data.at + 1} of ${data.steps}`;
@@ -145,14 +147,15 @@ class Control {
     light.hidden = !target;
     if (!target) return;
     if (!this.scrolled) { this.scrolled = true; target.scrollIntoView({ block: "nearest" }); }
+    const under = document.querySelector('[data-testid="stHeader"]')?.getBoundingClientRect().bottom ?? 0;
     const box = target.getBoundingClientRect();
     // The card lies on the side where it hides less of what is lit.
     this.find(".card").classList.toggle("left", box.left > innerWidth - box.right);
     const card = this.find(".card").getBoundingClientRect();
-    // What is lit must not lie under the card: the page is moved until its top is in sight.
-    if (box.top > card.top - 80) target.scrollIntoView({ block: "start" });
+    // What is lit must not lie under the card or above the screen: the page is moved, unless somebody else moves it.
+    const ours = this.playing || performance.now() - this.since < SETTLES_MS;
+    if (ours && (box.top > card.top - 80 || box.bottom < under + 80)) target.scrollIntoView({ block: "start" });
     // The navigation stays above what is scrolled under it; words may reach beyond the box that they are in.
-    const under = document.querySelector('[data-testid="stHeader"]')?.getBoundingClientRect().bottom ?? 0;
     const top = Math.max(box.top - EDGE_PX, under);
     const bottom = box.top + Math.max(box.height, target.scrollHeight) + EDGE_PX;
     Object.assign(light.style, {
