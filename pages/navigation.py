@@ -15,19 +15,21 @@ ICON = Path(__file__).parent / "icon.png"
 st.set_page_config(page_title="Cervix Workbench", page_icon=str(ICON), layout="wide")
 
 known = is_open()
-page = st.navigation(
-    [
-        st.Page("start.py", title="Start", icon=":material/home:", default=True),
-        st.Page("slide.py", title="Slide", icon=":material/grid_on:"),
-        st.Page("patient.py", title="Patient", icon=":material/groups:"),
-        st.Page("evidence.py", title="Evidence", icon=":material/monitoring:"),
-        st.Page("improve.py", title="Improve", icon=":material/cycle:"),
-    ],
-    position="top" if known else "hidden",
-)
+pages = [
+    st.Page("start.py", title="Start", icon=":material/home:", default=True),
+    st.Page("slide.py", title="Slide", icon=":material/grid_on:"),
+    st.Page("patient.py", title="Patient", icon=":material/groups:"),
+    st.Page("evidence.py", title="Evidence", icon=":material/monitoring:"),
+    st.Page("improve.py", title="Improve", icon=":material/cycle:"),
+]
+page = st.navigation(pages, position="top" if known else "hidden")
 if not known:
     show_sign_in()
     st.stop()
+# On a phone in place of a drawer, which would lie over the page.
+with st.container(horizontal=True, key="phone_nav", gap=None):
+    for other in pages:
+        st.page_link(other, label=other.title)
 begin_at_a_table()
 show_strip()
 show_tour(page.url_path)

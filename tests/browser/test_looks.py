@@ -5,7 +5,7 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import WAIT_MS, needs_browser
 from tests.browser.server import SHIPPED, free_port, running_app
@@ -67,3 +67,14 @@ def test_no_page_has_a_serious_fault_of_accessibility(browser: Browser, address:
         faults[name] = grave_faults(page)
     page.close()
     assert {name: found for name, found in faults.items() if found} == {}
+
+
+def test_on_a_phone_the_pages_are_one_tap_away_and_no_drawer_lies_over_them(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    page.set_default_timeout(WAIT_MS)
+    page.goto(address)
+    page.locator(".st-key-phone_nav").get_by_role("link", name="Patient").click()
+    page.locator("h1", has_text="Patient").wait_for()
+    expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+    expect(page.locator(".st-key-phone_nav").get_by_role("link", name="Improve")).to_be_in_viewport(ratio=1)
+    page.close()

@@ -33,7 +33,7 @@ BUNDLE_LEFT = "session_bundle_left"
 
 
 # Two at once after a promotion; sessions that still use a third hold it themselves.
-@st.cache_resource(max_entries=2, show_spinner="Checking the bundle: hashes, signatures, golden vectors …")
+@st.cache_resource(max_entries=2, show_spinner="Checking the bundle: every file by its hash, every model by recorded answers …")
 def _verified(root: Path, device: Device, sha256: str, _active: ActiveBundle) -> Bundle:  # noqa: ARG001 - the key
     return _active.load(device, GoldenTables())
 
