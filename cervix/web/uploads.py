@@ -69,7 +69,8 @@ class UploadGrant:
 upload_tokens: TokenRegistry[UploadGrant] = TokenRegistry()
 
 
-@lru_cache(maxsize=4)
+# The server's own is used all the time; sandboxes ask for theirs.
+@lru_cache(maxsize=64)
 def _store_at(folder: Path, limit_bytes: int, quotas: Quotas, keep_photographs: bool) -> UploadStore:
     return UploadStore(folder, limit_bytes, quotas, keep_photographs=keep_photographs)
 

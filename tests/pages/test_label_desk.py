@@ -117,7 +117,7 @@ def test_sample_data_fill_a_home_of_the_session_and_open_the_step_that_waits(
         with open_store(settings.label_store_url) as store:
             scored(filled(store), active.sha256)
 
-    monkeypatch.setattr("pages.parts.improve.sample.fill", fill)
+    monkeypatch.setattr("pages.parts.shared.playing.fill", fill)
     app = open_page("start").switch_page("improve.py").run()
     assert app.session_state["improve_view"] == "gather", "the step that waits is open"
     app.button(key="gather_sample").click().run()

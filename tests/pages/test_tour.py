@@ -1,5 +1,7 @@
 """The tour: where it goes, that it plays in a sandbox, and that nothing of it is left."""
 
+import gc
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from cervix.people import Person
 from cervix.settings import get_settings
+from pages.parts.shared.sandbox import Sandbox
 from pages.parts.start.tour import Place, moved
 from pages.parts.start.tour_steps import STEPS
 from tests.pages.opening import open_page, texts
@@ -105,3 +108,41 @@ def test_everybody_may_play_and_nobody_reaches_out_of_the_sandbox(monkeypatch: p
     assert playing.may_decide
     assert [playing.may_bring_bundles, playing.may_take_labels, playing.may_retrain] == [False] * 3
     assert app.button(key="leave_sandbox")
+
+
+KEEPING_BUSY = """
+import streamlit as st
+
+from pages.parts.shared.sandbox import HOME, Sandbox, held_by_sandbox
+
+ended = st.session_state["ended"]
+held_by_sandbox("first", lambda: "store", ended.append)
+held_by_sandbox("second", lambda: "outbox", ended.append)
+held_by_sandbox("second", lambda: "another", ended.append)
+"""
+
+
+def test_what_works_in_a_sandbox_ends_before_it_is_deleted_the_last_first() -> None:
+    app = AppTest.from_string(KEEPING_BUSY)
+    ended: list[str] = []
+    app.session_state["ended"] = ended
+    app.run()
+    assert not app.exception
+    assert not ended, "without a sandbox nothing is held"
+    sandbox = app.session_state["sandbox_home"] = Sandbox()
+    app.run()
+    assert not app.exception
+    sandbox.leave()
+    assert ended == ["outbox", "store"]
+    assert not sandbox.home.exists()
+
+
+def test_a_sandbox_that_nobody_holds_any_more_goes_by_itself() -> None:
+    sandbox = Sandbox()
+    home = sandbox.home
+    del sandbox
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while home.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

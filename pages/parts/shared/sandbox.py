@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+from typing import Any, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -21,35 +22,48 @@ LEFT_FOR_S = 24 * 3600
 KEPT = frozenset({HOME, "tokens", "token_session", "owner", "reader_name", "tour", "tour_turn", "tour_offered"})
 
 
-_endings: list[Callable[[Path], None]] = []
-
-
-def before_deleting(act: Callable[[Path], None]) -> None:
-    """Have something done with the home of a sandbox before it is deleted: whatever still writes there must end first."""
-    _endings.append(act)
+Thing = TypeVar("Thing")
 
 
 class Sandbox:
-    """An empty folder that is deleted when it is left, or when nobody holds it any more, as after the end of a visit."""
+    """An empty folder that is deleted when it is left, or when nobody holds it any more, as after the end of a visit.
+
+    Attributes
+    ----------
+    things : whatever works in it, by name, and how it is ended before the folder is deleted
+    """
 
     def __init__(self) -> None:
         self.home = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._forgotten = weakref.finalize(self, _delete_soon, self.home)
+        self.things: dict[str, tuple[Any, Callable[[Any], None]]] = {}
+        self._forgotten = weakref.finalize(self, _delete_soon, self.home, self.things)
 
     def leave(self) -> None:
         if self._forgotten.detach():
-            _delete(self.home)
+            _delete(self.home, self.things)
 
 
-def _delete(home: Path) -> None:
-    for act in _endings:
-        act(home)
+def _delete(home: Path, things: dict[str, tuple[Any, Callable[[Any], None]]]) -> None:
+    # What came last may need what came before.
+    for thing, end in reversed(things.values()):
+        end(thing)
     shutil.rmtree(home, ignore_errors=True)
 
 
-def _delete_soon(home: Path) -> None:
+def _delete_soon(home: Path, things: dict[str, tuple[Any, Callable[[Any], None]]]) -> None:
     """In a thread of its own: the collector of garbage comes by in the midst of anything."""
-    Thread(target=_delete, args=(home,), name="sandbox").start()
+    Thread(target=_delete, args=(home, things), name="sandbox").start()
+
+
+def held_by_sandbox(name: str, make: Callable[[], Thing], end: Callable[[Thing], None]) -> Thing | None:
+    """What works for this session's sandbox alone, made once and ended with it; None where the session has no sandbox."""
+    sandbox: Sandbox | None = st.session_state.get(HOME)
+    if sandbox is None:
+        return None
+    if name not in sandbox.things:
+        sandbox.things[name] = (make(), end)
+    thing: Thing = sandbox.things[name][0]
+    return thing
 
 
 def _sweep() -> None:

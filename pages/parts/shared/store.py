@@ -6,17 +6,18 @@ from cervix.errors import LabelStoreUnavailable
 from cervix.labels import LabelStore, open_store
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
+from pages.parts.shared.sandbox import held_by_sandbox
 
 
-# The server's own, and those of sandboxes, which are forgotten when others come.
-@st.cache_resource(max_entries=8, show_spinner="Opening the label store …")
+@st.cache_resource(show_spinner="Opening the label store …")
 def _opened(url: str) -> LabelStore:
     return open_store(url)
 
 
 def label_store() -> LabelStore:
     """The one label store of this server; ``LabelStoreUnavailable`` where it cannot be opened now, asked again next time."""
-    return _opened(get_settings().label_store_url)
+    url = get_settings().label_store_url
+    return held_by_sandbox("label store", lambda: open_store(url), LabelStore.close) or _opened(url)
 
 
 def label_store_or_stop() -> LabelStore:

@@ -33,7 +33,7 @@ from cervix.web import Session, UploadGrant, open_view, slide_tokens, upload_sto
 from cervix.web.tiles import SLIDE_LAYER
 from cervix.web.tokens import TokenRegistry
 from pages.parts.shared.people import person
-from pages.parts.shared.sandbox import before_deleting, in_sandbox
+from pages.parts.shared.sandbox import held_by_sandbox
 
 SWEEP_EVERY_S = 600
 INBOX_THUMBNAIL_PX = 240
@@ -54,23 +54,11 @@ def _desk(home: Path) -> ScoringDesk:  # noqa: ARG001 - part of the key
     return ScoringDesk(get_settings().results_dir, upload_store().sha256_at)
 
 
-_desks_of_sandboxes: dict[Path, ScoringDesk] = {}
-
-
 def desk() -> ScoringDesk:
     """The one desk of this server: scores outlive pages and sessions. A sandbox has one of its own, which ends with it."""
-    home = get_settings().home
-    if not in_sandbox():
-        return _desk(home)
-    return _desks_of_sandboxes.setdefault(home, ScoringDesk(get_settings().results_dir))
-
-
-def _end_desk(home: Path) -> None:
-    if (of_sandbox := _desks_of_sandboxes.pop(home, None)) is not None:
-        of_sandbox.stop()
-
-
-before_deleting(_end_desk)
+    settings = get_settings()
+    of_sandbox = held_by_sandbox("scoring desk", lambda: ScoringDesk(settings.results_dir), ScoringDesk.stop)
+    return of_sandbox or _desk(settings.home)
 
 
 def owner() -> str:
@@ -143,11 +131,11 @@ def seen_lately(limit: int) -> list[SeenSlide]:
 
 def scored_slides(bundle: Bundle) -> dict[str, SeenSlide]:
     """The slides of the shelf that this session may see and this bundle has scored, by hash."""
-    return _scored_slides(bundle, slides_in_sight())
+    return _scored_slides(get_settings().home, bundle, slides_in_sight())
 
 
 @st.cache_data(ttl=10, show_spinner=False, hash_funcs=by_bundle)
-def _scored_slides(bundle: Bundle, among: frozenset[str] | None) -> dict[str, SeenSlide]:
+def _scored_slides(home: Path, bundle: Bundle, among: frozenset[str] | None) -> dict[str, SeenSlide]:  # noqa: ARG001 - the key
     settings = get_settings()
     return {
         entry.sha256: entry

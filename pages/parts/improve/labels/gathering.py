@@ -131,6 +131,8 @@ def _show_end(job: GatherJob) -> None:
 
 
 def _start(key: str, work) -> None:  # type: ignore[no-untyped-def]
+    # Whoever plays in a sandbox adds to its own store.
+    key = f"{get_settings().home} {key}"
     _board().submit(key, work)
     st.session_state[JOB] = key
     st.rerun()

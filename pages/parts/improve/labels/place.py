@@ -21,6 +21,7 @@ from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.shared.frame import class_title, kept
+from pages.parts.shared.sandbox import held_by_sandbox
 from pages.parts.slide.resources import slide_words
 
 ONE, MANY = "One at a time", "Gallery"
@@ -32,6 +33,11 @@ READER = "reader_name"
 @st.cache_resource(show_spinner=False)
 def _outbox(url: str, _store: LabelStore) -> Outbox:  # noqa: ARG001 - part of the key
     return Outbox(_store)
+
+
+def _its_outbox(store: LabelStore) -> Outbox:
+    """The one outbox of a store; that of a sandbox ends with it."""
+    return held_by_sandbox("outbox", lambda: Outbox(store), Outbox.close) or _outbox(get_settings().label_store_url, store)
 
 
 def labelled_classes(bundle: Bundle, kind: Kind) -> dict[str, str]:
@@ -73,7 +79,7 @@ def desk_for(store: LabelStore, bundle: Bundle, wish: Wish) -> LabelDesk:
     with st.spinner("Ranking what is open …"):
         made = LabelDesk(
             store,
-            _outbox(get_settings().label_store_url, store),
+            _its_outbox(store),
             scorer_of(bundle, wish.kind),
             wish,
             _measured_best(bundle),
