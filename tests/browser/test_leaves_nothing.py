@@ -1,6 +1,5 @@
 """The server and its pages speak to nobody but each other."""
 
-import re
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,9 +26,9 @@ def test_a_server_with_a_visitor_asks_nobody_and_keeps_no_notes(page: Page, tmp_
     with watching(command, tmp_path / "run") as seen:
         wait_until_healthy(f"http://127.0.0.1:{port}", seen.process)
         page.goto(f"http://127.0.0.1:{port}")
-        page.get_by_text("golden replays passed").wait_for()
-        page.get_by_role("link", name=re.compile("^Slides")).click()
-        page.get_by_text("Upload a slide or try a sample").first.wait_for()
+        page.get_by_role("button", name="Play the demo").wait_for()
+        page.get_by_test_id("stTopNavLink").filter(has_text="Slide").click()
+        page.get_by_text("Drop a slide here").first.wait_for()
         page.wait_for_timeout(4_000)
     assert hosts <= {"127.0.0.1", None}
     assert seen.asked() == set()

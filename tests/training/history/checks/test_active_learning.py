@@ -10,6 +10,7 @@ pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from cervix.bundle import Bundle  # noqa: E402
+from cervix.labels.desk.acquisition import STRATEGIES  # noqa: E402
 from tests.training.history_small import NAMES, write_small_cohort  # noqa: E402
 from training.cli import RECIPES_DIR  # noqa: E402
 from training.history.checks.active_learning import (  # noqa: E402
@@ -94,5 +95,5 @@ def test_the_default_is_whatever_has_the_best_curve(runs: pd.DataFrame, tmp_path
     write_results(runs, tmp_path, str)
     assert '"margin"' in (tmp_path / ACQUISITION_NAME).read_text(encoding="utf-8")
     saved = pd.read_csv(tmp_path / f"{SAVED}.csv").set_index("strategy")
-    assert saved.loc["Margin", "labels saved"] == "50%"
+    assert saved.loc[STRATEGIES["margin"].title, "labels saved"] == "50%"
     assert saved.loc["Random", "labels saved"] == "0%"
