@@ -32,8 +32,8 @@ PAGES = {
     "evidence": "Strongest rival",
     "evidence?evidence_view=card": "Held-out figures",
     "improve?improve_view=gather": "Nothing is gathered yet",
-    "improve?improve_view=agree": "Try it with sample data",
-    "improve?improve_view=audit": "Try it with sample data",
+    "improve?improve_view=agree": "have been labelled yet",
+    "improve?improve_view=audit": "No entries yet",
 }
 """Address of a page without anything open -> what it says then."""
 
