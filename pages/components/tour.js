@@ -5,6 +5,7 @@ const PRESS_AFTER_S = 9;
 const PRESS_EVERY_MS = 1600;
 const EDGE_PX = 6;
 const SETTLES_MS = 6000;
+const GIVEN_UP_MS = 20_000;
 const STYLE = `
 #cervix-tour { position: fixed; inset: 0; z-index: 999990; pointer-events: none; font-family: "Source Sans", sans-serif; }
 #cervix-tour .light { position: absolute; border-radius: 10px; box-shadow: 0 0 0 200vmax rgba(10, 20, 26, .5), 0 0 0 3px #3FB6BE; transition: all .35s; }
@@ -77,6 +78,7 @@ class Control {
     this.toPress = [...data.press];
     this.pressAt = PRESS_AFTER_S * 1000;
     this.scrolled = false;
+    this.missed = 0;
     this.since = performance.now();
     this.find("h2").textContent = data.title;
     this.find("p").textContent = data.text;
@@ -134,12 +136,20 @@ class Control {
     this.find(".time i").style.width = `${Math.min(100, this.elapsed / (data.seconds * 10))}%`;
     if (this.toPress.length && this.elapsed >= this.pressAt) {
       const button = document.querySelector(this.toPress[0]);
-      if (!button || button.disabled) { this.elapsed -= FIND_EVERY_MS; return; }
+      // A button that does not come, such as one that somebody pressed before, holds nobody up for long.
+      if (!button || button.disabled) {
+        this.elapsed -= FIND_EVERY_MS;
+        this.missed += FIND_EVERY_MS;
+        if (this.missed > GIVEN_UP_MS) this.toPress = [];
+        return;
+      }
       this.toPress.shift();
       this.pressAt = this.elapsed + PRESS_EVERY_MS;
       button.click();
     }
-    if (this.elapsed >= data.seconds * 1000 && !this.toPress.length) this.wish("next");
+    // What a button has begun is not cut short.
+    const busy = document.querySelector('[data-testid="stApp"]')?.dataset.testScriptState === "running";
+    if (this.elapsed >= data.seconds * 1000 && !this.toPress.length && !busy) this.wish("next");
   }
 
   light(target) {

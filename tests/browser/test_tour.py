@@ -53,6 +53,7 @@ def test_every_step_is_lit_and_what_it_did_is_gone_afterwards(page: Page, addres
         expect(page.get_by_test_id("stException")).to_have_count(0)
         for selector in step.press:
             page.locator(selector).first.evaluate("button => button.click()")
+            page.wait_for_timeout(1_000)
             page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
         assert list(sandboxes.glob("cervix-demo-*")), "it plays in a sandbox"
         page.keyboard.press("ArrowRight")
