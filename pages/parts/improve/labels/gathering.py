@@ -20,6 +20,7 @@ from cervix.patients.visits import VisitTable, read_table
 from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
+from pages.parts.improve.kinds import choose_kind
 from pages.parts.improve.labels.place import leave_desk
 from pages.parts.improve.opened import open_step
 from pages.parts.improve.sample import show_empty
@@ -49,15 +50,7 @@ def show_gather() -> None:
     try:
         status = store.status()
         with st.container(horizontal=True, vertical_alignment="center"):
-            kind: Kind = st.segmented_control(
-                "What to gather",
-                list(KINDS),
-                default="tile",
-                format_func=lambda kind: KINDS[kind].title,
-                key="gather_kind",
-                required=True,
-                label_visibility="collapsed",
-            )
+            kind = choose_kind("What to gather", "gather_kind")
             there = dict(zip(status["kind"], status["cases"], strict=True))
             st.markdown(" · ".join(f"**{there.get(name, 0):,}** {of.words}" for name, of in KINDS.items()) + " gathered so far")
         if not there:

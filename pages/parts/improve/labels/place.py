@@ -20,6 +20,7 @@ from cervix.labels.store.events import checked_reader
 from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
+from pages.parts.improve.kinds import choose_kind
 from pages.parts.shared.frame import class_title, kept
 from pages.parts.shared.sandbox import held_by_sandbox
 from pages.parts.slide.resources import slide_words
@@ -119,15 +120,7 @@ def chosen_how() -> str:
 
 def show_controls(store: LabelStore, bundle: Bundle, who: Person, wish: Wish, ranking: Ranking) -> None:
     """What to label; who labels, how, in which order and what of it behind one button."""
-    st.segmented_control(
-        "What to label",
-        list(KINDS),
-        default="tile",
-        format_func=lambda kind: KINDS[kind].title,
-        key="label_kind",
-        required=True,
-        label_visibility="collapsed",
-    )
+    choose_kind("What to label", "label_kind")
     set_apart = sum(map(bool, (wish.strategy, wish.source, wish.predicted, wish.scored_within_days, wish.second_reads)))
     with st.popover(
         f"{escaped(who.name)} · order and filters{f' ({set_apart} set)' if set_apart else ''}",

@@ -10,6 +10,7 @@ from cervix.labels.store.cases import KINDS, Kind
 from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
+from pages.parts.improve.kinds import choose_kind
 from pages.parts.improve.readers.agreement import show_agreement
 from pages.parts.improve.readers.disputes import show_disputes
 from pages.parts.improve.readers.files import show_files
@@ -31,15 +32,7 @@ def show_readers_desk() -> None:
     try:
         status = store.status().set_index("kind")
         with st.container(horizontal=True, vertical_alignment="center", key="readers_line"):
-            kind: Kind = st.segmented_control(
-                "Cases",
-                list(KINDS),
-                default="tile",
-                format_func=lambda kind: KINDS[kind].title,
-                key="readers_kind",
-                required=True,
-                label_visibility="collapsed",
-            )
+            kind = choose_kind("Cases", "readers_kind")
             counts = status.loc[kind] if kind in status.index else None
             open_now = f" **{counts['disputed']:,}**" if counts is not None and counts["disputed"] else ""
             view = st.segmented_control(
