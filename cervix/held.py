@@ -37,6 +37,11 @@ class Held(Generic[Thing]):
                 self._things[key] = thing
         return thing
 
+    def drop(self, key: Hashable) -> None:
+        """Hold the thing of a key no more, if it is held."""
+        with self._lock:
+            self._things.pop(key, None)
+
 
 class HeldFiles(Held[bytes]):
     """Files by their content."""

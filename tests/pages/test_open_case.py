@@ -6,6 +6,8 @@ from streamlit.testing.v1 import AppTest
 from pages.parts.shared.open_case import Opened
 
 KEEPING = """
+import streamlit as st
+
 from pages.parts.shared.open_case import keep_open
 
 keep_open("list", {"woman": "W-17"}, b"patient_id\\nW-17\\n")
@@ -62,3 +64,20 @@ def test_what_is_kept_again_unchanged_keeps_its_address() -> None:
     app = AppTest.from_string(KEEPING).run()
     first = app.query_params["open"]
     assert app.run().query_params["open"] == first
+
+
+CLOSING = """
+from pages.parts.shared.open_case import forget_open
+
+if st.query_params.get("close"):
+    forget_open("list")
+"""
+
+
+def test_what_is_closed_is_held_no_more() -> None:
+    app = AppTest.from_string(KEEPING + CLOSING)
+    token = str(app.run().query_params["open"])
+    assert reloaded("list", token) is not None
+    app.query_params["close"] = "yes"
+    assert not app.run().exception
+    assert reloaded("list", token) is None

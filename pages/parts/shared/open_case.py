@@ -54,8 +54,10 @@ def keep_open(kind: Literal["slide", "list"], facts: dict[str, Any], content: by
 
 
 def forget_open(kind: Literal["slide", "list"]) -> None:
-    """Nothing is open any more."""
-    st.session_state.pop(f"open_token_{kind}", None)
+    """Nothing is open any more, and the server holds nothing of it."""
+    token = st.session_state.pop(f"open_token_{kind}", "")
+    _tokens.revoke(token)
+    _held.drop(token)
     st.query_params.pop(OPEN, None)
 
 
