@@ -24,11 +24,11 @@ from cervix.evaluation.labelled_patients import labelled_patients
 from cervix.evaluation.labelled_tiles import labelled_tiles
 from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
+from cervix.interop.fhir.women import VERSIONS, fhir_pieces
 from cervix.labels import open_store
 from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_labels
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.encoding import features_of, not_fed
-from cervix.patients.fhir import VERSIONS, fhir_pieces
 from cervix.patients.golden import GoldenTables, prove_bundle, prove_variants
 from cervix.patients.guideline import with_steps
 from cervix.patients.history_scoring import score_visits

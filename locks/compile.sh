@@ -8,10 +8,11 @@ lock() { # machine, name, then what goes in
   local machine=$1 name=$2
   shift 2
   uv pip compile --quiet --no-config --python-version 3.11 --python-platform "$machine-manylinux_2_28" --only-binary :all: \
-    --generate-hashes --no-emit-index-url --annotation-style line --custom-compile-command locks/compile.sh \
+    --no-binary pyturbojpeg --generate-hashes --no-emit-index-url --annotation-style line --custom-compile-command locks/compile.sh \
     --output-file "locks/linux-$machine-py311-$name.txt" "$@"
 }
 
+# One package of the tests, pyturbojpeg, is published as source alone; nothing of the app is.
 # The app and everything around it are resolved together; the app alone then takes the versions found there.
 lock x86_64 dev requirements-dev.txt "$@"
 common=(--constraints locks/linux-x86_64-py311-dev.txt)

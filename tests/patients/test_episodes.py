@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cervix.bundle import Bundle, ModelSession
+from cervix.interop.fhir.women import fhir_json
 from cervix.labels.gathering.women import visits_frame
 from cervix.patients.charts import course_figure
 from cervix.patients.courses import courses, steps_in_words
 from cervix.patients.encoding import VISIT_FEATURES, features_of, not_fed
-from cervix.patients.fhir import fhir_json
 from cervix.patients.history_explanation import explain_history, explain_step
 from cervix.patients.history_scoring import BEYOND, beyond_note, histories_of, member_band, score_visits, trajectory
 from cervix.patients.report import summary_sentence, write_patient_report

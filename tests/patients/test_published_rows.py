@@ -11,7 +11,7 @@ import pytest
 from cervix.bundle import Bundle, ModelSession
 from cervix.cli import main
 from cervix.errors import BundleError
-from cervix.patients.fhir import risk_bundle
+from cervix.interop.fhir.women import risk_bundle
 from cervix.patients.guideline import RULES, PublishedTables, Step, published_tables, step_columns, step_for, with_steps
 from cervix.patients.guideline.published import AT_COLPOSCOPY
 from cervix.patients.history_scoring import score_visits

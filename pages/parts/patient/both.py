@@ -12,9 +12,9 @@ from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.heldout import held_out
 from cervix.files import inert
+from cervix.interop.fhir.women import VERSIONS, FhirVersion, fhir_json
 from cervix.intervals import Interval
 from cervix.patients.completeness import INCOMPLETE
-from cervix.patients.fhir import VERSIONS, FhirVersion, fhir_json
 from cervix.patients.guideline import with_steps
 from cervix.patients.guideline.ladder import FIVE_YEAR_TASK, immediate_task
 from cervix.provenance import provenance_of

@@ -13,7 +13,7 @@ import pytest
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle
 from cervix.cli import main
-from cervix.patients.fhir import IDENTIFIER_SYSTEM, VERSIONS, fhir_json, risk_bundle
+from cervix.interop.fhir.women import IDENTIFIER_SYSTEM, VERSIONS, fhir_json, risk_bundle
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.reading import read_patients
 from cervix.patients.sample import sample_table_csv
@@ -22,7 +22,7 @@ from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import VisitTable, read_visits
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.provenance import provenance_of
-from tests.patients.fhir_rules import broken_rules
+from tests.interop.fhir_rules import broken_rules
 
 HEADER = "patient_id,visit_date,age,cytology,hpv_result,hpv_16,histology,treatment,smoker,hiv"
 WOMEN = """

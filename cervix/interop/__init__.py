@@ -1,0 +1,1 @@
+"""What other systems of a hospital read and write: DICOM, FHIR, CDS Hooks."""

@@ -1,0 +1,1 @@
+"""A scored DICOM slide as DICOM objects."""
