@@ -17,8 +17,8 @@ from cervix.bundle import Bundle
 from cervix.errors import Cancelled, CervixError, NameRefused, NoTissue, SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
 from cervix.files import replacing
 from cervix.intake.inbox import list_inbox
+from cervix.interop.exports import EXPORTS, write_export
 from cervix.outside_names import PART_BYTES_AT_MOST, inside
-from cervix.slides.exports import EXPORTS, write_export
 from cervix.slides.gate import inspect_slide
 from cervix.slides.scoring import ScoreProgress, SlidePlan, SlideScore, plan_slide, score_slide
 from cervix.sources.mirax import MIRAX

@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,11 @@ from tifffile import TiffWriter
 
 from cervix.bundle.classes import NO_ANSWER_COLOUR, NO_CLASS, NOVELTY_COLOUR, UNREAD, UNRECOGNISED
 from cervix.bundle.manifest import Model
-from cervix.bundle.sessions import ModelSession
-from cervix.errors import SlideNotSuitable
 from cervix.files import replacing
 from cervix.slides.decision import most_probable, read_tiles, recognised_tiles, tile_probabilities
 from cervix.slides.deepzoom import value_grid
 from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
-from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore
-from cervix.sources.slide import Slide
 
 UNRECOGNISED_TITLE = f"{NO_CLASS[UNRECOGNISED]} (no answer)"
 HEATMAP_TILE_PX = 256
@@ -150,52 +146,3 @@ def _halved(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     count = known.sum(axis=(2, 4))
     total = np.where(known, blocks, 0.0).sum(axis=(2, 4))
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan), np.float32)
-
-
-@dataclass(frozen=True)
-class Export:
-    """A form in which a scored slide is taken away.
-
-    Attributes
-    ----------
-    title : str
-        For people.
-    ending : str
-        How the file's name ends, after the slide's.
-    media_type : str
-    write : (score, slide, session, path) -> None
-    """
-
-    title: str
-    ending: str
-    media_type: str
-    write: Callable[[SlideScore, Slide, ModelSession, Path], None]
-
-    @property
-    def suffix(self) -> str:
-        """``".csv"``, ``".ome.tif"``."""
-        return "".join(Path(self.ending).suffixes)
-
-
-def _of_score(write: Callable[[SlideScore, Model, Path], None]) -> Callable[[SlideScore, Slide, ModelSession, Path], None]:
-    """What needs no pixels of the slide."""
-    return lambda score, _, session, path: write(score, session.model, path)
-
-
-EXPORTS: dict[str, Export] = {
-    "csv": Export("Tile table (CSV)", "tiles.csv", "text/csv", _of_score(write_table)),
-    "parquet": Export("Tile table (Parquet)", "tiles.parquet", "application/vnd.apache.parquet", _of_score(write_table)),
-    "geojson": Export("QuPath objects (GeoJSON)", "qupath.geojson", "application/geo+json", _of_score(write_geojson)),
-    "heatmap": Export("Heatmap (OME-TIFF)", "heatmap.ome.tif", "image/tiff", _of_score(write_heatmap)),
-    "report": Export("Case report (PDF)", "report.pdf", "application/pdf", write_report),
-}
-"""Every kind of export by its id: the one list that page, command line and library go by."""
-
-
-def write_export(kind: str, score: SlideScore, slide: Slide, session: ModelSession, folder: Path, stem: str) -> Path:
-    """Write one of ``EXPORTS`` and return its path; ``SlideNotSuitable`` for a kind there is not."""
-    if kind not in EXPORTS:
-        raise SlideNotSuitable("There is no such export", expected=", ".join(EXPORTS), found=kind)
-    path = folder / f"{stem}-{EXPORTS[kind].ending}"
-    EXPORTS[kind].write(score, slide, session, path)
-    return path

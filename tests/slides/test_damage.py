@@ -16,13 +16,13 @@ from PIL import Image
 
 from cervix.bundle import Bundle
 from cervix.errors import SlideDamaged, SlideNotReadable, TileNotReadable
+from cervix.interop.exports import write_export
 from cervix.labels.gathering.tiles import gather_tiles
 from cervix.slides.decision import class_areas_mm2, hot_spots
 from cervix.slides.deepzoom import WorldMap, render_slide_tile
 from cervix.slides.desk import ScoringDesk
 from cervix.slides.embedding import telling_embeddings
 from cervix.slides.explanation import gallery, most_suspicious
-from cervix.slides.exports import write_export
 from cervix.slides.gate import inspect_slide
 from cervix.slides.phantom import phantom_region
 from cervix.slides.pyramid import write_pyramid

@@ -16,10 +16,10 @@ from cervix.bundle import Bundle
 from cervix.bundle.sessions import ModelSession
 from cervix.cli import main
 from cervix.errors import SlideNotSuitable
+from cervix.interop.exports import EXPORTS, Export, write_export
 from cervix.slides.decision import class_areas_mm2, decide_tiles, hot_spots, tile_at, tiles_within
 from cervix.slides.deepzoom import WorldMap, cam_mosaic
 from cervix.slides.explanation import explain_tile, gallery
-from cervix.slides.exports import EXPORTS, Export, write_export
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore
 from cervix.sources.opening import open_slide

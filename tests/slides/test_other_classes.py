@@ -18,6 +18,7 @@ from cervix.card.markdown import model_card
 from cervix.cli import main
 from cervix.evaluation.heldout import held_out
 from cervix.evaluation.labelled_tiles import labelled_tiles
+from cervix.interop.exports import EXPORTS, write_export
 from cervix.labels import LabelEvent, open_store
 from cervix.labels.files.qupath import read_qupath, write_qupath
 from cervix.labels.gathering.tiles import gather_tiles, keep_cases
@@ -25,7 +26,6 @@ from cervix.labels.store.cases import scorer_of
 from cervix.labels.store.events import new_key
 from cervix.slides.decision import class_areas_mm2, decide_tiles, hot_spots, most_probable
 from cervix.slides.explanation import cancer_probability, explain_tile, gallery, most_suspicious
-from cervix.slides.exports import EXPORTS, write_export
 from cervix.slides.layers import CAM_PREFIX, CLASS_MAP, UNRECOGNISED_LAYER, cam_layers, score_layers
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore, score_slide

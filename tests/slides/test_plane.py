@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from cervix.bundle import Bundle
-from cervix.slides.exports import write_export
+from cervix.interop.exports import write_export
 from cervix.slides.phantom import phantom_region
 from cervix.slides.scoring import SlideScore, plan_slide, score_slide
 from cervix.sources.opening import open_slide

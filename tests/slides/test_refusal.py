@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image
 
 from cervix.bundle import Bundle
+from cervix.interop.exports import write_export
 from cervix.labels.desk.ranking import Opinion
 from cervix.patients.joint import joint_risk
 from cervix.patients.visits import read_visits
@@ -21,7 +22,7 @@ from cervix.slides.decision import answered_tiles, class_areas_mm2, decide_tiles
 from cervix.slides.deepzoom import WorldMap
 from cervix.slides.embedding import telling_embeddings
 from cervix.slides.explanation import explain_tile, gallery, most_suspicious
-from cervix.slides.exports import tile_table, write_export
+from cervix.slides.exports import tile_table
 from cervix.slides.layers import CAM_PREFIX, UNRECOGNISED_LAYER, cam_layers, score_layers
 from cervix.slides.phantom import phantom_region
 from cervix.slides.pyramid import write_pyramid

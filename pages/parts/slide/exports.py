@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from cervix.bundle import Bundle
-from cervix.slides.exports import EXPORTS
+from cervix.interop.exports import EXPORTS
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
 from pages.parts.slide.resources import export_bytes

@@ -17,10 +17,10 @@ from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
 from cervix.held import HeldFiles
 from cervix.intake.shelf import SeenSlide, recent, remember, save_thumbnail, seen_slide, thumbnail_path
+from cervix.interop.exports import write_export
 from cervix.settings import get_settings
 from cervix.slides.deepzoom import HeatLayer
 from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
-from cervix.slides.exports import write_export
 from cervix.slides.gate import GateReport, inspect_slide
 from cervix.slides.layers import cam_layers, score_layers
 from cervix.slides.results import SUMMARY_NAME, result_dir
