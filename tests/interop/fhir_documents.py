@@ -65,9 +65,9 @@ def of_slide(score: SlideScore, slide: Slide, bundle: Bundle, version: FhirVersi
 
 
 def answered(score: SlideScore, bundle: Bundle) -> SlideScore:
-    """The same slide, as if the model recognised every tile but the last two: of one it is unsure, the other was not read."""
+    """The same slide, as if every tile were recognised but the last three: one is not, two could not be read."""
     novelty = np.zeros(len(score.tiles), np.float32)
-    novelty[-2:] = np.inf, np.nan
+    novelty[-3:] = np.inf, np.nan, np.nan
     tiles = score.tiles.assign(novelty=novelty)
     answer = decide_tiles(tiles, bundle.session_of("tile").model)
     return replace(score, tiles=tiles, summary=score.summary.model_copy(update={"answer": answer}))

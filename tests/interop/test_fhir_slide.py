@@ -98,7 +98,7 @@ def test_shares_are_percentages_with_an_interval_around_them_and_the_tiles_they_
     for found in told.values():
         interval, tiles, *_ = components(found).values()
         assert 0 <= interval["low"]["value"] <= found["valueQuantity"]["value"] <= interval["high"]["value"] <= 100
-        assert tiles["value"] == answer.accepted_tiles == len(score.tiles) - 2
+        assert tiles["value"] == answer.accepted_tiles == len(score.tiles) - 3
         for amount in (found["valueQuantity"], interval["low"], interval["high"]):
             assert (amount["unit"], amount["system"], amount["code"]) == ("%", "http://unitsofmeasure.org", "%")
     cancerous = told["Share of tiles called cancerous, of those accepted"]
@@ -114,7 +114,7 @@ def test_tiles_and_areas_are_counted_in_their_units(document: dict[str, Any], sc
     assert found["valueCodeableConcept"]["text"] == score.summary.answer.headline
     counts = components(found)
     assert {part["code"] for part in counts.values()} == {"{tiles}"}
-    assert [part["value"] for part in counts.values()] == [len(score.tiles) - 1, 1, 1]
+    assert [part["value"] for part in counts.values()] == [len(score.tiles) - 2, 1, 2]
     model = bundle.session_of("tile").model
     assert model.limits[0] in notes(found)
     tissue = observations(document)["Area of tissue"]
