@@ -24,7 +24,8 @@ from cervix.evaluation.labelled_patients import labelled_patients
 from cervix.evaluation.labelled_tiles import labelled_tiles
 from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
-from cervix.interop.fhir.women import VERSIONS, fhir_pieces
+from cervix.interop.fhir.resources import VERSIONS
+from cervix.interop.fhir.women import fhir_pieces
 from cervix.labels import open_store
 from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_labels
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
