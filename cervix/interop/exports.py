@@ -7,6 +7,7 @@ from pathlib import Path
 from cervix.bundle.manifest import Model
 from cervix.bundle.sessions import ModelSession
 from cervix.errors import SlideNotSuitable
+from cervix.interop.dicom import why_no_objects, write_zip
 from cervix.slides.exports import write_geojson, write_heatmap, write_table
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore
@@ -52,6 +53,7 @@ EXPORTS: dict[str, Export] = {
     "geojson": Export("QuPath objects (GeoJSON)", "qupath.geojson", "application/geo+json", _of_score(write_geojson)),
     "heatmap": Export("Heatmap (OME-TIFF)", "heatmap.ome.tif", "image/tiff", _of_score(write_heatmap)),
     "report": Export("Case report (PDF)", "report.pdf", "application/pdf", write_report),
+    "dicom": Export("DICOM objects (ZIP)", "dicom.zip", "application/zip", write_zip, why_no_objects),
 }
 """Every kind of export by its id: the one list that page, command line and library go by."""
 

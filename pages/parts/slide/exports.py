@@ -15,6 +15,7 @@ def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
     """A button for each export; a file is made when it is asked for."""
     stem = f"slide-{slide.sha256[:12]}"
     for kind, export in EXPORTS.items():
+        reason = export.why_not(slide)
         st.download_button(
             export.title,
             partial(export_bytes, kind, score, slide, bundle),
@@ -24,8 +25,11 @@ def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
             on_click="ignore",
             key=f"slide_download_{kind}",
             width="stretch",
+            disabled=bool(reason),
+            help=reason or None,
         )
     st.caption(
         "Each carries the bundle's hash and the research notice. The GeoJSON opens in QuPath by dropping it onto the slide; "
-        "the heatmap has one pixel a tile and one channel a class."
+        "the heatmap has one pixel a tile and one channel a class. DICOM objects carry the patient's identifiers as far as the "
+        "slide's own files do, so that an archive files them with it."
     )
