@@ -44,7 +44,7 @@ def add_slide_command(
         "slide",
         parents=[common],
         help="score whole-slide images or pictures",
-        epilog="exit status: 0 all scored; 1 a slide, or an export of it, was refused, said in a sentence; 2 wrong options; 130 stopped",
+        epilog="exit status: 0 all scored; 1 a slide or an export was refused, and why is said; 2 wrong options; 130 stopped",
     )
     slide.add_argument("files", metavar="FILE", type=Path, nargs="+", help="a slide, or a folder with slides (DICOM, MIRAX)")
     slide.add_argument("--out", type=Path, required=True, help="folder for the tile table and the summary")

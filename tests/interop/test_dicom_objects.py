@@ -16,13 +16,13 @@ from highdicom.seg import segread
 from highdicom.spatial import ImageToReferenceTransformer, ReferenceToImageTransformer
 from highdicom.sr import Comprehensive3DSR, srread
 from pydicom.dataset import Dataset
+from streamlit.testing.v1 import AppTest
 
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
 from cervix.cli import main
 from cervix.errors import SlideNotSuitable
 from cervix.interop.dicom import why_no_objects, write_objects
-from cervix.interop.exports import write_export
 from cervix.slides.decision import class_areas_mm2, decide_tiles
 from cervix.slides.exports import tile_table
 from cervix.slides.scoring import SlideScore, score_slide
@@ -147,7 +147,9 @@ def test_the_maps_hold_the_tile_table(written: Written, bundle: Bundle) -> None:
         mapping = made.PerFrameFunctionalGroupsSequence[number].RealWorldValueMappingSequence[0]
         assert mapping.QuantityDefinitionSequence[0].ConceptCodeSequence[0].CodeValue == label
         assert mapping.MeasurementUnitsCodeSequence[0].CodeValue == "1"
-    shares = segread(written.folder / "segmentation.dcm").get_total_pixel_matrix(combine_segments=False, rescale_fractional=True)
+    shares = segread(written.folder / "segmentation.dcm").get_total_pixel_matrix(
+        combine_segments=False, rescale_fractional=True
+    )
     known = table["recognised"].to_numpy(bool)
     assert 0 < known.sum() < len(table)
     for number, label in enumerate(model.class_ids):
@@ -208,7 +210,9 @@ def test_the_report_says_what_the_page_says(written: Written, bundle: Bundle) ->
     assert slide["Tiles recognised by the model"] == (answer.accepted_tiles, "{tiles}")
     assert slide["Tiles that could not be read"] == (2, "{tiles}")
     assert answer.cancerous_share is not None
-    shares = [value for name, (value, unit) in ((n, v) for n, v in slide.items() if isinstance(v, tuple)) if unit == "1" and name]
+    shares = [
+        value for name, (value, unit) in ((n, v) for n, v in slide.items() if isinstance(v, tuple)) if unit == "1" and name
+    ]
     assert shares == pytest.approx(list(answer.cancerous_share))
     assert {answer.sentence, answer.rule, RESEARCH_NOTICE} <= set(slide["texts"])  # type: ignore[call-overload]
     areas = class_areas_mm2(score.tiles, model, score.summary.spacing_um_px)
@@ -261,3 +265,93 @@ def test_dciodvfy_finds_no_error(written: Written) -> None:
         lines = (told.stdout + told.stderr).splitlines()
         assert any(line.startswith("Warning") for line in lines), "it ran"
         assert {line for line in lines if "Error" in line} <= EXPLAINED.get(name, set()), name
+
+
+def test_page_and_command_line_offer_them_for_dicom_alone(
+    cmu_dicom: Path, phantom_slide: Path, phantom_score: SlideScore, bundle: Bundle, bundle_root: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    options = ["--bundle", str(bundle_root), "--device", "cpu", "--out", str(tmp_path), "--export", "dicom", "csv"]
+    assert main(["slide", str(cmu_dicom), *options]) == 0
+    with zipfile.ZipFile(next(tmp_path.glob("*-dicom.zip"))) as archive:
+        # No tile of this slide is recognised, so none is called cancerous.
+        assert archive.namelist() == ["parametric-map.dcm", "segmentation.dcm", "report.dcm"]
+        slide, *kinds = told(pydicom.dcmread(archive.open("report.dcm")))
+    assert slide["Answer"] == "No answer: not tissue the model knows"
+    assert not any("hare" in name for name in slide), "no share without an answer"
+    assert [kind["Tracking Identifier"] for kind in kinds] == ["unrecognised", "unread"], "and no area of a class"
+    capsys.readouterr()
+    assert main(["slide", str(phantom_slide), *options]) == 1
+    said = capsys.readouterr()
+    assert "DICOM objects (ZIP): not for this slide" in said.err
+    assert "this is a TIFF file; convert it to DICOM first" in said.err
+    assert "Traceback" not in said.err
+    assert {path.name for path in tmp_path.glob("phantom-*")} == {"phantom-tiles.csv", "phantom-summary.json"}
+
+    def page(slide: object, score: object, bundle: object) -> None:
+        from pages.parts.slide.exports import show_exports
+
+        show_exports(slide, score, bundle)
+
+    plain = open_slide(phantom_slide)
+    app = AppTest.from_function(page, args=(plain, phantom_score, bundle)).run()
+    button = next(button for button in app.get("download_button") if button.label == "DICOM objects (ZIP)")
+    assert button.proto.disabled
+    assert button.proto.help == why_no_objects(plain) != ""
+
+
+@pytest.mark.parametrize("written", [as_it_is], ids=["as_it_is"], indirect=True)
+def test_a_header_that_cannot_be_referred_to_is_one_sentence_without_the_patient(
+    written: Written, bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    session, series = bundle.session_of("tile"), written.slide.path.parent
+
+    def refused(change: Change, name: str) -> str:
+        slide = replace(written.slide, path=rewritten(series, tmp_path / name, change))
+        with pytest.raises(SlideNotSuitable) as caught:
+            write_objects(written.score, slide, session, tmp_path / "out")
+        return str(caught.value)
+
+    def without(keyword: str) -> Change:
+        return lambda instance, _: delattr(instance, keyword)
+
+    assert "found no FrameOfReferenceUID" in refused(without("FrameOfReferenceUID"), "a")
+    assert "found no ImageOrientationSlide" in refused(without("ImageOrientationSlide"), "b")
+
+    def bad_name(instance: Dataset, number: int) -> None:
+        del number
+        instance.PatientSex = PATIENT["PatientName"]
+
+    said = refused(bad_name, "c")
+    assert said.startswith("The header of the DICOM series cannot be referred to")
+    assert not any(word in said + caplog.text for word in TELLING)
+    assert not any((tmp_path / "out").glob("*.dcm")), "whole or not there"
+    with pytest.raises(SlideNotSuitable, match="No instance of the DICOM series is level 0"):
+        write_objects(
+            written.score, replace(written.slide, path=rewritten(series, tmp_path / "d", _no_tissue)), session, tmp_path
+        )
+
+
+def _no_tissue(instance: Dataset, number: int) -> None:
+    instance.ImageType = ["DERIVED", "PRIMARY", "LABEL" if number == 0 else "VOLUME", "NONE"]
+
+
+@pytest.mark.parametrize("written", [as_it_is], ids=["as_it_is"], indirect=True)
+def test_what_is_empty_or_in_another_alphabet_is_filed_all_the_same(
+    written: Written, bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def elsewhere(instance: Dataset, number: int) -> None:
+        del number
+        instance.SpecificCharacterSet = "ISO_IR 100"
+        instance.PatientName = "Müller^Jürgen^Ærøskøbing^^^^too=many=parts=of=it"
+        for keyword in ("AccessionNumber", "StudyID", "PatientSex", "SpecimenDescriptionSequence", "ContainerIdentifier"):
+            if keyword in instance:
+                delattr(instance, keyword)
+
+    slide = replace(written.slide, path=rewritten(written.slide.path.parent, tmp_path / "series", elsewhere))
+    for path in write_objects(written.score, slide, bundle.session_of("tile"), tmp_path):
+        made = pydicom.dcmread(path)
+        assert str(made.PatientName).startswith("Müller^Jürgen^Ærøskøbing")
+        assert made.SpecificCharacterSet == "ISO_IR 192"
+        assert not made.AccessionNumber
+    assert "Müller" not in caplog.text
