@@ -17,6 +17,10 @@ from cervix.sources.slide import Slide
 DICOM_VENDOR = "dicom"
 """What OpenSlide calls the maker of a slide that it reads as DICOM."""
 
+IDENTIFIERS_NOTE = (
+    "DICOM objects carry the patient's identifiers as far as the slide's own files do, so that an archive files them with it."
+)
+
 
 def why_no_objects(slide: Slide) -> str:
     """Why a slide cannot be taken away as DICOM objects, in words; empty where it can."""

@@ -14,6 +14,10 @@ from pages.parts.slide.resources import export_bytes
 def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
     """A button for each export; a file is made when it is asked for."""
     stem = f"slide-{slide.sha256[:12]}"
+    said = [
+        "Each carries the bundle's hash and the research notice. The GeoJSON opens in QuPath by dropping it onto the slide; "
+        "the heatmap has one pixel a tile and one channel a class."
+    ]
     for kind, export in EXPORTS.items():
         reason = export.why_not(slide)
         st.download_button(
@@ -28,8 +32,5 @@ def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
             disabled=bool(reason),
             help=reason or None,
         )
-    st.caption(
-        "Each carries the bundle's hash and the research notice. The GeoJSON opens in QuPath by dropping it onto the slide; "
-        "the heatmap has one pixel a tile and one channel a class. DICOM objects carry the patient's identifiers as far as the "
-        "slide's own files do, so that an archive files them with it."
-    )
+        said.append(reason or export.note)
+    st.caption(" ".join(filter(None, said)))
