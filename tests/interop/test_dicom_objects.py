@@ -367,3 +367,23 @@ def test_what_is_empty_or_in_another_alphabet_is_filed_all_the_same(
         assert made.SpecificCharacterSet == "ISO_IR 192"
         assert not made.AccessionNumber
     assert "Müller" not in caplog.text
+
+
+@pytest.mark.parametrize("written", [as_it_is], ids=["as_it_is"], indirect=True)
+def test_classes_of_any_bundle_and_a_long_title_are_told(written: Written, four_class_bundle: Bundle, tmp_path: Path) -> None:
+    session = four_class_bundle.session_of("tile")
+    session = replace(session, model=session.model.model_copy(update={"title": "A model \\ of long name " * 8}))
+    write_objects(
+        with_answers(score_slide(written.slide, four_class_bundle), four_class_bundle), written.slide, session, tmp_path
+    )
+    segments = pydicom.dcmread(tmp_path / "segmentation.dcm").SegmentSequence
+    types = [segment.SegmentedPropertyTypeCodeSequence[0] for segment in segments]
+    ids = [item.get("CodeValue") or item.LongCodeValue for item in types]
+    assert ids == session.model.class_ids, "an id may be longer than a short code"
+    assert {item.CodingSchemeDesignator for item in types} == {"99CERVIX"}, "no title is that of a morphology"
+    assert [item.CodeMeaning for item in types] == list(session.model.class_titles.values())
+    categories = [segment.SegmentedPropertyCategoryCodeSequence[0].CodeValue for segment in segments]
+    assert categories == ["85756007", "85756007", "49755003", "49755003"]
+    name = segments[0].SegmentationAlgorithmIdentificationSequence[0].AlgorithmName
+    assert len(name) == 64
+    assert name.startswith("A model / of")

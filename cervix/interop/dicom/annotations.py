@@ -21,7 +21,7 @@ from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle.classes import ClassInfo
 from cervix.interop.dicom.made import Maker, identity
 from cervix.interop.dicom.source import SourceSlide
-from cervix.interop.dicom.terms import MEANING_AT_MOST, PROBABILITY_OF_CANCER, TISSUE, UNITLESS, class_category, class_type, own
+from cervix.interop.dicom.terms import PROBABILITY_OF_CANCER, TISSUE, UNITLESS, class_category, class_type, long_string, own
 from cervix.slides.decision import cancerous_tiles, tile_probabilities
 from cervix.slides.scoring import SlideScore
 from cervix.sources.plane import FilePlane
@@ -88,7 +88,7 @@ def labelled_tiles(
             AnnotationGroup(
                 number,
                 UID(),
-                item.title if item else label[:MEANING_AT_MOST],
+                item.title if item else long_string(label),
                 class_category(item) if item else CodedConcept.from_code(TISSUE),
                 class_type(item) if item else own(label, label),
                 GraphicTypeValues.RECTANGLE,
