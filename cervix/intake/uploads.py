@@ -26,7 +26,8 @@ from cervix.files import replacing, sha256_of
 from cervix.intake.archive import DISK_RESERVE_BYTES, extract_archive
 from cervix.intake.photographs import erase_photographs
 from cervix.outside_names import safe_name
-from cervix.sources.dicom import DICOM, HEAD_BYTES, MAGIC
+from cervix.sources.dicom import DICOM
+from cervix.sources.dicom_elements import HEAD_BYTES, MAGIC
 from cervix.sources.identity import joint_hash, slides_among
 from cervix.sources.mirax import LIST_NAME, MIRAX, names_of_ours
 from cervix.sources.readers.registry import picture_suffixes, slide_suffixes
