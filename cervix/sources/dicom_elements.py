@@ -110,8 +110,20 @@ class Walk:
         return int(struct.unpack(self._order + forms[element.length], self.bytes_of(element))[0])
 
     @property
-    def at(self) -> int:
-        """How far the walk is."""
+    def is_explicit_little(self) -> bool:
+        """Whether elements say their value representation, in little-endian order, and are not deflated."""
+        return self._explicit and self._order == "<" and self.transfer_syntax != DEFLATED
+
+    def end_of(self, pixels: Element) -> int:
+        """Where pixels end that the walk has just met; beyond the end of the file where that is cut short."""
+        if pixels.length != UNDEFINED:
+            return pixels.at + pixels.length
+        end = pixels.at
+        try:
+            for fragment in self._fragments(pixels):
+                end = fragment.at + fragment.length
+        except EOFError:
+            return end
         return self._stream.tell()
 
     def _one(self, within: tuple[Tag, ...]) -> Iterator[Element]:
