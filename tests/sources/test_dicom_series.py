@@ -231,6 +231,17 @@ def test_what_would_be_shown_wrongly_is_refused(change: Change, sentence: str, c
     assert not any(word in str(refused.value) for word in (*TELLING, "XX1", "XX2", "Other"))
 
 
+def test_an_object_of_another_modality_is_no_slide_and_called_what_it_is(cmu_dicom: Path, tmp_path: Path) -> None:
+    def as_ct(dataset: Dataset, _: int) -> None:
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+
+    path = rewritten(cmu_dicom, tmp_path / "series", as_ct)
+    assert slides_in(path.parent) == []
+    with pytest.raises(CervixError, match="not a slide that can be read: .* found a DICOM object of another kind"):
+        open_slide(path)
+
+
 def test_another_compression_is_refused(cmu_dicom: Path, tmp_path: Path) -> None:
     path = rewritten(
         cmu_dicom,
