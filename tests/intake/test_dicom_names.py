@@ -16,7 +16,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from cervix.bundle import Bundle
+from cervix.cli_slide import slides_named
 from cervix.errors import CervixError, UploadRefused
+from cervix.intake.inbox import list_inbox
 from cervix.intake.photographs import erase_photographs
 from cervix.intake.shelf import recent, remember
 from cervix.intake.uploads import UploadStore
@@ -137,6 +139,7 @@ def test_the_same_slide_scores_the_same_and_nothing_made_of_it_names_the_patient
     inbox, home = tmp_path / "inbox", tmp_path / "home"
     shutil.copytree(cmu_dicom, inbox)
     (path,) = slides_in(inbox)
+    assert [entry.path for entry in list_inbox([inbox])] == slides_named(inbox) == [path]
     slide, source = open_outside(path), open_slide(data_dir / "slides/CMU-1-Small-Region.svs")
     plan, wanted = plan_slide(slide, bundle), plan_slide(source, bundle)
     # The source has no pyramid; the smaller levels of the series were compressed a second time.
@@ -157,15 +160,23 @@ def test_the_same_slide_scores_the_same_and_nothing_made_of_it_names_the_patient
     assert np.allclose(score.tiles[numbers], of_source.tiles[numbers], atol=1e-6, equal_nan=True)
     remember(home / "seen", slide, slide.overview(8.0)[0])
     assert recent(home / "seen", 1)
+    cleared = tmp_path / "cleared"
+    shutil.copytree(cmu_dicom, cleared)
+    erase_photographs(cleared / path.name)
     texts = []
     for kind, export in EXPORTS.items():
-        if export.why_not(slide):
+        # DICOM objects name the patient whom the source names: that is how an archive files them.
+        of = open_outside(cleared / path.name) if kind == "dicom" else slide
+        if export.why_not(of):
             continue
-        written = write_export(kind, score, slide, bundle.session_of("tile"), home, slide.sha256[:12])
+        written = write_export(kind, score, of, bundle.session_of("tile"), home, slide.sha256[:12])
         if written.suffix == ".pdf":
             texts += [page.extract_text() for page in pypdf.PdfReader(written).pages]
         if written.suffix == ".parquet":
             texts.append(pd.read_parquet(written).to_csv())
+        if zipfile.is_zipfile(written):
+            with zipfile.ZipFile(written) as packed:
+                texts += [packed.read(name).decode("latin-1") for name in packed.namelist()]
     texts += [caplog.text, *capfd.readouterr(), str(home), repr(slide.notices), *(str(file) for file in home.rglob("*"))]
     assert [said for said in texts if said_in(said.encode())] == []
     assert [file for file in home.rglob("*") if file.is_file() and said_in(file.read_bytes())] == []
