@@ -93,6 +93,16 @@ def test_a_header_that_cannot_be_read_to_its_end_is_refused(cut: int, found: str
         erase_photographs(path)
 
 
+def test_a_value_of_a_kind_that_nobody_knows_is_blanked(cmu_dicom: Path, tmp_path: Path) -> None:
+    content = next(cmu_dicom.iterdir()).read_bytes()
+    at = content.index(b"\x08\x00\x80\x00LO")
+    (tmp_path / "a.dcm").write_bytes(content[: at + 4] + b"ZZ" + content[at + 6 :])
+    erasure = names_in(tmp_path / "a.dcm")
+    erasure.write()
+    assert erasure.is_written()
+    assert said_in((tmp_path / "a.dcm").read_bytes()) == []
+
+
 def test_an_encoding_that_no_slide_here_has_is_refused(cmu_dicom: Path, tmp_path: Path) -> None:
     dataset = pydicom.dcmread(next(cmu_dicom.iterdir()))
     del dataset.PixelData
