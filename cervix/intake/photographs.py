@@ -1,4 +1,4 @@
-"""No photograph of a label stays in a slide that was uploaded."""
+"""No photograph of a label, and no name in a DICOM header, stays in a slide that was uploaded."""
 
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,8 @@ ANSWER_BYTES_AT_MOST: Final = 64 << 10
 
 
 def erase_photographs(path: Path) -> int:
-    """Overwrite every picture in a slide's files that is no part of its levels; returns how many bytes that were.
+    """Overwrite every picture in a slide's files that is no part of its levels, and names in DICOM headers; returns how many
+    bytes that were.
 
     Runs in a process of its own that cannot make a file larger. Levels keep every byte.
 
@@ -27,8 +28,8 @@ def erase_photographs(path: Path) -> int:
     Raises
     ------
     UploadRefused
-        It cannot be proved that no photograph is left, or that the levels are as they were. The files must then be deleted:
-        something of them may have been overwritten.
+        It cannot be proved that no photograph or name is left, or that the levels are as they were. The files must then be
+        deleted: something of them may have been overwritten.
     """
     largest = max(file.stat().st_size for file in files_of(path))
     try:
