@@ -117,7 +117,7 @@ def _annotations(
 def _rectangles(tiles_l0_px: NDArray[np.integer], plane: FilePlane) -> list[NDArray[np.float32]]:
     """Corners, clockwise from the upper left, of tiles ``(n, 3)`` (left, top and edge on level 0): ``(4, 2)`` each.
 
-    The corner of the matrix is 0, 0 and the centre of its first pixel 0.5, 0.5 (PS3.3, C.10.5.1.2).
+    The corner of the matrix is 0, 0 and the centre of its first pixel 0.5, 0.5 (PS3.3, C.37.1.2).
     """
     x, y, edge = tiles_l0_px.astype(np.float64).T
     left, top = plane.to_file_px(x, y)

@@ -10,7 +10,7 @@ from pydicom.sr.coding import Code
 from cervix.bundle.classes import ClassInfo
 
 OWN_SCHEME: Final = "99CERVIX"
-"""Private schemes begin with 99 (PS3.16, 8)."""
+"""Private schemes begin with 99 (PS3.3, 8.2)."""
 SCHEME: Final = CodingSchemeIdentificationItem(
     OWN_SCHEME, name="Cervix Workbench: ids of a bundle", responsible_organization="Cervix Workbench"
 )
