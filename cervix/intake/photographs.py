@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from cervix.errors import CervixError, UploadRefused
+from cervix.errors import CervixError, SlideNotSuitable, UploadRefused
 from cervix.sources.apart import Limits, run_apart
 from cervix.sources.identity import files_of
 from cervix.sources.photographs import not_proved
@@ -30,6 +30,8 @@ def erase_photographs(path: Path) -> int:
     UploadRefused
         It cannot be proved that no photograph or name is left, or that the levels are as they were. The files must then be
         deleted: something of them may have been overwritten.
+    SlideNotSuitable
+        A DICOM series of several patients, studies or slides, which could not be told apart afterwards.
     """
     largest = max(file.stat().st_size for file in files_of(path))
     try:
@@ -39,7 +41,7 @@ def erase_photographs(path: Path) -> int:
             Limits(seconds=SECONDS_AT_MOST, file_bytes=max(largest, ANSWER_BYTES_AT_MOST)),
             subject="slide",
         )
-    except UploadRefused:
+    except (UploadRefused, SlideNotSuitable):
         raise
     except CervixError as error:
         raise not_proved(error.found.replace("no answer", "content that is not understood")) from error

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from cervix.bundle import Bundle
 from cervix.cli_slide import slides_named
-from cervix.errors import CervixError, UploadRefused
+from cervix.errors import CervixError, SlideNotSuitable, UploadRefused
 from cervix.intake.inbox import list_inbox
 from cervix.intake.photographs import erase_photographs
 from cervix.intake.shelf import recent, remember
@@ -137,6 +137,24 @@ def test_an_uploaded_series_is_kept_without_names_under_the_hash_of_what_is_kept
         send(keeping, file.read_bytes(), f"s/{file.name}", number=number)
     (path,) = keeping.finish(UPLOAD)
     assert path.parent.name == identity_of(next(cmu_dicom.iterdir())), "where all may stay, nothing is changed"
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "PatientName", "ContainerIdentifier"])
+def test_a_series_of_two_is_refused_before_they_can_no_longer_be_told_apart(
+    keyword: str, cmu_dicom: Path, tmp_path: Path
+) -> None:
+    def other(dataset: Dataset, number: int) -> None:
+        if number:
+            setattr(dataset, keyword, "Somebody")
+
+    path = rewritten(cmu_dicom, tmp_path / "series", other)
+    store = UploadStore(tmp_path / "uploads", 50_000_000)
+    for number, file in enumerate(files_of(path)):
+        send(store, file.read_bytes(), file.name, number=number)
+    with pytest.raises(SlideNotSuitable, match="The DICOM series holds files of more than one (patient|slide)") as refused:
+        store.finish(UPLOAD)
+    assert said_in(str(refused.value).encode()) == []
+    assert [file for file in store.folder.rglob("*") if file.is_file()] == []
 
 
 def test_the_same_slide_scores_the_same_and_nothing_made_of_it_names_the_patient(
