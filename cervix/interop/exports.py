@@ -9,6 +9,7 @@ from typing import Final, Literal
 from cervix.bundle.manifest import Model
 from cervix.bundle.sessions import ModelSession
 from cervix.errors import SlideNotSuitable
+from cervix.interop.dicom import IDENTIFIERS_NOTE, why_no_objects, write_zip
 from cervix.interop.fhir.resources import MEDIA_TYPE, VERSIONS
 from cervix.interop.fhir.slide import write_slide_bundle
 from cervix.slides.exports import write_geojson, write_heatmap, write_table
@@ -38,6 +39,8 @@ class Export:
     write : (score, slide, session, path) -> None
     why_not : (slide) -> str
         Why a slide cannot be taken away in this form, in words; empty where it can.
+    note : str
+        What whoever takes it away should know.
     """
 
     title: str
@@ -46,6 +49,7 @@ class Export:
     audience: Audience
     write: Callable[[SlideScore, Slide, ModelSession, Path], None]
     why_not: Callable[[Slide], str] = lambda _: ""
+    note: str = ""
 
     @property
     def suffix(self) -> str:
@@ -78,6 +82,9 @@ EXPORTS: dict[str, Export] = {
         )
         for version in VERSIONS
     },
+    "dicom": Export(
+        "DICOM objects (ZIP)", "dicom.zip", "application/zip", "hospital", write_zip, why_no_objects, IDENTIFIERS_NOTE
+    ),
 }
 """Every kind of export by its id: the one list that page, command line and library go by."""
 
