@@ -42,8 +42,8 @@ def show_intake() -> None:
     key = f"{UPLOAD}_{times}" if times else UPLOAD
     st.file_uploader(
         "Patient table (CSV, XLSX or Parquet, pseudonymous ids only): screening visits, one row a visit, or UCI risk factors, "
-        "one row a patient",
-        type=["csv", "tsv", "txt", "xlsx", "xls", "ods", "parquet"],
+        "one row a patient; or results of screening as a FHIR bundle (JSON)",
+        type=["csv", "tsv", "txt", "xlsx", "xls", "ods", "parquet", "json"],
         key=key,
         on_change=_take_upload,
         args=(key,),
