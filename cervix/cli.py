@@ -24,7 +24,8 @@ from cervix.evaluation.labelled_patients import labelled_patients
 from cervix.evaluation.labelled_tiles import labelled_tiles
 from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
-from cervix.interop.fhir.women import VERSIONS, fhir_pieces
+from cervix.interop.fhir.resources import VERSIONS
+from cervix.interop.fhir.women import fhir_pieces
 from cervix.interop.patient_files import read_patient_file
 from cervix.labels import open_store
 from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_labels
@@ -341,7 +342,9 @@ def _parser() -> argparse.ArgumentParser:
     add_slide_command(commands, common, _bundle)
 
     patients = commands.add_parser(
-        "patients", parents=[common], help="score a visit table, a risk-factor table, told apart by its header, or a FHIR bundle"
+        "patients",
+        parents=[common],
+        help="score a visit table, a risk-factor table or a FHIR bundle, told apart by what it holds",
     )
     patients.add_argument("file", type=Path)
     patients.add_argument("--out", type=Path, required=True, help="CSV to write")

@@ -13,7 +13,8 @@ import pytest
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle
 from cervix.cli import main
-from cervix.interop.fhir.women import IDENTIFIER_SYSTEM, VERSIONS, fhir_json, risk_bundle
+from cervix.interop.fhir.resources import VERSIONS
+from cervix.interop.fhir.women import IDENTIFIER_SYSTEM, fhir_json, risk_bundle
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.reading import read_patients
 from cervix.patients.sample import sample_table_csv

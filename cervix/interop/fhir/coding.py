@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from cervix.interop.fhir.resources import LOINC, SNOMED
 from cervix.patients.hpv import HPV_16, HPV_18, HPV_ANY, HPV_OTHER
 from cervix.patients.words import RESULTS
 
-LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
 ICD_10 = "http://hl7.org/fhir/sid/icd-10"
 ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
 NOTHING_SAID: Final = (

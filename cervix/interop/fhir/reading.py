@@ -23,18 +23,18 @@ from cervix.interop.fhir.coding import (
     ANSWER_BY_CODE,
     CONDITION_BY_CODE,
     KNOWN_CODES,
-    LOINC,
     NOTHING,
     NOTHING_SAID,
     PROCEDURE_BY_CODE,
-    SNOMED,
     TEST_BY_CODE,
     Answer,
     Coding,
     Observed,
 )
+from cervix.interop.fhir.resources import LOINC, SNOMED, Resource
 from cervix.interop.fhir.women import IDENTIFIER_SYSTEM
 from cervix.patients import hpv
+from cervix.patients.completeness import INCOMPLETE_NOTE
 from cervix.patients.csv_text import PROBLEMS_KEPT_PER_COLUMN, WHOLE_ROW, RowProblem, TextTable, shown
 from cervix.patients.visit_vocabulary import (
     AGE,
@@ -49,7 +49,6 @@ from cervix.patients.visit_vocabulary import (
 from cervix.patients.visits import VisitTable, visits_of
 from cervix.patients.vocabulary import PATIENT_ID
 
-Resource = dict[str, Any]
 EXPECTED: Final = "a FHIR R4 or R5 Bundle (collection, searchset, batch-response, document) of Patients and their results"
 BUNDLE_TYPES: Final = ("collection", "searchset", "batch-response", "transaction-response", "document")
 MOST_RESOURCES: Final = 50_000
@@ -288,6 +287,10 @@ class _Reading:
                 self._read_result(entry)
             elif kind == "" or (kind == "OperationOutcome" and _is_failure(entry.resource)):
                 self._lose(entry, "an answer of the server without what it was asked for", "a resource", None)
+            elif kind == "RiskAssessment" and self.women.ours and _was_incomplete(entry.resource):
+                self._lose(
+                    entry, "a note that her file was not read in full", "an answer that rests on all", self.women.of(entry)
+                )
             elif kind != "Patient":
                 self.not_used[_plain_kind(kind)] += 1
 
@@ -464,7 +467,7 @@ class _Reading:
         return _Said() if silent else _one(column, "no value")
 
     def _answer(self, concept: Resource, column: str, observed: Observed | None) -> _Said:
-        """A coded result as a cell: by its code, else by its words. What cannot be read stays as it is: the cell is a problem."""
+        """A coded result as a cell: by its code, else by its words. What cannot be read stays as it is, and is a problem."""
         codings, words = _codings(concept), _words(concept)
         if column == AGE:
             return _Said(wrong="an age that is not in years")
@@ -802,6 +805,11 @@ def _birth(told: str) -> tuple[date | None, bool]:
 def _age(born: date, day: date) -> int:
     """Whole years."""
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+
+def _was_incomplete(assessment: Resource) -> bool:
+    """Whether an answer of ours says that it did not rest on all of her file."""
+    return any(_text(note.get("text")).startswith(f"{INCOMPLETE_NOTE}:") for note in _objects(assessment.get("note")))
 
 
 def _is_failure(outcome: Resource) -> bool:

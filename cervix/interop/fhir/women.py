@@ -5,13 +5,33 @@ Plain JSON objects; the tests hold them against the official definitions (docs/a
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Literal, TypeAlias
-from uuid import UUID, uuid4, uuid5
+from typing import Any, Final
+from uuid import uuid4, uuid5
 
 import numpy as np
 import pandas as pd
 
 from cervix.bundle.manifest import DerivedTask, Model
+from cervix.interop.fhir.resources import (
+    LOINC,
+    PRODUCT,
+    SNOMED,
+    FhirVersion,
+    Resource,
+    Unit,
+    annotations,
+    collection_head,
+    concept,
+    device_resource,
+    entry,
+    method_of,
+    own_identifier,
+    percentage,
+    plain_number,
+    printable,
+    quantity,
+    reference,
+)
 from cervix.patients.completeness import completeness_of
 from cervix.patients.guideline.step import STEP, STEP_REASON, STEP_RESTS_ON
 from cervix.patients.history_scoring import beyond_note
@@ -21,17 +41,7 @@ from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.provenance import Provenance
 
-Resource: TypeAlias = dict[str, Any]
-FhirVersion: TypeAlias = Literal["R5", "R4"]
-# Element that names a device, and the part of it that holds the name: the one thing in which R4 and R5 differ for us.
-DEVICE_NAMES: Final[dict[FhirVersion, tuple[str, str]]] = {"R5": ("name", "value"), "R4": ("deviceName", "name")}
-VERSIONS: Final = tuple(DEVICE_NAMES)
 IDENTIFIER_SYSTEM: Final = "urn:cervix-workbench:pseudonym"
-BUNDLE_SYSTEM: Final = "urn:cervix-workbench:bundle-sha256"
-# The system of identifiers that are URIs themselves (https://hl7.org/fhir/R5/identifier-registry.html).
-URI_SYSTEM: Final = "urn:ietf:rfc:3986"
-SNOMED, LOINC, UCUM = "http://snomed.info/sct", "http://loinc.org", "http://unitsofmeasure.org"
-PRODUCT: Final = "Cervix Workbench"
 HORIZON_YEARS: Final = {"3y": 3, "5y": 5}
 # Codes of disorders, with their fully specified name. "Or worse" has no code, so it stands in the text. CIN3 has none at
 # all: 20365006 is the morphology that a pathologist sees and no disorder of a woman.
@@ -42,10 +52,7 @@ OBSERVATION_CODES: Final = {
     AGE: (LOINC, "30525-0", "Age"),
     "Age": (LOINC, "30525-0", "Age"),
 }
-PERCENT_DIGITS = 4
-_YEARS: Final = {"unit": "years", "system": UCUM, "code": "a"}
-# Characters that FHIR strings must not hold (https://hl7.org/fhir/R5/datatypes.html#string).
-_UNPRINTABLE: Final = dict.fromkeys([*range(9), 11, 12, *range(14, 32)], "\N{REPLACEMENT CHARACTER}")
+_YEARS: Final[Unit] = ("years", "a")
 
 
 def risk_bundle(
@@ -66,16 +73,16 @@ def risk_bundle(
         ``VisitTable.frame`` or ``PatientTable.frame`` that was scored; rows of others are not used.
     version : "R5" or "R4"
     """
-    return {**_head(uuid4(), origin), "entry": list(_entries(scores, inputs, model, origin, version))}
+    return {**collection_head(uuid4(), origin), "entry": list(_entries(scores, inputs, model, origin, version))}
 
 
 def fhir_pieces(
     scores: pd.DataFrame, inputs: pd.DataFrame, model: Model, origin: Provenance, version: FhirVersion = "R5"
 ) -> Iterator[str]:
     """``risk_bundle`` as JSON text, piece by piece, so that a long list need not be held twice."""
-    yield json.dumps(_head(uuid4(), origin), ensure_ascii=False)[:-1] + ', "entry": ['
-    for position, entry in enumerate(_entries(scores, inputs, model, origin, version)):
-        yield (",\n" if position else "\n") + json.dumps(entry, ensure_ascii=False, allow_nan=False)
+    yield json.dumps(collection_head(uuid4(), origin), ensure_ascii=False)[:-1] + ', "entry": ['
+    for position, one in enumerate(_entries(scores, inputs, model, origin, version)):
+        yield (",\n" if position else "\n") + json.dumps(one, ensure_ascii=False, allow_nan=False)
     yield "\n]}\n"
 
 
@@ -84,81 +91,37 @@ def fhir_json(scores: pd.DataFrame, inputs: pd.DataFrame, model: Model, origin: 
     return "".join(fhir_pieces(scores, inputs, model, origin, version))
 
 
-def _head(export: UUID, origin: Provenance) -> Resource:
-    return {
-        "resourceType": "Bundle",
-        "id": str(export),
-        "identifier": _own_identifier(export),
-        "type": "collection",
-        "timestamp": origin.created,
-    }
-
-
 def _entries(
     scores: pd.DataFrame, inputs: pd.DataFrame, model: Model, origin: Provenance, version: FhirVersion
 ) -> Iterator[Resource]:
     # Random, so that two hospitals' woman "1" are never one; all ids of an export follow from it.
     namespace = uuid4()
     device = uuid5(namespace, "device")
-    yield _entry(device, _device(origin, version))
+    yield entry(device, device_resource(origin, version, [model]))
     observations_of = _visit_observations if TIME_YEARS in inputs else _factor_observations
     observed = observations_of(scores, inputs, model)
     for position, (line, row) in enumerate(scores.iterrows()):
         woman = uuid5(namespace, f"patient {position}")
-        pseudonym = str(row.get(PATIENT_ID, "")).translate(_UNPRINTABLE).strip() or f"row {line}"
+        pseudonym = printable(str(row.get(PATIENT_ID, ""))).strip() or f"row {line}"
         identifier = [{"system": IDENTIFIER_SYSTEM, "value": pseudonym}]
-        yield _entry(woman, {"resourceType": "Patient", "identifier": identifier})
+        yield entry(woman, {"resourceType": "Patient", "identifier": identifier})
         basis = []
         for number, observation in enumerate(observed(position)):
             seen = uuid5(namespace, f"observation {position} {number}")
-            basis.append(_reference(seen))
-            yield _entry(
-                seen, {"resourceType": "Observation", "status": "unknown", "subject": _reference(woman), **observation}
-            )
+            basis.append(reference(seen))
+            yield entry(seen, {"resourceType": "Observation", "status": "unknown", "subject": reference(woman), **observation})
         name = uuid5(namespace, f"assessment {position}")
-        yield _entry(
+        yield entry(
             name,
             {
                 "resourceType": "RiskAssessment",
-                "identifier": [_own_identifier(name)],
-                "subject": _reference(woman),
-                "performer": _reference(device),
+                "identifier": [own_identifier(name)],
+                "subject": reference(woman),
+                "performer": reference(device),
                 **({"basis": basis} if basis else {}),
                 **_assessment(row, model, origin),
             },
         )
-
-
-def _entry(name: UUID, resource: Resource) -> Resource:
-    return {"fullUrl": name.urn, "resource": {"resourceType": resource["resourceType"], "id": str(name), **resource}}
-
-
-def _reference(name: UUID) -> Resource:
-    return {"reference": name.urn}
-
-
-def _own_identifier(name: UUID) -> Resource:
-    return {"system": URI_SYSTEM, "value": name.urn}
-
-
-def _concept(text: str, code: tuple[str, str, str] | None = None) -> Resource:
-    coding = [{"system": code[0], "code": code[1], "display": code[2]}] if code else []
-    return {**({"coding": coding} if coding else {}), "text": text}
-
-
-def _device(origin: Provenance, version: FhirVersion) -> Resource:
-    """The software that assessed, with its models."""
-    element, part = DEVICE_NAMES[version]
-    return {
-        "resourceType": "Device",
-        "identifier": [{"system": BUNDLE_SYSTEM, "value": origin.bundle_sha256}],
-        element: [{part: PRODUCT, "type": "user-friendly-name"}],
-        "version": [
-            {"type": {"text": "application"}, "value": origin.app_version},
-            {"type": {"text": "bundle of models"}, "value": f"{origin.bundle}, SHA-256 {origin.bundle_sha256}"},
-        ],
-        "note": [{"text": origin.notice}],
-    }
 
 
 def _assessment(row: pd.Series, model: Model, origin: Provenance) -> Resource:
@@ -175,10 +138,10 @@ def _assessment(row: pd.Series, model: Model, origin: Provenance) -> Resource:
     predictions = [] if row["abstained"] else [_prediction(task, row, last_visit) for task in model.derived_tasks]
     return {
         "status": "preliminary",
-        "method": {"text": f"{model.title}, {origin.bundle} ({origin.bundle_sha256[:10]})"},
+        "method": method_of(model, origin),
         "occurrenceDateTime": origin.created,
         **({"prediction": predictions} if predictions else {}),
-        "note": [{"text": text} for text in notes if text],
+        "note": annotations(notes),
     }
 
 
@@ -207,8 +170,8 @@ def _prediction(task: DerivedTask, row: pd.Series, last_visit: pd.Timestamp | No
     elif years:
         counted = " Counted from her last visit, which has no date."
     return {
-        "outcome": _concept(task.title, OUTCOME_CODES.get(disease)),
-        "probabilityDecimal": round(min(100.0 * risk, 100.0), PERCENT_DIGITS),
+        "outcome": concept(task.title, OUTCOME_CODES.get(disease)),
+        "probabilityDecimal": percentage(risk),
         **when,
         "rationale": f"A percentage, 0 to 100, calibrated as described in the model card of the bundle.{counted}",
     }
@@ -235,8 +198,8 @@ def _visit_observations(scores: pd.DataFrame, visits: pd.DataFrame, model: Model
                 if pd.isna(values[row]):
                     continue
                 label = VISIT_COLUMNS[column].label if column in VISIT_COLUMNS else "Age"
-                value = _years(values[row]) if column == AGE else {"valueCodeableConcept": _concept(str(values[row]))}
-                yield {"code": _concept(label, OBSERVATION_CODES.get(column)), **when, **value}
+                value = _years(values[row]) if column == AGE else {"valueCodeableConcept": concept(str(values[row]))}
+                yield {"code": concept(label, OBSERVATION_CODES.get(column)), **when, **value}
 
     return observations
 
@@ -252,22 +215,16 @@ def _factor_observations(scores: pd.DataFrame, patients: pd.DataFrame, model: Mo
                 continue
             column = COLUMNS[name]
             if column.kind == "yes-no":
-                told: Resource = {"valueCodeableConcept": _concept("yes" if value else "no")}
+                told: Resource = {"valueCodeableConcept": concept("yes" if value else "no")}
             else:
-                told = _years(value) if column.kind == "years" else {"valueQuantity": {"value": _plain(value)}}
-            yield {"code": _concept(column.label, OBSERVATION_CODES.get(name)), **told}
+                told = _years(value) if column.kind == "years" else {"valueQuantity": {"value": plain_number(value)}}
+            yield {"code": concept(column.label, OBSERVATION_CODES.get(name)), **told}
 
     return observations
 
 
 def _years(value: float) -> Resource:
-    return {"valueQuantity": {"value": _plain(value), **_YEARS}}
-
-
-def _plain(value: float) -> int | float:
-    """A number as people write it: 35 for 35.0, 0.1 for a float32's 0.10000000149."""
-    rounded = round(float(value), PERCENT_DIGITS)
-    return int(rounded) if rounded.is_integer() else rounded
+    return {"valueQuantity": quantity(value, _YEARS)}
 
 
 def _day(moment: Any) -> pd.Timestamp | None:

@@ -12,7 +12,8 @@ from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
 from cervix.evaluation.heldout import held_out
 from cervix.files import inert
-from cervix.interop.fhir.women import VERSIONS, FhirVersion, fhir_json
+from cervix.interop.fhir.resources import MEDIA_TYPE, VERSIONS, FhirVersion
+from cervix.interop.fhir.women import fhir_json
 from cervix.intervals import Interval
 from cervix.patients.completeness import INCOMPLETE
 from cervix.patients.guideline import with_steps
@@ -92,7 +93,7 @@ def download_scores(scores: pd.DataFrame, inputs: pd.DataFrame, bundle: Bundle, 
                 f"Download the scores (FHIR {version})",
                 partial(_fhir, scores, inputs, bundle, model, version),
                 file_name=f"patient-risks.{version.lower()}.fhir.json",
-                mime="application/fhir+json",
+                mime=MEDIA_TYPE,
                 icon=":material/download:",
                 on_click="ignore",
                 key=f"patients_fhir_{version}",
@@ -144,7 +145,7 @@ def download_one(
                 f"Her risk (FHIR {version})",
                 partial(_fhir, scores.to_frame().T, inputs, bundle, model, version),
                 file_name=f"patient-risk.{version.lower()}.fhir.json",
-                mime="application/fhir+json",
+                mime=MEDIA_TYPE,
                 icon=":material/download:",
                 on_click="ignore",
                 key=f"patient_fhir_{version}",
