@@ -461,7 +461,7 @@ class _Reading:
             return self._answer({"text": text}, column, observed)
         if isinstance(told := resource.get("valueBoolean"), bool):
             return self._answer({"text": "true" if told else "false"}, column, observed)
-        if other := next((name for name in resource if name.startswith("value")), ""):
+        if other := next((name for name, value in resource.items() if name.startswith("value") and value is not None), ""):
             return _one(column, f"a {shown(other)} where a code is expected")
         silent = "dataAbsentReason" in resource or bool(resource.get("hasMember") or resource.get("component"))
         return _Said() if silent else _one(column, "no value")
