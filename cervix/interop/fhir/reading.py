@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from cervix.errors import PatientFileError
+from cervix.errors import NoResultsInFile, PatientFileError
 from cervix.interop.fhir.coding import (
     ANSWER_BY_CODE,
     CONDITION_BY_CODE,
@@ -50,6 +50,7 @@ from cervix.patients.visits import VisitTable, visits_of
 from cervix.patients.vocabulary import PATIENT_ID
 
 EXPECTED: Final = "a FHIR R4 or R5 Bundle (collection, searchset, batch-response, document) of Patients and their results"
+READ_AS_FHIR: Final = "Read as FHIR: the results of one day are one visit."
 BUNDLE_TYPES: Final = ("collection", "searchset", "batch-response", "transaction-response", "document")
 MOST_RESOURCES: Final = 50_000
 PREGNANT_DAYS: Final = 42 * 7
@@ -111,8 +112,8 @@ def visits_of_bundle(bundle: Any, *, patient: str = "", strict: bool = False, to
     Raises
     ------
     PatientFileError
-        If it is no such Bundle, one page of several, too large, or no result in it can be used. The message
-        holds nothing of it.
+        If it is no such Bundle, one page of several, too large, or no result in it can be used; ``NoResultsInFile`` where
+        there is none at all. The message holds nothing of it.
     """
     day = today or date.today()
     reading = _Reading(_entries(bundle), patient)
@@ -511,7 +512,8 @@ class _Reading:
         self.rows.sort(key=lambda row: (row.woman, row.cells[VISIT_DATE]))
         late = self._apply_states(today)
         if not self.rows:
-            raise PatientFileError(
+            kind = PatientFileError if self.lost else NoResultsInFile
+            raise kind(
                 "No result in the bundle can be used", expected=f"{EXPECTED}, with {ACCEPTED}", found=self._why_nothing()
             )
         filled = {name for row in self.rows for name in row.cells}
@@ -560,7 +562,7 @@ class _Reading:
         return list(late)
 
     def _told(self, late: list[str]) -> list[str]:
-        told = ["Read as FHIR: the results of one day are one visit."]
+        told = [READ_AS_FHIR]
         if late:
             told.append(f"Recorded after the last visit and counted at it: {', '.join(late)}.")
         if self.set_apart:
