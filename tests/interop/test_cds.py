@@ -84,23 +84,26 @@ def test_hsil_with_hpv_16_wants_somebody_to_look(published_bundle: Bundle) -> No
     assert "its networks:" in card["detail"]
 
 
+SMEAR = observation(CYTOLOGY, NILM, DAY)
+OF_ANOTHER = observation(HPV_16_TEST, DETECTED, DAY, subject={"reference": "Patient/2"})
+
+
 @pytest.mark.parametrize(
-    ("request_", "summary", "detail"),
+    ("asked", "summary", "detail"),
     [
-        (call(observation(CYTOLOGY, NILM, DAY), whom=patient(born="2002-01-01")), "she was 23 at her last visit", "its networks"),
-        (call(observation(CYTOLOGY, NILM, DAY), condition("B20", ICD)), "for women with HIV", "its networks"),
+        (call(SMEAR, whom=patient(born="2002-01-01")), "she was 23 at her last visit", "its networks"),
+        (call(SMEAR, condition("B20", ICD)), "for women with HIV", "its networks"),
         (call(report(BIOPSY, [CIN_3], DAY)), "Diagnosis known: CIN3 by histology on 2025-05-01.", "no treatment after it"),
         (call(observation(CYTOLOGY, "999", DAY)), "No answer", "Incomplete: 1 cell could not be read."),
-        (call(observation(CYTOLOGY, NILM, DAY), observation(CYTOLOGY, HSIL, "")), "rests on 1 of 2 visits", "Not read: Observation 2"),
-        (call(observation(CYTOLOGY, NILM, DAY, status="preliminary")), "", "Read, but not final: Observation 1 of 1"),
-        (call(observation(CYTOLOGY, NILM, DAY), observation(HPV_16_TEST, DETECTED, DAY, subject={"reference": "Patient/2"})), "",
-         "Not read: Observation 2 of 2"),
+        (call(SMEAR, observation(CYTOLOGY, HSIL, "")), "rests on 1 of 2 visits", "Not read: Observation 2 of 2"),
+        (call(SMEAR | {"status": "preliminary"}), "", "Read, but not final: Observation 1 of 1"),
+        (call(SMEAR, OF_ANOTHER), "", "Not read: Observation 2 of 2"),
     ],
-)  # fmt: skip
+)
 def test_why_there_is_no_step_and_what_an_answer_does_not_rest_on(
-    request_: dict[str, Any], summary: str, detail: str, published_bundle: Bundle
+    asked: dict[str, Any], summary: str, detail: str, published_bundle: Bundle
 ) -> None:
-    card = card_of(request_, published_bundle)
+    card = card_of(asked, published_bundle)
     assert summary in card["summary"]
     assert detail in card["detail"]
     assert card["indicator"] == "info"
@@ -147,12 +150,12 @@ def test_the_discovery_asks_for_everything_that_an_answer_rests_on() -> None:
 
 
 @pytest.fixture
-def switched_on(home: Path, published_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A server with a token, whose bundle knows the published risks."""
+def switched_on(home: Path, published_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The home of a server with a token, whose bundle knows the published risks."""
     monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(published_root))
     monkeypatch.setenv("CERVIX_CDS_TOKEN", TOKEN)
     get_settings.cache_clear()
-    yield
+    yield home
     cds_routes._proved.cache_clear()
 
 
@@ -184,16 +187,17 @@ def test_only_with_the_token_and_from_this_computer_unless_it_is_opened(monkeypa
     assert client("192.0.2.7").get("/cds-services").status_code == 200
 
 
-@pytest.mark.usefixtures("switched_on")
-def test_a_card_is_answered_and_nothing_of_the_call_is_kept_or_logged(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_card_is_answered_and_nothing_of_the_call_is_kept_or_logged(
+    switched_on: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     recent = (date.today() - timedelta(30)).isoformat()
-    before = sorted(home.rglob("*"))
+    before = sorted(switched_on.rglob("*"))
     answer = client().post(PATH, json=call(observation(CYTOLOGY, HSIL, recent), observation(HPV_16_TEST, DETECTED, recent)))
     assert answer.status_code == 200
     assert answer.json()["cards"][0]["summary"].startswith("Expedited treatment or colposcopy")
     assert "access-control-allow-origin" not in answer.headers
-    assert sorted(home.rglob("*")) == before
+    assert sorted(switched_on.rglob("*")) == before
     assert not any(secret in caplog.text for secret in (*HIDDEN, "Zaphira", HSIL, "d1577c69", "never used", TOKEN))
 
 

@@ -28,9 +28,26 @@ from cervix.provenance import provenance_of
 from cervix.sources import json_text
 from cervix.sources.json_text import is_json, read_json
 from tests.interop.fhir_made import (
-    BIOPSY, CYTOLOGY, DETECTED, HIDDEN, HPV, HPV_16_TEST, HSIL, ICD, LOOP, NILM, NOT_DETECTED, TREATED, Resource, bundle_of, concept,
-    condition, observation, patient, procedure, report,
-)  # fmt: skip
+    CYTOLOGY,
+    DETECTED,
+    HIDDEN,
+    HPV,
+    HPV_16_TEST,
+    HSIL,
+    ICD,
+    LOOP,
+    NILM,
+    NOT_DETECTED,
+    TREATED,
+    Resource,
+    bundle_of,
+    concept,
+    condition,
+    observation,
+    patient,
+    procedure,
+    report,
+)
 
 TODAY = date(2026, 1, 1)
 DAY = "2024-05-01"
@@ -38,6 +55,14 @@ DAY = "2024-05-01"
 
 def read(*resources: Resource, **more: Any) -> VisitTable:
     return visits_of_bundle(bundle_of(*resources), today=TODAY, **more)
+
+
+def smear(answer: Resource) -> Resource:
+    return observation(CYTOLOGY, "", DAY, valueCodeableConcept=answer)
+
+
+def hpv_test(**more: Any) -> Resource:
+    return observation(HPV, DETECTED, DAY, **more)
 
 
 def known(table: VisitTable, row: int = -1) -> dict[str, str]:
@@ -97,11 +122,10 @@ def test_a_history_coded_as_the_published_decision_support_codes_it_is_the_same_
         (observation("75694-0", DETECTED, DAY), {"hpv_result": "positive"}),
         (observation("75694-0", NOT_DETECTED, DAY), {"hpv_18": "negative"}),
         (observation("95539-3", DETECTED, DAY), {"hpv_result": "positive", "hpv_other_hr": "positive"}),
-        (observation(HPV, DETECTED, DAY, valueCodeableConcept=concept(DETECTED, text="HPV 16 positive")),
+        (hpv_test(valueCodeableConcept=concept(DETECTED, text="HPV 16 positive")),
          {"hpv_result": "positive", "hpv_16": "positive"}),
-        (observation(CYTOLOGY, "", DAY, valueCodeableConcept={"text": "Low-grade squamous intraepithelial lesion"}), {"cytology": "LSIL"}),
-        (observation(CYTOLOGY, "", DAY, valueCodeableConcept=concept("x", display="Adenocarcinoma in situ (disorder)")),
-         {"cytology": "AIS"}),
+        (smear({"text": "Low-grade squamous intraepithelial lesion"}), {"cytology": "LSIL"}),
+        (smear(concept("x", display="Adenocarcinoma in situ (disorder)")), {"cytology": "AIS"}),
         (observation("x", DETECTED, DAY, code={"text": "HPV 18"}), {"hpv_result": "positive", "hpv_18": "positive"}),
         (observation("x", "447760009", DAY, code={"text": "Cervical biopsy"}), {"histology": "AIS"}),
         (observation("82810-3", "77386006", DAY), {"pregnant": "yes"}),
@@ -127,12 +151,12 @@ def test_what_a_resource_says(resource: Resource, expected: dict[str, str]) -> N
     [
         (observation(CYTOLOGY, "999", DAY), "Observation 2 of 2, cytology: found 'SNOMED CT 999'"),
         (observation(CYTOLOGY, DETECTED, DAY), "Observation 2 of 2, cytology"),
-        (observation(HPV, DETECTED, DAY, valueCodeableConcept=concept(DETECTED, text="Not detected")), "Observation 2 of 2, hpv_result"),
-        ({**observation(HPV, "", DAY), "valueCodeableConcept": None, "valueQuantity": {"value": 0}}, "a valueQuantity where a code"),
-        ({**observation(HPV, "", DAY), "valueCodeableConcept": None}, "no value"),
+        (hpv_test(valueCodeableConcept=concept(DETECTED, text="Not detected")), "Observation 2 of 2, hpv_result"),
+        (hpv_test(valueCodeableConcept=None, valueQuantity={"value": 0}), "a valueQuantity where a code"),
+        (hpv_test(valueCodeableConcept=None), "no value"),
         (report(CYTOLOGY, [], DAY), "DiagnosticReport 1 of 1, cytology: found 'no coded conclusion'"),
-        (report(HPV, [DETECTED], DAY, result=[{"reference": "Observation/7"}]), "DiagnosticReport 1 of 1: found 'results that are not"),
-        (observation("38372-9", DETECTED, DAY, code=concept("38372-9", LOINC, text="HPV DNA, low and high risk")), "the code LOINC 38372-9"),
+        (report(HPV, [DETECTED], DAY, result=[{"reference": "Observation/7"}]), "DiagnosticReport 1 of 1: found 'results that"),
+        (hpv_test(code=concept("38372-9", LOINC, text="HPV DNA, low and high risk")), "the code LOINC 38372-9"),
         (observation("x", HSIL, DAY), "Observation 2 of 2: found 'the code LOINC x'"),
         (observation(CYTOLOGY, HSIL, ""), "found 'no date'"),
         (observation(CYTOLOGY, HSIL, "2024-05"), "found 'the date 2024-05'"),
@@ -141,7 +165,7 @@ def test_what_a_resource_says(resource: Resource, expected: dict[str, str]) -> N
         (observation(CYTOLOGY, HSIL, DAY, status="quite sure"), "found 'the status quite sure'"),
         (observation(CYTOLOGY, HSIL, DAY, subject={"reference": "Patient/2"}), "a subject that is no Patient of this bundle"),
         (procedure("120038005", DAY, code=concept("120038005", display="Cervix excision (procedure)")), "Procedure 1 of 1"),
-        (condition("D06.9", ICD, code=concept("D06.9", ICD, display="Carcinoma in situ of cervix, unspecified")), "Condition 1 of 1"),
+        (condition("D06.9", ICD, code={"text": "Carcinoma in situ of cervix, unspecified"}), "Condition 1 of 1"),
         ({"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}, "OperationOutcome 1 of 1"),
     ],
 )  # fmt: skip
@@ -180,8 +204,10 @@ def test_a_result_that_is_none_is_not_read_and_one_that_may_change_is_marked() -
     )
     assert len(table.frame) == 1
     assert not table.problems
-    for words in ("Observation 1 of 5 (preliminary)", "Observation with the status cancelled", "Procedure with the status not-done",
-                  "Condition that is refuted", "Not used: 1 Observation, 1 Condition"):  # fmt: skip
+    for words in (
+        "Observation 1 of 5 (preliminary)", "Observation with the status cancelled", "Procedure with the status not-done",
+        "Condition that is refuted", "Not used: 1 Observation, 1 Condition",
+    ):  # fmt: skip
         assert words in told(table)
 
 
@@ -204,10 +230,8 @@ def test_whose_a_result_is() -> None:
         {"resource": observation(CYTOLOGY, HSIL, "2025-01-01")},
     ]
     table = visits_of_bundle(made, today=TODAY)
-    rows = [
-        (name, str(day.date()), code)
-        for name, day, code in zip(*(table.frame[c] for c in (PATIENT_ID, VISIT_DATE, "cytology")))
-    ]
+    days = table.frame[VISIT_DATE].dt.strftime("%Y-%m-%d")
+    rows = list(zip(table.frame[PATIENT_ID], days, table.frame["cytology"], strict=True))
     assert rows == [
         ("woman 1", "2020-01-01", "NILM"), ("woman 2", "2021-01-01", "NILM"), ("woman 2", "2022-01-01", "NILM"),
         ("woman 2", "2023-01-01", "NILM"), ("woman 3", "2024-01-01", "HSIL"),
@@ -353,7 +377,8 @@ def test_nothing_that_stands_in_the_place_of_something_else_breaks_the_reading()
         assert len(table.frame) + table.rows_left_out
 
 
-def test_the_command_line_takes_a_bundle(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("home")
+def test_the_command_line_takes_a_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "results.json"
     file.write_bytes(b"\xef\xbb\xbf" + json.dumps(bundle_of(patient(), *TREATED, observation(CYTOLOGY, "999", DAY))).encode())
     assert main(["patients", str(file), "--out", str(tmp_path / "scores.csv")]) == 0
