@@ -1,6 +1,5 @@
 """What other systems send as FHIR becomes a visit table; what of it cannot be read is told by resource and marks the woman."""
 
-import csv
 import json
 import random
 from datetime import date
@@ -13,7 +12,6 @@ import pytest
 from cervix.bundle import Bundle
 from cervix.cli import main
 from cervix.errors import CervixError, PatientFileError
-from cervix.interop.fhir import coding
 from cervix.interop.fhir.reading import visits_of_bundle
 from cervix.interop.fhir.resources import LOINC, VERSIONS
 from cervix.interop.fhir.women import risk_bundle
@@ -77,28 +75,6 @@ def lost(table: VisitTable) -> int:
 
 def told(table: VisitTable) -> str:
     return "\n".join([*table.notices, *map(str, table.problems)])
-
-
-def test_every_code_is_pinned_apart_from_the_code() -> None:
-    with Path(__file__).with_name("fhir_codes.csv").open(encoding="utf-8", newline="") as file:
-        pinned = {tuple(row) for row in list(csv.reader(file))[1:]}
-    found = {("observed", LOINC, one.code, one.column, one.if_negative, one.name, "") for one in coding.TESTS}
-    for kind, answers in (("answer", coding.ANSWERS), ("procedure", coding.PROCEDURES), ("condition", coding.CONDITIONS)):
-        found |= {
-            (
-                kind,
-                one.system,
-                one.code,
-                f"{' '.join(one.columns)} > {one.becomes}".removesuffix(" > "),
-                one.means,
-                one.name,
-                one.note,
-            )
-            for one in answers
-        }
-    assert found == pinned
-    assert len(coding.TEST_BY_CODE) == len(coding.TESTS)
-    assert len(coding.ANSWER_BY_CODE) == len(coding.ANSWERS)
 
 
 def test_a_history_coded_as_the_published_decision_support_codes_it_is_the_same_table() -> None:
