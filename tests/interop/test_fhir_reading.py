@@ -139,7 +139,7 @@ def test_what_a_resource_says(resource: Resource, expected: dict[str, str]) -> N
         (observation(CYTOLOGY, HSIL, "2031-05-01"), "accepted is a day from 1900 to 2026-01-01"),
         (observation(CYTOLOGY, HSIL, DAY, modifierExtension=[{"url": "x"}]), "a modifierExtension"),
         (observation(CYTOLOGY, HSIL, DAY, status="quite sure"), "found 'the status quite sure'"),
-        (observation(CYTOLOGY, HSIL, DAY, subject={"reference": "Patient/2"}), "a subject that is no Patient of this bundle"),
+        (observation(CYTOLOGY, HSIL, DAY, subject={"reference": "Patient/2"}), "a subject that is no Patient of this file"),
         (procedure("120038005", DAY, code=concept("120038005", display="Cervix excision (procedure)")), "Procedure 1 of 1"),
         (condition("D06.9", ICD, code={"text": "Carcinoma in situ of cervix, unspecified"}), "Condition 1 of 1"),
         ({"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}, "OperationOutcome 1 of 1"),
@@ -223,7 +223,7 @@ def test_of_the_patient_asked_for_nothing_of_another_is_read() -> None:
     assert "a result of another patient" in str(table.problems[0])
     assert table.problems[0].patient == ""
     assert not len(table.losses)
-    with pytest.raises(PatientFileError, match="not in the bundle"):
+    with pytest.raises(PatientFileError, match="not in the FHIR bundle"):
         read(patient("2"), theirs, patient="1")
 
 

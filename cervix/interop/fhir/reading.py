@@ -123,7 +123,7 @@ def visits_of_bundle(bundle: Any, *, patient: str = "", strict: bool = False, to
     problems = [reading.by_resource(problem) for problem in read.problems]
     if strict and problems:
         raise PatientFileError(
-            "The bundle has resources that cannot be used in full",
+            "The FHIR bundle has resources that cannot be used in full",
             expected="no problem in strict reading",
             found=f"{len(problems):,}, the first in {problems[0].column}; accepted is {problems[0].accepted}",
         )
@@ -160,7 +160,9 @@ def _entries(bundle: Any) -> list[_Entry]:
     for number, entry in enumerate(_objects(bundle.get("entry")), start=1):
         found += _inner(number, entry)
         if len(found) > MOST_RESOURCES:
-            raise PatientFileError("The bundle is too large", expected=f"at most {MOST_RESOURCES:,} resources", found="more")
+            raise PatientFileError(
+                "The FHIR bundle is too large", expected=f"at most {MOST_RESOURCES:,} resources", found="more"
+            )
     totals = Counter(_text(resource.get("resourceType")) for _, _, resource in found)
     seen: Counter[str] = Counter()
     known: set[tuple[str, str]] = set()
@@ -188,10 +190,10 @@ def _refuse_other(bundle: Any) -> None:
         kind = found if isinstance(found, str) and re.fullmatch(r"[A-Za-z]{1,40}", found) else "something else"
         raise PatientFileError("This JSON is no FHIR Bundle", expected=EXPECTED, found=kind)
     if bundle.get("type") not in BUNDLE_TYPES:
-        raise PatientFileError("This Bundle is of another type", expected=" or ".join(BUNDLE_TYPES), found="another")
+        raise PatientFileError("This FHIR bundle is of another type", expected=" or ".join(BUNDLE_TYPES), found="another")
     if any(link.get("relation") == "next" for link in _objects(bundle.get("link"))):
         raise PatientFileError(
-            "The Bundle is one page of a longer answer",
+            "This FHIR bundle is one page of a longer answer",
             expected="all pages in one Bundle",
             found="a link to a next page",
             action="Fetch the other pages, and put their entries into one Bundle.",
@@ -306,7 +308,7 @@ class _Reading:
             return
         woman = self.women.of(entry)
         if woman is None:
-            self._lose(entry, "a subject that is no Patient of this bundle", "a reference to a Patient in the bundle", None)
+            self._lose(entry, "a subject that is no Patient of this file", "a reference to a Patient in it", None)
         elif self.women.asked not in (None, woman):
             self.foreign += 1
             self._lose(entry, "a result of another patient", "results of the patient asked for", woman)
@@ -411,7 +413,7 @@ class _Reading:
             concerns = _concerns(concept) or any(map(_concerns, conclusions))
             return _Said(wrong=f"the code {_named(concept)}") if concerns else None
         missing = sum(not self.women.has(result) for result in _objects(resource.get("result")))
-        parts = [_Said(wrong=f"results that are not in the bundle: {missing:,}")] if missing else []
+        parts = [_Said(wrong=f"results that are not in the file: {missing:,}")] if missing else []
         if conclusions:
             parts += [self._answer(conclusion, column, observed) for conclusion in conclusions]
         elif not resource.get("result"):
@@ -514,7 +516,7 @@ class _Reading:
         if not self.rows:
             kind = PatientFileError if self.lost else NoResultsInFile
             raise kind(
-                "No result in the bundle can be used", expected=f"{EXPECTED}, with {ACCEPTED}", found=self._why_nothing()
+                "No result in the FHIR bundle can be used", expected=f"{EXPECTED}, with {ACCEPTED}", found=self._why_nothing()
             )
         filled = {name for row in self.rows for name in row.cells}
         names = [name for name in (AGE, *VISIT_COLUMNS) if name in filled or name == "cytology"]
@@ -635,7 +637,9 @@ class _Women:
             if asked and name == asked:
                 self.asked = woman
         if asked and self.asked is None:
-            raise PatientFileError("The patient asked for is not in the bundle", expected="her Patient resource", found="none")
+            raise PatientFileError(
+                "The patient asked for is not in the FHIR bundle", expected="her Patient resource", found="none"
+            )
 
     def _woman(self, resource: Resource) -> _Woman:
         identifiers = _objects(resource.get("identifier"))
