@@ -15,7 +15,7 @@ from cervix.errors import CervixError, PatientFileError
 from cervix.interop.fhir.reading import visits_of_bundle
 from cervix.interop.fhir.resources import LOINC, VERSIONS
 from cervix.interop.fhir.women import risk_bundle
-from cervix.interop.patient_files import read_patient_file
+from cervix.interop.patient_files import read_patient_file, to_be_held
 from cervix.patients.completeness import CELLS, SET_ASIDE
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.visit_sample import sample_visits_csv
@@ -253,6 +253,20 @@ def test_an_age_follows_from_a_birth_date_and_nothing_else_of_her_is_kept() -> N
     assert read(patient(born=""), *TREATED).frame[AGE].isna().all()
     young = read(patient(born="2024-01-01"), observation(CYTOLOGY, NILM, DAY))
     assert "accepted is years from 10 to 110" in told(young)
+
+
+def test_what_is_held_of_a_file_names_nobody_and_reads_the_same() -> None:
+    by_number = {"identifier": patient()["identifier"][0], "display": HIDDEN[0]}
+    named = [observation(CYTOLOGY, NILM, "2020-05-01", subject=by_number, performer=[{"display": HIDDEN[0]}])]
+    others = [{"resourceType": "Practitioner", "name": [{"family": HIDDEN[0]}]}]
+    whole = bundle_of(patient(text={"div": HIDDEN[0]}), *TREATED, *named, *others, observation(CYTOLOGY, "999", DAY))
+    held = to_be_held(json.dumps(whole).encode())
+    assert [secret for secret in HIDDEN if secret.encode() in held] == [HIDDEN[3]]  # her birth date, of which her age is made
+    table, same = read_patient_file(held), visits_of_bundle(whole)
+    pd.testing.assert_frame_equal(table.frame, same.frame)
+    assert told(table) == told(same)
+    for other in (b"patient_id,age\n1,2\n", b'{"a": ', b"[1]"):
+        assert to_be_held(other) == other
 
 
 @pytest.mark.parametrize("version", VERSIONS)
