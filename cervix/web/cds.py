@@ -57,9 +57,11 @@ def _is_from_here(request: Request) -> bool:
     if request.client is None or any(name in request.headers for name in FORWARDED):
         return False
     try:
-        return ipaddress.ip_address(request.client.host).is_loopback
+        peer = ipaddress.ip_address(request.client.host)
     except ValueError:
         return False
+    # A socket that takes both kinds of address shows an IPv4 peer within an IPv6 one (RFC 4291, section 2.5.5.2).
+    return ((peer.version == 6 and peer.ipv4_mapped) or peer).is_loopback
 
 
 @_guarded

@@ -74,6 +74,8 @@ def test_a_treated_woman_with_two_negative_cotests_is_to_come_back_in_a_year_by_
     assert card["indicator"] == "info"
     assert card["detail"].index("Her history is published") < card["detail"].index("model (simulated women)")
     assert card["uuid"] == card_of(call(*TREATED), published_bundle)["uuid"]
+    absolute = [one | {"subject": {"reference": "https://inner.example/fhir/Patient/1"}} for one in TREATED]
+    assert card == card_of(call(*absolute), published_bundle)
 
 
 def test_hsil_with_hpv_16_wants_somebody_to_look(published_bundle: Bundle) -> None:
@@ -174,7 +176,7 @@ def test_without_a_token_of_its_own_the_server_has_no_such_service() -> None:
 @pytest.mark.usefixtures("switched_on")
 def test_only_with_the_token_and_from_this_computer_unless_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     assert client().get("/cds-services").json() == services()
-    assert client("::1").get("/cds-services").status_code == 200
+    assert client("::1").get("/cds-services").status_code == client("::ffff:127.0.0.1").get("/cds-services").status_code == 200
     for wrong in ("", "another", TOKEN[:-1], "ü"):
         asked = client(token="").get("/cds-services", headers={"Authorization": f"Bearer {wrong}".encode()})
         assert asked.status_code == 401

@@ -14,7 +14,7 @@ from cervix.cli import main
 from cervix.errors import CervixError, PatientFileError
 from cervix.interop.fhir.reading import visits_of_bundle
 from cervix.interop.fhir.resources import LOINC, VERSIONS
-from cervix.interop.fhir.women import risk_bundle
+from cervix.interop.fhir.women import IDENTIFIER_SYSTEM, risk_bundle
 from cervix.interop.patient_files import read_patient_file, to_be_held
 from cervix.patients.completeness import CELLS, SET_ASIDE
 from cervix.patients.history_scoring import score_visits
@@ -26,6 +26,7 @@ from cervix.provenance import provenance_of
 from cervix.sources import json_text
 from cervix.sources.json_text import is_json, read_json
 from tests.interop.fhir_made import (
+    BIOPSY,
     CYTOLOGY,
     DETECTED,
     HIDDEN,
@@ -107,7 +108,7 @@ def test_a_history_coded_as_the_published_decision_support_codes_it_is_the_same_
         (observation("82810-3", "77386006", DAY), {"pregnant": "yes"}),
         (procedure("x", DAY, code={"text": "LLETZ"}), {"treatment": "LEEP"}),
         (procedure("116140006", "", occurrenceDateTime=DAY), {"treatment": "hysterectomy"}),
-        (condition("N87.1", ICD, recordedDate=DAY), {"histology": "CIN2"}),
+        (condition("N87.1", ICD, onsetDateTime=DAY), {"histology": "CIN2"}),
         (condition("363354003", onsetDateTime=DAY), {"histology": "SCC"}),
         ({**report(HPV, [], DAY), "conclusion": "Not detected"}, {"hpv_result": "negative"}),
         ({**observation("104132-6", "", DAY, code={"text": "Genotyping"}), "valueCodeableConcept": {}, "component": [
@@ -140,6 +141,7 @@ def test_what_a_resource_says(resource: Resource, expected: dict[str, str]) -> N
         (observation(CYTOLOGY, HSIL, DAY, modifierExtension=[{"url": "x"}]), "a modifierExtension"),
         (observation(CYTOLOGY, HSIL, DAY, status="quite sure"), "found 'the status quite sure'"),
         (observation(CYTOLOGY, HSIL, DAY, subject={"reference": "Patient/2"}), "a subject that is no Patient of this file"),
+        (condition("N87.1", ICD, recordedDate=DAY), "found 'no date'"),
         (procedure("120038005", DAY, code=concept("120038005", display="Cervix excision (procedure)")), "Procedure 1 of 1"),
         (condition("D06.9", ICD, code={"text": "Carcinoma in situ of cervix, unspecified"}), "Condition 1 of 1"),
         ({"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}, "OperationOutcome 1 of 1"),
@@ -199,10 +201,16 @@ def test_whose_a_result_is() -> None:
     made = bundle_of(*(observation(CYTOLOGY, NILM, day, subject=subject) for day, subject in of.items()))
     made["entry"][3]["resource"]["contained"] = [{"resourceType": "Patient", "id": "her", "identifier": [mrn]}]
     made["entry"] += [
-        {"fullUrl": "urn:uuid:a", "resource": patient("7")},
+        {"fullUrl": "urn:uuid:a", "resource": patient("6")},
         {"fullUrl": "https://one.example/Patient/1", "resource": patient()},
         {"fullUrl": "https://two.example/Patient/1", "resource": patient(identifier=[])},
+        {"fullUrl": "https://two.example/Patient/1", "resource": patient(identifier=[], meta={"versionId": "2"})},
+        {"fullUrl": "https://one.example/Patient/7", "resource": patient("7", identifier=[])},
         {"fullUrl": "https://two.example/Observation/4", "resource": observation(CYTOLOGY, HSIL, "2024-01-01")},
+        {
+            "fullUrl": "https://two.example/Observation/5",
+            "resource": observation(CYTOLOGY, HSIL, DAY, subject={"reference": "Patient/7"}),
+        },
         {"resource": observation(CYTOLOGY, HSIL, "2025-01-01")},
     ]
     table = visits_of_bundle(made, today=TODAY)
@@ -212,8 +220,25 @@ def test_whose_a_result_is() -> None:
         ("woman 1", "2020-01-01", "NILM"), ("woman 2", "2021-01-01", "NILM"), ("woman 2", "2022-01-01", "NILM"),
         ("woman 2", "2023-01-01", "NILM"), ("woman 3", "2024-01-01", "HSIL"),
     ]  # fmt: skip
-    assert [problem.column for problem in table.problems] == ["Observation 6 of 6"]
+    assert [problem.column for problem in table.problems] == ["Observation 6 of 7", "Observation 7 of 7"]
     assert not len(table.losses)
+
+
+def test_a_diagnosis_recorded_after_the_treatment_is_not_another_lesion() -> None:
+    listed = condition("285838002", onsetDateTime="2024-01-01"), condition("363354003", recordedDate="2024-01-01")
+    table = read(patient(), report(BIOPSY, ["285838002", "363354003"], "2022-04-12"), procedure(LOOP, "2022-05-10"), *listed)
+    assert len(table.frame) == 2
+    assert "2 Condition that a biopsy says already" in told(table)
+
+
+def test_a_woman_without_a_pseudonym_is_never_called_like_another() -> None:
+    ours = patient("2", identifier=[{"system": IDENTIFIER_SYSTEM, "value": "woman 1"}])
+    theirs = observation(CYTOLOGY, HSIL, DAY, subject={"reference": "Patient/2"})
+    table = read(patient(), ours, observation(CYTOLOGY, NILM, DAY), theirs)
+    assert list(zip(table.frame[PATIENT_ID], table.frame["cytology"], strict=True)) == [
+        ("woman 2", "NILM"),
+        ("woman 1", "HSIL"),
+    ]
 
 
 def test_of_the_patient_asked_for_nothing_of_another_is_read() -> None:

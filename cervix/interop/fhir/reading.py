@@ -60,7 +60,7 @@ DATES: Final = {
     "Observation": ("effectiveDateTime", "effectiveInstant", "effectivePeriod"),
     "DiagnosticReport": ("effectiveDateTime", "effectivePeriod"),
     "Procedure": ("performedDateTime", "occurrenceDateTime", "performedPeriod", "occurrencePeriod"),
-    "Condition": ("onsetDateTime", "recordedDate"),
+    "Condition": ("onsetDateTime", "onsetPeriod"),
 }
 """Kind of resource -> elements that say when, in R4 and R5, the first that is there counts."""
 RESULTS_OF_WOMEN: Final = tuple(DATES)
@@ -74,6 +74,7 @@ NO_RESULT: Final = frozenset(
 NOT_TRUE: Final = frozenset({"refuted", "entered-in-error", "unconfirmed", "provisional", "differential"})
 OVER: Final = frozenset({"inactive", "resolved", "remission"})
 # What holds for a time, and so for the visits within it: a Condition of these is no visit of its own.
+HISTOLOGY: Final = "histology"
 STATES: Final = ("hiv", "pregnant", "immunosuppressed")
 # Words about the cervix or what is done to it, but not about the neck.
 OF_THE_CERVIX: Final = re.compile(
@@ -276,6 +277,7 @@ class _Reading:
         self.rows: list[_Row] = []
         self._row_of: dict[tuple[str, str], _Row] = {}
         self.lost: list[tuple[_Entry, str, str, str]] = []
+        self.diagnoses: list[tuple[_Entry, _Woman, _Found]] = []
         self.foreign = 0
         self.set_apart: Counter[str] = Counter()
         self.not_final: list[str] = []
@@ -296,6 +298,7 @@ class _Reading:
                 )
             elif kind != "Patient":
                 self.not_used[_plain_kind(kind)] += 1
+        self._keep_diagnoses()
 
     # -- whose, when, and whether at all
 
@@ -343,8 +346,21 @@ class _Reading:
         for state in states:
             self._keep_state(entry.resource, woman, state.column)
         results = [found for found in findings if found not in states]
-        if not results:
-            return
+        if entry.kind == "Condition":
+            self.diagnoses += [(entry, woman, found) for found in results]
+        elif results:
+            self._keep_results(entry, woman, results)
+
+    def _keep_diagnoses(self) -> None:
+        """A diagnosis that a biopsy of hers says already is no other one, though it may have been recorded later."""
+        proved = {(row.woman, row.cells[HISTOLOGY]) for row in self.rows if HISTOLOGY in row.cells}
+        for entry, woman, found in self.diagnoses:
+            if (woman.place, found.cell) in proved:
+                self.set_apart["Condition that a biopsy says already"] += 1
+            else:
+                self._keep_results(entry, woman, [found])
+
+    def _keep_results(self, entry: _Entry, woman: "_Woman", results: Sequence[_Found]) -> None:
         when = _when(entry)
         if when.day is None and not (self.women.ours and when.note):
             self._lose(entry, f"the date {shown(when.told)}" if when.told else "no date", "a day as 2024-05-31", woman)
@@ -614,6 +630,7 @@ class _Women:
         self.ours = False
         self.partly_born = False
         self.asked: _Woman | None = None
+        self.asked_id = asked
         self._by_url: dict[str, _Woman] = {}
         self._by_id: dict[str, _Woman | None] = {}
         self._by_identifier: dict[tuple[str, str], _Woman | None] = {}
@@ -621,13 +638,18 @@ class _Women:
         self._there |= {f"{entry.kind}/{_text(entry.resource.get('id'))}" for entry in entries if entry.resource.get("id")}
         self.all: list[_Woman] = []
         self._by_name: dict[str, _Woman] = {}
-        for entry in entries:
-            if entry.kind != "Patient":
-                continue
-            woman = self._woman(entry.resource)
+        self._based: set[_Woman] = set()
+        patients = [entry for entry in entries if entry.kind == "Patient"]
+        self._taken = {_pseudonym(entry.resource) for entry in patients}
+        for entry in patients:
             name = _text(entry.resource.get("id"))
+            # Another version of a Patient who is here already, as two searches bring it.
+            again = self._by_url.get(entry.full_url) if entry.full_url else self._by_id.get(name)
+            woman = again or self._woman(entry.resource)
             if entry.full_url:
                 self._by_url[entry.full_url] = woman
+            if entry.base:
+                self._based.add(woman)
             if name:
                 self._by_id[name] = woman if self._by_id.get(name, woman) is woman else None
             for identifier in _objects(entry.resource.get("identifier")):
@@ -642,11 +664,13 @@ class _Women:
             )
 
     def _woman(self, resource: Resource) -> _Woman:
-        identifiers = _objects(resource.get("identifier"))
-        ours = (_text(one.get("value")).strip() for one in identifiers if one.get("system") == IDENTIFIER_SYSTEM)
-        pseudonym = next(ours, "")
+        pseudonym = _pseudonym(resource)
         self.ours = self.ours or bool(pseudonym)
-        name = pseudonym or f"woman {len(self.all) + 1}"
+        number = len(self.all) + 1
+        while not pseudonym and f"woman {number}" in self._taken:
+            number += 1
+        name = pseudonym or f"woman {number}"
+        self._taken.add(name)
         if name not in self._by_name:
             born, partly = _birth(_text(resource.get("birthDate")))
             self.partly_born = self.partly_born or partly
@@ -676,9 +700,14 @@ class _Women:
             return self._contained(entry.resource, told[1:])
         if told in self._by_url:
             return self._by_url[told]
+        if self.asked is not None and f"/{told}".endswith(f"/Patient/{self.asked_id}"):
+            # All that is sent about one patient is of one server, whatever its addresses begin with.
+            return self.asked
         if told.startswith("Patient/"):
             there = self._by_url.get(f"{entry.base}/{told}") if entry.base else None
-            return there or self._by_id.get(told.removeprefix("Patient/"))
+            woman = self._by_id.get(told.removeprefix("Patient/"))
+            # A relative reference starts from the address of its own entry (https://hl7.org/fhir/R5/bundle.html#references).
+            return there or (None if entry.base and woman in self._based else woman)
         identifier = _object(subject.get("identifier"))
         return None if told else self._by_identifier.get((_text(identifier.get("system")), _text(identifier.get("value"))))
 
@@ -709,6 +738,12 @@ def _object(value: Any) -> Resource:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _pseudonym(patient: Resource) -> str:
+    """That of our own exports; empty where a Patient has none."""
+    identifiers = _objects(patient.get("identifier"))
+    return next((_text(one.get("value")).strip() for one in identifiers if one.get("system") == IDENTIFIER_SYSTEM), "")
 
 
 def _codings(concept: Resource) -> list[Coding]:
