@@ -1,10 +1,12 @@
 """Things made or read lately, held up to so many bytes for every session together."""
 
+import math
+import time
 from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Generic, TypeVar
 
-from cachetools import LRUCache
+from cachetools import TTLCache
 
 Thing = TypeVar("Thing")
 
@@ -18,17 +20,31 @@ class Held(Generic[Thing]):
         For all of them together.
     size_of : callable
         How many bytes one of them takes.
+    idle_s : float
+        What nobody asked for in so many seconds is dropped, at the next use of any.
+    clock : callable
+        Seconds that never go back.
     """
 
-    def __init__(self, limit_bytes: int, size_of: Callable[[Thing], int]) -> None:
-        self._things: LRUCache[Hashable, Thing] = LRUCache(limit_bytes, getsizeof=size_of)
+    def __init__(
+        self,
+        limit_bytes: int,
+        size_of: Callable[[Thing], int],
+        idle_s: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._things: TTLCache[Hashable, Thing] = TTLCache(limit_bytes, idle_s, clock, size_of)
         self._size_of = size_of
         self._lock = Lock()
 
     def find(self, key: Hashable) -> Thing | None:
         """The thing of a key; None where it is not held."""
         with self._lock:
-            return self._things.get(key)
+            self._things.expire()
+            thing = self._things.get(key)
+            if thing is not None:
+                self._things[key] = thing  # its time begins anew
+            return thing
 
     def keep(self, key: Hashable, thing: Thing) -> Thing:
         """Hold a thing, where it is not larger than the limit, and return it."""

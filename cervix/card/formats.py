@@ -1,4 +1,4 @@
-"""The card in each format it is handed out in, all from the same blocks."""
+"""The card in each format it is handed out in, to read and for other systems."""
 
 import tempfile
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from cervix.card.markdown import card_blocks, with_front_matter
 from cervix.card.pdf import write_card_pdf
 from cervix.card.xml import chai_xml
 from cervix.errors import BundleError
+from cervix.interop.fhir.resources import MEDIA_TYPE, VERSIONS, FhirVersion, device_json
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,15 @@ class Format:
     content : (bundle, model) -> bytes
     of_one_model : bool
         Whether it is of one model; the others are of the whole bundle and pass the model over.
+    ending : str
+        How the file's name ends; the format's id where empty.
     """
 
     title: str
     media_type: str
     content: Callable[[Bundle, Model], bytes]
     of_one_model: bool = False
+    ending: str = ""
 
 
 def _pdf(bundle: Bundle, _: Model) -> bytes:
@@ -40,6 +44,15 @@ def _pdf(bundle: Bundle, _: Model) -> bytes:
         return path.read_bytes()
 
 
+def _device(version: FhirVersion) -> Format:
+    return Format(
+        f"FHIR Device ({version})",
+        MEDIA_TYPE,
+        lambda bundle, _: device_json(bundle, version).encode(),
+        ending=f"{version.lower()}.fhir.json",
+    )
+
+
 FORMATS: dict[str, Format] = {
     "md": Format("Markdown", "text/markdown", lambda bundle, _: with_front_matter(bundle, card_blocks(bundle)).encode()),
     "html": Format(
@@ -47,8 +60,9 @@ FORMATS: dict[str, Format] = {
     ),
     "pdf": Format("PDF", "application/pdf", _pdf),
     "xml": Format("XML (CHAI)", "application/xml", lambda bundle, model: chai_xml(bundle, model).encode(), of_one_model=True),
+    **{f"fhir-{version.lower()}": _device(version) for version in VERSIONS},
 }
-"""Every format of the card by its id, which ends the file's name: the one list that page and command line go by."""
+"""Every format of the card by its id: the one list that page and command line go by."""
 
 
 def card_file(bundle: Bundle, kind: str, model_id: str = "") -> bytes:
@@ -75,4 +89,4 @@ def card_file(bundle: Bundle, kind: str, model_id: str = "") -> bytes:
 def file_name(bundle: Bundle, kind: str, model_id: str = "") -> str:
     """``model-card-0.4.0-68efbad023.md``, of XML with the model's id."""
     of = f"-{model_id}" if FORMATS[kind].of_one_model and model_id else ""
-    return f"model-card{of}-{bundle.manifest.version}-{bundle.short_hash}.{kind}"
+    return f"model-card{of}-{bundle.manifest.version}-{bundle.short_hash}.{FORMATS[kind].ending or kind}"

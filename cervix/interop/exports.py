@@ -2,15 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Final, Literal
 
 from cervix.bundle.manifest import Model
 from cervix.bundle.sessions import ModelSession
 from cervix.errors import SlideNotSuitable
+from cervix.interop.fhir.resources import MEDIA_TYPE, VERSIONS
+from cervix.interop.fhir.slide import write_slide_bundle
 from cervix.slides.exports import write_geojson, write_heatmap, write_table
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
+
+Audience = Literal["people", "programs", "hospital"]
+AUDIENCES: Final[dict[Audience, str]] = {
+    "people": "To read", "programs": "For QuPath and tables", "hospital": "For the hospital's systems",
+}  # fmt: skip
+"""Who an export is for, in the order in which pages show them."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class Export:
     ending : str
         How the file's name ends, after the slide's.
     media_type : str
+    audience : one of ``AUDIENCES``
     write : (score, slide, session, path) -> None
     why_not : (slide) -> str
         Why a slide cannot be taken away in this form, in words; empty where it can.
@@ -32,6 +43,7 @@ class Export:
     title: str
     ending: str
     media_type: str
+    audience: Audience
     write: Callable[[SlideScore, Slide, ModelSession, Path], None]
     why_not: Callable[[Slide], str] = lambda _: ""
 
@@ -47,11 +59,25 @@ def _of_score(write: Callable[[SlideScore, Model, Path], None]) -> Callable[[Sli
 
 
 EXPORTS: dict[str, Export] = {
-    "csv": Export("Tile table (CSV)", "tiles.csv", "text/csv", _of_score(write_table)),
-    "parquet": Export("Tile table (Parquet)", "tiles.parquet", "application/vnd.apache.parquet", _of_score(write_table)),
-    "geojson": Export("QuPath objects (GeoJSON)", "qupath.geojson", "application/geo+json", _of_score(write_geojson)),
-    "heatmap": Export("Heatmap (OME-TIFF)", "heatmap.ome.tif", "image/tiff", _of_score(write_heatmap)),
-    "report": Export("Case report (PDF)", "report.pdf", "application/pdf", write_report),
+    "csv": Export("Tile table (CSV)", "tiles.csv", "text/csv", "programs", _of_score(write_table)),
+    "parquet": Export(
+        "Tile table (Parquet)", "tiles.parquet", "application/vnd.apache.parquet", "programs", _of_score(write_table)
+    ),
+    "geojson": Export(
+        "QuPath objects (GeoJSON)", "qupath.geojson", "application/geo+json", "programs", _of_score(write_geojson)
+    ),
+    "heatmap": Export("Heatmap (OME-TIFF)", "heatmap.ome.tif", "image/tiff", "programs", _of_score(write_heatmap)),
+    "report": Export("Case report (PDF)", "report.pdf", "application/pdf", "people", write_report),
+    **{
+        f"fhir-{version.lower()}": Export(
+            f"FHIR {version} report (JSON)",
+            f"report.{version.lower()}.fhir.json",
+            MEDIA_TYPE,
+            "hospital",
+            partial(write_slide_bundle, version=version),
+        )
+        for version in VERSIONS
+    },
 }
 """Every kind of export by its id: the one list that page, command line and library go by."""
 

@@ -86,10 +86,14 @@ class SlideAnswer(BaseModel):
         return f"{self.headline}. {self.reason}"
 
     @property
+    def counted_tiles(self) -> int:
+        """The tiles that the share of cancerous ones is of."""
+        return self.accepted_tiles if self.share_of == "accepted" else self.tiles
+
+    @property
     def counted(self) -> str:
-        """The tiles that the share of cancerous ones is of, in words."""
-        tiles = self.accepted_tiles if self.share_of == "accepted" else self.tiles
-        return f"{tiles:,} {'accepted' if self.share_of == 'accepted' else 'read'}"
+        """The same, in words."""
+        return f"{self.counted_tiles:,} {self.share_of}"
 
 
 def count_tiles(
@@ -122,11 +126,20 @@ def tile_shares(counts: TileCounts, rule: SlideRule) -> TileShares:
     """Shares with Wilson's 95 % intervals at the number of independent tiles, ``n / design_effect``."""
     tiles = counts.accepted if rule.share_of == "accepted" else counts.scored
     known = counts.accepted - counts.other
+    return TileShares(
+        _share(counts.cancerous, tiles, rule) if counts.accepted else None, _share(0, known, rule).high if known else 1.0
+    )
 
-    def interval(found: int, of: int) -> Interval:
-        return wilson_interval(found, of, effective_n=max(1.0, of / rule.design_effect))
 
-    return TileShares(interval(counts.cancerous, tiles) if counts.accepted else None, interval(0, known).high if known else 1.0)
+def class_shares(answer: SlideAnswer, rule: SlideRule) -> dict[str, Interval]:
+    """Share of the accepted tiles that look most like each class, with intervals as in ``tile_shares``; none without answer."""
+    if answer.abstained:
+        return {}
+    return {label: _share(tiles, answer.accepted_tiles, rule) for label, tiles in answer.class_tiles.items()}
+
+
+def _share(found: int, of: int, rule: SlideRule) -> Interval:
+    return wilson_interval(found, of, effective_n=max(1.0, of / rule.design_effect))
 
 
 def finding_of(counts: TileCounts, shares: TileShares, rule: SlideRule) -> Finding:

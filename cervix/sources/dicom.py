@@ -15,8 +15,9 @@ PREAMBLE_BYTES: Final = 128
 MAGIC: Final = b"DICM"
 HEAD_BYTES: Final = PREAMBLE_BYTES + len(MAGIC)
 # PS3.6: what is read; the last of them ends the reading, as elements stand in the order of their tags.
-TRANSFER_SYNTAX, SOP_CLASS, SERIES = (0x0002, 0x0010), (0x0008, 0x0016), (0x0020, 0x000E)
-WANTED: Final = {TRANSFER_SYNTAX, SOP_CLASS, SERIES}
+TRANSFER_SYNTAX, SOP_CLASS, SOP_INSTANCE = (0x0002, 0x0010), (0x0008, 0x0016), (0x0008, 0x0018)
+STUDY, SERIES = (0x0020, 0x000D), (0x0020, 0x000E)
+WANTED: Final = {TRANSFER_SYNTAX, SOP_CLASS, SOP_INSTANCE, STUDY, SERIES}
 IMPLICIT_LITTLE, DEFLATED, EXPLICIT_BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 WHOLE_SLIDE_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
 # PS3.5 table 7.1-1: a length of four bytes behind two that are reserved.
@@ -40,10 +41,14 @@ class DicomHead:
         Series Instance UID; empty where it cannot be read.
     sop_class_uid : str
         What kind of object it is; empty where it cannot be read.
+    study_uid, sop_instance_uid : str
+        Study and SOP Instance UID; empty likewise.
     """
 
     series_uid: str
     sop_class_uid: str
+    study_uid: str = ""
+    sop_instance_uid: str = ""
 
     @property
     def is_of_a_slide(self) -> bool:
@@ -70,8 +75,12 @@ def _head_of(path: Path, size: int, changed_ns: int) -> DicomHead | None:
         # What was read before the damage counts.
         with suppress(EOFError, ValueError, zlib.error):
             _read_elements(stream, values)
-    series, kind = _text(values.get(SERIES, b"")), _text(values.get(SOP_CLASS, b""))
-    return DicomHead(series if UID.fullmatch(series) else "", kind if UID.fullmatch(kind) else "")
+    return DicomHead(*(_uid(values.get(tag, b"")) for tag in (SERIES, SOP_CLASS, STUDY, SOP_INSTANCE)))
+
+
+def _uid(value: bytes) -> str:
+    uid = _text(value)
+    return uid if UID.fullmatch(uid) else ""
 
 
 def _text(value: bytes) -> str:

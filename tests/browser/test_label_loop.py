@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(find_spec("tensorflow") is None, reason="retraining needs the training environment"),
 ]
 
-TILES = 20
+TILES = 12
 RETRAINED_WITHIN_MS = 240_000
 
 

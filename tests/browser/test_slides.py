@@ -218,6 +218,8 @@ def test_every_export_is_downloaded_and_opens(page: Page, address: str, data_dir
     with tifffile.TiffFile(download("Heatmap (OME-TIFF)")) as heatmap:
         assert heatmap.asarray().shape[0] == 5
         assert NOTICE in str(heatmap.ome_metadata)
+    fhir = json.loads(download("FHIR R4 report (JSON)").read_text(encoding="utf-8"))
+    assert fhir["entry"][0]["resource"]["resourceType"] == "DiagnosticReport"
     report = pypdf.PdfReader(download("Case report (PDF)"))
     assert NOTICE in report.pages[0].extract_text()
     assert "No answer: not tissue the model knows" in report.pages[0].extract_text()

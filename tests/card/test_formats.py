@@ -172,7 +172,11 @@ def test_blocks_are_divided_by_their_headings() -> None:
 def test_files_are_named_by_version_bundle_and_model(bundle: Bundle) -> None:
     names = [file_name(bundle, kind, "slide") for kind in FORMATS]
     stem = f"{bundle.manifest.version}-{bundle.short_hash}"
-    assert names == [f"model-card-{stem}.{kind}" for kind in ("md", "html", "pdf")] + [f"model-card-slide-{stem}.xml"]
+    assert names == [
+        *(f"model-card-{stem}.{kind}" for kind in ("md", "html", "pdf")),
+        f"model-card-slide-{stem}.xml",
+        *(f"model-card-{stem}.{version}.fhir.json" for version in ("r5", "r4")),
+    ]
 
 
 def test_a_model_that_is_not_there_is_a_sentence(bundle: Bundle) -> None:

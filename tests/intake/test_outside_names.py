@@ -93,7 +93,8 @@ def packed(members: list[str]) -> bytes:
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(st.lists(names, min_size=NAMES_EACH, max_size=NAMES_EACH))
 def test_ten_thousand_names_write_nothing_outside_their_upload(home: Home, given_names: list[str]) -> None:
-    single, in_folder, in_mirax, members = given_names[:6], given_names[6:38], given_names[38:70], given_names[70:]
+    # An upload that is taken costs a process that looks for photographs, so most names are brought together.
+    single, in_folder, in_mirax, members = given_names[:2], given_names[2:35], given_names[35:68], given_names[68:]
     for name in single:
         home.bring([(name, b"single")])
     home.bring([("d/x.svs", b"slide"), *((f"d/{name}", b"folder") for name in in_folder)])
@@ -101,8 +102,8 @@ def test_ten_thousand_names_write_nothing_outside_their_upload(home: Home, given
     told = f"[HIERARCHICAL]\nINDEXFILE=Index.dat\n[DATAFILE]\n{told}"
     listed = [("d/J/Slidedat.ini", told.encode("utf-8", "surrogatepass")), ("d/J/Index.dat", b"index")]
     home.bring([("d/J.mrxs", b"mirax"), *((f"d/J/{name}", b"inner") for name in in_mirax), *listed])
-    home.bring([("z.zip", packed(members[3:]))])
-    for member in members[:3]:
+    home.bring([("z.zip", packed(members[1:]))])
+    for member in members[:1]:
         home.bring([("z.zip", packed(["a/J.mrxs", "a/J/Data0000.dat", f"a/J/{member}"]))])
     assert home.outside() == home.before
 

@@ -218,7 +218,7 @@ def test_a_kind_more_is_one_entry(
     def answer(score: SlideScore, slide: Slide, session: ModelSession, path: Path) -> None:
         path.write_text(f"{slide.sha256} {session.model.id} {score.summary.answer.headline}", encoding="utf-8")
 
-    monkeypatch.setitem(EXPORTS, "answer", Export("The answer (text)", "answer.txt", "text/plain", answer))
+    monkeypatch.setitem(EXPORTS, "answer", Export("The answer (text)", "answer.txt", "text/plain", "people", answer))
     assert write_export("answer", score, slide, bundle.session_of("tile"), tmp_path, "s").name == "s-answer.txt"
     with pytest.raises(SystemExit):
         main(["slide", "--help"])
@@ -232,4 +232,5 @@ def test_a_kind_more_is_one_entry(
     app = AppTest.from_function(page, args=(slide, score, bundle)).run()
     assert not app.exception
     titles = [button.label for button in app.get("download_button")]
-    assert titles == [export.title for export in EXPORTS.values()]
+    assert sorted(titles) == sorted(export.title for export in EXPORTS.values())
+    assert titles.index("The answer (text)") < titles.index("Tile table (CSV)")

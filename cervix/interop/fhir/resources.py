@@ -100,6 +100,12 @@ def method_of(model: Model, origin: Provenance) -> Resource:
     return {"text": f"{model.title}, {origin.bundle} ({origin.bundle_sha256[:10]})"}
 
 
+def origin_notes(origin: Provenance) -> list[str]:
+    """The research notice, and where an answer comes from."""
+    bundle = f"Bundle {origin.bundle}, SHA-256 {origin.bundle_sha256}"
+    return [origin.notice, f"{bundle}; {origin.provider}; {PRODUCT} {origin.app_version}."]
+
+
 def device_resource(origin: Provenance, version: FhirVersion, models: Sequence[Model]) -> Resource:
     """The software that answers as a Device: application and bundle of models, and of each model what it is for.
 

@@ -14,7 +14,6 @@ import pandas as pd
 from cervix.bundle.manifest import DerivedTask, Model
 from cervix.interop.fhir.resources import (
     LOINC,
-    PRODUCT,
     SNOMED,
     FhirVersion,
     Resource,
@@ -25,6 +24,7 @@ from cervix.interop.fhir.resources import (
     device_resource,
     entry,
     method_of,
+    origin_notes,
     own_identifier,
     percentage,
     plain_number,
@@ -130,8 +130,7 @@ def _assessment(row: pd.Series, model: Model, origin: Provenance) -> Resource:
         beyond_note(row),
         f"No prediction. {row[NO_ANSWER]}".strip() if row["abstained"] else "",
         _step_note(row),
-        origin.notice,
-        f"Bundle {origin.bundle}, SHA-256 {origin.bundle_sha256}; {origin.provider}; {PRODUCT} {origin.app_version}.",
+        *origin_notes(origin),
         *model.limits,
     ]
     last_visit = _day(row.get("last_visit"))

@@ -53,7 +53,10 @@ def show_index(blocks: list[Block]) -> None:
 
 def show_card(bundle: Bundle, model: Model) -> None:
     """The card of this model, or what applies to all; and the whole to download, computed when it is asked for."""
-    st.markdown("The whole card as Markdown, HTML or PDF (up to a minute), or this model's as XML in the CHAI schema:")
+    st.markdown(
+        "The whole card as Markdown, HTML or PDF (up to a minute), this model's as XML in the CHAI schema, or the "
+        "bundle as a Device for FHIR servers:"
+    )
     with st.container(horizontal=True):
         for kind, form in FORMATS.items():
             st.download_button(

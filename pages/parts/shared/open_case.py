@@ -7,7 +7,7 @@ import streamlit as st
 
 from cervix.held import Held
 from cervix.samples.cases import Case, Page, cases_by_id
-from cervix.web.tokens import TokenRegistry
+from cervix.web.tokens import TOKEN_LIFETIME_S, TokenRegistry
 from pages.parts.shared.people import person
 
 OPEN, CASE = "open", "case"
@@ -33,7 +33,7 @@ class Opened:
 
 
 _tokens: TokenRegistry[None] = TokenRegistry()
-_held: Held[Opened] = Held(HELD_BYTES, lambda opened: SMALL + len(opened.content))
+_held: Held[Opened] = Held(HELD_BYTES, lambda opened: SMALL + len(opened.content), TOKEN_LIFETIME_S)
 
 
 def keep_open(kind: Literal["slide", "list"], facts: dict[str, Any], content: bytes = b"") -> None:

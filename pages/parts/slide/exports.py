@@ -5,27 +5,30 @@ from functools import partial
 import streamlit as st
 
 from cervix.bundle import Bundle
-from cervix.interop.exports import EXPORTS
+from cervix.interop.exports import AUDIENCES, EXPORTS
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
 from pages.parts.slide.resources import export_bytes
 
 
 def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
-    """A button for each export; a file is made when it is asked for."""
+    """A button for each export, by whom it is for; a file is made when it is asked for."""
     stem = f"slide-{slide.sha256[:12]}"
-    for kind, export in EXPORTS.items():
-        st.download_button(
-            export.title,
-            partial(export_bytes, kind, score, slide, bundle),
-            file_name=f"{stem}{export.suffix}",
-            mime=export.media_type,
-            icon=":material/download:",
-            on_click="ignore",
-            key=f"slide_download_{kind}",
-            width="stretch",
-        )
+    for audience, heading in AUDIENCES.items():
+        st.markdown(f"**{heading}**")
+        with st.container(horizontal=True, gap="small"):
+            for kind, export in EXPORTS.items():
+                if export.audience == audience:
+                    st.download_button(
+                        export.title,
+                        partial(export_bytes, kind, score, slide, bundle),
+                        file_name=f"{stem}{export.suffix}",
+                        mime=export.media_type,
+                        icon=":material/download:",
+                        on_click="ignore",
+                        key=f"slide_download_{kind}",
+                    )
     st.caption(
         "Each carries the bundle's hash and the research notice. The GeoJSON opens in QuPath by dropping it onto the slide; "
-        "the heatmap has one pixel a tile and one channel a class."
+        "the heatmap has one pixel a tile and one channel a class. The FHIR report names no patient."
     )

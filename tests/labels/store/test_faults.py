@@ -22,7 +22,7 @@ from tests.labels.making import TILES, filled, label, rows_of
 from tests.labels.postgresql import Server
 from tests.labels.workers import click_until_killed
 
-KILLS = 200
+KILLS = 100
 FIRST_KILL_WITHIN_S = 0.015
 SECRET = "a-very-secret-word"
 
