@@ -290,8 +290,11 @@ def test_what_is_held_of_a_file_names_nobody_and_reads_the_same() -> None:
     table, same = read_patient_file(held), visits_of_bundle(whole)
     pd.testing.assert_frame_equal(table.frame, same.frame)
     assert told(table) == told(same)
-    for other in (b"patient_id,age\n1,2\n", b'{"a": ', b"[1]"):
+    for other in (b"patient_id,age\n1,2\n", b'{"a": '):
         assert to_be_held(other) == other
+    alone = to_be_held(json.dumps(others[0]).encode())
+    assert json.loads(alone) == {"resourceType": "Practitioner"}
+    assert to_be_held(b'["Zaphira"]') == b"[]"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -385,6 +388,8 @@ def test_nothing_that_stands_in_the_place_of_something_else_breaks_the_reading()
             at[key] = choice.choice(
                 [None, [], {}, 7, True, "", "x" * 9000, [None], {"coding": [None, {"system": 1}]}, "2024-99-99"]
             )
+        made["entry"].append({"resource": {"resourceType": choice.choice([None, [], {}, 7])}})
+        assert is_json(to_be_held(json.dumps(made).encode()))
         try:
             table = visits_of_bundle(made, today=TODAY)
         except CervixError:

@@ -18,15 +18,15 @@ def without_persons(bundle: Any) -> Any:
 
     Of a Patient there stay id, birth date and identifiers; of other kinds what is read. Identifiers that are no pseudonyms
     of ours are replaced by random ones, the same by the same, so that references by them still lead to her. Ids of resources
-    stay. Any other JSON value is given back as it is.
+    stay. Of anything that is no Bundle there stays what it calls itself.
     """
-    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
-        return bundle
+    if not isinstance(bundle, dict):
+        return []
     return _pared(bundle, secrets.token_bytes(32))
 
 
 def _pared(resource: Resource, key: bytes) -> Resource:
-    kind = resource.get("resourceType")
+    kind = resource["resourceType"] if isinstance(resource.get("resourceType"), str) else ""
     if kind == "Patient":
         resource = {name: resource[name] for name in PATIENT_KEPT if name in resource}
     elif kind in READ:
