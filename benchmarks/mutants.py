@@ -23,6 +23,7 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 # Each has a function ``check`` that raises where a constant is not as pinned.
 PATIENTS, LIMITS, SHIPPED = "tests.patients.test_clinical_tables", "tests.test_pinned_limits", "tests.test_shipped_bundle"
+FHIR = "tests.interop.test_fhir_codes"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ PLACES = (
         "RESULTS", "ANSWERS", "WORDS", "NOT_KNOWN", "MINUS", "FILLERS", "BARE_ANSWERS", "HIGH_RISK",
         "POSSIBLY_HIGH_RISK", "LOW_RISK", "TYPE_GROUPS", "OTHER_HIGH_RISK", "HEADERS", "PATIENT_HEADERS", "MONTHS", "SUMMARIES",
     ), PATIENTS),
+    Place("cervix.interop.fhir.coding", ("TESTS", "ANSWERS", "PROCEDURES", "CONDITIONS"), FHIR),
     Place("cervix.patients.vocabulary", ("RISK_FACTORS", "OTHER_TESTS", "OUTCOME"), PATIENTS, numbers_only=True),
     Place("cervix.patients.guideline.ladder", (
         "EXPEDITED_AGE", "AT_ONCE_TASK", "STAND_IN_TASK", "FIVE_YEAR_TASK", "COLPOSCOPY", "ONE_YEAR", "THREE_YEARS", "LADDER",
@@ -92,7 +94,7 @@ def mutants(jobs: int) -> pd.DataFrame:
     Raises what a check raises where nothing is changed.
     """
     # Loaded once; a fork imports anew only the rooms in which a constant may have changed.
-    for name in (PATIENTS, LIMITS, SHIPPED):
+    for name in (PATIENTS, FHIR, LIMITS, SHIPPED):
         importlib.import_module(name)
     gc.freeze()
     changes = every_change()

@@ -26,6 +26,7 @@ from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
 from cervix.interop.fhir.resources import VERSIONS
 from cervix.interop.fhir.women import fhir_pieces
+from cervix.interop.patient_files import read_patient_file
 from cervix.labels import open_store
 from cervix.labels.files.moving import OF_A_SLIDE, back_up, export_labels, import_labels
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
@@ -35,7 +36,7 @@ from cervix.patients.guideline import with_steps
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.questions import DATES, MINUS, Answers
 from cervix.patients.scoring import score_patients
-from cervix.patients.visits import VisitTable, read_table
+from cervix.patients.visits import VisitTable
 from cervix.promotion.comparison import BundleComparison, compare_bundles
 from cervix.promotion.promote import NOT_PROMOTED, promote, refusals_kept, roll_back
 from cervix.promotion.proving import load_candidate
@@ -128,7 +129,7 @@ def _bundle(options: argparse.Namespace) -> Bundle:
 
 
 def _patients(options: argparse.Namespace) -> int:
-    table = read_table(options.file, strict=options.strict, answers=Answers(options.dates, options.minus))
+    table = read_patient_file(options.file, strict=options.strict, answers=Answers(options.dates, options.minus))
     for notice in table.notices:
         print(f"note: {notice}", file=sys.stderr)
     for problem in table.problems:
@@ -342,7 +343,9 @@ def _parser() -> argparse.ArgumentParser:
     add_slide_command(commands, common, _bundle)
 
     patients = commands.add_parser(
-        "patients", parents=[common], help="score a visit table or a risk-factor table, told apart by its header"
+        "patients",
+        parents=[common],
+        help="score a visit table, a risk-factor table or a FHIR bundle, told apart by what it holds",
     )
     patients.add_argument("file", type=Path)
     patients.add_argument("--out", type=Path, required=True, help="CSV to write")

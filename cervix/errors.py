@@ -86,6 +86,18 @@ class PatientFileUnclear(PatientFileError, code="patient-file-unclear"):
     """Raised when a patient table can be read in two ways and nobody has said which. A person can, once."""
 
 
+class NoResultsInFile(PatientFileError, code="patient-file-empty"):
+    """Raised when a patient file is what it should be, and holds no result of cervical screening."""
+
+
+class HookRefused(CervixError, ValueError, code="hook-refused"):
+    """Raised when a call of CDS Hooks is not one that the service answers."""
+
+
+class PrefetchMissing(HookRefused, code="hook-prefetch-missing"):
+    """Raised when a call of CDS Hooks lacks something that the service asks for."""
+
+
 class EvaluationError(CervixError, ValueError, code="figure-not-computable"):
     """Raised when a figure cannot be computed from the predictions given."""
 

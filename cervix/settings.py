@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     """Names and addresses besides the loopback ones under which this server is reached, without scheme or port."""
     open_demo_room: bool = False
     """Whoever reaches the server may do everything, though others can reach it and nobody signs in."""
+    cds_token: str = Field(default="", repr=False)
+    """What programs show to ask for cards by CDS Hooks; without it there are none. Never shown."""
+    cds_open: bool = False
+    """Whether programs on other computers, or behind a proxy, may ask for cards too."""
     reader: str = "local reader"
     """Under which name labels are kept where nobody signs in and no other name is given."""
     admins: Annotated[tuple[str, ...], NoDecode] = ()

@@ -71,7 +71,7 @@ class Running:
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     home = tmp_path_factory.mktemp("door") / "home"
-    with running_app(home, free_port(), CERVIX_HOSTS="Ward.example, fe80::1") as address:
+    with running_app(home, free_port(), CERVIX_HOSTS="Ward.example, fe80::1", CERVIX_CDS_TOKEN="ward") as address:
         yield Running(address, home)
 
 
@@ -114,6 +114,16 @@ def test_a_foreign_origin_changes_nothing_and_opens_no_websocket(app: Running, o
         ("PUT", "/_stcore/upload_file/s/f"), ("PATCH", "/"),
     ):  # fmt: skip
         assert app.ask(method, path, b"x", Origin=origin).status == 403
+
+
+def test_cds_hooks_are_answered_to_programs_here_that_have_the_token(app: Running) -> None:
+    token = {"Authorization": "Bearer ward"}
+    assert app.ask("GET", "/cds-services", **token).status == 200
+    assert app.ask("GET", "/cds-services").status == 401
+    assert app.ask("GET", "/cds-services", Host="evil.example", **token).status == 400
+    assert app.ask("GET", "/cds-services", X_Forwarded_For="192.0.2.7", **token).status == 404
+    assert app.ask("POST", "/cds-services/cervix-screening", b"{}", Origin="http://evil.example", **token).status == 403
+    assert app.ask("POST", "/cds-services/cervix-screening", b"{}", Content_Type="application/json", **token).status == 400
 
 
 def test_every_answer_has_the_headers(app: Running) -> None:

@@ -12,6 +12,7 @@ from cervix.patients.vocabulary import PATIENT_ID
 
 SET_ASIDE, CELLS, CONTRADICTIONS = "visits_set_aside", "cells_not_read", "contradictions"
 LOSSES = (SET_ASIDE, CELLS, CONTRADICTIONS)
+INCOMPLETE_NOTE = "Incomplete"
 IN_FILE, USED, INCOMPLETE, RESTS_ON = "visits_in_file", "visits", "incomplete", "rests_on"
 
 
@@ -49,7 +50,7 @@ class Completeness:
     @property
     def note(self) -> str:
         """The sentence shown beside an answer: ``Incomplete: rests on 1 of 2 visits.``; empty where all was read."""
-        return f"Incomplete: {self.sentence}." if self.sentence else ""
+        return f"{INCOMPLETE_NOTE}: {self.sentence}." if self.sentence else ""
 
 
 def completeness_of(scores: "Mapping[str, Any] | pd.Series") -> Completeness:

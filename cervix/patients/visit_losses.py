@@ -145,7 +145,7 @@ class VisitReading:
             else:
                 self.set_aside[woman] += 1
         if strangers:
-            self.notices.append(f"Of {strangers:,} rows that cannot be split into cells, it is not known whose they are.")
+            self.notices.append(f"Of {strangers:,} rows that could not be read as a whole, it is not known whose they are.")
 
     def torn(self, table: TextTable, id_column: int) -> list[RowProblem]:
         """The problems of those rows with the pseudonyms found in them."""

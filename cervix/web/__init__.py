@@ -1,7 +1,7 @@
-"""What comes before the pages and beside them: the server's door, deep-zoom tiles, streamed uploads, old addresses, health.
+"""What comes before the pages and beside them: the server's door, map tiles, uploads, CDS Hooks, old addresses, health.
 
 The routes lie outside the pages' own session, so every address carries a token that cannot be guessed, belongs to one
-session and expires.
+session and expires; CDS Hooks, which programs call, are off until they have a token of their own.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from cervix import __version__
 from cervix.settings import get_settings
 from cervix.web.addresses import old_address_routes
+from cervix.web.cds import cds_routes
 from cervix.web.headers import SafeHeaders
 from cervix.web.hosts import OwnNamesOnly
 from cervix.web.passed import PassedOnly, let_in, shut_out
@@ -44,7 +45,7 @@ async def health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "version": __version__})
 
 
-routes: list[BaseRoute] = [*upload_routes, *tile_routes, *old_address_routes, Route("/health", health)]
+routes: list[BaseRoute] = [*upload_routes, *tile_routes, *cds_routes, *old_address_routes, Route("/health", health)]
 
 
 def door(index: Path) -> list[Middleware]:

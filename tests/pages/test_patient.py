@@ -1,5 +1,6 @@
 """The page Patient."""
 
+import json
 import re
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from cervix.patients.sample import sample_table_csv
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.samples.cases import CASES, Case
 from cervix.settings import get_settings
+from tests.interop.fhir_made import CYTOLOGY, TREATED, bundle_of, observation, patient
 from tests.pages.opening import hypothetical, open_page, texts, turn_to
 from tests.patients.published_women import rounds_of_row, visits_csv
 
@@ -166,6 +168,23 @@ def test_a_woman_after_treatment_gets_the_published_step_first(published_root: P
     assert not app.exception
     assert "For this history the guideline says: Return in 1 year." in texts(app)
     assert "published (ASCCP 2019, 2,087 women)" in texts(app)
+
+
+def test_results_as_fhir_are_opened_like_a_table_and_told_by_resource_where_they_cannot_be_read() -> None:
+    content = json.dumps(bundle_of(patient(), *TREATED, observation(CYTOLOGY, "999", "2025-06-01"))).encode()
+    app = open_page("patient")
+    app.file_uploader(key="patients_upload").upload("results.json", content, "application/json").run()
+    assert not app.exception
+    assert who(app).endswith("woman 1")
+    assert shown(app)["Needs correction"] == "1"
+    assert problems(app)["Column"].tolist() == ["Observation 3 of 3, cytology"]
+    app.file_uploader(key="patients_upload").upload("none.json", b'{"resourceType": "Patient"}', "application/json").run()
+    assert not app.exception
+    assert [error.value for error in app.error] == [
+        "This JSON is no FHIR Bundle: expected a FHIR R4 or R5 Bundle (collection, searchset, batch-response, document) of "
+        "Patients and their results; found Patient."
+    ]
+    assert not app.selectbox
 
 
 def test_columns_under_other_names_are_chosen_by_hand_and_remembered() -> None:

@@ -7,6 +7,7 @@ from cervix.patients.csv_text import header_of
 from cervix.patients.mapping import choosable, suggested
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS, VISIT_DATE
 from cervix.patients.vocabulary import PATIENT_ID
+from cervix.sources.json_text import is_json
 from pages.parts.shared.frame import kept
 
 ASKED = (PATIENT_ID, VISIT_DATE, AGE, "cytology", "hpv_result", "hpv_16", "hpv_18", "histology", "colposcopy", "treatment")
@@ -25,6 +26,8 @@ def _header(content: bytes) -> list[str]:
     """The header, found once a file; empty where there is none."""
 
     def found() -> list[str]:
+        if is_json(content):
+            return []
         try:
             return header_of(content)
         except PatientFileError:

@@ -3,6 +3,7 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cervix.interop.patient_files import to_be_held
 from cervix.patients.reading import PatientTable
 from cervix.patients.sample import blank_table_csv
 from cervix.patients.visit_sample import blank_visits_csv
@@ -16,7 +17,7 @@ UPLOAD = "patients_upload"
 PREVIEW_ROWS = 10
 KEPT_WORDS = (
     "A table that you bring is kept in this server's memory while it is used, at most eight hours after its last use, and "
-    "never written to disk."
+    "never written to disk; of a FHIR bundle only what is read, without names, addresses and numbers of persons."
 )
 WOMEN: tuple[Case, ...] = tuple(case for case in CASES if case.page == "patient")
 
@@ -26,7 +27,7 @@ def _take_upload(key: str) -> None:
     if upload is None:
         forget_table()
     else:
-        take_table(upload.getvalue())
+        take_table(to_be_held(upload.getvalue()))
 
 
 def show_empty() -> None:
@@ -42,8 +43,8 @@ def show_intake() -> None:
     key = f"{UPLOAD}_{times}" if times else UPLOAD
     st.file_uploader(
         "Patient table (CSV, XLSX or Parquet, pseudonymous ids only): screening visits, one row a visit, or UCI risk factors, "
-        "one row a patient",
-        type=["csv", "tsv", "txt", "xlsx", "xls", "ods", "parquet"],
+        "one row a patient; or results of screening as a FHIR bundle (JSON)",
+        type=["csv", "tsv", "txt", "xlsx", "xls", "ods", "parquet", "json"],
         key=key,
         on_change=_take_upload,
         args=(key,),

@@ -77,7 +77,7 @@ def _lost(table: PatientTable | VisitTable) -> str:
 
 
 def _show_lines(table: PatientTable | VisitTable) -> None:
-    st.markdown("**Problems by row and column**")
+    st.markdown("**Problems by row and column**; of a FHIR bundle, by entry and resource")
     lines = pd.DataFrame(
         {
             "Row": [problem.row for problem in table.problems],

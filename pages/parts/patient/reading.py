@@ -6,10 +6,12 @@ from functools import partial
 import streamlit as st
 
 from cervix.errors import PatientFileError, PatientFileUnclear
+from cervix.interop.patient_files import read_patient_file
 from cervix.patients.questions import DATES, Answers
 from cervix.patients.reading import PatientTable
-from cervix.patients.visits import VisitTable, read_table
+from cervix.patients.visits import VisitTable
 from cervix.plain_text import escaped
+from cervix.sources.json_text import is_json
 from pages.parts.patient.column_choice import chosen_columns, offer_columns
 from pages.parts.patient.intake import show_empty
 from pages.parts.patient.problems import ask, offer_corrected
@@ -40,8 +42,9 @@ def _read_or_say(content: bytes, read: Callable[[], PatientTable | VisitTable]) 
         ask(DATES, content)
     except PatientFileError as error:
         st.error(escaped(str(error)), icon=":material/table_view:")
-        offer_corrected()
-        offer_columns(content)
+        if not is_json(content):
+            offer_corrected()
+            offer_columns(content)
     return None
 
 
@@ -52,6 +55,6 @@ def _read(content: bytes, columns: dict[str, str] | None, answers: Answers, *, s
         bar.progress(done / total, f"Read {done:,} of {total:,} lines …")
 
     try:
-        return read_table(content, strict=strict, columns=columns, answers=answers, on_progress=show)
+        return read_patient_file(content, strict=strict, columns=columns, answers=answers, on_progress=show)
     finally:
         bar.empty()

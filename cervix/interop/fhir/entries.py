@@ -1,0 +1,100 @@
+"""The resources of a FHIR Bundle, each with its place in it."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cervix.errors import PatientFileError
+from cervix.interop.fhir.elements import object_of, objects, plain_kind, text_of
+from cervix.interop.fhir.resources import Resource
+
+EXPECTED: Final = "a FHIR R4 or R5 Bundle (collection, searchset, batch-response, document) of Patients and their results"
+BUNDLE_TYPES: Final = ("collection", "searchset", "batch-response", "transaction-response", "document")
+MOST_RESOURCES: Final = 50_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A resource in its Bundle.
+
+    ``number`` is the place of its entry, from 1; ``words`` its kind and place among those of its kind; ``base`` the address
+    that relative references start from, empty where it has none.
+    """
+
+    number: int
+    words: str
+    full_url: str
+    resource: Resource
+
+    @property
+    def kind(self) -> str:
+        return text_of(self.resource.get("resourceType"))
+
+    @property
+    def base(self) -> str:
+        base, slash, _ = self.full_url.rpartition(f"/{self.kind}/")
+        return base if slash else ""
+
+
+def entries_of(bundle: Any) -> list[Entry]:
+    """Every resource of a Bundle, those of Bundles in it and contained results too."""
+    _refuse_other(bundle)
+    found: list[tuple[int, str, Resource]] = []
+    for number, entry in enumerate(objects(bundle.get("entry")), start=1):
+        found += _inner(number, entry)
+        if len(found) > MOST_RESOURCES:
+            raise PatientFileError(
+                "The FHIR bundle is too large", expected=f"at most {MOST_RESOURCES:,} resources", found="more"
+            )
+    totals = Counter(text_of(resource.get("resourceType")) for _, _, resource in found)
+    seen: Counter[str] = Counter()
+    known: set[tuple[str, str]] = set()
+    once: list[Entry] = []
+    for number, full_url, resource in found:
+        kind = text_of(resource.get("resourceType"))
+        seen[kind] += 1
+        # Searches that include what others found bring it again.
+        again = full_url, json.dumps(resource, sort_keys=True)
+        if (full_url or resource.get("id")) and again in known:
+            continue
+        known.add(again)
+        words = f"{plain_kind(kind) if kind else 'Entry'} {seen[kind]:,} of {totals[kind]:,}"
+        once.append(Entry(number, words, full_url, resource))
+        for place, inner in enumerate(objects(resource.get("contained")), start=1):
+            if inner.get("resourceType") == "Observation":
+                subject = {"subject": resource.get("subject"), **inner}
+                once.append(Entry(number, f"Observation {place} in {words}", "", subject))
+    return once
+
+
+def _refuse_other(bundle: Any) -> None:
+    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
+        found = bundle.get("resourceType") if isinstance(bundle, dict) else None
+        kind = found if isinstance(found, str) and re.fullmatch(r"[A-Za-z]{1,40}", found) else "something else"
+        raise PatientFileError("This JSON is no FHIR Bundle", expected=EXPECTED, found=kind)
+    if bundle.get("type") not in BUNDLE_TYPES:
+        raise PatientFileError("This FHIR bundle is of another type", expected=" or ".join(BUNDLE_TYPES), found="another")
+    if any(link.get("relation") == "next" for link in objects(bundle.get("link"))):
+        raise PatientFileError(
+            "This FHIR bundle is one page of a longer answer",
+            expected="all pages in one Bundle",
+            found="a link to a next page",
+            action="Fetch the other pages, and put their entries into one Bundle.",
+        )
+
+
+def _inner(number: int, entry: Resource) -> Iterator[tuple[int, str, Resource]]:
+    resource = entry.get("resource")
+    if not isinstance(resource, dict):
+        # An answer without a resource: what it was asked for is missing.
+        yield number, "", {"resourceType": "", "status": text_of(object_of(entry.get("response")).get("status"))}
+    elif resource.get("resourceType") == "Bundle":
+        _refuse_other(resource)
+        for inner in objects(resource.get("entry")):
+            if isinstance(held := inner.get("resource"), dict) and held.get("resourceType") != "Bundle":
+                yield number, text_of(inner.get("fullUrl")), held
+    else:
+        yield number, text_of(entry.get("fullUrl")), resource
