@@ -28,6 +28,7 @@ from tests.archive import Archive, serving
 from tests.bundle.made import SHIPPED_CLASSES, write_bundle, write_slide, write_tile_bundle
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
 from tests.bundle.published import published_table, write_published_bundle
+from tests.dicom_slides import converted
 
 DATA_VARIABLE = "CERVIX_DATA"
 CASES_VARIABLE = "CERVIX_CASES"
@@ -158,6 +159,13 @@ def carcinoma_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("carcinoma") / "carcinoma.tiff"
     write_pyramid(path, tissue_of(centres_rgb(SHIPPED_CLASSES)[1], 4 * TILE_PX, 4 * TILE_PX), SPACING_UM_PX)
     return path
+
+
+@pytest.fixture(scope="session")
+def cmu_dicom(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of CMU-1-Small-Region as a DICOM series of five files, of the patient in ``tests.dicom_slides``; nobody
+    changes it."""
+    return converted(data_dir / "slides/CMU-1-Small-Region.svs", tmp_path_factory.mktemp("cmu-dicom") / "series")
 
 
 @pytest.fixture
