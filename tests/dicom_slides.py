@@ -1,9 +1,15 @@
 """Whole-slide series in DICOM as a hospital's converter writes them, with a patient who can be looked for."""
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import pydicom
 import pytest
+from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
 
 # Each is a word that occurs nowhere else, so that a test may look for it in every byte that is left behind.
 PATIENT: Final[dict[str, str]] = {
@@ -53,4 +59,49 @@ def converted(source: Path, folder: Path, *, tile_px: int = CMU_TILE_PX, patient
         source, folder, include_label=False, include_overview=False, include_thumbnail=False, include_confidential=False,
         add_missing_levels=True, tile_size=tile_px, metadata_post_processor=named,
     )  # fmt: skip
+    for file in folder.iterdir():
+        _complete_edges(file)
     return folder
+
+
+def frames_of(dataset: Dataset) -> list[bytes]:
+    """The encoded frames of an instance."""
+    return list(generate_frames(dataset.PixelData, number_of_frames=int(dataset.NumberOfFrames)))
+
+
+def set_frames(dataset: Dataset, frames: list[bytes]) -> None:
+    """Put other encoded frames into an instance, and their number."""
+    dataset.PixelData = encapsulate(frames)
+    dataset["PixelData"].is_undefined_length = True
+    dataset.NumberOfFrames = len(frames)
+
+
+def rewritten(series: Path, folder: Path, change: Callable[[Dataset, int], object]) -> Path:
+    """A copy of a series after ``change(instance, number)``; number 0 is the finest level.
+
+    Returns the finest level of the copy, ``0.dcm``.
+    """
+    folder.mkdir(parents=True)
+    for number, file in enumerate(sorted(series.iterdir(), key=lambda file: -file.stat().st_size)):
+        dataset = pydicom.dcmread(file)
+        change(dataset, number)
+        dataset.save_as(folder / f"{number}.dcm")
+    return folder / "0.dcm"
+
+
+def _complete_edges(file: Path) -> None:
+    """wsidicomizer 0.26 cuts the last frames of the levels it adds; all frames have one size (DICOM PS3.3 C.7.6.3.1)."""
+    dataset = pydicom.dcmread(file)
+    frames = []
+    for frame in frames_of(dataset):
+        with Image.open(io.BytesIO(frame)) as image:
+            whole = Image.new("RGB", (dataset.Columns, dataset.Rows), "white")
+            if image.size == whole.size:
+                frames.append(frame)
+                continue
+            whole.paste(image, (0, 0))
+        stream = io.BytesIO()
+        whole.save(stream, "JPEG", quality=90, keep_rgb=dataset.PhotometricInterpretation == "RGB")
+        frames.append(stream.getvalue())
+    set_frames(dataset, frames)
+    dataset.save_as(file)
