@@ -8,7 +8,6 @@ from cervix.bundle import Bundle
 from cervix.jobs import Job, JobBoard
 from cervix.plain_text import escaped
 from cervix.samples.tcga import (
-    Arriving,
     RealSlide,
     fetch_real_slide,
     is_begun,
@@ -17,6 +16,7 @@ from cervix.samples.tcga import (
     real_slides_at_hand,
 )
 from cervix.settings import Settings, get_settings
+from cervix.sources.downloads import Arriving
 from pages.parts.shared.frame import bundle_or_stop
 from pages.parts.shared.people import person
 from pages.parts.shared.sandbox import in_sandbox
