@@ -26,7 +26,7 @@ from cervix.files import replacing, sha256_of
 from cervix.intake.archive import DISK_RESERVE_BYTES, extract_archive
 from cervix.intake.photographs import erase_photographs
 from cervix.outside_names import safe_name
-from cervix.sources.dicom import DICOM, HEAD_BYTES, MAGIC
+from cervix.sources.dicom import DICOM, HEAD_BYTES, MAGIC, dicom_head
 from cervix.sources.identity import joint_hash, slides_among
 from cervix.sources.mirax import LIST_NAME, MIRAX, names_of_ours
 from cervix.sources.readers.registry import picture_suffixes, slide_suffixes
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 ARCHIVE = ".zip"
 PLAIN_SLIDE_SUFFIXES = (".tif", ".tiff")
 PARTS_FOLDER = ".parts"
+FETCHED_FOLDER = ".fetched"
 OWNER_FILE = "owner"
 KEEP_MARK = "keep"
 WRITE_BLOCK_BYTES = 4 << 20
@@ -377,6 +378,32 @@ class UploadStore:
             )
         return {self._settle(_named(names, received), folder / "slides"): _shown_name(names, found) for names in found}
 
+    def on_the_way(self, key: str) -> Path:
+        """Where files of a slide gather that this server fetches; ``key`` is a name of ours."""
+        return self.folder / FETCHED_FOLDER / key
+
+    def keep_fetched(self, folder: Path) -> Path:
+        """Turn the files of one DICOM series in a folder into a slide, as if it had been uploaded; the folder is then gone.
+
+        Raises as ``finish`` does.
+        """
+        try:
+            files = {PurePosixPath(path.name): ReceivedFile(path, sha256_of(path)) for path in folder.glob(f"*{DICOM}")}
+            found = slides_among({name: file.path for name, file in files.items()})
+            if len(found) != 1:
+                raise UploadRefused("What was fetched is not one slide", expected="one series", found=f"{len(found)}")
+            return self._settle(_named(found[0], files), folder / "slides")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def opens(self, series_uid: str) -> Path | None:
+        """The file that opens the slide of a DICOM series, if it lies here."""
+        for path in sorted(self.folder.glob(f"*/{0:05d}{DICOM}")):
+            head = dicom_head(path)
+            if head is not None and head.series_uid == series_uid:
+                return path
+        return None
+
     def _settle(self, files: dict[str, ReceivedFile], staging: Path) -> Path:
         """Move the files of one slide to their place; what is there already is left as it is."""
         sha256 = joint_hash([file.sha256 for file in files.values()])
@@ -427,10 +454,11 @@ class UploadStore:
         Slides that are marked ``keep`` or whose hash is ``in_use`` stay.
         """
         limit = time.time() - older_than_s
-        slides = [path for path in self.folder.iterdir() if path.name != PARTS_FOLDER] if self.folder.is_dir() else []
+        ours = (PARTS_FOLDER, FETCHED_FOLDER)
+        slides = [path for path in self.folder.iterdir() if path.name not in ours] if self.folder.is_dir() else []
         old = [
             path
-            for path in slides
+            for path in (*slides, *self.on_the_way("").glob("*"))
             if path.is_dir() and path.stat().st_mtime < limit and path.name not in in_use and not (path / KEEP_MARK).is_file()
         ]
         for path in old:

@@ -15,8 +15,8 @@ PREAMBLE_BYTES: Final = 128
 MAGIC: Final = b"DICM"
 HEAD_BYTES: Final = PREAMBLE_BYTES + len(MAGIC)
 # PS3.6: what is read; the last of them ends the reading, as elements stand in the order of their tags.
-TRANSFER_SYNTAX, SOP_CLASS, SERIES = (0x0002, 0x0010), (0x0008, 0x0016), (0x0020, 0x000E)
-WANTED: Final = {TRANSFER_SYNTAX, SOP_CLASS, SERIES}
+TRANSFER_SYNTAX, SOP_CLASS, INSTANCE, SERIES = (0x0002, 0x0010), (0x0008, 0x0016), (0x0008, 0x0018), (0x0020, 0x000E)
+WANTED: Final = {TRANSFER_SYNTAX, SOP_CLASS, INSTANCE, SERIES}
 IMPLICIT_LITTLE, DEFLATED, EXPLICIT_BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 WHOLE_SLIDE_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
 # PS3.5 table 7.1-1: a length of four bytes behind two that are reserved.
@@ -40,10 +40,13 @@ class DicomHead:
         Series Instance UID; empty where it cannot be read.
     sop_class_uid : str
         What kind of object it is; empty where it cannot be read.
+    instance_uid : str
+        SOP Instance UID; empty where it cannot be read.
     """
 
     series_uid: str
     sop_class_uid: str
+    instance_uid: str
 
     @property
     def is_of_a_slide(self) -> bool:
@@ -70,8 +73,8 @@ def _head_of(path: Path, size: int, changed_ns: int) -> DicomHead | None:
         # What was read before the damage counts.
         with suppress(EOFError, ValueError, zlib.error):
             _read_elements(stream, values)
-    series, kind = _text(values.get(SERIES, b"")), _text(values.get(SOP_CLASS, b""))
-    return DicomHead(series if UID.fullmatch(series) else "", kind if UID.fullmatch(kind) else "")
+    uids = (_text(values.get(tag, b"")) for tag in (SERIES, SOP_CLASS, INSTANCE))
+    return DicomHead(*(uid if UID.fullmatch(uid) else "" for uid in uids))
 
 
 def _text(value: bytes) -> str:

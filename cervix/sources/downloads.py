@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import RawIOBase
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -235,7 +236,7 @@ class Downloader:
         return self._answer(what, taker, "GET", address, headers={"Accept": accept})
 
     def send(
-        self, address: str, body: Callable[[], BinaryIO], what: str, *, media_type: str, accept: str, taken: frozenset[int]
+        self, address: str, body: Callable[[], RawIOBase], what: str, *, media_type: str, accept: str, taken: frozenset[int]
     ) -> tuple[int, bytes]:
         """Send a file as it is read, and return the status of the answer and its body. No redirect is followed.
 
@@ -416,7 +417,7 @@ class Downloader:
                     f"{self._service} did not deliver {what}",
                     expected=f"success within {self._attempts} attempts",
                     found=str(fault),
-                    action="Run the same command again later: it continues where it stopped.",
+                    action="Try again later: it continues where it stopped.",
                 ) from fault
             wait_s = min(max(fault.wait_s, self._retry_wait_s * 2 ** (failures - 1)), LONGEST_WAIT_S)
             self._log(f"{what}: {fault}; trying again in {_duration(wait_s)}")
