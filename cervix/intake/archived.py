@@ -36,12 +36,11 @@ def fetch_archived(
     UploadRefused
         As ``UploadStore.finish``; nothing is then left.
     """
-    if (path := store.opens(series.series_uid)) is not None:
+    if (path := store.fetched(series.key)) is not None:
         return path
-    folder = store.on_the_way(series.key)
     with archive_of(settings, cancel=cancel) as archive:
-        archive.fetch(series, folder, limit_bytes=store.limit_bytes, arriving=arriving)
-    return store.keep_fetched(folder)
+        archive.fetch(series, store.on_the_way(series.key), limit_bytes=store.limit_bytes, arriving=arriving)
+    return store.keep_fetched(series.key)
 
 
 def is_begun(series: ArchivedSeries, store: UploadStore) -> bool:

@@ -26,7 +26,7 @@ from cervix.files import replacing, sha256_of
 from cervix.intake.archive import DISK_RESERVE_BYTES, extract_archive
 from cervix.intake.photographs import erase_photographs
 from cervix.outside_names import safe_name
-from cervix.sources.dicom import DICOM, HEAD_BYTES, MAGIC, dicom_head
+from cervix.sources.dicom import DICOM, HEAD_BYTES, MAGIC
 from cervix.sources.identity import joint_hash, slides_among
 from cervix.sources.mirax import LIST_NAME, MIRAX, names_of_ours
 from cervix.sources.readers.registry import picture_suffixes, slide_suffixes
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 ARCHIVE = ".zip"
 PLAIN_SLIDE_SUFFIXES = (".tif", ".tiff")
 PARTS_FOLDER = ".parts"
-FETCHED_FOLDER = ".fetched"
+FETCHED_FOLDER, FETCHED_MARK = ".fetched", "fetched-"
 OWNER_FILE = "owner"
 KEEP_MARK = "keep"
 WRITE_BLOCK_BYTES = 4 << 20
@@ -382,26 +382,27 @@ class UploadStore:
         """Where files of a slide gather that this server fetches; ``key`` is a name of ours."""
         return self.folder / FETCHED_FOLDER / key
 
-    def keep_fetched(self, folder: Path) -> Path:
-        """Turn the files of one DICOM series in a folder into a slide, as if it had been uploaded; the folder is then gone.
+    def keep_fetched(self, key: str) -> Path:
+        """Turn the files of one DICOM series that have gathered into a slide, as if it had been uploaded.
 
-        Raises as ``finish`` does.
+        Raises as ``finish`` does; what has gathered is gone in any case.
         """
+        folder = self.on_the_way(key)
         try:
             files = {PurePosixPath(path.name): ReceivedFile(path, sha256_of(path)) for path in folder.glob(f"*{DICOM}")}
             found = slides_among({name: file.path for name, file in files.items()})
             if len(found) != 1:
-                raise UploadRefused("What was fetched is not one slide", expected="one series", found=f"{len(found)}")
-            return self._settle(_named(found[0], files), folder / "slides")
+                raise UploadRefused("What was fetched is not one slide", expected="one series", found=str(len(found)))
+            path = self._settle(_named(found[0], files), folder / "slides")
+            (path.parent / f"{FETCHED_MARK}{key}").touch()
+            return path
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def opens(self, series_uid: str) -> Path | None:
-        """The file that opens the slide of a DICOM series, if it lies here."""
-        for path in sorted(self.folder.glob(f"*/{0:05d}{DICOM}")):
-            head = dicom_head(path)
-            if head is not None and head.series_uid == series_uid:
-                return path
+    def fetched(self, key: str) -> Path | None:
+        """The file that opens a slide that was fetched under a key, if it is still here."""
+        for mark in self.folder.glob(f"*/{FETCHED_MARK}{key}"):
+            return next(iter(sorted(mark.parent.glob(f"*{DICOM}"))), None)
         return None
 
     def _settle(self, files: dict[str, ReceivedFile], staging: Path) -> Path:

@@ -9,6 +9,7 @@ from cervix.interop.exports import EXPORTS
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
 from pages.parts.slide.resources import export_bytes
+from pages.parts.slide.storing import show_storing
 
 
 def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
@@ -25,6 +26,7 @@ def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
             key=f"slide_download_{kind}",
             width="stretch",
         )
+    show_storing(slide, score, bundle)
     st.caption(
         "Each carries the bundle's hash and the research notice. The GeoJSON opens in QuPath by dropping it onto the slide; "
         "the heatmap has one pixel a tile and one channel a class."
