@@ -277,6 +277,13 @@ def answered_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
     return np.zeros_like(known) if decide_tiles(tiles, model).abstained else known
 
 
+def cancerous_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
+    """Which tiles of a slide are called cancerous and have an answer that may be shown: ``(n,)``, as the slide rule counts."""
+    malignant = [index for index, item in enumerate(model.classes) if item.role == "malignant"]
+    mass = tile_probabilities(tiles, model)[:, malignant].sum(axis=1)
+    return answered_tiles(tiles, model) & (mass >= model.threshold(model.cancer_task.id))
+
+
 def most_probable(tiles: pd.DataFrame, model: Model) -> NDArray[np.int64]:
     """Place in ``model.class_ids`` of each tile's most probable class; -1 where the model does not recognise the tile."""
     known = recognised_tiles(tiles, model)

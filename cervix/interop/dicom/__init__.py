@@ -1,8 +1,12 @@
 """A scored DICOM slide as DICOM objects that an archive files with it."""
 
+import tempfile
+import zipfile
 from pathlib import Path
 
 from cervix.bundle.sessions import ModelSession
+from cervix.errors import SlideNotSuitable
+from cervix.files import replacing
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
 
@@ -22,5 +26,28 @@ def why_no_objects(slide: Slide) -> str:
 
 
 def write_objects(score: SlideScore, slide: Slide, session: ModelSession, folder: Path) -> list[Path]:
-    """Write ``parametric-map.dcm``, ``segmentation.dcm``, ``report.dcm`` and ``annotations.dcm``; returns their paths."""
-    raise NotImplementedError
+    """Write a scored slide as DICOM objects, each a series of its own in the study of the slide; returns their paths.
+
+    ``parametric-map.dcm``, ``segmentation.dcm``, ``report.dcm`` and, where a tile is called cancerous, ``annotations.dcm``. They
+    carry the patient's identifiers as far as the slide's files do, so that an archive files them with it.
+
+    Raises
+    ------
+    SlideNotSuitable
+        If the slide is no DICOM, or its header does not say what the objects need.
+    SlideNotReadable
+        If a file of the series is gone or damaged.
+    """
+    if reason := why_no_objects(slide):
+        raise SlideNotSuitable("The slide has no DICOM objects", found=reason)
+    from cervix.interop.dicom.objects import objects_in  # highdicom takes longer to import than the app to start
+
+    return objects_in(score, slide, session, folder)
+
+
+def write_zip(score: SlideScore, slide: Slide, session: ModelSession, path: Path) -> None:
+    """The objects of ``write_objects`` in one archive."""
+    with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in write_objects(score, slide, session, Path(folder)):
+                archive.write(file, file.name)

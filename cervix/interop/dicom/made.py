@@ -1,0 +1,79 @@
+"""What every object says of who made it: device, bundle, research notice."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from highdicom import UID, AlgorithmIdentificationSequence
+from highdicom.sr import AlgorithmIdentification
+from pydicom.sr.codedict import codes
+
+from cervix.bundle.manifest import Model
+from cervix.interop.dicom.terms import MEANING_AT_MOST, SCHEME
+from cervix.provenance import Provenance
+
+MANUFACTURER: Final = "Cervix Workbench"
+SERIAL_CHARACTERS: Final = 12
+
+
+@dataclass(frozen=True)
+class Maker:
+    """The app with the model that scored.
+
+    Attributes
+    ----------
+    origin : Provenance
+        Of the score.
+    """
+
+    model: Model
+    origin: Provenance
+
+    @property
+    def name(self) -> str:
+        """What the model is called, as long as a name may be."""
+        return self.model.title[:MEANING_AT_MOST]
+
+    @property
+    def version(self) -> str:
+        """Bundle and version, as long as a version may be; the end of it is the number."""
+        return self.origin.bundle[-MEANING_AT_MOST:]
+
+    @property
+    def serial(self) -> str:
+        """The bundle's hash as files and pages shorten it: the device's serial number."""
+        return self.origin.bundle_sha256[:SERIAL_CHARACTERS]
+
+    def identity(self, series_number: int) -> dict[str, Any]:
+        """Arguments of every object of highdicom, with fresh UIDs; each object is a series of its own."""
+        return {
+            "series_instance_uid": UID(),
+            "series_number": series_number,
+            "series_description": self.origin.notice,
+            "sop_instance_uid": UID(),
+            "instance_number": 1,
+            "manufacturer": MANUFACTURER,
+            "manufacturer_model_name": self.name,
+            "software_versions": self.origin.app_version,
+            "device_serial_number": self.serial,
+            "coding_schemes": [SCHEME],
+        }
+
+    def algorithm(self) -> AlgorithmIdentificationSequence:
+        """Name, version and hash of the bundle, for images and annotations (PS3.3, 10.16)."""
+        return AlgorithmIdentificationSequence(
+            self.name,
+            codes.DCM.ArtificialIntelligence,
+            self.version,
+            source=MANUFACTURER,
+            parameters={"bundle_sha256": self.origin.bundle_sha256},
+        )
+
+    def algorithm_of_measurements(self) -> AlgorithmIdentification:
+        """The same for reports (PS3.16, TID 4019)."""
+        return AlgorithmIdentification(
+            self.name,
+            self.version,
+            parameters=[f"bundle_sha256={self.origin.bundle_sha256}"],
+            family=codes.DCM.ArtificialIntelligence,
+            manufacturer=MANUFACTURER,
+        )
