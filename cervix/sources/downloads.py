@@ -131,6 +131,8 @@ class _OneOrigin(requests.Session):
     """Follows redirects within the host that was asked, to the same port or from HTTP to HTTPS; to no other."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
+        if hasattr(resp.request.body, "read"):
+            return None  # what was sent as it was read is not sent once more
         target = super().get_redirect_target(resp)
         if target is not None and not _may_lead_to(resp.url, urljoin(resp.url, target)):
             raise DownloadFailed(
@@ -254,7 +256,7 @@ class Downloader:
             headers = {"Accept": accept, "Content-Type": media_type, "Accept-Encoding": "identity"}
             with (
                 body() as stream,
-                self._request("POST", address, data=stream, headers=headers, allow_redirects=False, stream=True) as response,
+                self._request("POST", address, data=stream, headers=headers, stream=True) as response,
             ):
                 if response.status_code not in taken:
                     self._check_status(response, what)

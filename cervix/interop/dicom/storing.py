@@ -82,7 +82,7 @@ def store_objects(paths: Sequence[Path], archive: Archive) -> list[ArchivedSerie
 
 
 def _value(attribute: object) -> str | None:
-    """The first value of an attribute in the DICOM JSON model (PS3.18 F.2), empty where it has none; None where it is missing."""
+    """The first value of an attribute in the DICOM JSON model (PS3.18 F.2): empty without one, None without the attribute."""
     if not isinstance(attribute, Mapping):
         return None
     values = attribute.get("Value")

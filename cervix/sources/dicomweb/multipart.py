@@ -32,6 +32,10 @@ class Multipart(io.RawIOBase):
     def __len__(self) -> int:
         return self._length
 
+    def tell(self) -> int:
+        """Always the beginning: ``requests`` subtracts it from the length, and nothing is sent twice."""
+        return 0
+
     def readable(self) -> bool:
         return True
 
