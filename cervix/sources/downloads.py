@@ -419,7 +419,7 @@ class Downloader:
                     f"{self._service} did not deliver {what}",
                     expected=f"success within {self._attempts} attempts",
                     found=str(fault),
-                    action="Try again later: it continues where it stopped.",
+                    action="Try again later" + (": it continues where it stopped." if most_bytes else "."),
                 ) from fault
             wait_s = min(max(fault.wait_s, self._retry_wait_s * 2 ** (failures - 1)), LONGEST_WAIT_S)
             self._log(f"{what}: {fault}; trying again in {_duration(wait_s)}")

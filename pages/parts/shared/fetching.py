@@ -9,15 +9,15 @@ from cervix.sources.downloads import Arriving
 FetchJob = Job[Arriving, None]
 
 
-def show_fetching(job: FetchJob) -> None:
-    """How far it is, or how it ended."""
+def show_fetching(job: FetchJob, *, begun: bool) -> None:
+    """How far it is, or how it ended; ``begun``: whether something of it is kept."""
     if job.active:
         arriving = job.progress
         st.progress(arriving.share if arriving else 0.0, _words(job, arriving))
     elif job.state == "failed":
         st.warning(escaped(job.error))
     elif job.state == "cancelled":
-        st.caption("Stopped. What has arrived is kept; the next try goes on from there.")
+        st.caption("Stopped." + (" What has arrived whole is kept; the next try goes on from there." if begun else ""))
 
 
 def _words(job: FetchJob, arriving: Arriving | None) -> str:

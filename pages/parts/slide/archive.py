@@ -17,6 +17,7 @@ from pages.parts.shared.fetching import FetchJob, show_fetching
 from pages.parts.slide.look import choose
 
 AT_ONCE = 2
+A_ROW = 2
 EVERY_S = 1.0
 # Somebody waits for the list, and can ask again.
 ATTEMPTS = 2
@@ -84,8 +85,10 @@ def _found(asked: str, page: int, settings: Settings) -> Found:
 
 
 def _show(slides: tuple[tuple[ArchivedSeries, ArchivedInstance | None], ...], settings: Settings, busy: bool) -> None:
-    for series, largest in slides:
-        _show_row(series, largest, settings)
+    for start in range(0, len(slides), A_ROW):
+        for column, (series, largest) in zip(st.columns(A_ROW), slides[start : start + A_ROW], strict=False):
+            with column:
+                _show_row(series, largest, settings)
     if busy and not any((job := _job(series)) is not None and job.active for series, _ in slides):
         st.rerun()  # the last one has come: nothing is left to look for every second
 
@@ -112,7 +115,7 @@ def _show_row(series: ArchivedSeries, largest: ArchivedInstance | None, settings
                     _board().submit(series.key, partial(_fetch, series, settings))
                     st.rerun()
         if path is None and job is not None:
-            show_fetching(job)
+            show_fetching(job, begun=is_begun(series, store))
 
 
 def _facts(series: ArchivedSeries, largest: ArchivedInstance | None) -> str:

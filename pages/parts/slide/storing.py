@@ -1,5 +1,7 @@
 """The objects of a scored slide, stored in the hospital's archive when somebody who may asks for it and confirms."""
 
+from functools import partial
+
 import streamlit as st
 
 from cervix.bundle import Bundle
@@ -19,26 +21,38 @@ WHAT = (
 
 
 def show_storing(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
-    """A button, for admins of a server that has an archive."""
-    if not get_settings().archive_url or not person().may_store:
-        return
+    """A button and a question, for admins of a server that has an archive."""
+    if get_settings().archive_url and person().may_store:
+        _show(slide, score, bundle)
+
+
+@st.fragment
+def _show(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
     reason = why_no_objects(slide)
-    if st.button(
+    asks = f"slide_store_{slide.sha256}"
+    st.button(
         "Store in the archive",
         icon=":material/archive:",
         key="slide_store",
         disabled=bool(reason),
         help=reason or None,
+        on_click=partial(st.session_state.__setitem__, asks, True),
         width="stretch",
-    ):
-        _ask(slide, score, bundle)
-
-
-@st.dialog("Store in the archive")
-def _ask(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
-    st.markdown(WHAT)
-    if not st.button("Store them", icon=":material/archive:", key="slide_store_now", type="primary"):
+    )
+    if reason or not st.session_state.get(asks):
         return
+    with st.container(border=True):
+        st.markdown(WHAT)
+        with st.container(horizontal=True):
+            now = st.button("Store them", icon=":material/archive:", key="slide_store_now", type="primary")
+            if st.button("Not now", key="slide_store_not"):
+                del st.session_state[asks]
+                st.rerun(scope="fragment")
+        if now:
+            _store(slide, score, bundle)
+
+
+def _store(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
     # Only whoever stores needs pydicom and highdicom: the app starts without them.
     from cervix.interop.dicom.storing import store_score
 
@@ -48,8 +62,8 @@ def _ask(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
     except CervixError as error:
         st.error(escaped(str(error)), icon=":material/cloud_off:")
         return
-    st.success(f"The archive lists {len(stored)} new series with this study.")
+    st.success(f"The archive lists {len(stored)} new series in the study of this slide.")
     st.dataframe(
-        [{"modality": series.modality, "objects": series.instances, "series": series.key[:8]} for series in stored],
+        [{"Modality": series.modality, "Objects": series.instances, "Series": series.key[:8]} for series in stored],
         hide_index=True,
     )

@@ -100,7 +100,7 @@ def _show_row(slide: RealSlide, settings: Settings) -> None:
                     _board().submit(slide.series.id, partial(_fetch, slide, settings))
                     st.rerun()
         if path is None and job is not None:
-            show_fetching(job)
+            show_fetching(job, begun=is_begun(slide, settings))
 
 
 def _job(slide: RealSlide) -> FetchJob | None:
