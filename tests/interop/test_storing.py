@@ -1,5 +1,6 @@
 """A slide makes the whole round: converted, in a real archive, found, fetched, scored, and its objects stored beside it."""
 
+import io
 import logging
 from pathlib import Path
 
@@ -12,14 +13,14 @@ from cervix.errors import ArchiveRefused, DownloadFailed
 from cervix.intake.archived import fetch_archived, is_begun
 from cervix.intake.uploads import UploadStore
 from cervix.interop.dicom import write_objects
-from cervix.interop.dicom.storing import store_objects, store_score
+from cervix.interop.dicom.storing import FROM_THE_ARCHIVE, store_objects, store_score
 from cervix.settings import Settings
 from cervix.slides.scoring import score_slide
 from cervix.sources.dicomweb import archive_of
 from cervix.sources.downloads import Arriving
 from cervix.sources.identity import files_of
 from cervix.sources.probe import open_outside
-from tests.dicom_slides import PATIENT, TELLING
+from tests.dicom_slides import PATIENT, TELLING, rewritten
 from tests.orthanc import PASSWORD, USER, Orthanc, running
 
 
@@ -72,17 +73,39 @@ def test_a_slide_goes_from_the_archive_through_the_score_back_into_the_archive(
     assert series.study_uid not in caplog.text
 
 
-def test_objects_are_stored_only_where_their_slide_is(
+def test_objects_are_stored_only_where_their_slide_is_and_get_their_patient_there(
     orthanc: Orthanc, cmu_dicom: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
-    slide = open_outside(min(cmu_dicom.iterdir()))
-    folder = tmp_path / "objects"
-    folder.mkdir()
+    def rename(instance: pydicom.Dataset, _: int) -> None:
+        instance.SpecificCharacterSet, instance.PatientName, instance.PatientID = "ISO_IR 100", "Öztürk^Zoë", "PX1"
+
+    def blank(instance: pydicom.Dataset, _: int) -> None:
+        for keyword in FROM_THE_ARCHIVE:
+            setattr(instance, keyword, "")
+
+    # The slide as it lies here has lost whose it is; its file in the archive has not.
+    slide = open_outside(rewritten(cmu_dicom, tmp_path / "here", blank))
+    rewritten(cmu_dicom, tmp_path / "there", rename)
+    (folder := tmp_path / "objects").mkdir()
     paths = write_objects(score_slide(slide, bundle), slide, bundle.session_of("tile"), folder)
     with archive_of(settings_for(orthanc, tmp_path)) as archive:
-        with pytest.raises(ArchiveRefused, match="does not have the study of this slide: .*found 0 such studies"):
+        with pytest.raises(ArchiveRefused, match=r"does not have the study of this slide: .*found 0 such studies"):
             store_objects(paths, archive)
         assert requests.get(f"{orthanc.dicomweb}/studies", timeout=10).json() == []
+        orthanc.put(tmp_path / "there/0.dcm")
+        assert len(store_objects(paths, archive)) == len(paths)
+    (study,) = requests.get(f"{orthanc.dicomweb}/studies", timeout=10).json()
+    assert study["00100010"]["Value"] == [{"Alphabetic": "Öztürk^Zoë"}]
+    assert study["00201208"]["Value"] == [1 + len(paths)]
+    for path in paths:
+        uid = pydicom.dcmread(path).SOPInstanceUID
+        (found,) = requests.post(f"{orthanc.address}/tools/lookup", data=str(uid), timeout=10).json()
+        stored = pydicom.dcmread(
+            io.BytesIO(requests.get(f"{orthanc.address}/instances/{found['ID']}/file", timeout=10).content)
+        )
+        assert (str(stored.PatientName), stored.PatientID) == ("Öztürk^Zoë", "PX1")
+        assert stored.AccessionNumber == PATIENT["AccessionNumber"]
+        assert pydicom.dcmread(path).PatientID == "", "what lies here still says nothing"
 
 
 @pytest.mark.usefixtures("no_proxy")

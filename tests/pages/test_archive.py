@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from cervix.labels import open_store
 from cervix.settings import get_settings
 from tests.archive import says, serving, status
 from tests.dicom_slides import TELLING
@@ -54,8 +55,14 @@ def test_a_slide_is_found_fetched_opened_and_scored_and_its_objects_are_stored(
     app.button(key="slide_store").click().run()
     app.button(key="slide_store_now").click().run()
     assert not app.exception
-    assert "new series in the study of this slide" in texts(app)
-    assert {"SEG", "SR"} <= set(app.dataframe[0].value["Modality"])
+    said = app.success[0].value
+    assert "new series in the study of this slide" in said
+    assert "- SEG, 1 file, series" in said
+    assert "slide_store_now" not in [button.key for button in app.button]
+    with open_store(get_settings().label_store_url) as store:
+        (entry,) = store.audit_trail().to_dict("records")
+    assert (entry["what"], entry["who"]) == ("store in the archive", get_settings().reader)
+    assert len(entry["subject"]) == 64
 
 
 def test_an_archive_that_is_empty_refuses_or_is_not_there_is_one_sentence(

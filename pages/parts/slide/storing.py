@@ -10,13 +10,16 @@ from cervix.interop.dicom import why_no_objects
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.slides.scoring import SlideScore
-from cervix.sources.dicomweb import archive_of
+from cervix.sources.dicomweb import ArchivedSeries, archive_of
 from cervix.sources.slide import Slide
 from pages.parts.shared.people import person
+from pages.parts.shared.store import label_store
 
+WHAT_IS_DONE = "store in the archive"
 WHAT = (
-    "A parametric map, a segmentation, a report and annotations are filed with the study of this slide, under the patient "
-    "whom the archive names. Each says that it is for research and demonstration only. They cannot be taken back from here."
+    "A parametric map, a segmentation, a report and, where tiles are called cancerous, annotations are filed with the study of "
+    "this slide, under the patient whom the archive names. Each says that it is for research and demonstration only. They "
+    "cannot be taken back from here."
 )
 
 
@@ -28,42 +31,43 @@ def show_storing(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
 
 @st.fragment
 def _show(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
-    reason = why_no_objects(slide)
-    asks = f"slide_store_{slide.sha256}"
-    st.button(
+    reason, place = why_no_objects(slide), f"slide_store_{slide.sha256}"
+    if st.button(
         "Store in the archive",
         icon=":material/archive:",
         key="slide_store",
         disabled=bool(reason),
         help=reason or None,
-        on_click=partial(st.session_state.__setitem__, asks, True),
         width="stretch",
-    )
-    if reason or not st.session_state.get(asks):
+    ):
+        st.session_state[place] = None
+    if reason or place not in st.session_state:
         return
-    with st.container(border=True):
-        st.markdown(WHAT)
-        with st.container(horizontal=True):
-            now = st.button("Store them", icon=":material/archive:", key="slide_store_now", type="primary")
-            if st.button("Not now", key="slide_store_not"):
-                del st.session_state[asks]
-                st.rerun(scope="fragment")
-        if now:
-            _store(slide, score, bundle)
+    box = st.empty()
+    if st.session_state[place] is None:
+        with box.container(border=True):
+            st.session_state[place] = _asked(slide, score, bundle, place)
+    stored: list[ArchivedSeries] | None = st.session_state[place]
+    if stored is not None:
+        found = "\n".join(f"- {series.modality}, {series.instances} file, series {series.key[:8]}" for series in stored)
+        box.success(f"The archive lists {len(stored)} new series in the study of this slide:\n{found}")
 
 
-def _store(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
+def _asked(slide: Slide, score: SlideScore, bundle: Bundle, place: str) -> list[ArchivedSeries] | None:
+    """What was stored, once somebody has said so; None before, and where it cannot be."""
+    st.markdown(WHAT)
+    with st.container(horizontal=True):
+        now = st.button("Store them", icon=":material/archive:", key="slide_store_now", type="primary")
+        st.button("Not now", key="slide_store_not", on_click=partial(st.session_state.pop, place, None))
+    if not now:
+        return None
     # Only whoever stores needs pydicom and highdicom: the app starts without them.
     from cervix.interop.dicom.storing import store_score
 
     try:
         with st.spinner("Writing and sending …"), archive_of(get_settings()) as archive:
-            stored = store_score(score, slide, bundle.session_of("tile"), archive)
+            label_store().audit_append(person().name, WHAT_IS_DONE, slide.sha256, {"bundle_sha256": bundle.sha256})
+            return store_score(score, slide, bundle.session_of("tile"), archive)
     except CervixError as error:
         st.error(escaped(str(error)), icon=":material/cloud_off:")
-        return
-    st.success(f"The archive lists {len(stored)} new series in the study of this slide.")
-    st.dataframe(
-        [{"Modality": series.modality, "Objects": series.instances, "Series": series.key[:8]} for series in stored],
-        hide_index=True,
-    )
+        return None
