@@ -1,6 +1,7 @@
 """Whole-slide series in DICOM as a hospital's converter writes them, with a patient who can be looked for."""
 
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 # Each is a word that occurs nowhere else, so that a test may look for it in every byte that is left behind.
 PATIENT: Final[dict[str, str]] = {
@@ -90,7 +92,10 @@ def rewritten(series: Path, folder: Path, change: Callable[[Dataset, int], objec
 
 
 def _complete_edges(file: Path) -> None:
-    """wsidicomizer 0.26 cuts the last frames of the levels it adds; all frames have one size (DICOM PS3.3 C.7.6.3.1)."""
+    """wsidicomizer 0.26 cuts the last frames of the levels it adds; all frames have one size (DICOM PS3.3 C.7.6.3.1).
+
+    What else is wrong with those levels stays: they say RGB, as the finest, while their frames are YBR.
+    """
     dataset = pydicom.dcmread(file)
     frames = []
     for frame in frames_of(dataset):
@@ -101,7 +106,41 @@ def _complete_edges(file: Path) -> None:
                 continue
             whole.paste(image, (0, 0))
         stream = io.BytesIO()
-        whole.save(stream, "JPEG", quality=90, keep_rgb=dataset.PhotometricInterpretation == "RGB")
+        whole.save(stream, "JPEG", quality=90, subsampling="4:2:2")
         frames.append(stream.getvalue())
     set_frames(dataset, frames)
     dataset.save_as(file)
+
+
+def recompressed(dataset: Dataset, *, syntax: str, colours: str, encode: Callable[[Image.Image], bytes]) -> None:
+    """Encode every frame anew; ``syntax`` and ``colours`` are what the instance then says."""
+    frames = []
+    for frame in frames_of(dataset):
+        with Image.open(io.BytesIO(frame)) as image:
+            frames.append(encode(image.convert("RGB")))
+    dataset.file_meta.TransferSyntaxUID, dataset.PhotometricInterpretation = UID(syntax), colours
+    if syntax == ExplicitVRLittleEndian:
+        dataset.PixelData = b"".join(frames)
+        dataset["PixelData"].is_undefined_length = False
+        dataset["PixelData"].VR = "OB"
+    else:
+        set_frames(dataset, frames)
+
+
+def sparse(dataset: Dataset, *, left_out: tuple[int, ...] = (), planes: int = 1) -> None:
+    """Make a TILED_FULL instance TILED_SPARSE, without some frames, or with each place in several focal planes."""
+    columns, frames, groups = -(-dataset.TotalPixelMatrixColumns // dataset.Columns), frames_of(dataset), []
+    kept = [number for number in range(len(frames)) if number not in left_out]
+    for plane, number in itertools.product(range(planes), kept):
+        place, group = Dataset(), Dataset()
+        row, column = divmod(number, columns)
+        place.ColumnPositionInTotalImagePixelMatrix = column * dataset.Columns + 1
+        place.RowPositionInTotalImagePixelMatrix = row * dataset.Rows + 1
+        place.XOffsetInSlideCoordinateSystem = place.YOffsetInSlideCoordinateSystem = "0"
+        place.ZOffsetInSlideCoordinateSystem = str(plane)
+        group.PlanePositionSlideSequence = [place]
+        groups.append(group)
+    dataset.DimensionOrganizationType = "TILED_SPARSE"
+    del dataset.TotalPixelMatrixFocalPlanes
+    dataset.PerFrameFunctionalGroupsSequence = groups
+    set_frames(dataset, [frames[number] for number in kept] * planes)

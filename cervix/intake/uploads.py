@@ -26,7 +26,8 @@ from cervix.files import replacing, sha256_of
 from cervix.intake.archive import DISK_RESERVE_BYTES, extract_archive
 from cervix.intake.photographs import erase_photographs
 from cervix.outside_names import safe_name
-from cervix.sources.dicom import DICOM, HEAD_BYTES, MAGIC
+from cervix.sources.dicom import DICOM
+from cervix.sources.dicom_elements import HEAD_BYTES, MAGIC
 from cervix.sources.identity import joint_hash, slides_among
 from cervix.sources.mirax import LIST_NAME, MIRAX, names_of_ours
 from cervix.sources.readers.registry import picture_suffixes, slide_suffixes
@@ -407,14 +408,19 @@ class UploadStore:
 
     def _settle(self, files: dict[str, ReceivedFile], staging: Path) -> Path:
         """Move the files of one slide to their place; what is there already is left as it is."""
-        sha256 = joint_hash([file.sha256 for file in files.values()])
-        home, opens = self.folder / sha256, next(iter(files))
+        hashes, opens = [file.sha256 for file in files.values()], next(iter(files))
         shutil.rmtree(staging, ignore_errors=True)
         for name, file in files.items():
             target = staging / name
             target.parent.mkdir(parents=True, exist_ok=True)
             file.path.replace(target)
-        if not self.keep_photographs:
+        cleared = not self.keep_photographs and opens.endswith(DICOM)
+        if cleared:
+            # The hash is of what is kept: names in a header go into none.
+            erase_photographs(staging / opens)
+            hashes = [sha256_of(staging / name) for name in files]
+        home = self.folder / joint_hash(hashes)
+        if not self.keep_photographs and not cleared:
             # One that came while photographs were kept may lie there with its own.
             erase_photographs((home if (home / opens).is_file() else staging) / opens)
         try:

@@ -12,6 +12,9 @@ import tifffile
 from cervix.errors import SlideNotReadable, SlideNotSuitable
 from cervix.sources.damage import UNREAD_SHARE_AT_MOST
 from cervix.sources.decoders import told_as_unreadable
+from cervix.sources.dicom import dicom_head
+from cervix.sources.dicom_series import require_one_slide
+from cervix.sources.identity import files_of
 from cervix.sources.opening import open_slide, require_plausible_area
 from cervix.sources.readers.pictures import PLAIN_VENDOR
 from cervix.sources.readers.registry import readable
@@ -52,7 +55,9 @@ def examine_slide(path: str) -> dict[str, Any]:
 
 
 def _compare_with_bytes(path: Path) -> None:
-    """Whether the directories of a TIFF fit the bytes of the file; other kinds of file are compared when they are open."""
+    """Whether the directories of a TIFF, or the headers of a DICOM series, fit their bytes; others are compared when open."""
+    if dicom_head(path) is not None:
+        require_one_slide(files_of(path))
     if not is_tiff(path):
         return
     size = path.stat().st_size

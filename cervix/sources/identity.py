@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from cervix.files import sha256_of
 from cervix.outside_names import is_litter
-from cervix.sources.dicom import DICOM, DicomHead, dicom_head
+from cervix.sources.dicom import DICOM, dicom_head, series_of
 from cervix.sources.mirax import MIRAX, listed_files
 from cervix.sources.photographs.dicom import shows_tissue
 from cervix.sources.readers.registry import picture_suffixes, slide_suffixes
@@ -26,11 +26,7 @@ def files_of(path: Path) -> list[Path]:
     """
     if path.suffix.lower() == MIRAX:
         return [path, *listed_files(path.with_suffix(""))]
-    head = dicom_head(path)
-    if head is None and path.suffix.lower() != DICOM:
-        return [path]
-    beside = (file for file in path.parent.iterdir() if not is_litter(file.name) and file.is_file())
-    return sorted(file for file in beside if file == path or _same_series(file, head))
+    return [path] if dicom_head(path) is None and path.suffix.lower() != DICOM else series_of(path)
 
 
 def identity_of(path: Path) -> str:
@@ -103,11 +99,3 @@ def slides_in(folder: Path) -> list[Path]:
         if len(files) >= FILES_AT_MOST:
             break
     return [files[slide[0]] for slide in slides_among(files)]
-
-
-def _same_series(file: Path, head: DicomHead | None) -> bool:
-    other = dicom_head(file)
-    if head is None or not head.series_uid:
-        # A series without a readable number: all of its kind in the folder, by their suffix.
-        return file.suffix.lower() == DICOM and (other is None or not other.series_uid)
-    return other is not None and other.series_uid == head.series_uid

@@ -7,13 +7,14 @@ from pathlib import Path
 import openslide
 from PIL import Image
 
-from cervix.sources.photographs import czi, mirax, no_slide, not_proved, tiff
+from cervix.sources.dicom import dicom_head
+from cervix.sources.identity import files_of
+from cervix.sources.photographs import czi, dicom_names, mirax, no_slide, not_proved, tiff
 from cervix.sources.photographs.erasure import Erasure
 from cervix.sources.photographs.spans import length_of
 from cervix.sources.tiff_header import is_tiff
 
 PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-DICOM_MAGIC_AT, DICOM_MAGIC = 128, b"DICM"
 SAMPLE_PX = 256
 SAMPLES_ACROSS = 3
 # Larger than any photograph of a glass; what is larger is not looked at, and not proved.
@@ -27,14 +28,16 @@ def erase(path: str) -> int:
     See ``cervix.intake.photographs.erase_photographs``, which has it done in a process apart.
     """
     slide = Path(path)
+    if dicom_head(slide) is not None:  # first: a DICOM file may be a TIFF as well
+        return _erase_in_dicom(slide)
     vendor = openslide.OpenSlide.detect_format(path)
     if is_tiff(slide):
         return _erase_in_tiff(slide, vendor)
     if vendor is None:
         with slide.open("rb") as stream:
-            head = stream.read(DICOM_MAGIC_AT + len(DICOM_MAGIC))
-        # A DICOM instance that OpenSlide cannot open was judged by its type; empty files and pictures hold nothing else.
-        if not head or head.startswith(PICTURE_MAGIC) or head[DICOM_MAGIC_AT:] == DICOM_MAGIC:
+            head = stream.read(max(map(len, PICTURE_MAGIC)))
+        # Empty files and pictures hold nothing else.
+        if not head or head.startswith(PICTURE_MAGIC):
             return 0
         raise no_slide("a file that no reader knows")
     before = _levels_of(slide)
@@ -55,6 +58,21 @@ def erase(path: str) -> int:
     if erasures and _levels_of(slide) != before:
         raise not_proved("levels that changed with it")
     _require_no_photograph(slide)
+    return sum(length_of(erasure.spans) for erasure in erasures)
+
+
+def _erase_in_dicom(slide: Path) -> int:
+    """The instances were chosen by their type; what is left is what their headers say of people."""
+    before = _levels_of(slide)
+    erasures = [dicom_names.names_in(file) for file in files_of(slide)]
+    for erasure in erasures:
+        erasure.write()
+    if not all(erasure.is_written() for erasure in erasures):
+        raise not_proved("other content after it was overwritten")
+    if _levels_of(slide) != before:
+        raise not_proved("levels that changed with it")
+    if before is not None:
+        _require_no_photograph(slide)
     return sum(length_of(erasure.spans) for erasure in erasures)
 
 

@@ -26,11 +26,14 @@ class Erasure:
         Merged, within the file.
     instead : list of (int, bytes)
         Offset and content, written after the zeros; the content never leaves the stretch it stands for.
+    ends_at : int, optional
+        Where the file is cut off, behind every span; nowhere where it is not given.
     """
 
     file: Path
     spans: Spans
     instead: list[tuple[int, bytes]] = field(default_factory=list)
+    ends_at: int | None = None
 
     def write(self) -> None:
         zeros = bytes(BLOCK_BYTES)
@@ -43,9 +46,13 @@ class Erasure:
                 stream.seek(offset)
                 if stream.write(content) != len(content):
                     raise OSError("a write was cut short")
+            if self.ends_at is not None:
+                stream.truncate(self.ends_at)
 
     def is_written(self) -> bool:
         """Whether the file holds, byte for byte, what was to be written."""
+        if self.ends_at is not None and self.file.stat().st_size > self.ends_at:
+            return False
         with self.file.open("rb") as stream:
             for offset, content in self.instead:
                 stream.seek(offset)

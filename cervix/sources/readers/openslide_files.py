@@ -1,15 +1,17 @@
 """Whole-slide images that OpenSlide reads."""
 
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
 import openslide
+from PIL import Image
 
 from cervix.errors import SlideNotReadable
 from cervix.sources.colour import profile_of
 from cervix.sources.damage import COPY_AGAIN, truncation
 from cervix.sources.decoders import told_as_unreadable
-from cervix.sources.dicom import DICOM
+from cervix.sources.dicom import DICOM, dicom_head, series_of
+from cervix.sources.dicom_series import SPARSE, levels_with_other_colours
 from cervix.sources.mirax import MIRAX
 from cervix.sources.plane import FilePlane
 from cervix.sources.readers.reader import OpenedSlide
@@ -39,11 +41,12 @@ class OpenSlideFiles:
 
     def open(self, path: Path) -> OpenedSlide:
         handle = self._handle(path)
+        in_ybr = levels_with_other_colours(series_of(path)) if dicom_head(path) is not None else set()
         power = handle.properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
         return OpenedSlide(
-            handle,
-            reopen=partial(self._handle, path),
-            stated=stated_by_slide(handle, read_pages(path) if is_tiff(path) else []),
+            _InTrueColours(handle, in_ybr) if in_ybr else handle,
+            reopen=lambda: _InTrueColours(self._handle(path), in_ybr) if in_ybr else self._handle(path),
+            stated=stated_by_slide(handle, read_pages(path) if is_tiff(path) else [], levels_in_ybr=len(in_ybr)),
             vendor=handle.properties[openslide.PROPERTY_NAME_VENDOR],
             magnification=float(power) if power else None,
             broken_by=(openslide.OpenSlideError,),
@@ -63,13 +66,46 @@ class OpenSlideFiles:
         return handle
 
 
-def stated_by_slide(handle: openslide.AbstractSlide, pages: list[TiffPage]) -> Stated:
+class _InTrueColours:
+    """A DICOM slide some levels of which hold YBR that OpenSlide hands out as if it were RGB."""
+
+    def __init__(self, handle: openslide.AbstractSlide, sizes_in_ybr: set[tuple[int, int]]) -> None:
+        self._handle = handle
+        self._in_ybr = [size in sizes_in_ybr for size in handle.level_dimensions]
+
+    @property
+    def dimensions(self) -> tuple[int, int]:
+        return self._handle.dimensions
+
+    @property
+    def level_dimensions(self) -> tuple[tuple[int, int], ...]:
+        return self._handle.level_dimensions
+
+    @property
+    def level_downsamples(self) -> tuple[float, ...]:
+        return self._handle.level_downsamples
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        return self._handle.properties
+
+    def read_region(self, location: tuple[int, int], level: int, size: tuple[int, int]) -> Image.Image:
+        region = self._handle.read_region(location, level, size)
+        if not self._in_ybr[level]:
+            return region
+        *channels, opaque = region.split()
+        return Image.merge("RGBA", (*Image.merge("YCbCr", channels).convert("RGB").split(), opaque))
+
+
+def stated_by_slide(handle: openslide.AbstractSlide, pages: list[TiffPage], *, levels_in_ybr: int = 0) -> Stated:
     """What a file that OpenSlide reads states.
 
     Parameters
     ----------
     pages
         Of a TIFF; empty otherwise.
+    levels_in_ybr
+        How many levels of a DICOM slide say RGB and are not.
 
     Raises
     ------
@@ -85,6 +121,11 @@ def stated_by_slide(handle: openslide.AbstractSlide, pages: list[TiffPage]) -> S
         notices += _notices_of(page) + further_pages(pages, set(handle.level_dimensions))
         if page.smaller_levels and handle.level_count == 1:
             notices.append("The file's own smaller levels (SubIFDs) cannot be used here, so the overview is slow.")
+    notices += _holes(properties)
+    if levels_in_ybr:
+        notices.append(
+            f"{levels_in_ybr} of {handle.level_count} levels say RGB while their frames are YBR; they were read as YBR."
+        )
     scales = _scanner_scale(handle)
     if page is not None:
         own = [scale for scale in page.scales if scale.source == "OME-XML"]  # the tags beside it are often left at a default
@@ -93,12 +134,23 @@ def stated_by_slide(handle: openslide.AbstractSlide, pages: list[TiffPage]) -> S
     return stated(scales, _plane(handle), profile_of(icc.tobytes() if icc is not None else None), notices)
 
 
+def _missing(missing: int, tiles: int) -> list[str]:
+    said = f"{missing:,} of {tiles:,} tiles are missing in the file; they are shown white and count as glass."
+    return [said] if missing > 0 else []
+
+
+def _holes(properties: Mapping[str, str]) -> list[str]:
+    """A notice of the frames that the finest level of a sparse DICOM slide leaves out, as it may (PS3.3 C.7.6.17.3)."""
+    if properties.get("dicom.DimensionOrganizationType") != SPARSE or "dicom.ConcatenationUID" in properties:
+        return []
+    names = ("TotalPixelMatrixColumns", "Columns", "TotalPixelMatrixRows", "Rows", "NumberOfFrames")
+    width, across, height, down, frames = (int(properties.get(f"dicom.{name}", "1")) for name in names)
+    tiles = -(-width // across) * -(-height // down)
+    return _missing(tiles - frames, tiles)
+
+
 def _notices_of(page: TiffPage) -> list[str]:
-    notices = []
-    if page.missing:
-        notices.append(
-            f"{page.missing:,} of {page.tiles:,} tiles are missing in the file; they are shown white and count as glass."
-        )
+    notices = _missing(page.missing, page.tiles)
     if page.orientation != 1:
         notices.append("The file says that it is rotated or mirrored; it is shown as stored, and coordinates follow that.")
     if page.photometric == 3:
