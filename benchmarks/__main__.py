@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from benchmarks import coarse, demo, figures, label_desk, labels, loads, mutants, patients, pictures, probe, slides
+from benchmarks.dicom_export import dicom_export
 from benchmarks.hostile import hostile
 
 
@@ -17,7 +18,7 @@ def main() -> None:
         "histories": patients.histories, "explanations": patients.explanations, "patient-desk": patients.desk,
         "figures": figures.figures, "figures-on-screen": figures.figures_on_screen,
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
-        "coarse": coarse.coarse, "pictures": pictures.pictures,
+        "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-export": dicom_export,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=[*programs, "hostile", "mutants"])

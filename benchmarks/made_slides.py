@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pydicom
 import tifffile
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage, generate_uid
 
 from cervix.slides.phantom import GLASS_RGB, PHANTOM_SPACING_UM_PX, phantom_region
 
@@ -18,6 +22,8 @@ BLOCK_PX = 4096
 DOWNSAMPLES = (1, 4, 16)
 APERIO_JPEG_2000_RGB = 33005
 JPEG_QUALITY = 80
+
+DICOM_FRAME_PX = 1024
 
 Codec = Literal["jpeg", "jpeg2000"]
 
@@ -44,6 +50,39 @@ def write_large_slide(path: Path, side_px: int, tissue_blocks: int, codec: Codec
                 description=described,
                 metadata=None,
             )
+
+
+def write_dicom_slide(path: Path, side_px: int) -> None:
+    """A square slide of glass as a DICOM series of one instance, with what a scanner says of where it lies."""
+    across = math.ceil(side_px / DICOM_FRAME_PX)
+    glass = _encoded(Image.new("RGB", (DICOM_FRAME_PX, DICOM_FRAME_PX), GLASS_RGB), "jpeg")
+    made, meta, measures, origin, shared, optical = (Dataset(), FileMetaDataset(), *(Dataset() for _ in range(4)))
+    meta.MediaStorageSOPClassUID = made.SOPClassUID = VLWholeSlideMicroscopyImageStorage
+    meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = JPEGBaseline8Bit
+    made.StudyInstanceUID, made.SeriesInstanceUID, made.FrameOfReferenceUID = generate_uid(), generate_uid(), generate_uid()
+    made.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    made.Modality, made.PatientID, made.PositionReferenceIndicator = "SM", "MADE", "SLIDE_CORNER"
+    made.DimensionOrganizationType = "TILED_FULL"
+    made.SamplesPerPixel, made.PhotometricInterpretation, made.PlanarConfiguration = 3, "YBR_FULL_422", 0
+    made.Rows = made.Columns = DICOM_FRAME_PX
+    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 8, 8, 7, 0
+    made.TotalPixelMatrixRows = made.TotalPixelMatrixColumns = side_px
+    made.TotalPixelMatrixFocalPlanes = made.NumberOfOpticalPaths = 1
+    made.ImagedVolumeWidth = made.ImagedVolumeHeight = side_px * PHANTOM_SPACING_UM_PX / 1000
+    origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = 30.0, 60.0
+    made.TotalPixelMatrixOriginSequence = [origin]
+    made.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
+    measures.PixelSpacing, measures.SliceThickness = [PHANTOM_SPACING_UM_PX / 1000] * 2, 0.001
+    shared.PixelMeasuresSequence = [measures]
+    made.SharedFunctionalGroupsSequence = [shared]
+    optical.OpticalPathIdentifier = "1"
+    made.OpticalPathSequence = [optical]
+    made.NumberOfFrames = across * across
+    made.PixelData = encapsulate([glass] * (across * across))
+    made["PixelData"].is_undefined_length = True
+    made.file_meta = meta
+    pydicom.dcmwrite(path, made, enforce_file_format=True)
 
 
 def _tiles(block: Image.Image, side_px: int, downsample: int, tissue: set[tuple[int, int]], codec: Codec) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ from cervix.evaluation.questions import Question
 from cervix.files import inert, replacing
 from cervix.interop.fhir.women import VERSIONS, fhir_pieces
 from cervix.labels import open_store
-from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_labels
+from cervix.labels.files.moving import OF_A_SLIDE, back_up, export_labels, import_labels
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.encoding import features_of, not_fed
 from cervix.patients.golden import GoldenTables, prove_bundle, prove_variants
@@ -261,8 +261,8 @@ def _labels_status(options: argparse.Namespace) -> int:
 
 
 def _tile_classes(file: Path) -> list[ClassInfo]:
-    """Classes of the active bundle's tile model, for a file of QuPath; a table of labels names ids and needs none."""
-    if file.suffix.lower() not in QUPATH:
+    """Classes of the active bundle's tile model, for a file of one slide; a table of labels names ids and needs none."""
+    if file.suffix.lower() not in OF_A_SLIDE:
         return []
     return active_bundle(get_settings()).manifest.first_of("tile").classes
 
@@ -276,6 +276,7 @@ def _labels_export(options: argparse.Namespace) -> int:
             classes=_tile_classes(options.file),
             slide_sha256=options.slide,
             reader=options.reader,
+            shelf=get_settings().shelf_dir,
         )
     print(f"{count:,} rows written to {options.file}. {RESEARCH_NOTICE}")
     return 0
@@ -403,10 +404,15 @@ def _add_labels(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     common.add_argument("file", type=Path)
     common.add_argument("--by", default=COMMAND_LINE, help="who does it, for the audit trail")
     of_slide = argparse.ArgumentParser(add_help=False)
-    of_slide.add_argument("--slide", default="", help="SHA-256 of the slide, for GeoJSON")
-    of_slide.add_argument("--reader", default="", help="whose labels, for GeoJSON")
+    of_slide.add_argument("--slide", default="", help="SHA-256 of the slide, for GeoJSON and DICOM")
+    of_slide.add_argument("--reader", default="", help="whose labels, for GeoJSON and DICOM")
     for name, run, parents, said in (
-        ("export", _labels_export, [common, of_slide], "write events as .csv or .parquet, or a slide's labels as .geojson"),
+        (
+            "export",
+            _labels_export,
+            [common, of_slide],
+            "write events (.csv, .parquet), or a slide's labels (.geojson, .dcm)",
+        ),
         ("import", _labels_import, [common, of_slide], "add what such a file says, each event once"),
         ("backup", _labels_backup, [common], "write everything to one SQLite file"),
         ("restore", _labels_restore, [common], "fill an empty store from a backup"),

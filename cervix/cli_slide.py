@@ -44,7 +44,7 @@ def add_slide_command(
         "slide",
         parents=[common],
         help="score whole-slide images or pictures",
-        epilog="exit status: 0 all scored; 1 a slide was refused, said in a sentence; 2 wrong options; 130 stopped",
+        epilog="exit status: 0 all scored; 1 a slide or an export was refused, and why is said; 2 wrong options; 130 stopped",
     )
     slide.add_argument("files", metavar="FILE", type=Path, nargs="+", help="a slide, or a folder with slides (DICOM, MIRAX)")
     slide.add_argument("--out", type=Path, required=True, help="folder for the tile table and the summary")
@@ -112,7 +112,7 @@ def score_slides(options: argparse.Namespace, bundle_of: Callable[[argparse.Name
         except CervixError as error:
             said(error, named.path)
     if refused:
-        print(f"error: {refused} of {len(files)} slides were refused", file=sys.stderr)
+        print(f"error: {refused} of {len(files)} slides were refused, wholly or in an export", file=sys.stderr)
     return EXIT_REFUSED if refused else 0
 
 
@@ -205,7 +205,7 @@ def _score(slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle,
     for notice in score.summary.notices[len(slide.notices) :]:
         print(f"note: {notice}", file=sys.stderr)
     try:
-        _write(score, slide, stem, options, bundle)
+        refused = _write(score, slide, stem, options, bundle)
     except CervixError:
         raise
     except OSError as error:
@@ -219,6 +219,8 @@ def _score(slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle,
         f"{score.summary.provenance.provider}; bundle {bundle.label}"
     )
     print(f"written to {options.out / stem}-*. {RESEARCH_NOTICE}")
+    if refused:
+        raise refused[0]
 
 
 def _plan_through_the_gate(slide: Slide, options: argparse.Namespace, bundle: Bundle) -> SlidePlan:
@@ -239,9 +241,14 @@ def _plan_through_the_gate(slide: Slide, options: argparse.Namespace, bundle: Bu
     return plan
 
 
-def _write(score: SlideScore, slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle) -> None:
-    session = bundle.session_of("tile")
+def _write(score: SlideScore, slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle) -> list[SlideNotSuitable]:
+    """Write the exports and the summary; returns why some cannot be had of this slide."""
+    session, refused = bundle.session_of("tile"), []
     for kind in options.export:
-        write_export(kind, score, slide, session, options.out, stem)
+        try:
+            write_export(kind, score, slide, session, options.out, stem)
+        except SlideNotSuitable as error:
+            refused.append(error)
     with replacing(options.out / f"{stem}-{SUMMARY_ENDING}") as temporary:
         temporary.write_text(score.summary.model_dump_json(indent=2), encoding="utf-8")
+    return refused

@@ -7,6 +7,7 @@ from pathlib import Path
 from cervix.bundle.manifest import Model
 from cervix.bundle.sessions import ModelSession
 from cervix.errors import SlideNotSuitable
+from cervix.interop.dicom import IDENTIFIERS_NOTE, why_no_objects, write_zip
 from cervix.slides.exports import write_geojson, write_heatmap, write_table
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore
@@ -27,6 +28,8 @@ class Export:
     write : (score, slide, session, path) -> None
     why_not : (slide) -> str
         Why a slide cannot be taken away in this form, in words; empty where it can.
+    note : str
+        What whoever takes it away should know.
     """
 
     title: str
@@ -34,6 +37,7 @@ class Export:
     media_type: str
     write: Callable[[SlideScore, Slide, ModelSession, Path], None]
     why_not: Callable[[Slide], str] = lambda _: ""
+    note: str = ""
 
     @property
     def suffix(self) -> str:
@@ -52,6 +56,7 @@ EXPORTS: dict[str, Export] = {
     "geojson": Export("QuPath objects (GeoJSON)", "qupath.geojson", "application/geo+json", _of_score(write_geojson)),
     "heatmap": Export("Heatmap (OME-TIFF)", "heatmap.ome.tif", "image/tiff", _of_score(write_heatmap)),
     "report": Export("Case report (PDF)", "report.pdf", "application/pdf", write_report),
+    "dicom": Export("DICOM objects (ZIP)", "dicom.zip", "application/zip", write_zip, why_no_objects, IDENTIFIERS_NOTE),
 }
 """Every kind of export by its id: the one list that page, command line and library go by."""
 

@@ -281,7 +281,8 @@ def cancerous_tiles(tiles: pd.DataFrame, model: Model) -> NDArray[np.bool_]:
     """Which tiles of a slide are called cancerous and have an answer that may be shown: ``(n,)``, as the slide rule counts."""
     malignant = [index for index, item in enumerate(model.classes) if item.role == "malignant"]
     mass = tile_probabilities(tiles, model)[:, malignant].sum(axis=1)
-    return answered_tiles(tiles, model) & (mass >= model.threshold(model.cancer_task.id))
+    called: NDArray[np.bool_] = answered_tiles(tiles, model) & (mass >= model.threshold(model.cancer_task.id))
+    return called
 
 
 def most_probable(tiles: pd.DataFrame, model: Model) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Tiles as bulk Microscopy Annotations: those called cancerous, and those that readers labelled."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,17 +14,20 @@ from highdicom.ann import (
     Measurements,
     MicroscopyBulkSimpleAnnotations,
 )
+from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 
+from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle.classes import ClassInfo
-from cervix.interop.dicom.made import Maker
+from cervix.interop.dicom.made import Maker, identity
 from cervix.interop.dicom.source import SourceSlide
-from cervix.interop.dicom.terms import PROBABILITY_OF_CANCER, UNITLESS, class_category, class_type
+from cervix.interop.dicom.terms import MEANING_AT_MOST, PROBABILITY_OF_CANCER, TISSUE, UNITLESS, class_category, class_type, own
 from cervix.slides.decision import cancerous_tiles, tile_probabilities
 from cervix.slides.scoring import SlideScore
 from cervix.sources.plane import FilePlane
 
-ANNOTATION_SERIES: Final = 9004
+ANNOTATION_SERIES, LABEL_SERIES = 9004, 9005
+LABEL_DESK: Final = "Label desk"
 
 
 def hot_tiles(score: SlideScore, source: SourceSlide, maker: Maker) -> MicroscopyBulkSimpleAnnotations | None:
@@ -38,7 +41,7 @@ def hot_tiles(score: SlideScore, source: SourceSlide, maker: Maker) -> Microscop
     shares = tile_probabilities(score.tiles, model)[:, malignant]
     likest = shares.argmax(axis=1)
     boxes = score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(np.int64)
-    groups = []
+    groups: list[AnnotationGroup] = []
     for place, index in enumerate(malignant):
         here = called & (likest == place)
         if not here.any():
@@ -56,14 +59,49 @@ def hot_tiles(score: SlideScore, source: SourceSlide, maker: Maker) -> Microscop
                 AnnotationGroupGenerationTypeValues.AUTOMATIC,
                 algorithm_identification=maker.algorithm(),
                 measurements=[Measurements(PROBABILITY_OF_CANCER, shares[here].sum(axis=1), UNITLESS)],
-                description=f"Tiles called cancerous. {maker.origin.notice}",
+                description=f"Tiles called cancerous. {RESEARCH_NOTICE}",
             )
         )
-    return _annotations(groups, source, maker.origin.notice, maker.identity(ANNOTATION_SERIES)) if groups else None
+    return _annotations(groups, source, maker.identity(ANNOTATION_SERIES)) if groups else None
+
+
+def labelled_tiles(
+    tiles: pd.DataFrame, source: SourceSlide, classes: Sequence[ClassInfo], whose: str
+) -> MicroscopyBulkSimpleAnnotations:
+    """What readers said of tiles, a group a label.
+
+    Parameters
+    ----------
+    tiles : DataFrame
+        ``x_l0_px, y_l0_px, size_l0_px`` and ``label``: the id of a class, or words where readers gave none. One row at least.
+    classes : sequence of ClassInfo
+        Words and codes of the labels; others stand as they are, under the private scheme.
+    whose : str
+        Who said so, in words.
+    """
+    known = {item.id: item for item in classes}
+    boxes = tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(np.int64)
+    groups = []
+    for number, label in enumerate(sorted(tiles["label"].unique()), start=1):
+        item = known.get(label)
+        groups.append(
+            AnnotationGroup(
+                number,
+                UID(),
+                item.title if item else label[:MEANING_AT_MOST],
+                class_category(item) if item else CodedConcept.from_code(TISSUE),
+                class_type(item) if item else own(label, label),
+                GraphicTypeValues.RECTANGLE,
+                _rectangles(boxes[(tiles["label"] == label).to_numpy()], source.plane),
+                AnnotationGroupGenerationTypeValues.MANUAL,
+                description=f"Labels of {whose}. {RESEARCH_NOTICE}",
+            )
+        )
+    return _annotations(groups, source, identity(LABEL_SERIES, LABEL_DESK, __version__, __version__))
 
 
 def _annotations(
-    groups: Sequence[AnnotationGroup], source: SourceSlide, notice: str, identity: Mapping[str, Any]
+    groups: Sequence[AnnotationGroup], source: SourceSlide, made_by: Mapping[str, Any]
 ) -> MicroscopyBulkSimpleAnnotations:
     """In pixels of the total pixel matrix of level 0."""
     return MicroscopyBulkSimpleAnnotations(
@@ -71,8 +109,8 @@ def _annotations(
         annotation_coordinate_type=AnnotationCoordinateTypeValues.SCOORD,
         annotation_groups=groups,
         content_label="TILES",
-        content_description=notice,
-        **identity,
+        content_description=RESEARCH_NOTICE,
+        **made_by,
     )
 
 

@@ -7,12 +7,29 @@ from highdicom import UID, AlgorithmIdentificationSequence
 from highdicom.sr import AlgorithmIdentification
 from pydicom.sr.codedict import codes
 
+from cervix import RESEARCH_NOTICE
 from cervix.bundle.manifest import Model
 from cervix.interop.dicom.terms import MEANING_AT_MOST, SCHEME
 from cervix.provenance import Provenance
 
 MANUFACTURER: Final = "Cervix Workbench"
 SERIAL_CHARACTERS: Final = 12
+
+
+def identity(series_number: int, model: str, serial: str, version: str) -> dict[str, Any]:
+    """Arguments of every object of highdicom, with fresh UIDs; each object is a series of its own."""
+    return {
+        "series_instance_uid": UID(),
+        "series_number": series_number,
+        "series_description": RESEARCH_NOTICE,
+        "sop_instance_uid": UID(),
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": model,
+        "software_versions": version,
+        "device_serial_number": serial,
+        "coding_schemes": [SCHEME],
+    }
 
 
 @dataclass(frozen=True)
@@ -44,19 +61,8 @@ class Maker:
         return self.origin.bundle_sha256[:SERIAL_CHARACTERS]
 
     def identity(self, series_number: int) -> dict[str, Any]:
-        """Arguments of every object of highdicom, with fresh UIDs; each object is a series of its own."""
-        return {
-            "series_instance_uid": UID(),
-            "series_number": series_number,
-            "series_description": self.origin.notice,
-            "sop_instance_uid": UID(),
-            "instance_number": 1,
-            "manufacturer": MANUFACTURER,
-            "manufacturer_model_name": self.name,
-            "software_versions": self.origin.app_version,
-            "device_serial_number": self.serial,
-            "coding_schemes": [SCHEME],
-        }
+        """``identity`` of an object that the model made."""
+        return identity(series_number, self.name, self.serial, self.origin.app_version)
 
     def algorithm(self) -> AlgorithmIdentificationSequence:
         """Name, version and hash of the bundle, for images and annotations (PS3.3, 10.16)."""

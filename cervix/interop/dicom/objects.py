@@ -1,16 +1,18 @@
 """The objects of a scored slide, one after the other, so that one of them is in memory at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
 from pydicom import Dataset
 
+from cervix.bundle.classes import ClassInfo
 from cervix.bundle.sessions import ModelSession
 from cervix.errors import CervixError, SlideNotSuitable
 from cervix.files import replacing
-from cervix.interop.dicom.annotations import hot_tiles
+from cervix.interop.dicom.annotations import hot_tiles, labelled_tiles
 from cervix.interop.dicom.made import Maker
 from cervix.interop.dicom.maps import parametric_map, segmentation
 from cervix.interop.dicom.report import structured_report
@@ -40,6 +42,12 @@ def objects_in(score: SlideScore, slide: Slide, session: ModelSession, folder: P
                 save(made, folder / f"{name}.dcm")
                 written.append(folder / f"{name}.dcm")
     return written
+
+
+def labels_in(tiles: pd.DataFrame, slide: Slide, classes: Sequence[ClassInfo], whose: str, path: Path) -> None:
+    """See ``cervix.interop.dicom.write_labels``."""
+    with headers_may_be_bad():
+        save(labelled_tiles(tiles, source_of(slide), classes, whose), path)
 
 
 def save(made: Dataset, path: Path) -> None:

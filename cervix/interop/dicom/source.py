@@ -38,6 +38,9 @@ MAY_BE_EMPTY: Final = (
 )  # fmt: skip
 
 
+PLACED_BY: Final = (
+    "FrameOfReferenceUID", "ImageOrientationSlide", "TotalPixelMatrixOriginSequence", "SharedFunctionalGroupsSequence",
+)  # fmt: skip
 UTF_8: Final = "ISO_IR 192"
 """Defined term of Specific Character Set (PS3.3, C.12.1.1.2)."""
 
@@ -144,7 +147,7 @@ def _headers(files: Iterable[Path]) -> Iterable[Dataset]:
 
     def frames(tag: BaseTag, vr: str | None, length: int) -> bool:
         del vr, length
-        return tag >= PER_FRAME
+        return bool(tag >= PER_FRAME)
 
     for file in files:
         try:
@@ -160,11 +163,10 @@ def _headers(files: Iterable[Path]) -> Iterable[Dataset]:
 
 def _complete(header: Dataset) -> Dataset:
     """The header with what may be empty in it; refused where it does not say where its pixels lie."""
-    needed = ("FrameOfReferenceUID", "ImageOrientationSlide", "TotalPixelMatrixOriginSequence", "SharedFunctionalGroupsSequence")
-    if missing := [keyword for keyword in needed if not header.get(keyword)]:
+    if missing := [keyword for keyword in PLACED_BY if not header.get(keyword)]:
         raise SlideNotSuitable(
             "The DICOM series does not say where its pixels lie on the glass",
-            expected=", ".join(needed),
+            expected=", ".join(PLACED_BY),
             found=f"no {', '.join(missing)}",
         )
     for keyword in MAY_BE_EMPTY:

@@ -4,24 +4,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cervix.bundle.classes import ClassInfo
+from cervix.labels.files.annotations import write_annotations
 from cervix.labels.files.exchange import ImportReport, read_events, write_events
 from cervix.labels.files.qupath import read_qupath, write_qupath
 from cervix.labels.store.label_store import LabelStore
+from cervix.sources.dicom import DICOM
 
 QUPATH = (".geojson", ".json")
+OF_A_SLIDE = (*QUPATH, DICOM)
+"""Files that hold the labels of one slide, with the words of its classes."""
 
 
 def export_labels(
-    store: LabelStore, path: Path, by: str, *, classes: Sequence[ClassInfo] = (), slide_sha256: str = "", reader: str = ""
+    store: LabelStore,
+    path: Path,
+    by: str,
+    *,
+    classes: Sequence[ClassInfo] = (),
+    slide_sha256: str = "",
+    reader: str = "",
+    shelf: Path | None = None,
 ) -> int:
-    """Write every event as ``.csv`` or ``.parquet``, or one slide's labels as ``.geojson``; returns how many rows.
+    """Write every event as ``.csv`` or ``.parquet``, or one slide's labels as ``.geojson`` or ``.dcm``; returns how many rows.
 
     Parameters
     ----------
     by : who does it
     classes, slide_sha256, reader : as ``write_qupath`` takes them; of no use to a table
+    shelf : as ``write_annotations`` takes it; of use to DICOM alone
     """
-    if path.suffix.lower() in QUPATH:
+    if shelf is not None and path.suffix.lower() == DICOM:
+        count = write_annotations(store, slide_sha256, path, shelf, classes=classes, reader=reader)
+    elif path.suffix.lower() in QUPATH:
         count = write_qupath(store, slide_sha256, path, classes=classes, reader=reader)
     else:
         count = write_events(store, path)

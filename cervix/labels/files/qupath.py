@@ -15,21 +15,18 @@ from cervix import RESEARCH_NOTICE
 from cervix.bundle.classes import NO_ANSWER_COLOUR, ClassInfo
 from cervix.errors import LabelRefused
 from cervix.labels.files.exchange import KEYS, ImportReport
+from cervix.labels.files.of_slide import LEVEL_0, WITHOUT_CLASS, kept_plane, labels_of_slide
 from cervix.labels.store.cases import tile_id
 from cervix.labels.store.events import Action, LabelEvent, checked_key, checked_reader
 from cervix.labels.store.label_store import LabelStore
 from cervix.labels.store.leases import store_clock
 from cervix.labels.store.recording import append
-from cervix.labels.store.tables import cases, events
+from cervix.labels.store.tables import events
 from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
 from cervix.sources.plane import FilePlane
 
-LEVEL_0 = FilePlane(bounds_x_px=0, bounds_y_px=0, bounds_width_px=0, bounds_height_px=0)
-"""Level-0 pixels as they are: of slides of which no plane is known."""
 # QuPath keeps two decimal places of a file's pixel.
 WHOLE_WITHIN_PX = 0.02
-WITHOUT_CLASS = {"unsure": "Unsure", "unusable": "Unusable"}
-"""Answers that are not a class of the model: action -> QuPath class."""
 
 
 def write_qupath(
@@ -50,30 +47,17 @@ def write_qupath(
     LabelRefused
         If there is nothing to write.
     """
-    of_slide = store.cases("tile").set_index("case_id")
-    of_slide = of_slide[of_slide["source"] == slide_sha256]
-    table = store.reads("tile") if reader else store.truths("tile")
-    if reader:
-        table = table[(table["reader"] == checked_reader(reader)) & (table["action"] != "skip")]
-        said = table["label"].where(table["action"] == "label", table["action"].map(WITHOUT_CLASS))
-    else:
-        table = table[table["label"].notna()]
-        said = table["label"]
-    names = {case: str(name) for case, name in zip(table["case_id"], said, strict=True) if case in of_slide.index}
-    if not names:
-        raise LabelRefused("No tile of this slide is labelled", action="Label some, or name another slide or reader.")
-    with store.database.reading() as connection:
-        plane = _kept_plane(connection, slide_sha256)
-    keys = dict(zip(table["case_id"], table["key"], strict=True)) if reader else {}
-    features, known = [], {item.id: qupath_class(item.title, item.colour) for item in classes}
-    tiles = of_slide.loc[list(names), ["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(np.int64)
-    for (case, name), box in zip(names.items(), qupath_boxes(tiles, plane or LEVEL_0), strict=True):
+    found = labels_of_slide(store, slide_sha256, reader)
+    plane, known = found.plane or LEVEL_0, {item.id: qupath_class(item.title, item.colour) for item in classes}
+    tiles = found.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(np.int64)
+    features = []
+    for case, name, box in zip(found.tiles.index, found.tiles["label"], qupath_boxes(tiles, plane), strict=True):
         shown = known.get(name) or qupath_class(name, NO_ANSWER_COLOUR)
-        features.append({"id": keys.get(case, str(uuid5(KEYS, case)))} | tile_feature(box, shown, {}))
+        features.append({"id": found.keys.get(case, str(uuid5(KEYS, case)))} | tile_feature(box, shown, {}))
     facts = {
         "slide_sha256": slide_sha256,
-        "reader": reader or "all, what counts",
-        "plane": (plane or LEVEL_0).model_dump(),
+        "reader": found.whose,
+        "plane": plane.model_dump(),
         "notice": RESEARCH_NOTICE,
     }
     write_features(features, facts, path)
@@ -116,7 +100,7 @@ def read_qupath(
     actions = {name.lower(): action for action, name in WITHOUT_CLASS.items()}
     report = ImportReport()
     with store.database.writing() as connection:
-        plane = _told_plane(told) or _kept_plane(connection, slide) or LEVEL_0
+        plane = _told_plane(told) or kept_plane(connection, slide) or LEVEL_0
         for number, feature in enumerate(features, start=1):
             name = _class_name(feature)
             if name is None:
@@ -131,13 +115,6 @@ def read_qupath(
             except LabelRefused as error:
                 report.problems.append(f"object {number}: {error}")
     return report
-
-
-def _kept_plane(connection: Connection, slide_sha256: str) -> FilePlane | None:
-    """The plane that a slide's tiles were gathered with; None where they came without."""
-    wanted = (cases.c.source == slide_sha256) & (cases.c.kind == "tile") & cases.c.file_plane.is_not(None)
-    kept = connection.scalar(select(cases.c.file_plane).where(wanted).limit(1))
-    return FilePlane.model_validate(kept) if kept is not None else None
 
 
 def _told_plane(provenance: Mapping[str, Any]) -> FilePlane | None:

@@ -15,7 +15,12 @@ from pages.parts.slide.storing import show_storing
 def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
     """A button for each export; a file is made when it is asked for."""
     stem = f"slide-{slide.sha256[:12]}"
+    said = [
+        "Each carries the bundle's hash and the research notice. The GeoJSON opens in QuPath by dropping it onto the slide; "
+        "the heatmap has one pixel a tile and one channel a class."
+    ]
     for kind, export in EXPORTS.items():
+        reason = export.why_not(slide)
         st.download_button(
             export.title,
             partial(export_bytes, kind, score, slide, bundle),
@@ -25,9 +30,9 @@ def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
             on_click="ignore",
             key=f"slide_download_{kind}",
             width="stretch",
+            disabled=bool(reason),
+            help=reason or None,
         )
+        said.append(reason or export.note)
     show_storing(slide, score, bundle)
-    st.caption(
-        "Each carries the bundle's hash and the research notice. The GeoJSON opens in QuPath by dropping it onto the slide; "
-        "the heatmap has one pixel a tile and one channel a class."
-    )
+    st.caption(" ".join(filter(None, said)))

@@ -8,9 +8,11 @@ import streamlit as st
 
 from cervix.errors import CervixError
 from cervix.labels import LabelStore
+from cervix.labels.files.annotations import why_no_annotations
 from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_labels
 from cervix.people import Person
 from cervix.plain_text import escaped
+from cervix.settings import get_settings
 from pages.parts.improve.readers.words import SHA_SHOWN
 from pages.parts.shared.frame import tile_classes
 
@@ -43,9 +45,17 @@ def show_files(store: LabelStore, who: Person) -> None:
                 "application/geo+json",
                 lambda path: export_labels(store, path, who.name, classes=tile_classes(), slide_sha256=slide),
             )
+            shelf = get_settings().shelf_dir
+            _offer(
+                "Labels of the slide (DICOM)",
+                f"labels-{slide[:SHA_SHOWN]}.dcm",
+                "application/dicom",
+                lambda path: export_labels(store, path, who.name, classes=tile_classes(), slide_sha256=slide, shelf=shelf),
+                why_no_annotations(shelf, slide),
+            )
     st.caption(
-        "Files name readers and hold their comments; research and demonstration only. QuPath gets the labels that count, one "
-        "square a tile with its class. Each download is in the audit trail."
+        "Files name readers and hold their comments; research and demonstration only. QuPath and DICOM get the labels that "
+        "count, one square a tile with its class. Each download is in the audit trail."
     )
     if who.may_decide:
         _show_backup(store, who)
@@ -104,8 +114,8 @@ def _show_import(store: LabelStore, who: Person, slides: list[str]) -> None:
         st.text("\n".join(report.problems))
 
 
-def _offer(title: str, name: str, mime: str, write: Callable[[Path], object]) -> None:
-    """A button whose file is written when it is pressed."""
+def _offer(title: str, name: str, mime: str, write: Callable[[Path], object], why_not: str = "") -> None:
+    """A button whose file is written when it is pressed; closed where ``why_not`` says why."""
 
     def content() -> bytes:
         with tempfile.TemporaryDirectory() as folder:
@@ -121,4 +131,6 @@ def _offer(title: str, name: str, mime: str, write: Callable[[Path], object]) ->
         icon=":material/download:",
         on_click="ignore",
         key=f"readers_download_{Path(name).suffix[1:]}",
+        disabled=bool(why_not),
+        help=why_not or None,
     )
