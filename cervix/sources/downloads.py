@@ -135,6 +135,7 @@ class _OneOrigin(requests.Session):
             return None  # what was sent as it was read is not sent once more
         target = super().get_redirect_target(resp)
         if target is not None and not _may_lead_to(resp.url, urljoin(resp.url, target)):
+            resp.close()
             raise DownloadFailed(
                 "The download leads to another server",
                 expected=f"the file from {urlsplit(resp.url).hostname}",
