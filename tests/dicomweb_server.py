@@ -114,7 +114,7 @@ def _regular(handler: Handler) -> None:
         _list(handler, [said("00080060", "SM", **uids)])
     elif path == STUDIES:
         _list(handler, [said("0020000D", archive.study)])
-    elif path == archive.instances:
+    elif path.endswith("/instances"):
         _list(handler, archive.levels)
     else:
         handler.wfile.write(handler.begin())

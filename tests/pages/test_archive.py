@@ -1,5 +1,6 @@
 """The hospital's archive on the page Slide: found, fetched, opened, scored, stored; and what is said where it is not there."""
 
+import json
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from cervix.labels import open_store
 from cervix.settings import get_settings
 from tests.archive import says, serving, status
 from tests.dicom_slides import TELLING
-from tests.dicomweb_server import BASE, LIST, DicomwebHandler, holding
+from tests.dicomweb_server import BASE, LIST, DicomwebHandler, holding, said
 from tests.orthanc import Orthanc
 from tests.pages.opening import PATIENCE_S, open_page, texts
 
@@ -87,6 +88,24 @@ def test_an_archive_that_is_empty_refuses_or_is_not_there_is_one_sentence(
         assert not app.error
     app.button(key="archive_again").click().run()
     assert "The archive did not deliver the list of slides" in app.error[0].value
+    assert not app.exception
+
+
+def test_many_slides_are_turned_over_page_by_page(
+    cmu_dicom: Path, monkeypatch: pytest.MonkeyPatch, no_proxy: None  # noqa: ARG001 - first of all
+) -> None:  # fmt: skip
+    server = holding(cmu_dicom)
+    rows = [said("00080060", "SM", **{"0020000D": "1.2", "0020000E": f"1.2.{number}"}) for number in range(9)]
+    with serving(server, DicomwebHandler):
+        server.plan(LIST, says(json.dumps(rows)), says(json.dumps(rows[8:])), says(json.dumps(rows[:1])))
+        app = archive_page(f"{server.address}{BASE}", monkeypatch)
+        assert texts(app).count("Slide ") == 8
+        app.number_input(key="archive_page_").set_value(2).run()
+        assert texts(app).count("Slide ") == 1
+        # What is looked for next is shown from its beginning.
+        app.text_input(key="archive_words").set_value("AX1").run()
+        assert texts(app).count("Slide ") == 1
+        assert not app.number_input
     assert not app.exception
 
 

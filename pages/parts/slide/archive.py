@@ -52,7 +52,8 @@ def show_archive() -> None:
     ).strip()
     if again.button("Ask again", icon=":material/refresh:", key="archive_again", width="stretch"):
         st.session_state.pop(FOUND, None)
-    page = int(st.session_state.get("archive_page", 1)) - 1 if st.session_state.get("archive_of", "") == asked else 0
+    turned = f"archive_page_{asked}"
+    page = int(st.session_state.get(turned, 1)) - 1
     found = _found(asked, page, settings)
     if found.problem:
         st.error(escaped(found.problem), icon=":material/cloud_off:")
@@ -63,8 +64,7 @@ def show_archive() -> None:
     busy = any((job := _job(series)) is not None and job.active for series, _ in found.slides)
     st.fragment(_show, run_every=EVERY_S if busy else None)(found.slides, settings, busy)
     if page or found.more:
-        st.session_state["archive_of"] = asked
-        st.number_input(f"Page, {PAGE} slides each", 1, page + 1 + found.more, page + 1, key="archive_page", width=160)
+        st.number_input(f"Page, {PAGE} slides each", 1, page + 1 + found.more, page + 1, key=turned, width=160)
     st.caption("Neither names nor numbers of patients are shown. What is fetched is kept, cleaned and deleted as an upload is.")
 
 
