@@ -465,7 +465,7 @@ class UploadStore:
         slides = [path for path in self.folder.iterdir() if path.name not in ours] if self.folder.is_dir() else []
         old = [
             path
-            for path in (*slides, *self.on_the_way("").glob("*"))
+            for path in slides
             if path.is_dir() and path.stat().st_mtime < limit and path.name not in in_use and not (path / KEEP_MARK).is_file()
         ]
         for path in old:
@@ -475,8 +475,14 @@ class UploadStore:
         return len(old) + self.sweep_unfinished(older_than_s)
 
     def sweep_unfinished(self, older_than_s: float) -> int:
-        """Delete unfinished uploads that nobody touched for so long, or that cannot be gone on with; returns how many."""
+        """Delete unfinished uploads that nobody touched for so long, or that cannot be gone on with; returns how many.
+
+        What gathers of slides that this server fetches goes after as long.
+        """
         limit = time.time() - older_than_s
+        fetched = [path for path in self.on_the_way("").glob("*") if _newest(path) < limit]
+        for path in fetched:
+            shutil.rmtree(path, ignore_errors=True)
         old = []
         for path in self._parts_folders():
             upload = self._uploads.get(path.name)
@@ -486,9 +492,9 @@ class UploadStore:
                 old.append(path)
         for path in old:
             self._forget(path.name)
-        if old:
-            logger.info("%d unfinished uploads were deleted", len(old))
-        return len(old)
+        if gone := len(fetched) + len(old):
+            logger.info("%d unfinished uploads were deleted", gone)
+        return gone
 
     def store_picture(self, name: str, content: memoryview) -> Path:
         """Keep a small image that came whole, as from ``st.file_uploader``; ``UploadRefused`` for another kind of file,

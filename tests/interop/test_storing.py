@@ -68,6 +68,9 @@ def test_a_slide_goes_from_the_archive_through_the_score_back_into_the_archive(
     (study,) = requests.get(f"{orthanc.dicomweb}/studies", timeout=10).json()
     assert study["00100020"]["Value"] == [PATIENT["PatientID"]]
     assert study["00201206"]["Value"] == [1 + len(stored)]
+    kept = b"".join(file.read_bytes() for file in settings.home.rglob("*") if file.is_file())
+    assert series.study_uid.encode() in kept
+    assert not [word for word in TELLING if word.encode() in kept]
     said = caplog.text + repr(series) + repr(settings) + repr(stored)
     assert not [word for word in TELLING if word in said]
     assert series.study_uid not in caplog.text

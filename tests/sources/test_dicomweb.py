@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,10 +111,15 @@ def test_a_stop_leaves_whole_files_alone(
     assert store.fetched(series.key) == path
     assert not is_begun(series, store)
     # It goes the way of all uploads, and so does what is left of one that nobody goes on with.
-    store.on_the_way("begun").mkdir(parents=True)
+    (begun := store.on_the_way("begun")).mkdir(parents=True)
+    (begun / "0.dcm.part").touch()
     later_s = path.parent.stat().st_mtime + 3700
     monkeypatch.setattr("time.time", lambda: later_s)
-    assert store.sweep(3600, set()) == 2
+    os.utime(begun / "0.dcm.part", (later_s, later_s))
+    assert store.sweep(3600, set()) == 1
+    assert begun.is_dir(), "something of it came just now"
+    os.utime(begun / "0.dcm.part", (1, 1))
+    assert store.sweep(3600, set()) == 1
     assert not store.fetched(series.key)
     assert not list(store.on_the_way("").glob("*"))
 
