@@ -146,6 +146,10 @@ class DownloadFailed(CervixError, OSError, code="download-failed"):
     """Raised when something cannot be downloaded whole, or its server does not answer as documented."""
 
 
+class ArchiveRefused(CervixError, OSError, code="archive-refused"):
+    """Raised when an archive may not be asked as it is set up, or does not keep what is sent to it."""
+
+
 class SampleUnavailable(CervixError, OSError, code="sample-unavailable"):
     """Raised when a sample cannot be fetched from any of its sources."""
 

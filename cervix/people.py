@@ -72,6 +72,11 @@ class Person:
         """Start and stop the trainer, a process of the server."""
         return self.role == "admin" and not self.plays
 
+    @property
+    def may_store(self) -> bool:
+        """Put objects into the hospital's archive."""
+        return self.role == "admin" and not self.plays
+
     def in_a_sandbox(self) -> "Person":
         """The same person at play."""
         return replace(self, role="admin", anybody=False, plays=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -19,7 +19,7 @@ HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f]*:[0-9a-f]*:[0-9
 class Settings(BaseSettings):
     """Every switch of the app. Each is an environment variable, e.g. ``CERVIX_DEVICE=cpu``."""
 
-    model_config = SettingsConfigDict(env_prefix="CERVIX_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="CERVIX_", frozen=True, hide_input_in_errors=True)
 
     bundle_dir: Path = PROJECT_ROOT / "bundle"
     home: Path = Field(default_factory=lambda: user_data_path("cervix-workbench"))
@@ -72,6 +72,15 @@ class Settings(BaseSettings):
     labels_url: str = Field(default="", repr=False)
     """PostgreSQL database of the labels; the file ``labels.sqlite`` where empty. It may hold a password: never shown."""
 
+    dicomweb_url: str = Field(default="", repr=False)
+    """Base address of the hospital's archive (DICOMweb, DICOM PS3.18); nothing is asked where it is empty."""
+    dicomweb_token: SecretStr = SecretStr("")
+    dicomweb_user: str = Field(default="", repr=False)
+    dicomweb_password: SecretStr = SecretStr("")
+    """What the archive is told of this server: a bearer token, or a user and a password. Never shown, never logged."""
+    dicomweb_timeout_s: float = Field(default=30.0, gt=0)
+    """How long the archive may be silent."""
+
     @field_validator("inbox", mode="before")
     @classmethod
     def _split_folders(cls, value: object) -> object:
@@ -100,6 +109,11 @@ class Settings(BaseSettings):
     def label_store_url(self) -> str:
         """Where the labels are: what ``open_store`` takes."""
         return self.labels_url or f"sqlite:///{self.home / 'labels.sqlite'}"
+
+    @property
+    def archive_url(self) -> str:
+        """Of the archive, without a slash at its end; empty where there is none or the network may not be used."""
+        return "" if self.offline else self.dicomweb_url.strip().rstrip("/")
 
     @property
     def uploads_dir(self) -> Path:
@@ -152,7 +166,7 @@ def get_settings() -> Settings:
     home = _home_of_caller()
     if home is None:
         return settings
-    return settings.model_copy(update={"home": home, "labels_url": "", "inbox": ()})
+    return settings.model_copy(update={"home": home, "labels_url": "", "inbox": (), "dicomweb_url": ""})
 
 
 get_settings.cache_clear = _of_this_process.cache_clear  # type: ignore[attr-defined]

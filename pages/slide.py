@@ -4,6 +4,7 @@ import streamlit as st
 
 from cervix.errors import CervixError
 from cervix.plain_text import escaped
+from cervix.settings import get_settings
 from pages.parts.shared.frame import bundle_or_stop, page_line
 from pages.parts.slide.below import show_below
 from pages.parts.slide.beside import show_beside
@@ -25,7 +26,8 @@ is_open = open_what_is_asked_for()
 say_what_is_missing()
 if not is_open:
     show_intake()
-    st.caption("A slide that you bring is scored when you say so; nothing leaves this server.")
+    leaves = "nothing leaves this server" + (" but what you look for in the archive" if get_settings().archive_url else "")
+    st.caption(f"A slide that you bring is scored when you say so; {leaves}.")
     show_cases()
     st.stop()
 

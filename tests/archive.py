@@ -154,11 +154,17 @@ class Handler(BaseHTTPRequestHandler):
         """Requests are not news."""
 
     def do_POST(self) -> None:
-        question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.posted(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def do_GET(self) -> None:
+        self.got()
+
+    def posted(self, body: bytes) -> None:
+        question = json.loads(body)
         self.archive.questions.append(question)
         self._answer(lambda _: self.send(200, json.dumps(self.archive.page(question)).encode(), kind="application/json"))
 
-    def do_GET(self) -> None:
+    def got(self) -> None:
         self._answer(in_the_bucket if self.path.startswith(BUCKET_LIST) else regular)
 
     def _answer(self, usual: "Answer") -> None:
@@ -302,9 +308,9 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(archive: Archive) -> Iterator[str]:
+def serving(archive: Archive, kind: type[Handler] = Handler) -> Iterator[str]:
     """Run the server while the block runs; yields its address."""
-    handler = type("BoundHandler", (Handler,), {"archive": archive})
+    handler = type("BoundHandler", (kind,), {"archive": archive})
     with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

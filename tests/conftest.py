@@ -29,6 +29,7 @@ from tests.bundle.made import SHIPPED_CLASSES, write_bundle, write_slide, write_
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
 from tests.bundle.published import published_table, write_published_bundle
 from tests.dicom_slides import converted
+from tests.orthanc import Orthanc, running
 
 DATA_VARIABLE = "CERVIX_DATA"
 CASES_VARIABLE = "CERVIX_CASES"
@@ -173,6 +174,21 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy of the machine would not find a local server."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture(scope="session")
+def started_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """A real archive, started once."""
+    with running(tmp_path_factory.mktemp("orthanc")) as orthanc:
+        yield orthanc
+
+
+@pytest.fixture
+def orthanc(started_orthanc: Orthanc, no_proxy: None) -> Iterator[Orthanc]:  # noqa: ARG001 - first of all
+    """The same, empty."""
+    started_orthanc.clear()
+    yield started_orthanc
+    started_orthanc.clear()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from cervix.settings import PROJECT_ROOT
 from cervix.sources.apart import Limits, run_apart
 
 PINNED = {
+    "archive-refused": "ArchiveRefused",
     "bundle-not-as-declared": "BundleError",
     "cancelled": "Cancelled",
     "device-lost": "DeviceLost",

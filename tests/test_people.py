@@ -23,6 +23,8 @@ def signed_in(lists: dict[str, Any] | None = None, **claims: object) -> Person:
 def test_each_role_may_what_those_below_it_may(role: Any, browses: bool, labels: bool, decides: bool) -> None:
     someone = Person("ada@ward.example", role)
     assert (someone.may_browse, someone.may_label, someone.may_decide) == (browses, labels, decides)
+    assert someone.may_store == decides
+    assert not someone.in_a_sandbox().may_store
 
 
 def test_addresses_and_domains_give_roles_and_everybody_else_is_a_viewer() -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from cervix.errors import Cancelled, DownloadFailed
 from cervix.samples.tcga import (
-    Arriving,
     RealSlide,
     fetch_real_slide,
     is_begun,
@@ -18,6 +17,7 @@ from cervix.samples.tcga import (
     real_slides_at_hand,
 )
 from cervix.settings import Settings
+from cervix.sources.downloads import Arriving
 from cervix.sources.identity import files_of
 from cervix.sources.opening import open_slide
 from tests.archive import Archive, cut_after, dripping, wrong_bytes

@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 ARCHIVE = ".zip"
 PLAIN_SLIDE_SUFFIXES = (".tif", ".tiff")
 PARTS_FOLDER = ".parts"
+FETCHED_FOLDER, FETCHED_MARK = ".fetched", "fetched-"
 OWNER_FILE = "owner"
 KEEP_MARK = "keep"
 WRITE_BLOCK_BYTES = 4 << 20
@@ -379,6 +380,33 @@ class UploadStore:
             )
         return {self._settle(_named(names, received), folder / "slides"): _shown_name(names, found) for names in found}
 
+    def on_the_way(self, key: str) -> Path:
+        """Where files of a slide gather that this server fetches; ``key`` is a name of ours."""
+        return self.folder / FETCHED_FOLDER / key
+
+    def keep_fetched(self, key: str) -> Path:
+        """Turn the files of one DICOM series that have gathered into a slide, as if it had been uploaded.
+
+        Raises as ``finish`` does; what has gathered is gone in any case.
+        """
+        folder = self.on_the_way(key)
+        try:
+            files = {PurePosixPath(path.name): ReceivedFile(path, sha256_of(path)) for path in folder.glob(f"*{DICOM}")}
+            found = slides_among({name: file.path for name, file in files.items()})
+            if len(found) != 1:
+                raise UploadRefused("What was fetched is not one slide", expected="one series", found=str(len(found)))
+            path = self._settle(_named(found[0], files), folder / "slides")
+            (path.parent / f"{FETCHED_MARK}{key}").touch()
+            return path
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def fetched(self, key: str) -> Path | None:
+        """The file that opens a slide that was fetched under a key, if it is still here."""
+        for mark in self.folder.glob(f"*/{FETCHED_MARK}{key}"):
+            return next(iter(sorted(mark.parent.glob(f"*{DICOM}"))), None)
+        return None
+
     def _settle(self, files: dict[str, ReceivedFile], staging: Path) -> Path:
         """Move the files of one slide to their place; what is there already is left as it is."""
         hashes, opens = [file.sha256 for file in files.values()], next(iter(files))
@@ -434,7 +462,8 @@ class UploadStore:
         Slides that are marked ``keep`` or whose hash is ``in_use`` stay.
         """
         limit = time.time() - older_than_s
-        slides = [path for path in self.folder.iterdir() if path.name != PARTS_FOLDER] if self.folder.is_dir() else []
+        ours = (PARTS_FOLDER, FETCHED_FOLDER)
+        slides = [path for path in self.folder.iterdir() if path.name not in ours] if self.folder.is_dir() else []
         old = [
             path
             for path in slides
@@ -447,8 +476,14 @@ class UploadStore:
         return len(old) + self.sweep_unfinished(older_than_s)
 
     def sweep_unfinished(self, older_than_s: float) -> int:
-        """Delete unfinished uploads that nobody touched for so long, or that cannot be gone on with; returns how many."""
+        """Delete unfinished uploads that nobody touched for so long, or that cannot be gone on with; returns how many.
+
+        What gathers of slides that this server fetches goes after as long.
+        """
         limit = time.time() - older_than_s
+        fetched = [path for path in self.on_the_way("").glob("*") if _newest(path) < limit]
+        for path in fetched:
+            shutil.rmtree(path, ignore_errors=True)
         old = []
         for path in self._parts_folders():
             upload = self._uploads.get(path.name)
@@ -458,9 +493,9 @@ class UploadStore:
                 old.append(path)
         for path in old:
             self._forget(path.name)
-        if old:
-            logger.info("%d unfinished uploads were deleted", len(old))
-        return len(old)
+        if gone := len(fetched) + len(old):
+            logger.info("%d unfinished uploads were deleted", gone)
+        return gone
 
     def store_picture(self, name: str, content: memoryview) -> Path:
         """Keep a small image that came whole, as from ``st.file_uploader``; ``UploadRefused`` for another kind of file,

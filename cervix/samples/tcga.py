@@ -5,7 +5,6 @@ its index (package ``idc-index-data``), diagnoses those of TCGA's open clinical 
 """
 
 import csv
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from threading import Event
 
 from cervix.errors import DownloadFailed
 from cervix.settings import Settings
-from cervix.sources.downloads import Downloader
+from cervix.sources.downloads import Arriving, Downloader, require_room
 from cervix.sources.idc import IDC_SERVICE, Series, arrived_bytes, fetch_series
 from cervix.sources.identity import slides_in
 
@@ -25,8 +24,6 @@ CREDIT = (
     "Real: {patient}, {collection}, TCGA Research Network (cancer.gov/tcga), from the NCI Imaging Data Commons "
     "(doi.org/{doi}), {licence}."
 )
-KEPT_FREE_BYTES = 500_000_000
-"""Room that is left besides the download itself: for scores, thumbnails and whatever else the app writes meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -58,26 +55,6 @@ class RealSlide:
     def credit(self) -> str:
         """Whose it is, and under which licence."""
         return CREDIT.format(patient=self.patient, collection=COLLECTION, doi=self.doi, licence=self.licence)
-
-
-@dataclass(frozen=True)
-class Arriving:
-    """How far a slide is on its way."""
-
-    done_bytes: int
-    total_bytes: int
-    bytes_s: float
-    """Since this attempt began; 0 where nothing came yet."""
-
-    @property
-    def share(self) -> float:
-        """0 to 1."""
-        return min(self.done_bytes / self.total_bytes, 1.0)
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds that are left at this pace; None where there is none yet."""
-        return (self.total_bytes - self.done_bytes) / self.bytes_s if self.bytes_s > 0 else None
 
 
 @cache
@@ -148,7 +125,7 @@ def fetch_real_slide(
     folder = _folder(slide, settings)
     folder.parent.mkdir(parents=True, exist_ok=True)
     begun = done = arrived_bytes(folder)
-    _require_room(slide, folder.parent, slide.size_bytes - begun)
+    require_room(slide.patient, folder.parent, slide.size_bytes - begun)
     started_s = time.monotonic()
 
     def count(block_bytes: int) -> None:
@@ -164,14 +141,3 @@ def fetch_real_slide(
 
 def _folder(slide: RealSlide, settings: Settings) -> Path:
     return settings.samples_dir / COLLECTION / slide.series.id
-
-
-def _require_room(slide: RealSlide, folder: Path, missing_bytes: int) -> None:
-    needed, free = max(missing_bytes, 0) + KEPT_FREE_BYTES, shutil.disk_usage(folder).free
-    if free < needed:
-        raise DownloadFailed(
-            f"No room for {slide.patient}",
-            expected=f"{needed / 1e6:,.0f} MB free, {KEPT_FREE_BYTES / 1e6:,.0f} MB of them for the app's own work",
-            found=f"{free / 1e6:,.0f} MB",
-            action="Make room and try again.",
-        )

@@ -1,4 +1,4 @@
-"""Files from elsewhere: taken up where they broke off, checked, and whole or not there.
+"""What comes from elsewhere and goes there: patiently, to one origin; files are checked, and whole or not there.
 
 Ranges, ``Content-Range`` and ``Retry-After``: RFC 9110.
 """
@@ -6,18 +6,21 @@ Ranges, ``Content-Range`` and ``Retry-After``: RFC 9110.
 import logging
 import os
 import re
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import RawIOBase
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.auth import AuthBase
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError as TransportError
 from urllib3.exceptions import InvalidHeader, ReadTimeoutError
@@ -35,6 +38,10 @@ WORTHWHILE_BYTES = 8 << 20
 # Below this, over one read time-out, a transfer is as good as dead and a new connection is the better try.
 SLOWEST_BYTES_S = 1024
 BLOCK_BYTES = 1 << 18
+# An answer that is held in memory.
+ANSWER_BYTES_AT_MOST: Final = 64 << 20
+KEPT_FREE_BYTES: Final = 500_000_000
+"""Room that is left besides a download itself: for scores, thumbnails and whatever else the app writes meanwhile."""
 LOG_EVERY_S = 5.0
 PASSING_STATUS = frozenset({408, 425, 429})  # and all from 500
 NOT_OPEN = ("it is not open access", "Only what is open to everybody can be had: no password or token is sent.")
@@ -43,6 +50,8 @@ REFUSALS = {
     403: NOT_OPEN,
     404: ("it is not there", "Check the address; what was withdrawn is gone from a new list when the command is run again."),
 }
+# What is searched for may say whom.
+QUERY = re.compile(r"\?\S*")
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 USUAL_PORTS = {"http": 80, "https": 443}
 Answer = TypeVar("Answer")
@@ -64,7 +73,53 @@ class RemoteFile:
     digest: str
 
 
-class _TryAgain(Exception):
+@dataclass(frozen=True)
+class Body:
+    """The body of an answer that is on its way.
+
+    Attributes
+    ----------
+    media_type : str
+        As the server states it; empty where it does not.
+    length_bytes : int or None
+        None where the server does not state it.
+    blocks : iterator of bytes
+        What comes, as it comes; raises where it ends too early.
+    """
+
+    media_type: str
+    length_bytes: int | None
+    blocks: Iterator[bytes]
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """How far a download is.
+
+    Attributes
+    ----------
+    total_bytes : int
+        Where nobody states it, what is expected.
+    bytes_s : float
+        Since this attempt began; 0 where nothing came yet.
+    """
+
+    done_bytes: int
+    total_bytes: int
+    bytes_s: float
+
+    @property
+    def share(self) -> float:
+        """0 to 1."""
+        return min(self.done_bytes / self.total_bytes, 1.0)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that are left at this pace; None where there is none yet."""
+        return max(self.total_bytes - self.done_bytes, 0) / self.bytes_s if self.bytes_s > 0 else None
+
+
+class TryAgain(Exception):
     """A fault that another attempt may not meet: what happened, and how long the server asks to wait."""
 
     def __init__(self, what: str, wait_s: float = 0.0) -> None:
@@ -76,8 +131,11 @@ class _OneOrigin(requests.Session):
     """Follows redirects within the host that was asked, to the same port or from HTTP to HTTPS; to no other."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
+        if hasattr(resp.request.body, "read"):
+            return None  # what was sent as it was read is not sent once more
         target = super().get_redirect_target(resp)
         if target is not None and not _may_lead_to(resp.url, urljoin(resp.url, target)):
+            resp.close()
             raise DownloadFailed(
                 "The download leads to another server",
                 expected=f"the file from {urlsplit(resp.url).hostname}",
@@ -106,6 +164,12 @@ class Downloader:
         Gets the number of bytes that came with each block of a file.
     cancel : threading.Event, optional
         Set it from another thread to stop with ``Cancelled`` after the block in hand; what has arrived stays.
+    auth : requests.auth.AuthBase, optional
+        Signs each request. It goes to the origin that is asked and to no other.
+    refusals : mapping of int to (str, str)
+        Status of a refusal -> what it means, and what the reader can do.
+    past_proxies : bool
+        Ask no proxy, whatever the environment says.
     """
 
     def __init__(
@@ -118,8 +182,14 @@ class Downloader:
         read_timeout_s: float = READ_TIMEOUT_S,
         arrived: Callable[[int], None] = lambda _: None,
         cancel: Event | None = None,
+        auth: AuthBase | None = None,
+        refusals: Mapping[int, tuple[str, str]] = REFUSALS,
+        past_proxies: bool = False,
     ) -> None:
         self._session = _OneOrigin()
+        self._session.auth = auth
+        self._session.trust_env = not past_proxies
+        self._refusals = refusals
         self._service = service
         self._log = log
         self._attempts, self._retry_wait_s, self._read_timeout_s = attempts, retry_wait_s, read_timeout_s
@@ -134,17 +204,66 @@ class Downloader:
     def ask(self, address: str, question: dict[str, Any], what: str) -> bytes:
         """The body of the answer to a question in JSON; ``what`` names it in a sentence.
 
-        Raises ``DownloadFailed`` as ``fetch`` does.
+        Raises ``DownloadFailed`` as ``fetch`` does, and for more than ``ANSWER_BYTES_AT_MOST``.
         """
+        return self._answer(what, partial(self._in_memory, what, ANSWER_BYTES_AT_MOST), "POST", address, json=question)
 
-        return self._answer(what, "POST", address, json=question)
-
-    def read(self, address: str, what: str) -> bytes:
+    def read(
+        self,
+        address: str,
+        what: str,
+        *,
+        question: Mapping[str, Any] | None = None,
+        accept: str = "*/*",
+        at_most_bytes: int = ANSWER_BYTES_AT_MOST,
+    ) -> bytes:
         """What stands at an address, small enough for memory; ``what`` names it in a sentence.
 
-        Raises ``DownloadFailed`` as ``fetch`` does.
+        Parameters
+        ----------
+        question : mapping, optional
+            Becomes the query of the address.
+        accept : str
+            Media types that are wanted.
+
+        Raises ``DownloadFailed`` as ``fetch`` does, and for more than ``at_most_bytes``.
         """
-        return self._answer(what, "GET", address)
+        whole = partial(self._in_memory, what, at_most_bytes)
+        return self._answer(what, whole, "GET", address, params=question, headers={"Accept": accept})
+
+    def take(self, address: str, what: str, taker: Callable[[Body], Answer], *, accept: str = "*/*") -> Answer:
+        """Hand what stands at an address to a function, block by block; after a fault on the way once more, from the start.
+
+        Raises ``DownloadFailed`` as ``fetch`` does, and what ``taker`` raises.
+        """
+        return self._answer(what, taker, "GET", address, headers={"Accept": accept})
+
+    def send(
+        self, address: str, body: Callable[[], RawIOBase], what: str, *, media_type: str, accept: str, taken: frozenset[int]
+    ) -> tuple[int, bytes]:
+        """Send a file as it is read, and return the status of the answer and its body. No redirect is followed.
+
+        Parameters
+        ----------
+        body : callable
+            Opens what is sent, for each attempt anew; ``len()`` of it is its size in bytes.
+        taken : frozenset of int
+            Every status that is an answer and no refusal.
+
+        Raises ``DownloadFailed`` as ``read`` does.
+        """
+
+        def attempt() -> tuple[int, bytes]:
+            headers = {"Accept": accept, "Content-Type": media_type, "Accept-Encoding": "identity"}
+            with (
+                body() as stream,
+                self._request("POST", address, data=stream, headers=headers, stream=True) as response,
+            ):
+                if response.status_code not in taken:
+                    self._check_status(response, what)
+                return response.status_code, self._in_memory(what, ANSWER_BYTES_AT_MOST, self._body_of(response))
+
+        return self._patiently(what, attempt)
 
     def fetch(self, file: RemoteFile, target: Path, which: str = "") -> None:
         """Fetch a file beside its place, check it, and rename it into place.
@@ -184,16 +303,46 @@ class Downloader:
                     action="Nothing else is lost. Try again later; if it stays so, report it to whoever keeps the file.",
                 )
             self._log(f"{which}: the {kind.upper()} is wrong, once more from the start")
-        _rename_for_good(part, target)
+        rename_for_good(part, target)
         self._log(f"{which} is whole after {_duration(time.monotonic() - started)}")
 
-    def _answer(self, what: str, method: str, address: str, **options: Any) -> bytes:
-        def attempt() -> bytes:
-            with self._request(method, address, **options) as response:
-                _check_status(self._service, response, what)
-                return response.content
+    def _answer(self, what: str, taker: Callable[[Body], Answer], method: str, address: str, **options: Any) -> Answer:
+        # Limits count the bytes that travel: what would unpack to more than it is long is not asked for.
+        headers = {"Accept-Encoding": "identity"} | options.pop("headers", {})
+
+        def attempt() -> Answer:
+            with self._request(method, address, headers=headers, stream=True, **options) as response:
+                self._check_status(response, what)
+                return taker(self._body_of(response))
 
         return self._patiently(what, attempt)
+
+    def _body_of(self, response: requests.Response) -> Body:
+        stated = response.headers.get("Content-Length", "")
+        length = int(stated) if stated.isascii() and stated.isdecimal() else None
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise undocumented(self._service, "an answer as it is", "a packed one")
+        return Body(response.headers.get("Content-Type", ""), length, self._blocks(response, length))
+
+    def _blocks(self, response: requests.Response, length: int | None) -> Iterator[bytes]:
+        """The body as it comes, as long as it moves and is wanted."""
+        have, meter = 0, _Meter(0, length or 0, self._read_timeout_s)
+        while block := response.raw.read1(BLOCK_BYTES, decode_content=False):
+            have += len(block)
+            yield block
+            self._stop_if_cancelled()
+            if meter.is_stalled(have):
+                raise TryAgain(f"less than {SLOWEST_BYTES_S:,} bytes a second for {self._read_timeout_s:g} s")
+        if length is not None and have < length:
+            raise TryAgain(f"the connection ended after {have:,} of {length:,} bytes")
+
+    def _in_memory(self, what: str, at_most_bytes: int, body: Body) -> bytes:
+        whole = bytearray()
+        for block in body.blocks:
+            whole += block
+            if len(whole) > at_most_bytes:
+                raise undocumented(self._service, f"{what} of {at_most_bytes / 1e6:,.0f} MB at most", "more")
+        return bytes(whole)
 
     def _go_on(self, file: RemoteFile, part: Path, which: str) -> None:
         """One request for what is still missing. What arrives is kept, whatever happens next."""
@@ -208,12 +357,12 @@ class Downloader:
         with self._request("GET", file.address, headers=headers, stream=True) as response:
             if response.status_code == 416:
                 part.unlink(missing_ok=True)
-                raise _TryAgain(f"the server has nothing after byte {have:,}")
-            _check_status(self._service, response, file.name)
+                raise TryAgain(f"the server has nothing after byte {have:,}")
+            self._check_status(response, file.name)
             self._store(response, file, part, _first_byte(response, file, have), which)
         size = size_of(part)
         if size < file.size_bytes:
-            raise _TryAgain(f"the connection ended after {size:,} of {file.size_bytes:,} bytes")
+            raise TryAgain(f"the connection ended after {size:,} of {file.size_bytes:,} bytes")
 
     def _store(self, response: requests.Response, file: RemoteFile, part: Path, have: int, which: str) -> None:
         """Append the body of a reply, as it comes, after the first ``have`` bytes; from the start if that is 0."""
@@ -227,28 +376,28 @@ class Downloader:
                 self._stop_if_cancelled()
                 if have > file.size_bytes:
                     part.unlink()
-                    raise _TryAgain(f"more came than the {file.size_bytes:,} bytes of the file")
+                    raise TryAgain(f"more came than the {file.size_bytes:,} bytes of the file")
                 if line := meter.line(have):
                     self._log(f"{which}: {line}")
                 if meter.is_stalled(have):
-                    raise _TryAgain(f"less than {SLOWEST_BYTES_S:,} bytes a second for {self._read_timeout_s:g} s")
+                    raise TryAgain(f"less than {SLOWEST_BYTES_S:,} bytes a second for {self._read_timeout_s:g} s")
 
     @contextmanager
     def _request(self, method: str, address: str, **options: Any) -> Iterator[requests.Response]:
-        """A reply. Faults of the network become ``_TryAgain``, addresses that cannot be used ``DownloadFailed``."""
+        """A reply. Faults of the network become ``TryAgain``, addresses that cannot be used ``DownloadFailed``."""
         timeouts_s = (min(CONNECT_TIMEOUT_S, self._read_timeout_s), self._read_timeout_s)
         try:
             with self._session.request(method, address, timeout=timeouts_s, **options) as response:
                 yield response
         except (requests.Timeout, ReadTimeoutError) as error:
-            raise _TryAgain("the server was silent for too long") from error
+            raise TryAgain("the server was silent for too long") from error
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, TransportError) as error:
-            raise _TryAgain(f"the connection failed ({_root_cause(error)})") from error
+            raise TryAgain(f"the connection failed ({_root_cause(error)})") from error
         except requests.RequestException as error:
             raise DownloadFailed(
                 f"{self._service} cannot be asked",
                 expected="an address such as https://example.org/folder",
-                found=str(error),
+                found=QUERY.sub("?…", str(error)),
                 action="Check the address.",
             ) from error
 
@@ -261,7 +410,7 @@ class Downloader:
         while True:
             try:
                 return attempt()
-            except _TryAgain as error:
+            except TryAgain as error:
                 fault = error
             bytes_now = arrived()
             failures = 1 if bytes_now - most_bytes >= WORTHWHILE_BYTES else failures + 1
@@ -271,11 +420,25 @@ class Downloader:
                     f"{self._service} did not deliver {what}",
                     expected=f"success within {self._attempts} attempts",
                     found=str(fault),
-                    action="Run the same command again later: it continues where it stopped.",
+                    action="Try again later" + (": it continues where it stopped." if most_bytes else "."),
                 ) from fault
             wait_s = min(max(fault.wait_s, self._retry_wait_s * 2 ** (failures - 1)), LONGEST_WAIT_S)
             self._log(f"{what}: {fault}; trying again in {_duration(wait_s)}")
             self._wait(wait_s)
+
+    def _check_status(self, response: requests.Response, what: str) -> None:
+        status = response.status_code
+        if status in (200, 204, 206):
+            return
+        if status in PASSING_STATUS or status >= 500:
+            raise TryAgain(f"the server answered {status}", _asked_wait_s(response))
+        meaning, action = self._refusals.get(status, ("", "Check the address, and whether there is a proxy in between."))
+        raise DownloadFailed(
+            f"{self._service} refuses {what}",
+            expected="status 200",
+            found=f"status {status}" + (f": {meaning}" if meaning else ""),
+            action=action,
+        )
 
     def _wait(self, wait_s: float) -> None:
         if self._cancel is None:
@@ -297,6 +460,18 @@ def part_of(target: Path) -> Path:
 def size_of(path: Path) -> int:
     """Bytes of a file; 0 of one that is not there."""
     return path.stat().st_size if path.exists() else 0
+
+
+def require_room(what: str, folder: Path, missing_bytes: int) -> None:
+    """``DownloadFailed`` where the disk of a folder has no room for so many bytes more; ``what`` names what they are of."""
+    needed, free = max(missing_bytes, 0) + KEPT_FREE_BYTES, shutil.disk_usage(folder).free
+    if free < needed:
+        raise DownloadFailed(
+            f"No room for {what}",
+            expected=f"{needed / 1e6:,.0f} MB free, {KEPT_FREE_BYTES / 1e6:,.0f} MB of them for the app's own work",
+            found=f"{free / 1e6:,.0f} MB",
+            action="Make room and try again.",
+        )
 
 
 def undocumented(service: str, expected: str, found: str) -> DownloadFailed:
@@ -353,22 +528,7 @@ def _origin(address: str) -> tuple[str, str | None, int | None]:
 def _root_cause(error: BaseException) -> str:
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
-    return str(error) or type(error).__name__
-
-
-def _check_status(service: str, response: requests.Response, what: str) -> None:
-    status = response.status_code
-    if status in (200, 206):
-        return
-    if status in PASSING_STATUS or status >= 500:
-        raise _TryAgain(f"the server answered {status}", _asked_wait_s(response))
-    meaning, action = REFUSALS.get(status, ("", "Check the address, and whether there is a proxy in between."))
-    raise DownloadFailed(
-        f"{service} refuses {what}",
-        expected="status 200",
-        found=f"status {status}" + (f": {meaning}" if meaning else ""),
-        action=action,
-    )
+    return QUERY.sub("?…", str(error)) or type(error).__name__
 
 
 def _asked_wait_s(response: requests.Response) -> float:
@@ -385,15 +545,15 @@ def _first_byte(response: requests.Response, file: RemoteFile, have: int) -> int
         stated = response.headers.get("Content-Range", "")
         match = CONTENT_RANGE.fullmatch(stated)
         if match is None or int(match[1]) != have or match[3] not in (str(file.size_bytes), "*"):
-            raise _TryAgain(f"asked for bytes {have}- of {file.size_bytes}, the server sent {stated or 'unnamed ones'}")
+            raise TryAgain(f"asked for bytes {have}- of {file.size_bytes}, the server sent {stated or 'unnamed ones'}")
         return have
     length = response.headers.get("Content-Length", str(file.size_bytes))
     if length != str(file.size_bytes):
-        raise _TryAgain(f"the server announced {length} bytes instead of {file.size_bytes}")
+        raise TryAgain(f"the server announced {length} bytes instead of {file.size_bytes}")
     return 0
 
 
-def _rename_for_good(part: Path, target: Path) -> None:
+def rename_for_good(part: Path, target: Path) -> None:
     """The bytes first, then the name, also when the power fails: later runs trust the name and the size."""
     with part.open("rb+") as stream:
         os.fsync(stream.fileno())

@@ -203,7 +203,7 @@ def test_a_lasting_fault_ends_with_a_sentence_after_a_few_attempts(delivery: Del
         delivery.fetch()
     assert caught.value.expected == f"success within {downloads.ATTEMPTS} attempts"
     assert caught.value.found == "the server answered 500"
-    assert "Run the same command again later" in caught.value.action
+    assert caught.value.action == "Try again later."
     assert len(delivery.ranges) == downloads.ATTEMPTS == len(waits) + 1
 
 

@@ -103,7 +103,7 @@ def test_a_list_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
     assert [path.name for path in files_of(tmp_path / "J.mrxs")] == ["J.mrxs", "Data0001.dat", "Slidedat.ini"]
 
 
-SERIES, SLIDE_CLASS = "1.2.3.4", "1.2.840.10008.5.1.4.1.1.77.1.6"
+SERIES, INSTANCE, SLIDE_CLASS = "1.2.3.4", "1.2.3.4.5", "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 
 def element(
@@ -137,6 +137,7 @@ def written(
         + element(2, 0x10, b"UI", syntax)
         + add(0x0008, 0x0008, b"CS", image_type)
         + add(0x0008, 0x0016, b"UI", SLIDE_CLASS.encode())
+        + add(0x0008, 0x0018, b"UI", INSTANCE.encode() + b"\0")
         + add(0x0008, 0x1115, b"SQ", nested, 0xFFFFFFFF)
         + add(0x0010, 0x0010, b"PN", b"DOE^JANE")
         + add(0x0020, 0x000E, b"UI", SERIES.encode() + b"\0")
@@ -151,10 +152,10 @@ def written(
 )
 def test_a_head_is_read_in_every_encoding(tmp_path: Path, syntax: bytes, explicit: bool, order: str) -> None:
     path = written(tmp_path / "IM0", syntax, explicit=explicit, order=order)
-    assert dicom_head(path) == DicomHead(SERIES, SLIDE_CLASS)
+    assert dicom_head(path) == DicomHead(SERIES, SLIDE_CLASS, INSTANCE)
     assert shows_tissue(path)
     path = written(tmp_path / "IM1", syntax, explicit=explicit, order=order, image_type=b"ORIGINAL\\PRIMARY\\OVERVIEW\\NONE ")
-    assert dicom_head(path) == DicomHead(SERIES, SLIDE_CLASS)
+    assert dicom_head(path) == DicomHead(SERIES, SLIDE_CLASS, INSTANCE)
     assert not shows_tissue(path)
 
 
@@ -167,6 +168,6 @@ def test_a_damaged_head_says_what_could_be_read_and_ends(tmp_path: Path) -> None
         assert (head is None) == (cut < 132)
         assert head is None or head.series_uid in ("", SERIES)
     path.write_bytes(whole[:132] + b"\x08\x00\x05\x00CS\x00\x00" * 2_000_000)
-    assert dicom_head(path) == DicomHead("", "")
+    assert dicom_head(path) == DicomHead("", "", "")
     assert dicom_head(tmp_path / "none") is None
     assert dicom_head(tmp_path) is None

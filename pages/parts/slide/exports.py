@@ -9,6 +9,7 @@ from cervix.interop.exports import AUDIENCES, EXPORTS
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
 from pages.parts.slide.resources import export_bytes
+from pages.parts.slide.storing import show_storing
 
 
 def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
@@ -37,4 +38,5 @@ def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
                     help=reason or None,
                 )
                 said.append(reason or export.note)
+    show_storing(slide, score, bundle)
     st.caption(" ".join(filter(None, said)))

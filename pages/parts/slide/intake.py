@@ -20,6 +20,7 @@ from cervix.web import upload_store
 from pages.parts.shared.components import uploader
 from pages.parts.shared.people import person
 from pages.parts.shared.shelf import show_shelf
+from pages.parts.slide.archive import show_archive
 from pages.parts.slide.look import CHOSEN, choose, choose_case, choose_sample, close
 from pages.parts.slide.resources import seen_lately, small_overview, sweep_uploads, upload_url, uploaded_slides
 
@@ -39,10 +40,13 @@ def show_intake() -> None:
     settings = get_settings()
     sweep_uploads(settings.home)
     browsed = settings.inbox if person().may_browse else ()
-    ways = ["Upload", *(["Server folders"] if browsed else []), "Recent slides"]
+    archive = bool(settings.archive_url) and person().may_browse
+    ways = ["Upload", *(["Server folders"] if browsed else []), *(["Archive"] if archive else []), "Recent slides"]
     way = st.segmented_control("Where is the slide?", ways, default="Upload", key="slide_way", label_visibility="collapsed")
     if way == "Server folders":
         _show_inbox(browsed)
+    elif way == "Archive":
+        show_archive()
     elif way == "Recent slides":
         _show_recent(settings.shelf_dir)
     else:

@@ -5,10 +5,9 @@ from functools import partial
 import streamlit as st
 
 from cervix.bundle import Bundle
-from cervix.jobs import Job, JobBoard
+from cervix.jobs import JobBoard
 from cervix.plain_text import escaped
 from cervix.samples.tcga import (
-    Arriving,
     RealSlide,
     fetch_real_slide,
     is_begun,
@@ -17,6 +16,8 @@ from cervix.samples.tcga import (
     real_slides_at_hand,
 )
 from cervix.settings import Settings, get_settings
+from cervix.sources.downloads import Arriving
+from pages.parts.shared.fetching import FetchJob, show_fetching
 from pages.parts.shared.frame import bundle_or_stop
 from pages.parts.shared.people import person
 from pages.parts.shared.sandbox import in_sandbox
@@ -99,41 +100,14 @@ def _show_row(slide: RealSlide, settings: Settings) -> None:
                     _board().submit(slide.series.id, partial(_fetch, slide, settings))
                     st.rerun()
         if path is None and job is not None:
-            _show_job(job)
+            show_fetching(job, begun=is_begun(slide, settings))
 
 
-def _show_job(job: Job[Arriving, None]) -> None:
-    if job.active:
-        arriving = job.progress
-        st.progress(arriving.share if arriving else 0.0, _words(job, arriving))
-    elif job.state == "failed":
-        st.warning(escaped(job.error))
-    elif job.state == "cancelled":
-        st.caption("Stopped. What has arrived is kept; the next try goes on from there.")
-
-
-def _words(job: Job[Arriving, None], arriving: Arriving | None) -> str:
-    if job.state == "waiting":
-        return "Waits for the others"
-    if job.cancel_requested.is_set():
-        return "Stopping …"
-    if arriving is None or arriving.left_s is None:
-        return "Asking the archive …"
-    return (
-        f"{arriving.done_bytes / 1e6:,.0f} of {arriving.total_bytes / 1e6:,.0f} MB · {arriving.bytes_s / 1e6:.1f} MB/s · "
-        f"{_time(arriving.left_s)} left"
-    )
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds / 60:,.0f} min" if seconds >= 90 else f"{max(seconds, 0.0):.0f} s"
-
-
-def _job(slide: RealSlide) -> Job[Arriving, None] | None:
+def _job(slide: RealSlide) -> FetchJob | None:
     return _board().get(slide.series.id)
 
 
-def _fetch(slide: RealSlide, settings: Settings, job: Job[Arriving, None]) -> None:
+def _fetch(slide: RealSlide, settings: Settings, job: FetchJob) -> None:
     def arriving(step: Arriving) -> None:
         job.progress = step
 
