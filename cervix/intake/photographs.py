@@ -1,9 +1,9 @@
-"""No photograph of a label stays in a slide that was uploaded."""
+"""No photograph of a label, and no name in a DICOM header, stays in a slide that was uploaded."""
 
 from pathlib import Path
 from typing import Final
 
-from cervix.errors import CervixError, UploadRefused
+from cervix.errors import CervixError, SlideNotSuitable, UploadRefused
 from cervix.sources.apart import Limits, run_apart
 from cervix.sources.identity import files_of
 from cervix.sources.photographs import not_proved
@@ -15,7 +15,8 @@ ANSWER_BYTES_AT_MOST: Final = 64 << 10
 
 
 def erase_photographs(path: Path) -> int:
-    """Overwrite every picture in a slide's files that is no part of its levels; returns how many bytes that were.
+    """Overwrite every picture in a slide's files that is no part of its levels, and names in DICOM headers; returns how many
+    bytes that were.
 
     Runs in a process of its own that cannot make a file larger. Levels keep every byte.
 
@@ -27,8 +28,10 @@ def erase_photographs(path: Path) -> int:
     Raises
     ------
     UploadRefused
-        It cannot be proved that no photograph is left, or that the levels are as they were. The files must then be deleted:
-        something of them may have been overwritten.
+        It cannot be proved that no photograph or name is left, or that the levels are as they were. The files must then be
+        deleted: something of them may have been overwritten.
+    SlideNotSuitable
+        A DICOM series of several patients, studies or slides, which could not be told apart afterwards.
     """
     largest = max(file.stat().st_size for file in files_of(path))
     try:
@@ -38,7 +41,7 @@ def erase_photographs(path: Path) -> int:
             Limits(seconds=SECONDS_AT_MOST, file_bytes=max(largest, ANSWER_BYTES_AT_MOST)),
             subject="slide",
         )
-    except UploadRefused:
+    except (UploadRefused, SlideNotSuitable):
         raise
     except CervixError as error:
         raise not_proved(error.found.replace("no answer", "content that is not understood")) from error

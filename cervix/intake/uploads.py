@@ -127,7 +127,8 @@ class UploadStore:
     quotas : Quotas
         How much may be under way at once.
     keep_photographs : bool
-        Leave photographs of label and glass where they are: no slide is then changed, and none refused because of them.
+        Leave photographs of label and glass, and names in DICOM headers, where they are: no slide is then changed, and none
+        refused because of them.
     """
 
     def __init__(self, folder: Path, limit_bytes: int, quotas: Quotas | None = None, *, keep_photographs: bool = False) -> None:

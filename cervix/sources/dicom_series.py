@@ -125,6 +125,18 @@ def levels_with_other_colours(files: Iterable[Path]) -> set[tuple[int, int]]:
     return {level.size_px for level in found if level.words.get("colours") == "RGB" and _colours_of_frames(level) == {"YBR"}}
 
 
+def require_one_subject(members: list[Level]) -> None:
+    """Refuse files of several patients, studies or slides: ``SlideNotSuitable``, which names none of them.
+
+    To be asked before names are blanked, after which all are alike.
+    """
+    _require_one(members, "patient", ("patient_id", "patient_name"))
+    _require_one(members, "study", ("study",))
+    levels = [member for member in members if member.is_level]
+    for what, names in (("frame of reference", ("frame_of_reference",)), ("slide", ("container",)), ("pyramid", ("pyramid",))):
+        _require_one(levels, what, names)
+
+
 def require_one_slide(files: list[Path]) -> None:
     """Refuse a series whose pixels would be shown wrongly, or that is no single slide.
 
@@ -148,8 +160,7 @@ def require_one_slide(files: list[Path]) -> None:
             found=f"{len(members)}",
             action=COPY_AGAIN,
         )
-    _require_one(members, "patient", ("patient_id", "patient_name"))
-    _require_one(members, "study", ("study",))
+    require_one_subject(members)
     others = [member for member in members if member.words.get("sop_class") != WHOLE_SLIDE_IMAGE]
     if others:
         raise SlideNotSuitable(
@@ -160,8 +171,6 @@ def require_one_slide(files: list[Path]) -> None:
         )
     # A file may lie there twice, under two names.
     levels = list({member.words.get("sop_instance"): member for member in members if member.is_level}.values())
-    for what, names in (("frame of reference", ("frame_of_reference",)), ("slide", ("container",)), ("pyramid", ("pyramid",))):
-        _require_one(levels, what, names)
     for level in levels:
         _require_one_plane(level)
         _require_decodable(level)

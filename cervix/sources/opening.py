@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cervix.errors import SlideNotReadable, SlideNotSuitable
+from cervix.sources.dicom import dicom_head
 from cervix.sources.handles import SlideFile
 from cervix.sources.identity import files_of, identity_of
 from cervix.sources.readers.reader import SlideHandle
@@ -116,6 +117,8 @@ def _kind_of(path: Path) -> str:
     """A guess, for a message, at what a file that is no slide might be."""
     with path.open("rb") as stream:
         head = stream.read(512)
+    if (dicom := dicom_head(path)) is not None:
+        return "a slide in DICOM that is damaged" if dicom.is_of_a_slide else "a DICOM object of another kind"
     if head[:4] in TIFF_STARTS:
         return "a TIFF whose directory cannot be read, as when a copy was cut short"
     try:

@@ -16,7 +16,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from cervix.bundle import Bundle
-from cervix.errors import CervixError, UploadRefused
+from cervix.cli_slide import slides_named
+from cervix.errors import CervixError, SlideNotSuitable, UploadRefused
+from cervix.intake.inbox import list_inbox
 from cervix.intake.photographs import erase_photographs
 from cervix.intake.shelf import recent, remember
 from cervix.intake.uploads import UploadStore
@@ -91,6 +93,16 @@ def test_a_header_that_cannot_be_read_to_its_end_is_refused(cut: int, found: str
         erase_photographs(path)
 
 
+def test_a_value_of_a_kind_that_nobody_knows_is_blanked(cmu_dicom: Path, tmp_path: Path) -> None:
+    content = next(cmu_dicom.iterdir()).read_bytes()
+    at = content.index(b"\x08\x00\x80\x00LO")
+    (tmp_path / "a.dcm").write_bytes(content[: at + 4] + b"ZZ" + content[at + 6 :])
+    erasure = names_in(tmp_path / "a.dcm")
+    erasure.write()
+    assert erasure.is_written()
+    assert said_in((tmp_path / "a.dcm").read_bytes()) == []
+
+
 def test_an_encoding_that_no_slide_here_has_is_refused(cmu_dicom: Path, tmp_path: Path) -> None:
     dataset = pydicom.dcmread(next(cmu_dicom.iterdir()))
     del dataset.PixelData
@@ -127,6 +139,24 @@ def test_an_uploaded_series_is_kept_without_names_under_the_hash_of_what_is_kept
     assert path.parent.name == identity_of(next(cmu_dicom.iterdir())), "where all may stay, nothing is changed"
 
 
+@pytest.mark.parametrize("keyword", ["PatientID", "PatientName", "ContainerIdentifier"])
+def test_a_series_of_two_is_refused_before_they_can_no_longer_be_told_apart(
+    keyword: str, cmu_dicom: Path, tmp_path: Path
+) -> None:
+    def other(dataset: Dataset, number: int) -> None:
+        if number:
+            setattr(dataset, keyword, "Somebody")
+
+    path = rewritten(cmu_dicom, tmp_path / "series", other)
+    store = UploadStore(tmp_path / "uploads", 50_000_000)
+    for number, file in enumerate(files_of(path)):
+        send(store, file.read_bytes(), file.name, number=number)
+    with pytest.raises(SlideNotSuitable, match="The DICOM series holds files of more than one (patient|slide)") as refused:
+        store.finish(UPLOAD)
+    assert said_in(str(refused.value).encode()) == []
+    assert [file for file in store.folder.rglob("*") if file.is_file()] == []
+
+
 def test_the_same_slide_scores_the_same_and_nothing_made_of_it_names_the_patient(
     cmu_dicom: Path, data_dir: Path, bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -137,6 +167,7 @@ def test_the_same_slide_scores_the_same_and_nothing_made_of_it_names_the_patient
     inbox, home = tmp_path / "inbox", tmp_path / "home"
     shutil.copytree(cmu_dicom, inbox)
     (path,) = slides_in(inbox)
+    assert [entry.path for entry in list_inbox([inbox])] == slides_named(inbox) == [path]
     slide, source = open_outside(path), open_slide(data_dir / "slides/CMU-1-Small-Region.svs")
     plan, wanted = plan_slide(slide, bundle), plan_slide(source, bundle)
     # The source has no pyramid; the smaller levels of the series were compressed a second time.
@@ -157,15 +188,23 @@ def test_the_same_slide_scores_the_same_and_nothing_made_of_it_names_the_patient
     assert np.allclose(score.tiles[numbers], of_source.tiles[numbers], atol=1e-6, equal_nan=True)
     remember(home / "seen", slide, slide.overview(8.0)[0])
     assert recent(home / "seen", 1)
+    cleared = tmp_path / "cleared"
+    shutil.copytree(cmu_dicom, cleared)
+    erase_photographs(cleared / path.name)
     texts = []
     for kind, export in EXPORTS.items():
-        if export.why_not(slide):
+        # DICOM objects name the patient whom the source names: that is how an archive files them.
+        of = open_outside(cleared / path.name) if kind == "dicom" else slide
+        if export.why_not(of):
             continue
-        written = write_export(kind, score, slide, bundle.session_of("tile"), home, slide.sha256[:12])
+        written = write_export(kind, score, of, bundle.session_of("tile"), home, slide.sha256[:12])
         if written.suffix == ".pdf":
             texts += [page.extract_text() for page in pypdf.PdfReader(written).pages]
         if written.suffix == ".parquet":
             texts.append(pd.read_parquet(written).to_csv())
+        if zipfile.is_zipfile(written):
+            with zipfile.ZipFile(written) as packed:
+                texts += [packed.read(name).decode("latin-1") for name in packed.namelist()]
     texts += [caplog.text, *capfd.readouterr(), str(home), repr(slide.notices), *(str(file) for file in home.rglob("*"))]
     assert [said for said in texts if said_in(said.encode())] == []
     assert [file for file in home.rglob("*") if file.is_file() and said_in(file.read_bytes())] == []

@@ -11,6 +11,7 @@ import pydicom
 import pytest
 from PIL import Image, ImageCms
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, generate_uid
 
 from cervix.errors import CervixError, SlideScaleUnknown
@@ -82,6 +83,23 @@ def test_every_encoding_shows_the_same_pixels(change: Change, cmu_dicom: Path, t
     # The chroma of its frames is brought to full size by another library.
     shown, stored = (pixels(open_slide(file)) for file in (path, smaller.with_name("1.dcm")))
     assert np.abs(shown - stored).mean() < 1
+
+
+@pytest.mark.parametrize("table", ["long", "none"])
+def test_frames_are_found_by_a_long_table_and_without_any(table: str, cmu_dicom: Path, tmp_path: Path) -> None:
+    def with_table(dataset: Dataset, _: int) -> None:
+        frames = frames_of(dataset)
+        if table == "none":
+            dataset.PixelData = encapsulate(frames, has_bot=False)
+        else:
+            dataset.PixelData, dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = encapsulate_extended(frames)
+
+    path = rewritten(cmu_dicom, tmp_path / "series", with_table)
+    require_one_slide(files_of(path))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(CervixError, match="beyond the end of the file: expected 130"):
+        require_one_slide(files_of(path))
 
 
 def test_a_level_in_parts_is_put_together_or_its_missing_part_is_named(cmu_dicom: Path, tmp_path: Path, source: Slide) -> None:
@@ -229,6 +247,17 @@ def test_what_would_be_shown_wrongly_is_refused(change: Change, sentence: str, c
     assert refused.value.expected
     assert refused.value.action
     assert not any(word in str(refused.value) for word in (*TELLING, "XX1", "XX2", "Other"))
+
+
+def test_an_object_of_another_modality_is_no_slide_and_called_what_it_is(cmu_dicom: Path, tmp_path: Path) -> None:
+    def as_ct(dataset: Dataset, _: int) -> None:
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+
+    path = rewritten(cmu_dicom, tmp_path / "series", as_ct)
+    assert slides_in(path.parent) == []
+    with pytest.raises(CervixError, match="not a slide that can be read: .* found a DICOM object of another kind"):
+        open_slide(path)
 
 
 def test_another_compression_is_refused(cmu_dicom: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The photographs of label and glass that scanners keep beside the tissue: erased, and proved gone.
+"""The photographs of label and glass that scanners keep beside the tissue, and names in DICOM headers: erased, proved gone.
 
-Everything in a file that no level of the pyramid needs is overwritten, whatever it is called; see ADR 0019.
+Everything in a file that no level of the pyramid needs is overwritten, whatever it is called; see ADR 0019, and 0037 for DICOM.
 ``cervix.intake.photographs`` has it done, in a process apart.
 """
 

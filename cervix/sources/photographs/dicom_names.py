@@ -24,9 +24,12 @@ from cervix.sources.photographs.erasure import Erasure
 from cervix.sources.photographs.spans import merged, spans_of
 
 PATIENT_GROUP: Final = 0x0010
-# PS3.5 table 6.2-1. Values of words end with blanks, all others with zeros.
+# PS3.5 table 6.2-1: codes, identifiers of objects, numbers; they stay.
+CODES_AND_NUMBERS: Final = frozenset(
+    {b"AT", b"CS", b"DS", b"FD", b"FL", b"IS", b"SL", b"SS", b"SV", b"UI", b"UL", b"US", b"UV"}
+)
+# Values of words end with blanks, all others with zeros.
 WORDS: Final = frozenset({b"AE", b"AS", b"DA", b"DT", b"LO", b"LT", b"PN", b"SH", b"ST", b"TM", b"UC", b"UR", b"UT"})
-BYTES: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"UN", b""})
 PADDED_WITH_BLANKS: Final = WORDS | {b"CS", b"DS", b"IS"}
 # PS3.6: file meta version and implementation; maker, model, software of the instrument; coordinates; optical path; ICC.
 KEPT: Final[frozenset[Tag]] = frozenset({
@@ -88,12 +91,12 @@ def _stays(element: Element) -> bool:
     tags = (*element.within, element.tag)
     if any(group % 2 or group == PATIENT_GROUP for group, _ in tags):
         return False
-    if element.kind not in WORDS | BYTES:
+    if element.kind in CODES_AND_NUMBERS:
         return True
     if element.tag in CODE:
         return any(tag in CODED_WITHIN for tag in element.within)
     # Look-up tables of colours, and tables of where frames begin.
-    if element.kind in BYTES and not element.within and element.tag[0] in (0x0028, PIXEL_DATA[0]):
+    if element.kind not in WORDS and not element.within and element.tag[0] in (0x0028, PIXEL_DATA[0]):
         return True
     return element.tag in KEPT
 

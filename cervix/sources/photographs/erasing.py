@@ -8,6 +8,7 @@ import openslide
 from PIL import Image
 
 from cervix.sources.dicom import dicom_head
+from cervix.sources.dicom_series import levels_of, require_one_subject
 from cervix.sources.identity import files_of
 from cervix.sources.photographs import czi, dicom_names, mirax, no_slide, not_proved, tiff
 from cervix.sources.photographs.erasure import Erasure
@@ -63,8 +64,10 @@ def erase(path: str) -> int:
 
 def _erase_in_dicom(slide: Path) -> int:
     """The instances were chosen by their type; what is left is what their headers say of people."""
+    files = files_of(slide)
+    require_one_subject(levels_of(files))
     before = _levels_of(slide)
-    erasures = [dicom_names.names_in(file) for file in files_of(slide)]
+    erasures = [dicom_names.names_in(file) for file in files]
     for erasure in erasures:
         erasure.write()
     if not all(erasure.is_written() for erasure in erasures):
