@@ -18,8 +18,8 @@ def main() -> None:
         "histories": patients.histories, "explanations": patients.explanations, "patient-desk": patients.desk,
         "figures": figures.figures, "figures-on-screen": figures.figures_on_screen,
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
-        "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-export": dicom_export,
-        "dicom-slide": dicom_slide.dicom_slide,
+        "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-slide": dicom_slide.dicom_slide,
+        "dicom-export": dicom_export,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=[*programs, "hostile", "mutants"])

@@ -58,6 +58,14 @@ def stretched(instance: Dataset, number: int) -> None:
     measures.PixelSpacing = [float(rows), float(columns) * 1.25]
 
 
+def partly(instance: Dataset, number: int) -> None:
+    """As it is; the fixture has a part of it scanned alone."""
+    as_it_is(instance, number)
+
+
+PART = {"bounds_x_px": 300, "bounds_y_px": 501, "bounds_width_px": 1500, "bounds_height_px": 2003}
+
+
 @dataclass(frozen=True)
 class Written:
     """A scored series and its objects."""
@@ -96,13 +104,15 @@ def with_answers(score: SlideScore, bundle: Bundle) -> SlideScore:
     return replace(score, tiles=tiles, summary=score.summary.model_copy(update={"answer": decide_tiles(tiles, model)}))
 
 
-@pytest.fixture(scope="module", params=[as_it_is, turned_and_moved, stretched], ids=lambda change: change.__name__)
+@pytest.fixture(scope="module", params=[as_it_is, turned_and_moved, stretched, partly], ids=lambda change: change.__name__)
 def written(
     request: pytest.FixtureRequest, cmu_dicom: Path, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
 ) -> Written:
     folder = tmp_path_factory.mktemp(request.param.__name__)
     path = rewritten(cmu_dicom, folder / "series", request.param)
     slide = open_slide(path)
+    if request.param is partly:
+        slide = replace(slide, plane=slide.plane.model_copy(update=PART))
     score = with_answers(score_slide(slide, bundle), bundle)
     assert [file.stem for file in write_objects(score, slide, bundle.session_of("tile"), folder)] == list(OBJECTS)
     return Written(slide, score, pydicom.dcmread(path, stop_before_pixels=True), folder)
@@ -126,8 +136,9 @@ def test_every_object_lies_on_its_source_to_less_than_a_pixel(written: Written) 
     outline = next(item for item in region.ContentSequence if item.ValueType == "SCOORD3D")
     assert outline.ReferencedFrameOfReferenceUID == written.source.FrameOfReferenceUID
     corners = written.on_source(np.reshape(np.float64(outline.GraphicData), (-1, 3)))[:, :2]
-    width, height = written.slide.width_l0_px, written.slide.height_l0_px
-    scanned = written.on_file(np.float64([[0, 0], [width, 0], [width, height], [0, height], [0, 0]]))
+    left, top, width, height = written.slide.plane.bounds_l0_px
+    outline_l0_px = [[0, 0], [width, 0], [width, height], [0, height], [0, 0]]
+    scanned = written.on_file(np.add(outline_l0_px, [left, top], dtype=float))
     assert np.abs(corners - scanned).max() < WITHIN_PX
     for group in annread(written.folder / "annotations.dcm").get_annotation_groups():
         for drawn in group.get_graphic_data("2D"):
@@ -209,6 +220,7 @@ def test_the_report_says_what_the_page_says(written: Written, bundle: Bundle) ->
     assert slide["Tiles read"] == (answer.tiles, "{tiles}")
     assert slide["Tiles recognised by the model"] == (answer.accepted_tiles, "{tiles}")
     assert slide["Tiles that could not be read"] == (2, "{tiles}")
+    assert slide["Area of tissue"] == (pytest.approx(score.summary.tissue_area_mm2, abs=1e-6), "mm2")
     assert answer.cancerous_share is not None
     shares = [
         value for name, (value, unit) in ((n, v) for n, v in slide.items() if isinstance(v, tuple)) if unit == "1" and name
@@ -355,3 +367,23 @@ def test_what_is_empty_or_in_another_alphabet_is_filed_all_the_same(
         assert made.SpecificCharacterSet == "ISO_IR 192"
         assert not made.AccessionNumber
     assert "Müller" not in caplog.text
+
+
+@pytest.mark.parametrize("written", [as_it_is], ids=["as_it_is"], indirect=True)
+def test_classes_of_any_bundle_and_a_long_title_are_told(written: Written, four_class_bundle: Bundle, tmp_path: Path) -> None:
+    session = four_class_bundle.session_of("tile")
+    session = replace(session, model=session.model.model_copy(update={"title": "A model \\ of long name " * 8}))
+    write_objects(
+        with_answers(score_slide(written.slide, four_class_bundle), four_class_bundle), written.slide, session, tmp_path
+    )
+    segments = pydicom.dcmread(tmp_path / "segmentation.dcm").SegmentSequence
+    types = [segment.SegmentedPropertyTypeCodeSequence[0] for segment in segments]
+    ids = [item.get("CodeValue") or item.LongCodeValue for item in types]
+    assert ids == session.model.class_ids, "an id may be longer than a short code"
+    assert {item.CodingSchemeDesignator for item in types} == {"99CERVIX"}, "no title is that of a morphology"
+    assert [item.CodeMeaning for item in types] == list(session.model.class_titles.values())
+    categories = [segment.SegmentedPropertyCategoryCodeSequence[0].CodeValue for segment in segments]
+    assert categories == ["85756007", "85756007", "49755003", "49755003"]
+    name = segments[0].SegmentationAlgorithmIdentificationSequence[0].AlgorithmName
+    assert len(name) == 64
+    assert name.startswith("A model / of")

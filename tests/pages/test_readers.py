@@ -297,6 +297,15 @@ def test_a_table_is_brought_in_with_a_report_and_an_entry_in_the_audit_trail(dis
     assert "The table lacks columns" in app.error[0].value
 
 
+def test_labels_of_a_slide_that_is_no_longer_here_go_to_qupath_and_not_to_dicom(disputed: LabelStore) -> None:
+    assert disputed.truths("tile")["label"].notna().any()
+    app = look_at("Files")
+    closed = {item.label: item.proto.disabled for item in app.get("download_button")}
+    assert not closed["Labels of the slide (QuPath)"]
+    assert closed["Labels of the slide (DICOM)"]
+    assert "the slide is no longer here" in texts(app)
+
+
 def test_a_reader_brings_in_only_his_own_labels(disputed: LabelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     as_a("reader", monkeypatch)
     rows = [f"{TILES[5]},{ADMIN},label,scc", f"{TILES[5]},Eve,label,scc", f"{TILES[0]},{ADMIN},adjudicate,scc"]

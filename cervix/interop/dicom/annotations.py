@@ -21,7 +21,7 @@ from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle.classes import ClassInfo
 from cervix.interop.dicom.made import Maker, identity
 from cervix.interop.dicom.source import SourceSlide
-from cervix.interop.dicom.terms import MEANING_AT_MOST, PROBABILITY_OF_CANCER, TISSUE, UNITLESS, class_category, class_type, own
+from cervix.interop.dicom.terms import PROBABILITY_OF_CANCER, TISSUE, UNITLESS, class_category, class_type, long_string, own
 from cervix.slides.decision import cancerous_tiles, tile_probabilities
 from cervix.slides.scoring import SlideScore
 from cervix.sources.plane import FilePlane
@@ -88,7 +88,7 @@ def labelled_tiles(
             AnnotationGroup(
                 number,
                 UID(),
-                item.title if item else label[:MEANING_AT_MOST],
+                item.title if item else long_string(label),
                 class_category(item) if item else CodedConcept.from_code(TISSUE),
                 class_type(item) if item else own(label, label),
                 GraphicTypeValues.RECTANGLE,
@@ -117,7 +117,7 @@ def _annotations(
 def _rectangles(tiles_l0_px: NDArray[np.integer], plane: FilePlane) -> list[NDArray[np.float32]]:
     """Corners, clockwise from the upper left, of tiles ``(n, 3)`` (left, top and edge on level 0): ``(4, 2)`` each.
 
-    The corner of the matrix is 0, 0 and the centre of its first pixel 0.5, 0.5 (PS3.3, C.10.5.1.2).
+    The corner of the matrix is 0, 0 and the centre of its first pixel 0.5, 0.5 (PS3.3, C.37.1.2).
     """
     x, y, edge = tiles_l0_px.astype(np.float64).T
     left, top = plane.to_file_px(x, y)

@@ -9,7 +9,7 @@ from pydicom.sr.codedict import codes
 
 from cervix import RESEARCH_NOTICE
 from cervix.bundle.manifest import Model
-from cervix.interop.dicom.terms import MEANING_AT_MOST, SCHEME
+from cervix.interop.dicom.terms import LONG_STRING_AT_MOST, SCHEME, long_string
 from cervix.provenance import Provenance
 
 MANUFACTURER: Final = "Cervix Workbench"
@@ -48,12 +48,12 @@ class Maker:
     @property
     def name(self) -> str:
         """What the model is called, as long as a name may be."""
-        return self.model.title[:MEANING_AT_MOST]
+        return long_string(self.model.title)
 
     @property
     def version(self) -> str:
         """Bundle and version, as long as a version may be; the end of it is the number."""
-        return self.origin.bundle[-MEANING_AT_MOST:]
+        return long_string(self.origin.bundle[-LONG_STRING_AT_MOST:])
 
     @property
     def serial(self) -> str:

@@ -82,6 +82,7 @@ def _of_the_slide(summary: SlideSummary, source: SourceSlide, maker: Maker) -> P
         "cancerous-tiles": ("Tiles called cancerous", answer.cancerous_tiles),
     }
     measured = [_count(own(name, title), value) for name, (title, value) in counts.items()]
+    measured.append(Measurement(own("tissue-area", "Area of tissue"), round(summary.tissue_area_mm2, AREA_DIGITS), SQUARE_MM))
     if share is not None:
         title = f"Share of the {answer.share_of} tiles that is called cancerous"
         measured += [

@@ -31,7 +31,7 @@ logging.getLogger("pydicom").setLevel(logging.ERROR)
 PER_FRAME: Final = Tag(0x5200, 0x9230)
 LEVEL: Final = "VOLUME"
 """Value 3 of Image Type of a level, unlike label and overview (PS3.3, C.8.12.4.1.1)."""
-# Type 2 in PS3.3, C.7.1.1, C.7.2.1 and C.7.6.22: they must be there, if need be empty, and files are found without.
+# Type 2 in PS3.3, C.7.1.1 and C.7.2.1: they must be there, if need be empty, and files are found without.
 MAY_BE_EMPTY: Final = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate", "StudyTime",
     "ReferringPhysicianName",
@@ -99,7 +99,7 @@ class SourceSlide:
     def to_slide_mm(self, x_l0_px: NDArray[np.floating], y_l0_px: NDArray[np.floating]) -> NDArray[np.float64]:
         """Places on level 0, which counts from the outer corner of its first pixel, on the glass: ``(n, 3)`` in mm.
 
-        The origin of a total pixel matrix is the centre of its first pixel (PS3.3, C.8.12.4.1.2 and C.7.6.16.2.3).
+        The origin of a total pixel matrix is the centre of its first pixel (PS3.3, C.8.12.4).
         """
         x, y = self.plane.to_file_px(np.asarray(x_l0_px, np.float64), np.asarray(y_l0_px, np.float64))
         origin = self.header.TotalPixelMatrixOriginSequence[0]

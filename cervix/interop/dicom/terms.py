@@ -10,12 +10,12 @@ from pydicom.sr.coding import Code
 from cervix.bundle.classes import ClassInfo
 
 OWN_SCHEME: Final = "99CERVIX"
-"""Private schemes begin with 99 (PS3.16, 8)."""
+"""Private schemes begin with 99 (PS3.3, 8.2)."""
 SCHEME: Final = CodingSchemeIdentificationItem(
     OWN_SCHEME, name="Cervix Workbench: ids of a bundle", responsible_organization="Cervix Workbench"
 )
-MEANING_AT_MOST: Final = 64
-"""Characters of a Code Meaning (LO, PS3.5 table 6.2-1)."""
+LONG_STRING_AT_MOST: Final = 64
+"""Characters of names, versions and meanings (LO, PS3.5 table 6.2-1)."""
 # SNOMED CT morphologies, as PS3.16 has them. Only a class with just this title means just this.
 MORPHOLOGIES: Final[dict[str, Code]] = {
     "squamous-cell carcinoma": Code("1162767002", "SCT", "Squamous cell carcinoma"),
@@ -30,10 +30,15 @@ AREA: Final = codes.SCT.Area
 PROBABILITY_OF_CANCER: Final = Code("111047", "DCM", "Probability of cancer")
 
 
+def long_string(words: str) -> str:
+    """Words as a long string of DICOM: what is too long ends with an ellipsis, and a backslash would part two values."""
+    plain = words.replace("\\", "/")
+    return plain if len(plain) <= LONG_STRING_AT_MOST else plain[: LONG_STRING_AT_MOST - 1] + "…"
+
+
 def own(value: str, meaning: str) -> CodedConcept:
-    """A concept of the private scheme; what is longer than a meaning may be ends with an ellipsis."""
-    short = meaning if len(meaning) <= MEANING_AT_MOST else meaning[: MEANING_AT_MOST - 1] + "…"
-    return CodedConcept(value, OWN_SCHEME, short)
+    """A concept of the private scheme."""
+    return CodedConcept(value, OWN_SCHEME, long_string(meaning))
 
 
 def class_type(item: ClassInfo) -> CodedConcept:

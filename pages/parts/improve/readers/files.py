@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from cervix.errors import CervixError
+from cervix.interop.dicom import IDENTIFIERS_NOTE
 from cervix.labels import LabelStore
 from cervix.labels.files.annotations import why_no_annotations
 from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_labels
@@ -32,6 +33,7 @@ def show_files(store: LabelStore, who: Person) -> None:
         return
     truths = store.truths("tile")
     slides = list(truths.loc[truths["label"].notna(), "source"].unique())
+    about_dicom = ""
     st.header("Take along")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for suffix, (title, mime) in TABLES.items():
@@ -46,16 +48,18 @@ def show_files(store: LabelStore, who: Person) -> None:
                 lambda path: export_labels(store, path, who.name, classes=tile_classes(), slide_sha256=slide),
             )
             shelf = get_settings().shelf_dir
+            reason = why_no_annotations(shelf, slide)
+            about_dicom = f" {reason or IDENTIFIERS_NOTE}"
             _offer(
                 "Labels of the slide (DICOM)",
                 f"labels-{slide[:SHA_SHOWN]}.dcm",
                 "application/dicom",
                 lambda path: export_labels(store, path, who.name, classes=tile_classes(), slide_sha256=slide, shelf=shelf),
-                why_no_annotations(shelf, slide),
+                reason,
             )
     st.caption(
         "Files name readers and hold their comments; research and demonstration only. QuPath and DICOM get the labels that "
-        "count, one square a tile with its class. Each download is in the audit trail."
+        "count, one square a tile with its class. Each download is in the audit trail." + about_dicom
     )
     if who.may_decide:
         _show_backup(store, who)
