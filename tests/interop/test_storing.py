@@ -7,6 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 import requests
+from dicomweb_client import DICOMwebClient
 
 from cervix.bundle import Bundle
 from cervix.errors import ArchiveRefused, DownloadFailed
@@ -74,6 +75,11 @@ def test_a_slide_goes_from_the_archive_through_the_score_back_into_the_archive(
     said = caplog.text + repr(series) + repr(settings) + repr(stored)
     assert not [word for word in TELLING if word in said]
     assert series.study_uid not in caplog.text
+    # Another client reads what was stored; it logs UIDs, so it comes last.
+    other = DICOMwebClient(orthanc.dicomweb)
+    for found in stored:
+        (dataset,) = other.retrieve_series(found.study_uid, found.series_uid)
+        assert (dataset.Modality, dataset.PatientID) == (found.modality, PATIENT["PatientID"])
 
 
 def test_objects_are_stored_only_where_their_slide_is_and_get_their_patient_there(

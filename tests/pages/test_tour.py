@@ -97,8 +97,12 @@ def test_without_a_tour_nothing_is_said_of_a_sandbox() -> None:
 def test_everybody_may_play_and_nobody_reaches_out_of_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a server that others can reach a visitor is a viewer; in a sandbox an admin of what lies there."""
     listen_on(None, monkeypatch)
+    monkeypatch.setenv("CERVIX_DICOMWEB_URL", "https://archive.example")
+    monkeypatch.setenv("CERVIX_OFFLINE", "0")
+    get_settings.cache_clear()
     app = open_page("start")
     app.button(key="play_demo").click().run()
+    assert "Archive" not in app.switch_page("slide.py").run().segmented_control(key="slide_way").options
     app.session_state["improve_view"] = "agree"
     app.switch_page("improve.py").run()
     assert not app.exception

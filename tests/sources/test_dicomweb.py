@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from cervix.errors import ArchiveRefused, Cancelled, DownloadFailed, UploadRefused
+from cervix.errors import ArchiveRefused, Cancelled, CervixError, DownloadFailed, UploadRefused
 from cervix.intake.archived import fetch_archived, is_begun
 from cervix.intake.uploads import UploadStore
 from cervix.settings import Settings
 from cervix.sources.dicomweb import Archive, ArchivedSeries, archive_of
 from cervix.sources.downloads import Arriving
 from tests.archive import HTML, Answer, Handler, cut_after, says, serving, status
+from tests.dicom_slides import PATIENT
 from tests.dicomweb_server import BASE, BOUNDARY, LIST, STUDIES, Dicomweb, DicomwebHandler, holding, multipart, said
 
 TOKEN, LOOKED_FOR = "Sesam.oeffne-dich", "AX99471283"
@@ -131,6 +132,19 @@ def test_what_is_no_slide_after_all_is_refused_and_gone(server: Dicomweb, settin
     store = UploadStore(settings.uploads_dir, 10**9)
     with pytest.raises(UploadRefused, match="What was fetched is not one slide"):
         fetch_archived(series, store, settings)
+    assert [path.name for path in settings.uploads_dir.rglob("*")] == [".fetched"]
+
+
+def test_a_series_of_two_patients_is_refused_without_their_names_and_gone(
+    server: Dicomweb, settings: Settings, series: ArchivedSeries
+) -> None:
+    patient = PATIENT["PatientID"]
+    server.plan(server.path_of(1), sends(list(server.files.values())[1].replace(patient.encode(), patient[::-1].encode())))
+    store = UploadStore(settings.uploads_dir, 10**9)
+    with pytest.raises(CervixError, match="patient") as caught:
+        fetch_archived(series, store, settings)
+    assert patient not in str(caught.value)
+    assert patient[::-1] not in str(caught.value)
     assert [path.name for path in settings.uploads_dir.rglob("*")] == [".fetched"]
 
 
