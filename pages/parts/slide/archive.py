@@ -119,12 +119,12 @@ def _show_row(series: ArchivedSeries, largest: ArchivedInstance | None, settings
 
 
 def _facts(series: ArchivedSeries, largest: ArchivedInstance | None) -> str:
-    """Nothing of a patient: modality, size, number of files."""
+    """Nothing of a patient: size, number of files."""
     if largest is None:
         return "no level of a slide in it"
     size = f"{largest.columns_px:,} × {largest.rows_px:,} px" if largest.columns_px and largest.rows_px else "size not stated"
     files = f" · {series.instances:,} files" if series.instances is not None else ""
-    return f"{series.modality} · {size}{files}"
+    return f"{size}{files}"
 
 
 def _job(series: ArchivedSeries) -> FetchJob | None:

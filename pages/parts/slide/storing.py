@@ -22,6 +22,9 @@ WHAT = (
     "cannot be taken back from here."
 )
 
+KINDS = {"OT": "parametric map", "SEG": "segmentation", "SR": "report", "ANN": "annotations"}
+"""Modality of a series of ours -> what it is."""
+
 
 def show_storing(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
     """A button and a question, for admins of a server that has an archive."""
@@ -38,7 +41,6 @@ def _show(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
         key="slide_store",
         disabled=bool(reason),
         help=reason or None,
-        width="stretch",
     ):
         st.session_state[place] = None
     if reason or place not in st.session_state:
@@ -49,7 +51,7 @@ def _show(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
             st.session_state[place] = _asked(slide, score, bundle, place)
     stored: list[ArchivedSeries] | None = st.session_state[place]
     if stored is not None:
-        found = "\n".join(f"- {series.modality}, {series.instances} file, series {series.key[:8]}" for series in stored)
+        found = "\n".join(f"- {KINDS.get(series.modality, series.modality)}, series {series.key[:8]}" for series in stored)
         box.success(f"The archive lists {len(stored)} new series in the study of this slide:\n{found}")
 
 
