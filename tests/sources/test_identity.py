@@ -152,10 +152,10 @@ def written(
 )
 def test_a_head_is_read_in_every_encoding(tmp_path: Path, syntax: bytes, explicit: bool, order: str) -> None:
     path = written(tmp_path / "IM0", syntax, explicit=explicit, order=order)
-    assert dicom_head(path) == DicomHead(SERIES, SLIDE_CLASS, INSTANCE)
+    assert dicom_head(path) == DicomHead(SERIES, SLIDE_CLASS, sop_instance_uid=INSTANCE)
     assert shows_tissue(path)
     path = written(tmp_path / "IM1", syntax, explicit=explicit, order=order, image_type=b"ORIGINAL\\PRIMARY\\OVERVIEW\\NONE ")
-    assert dicom_head(path) == DicomHead(SERIES, SLIDE_CLASS, INSTANCE)
+    assert dicom_head(path) == DicomHead(SERIES, SLIDE_CLASS, sop_instance_uid=INSTANCE)
     assert not shows_tissue(path)
 
 
@@ -168,6 +168,6 @@ def test_a_damaged_head_says_what_could_be_read_and_ends(tmp_path: Path) -> None
         assert (head is None) == (cut < 132)
         assert head is None or head.series_uid in ("", SERIES)
     path.write_bytes(whole[:132] + b"\x08\x00\x05\x00CS\x00\x00" * 2_000_000)
-    assert dicom_head(path) == DicomHead("", "", "")
+    assert dicom_head(path) == DicomHead("", "")
     assert dicom_head(tmp_path / "none") is None
     assert dicom_head(tmp_path) is None
