@@ -66,7 +66,7 @@ def services() -> Resource:
 
 
 def cards(request: Any, bundle: Bundle, *, today: date | None = None) -> Resource:
-    """The answer to a call of the service: one card, or none where nothing of cervical screening was sent.
+    """The answer to a call of the service: one card; none where nothing of cervical screening was sent, or of the dead.
 
     Parameters
     ----------
@@ -85,6 +85,8 @@ def cards(request: Any, bundle: Bundle, *, today: date | None = None) -> Resourc
         If what the discovery asks for was not sent, or only a page of it.
     """
     patient, sent = _checked(request)
+    if _is_dead(request["prefetch"]["patient"]):
+        return {"cards": []}
     day = today or date.today()
     try:
         table = visits_of_bundle(sent, patient=patient, today=day)
@@ -126,6 +128,10 @@ def _checked(request: Any) -> tuple[str, Resource]:
     # An empty answer may be sent as null.
     entries = [{"resource": sent[name]} for name in NEEDED if sent[name] is not None]
     return patient, {"resourceType": "Bundle", "type": "batch-response", "entry": entries}
+
+
+def _is_dead(patient: Resource) -> bool:
+    return patient.get("deceasedBoolean") is True or bool(patient.get("deceasedDateTime"))
 
 
 def _summary(step: Step) -> str:

@@ -114,6 +114,9 @@ def test_why_there_is_no_step_and_what_an_answer_does_not_rest_on(
 def test_without_any_result_of_screening_there_is_no_card(published_bundle: Bundle) -> None:
     pressure = observation("8480-6", "x", DAY, code={"text": "Systolic blood pressure"})
     assert cards(call(), published_bundle) == cards(call(pressure), published_bundle) == {"cards": []}
+    for died in ({"deceasedBoolean": True}, {"deceasedDateTime": "2025-05"}):
+        assert cards(call(*TREATED, whom=patient(**died)), published_bundle) == {"cards": []}
+    assert cards(call(*TREATED, whom=patient(deceasedBoolean=False)), published_bundle)["cards"]
 
 
 @pytest.mark.parametrize(
