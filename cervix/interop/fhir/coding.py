@@ -9,6 +9,7 @@ low-risk types too (38372-9) is no test for high-risk ones. Two that say less th
 reads the file. What is not in it is read by its words, or is a problem.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,8 @@ NOTHING_SAID: Final = (
     "http://terminology.hl7.org/CodeSystem/data-absent-reason",
 )
 """Systems all of whose codes say that nothing is known."""
+ICD_OF_THE_CERVIX: Final = re.compile(r"(?:C53|D06|N87|R87\.61|R87\.8[12]0|Z85\.41|Z86\.001|Z90\.71)")
+"""ICD-10 and ICD-10-CM: cancer of the cervix and its precursors, then or once; abnormal smears, HPV; a cervix that is gone."""
 CDC, ECQM = "CDC and MITRE, cervical cancer screening CDS", "eCQM CMS124, VSAC"
 NAMES = "the code's fully specified name"
 NOTHING: Final = ""

@@ -34,6 +34,13 @@ class State:
     end: date | None
 
     @property
+    def first(self) -> date | None:
+        """The first day on which it counts; None: it always did."""
+        if self.start is None and self.end is not None and self.column == "pregnant":
+            return self.end - timedelta(PREGNANT_DAYS)
+        return self.start
+
+    @property
     def last(self) -> date | None:
         """The last day on which it counts."""
         if self.end is None and self.start is not None and self.column == "pregnant":
