@@ -16,6 +16,7 @@ from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle, Model
 from cervix.errors import HookRefused, NoResultsInFile, PatientFileError, PrefetchMissing
 from cervix.interop.fhir.coding import CONDITIONS, PROCEDURES, TESTS
+from cervix.interop.fhir.elements import object_of
 from cervix.interop.fhir.reading import READ_AS_FHIR, visits_of_bundle
 from cervix.interop.fhir.resources import LOINC, PRODUCT, Resource
 from cervix.patients.completeness import completeness_of
@@ -123,9 +124,14 @@ def _checked(request: Any) -> tuple[str, Resource]:
         raise PrefetchMissing(
             "Not all of the prefetch was sent", expected=", ".join(NEEDED), found=f"none of {', '.join(missing)}",
         )  # fmt: skip
+    for name in NEEDED[1:]:
+        # An empty answer may be sent as null, a search that failed as what failed.
+        if sent[name] is not None and object_of(sent[name]).get("resourceType") != "Bundle":
+            raise PrefetchMissing(
+                "A search of the prefetch was not answered", expected=f"a Bundle of {name}", found="another answer"
+            )
     if not isinstance(sent["patient"], dict) or sent["patient"].get("id") != patient:
         raise PrefetchMissing("The patient was not sent", expected="the Patient of context.patientId", found="another, or none")
-    # An empty answer may be sent as null.
     entries = [{"resource": sent[name]} for name in NEEDED if sent[name] is not None]
     return patient, {"resourceType": "Bundle", "type": "batch-response", "entry": entries}
 

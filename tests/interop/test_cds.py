@@ -129,6 +129,9 @@ def test_without_any_result_of_screening_there_is_no_card(published_bundle: Bund
         ({"prefetch": None}, PrefetchMissing),
         ({"prefetch": {"patient": patient()}}, PrefetchMissing),
         ({"prefetch": call(whom=patient("2"))["prefetch"]}, PrefetchMissing),
+        ({"prefetch": {**call()["prefetch"], "reports": {"resourceType": "OperationOutcome", "issue": []}}}, PrefetchMissing),
+        ({"prefetch": {**call()["prefetch"], "reports": []}}, PrefetchMissing),
+        ({"prefetch": {**call()["prefetch"], "reports": {**bundle_of(), "total": 1}}}, PrefetchMissing),
         ({"prefetch": {**call()["prefetch"], "reports": {**bundle_of(), "link": [{"relation": "next"}]}}}, PrefetchMissing),
     ],
 )
