@@ -58,6 +58,7 @@ def talkative(dataset: Dataset, _: int) -> None:
     dataset.SpecimenDescriptionSequence[0].SpecimenPreparationSequence = [step]
     dataset.SpecimenDescriptionSequence[0].SpecimenIdentifier = "CX20194471"
     dataset.add_new((0x0088, 0x0200), "SQ", [Dataset()])
+    dataset.add_new((0x0028, 0x7777), "UN", b"BIRKENAU")
     dataset.preamble = b"II*\0" + b"Quellmann".ljust(124)
     dataset.add_new((0xFFFC, 0xFFFC), "OB", b"Quellmann\0")
 
