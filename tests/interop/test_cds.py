@@ -189,7 +189,8 @@ def test_only_with_the_token_and_from_this_computer_unless_it_is_opened(monkeypa
     assert client(token="").post(PATH, json=call()).status_code == 401
     assert client(token="").get("/cds-services", headers={"Authorization": f"Basic {TOKEN}"}).status_code == 401
     assert client("192.0.2.7").get("/cds-services").status_code == 404
-    assert client().get("/cds-services", headers={"X-Forwarded-For": "192.0.2.7"}).status_code == 404
+    for passed_on in ({"X-Forwarded-For": "192.0.2.7"}, {"Via": "1.1 proxy.example"}):
+        assert client().get("/cds-services", headers=passed_on).status_code == 404
     monkeypatch.setenv("CERVIX_CDS_OPEN", "true")
     get_settings.cache_clear()
     assert client("192.0.2.7").get("/cds-services").status_code == 200

@@ -153,6 +153,7 @@ def test_what_a_resource_says(resource: Resource, expected: dict[str, str]) -> N
         ({"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}, "OperationOutcome 1 of 1"),
         (bundle_of(bundle_of(observation(CYTOLOGY, HSIL, DAY))), "Entry 1 of 1"),
         ({**bundle_of(), "entry": [{"response": {"status": "404"}}]}, "Entry 1 of 1"),
+        ({"resourceType": "List", "contained": [procedure(LOOP, "")]}, "Procedure 1 in List 1 of 1: found 'no date'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_by_resource_and_marks_the_woman(resource: Resource, found: str) -> None:
@@ -304,9 +305,13 @@ def test_of_a_resource_the_last_version_counts_whatever_it_says(older: Resource)
         observation(CYTOLOGY, HSIL, DAY, id="1", meta=meta, status=status)
         for meta, status in ((older, "final"), (newer, "entered-in-error"))
     )
-    for address in ({}, {"fullUrl": "https://one.example/Observation/1"}):
+    one = "https://one.example/Observation/1"
+    for addresses in ((None, None), (one, one), (one, f"{one}/_history/3")):
         made = bundle_of(patient(), observation(CYTOLOGY, NILM, "2020-05-01"))
-        made["entry"] += [address | {"resource": error}, address | {"resource": wrong}]
+        for address, resource in zip(addresses, (error, wrong), strict=True):
+            absolute = {"subject": {"reference": "https://one.example/Patient/1"}} if address else {}
+            made["entry"].append({"fullUrl": address, "resource": resource | absolute})
+        made["entry"][0]["fullUrl"] = "https://one.example/Patient/1"
         table = visits_of_bundle(made, today=TODAY)
         assert known(table) == {"cytology": "NILM"}
         assert "1 Observation of an older version" in told(table)

@@ -14,6 +14,7 @@ from cervix.interop.fhir.resources import Resource
 
 EXPECTED: Final = "a FHIR R4 or R5 Bundle (collection, searchset, batch-response, document) of Patients and their results"
 BUNDLE_TYPES: Final = ("collection", "searchset", "batch-response", "transaction-response", "document")
+RESULTS_OF_WOMEN: Final = ("Observation", "DiagnosticReport", "Procedure", "Condition")
 MOST_RESOURCES: Final = 50_000
 
 
@@ -67,9 +68,9 @@ def entries_of(bundle: Any) -> list[Entry]:
         words = f"{plain_kind(kind) if kind else 'Entry'} {seen[kind]:,} of {totals[kind]:,}"
         once.append(Entry(number, words, full_url, resource, place in replaced))
         for nth, inner in enumerate(objects(resource.get("contained")), start=1):
-            if inner.get("resourceType") == "Observation":
+            if (kind := text_of(inner.get("resourceType"))) in RESULTS_OF_WOMEN:
                 subject = {"subject": resource.get("subject"), **inner}
-                once.append(Entry(number, f"Observation {nth} in {words}", "", subject, place in replaced))
+                once.append(Entry(number, f"{kind} {nth} in {words}", "", subject, place in replaced))
     return once
 
 
@@ -123,7 +124,7 @@ def _replaced(found: Sequence[tuple[int, str, Resource]]) -> set[int]:
     for place, (_, full_url, resource) in enumerate(found):
         name = text_of(resource.get("id"))
         if full_url:
-            versions.setdefault((full_url,), []).append(place)
+            versions.setdefault((full_url.partition("/_history/")[0],), []).append(place)
         elif name:
             # Two servers may use one id, but not for the results of one woman.
             whose = json.dumps(resource.get("subject"), sort_keys=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from cervix.errors import NoResultsInFile, PatientFileError
 from cervix.interop.fhir.elements import codes_of, day_of, object_of, objects, plain_kind, span_of, text_of
-from cervix.interop.fhir.entries import EXPECTED, Entry, entries_of
+from cervix.interop.fhir.entries import EXPECTED, RESULTS_OF_WOMEN, Entry, entries_of
 from cervix.interop.fhir.resources import Resource
 from cervix.interop.fhir.saying import Found, Sayings
 from cervix.interop.fhir.subjects import State, Woman, Women
@@ -37,7 +37,6 @@ DATES: Final = {
     "Condition": ("onsetDateTime", "onsetPeriod"),
 }
 """Kind of resource -> elements that say when, in R4 and R5, the first that is there counts."""
-RESULTS_OF_WOMEN: Final = tuple(DATES)
 # https://hl7.org/fhir/R5/valueset-observation-status.html and its neighbours; R4 knows fewer.
 READ: Final = frozenset({"final", "amended", "corrected", "appended", "completed"})
 NOT_FINAL: Final = frozenset({"preliminary", "partial", "modified", "unknown"})

@@ -12,7 +12,7 @@ from cervix.interop.fhir.resources import Resource
 from cervix.interop.fhir.women import IDENTIFIER_SYSTEM
 
 PREGNANT_DAYS: Final = 42 * 7
-"""How long a pregnancy counts whose end is not told: 42 weeks, as the decision support of CDC and MITRE looks back."""
+"""How long a pregnancy counts of which one end is not told: 42 weeks, as the decision support of CDC and MITRE looks back."""
 
 
 @dataclass(eq=False)
