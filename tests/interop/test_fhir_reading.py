@@ -324,6 +324,12 @@ def test_an_age_follows_from_a_birth_date_and_nothing_else_of_her_is_kept() -> N
     assert list(read(patient(born="1985-03"), *TREATED).frame[AGE]) == [36, 37, 37, 39, 40]
     assert "middle of its month" in told(read(patient(born="1985"), *TREATED))
     assert read(patient(born=""), *TREATED).frame[AGE].isna().all()
+    twice = read(patient(), patient(born="1950-03-02"), *TREATED)
+    assert twice.frame[AGE].isna().all()
+    assert "two birth dates" in told(twice)
+    newer = patient(meta={"versionId": "2"}), patient(born="1950-03-02", meta={"versionId": "1"})
+    for versions in (newer, newer[::-1]):
+        assert list(read(*versions, *TREATED).frame[AGE]) == [36, 37, 37, 39, 40]
     young = read(patient(born="2024-01-01"), observation(CYTOLOGY, NILM, DAY))
     assert "accepted is years from 10 to 110" in told(young)
 

@@ -328,6 +328,8 @@ class _Reading:
         without = sum(woman.place not in with_rows for woman in self.women.wanted)
         if without:
             told.append(f"{without:,} of the women have no result that is read, and are not in the list.")
+        if self.women.born_twice:
+            told.append("One woman has two birth dates in the file: no age is made of them.")
         if self.women.partly_born:
             told.append("A birth date without a day is read as the middle of its month or year.")
         return told
