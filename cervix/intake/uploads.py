@@ -504,6 +504,14 @@ class UploadStore:
         suffix = PurePosixPath(name).suffix.lower()
         if suffix not in (*picture_suffixes(), *PLAIN_SLIDE_SUFFIXES):
             raise _another_kind(suffix)
+        if bytes(content[:HEAD_BYTES]).endswith(MAGIC):
+            # Its folder would be named after the hash of names in its header.
+            raise UploadRefused(
+                "This is no picture",
+                expected="an RGB picture",
+                found="a DICOM file",
+                action="Drop it where slides are uploaded.",
+            )
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.folder / sha256 / f"{SLIDE_STEM}{suffix}"
         if not path.is_file():

@@ -236,3 +236,5 @@ def test_the_hash_of_an_upload_is_not_that_of_the_names(cmu_dicom: Path, tmp_pat
         assert path.parent.name != hashlib.sha256(file.read_bytes()).hexdigest()
         hashes.add(path.parent.name)
     assert len(hashes) == 1, "two patients, one slide, one hash"
+    with pytest.raises(UploadRefused, match="found a DICOM file"):
+        store.store_picture("a.png", memoryview(alone.read_bytes()))
