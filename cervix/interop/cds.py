@@ -15,7 +15,7 @@ import pandas as pd
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle, Model
 from cervix.errors import HookRefused, NoResultsInFile, PatientFileError, PrefetchMissing
-from cervix.interop.fhir.coding import CONDITIONS, PROCEDURES, TESTS
+from cervix.interop.fhir.coding import CONDITIONS, ICD_10, ICD_10_CM, ICD_MARKING, PROCEDURES, TESTS
 from cervix.interop.fhir.elements import object_of
 from cervix.interop.fhir.reading import READ_AS_FHIR, visits_of_bundle
 from cervix.interop.fhir.resources import LOINC, PRODUCT, Resource
@@ -43,7 +43,8 @@ def services() -> Resource:
     """The answer to discovery: the one service, and what of a patient has to be sent along."""
     tests = ",".join(f"{LOINC}|{observed.code}" for observed in TESTS)
     done = ",".join(dict.fromkeys(f"{answer.system}|{answer.code}" for answer in PROCEDURES))
-    had = ",".join(dict.fromkeys(f"{answer.system}|{answer.code}" for answer in CONDITIONS))
+    marking = (f"{system}|{code}" for system in (ICD_10, ICD_10_CM) for code in ICD_MARKING)
+    had = ",".join(dict.fromkeys((*(f"{answer.system}|{answer.code}" for answer in CONDITIONS), *marking)))
     of = "patient={{context.patientId}}"
     return {
         "services": [

@@ -99,6 +99,7 @@ OF_ANOTHER = observation(HPV_16_TEST, DETECTED, DAY, subject={"reference": "Pati
         (call(observation(CYTOLOGY, "999", DAY)), "No answer", "Incomplete: 1 cell could not be read."),
         (call(SMEAR, observation(CYTOLOGY, HSIL, "")), "rests on 1 of 2 visits", "Not read: Observation 2 of 2"),
         (call(SMEAR | {"status": "preliminary"}), "", "Read, but not final: Observation 1 of 1"),
+        (call(SMEAR, condition("Z90.710", ICD)), "rests on 1 of 2 visits", "Not read: Condition 1 of 1"),
         (call(SMEAR, OF_ANOTHER), "", "Not read: Observation 2 of 2"),
     ],
 )
@@ -152,6 +153,7 @@ def test_the_discovery_asks_for_everything_that_an_answer_rests_on() -> None:
     assert tuple(service["prefetch"]) == NEEDED
     assert all("{{context.patientId}}" in template for template in service["prefetch"].values())
     assert "http://loinc.org|10524-7" in service["prefetch"]["reports"]
+    assert "icd-10-cm|D06.9" in service["prefetch"]["conditions"], "no code of ours, and yet it marks her"
 
 
 # -- the route
