@@ -26,7 +26,7 @@ from cervix.files import replacing, sha256_of
 from cervix.intake.archive import DISK_RESERVE_BYTES, extract_archive
 from cervix.intake.photographs import erase_photographs
 from cervix.outside_names import safe_name
-from cervix.sources.dicom import DICOM
+from cervix.sources.dicom import DICOM, dicom_head
 from cervix.sources.dicom_elements import HEAD_BYTES, MAGIC
 from cervix.sources.identity import joint_hash, slides_among
 from cervix.sources.mirax import LIST_NAME, MIRAX, names_of_ours
@@ -415,7 +415,8 @@ class UploadStore:
             target = staging / name
             target.parent.mkdir(parents=True, exist_ok=True)
             file.path.replace(target)
-        cleared = not self.keep_photographs and opens.endswith(DICOM)
+        # By what it is: a DICOM file may be called a TIFF.
+        cleared = not self.keep_photographs and dicom_head(staging / opens) is not None
         if cleared:
             # The hash is of what is kept: names in a header go into none.
             erase_photographs(staging / opens)
@@ -503,6 +504,14 @@ class UploadStore:
         suffix = PurePosixPath(name).suffix.lower()
         if suffix not in (*picture_suffixes(), *PLAIN_SLIDE_SUFFIXES):
             raise _another_kind(suffix)
+        if bytes(content[:HEAD_BYTES]).endswith(MAGIC):
+            # Its folder would be named after the hash of names in its header.
+            raise UploadRefused(
+                "This is no picture",
+                expected="an RGB picture",
+                found="a DICOM file",
+                action="Drop it where slides are uploaded.",
+            )
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.folder / sha256 / f"{SLIDE_STEM}{suffix}"
         if not path.is_file():

@@ -15,7 +15,8 @@ import pandas as pd
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle, Model
 from cervix.errors import HookRefused, NoResultsInFile, PatientFileError, PrefetchMissing
-from cervix.interop.fhir.coding import CONDITIONS, PROCEDURES, TESTS
+from cervix.interop.fhir.coding import CONDITIONS, ICD_10, ICD_10_CM, ICD_MARKING, PROCEDURES, TESTS
+from cervix.interop.fhir.elements import object_of
 from cervix.interop.fhir.reading import READ_AS_FHIR, visits_of_bundle
 from cervix.interop.fhir.resources import LOINC, PRODUCT, Resource
 from cervix.patients.completeness import completeness_of
@@ -42,7 +43,8 @@ def services() -> Resource:
     """The answer to discovery: the one service, and what of a patient has to be sent along."""
     tests = ",".join(f"{LOINC}|{observed.code}" for observed in TESTS)
     done = ",".join(dict.fromkeys(f"{answer.system}|{answer.code}" for answer in PROCEDURES))
-    had = ",".join(dict.fromkeys(f"{answer.system}|{answer.code}" for answer in CONDITIONS))
+    marking = (f"{system}|{code}" for system in (ICD_10, ICD_10_CM) for code in ICD_MARKING)
+    had = ",".join(dict.fromkeys((*(f"{answer.system}|{answer.code}" for answer in CONDITIONS), *marking)))
     of = "patient={{context.patientId}}"
     return {
         "services": [
@@ -66,7 +68,7 @@ def services() -> Resource:
 
 
 def cards(request: Any, bundle: Bundle, *, today: date | None = None) -> Resource:
-    """The answer to a call of the service: one card, or none where nothing of cervical screening was sent.
+    """The answer to a call of the service: one card; none where nothing of cervical screening was sent, or of the dead.
 
     Parameters
     ----------
@@ -85,6 +87,8 @@ def cards(request: Any, bundle: Bundle, *, today: date | None = None) -> Resourc
         If what the discovery asks for was not sent, or only a page of it.
     """
     patient, sent = _checked(request)
+    if _is_dead(request["prefetch"]["patient"]):
+        return {"cards": []}
     day = today or date.today()
     try:
         table = visits_of_bundle(sent, patient=patient, today=day)
@@ -121,11 +125,20 @@ def _checked(request: Any) -> tuple[str, Resource]:
         raise PrefetchMissing(
             "Not all of the prefetch was sent", expected=", ".join(NEEDED), found=f"none of {', '.join(missing)}",
         )  # fmt: skip
+    for name in NEEDED[1:]:
+        # An empty answer may be sent as null, a search that failed as what failed.
+        if sent[name] is not None and object_of(sent[name]).get("resourceType") != "Bundle":
+            raise PrefetchMissing(
+                "A search of the prefetch was not answered", expected=f"a Bundle of {name}", found="another answer"
+            )
     if not isinstance(sent["patient"], dict) or sent["patient"].get("id") != patient:
         raise PrefetchMissing("The patient was not sent", expected="the Patient of context.patientId", found="another, or none")
-    # An empty answer may be sent as null.
     entries = [{"resource": sent[name]} for name in NEEDED if sent[name] is not None]
     return patient, {"resourceType": "Bundle", "type": "batch-response", "entry": entries}
+
+
+def _is_dead(patient: Resource) -> bool:
+    return patient.get("deceasedBoolean") is True or bool(patient.get("deceasedDateTime"))
 
 
 def _summary(step: Step) -> str:

@@ -102,7 +102,8 @@ class Level:
     def frames(self) -> int:
         """How many frames it states; one where it states none."""
         stated = self.words.get("frames", "1")
-        return int(stated) if stated.isdigit() else 0
+        # Of an integer string there are 12 letters (PS3.5 table 6.2-1).
+        return int(stated) if re.fullmatch(r"[0-9]{1,12}", stated) else 0
 
     @property
     def frames_needed(self) -> int:
@@ -375,6 +376,8 @@ def _frame_offsets(level: Level) -> tuple[NDArray[np.int64], int]:
         size = len(content)
         if level.transfer_syntax == UNCOMPRESSED:
             tile = 3 * level.numbers.get("tile_width", 0) * level.numbers.get("tile_height", 0)
+            if tile * level.frames > size:
+                return np.zeros(0, np.int64), size
             return size - tile * np.arange(level.frames, 0, -1, dtype=np.int64), size
         pixels = ENCAPSULATED.search(content, level.header_end)
         if pixels is None:
@@ -385,7 +388,9 @@ def _frame_offsets(level: Level) -> tuple[NDArray[np.int64], int]:
             table, number = content[long.end() : long.end() + struct.unpack("<I", long[1])[0]], "<u8"
         if table:
             form = np.dtype(number)
-            return np.frombuffer(table, form, len(table) // form.itemsize).astype(np.int64) + first, size
+            stated = np.frombuffer(table, form, len(table) // form.itemsize)
+            # What lies beyond the end of the file is no number of bytes within it.
+            return np.minimum(stated, size).astype(np.int64) + first, size
         listed = []
         while first + ITEM_HEAD_BYTES <= size and content[first : first + 4] == b"\xfe\xff\x00\xe0":
             listed.append(first)

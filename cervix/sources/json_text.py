@@ -1,6 +1,7 @@
 """JSON that somebody brought: bounded before it is parsed, and without what JSON does not have."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -12,6 +13,7 @@ MOST_PARTS: Final = 2_000_000
 DEEPEST: Final = 64
 _START: Final = (b"{", b"[")
 _MARK: Final = b"\xef\xbb\xbf"
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def is_json(content: bytes) -> bool:
@@ -22,8 +24,8 @@ def is_json(content: bytes) -> bool:
 def read_json(source: Path | bytes, *, most_bytes: int = MOST_BYTES) -> Any:
     """The value of a JSON text (RFC 8259) in UTF-8.
 
-    Raises ``PatientFileError`` where it cannot be opened, is too large or nested deeper than ``DEEPEST``, is no JSON, or names
-    a member twice. The message holds nothing of the text.
+    Raises ``PatientFileError`` where it cannot be opened, is too large or nested deeper than ``DEEPEST``, is no JSON, names
+    a member twice, or holds half of a character. The message holds nothing of the text.
     """
     content = _content(source, most_bytes)
     if sum(content.count(mark) for mark in (b"{", b"[", b",")) > MOST_PARTS:
@@ -45,6 +47,8 @@ def read_json(source: Path | bytes, *, most_bytes: int = MOST_BYTES) -> Any:
         raise PatientFileError("The JSON holds a number that cannot be read", expected="numbers of a few digits") from error
     if _depth(value) > DEEPEST:
         raise _too_deep()
+    if _SURROGATE.search(content) and _is_half(value):
+        raise PatientFileError("This is not JSON as FHIR wants it", expected="whole characters", found="half of one")
     return value
 
 
@@ -83,6 +87,15 @@ def _no_number(_: str) -> NoReturn:
 
 def _too_deep() -> PatientFileError:
     return PatientFileError("The JSON is nested too deeply", expected=f"at most {DEEPEST} levels", found="more")
+
+
+def _is_half(value: Any) -> bool:
+    """Whether a text in it has half of a pair of surrogates, which nothing can write again (RFC 8259, section 8.2)."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _depth(value: Any) -> int:

@@ -28,7 +28,7 @@ from cervix.sources.json_text import read_json
 
 MOST_BYTES: Final = 2 << 20
 MOST_AT_ONCE: Final = 4
-FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
+FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 _places = BoundedSemaphore(MOST_AT_ONCE)
 _proving = Lock()
 

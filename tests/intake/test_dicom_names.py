@@ -33,6 +33,8 @@ from cervix.sources.probe import open_outside, probe_slide
 from tests.dicom_slides import TELLING, rewritten
 from tests.intake.test_uploads import OTHER, UPLOAD, send
 
+AS_TIFF = "3" * len(OTHER)
+
 WORDS = tuple(part for value in TELLING for part in re.split(r"[\^ ]", value) if len(part) > 3)
 # Where the standard allows an empty value, and one that means nothing where it does not.
 REMOVED = {"ContainerIdentifier": "REMOVED", "DeviceSerialNumber": "REMOVED", "ContentDate": "19000101", "PatientID": ""}
@@ -58,6 +60,7 @@ def talkative(dataset: Dataset, _: int) -> None:
     dataset.SpecimenDescriptionSequence[0].SpecimenPreparationSequence = [step]
     dataset.SpecimenDescriptionSequence[0].SpecimenIdentifier = "CX20194471"
     dataset.add_new((0x0088, 0x0200), "SQ", [Dataset()])
+    dataset.add_new((0x0028, 0x7777), "UN", b"BIRKENAU")
     dataset.preamble = b"II*\0" + b"Quellmann".ljust(124)
     dataset.add_new((0xFFFC, 0xFFFC), "OB", b"Quellmann\0")
 
@@ -227,9 +230,11 @@ def test_the_hash_of_an_upload_is_not_that_of_the_names(cmu_dicom: Path, tmp_pat
     named = rewritten(cmu_dicom, tmp_path / "named", lambda dataset, _: setattr(dataset, "PatientName", "Anderson^Ulrikes0"))
     other = min(named.parent.iterdir(), key=lambda file: file.stat().st_size)
     hashes = set()
-    for upload, file in ((UPLOAD, alone), (OTHER, other)):
-        send(store, file.read_bytes(), "a.dcm", upload=upload)
+    for upload, file, name in ((UPLOAD, alone, "a.dcm"), (OTHER, other, "a.dcm"), (AS_TIFF, alone, "a.svs")):
+        send(store, file.read_bytes(), name, upload=upload)
         (path,) = store.finish(upload)
         assert path.parent.name != hashlib.sha256(file.read_bytes()).hexdigest()
         hashes.add(path.parent.name)
     assert len(hashes) == 1, "two patients, one slide, one hash"
+    with pytest.raises(UploadRefused, match="found a DICOM file"):
+        store.store_picture("a.png", memoryview(alone.read_bytes()))

@@ -99,6 +99,7 @@ OF_ANOTHER = observation(HPV_16_TEST, DETECTED, DAY, subject={"reference": "Pati
         (call(observation(CYTOLOGY, "999", DAY)), "No answer", "Incomplete: 1 cell could not be read."),
         (call(SMEAR, observation(CYTOLOGY, HSIL, "")), "rests on 1 of 2 visits", "Not read: Observation 2 of 2"),
         (call(SMEAR | {"status": "preliminary"}), "", "Read, but not final: Observation 1 of 1"),
+        (call(SMEAR, condition("Z90.710", ICD)), "rests on 1 of 2 visits", "Not read: Condition 1 of 1"),
         (call(SMEAR, OF_ANOTHER), "", "Not read: Observation 2 of 2"),
     ],
 )
@@ -114,6 +115,9 @@ def test_why_there_is_no_step_and_what_an_answer_does_not_rest_on(
 def test_without_any_result_of_screening_there_is_no_card(published_bundle: Bundle) -> None:
     pressure = observation("8480-6", "x", DAY, code={"text": "Systolic blood pressure"})
     assert cards(call(), published_bundle) == cards(call(pressure), published_bundle) == {"cards": []}
+    for died in ({"deceasedBoolean": True}, {"deceasedDateTime": "2025-05"}):
+        assert cards(call(*TREATED, whom=patient(**died)), published_bundle) == {"cards": []}
+    assert cards(call(*TREATED, whom=patient(deceasedBoolean=False)), published_bundle)["cards"]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +130,9 @@ def test_without_any_result_of_screening_there_is_no_card(published_bundle: Bund
         ({"prefetch": None}, PrefetchMissing),
         ({"prefetch": {"patient": patient()}}, PrefetchMissing),
         ({"prefetch": call(whom=patient("2"))["prefetch"]}, PrefetchMissing),
+        ({"prefetch": {**call()["prefetch"], "reports": {"resourceType": "OperationOutcome", "issue": []}}}, PrefetchMissing),
+        ({"prefetch": {**call()["prefetch"], "reports": []}}, PrefetchMissing),
+        ({"prefetch": {**call()["prefetch"], "reports": {**bundle_of(), "total": 1}}}, PrefetchMissing),
         ({"prefetch": {**call()["prefetch"], "reports": {**bundle_of(), "link": [{"relation": "next"}]}}}, PrefetchMissing),
     ],
 )
@@ -146,6 +153,7 @@ def test_the_discovery_asks_for_everything_that_an_answer_rests_on() -> None:
     assert tuple(service["prefetch"]) == NEEDED
     assert all("{{context.patientId}}" in template for template in service["prefetch"].values())
     assert "http://loinc.org|10524-7" in service["prefetch"]["reports"]
+    assert "icd-10-cm|D06.9" in service["prefetch"]["conditions"], "no code of ours, and yet it marks her"
 
 
 # -- the route
@@ -183,7 +191,8 @@ def test_only_with_the_token_and_from_this_computer_unless_it_is_opened(monkeypa
     assert client(token="").post(PATH, json=call()).status_code == 401
     assert client(token="").get("/cds-services", headers={"Authorization": f"Basic {TOKEN}"}).status_code == 401
     assert client("192.0.2.7").get("/cds-services").status_code == 404
-    assert client().get("/cds-services", headers={"X-Forwarded-For": "192.0.2.7"}).status_code == 404
+    for passed_on in ({"X-Forwarded-For": "192.0.2.7"}, {"Via": "1.1 proxy.example"}):
+        assert client().get("/cds-services", headers=passed_on).status_code == 404
     monkeypatch.setenv("CERVIX_CDS_OPEN", "true")
     get_settings.cache_clear()
     assert client("192.0.2.7").get("/cds-services").status_code == 200

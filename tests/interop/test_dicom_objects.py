@@ -338,6 +338,13 @@ def test_a_header_that_cannot_be_referred_to_is_one_sentence_without_the_patient
     assert said.startswith("The header of the DICOM series cannot be referred to")
     assert not any(word in said + caplog.text for word in TELLING)
     assert not any((tmp_path / "out").glob("*.dcm")), "whole or not there"
+    deep = rewritten(series, tmp_path / "e", lambda *_: None)
+    for file in deep.parent.iterdir():
+        start, content = b"\x08\x00\x80\x00LO", file.read_bytes()
+        nested = b"\x09\x00\x01\x10SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 900
+        file.write_bytes(content.replace(start, nested + b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0" * 900 + start, 1))
+    with pytest.raises(SlideNotSuitable, match="found RecursionError"):
+        write_objects(written.score, replace(written.slide, path=deep), session, tmp_path / "out")
     with pytest.raises(SlideNotSuitable, match="No instance of the DICOM series is level 0"):
         write_objects(
             written.score, replace(written.slide, path=rewritten(series, tmp_path / "d", _no_tissue)), session, tmp_path

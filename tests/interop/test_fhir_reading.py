@@ -144,7 +144,16 @@ def test_what_a_resource_says(resource: Resource, expected: dict[str, str]) -> N
         (condition("N87.1", ICD, recordedDate=DAY), "found 'no date'"),
         (procedure("120038005", DAY, code=concept("120038005", display="Cervix excision (procedure)")), "Procedure 1 of 1"),
         (condition("D06.9", ICD, code={"text": "Carcinoma in situ of cervix, unspecified"}), "Condition 1 of 1"),
+        (condition("D06.9", ICD, onsetDateTime=DAY), "the code D06.9"),
+        (condition("Z90.710", ICD, onsetDateTime=DAY), "the code Z90.710"),
+        (condition("N87.1", ICD, onsetDateTime=DAY, verificationStatus={"text": "ruled out"}), "verification status ruled out"),
+        (condition("77386006"), "a pregnancy without a date"),
+        (procedure(LOOP, DAY, notDone=True), "that it was not done"),
+        (observation("x", DETECTED, DAY), "the code LOINC x"),
         ({"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}, "OperationOutcome 1 of 1"),
+        (bundle_of(bundle_of(observation(CYTOLOGY, HSIL, DAY))), "Entry 1 of 1"),
+        ({**bundle_of(), "entry": [{"response": {"status": "404"}}]}, "Entry 1 of 1"),
+        ({"resourceType": "List", "contained": [procedure(LOOP, "")]}, "Procedure 1 in List 1 of 1: found 'no date'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_by_resource_and_marks_the_woman(resource: Resource, found: str) -> None:
@@ -176,15 +185,17 @@ def test_a_result_that_is_none_is_not_read_and_one_that_may_change_is_marked() -
         observation(CYTOLOGY, NILM, "2020-05-01", status="preliminary"),
         *(observation(CYTOLOGY, HSIL, DAY, status=status) for status in ("entered-in-error", "cancelled", "registered")),
         procedure(LOOP, DAY, status="not-done"),
-        condition("B20", ICD, verificationStatus={"coding": [{"code": "refuted"}]}),
+        condition("B20", ICD, verificationStatus={"coding": [{"code": "RO"}, {"code": "refuted"}]}),
+        condition("N87.1", ICD, onsetDateTime=DAY, verificationStatus="refuted"),
         observation("8480-6", "x", DAY, code={"text": "Systolic blood pressure"}),
+        observation("94500-6", DETECTED, DAY, code={"text": "SARS-CoV-2 RNA"}),
         condition("M47.812", ICD, code={"text": "Cervical spondylosis"}),
     )
     assert len(table.frame) == 1
     assert not table.problems
     for words in (
-        "Observation 1 of 5 (preliminary)", "Observation with the status cancelled", "Procedure with the status not-done",
-        "Condition that is refuted", "Not used: 1 Observation, 1 Condition",
+        "Observation 1 of 6 (preliminary)", "Observation with the status cancelled", "Procedure with the status not-done",
+        "2 Condition that is refuted", "Not used: 2 Observation, 1 Condition",
     ):  # fmt: skip
         assert words in told(table)
 
@@ -269,6 +280,43 @@ def test_what_holds_for_a_time_is_said_of_the_visits_within_it() -> None:
     assert "pregnant" not in known(read(patient(), *smears, over))
 
 
+@pytest.mark.parametrize(
+    ("dates", "pregnant"),
+    [
+        ({"onsetPeriod": {"start": "2024-03-01", "end": "2024-09-01"}}, [False, True]),
+        ({"onsetDateTime": "2024-03"}, [False, True]),
+        ({"onsetDateTime": "2010-03"}, [False, False]),
+        ({"onsetDateTime": "2024-01-01", "abatementDateTime": "2024-03"}, [False, False]),
+        ({"onsetDateTime": "2024-01-01", "abatementPeriod": {"start": "2024-06-01"}}, [False, True]),
+        ({"abatementDateTime": "2024"}, [False, True]),
+    ],
+)
+def test_a_pregnancy_is_of_the_visits_within_it_however_it_is_dated(dates: Resource, pregnant: list[bool]) -> None:
+    smears = [observation(CYTOLOGY, NILM, day) for day in ("2020-05-01", DAY)]
+    table = read(patient(), *smears, condition("77386006", **dates))
+    assert [str(code) == "yes" for code in table.frame.get("pregnant", ["", ""])] == pregnant
+    assert not table.problems
+
+
+@pytest.mark.parametrize("older", [{"versionId": "9"}, {"lastUpdated": "2024-05-02T01:00:00+02:00", "versionId": "4"}])
+def test_of_a_resource_the_last_version_counts_whatever_it_says(older: Resource) -> None:
+    newer = {key: {"versionId": "10", "lastUpdated": "2024-05-01T23:30:00Z"}[key] for key in older}
+    wrong, error = (
+        observation(CYTOLOGY, HSIL, DAY, id="1", meta=meta, status=status)
+        for meta, status in ((older, "final"), (newer, "entered-in-error"))
+    )
+    one = "https://one.example/Observation/1"
+    for addresses in ((None, None), (one, one), (one, f"{one}/_history/3")):
+        made = bundle_of(patient(), observation(CYTOLOGY, NILM, "2020-05-01"))
+        for address, resource in zip(addresses, (error, wrong), strict=True):
+            absolute = {"subject": {"reference": "https://one.example/Patient/1"}} if address else {}
+            made["entry"].append({"fullUrl": address, "resource": resource | absolute})
+        made["entry"][0]["fullUrl"] = "https://one.example/Patient/1"
+        table = visits_of_bundle(made, today=TODAY)
+        assert known(table) == {"cytology": "NILM"}
+        assert "1 Observation of an older version" in told(table)
+
+
 def test_an_age_follows_from_a_birth_date_and_nothing_else_of_her_is_kept() -> None:
     table = read(patient(), *TREATED, observation(CYTOLOGY, "999", DAY))
     kept = table.frame.to_csv() + told(table) + table.losses.to_csv()
@@ -276,6 +324,12 @@ def test_an_age_follows_from_a_birth_date_and_nothing_else_of_her_is_kept() -> N
     assert list(read(patient(born="1985-03"), *TREATED).frame[AGE]) == [36, 37, 37, 39, 40]
     assert "middle of its month" in told(read(patient(born="1985"), *TREATED))
     assert read(patient(born=""), *TREATED).frame[AGE].isna().all()
+    twice = read(patient(), patient(born="1950-03-02"), *TREATED)
+    assert twice.frame[AGE].isna().all()
+    assert "two birth dates" in told(twice)
+    newer = patient(meta={"versionId": "2"}), patient(born="1950-03-02", meta={"versionId": "1"})
+    for versions in (newer, newer[::-1]):
+        assert list(read(*versions, *TREATED).frame[AGE]) == [36, 37, 37, 39, 40]
     young = read(patient(born="2024-01-01"), observation(CYTOLOGY, NILM, DAY))
     assert "accepted is years from 10 to 110" in told(young)
 
@@ -342,6 +396,10 @@ def test_a_woman_whose_file_was_not_read_in_full_stays_marked_through_our_own_ex
         (b'{"resourceType": "Patient", "name": "Zaphira"}', "found Patient"),
         (b'{"resourceType": "Bundle", "type": "transaction"}', "another type"),
         (b'{"resourceType": "Bundle", "type": "searchset", "link": [{"relation": "next"}]}', "one page"),
+        (b'{"resourceType": "Bundle", "type": "searchset", "total": 7}', "0 of 7 results"),
+        (b'{"resourceType": "Bundle", "type": "searchset", "entry": {"resource": {}}}', "entries of this FHIR bundle"),
+        (b'{"resourceType": "Bundle", "type": "searchset", "entry": [null]}', "entries of this FHIR bundle"),
+        (b'{"resourceType": "Bundle", "a": ["\\ud800"]}', "half of one"),
         (b'{"resourceType": "Bundle", "type": "searchset"}', "No result"),
         (json.dumps(bundle_of(patient(), observation(CYTOLOGY, HSIL, ""))).encode(), "1 of them with problems"),
     ],

@@ -1,6 +1,8 @@
 """The hospital's archive on the page Slide: found, fetched, opened, scored, stored; and what is said where it is not there."""
 
+import errno
 import json
+import os
 import time
 from pathlib import Path
 
@@ -30,6 +32,10 @@ def archive_page(address: str, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return app
 
 
+def _no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def wait_for(app: AppTest, key: str) -> None:
     """Run the page until it has a button."""
     deadline = time.monotonic() + PATIENCE_S
@@ -54,6 +60,11 @@ def test_a_slide_is_found_fetched_opened_and_scored_and_its_objects_are_stored(
     wait_for(app, "slide_store")
     assert "slide_store_now" not in [button.key for button in app.button]
     app.button(key="slide_store").click().run()
+    with monkeypatch.context() as full:
+        full.setattr("cervix.interop.dicom.storing.store_score", _no_room)
+        app.button(key="slide_store_now").click().run()
+    assert "could not be written on the server: No space left" in app.error[0].value
+    assert not app.exception
     app.button(key="slide_store_now").click().run()
     assert not app.exception
     said = app.success[0].value
@@ -61,9 +72,10 @@ def test_a_slide_is_found_fetched_opened_and_scored_and_its_objects_are_stored(
     assert "- segmentation, series" in said
     assert "slide_store_now" not in [button.key for button in app.button]
     with open_store(get_settings().label_store_url) as store:
-        (entry,) = store.audit_trail().to_dict("records")
+        entry, again = store.audit_trail().to_dict("records")
     assert (entry["what"], entry["who"]) == ("store in the archive", get_settings().reader)
     assert len(entry["subject"]) == 64
+    assert (again["what"], again["subject"]) == (entry["what"], entry["subject"]), "each attempt is written down"
 
 
 def test_an_archive_that_is_empty_refuses_or_is_not_there_is_one_sentence(

@@ -213,6 +213,22 @@ def as_ybr_frames(dataset: Dataset, _: int) -> None:
     recompressed(dataset, syntax=JPEGBaseline8Bit, colours="RGB", encode=jpeg)
 
 
+def with_offsets_beyond_all(dataset: Dataset) -> None:
+    frames = frames_of(dataset)
+    dataset.PixelData, dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = encapsulate_extended(frames)
+    dataset.ExtendedOffsetTable = (2**63 + 5).to_bytes(8, "little") * len(frames)
+
+
+def with_a_tile_a_pixel(dataset: Dataset) -> None:
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.PixelData = b"\0" * 12
+    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", False
+    dataset.Rows = dataset.Columns = 1
+    dataset.TotalPixelMatrixColumns = dataset.TotalPixelMatrixRows = 46_000
+    dataset.NumberOfFrames = 46_000**2
+    del dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
+
+
 REFUSED: list[tuple[str, Change, str]] = [
     ("two patients", said_of_first(PatientID="XX1"), "files of more than one patient: expected one patient; found 2"),
     ("two names", said_of_first(PatientName="Other^Name"), "files of more than one patient: expected one patient; found 2"),
@@ -235,6 +251,8 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("palette", said_of_all(PhotometricInterpretation="PALETTE COLOR"), "not an H&E .* found photometric .* PALETTE COLOR"),
     ("16 bits", said_of_all(BitsAllocated=16), "not an H&E colour image: .* found 16 bits per channel"),
     ("planes apart", said_of_all(PlanarConfiguration=1), "cannot be read: .* found each colour apart"),
+    ("offsets beyond all", only_first(with_offsets_beyond_all), "missing, empty or beyond the end .*: expected 130"),
+    ("more frames than bytes", only_first(with_a_tile_a_pixel), "missing, empty or beyond the end"),
     ("no size", said_of_first(TotalPixelMatrixColumns=0), "does not state its size"),
 ]
 
@@ -294,3 +312,13 @@ def test_a_truncated_file_is_refused(kept: float, sentence: str, cmu_dicom: Path
     path.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(CervixError, match=sentence):
         probe_slide(path)
+
+
+def test_a_number_of_frames_that_is_none_is_refused(cmu_dicom: Path, tmp_path: Path) -> None:
+    path = rewritten(cmu_dicom, tmp_path / "series", lambda *_: None)
+    content = path.read_bytes()
+    stated = b"\x28\x00\x08\x00IS\x04\x00130 "
+    assert content.count(stated) == 1
+    path.write_bytes(content.replace(stated, stated[:-4] + "1²".encode() + b" "))
+    with pytest.raises(CervixError, match="frames that its size needs: expected 130"):
+        require_one_slide(files_of(path))

@@ -365,6 +365,8 @@ def test_a_study_that_the_archive_does_not_have_takes_no_objects(server: Dicomwe
         ({"offline": True}, "There is no archive to ask"),
         ({"dicomweb_url": "ftp://archive.example"}, "CERVIX_DICOMWEB_URL is no address"),
         ({"dicomweb_url": "https://archive.example/?a=1"}, "CERVIX_DICOMWEB_URL is no address"),
+        ({"dicomweb_url": "https://archive.example/dicom-web?"}, "CERVIX_DICOMWEB_URL is no address"),
+        ({"dicomweb_url": "https://archive.example\\.another.example"}, "CERVIX_DICOMWEB_URL is no address"),
         ({"dicomweb_url": "https://[archive"}, "CERVIX_DICOMWEB_URL is no address"),
         ({"dicomweb_url": "https://ada:geheim@archive.example"}, "CERVIX_DICOMWEB_URL holds a user"),
         ({"dicomweb_token": "geheim\r\nX: 1"}, "CERVIX_DICOMWEB_TOKEN is no token"),

@@ -66,7 +66,7 @@ def headers_may_be_bad() -> Iterator[None]:
         yield
     except CervixError:
         raise
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise SlideNotSuitable(
             "The header of the DICOM series cannot be referred to",
             expected="the attributes of a whole-slide image (PS3.3, A.32.8)",

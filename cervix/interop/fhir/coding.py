@@ -9,6 +9,7 @@ low-risk types too (38372-9) is no test for high-risk ones. Two that say less th
 reads the file. What is not in it is read by its words, or is a problem.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,10 @@ NOTHING_SAID: Final = (
     "http://terminology.hl7.org/CodeSystem/data-absent-reason",
 )
 """Systems all of whose codes say that nothing is known."""
+ICD_OF_THE_CERVIX: Final = re.compile(r"(?:C53|D06|N87|R87\.61|R87\.8[12]0|Z85\.41|Z86\.001|Z90\.71)")
+"""ICD-10 and ICD-10-CM: cancer of the cervix and its precursors, then or once; abnormal smears, HPV; a cervix that is gone."""
+ICD_MARKING: Final = ("D06", "D06.0", "D06.1", "D06.7", "D06.9", "N87", "N87.9", "Z85.41", "Z86.001", "Z90.710", "Z90.712")
+"""Those among them that are no code of ours and yet change what an answer means: asked for, so that they mark the woman."""
 CDC, ECQM = "CDC and MITRE, cervical cancer screening CDS", "eCQM CMS124, VSAC"
 NAMES = "the code's fully specified name"
 NOTHING: Final = ""

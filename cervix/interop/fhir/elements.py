@@ -1,6 +1,7 @@
 """Elements of FHIR resources that others wrote, of which nothing is certain: neither that they are there nor their type."""
 
 import re
+from calendar import monthrange
 from datetime import date
 from typing import Any, Final
 
@@ -30,9 +31,12 @@ def codings_of(concept: Resource) -> list[Coding]:
     return [(text_of(one.get("system")), text_of(one.get("code"))) for one in objects(concept.get("coding"))]
 
 
-def only_code(concept: Any) -> str:
-    """The code of a concept that has but one, such as a status."""
-    return next((code for _, code in codings_of(object_of(concept))), "")
+def codes_of(concept: Any) -> set[str]:
+    """The codes of a status; its words where it has none. Before R4 it was a code alone."""
+    if isinstance(concept, str):
+        return {concept}
+    codes = {code for _, code in codings_of(object_of(concept)) if code}
+    return codes or set(words_of(object_of(concept)))
 
 
 def words_of(concept: Resource) -> list[str]:
@@ -56,6 +60,17 @@ def day_of(told: str) -> date | None:
         return date.fromisoformat(found[0]) if found else None
     except ValueError:
         return None
+
+
+def span_of(told: str) -> tuple[date, date] | None:
+    """First and last day of a date, which may be of a month or a year alone (https://hl7.org/fhir/R5/datatypes.html#dateTime)."""
+    if day := day_of(told):
+        return day, day
+    parts = re.fullmatch(r"(\d{4})(?:-(0[1-9]|1[0-2]))?", told)
+    if parts is None or parts[1] == "0000":
+        return None
+    year, last = int(parts[1]), int(parts[2] or 12)
+    return date(year, int(parts[2] or 1), 1), date(year, last, monthrange(year, last)[1])
 
 
 def plain_kind(kind: str) -> str:

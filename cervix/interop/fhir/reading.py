@@ -9,7 +9,7 @@ number of hers.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final
@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from cervix.errors import NoResultsInFile, PatientFileError
-from cervix.interop.fhir.elements import day_of, object_of, objects, only_code, plain_kind, text_of
-from cervix.interop.fhir.entries import EXPECTED, Entry, entries_of
+from cervix.interop.fhir.elements import codes_of, day_of, object_of, objects, plain_kind, span_of, text_of
+from cervix.interop.fhir.entries import EXPECTED, RESULTS_OF_WOMEN, Entry, entries_of
 from cervix.interop.fhir.resources import Resource
 from cervix.interop.fhir.saying import Found, Sayings
 from cervix.interop.fhir.subjects import State, Woman, Women
@@ -37,7 +37,6 @@ DATES: Final = {
     "Condition": ("onsetDateTime", "onsetPeriod"),
 }
 """Kind of resource -> elements that say when, in R4 and R5, the first that is there counts."""
-RESULTS_OF_WOMEN: Final = tuple(DATES)
 # https://hl7.org/fhir/R5/valueset-observation-status.html and its neighbours; R4 knows fewer.
 READ: Final = frozenset({"final", "amended", "corrected", "appended", "completed"})
 NOT_FINAL: Final = frozenset({"preliminary", "partial", "modified", "unknown"})
@@ -45,6 +44,7 @@ NO_RESULT: Final = frozenset(
     {"registered", "cancelled", "entered-in-error", "not-done", "preparation", "in-progress", "on-hold", "specimen-in-process"}
 )
 # https://hl7.org/fhir/R5/valueset-condition-ver-status.html and condition-clinical.
+CONFIRMED: Final = frozenset({"confirmed"})
 NOT_TRUE: Final = frozenset({"refuted", "entered-in-error", "unconfirmed", "provisional", "differential"})
 OVER: Final = frozenset({"inactive", "resolved", "remission"})
 HISTOLOGY: Final = "histology"
@@ -148,6 +148,9 @@ class _Reading:
         if said is None:
             self.not_used[entry.kind] += 1
             return
+        if entry.replaced:
+            self.set_apart[f"{entry.kind} of an older version"] += 1
+            return
         if not self._stands(entry):
             return
         woman = self.women.of(entry)
@@ -156,6 +159,9 @@ class _Reading:
         elif self.women.asked not in (None, woman):
             self.foreign += 1
             self._lose(entry, "a result of another patient", "results of the patient asked for", woman)
+        elif entry.resource.get("notDone") or entry.resource.get("notPerformed"):
+            # Procedures before R4.
+            self._lose(entry, "that it was not done, as FHIR R3 says it", "the status not-done", woman)
         elif "modifierExtension" in entry.resource:
             self._lose(entry, "a modifierExtension, which changes what it says", "a resource without one", woman)
         else:
@@ -166,10 +172,7 @@ class _Reading:
     def _stands(self, entry: Entry) -> bool:
         """Whether a resource is a result by its status; what is none is told, and what may change is marked."""
         if entry.kind == "Condition":
-            status = only_code(entry.resource.get("verificationStatus"))
-            if status in NOT_TRUE:
-                self.set_apart[f"Condition that is {status}"] += 1
-            return status not in NOT_TRUE
+            return self._is_true(entry)
         status = text_of(entry.resource.get("status"))
         if status in NO_RESULT:
             self.set_apart[f"{entry.kind} with the status {status}"] += 1
@@ -182,10 +185,20 @@ class _Reading:
             return False
         return True
 
+    def _is_true(self, condition: Entry) -> bool:
+        """Whether a Condition is said to be so; what is said in other words than FHIR's is lost."""
+        statuses = codes_of(condition.resource.get("verificationStatus"))
+        if refuted := sorted(statuses & NOT_TRUE):
+            self.set_apart[f"Condition that is {refuted[0]}"] += 1
+        elif statuses and not statuses & CONFIRMED:
+            said = shown(min(statuses))
+            self._lose(condition, f"the verification status {said}", "confirmed or refuted", self.women.of(condition))
+        return not statuses or (statuses.isdisjoint(NOT_TRUE) and not statuses.isdisjoint(CONFIRMED))
+
     def _keep(self, entry: Entry, woman: Woman, findings: Sequence[Found]) -> None:
         states = [found for found in findings if entry.kind == "Condition" and found.column in STATES]
         for state in states:
-            self._keep_state(entry.resource, woman, state.column)
+            self._keep_state(entry, woman, state.column)
         results = [found for found in findings if found not in states]
         if entry.kind == "Condition":
             self.diagnoses += [(entry, woman, found) for found in results]
@@ -209,11 +222,15 @@ class _Reading:
         for found in results:
             self._add(entry, woman, when, found)
 
-    def _keep_state(self, resource: Resource, woman: Woman, column: str) -> None:
-        start = day_of(text_of(resource.get("onsetDateTime")) or text_of(resource.get("recordedDate")))
-        end = day_of(text_of(resource.get("abatementDateTime")))
-        if column != "hiv" and end is None and only_code(resource.get("clinicalStatus")) in OVER:
+    def _keep_state(self, entry: Entry, woman: Woman, column: str) -> None:
+        began = span_of(_told(entry.resource, (*DATES["Condition"], "recordedDate")))
+        ended = span_of(_told(entry.resource, ("abatementDateTime", "abatementPeriod")))
+        start, end = began and began[0], ended and ended[1]
+        if column != "hiv" and end is None and not codes_of(entry.resource.get("clinicalStatus")).isdisjoint(OVER):
             self.set_apart[f"Condition that is over ({VISIT_COLUMNS[column].label})"] += 1
+        elif column == "pregnant" and start is None and end is None:
+            # Nobody has always been pregnant.
+            self._lose(entry, "a pregnancy without a date", "a day as 2024-05-31", woman)
         else:
             woman.states.append(State(column, start, end))
 
@@ -279,7 +296,7 @@ class _Reading:
             days = [row.cells[VISIT_DATE] for row in rows]
             begun = {column: np.zeros(len(rows) + 1, np.int64) for column in STATES}
             for state in woman.states if rows else ():
-                first = bisect_left(days, state.start.isoformat()) if state.start else 0
+                first = bisect_left(days, state.first.isoformat()) if state.first else 0
                 behind = bisect_right(days, state.last.isoformat()) if state.last else len(rows)
                 if first >= behind and (state.last is None or state.last >= today):
                     first, behind = len(rows) - 1, len(rows)
@@ -311,6 +328,8 @@ class _Reading:
         without = sum(woman.place not in with_rows for woman in self.women.wanted)
         if without:
             told.append(f"{without:,} of the women have no result that is read, and are not in the list.")
+        if self.women.born_twice:
+            told.append("One woman has two birth dates in the file: no age is made of them.")
         if self.women.partly_born:
             told.append("A birth date without a day is read as the middle of its month or year.")
         return told
@@ -323,13 +342,15 @@ class _Reading:
 
 
 def _when(entry: Entry) -> _When:
-    resource = entry.resource
-    note = next((text_of(one.get("text")) for one in objects(resource.get("note"))), "")
-    for name in DATES.get(entry.kind, ()):
-        value = resource.get(name)
-        if told := text_of(object_of(value).get("start")) if name.endswith("Period") else text_of(value):
-            return _When(day_of(told), told, "")
-    return _When(None, "", note)
+    if told := _told(entry.resource, DATES.get(entry.kind, ())):
+        return _When(day_of(told), told, "")
+    return _When(None, "", next((text_of(one.get("text")) for one in objects(entry.resource.get("note"))), ""))
+
+
+def _told(resource: Resource, names: Iterable[str]) -> str:
+    """The first moment that is told, of a period its start; empty where there is none."""
+    values = (object_of(resource.get(name)).get("start") if name.endswith("Period") else resource.get(name) for name in names)
+    return next(filter(None, map(text_of, values)), "")
 
 
 def _age(born: date, day: date) -> int:

@@ -8,6 +8,9 @@ from typing import Final
 from cervix.interop.fhir.coding import (
     ANSWER_BY_CODE,
     CONDITION_BY_CODE,
+    ICD_10,
+    ICD_10_CM,
+    ICD_OF_THE_CERVIX,
     KNOWN_CODES,
     NOTHING,
     NOTHING_SAID,
@@ -24,6 +27,7 @@ from cervix.interop.fhir.subjects import Women
 from cervix.patients import hpv
 from cervix.patients.csv_text import shown
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS, LONGEST_CELL, VISIT_COLUMNS, folded, says_nothing, visit_column
+from cervix.patients.words import RESULTS
 
 # Words about the cervix or what is done to it, but not about the neck.
 OF_THE_CERVIX: Final = re.compile(
@@ -128,7 +132,7 @@ class Sayings:
         parts = []
         if column:
             parts.append(self._value(resource, column, observed))
-        elif _concerns(concept) or _concerns(object_of(resource.get("valueCodeableConcept"))):
+        elif _concerns(concept) or _answers(concept, object_of(resource.get("valueCodeableConcept"))):
             parts.append(Said(wrong=f"the code {named(concept)}"))
         for component in objects(resource.get("component")):
             inner = object_of(component.get("code"))
@@ -211,9 +215,16 @@ class Sayings:
 
 def _concerns(concept: Resource) -> bool:
     """Whether a concept is about the cervix, so that it may not be passed over."""
-    if any(coding in KNOWN_CODES for coding in codings_of(concept)):
-        return True
+    for coding in codings_of(concept):
+        if coding in KNOWN_CODES or (coding[0] in (ICD_10, ICD_10_CM) and ICD_OF_THE_CERVIX.match(coding[1])):
+            return True
     return any(OF_THE_CERVIX.search(words) and not OF_THE_NECK.search(words) for words in words_of(concept))
+
+
+def _answers(asked: Resource, answer: Resource) -> bool:
+    """Whether an answer concerns the cervix: positive and negative are said of many tests, if these have names."""
+    many = any(ANSWER_BY_CODE[coding].columns == RESULTS for coding in codings_of(answer) if coding in ANSWER_BY_CODE)
+    return _concerns(answer) and not (many and bool(words_of(asked)))
 
 
 def _code_of(words: str, column: str) -> str | None:

@@ -12,7 +12,7 @@ from cervix.interop.fhir.resources import Resource
 from cervix.interop.fhir.women import IDENTIFIER_SYSTEM
 
 PREGNANT_DAYS: Final = 42 * 7
-"""How long a pregnancy counts whose end is not told: 42 weeks, as the decision support of CDC and MITRE looks back."""
+"""How long a pregnancy counts of which one end is not told: 42 weeks, as the decision support of CDC and MITRE looks back."""
 
 
 @dataclass(eq=False)
@@ -34,6 +34,13 @@ class State:
     end: date | None
 
     @property
+    def first(self) -> date | None:
+        """The first day on which it counts; None: it always did."""
+        if self.start is None and self.end is not None and self.column == "pregnant":
+            return self.end - timedelta(PREGNANT_DAYS)
+        return self.start
+
+    @property
     def last(self) -> date | None:
         """The last day on which it counts."""
         if self.end is None and self.start is not None and self.column == "pregnant":
@@ -46,7 +53,7 @@ class Women:
 
     def __init__(self, entries: list[Entry], asked: str) -> None:
         self.ours = False
-        self.partly_born = False
+        self.partly_born = self.born_twice = False
         self.asked: Woman | None = None
         self.asked_id = asked
         self._by_url: dict[str, Woman] = {}
@@ -57,13 +64,17 @@ class Women:
         self.all: list[Woman] = []
         self._by_name: dict[str, Woman] = {}
         self._based: set[Woman] = set()
-        patients = [entry for entry in entries if entry.kind == "Patient"]
+        # What a later version replaces says nothing more of her.
+        patients = sorted((entry for entry in entries if entry.kind == "Patient"), key=lambda entry: entry.replaced)
         self._taken = {_pseudonym(entry.resource) for entry in patients}
         for entry in patients:
             name = text_of(entry.resource.get("id"))
             # Another version of a Patient who is here already, as two searches bring it.
             again = self._by_url.get(entry.full_url) if entry.full_url else self._by_id.get(name)
             woman = again or self._woman(entry.resource)
+            born = _birth(text_of(entry.resource.get("birthDate")))[0]
+            if not entry.replaced and born and woman.born and born != woman.born:
+                woman.born, self.born_twice = None, True
             if entry.full_url:
                 self._by_url[entry.full_url] = woman
             if entry.base:

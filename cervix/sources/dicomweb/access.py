@@ -35,7 +35,7 @@ def archive_of(settings: Settings, *, attempts: int = ATTEMPTS, cancel: Event | 
         host, plain = parts.hostname or "", parts.scheme in ("http", "https") and parts.port != 0
     except ValueError:  # a port or brackets that are none
         host, plain = "", False
-    if not plain or not host or parts.query or parts.fragment or not address.isprintable() or " " in address:
+    if not plain or not host or set("?#\\") & set(address) or not address.isprintable() or " " in address:
         raise _not_set_up("CERVIX_DICOMWEB_URL is no address", "one such as https://archive.example/dicom-web", "another")
     if parts.username is not None or parts.password is not None:
         raise _not_set_up("CERVIX_DICOMWEB_URL holds a user", "user and password in settings of their own", "them in it")

@@ -30,6 +30,8 @@ CODES_AND_NUMBERS: Final = frozenset(
 )
 # Values of words end with blanks, all others with zeros.
 WORDS: Final = frozenset({b"AE", b"AS", b"DA", b"DT", b"LO", b"LT", b"PN", b"SH", b"ST", b"TM", b"UC", b"UR", b"UT"})
+# How look-up tables of colours, frames and the tables of their places are encoded.
+TABLES: Final = frozenset({b"OB", b"OV", b"OW"})
 PADDED_WITH_BLANKS: Final = WORDS | {b"CS", b"DS", b"IS"}
 # PS3.6: file meta version and implementation; maker, model, software of the instrument; coordinates; optical path; ICC.
 KEPT: Final[frozenset[Tag]] = frozenset({
@@ -96,7 +98,7 @@ def _stays(element: Element) -> bool:
     if element.tag in CODE:
         return any(tag in CODED_WITHIN for tag in element.within)
     # Look-up tables of colours, and tables of where frames begin.
-    if element.kind not in WORDS and not element.within and element.tag[0] in (0x0028, PIXEL_DATA[0]):
+    if element.kind in TABLES and not element.within and element.tag[0] in (0x0028, PIXEL_DATA[0]):
         return True
     return element.tag in KEPT
 

@@ -72,4 +72,6 @@ def _asked(slide: Slide, score: SlideScore, bundle: Bundle, place: str) -> list[
             return store_score(score, slide, bundle.session_of("tile"), archive)
     except CervixError as error:
         st.error(escaped(str(error)), icon=":material/cloud_off:")
-        return None
+    except OSError as error:
+        st.error(f"The objects could not be written on the server: {error.strerror}. Free some space and store again.")
+    return None
