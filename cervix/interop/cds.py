@@ -15,7 +15,7 @@ import pandas as pd
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle, Model
 from cervix.errors import HookRefused, NoResultsInFile, PatientFileError, PrefetchMissing
-from cervix.interop.fhir.coding import CONDITIONS, ICD_10, ICD_10_CM, ICD_MARKING, PROCEDURES, TESTS
+from cervix.interop.fhir.coding import CONDITIONS, ICD_10, ICD_10_CM, ICD_MARKING, TESTS
 from cervix.interop.fhir.elements import object_of
 from cervix.interop.fhir.reading import READ_AS_FHIR, visits_of_bundle
 from cervix.interop.fhir.resources import LOINC, PRODUCT, Resource
@@ -42,7 +42,6 @@ _SOON: Final = frozenset(rung.action for rung in LADDER[: LADDER.index(COLPOSCOP
 def services() -> Resource:
     """The answer to discovery: the one service, and what of a patient has to be sent along."""
     tests = ",".join(f"{LOINC}|{observed.code}" for observed in TESTS)
-    done = ",".join(dict.fromkeys(f"{answer.system}|{answer.code}" for answer in PROCEDURES))
     marking = (f"{system}|{code}" for system in (ICD_10, ICD_10_CM) for code in ICD_MARKING)
     had = ",".join(dict.fromkeys((*(f"{answer.system}|{answer.code}" for answer in CONDITIONS), *marking)))
     of = "patient={{context.patientId}}"
@@ -58,7 +57,8 @@ def services() -> Resource:
                     "patient": "Patient/{{context.patientId}}",
                     "observations": f"Observation?{of}&code={tests}",
                     "reports": f"DiagnosticReport?{of}&code={tests}",
-                    "procedures": f"Procedure?{of}&code={done}",
+                    # All of them: no list has every code of a hysterectomy, and words name it too.
+                    "procedures": f"Procedure?{of}",
                     "conditions": f"Condition?{of}&code={had}",
                 },
                 "usageRequirements": "All of the prefetch is needed: this service asks no FHIR server.",

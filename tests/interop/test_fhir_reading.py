@@ -236,10 +236,20 @@ def test_whose_a_result_is() -> None:
 
 
 def test_a_diagnosis_recorded_after_the_treatment_is_not_another_lesion() -> None:
-    listed = condition("285838002", onsetDateTime="2024-01-01"), condition("363354003", recordedDate="2024-01-01")
+    listed = condition("285838002", onsetDateTime="2022-05-01"), condition("363354003", recordedDate="2024-01-01")
     table = read(patient(), report(BIOPSY, ["285838002", "363354003"], "2022-04-12"), procedure(LOOP, "2022-05-10"), *listed)
     assert len(table.frame) == 2
+    assert not lost(table)
     assert "2 Condition that a biopsy says already" in told(table)
+
+
+def test_a_diagnosis_that_began_after_a_treatment_may_be_a_lesion_that_came_back_and_marks_the_woman() -> None:
+    before, again = (report(BIOPSY, ["285838002"], day) for day in ("2022-04-12", "2023-12-01"))
+    loop, listed = procedure(LOOP, "2022-05-10"), condition("285838002", onsetDateTime="2024-01-01")
+    table = read(patient(), before, loop, listed)
+    assert lost(table) == 1
+    assert "began after a treatment" in str(table.problems[0])
+    assert not lost(read(patient(), before, loop, again, listed)), "a biopsy has found it again"
 
 
 def test_a_woman_without_a_pseudonym_is_never_called_like_another() -> None:

@@ -48,6 +48,7 @@ CONFIRMED: Final = frozenset({"confirmed"})
 NOT_TRUE: Final = frozenset({"refuted", "entered-in-error", "unconfirmed", "provisional", "differential"})
 OVER: Final = frozenset({"inactive", "resolved", "remission"})
 HISTOLOGY: Final = "histology"
+TREATMENT: Final = "treatment"
 # What holds for a time, and so for the visits within it: a Condition of these is no visit of its own.
 STATES: Final = ("hiv", "pregnant", "immunosuppressed")
 
@@ -206,13 +207,33 @@ class _Reading:
             self._keep_results(entry, woman, results)
 
     def _keep_diagnoses(self) -> None:
-        """A diagnosis that a biopsy of hers says already is no other one, though it may have been recorded later."""
-        proved = {(row.woman, row.cells[HISTOLOGY]) for row in self.rows if HISTOLOGY in row.cells}
+        """A diagnosis that a biopsy of hers says already is no other one, though it may have been recorded later.
+
+        Unless she was treated in between: then it may have come back, and which of both it is a biopsy would have to say.
+        """
+        biopsies: dict[tuple[int, str], list[str]] = {}
+        treatments: dict[int, list[str]] = {}
+        for row in self.rows:
+            if HISTOLOGY in row.cells:
+                biopsies.setdefault((row.woman, row.cells[HISTOLOGY]), []).append(row.cells[VISIT_DATE])
+            if TREATMENT in row.cells:
+                treatments.setdefault(row.woman, []).append(row.cells[VISIT_DATE])
         for entry, woman, found in self.diagnoses:
-            if (woman.place, found.cell) in proved:
-                self.set_apart["Condition that a biopsy says already"] += 1
-            else:
+            proved = biopsies.get((woman.place, found.cell))
+            if proved is None:
                 self._keep_results(entry, woman, [found])
+                continue
+            began = str(_when(entry).day or "")
+            last = max((day for day in proved if day <= began), default="")
+            if last and any(last <= day < began for day in treatments.get(woman.place, ())):
+                self._lose(
+                    entry,
+                    "a diagnosis that began after a treatment, of the grade of a biopsy before it",
+                    "the biopsy that found it again, or an onset before the treatment",
+                    woman,
+                )
+            else:
+                self.set_apart["Condition that a biopsy says already"] += 1
 
     def _keep_results(self, entry: Entry, woman: Woman, results: Sequence[Found]) -> None:
         when = _when(entry)
