@@ -104,7 +104,7 @@ class Slide:
         told = replace(self, spacing_um_px=spacing_um_px, spacing_source="user")
         if self.plane.square:
             return told
-        width, height = self.file.handle.dimensions
+        width, height = self.file.dimensions
         plane = self.plane.model_copy(update={"file_px_per_l0_px_x": 1.0, "file_px_per_l0_px_y": 1.0})
         notice = f"The scale given, {spacing_um_px:g} µm per pixel, was used for both sides, although the file states two."
         notices = [notice, *(other for other in self.notices if other != self.resampled)]
@@ -159,7 +159,7 @@ class Slide:
 
     def stored_tile_px(self, level: int) -> tuple[int, int]:
         """Width and height of the tiles in which the file keeps a level; the usual one where it does not say."""
-        stated = (self.file.handle.properties.get(f"openslide.level[{level}].tile-{side}") for side in ("width", "height"))
+        stated = (self.file.properties.get(f"openslide.level[{level}].tile-{side}") for side in ("width", "height"))
         width, height = (int(value) if value and value.isdigit() and int(value) else STORED_TILE_PX for value in stated)
         return width, height
 
