@@ -72,6 +72,18 @@ def test_a_series_is_one_slide_like_its_source(cmu_dicom: Path, source: Slide) -
     assert "4 of 5 levels say RGB while their frames are YBR; they were read as YBR." in slide.notices
 
 
+def test_frames_cut_at_the_edge_are_told(cmu_dicom: Path, tmp_path: Path) -> None:
+    def cut(dataset: Dataset, number: int) -> None:
+        if number:
+            *others, last = frames_of(dataset)
+            with Image.open(io.BytesIO(last)) as image:
+                set_frames(dataset, [*others, jpeg(image.crop((0, 0, 60, dataset.Rows)))])
+
+    slide = open_slide(rewritten(cmu_dicom, tmp_path / "cut", cut))
+    assert any(notice.startswith("4 of 5 levels have frames at the edge that are smaller") for notice in slide.notices)
+    assert not any("smaller" in notice for notice in open_slide(slides_in(cmu_dicom)[0]).notices)
+
+
 @pytest.mark.parametrize("change", [lambda dataset, _: sparse(dataset), in_jpeg_2000, without_compression])
 def test_every_encoding_shows_the_same_pixels(change: Change, cmu_dicom: Path, tmp_path: Path) -> None:
     # Without the finest level, which takes long to encode.
