@@ -222,7 +222,7 @@ class Slide:
             for left, right in columns:
                 corner = x_l0_px + round(left * scale), y_l0_px + round(top * scale)
                 try:
-                    canvas.paste(self.read(*corner, level, right - left, bottom - top), (left, top))
+                    canvas.paste(self._read_piece(*corner, level, right - left, bottom - top), (left, top))
                 except TileNotReadable:
                     holes_l0_px.append(
                         (*corner, corner[0] + round((right - left) * scale), corner[1] + round((bottom - top) * scale))
@@ -232,6 +232,21 @@ class Slide:
                     if len(holes_l0_px) > patience or lost > borne:
                         raise
         return canvas
+
+    def _read_piece(self, x_l0_px: int, y_l0_px: int, level: int, width_px: int, height_px: int) -> Image.Image:
+        """As ``read``; where that fails, without the border of a pixel, which is stretched over.
+
+        Where a level is no whole factor smaller, a tile of the file begins between two pixels of level 0, and what is read from
+        the nearest one lies a part of a pixel in the tile beside it.
+        """
+        try:
+            return self.read(x_l0_px, y_l0_px, level, width_px, height_px)
+        except TileNotReadable:
+            scale = self.level_downsamples[level]
+            if scale.is_integer() or min(width_px, height_px) <= 2:
+                raise
+        within = x_l0_px + round(scale), y_l0_px + round(scale)
+        return self.read(*within, level, width_px - 2, height_px - 2, shown_px=(width_px, height_px))
 
     def overview(self, downsample: float, *, holes_l0_px: list[Box] | None = None) -> tuple[Image.Image, float]:
         """The whole slide at about ``downsample``, and level-0 pixels per pixel of it; damage as in ``read_reduced``."""
