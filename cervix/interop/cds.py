@@ -161,7 +161,7 @@ def _lines(step: Step, row: pd.Series, table: VisitTable, model: Model, bundle: 
         yield f"{MODEL_ALONE}: {first.title} {row[f'risk_{first.id}']:.1%} (its networks: {band})."
     yield from filter(None, (completeness_of(row).note, beyond_note(row)))
     if table.problems:
-        named = ", ".join(dict.fromkeys(problem.column for problem in table.problems[:PROBLEMS_TOLD]))
+        named = "; ".join(dict.fromkeys(problem.column for problem in table.problems[:PROBLEMS_TOLD]))
         more = f" and {len(table.problems) - PROBLEMS_TOLD:,} more" if len(table.problems) > PROBLEMS_TOLD else ""
         yield f"Not read: {named}{more}."
     yield from (notice for notice in table.notices if notice != READ_AS_FHIR)

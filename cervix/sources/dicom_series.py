@@ -117,13 +117,30 @@ def levels_of(files: Iterable[Path]) -> list[Level]:
     return [level for file in files if dicom_head(file) is not None and (level := _level_of(file)) is not None]
 
 
-def levels_with_other_colours(files: Iterable[Path]) -> set[tuple[int, int]]:
+def levels_with_other_colours(levels: list[Level]) -> set[tuple[int, int]]:
     """Sizes of the levels that say RGB while their JPEG frames are YBR, as some converters write smaller levels.
 
     OpenSlide takes the header's word.
     """
-    found = [level for level in levels_of(files) if level.is_level and level.transfer_syntax == JPEG_BASELINE]
+    found = [level for level in levels if level.is_level and level.transfer_syntax == JPEG_BASELINE]
     return {level.size_px for level in found if level.words.get("colours") == "RGB" and _colours_of_frames(level) == {"YBR"}}
+
+
+def levels_with_cut_frames(levels: list[Level]) -> set[tuple[int, int]]:
+    """Sizes of the levels whose last frame is smaller than all frames are said to be, as some converters cut it at the edge.
+
+    All frames of an image have one size (DICOM PS3.3 C.7.6.3.1); OpenSlide reads no other.
+    """
+    return {
+        level.size_px
+        for level in levels
+        if level.is_level
+        and level.transfer_syntax != UNCOMPRESSED
+        and any(
+            _size_of_frame(head) not in (None, (level.numbers.get("tile_width"), level.numbers.get("tile_height")))
+            for head in _heads_of_frames(level)[-1:]
+        )
+    }
 
 
 def require_one_subject(members: list[Level]) -> None:
@@ -398,8 +415,8 @@ def _frame_offsets(level: Level) -> tuple[NDArray[np.int64], int]:
         return np.array(listed, np.int64), size
 
 
-def _colours_of_frames(level: Level) -> set[str]:
-    """Of what colours the frames looked at say they are, RGB or YBR; empty where none says it."""
+def _heads_of_frames(level: Level) -> list[bytes]:
+    """How some of its frames begin, the first and the last among them."""
     offsets, size = _frame_offsets(level)
     chosen = sorted({int(at) for at in np.linspace(0, len(offsets) - 1, FRAMES_LOOKED_AT)}) if len(offsets) else []
     with level.file.open("rb") as stream:
@@ -408,7 +425,24 @@ def _colours_of_frames(level: Level) -> set[str]:
             if offsets[at] < size:
                 stream.seek(int(offsets[at]) + ITEM_HEAD_BYTES)
                 heads.append(stream.read(FRAME_HEAD_BYTES))
-    return set(itertools.chain.from_iterable(map(_colours_of_jpeg, heads)))
+    return heads
+
+
+def _size_of_frame(frame: bytes) -> tuple[int, int] | None:
+    """Width and height that a JPEG or JPEG 2000 states; None where it cannot be read, which is told where it is decoded."""
+    try:
+        with (
+            told_as_unreadable("The frame cannot be read"),
+            Image.open(io.BytesIO(frame), formats=["JPEG", "JPEG2000"]) as image,
+        ):
+            return image.size
+    except SlideNotReadable:
+        return None
+
+
+def _colours_of_frames(level: Level) -> set[str]:
+    """Of what colours the frames looked at say they are, RGB or YBR; empty where none says it."""
+    return set(itertools.chain.from_iterable(map(_colours_of_jpeg, _heads_of_frames(level))))
 
 
 def _colours_of_jpeg(frame: bytes) -> set[str]:

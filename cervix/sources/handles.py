@@ -27,12 +27,13 @@ class SlideFile:
         self._handle: SlideHandle | None = opened.handle
         self.held_bytes = opened.held_bytes
         """What it keeps in memory while it is open, beside the cache of tiles."""
+        self.dimensions, self.properties = opened.handle.dimensions, dict(opened.handle.properties)
+        """As ``SlideHandle`` has them, read once: a handle in error does not even say how large it is."""
         self._doubt = Lock()
         self._spare: SlideHandle | None = None
         _handles.used(self)
 
-    @property
-    def handle(self) -> SlideHandle:
+    def _used_handle(self) -> SlideHandle:
         """The handle, opened if it is not."""
         _handles.used(self)
         with self._lock:
@@ -51,7 +52,7 @@ class SlideFile:
 
     def read_region(self, corner_l0_px: tuple[int, int], level: int, size_px: tuple[int, int]) -> Image.Image:
         """As ``SlideHandle.read_region``."""
-        handle = self.handle
+        handle = self._used_handle()
         try:
             return handle.read_region(corner_l0_px, level, size_px)
         except self._broken_by:

@@ -104,7 +104,7 @@ class Slide:
         told = replace(self, spacing_um_px=spacing_um_px, spacing_source="user")
         if self.plane.square:
             return told
-        width, height = self.file.handle.dimensions
+        width, height = self.file.dimensions
         plane = self.plane.model_copy(update={"file_px_per_l0_px_x": 1.0, "file_px_per_l0_px_y": 1.0})
         notice = f"The scale given, {spacing_um_px:g} µm per pixel, was used for both sides, although the file states two."
         notices = [notice, *(other for other in self.notices if other != self.resampled)]
@@ -159,7 +159,7 @@ class Slide:
 
     def stored_tile_px(self, level: int) -> tuple[int, int]:
         """Width and height of the tiles in which the file keeps a level; the usual one where it does not say."""
-        stated = (self.file.handle.properties.get(f"openslide.level[{level}].tile-{side}") for side in ("width", "height"))
+        stated = (self.file.properties.get(f"openslide.level[{level}].tile-{side}") for side in ("width", "height"))
         width, height = (int(value) if value and value.isdigit() and int(value) else STORED_TILE_PX for value in stated)
         return width, height
 
@@ -222,7 +222,7 @@ class Slide:
             for left, right in columns:
                 corner = x_l0_px + round(left * scale), y_l0_px + round(top * scale)
                 try:
-                    canvas.paste(self.read(*corner, level, right - left, bottom - top), (left, top))
+                    canvas.paste(self._read_piece(*corner, level, right - left, bottom - top), (left, top))
                 except TileNotReadable:
                     holes_l0_px.append(
                         (*corner, corner[0] + round((right - left) * scale), corner[1] + round((bottom - top) * scale))
@@ -232,6 +232,21 @@ class Slide:
                     if len(holes_l0_px) > patience or lost > borne:
                         raise
         return canvas
+
+    def _read_piece(self, x_l0_px: int, y_l0_px: int, level: int, width_px: int, height_px: int) -> Image.Image:
+        """As ``read``; where that fails, without the border of a pixel, which is stretched over.
+
+        Where a level is no whole factor smaller, a tile of the file begins between two pixels of level 0, and what is read from
+        the nearest one lies a part of a pixel in the tile beside it.
+        """
+        try:
+            return self.read(x_l0_px, y_l0_px, level, width_px, height_px)
+        except TileNotReadable:
+            scale = self.level_downsamples[level]
+            if scale.is_integer() or min(width_px, height_px) <= 2:
+                raise
+        within = x_l0_px + round(scale), y_l0_px + round(scale)
+        return self.read(*within, level, width_px - 2, height_px - 2, shown_px=(width_px, height_px))
 
     def overview(self, downsample: float, *, holes_l0_px: list[Box] | None = None) -> tuple[Image.Image, float]:
         """The whole slide at about ``downsample``, and level-0 pixels per pixel of it; damage as in ``read_reduced``."""

@@ -47,7 +47,7 @@ def _guarded(handler: Handler) -> Handler:
         # Both are compared in full, whatever the first differing character.
         same = hmac.compare_digest(token.strip().encode(), settings.cds_token.encode())
         if scheme.lower() != "bearer" or not same:
-            return JSONResponse({"error": "The bearer token is missing or another."}, 401, {"WWW-Authenticate": "Bearer"})
+            return JSONResponse({"error": "The bearer token is missing or wrong."}, 401, {"WWW-Authenticate": "Bearer"})
         return await handler(request)
 
     return guarded

@@ -15,7 +15,7 @@ from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
 from cervix.errors import HookRefused, PrefetchMissing
 from cervix.interop.cds import LONGEST_SUMMARY, NEEDED, SERVICE, cards, services
-from cervix.settings import get_settings
+from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.web import cds as cds_routes
 from cervix.web import routes
 from tests.interop.fhir_made import (
@@ -110,6 +110,18 @@ def test_why_there_is_no_step_and_what_an_answer_does_not_rest_on(
     assert summary in card["summary"]
     assert detail in card["detail"]
     assert card["indicator"] == "info"
+
+
+def test_the_call_that_the_documentation_shows_gets_a_card(published_bundle: Bundle) -> None:
+    written = (PROJECT_ROOT / "docs/operations.md").read_text(encoding="utf-8").split("```\n{", 1)[1].split("```")[0]
+    assert card_of(json.loads("{" + written), published_bundle)["summary"].startswith("Return in ")
+
+
+def test_several_that_are_not_read_are_told_apart(published_bundle: Bundle) -> None:
+    asked = call(SMEAR, observation(CYTOLOGY, "999", "2024-05-01"), observation(CYTOLOGY, HSIL, ""))
+    detail = card_of(asked, published_bundle)["detail"]
+    assert "Not read: Observation 2 of 3, cytology; Observation 3 of 3." in detail
+    assert "Correct the data first." in detail
 
 
 def test_without_any_result_of_screening_there_is_no_card(published_bundle: Bundle) -> None:

@@ -20,8 +20,8 @@ from cervix.sources.examining import examine_slide
 from cervix.sources.identity import files_of, identity_of, slides_in
 from cervix.sources.opening import open_slide
 from cervix.sources.probe import probe_slide
-from cervix.sources.slide import Slide
-from tests.dicom_slides import TELLING, frames_of, recompressed, rewritten, set_frames, sparse
+from cervix.sources.slide import Box, Slide
+from tests.dicom_slides import CMU_TILE_PX, TELLING, frames_of, recompressed, rewritten, set_frames, sparse
 
 CMU = "slides/CMU-1-Small-Region.svs"
 Change = Callable[[Dataset, int], object]
@@ -70,6 +70,22 @@ def test_a_series_is_one_slide_like_its_source(cmu_dicom: Path, source: Slide) -
         shown, wanted = (pixels(each, downsample).mean(axis=(0, 1)) for each in (slide, source))
         assert np.abs(shown - wanted).max() < 1, "in true colours, although these levels say RGB and are YBR"
     assert "4 of 5 levels say RGB while their frames are YBR; they were read as YBR." in slide.notices
+
+
+def test_frames_cut_at_the_edge_are_told_and_cost_themselves_alone(cmu_dicom: Path, tmp_path: Path) -> None:
+    def cut(dataset: Dataset, number: int) -> None:
+        if number:
+            *others, last = frames_of(dataset)
+            with Image.open(io.BytesIO(last)) as image:
+                set_frames(dataset, [*others, jpeg(image.crop((0, 0, 60, dataset.Rows)))])
+
+    slide = open_slide(rewritten(cmu_dicom, tmp_path / "cut", cut))
+    assert any(notice.startswith("4 of 5 levels have frames at the edge that are smaller") for notice in slide.notices)
+    assert not any("smaller" in notice for notice in open_slide(slides_in(cmu_dicom)[0]).notices)
+    holes: list[Box] = []
+    across = slide.overview(4.0, holes_l0_px=holes)[1] * CMU_TILE_PX
+    assert not across.is_integer(), "a tile of this level begins between two pixels of level 0"
+    assert [(left, top) for left, top, *_ in holes] == [(round(2 * across), round(3 * across))]
 
 
 @pytest.mark.parametrize("change", [lambda dataset, _: sparse(dataset), in_jpeg_2000, without_compression])

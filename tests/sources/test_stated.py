@@ -127,7 +127,7 @@ def test_a_turned_photograph_says_so_and_its_scale_turns_with_it(tmp_path: Path)
     slide = open_slide(tmp_path / "turned.jpg")
     assert any("turned upright, as its EXIF says" in notice for notice in slide.notices)
     assert any("0.25 µm wide and 0.5 µm high" in notice for notice in slide.notices)
-    assert slide.file.handle.dimensions == (500, 600)
+    assert slide.file.dimensions == (500, 600)
 
 
 @pytest.mark.parametrize("options", [{"metadata": None}, TILED], ids=["plain", "tiled"])

@@ -131,7 +131,7 @@ def source_of(slide: Slide) -> SourceSlide:
     SlideNotSuitable
         Where no instance has the pixels of level 0, or it does not say where they lie on the glass.
     """
-    size = tuple(slide.file.handle.dimensions)
+    size = slide.file.dimensions
     for header in _headers(files_of(slide.path)):
         if (header.get("TotalPixelMatrixColumns"), header.get("TotalPixelMatrixRows")) == size:
             return SourceSlide(_complete(header), slide.plane)

@@ -215,7 +215,7 @@ def _step(visits: Sequence[Visit], scores: Scores, model: Model, published: Publ
     if scores.get(NO_ANSWER) and not treated:
         return Step("", str(scores[NO_ANSWER]), KNOWN if scores.get(KNOWN_DIAGNOSIS) else None)
     if scores.get(RESTS_ON):
-        return Step("", f"the answer {_of_history(str(scores[RESTS_ON]))}. Correct the file first.", INCOMPLETE)
+        return Step("", f"the answer {_of_history(str(scores[RESTS_ON]))}. Correct the data first.", INCOMPLETE)
     course = course_of(rounds_of(visits))
     if withheld := why_not_her(list(visits), course, today=today):
         return Step("", *withheld)

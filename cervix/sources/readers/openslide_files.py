@@ -11,7 +11,7 @@ from cervix.sources.colour import profile_of
 from cervix.sources.damage import COPY_AGAIN, truncation
 from cervix.sources.decoders import told_as_unreadable
 from cervix.sources.dicom import DICOM, dicom_head, series_of
-from cervix.sources.dicom_series import SPARSE, levels_with_other_colours
+from cervix.sources.dicom_series import SPARSE, levels_of, levels_with_cut_frames, levels_with_other_colours
 from cervix.sources.mirax import MIRAX
 from cervix.sources.plane import FilePlane
 from cervix.sources.readers.reader import OpenedSlide
@@ -41,12 +41,15 @@ class OpenSlideFiles:
 
     def open(self, path: Path) -> OpenedSlide:
         handle = self._handle(path)
-        in_ybr = levels_with_other_colours(series_of(path)) if dicom_head(path) is not None else set()
+        levels = levels_of(series_of(path)) if dicom_head(path) is not None else []
+        in_ybr, cut = levels_with_other_colours(levels), levels_with_cut_frames(levels)
         power = handle.properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
         return OpenedSlide(
             _InTrueColours(handle, in_ybr) if in_ybr else handle,
             reopen=lambda: _InTrueColours(self._handle(path), in_ybr) if in_ybr else self._handle(path),
-            stated=stated_by_slide(handle, read_pages(path) if is_tiff(path) else [], levels_in_ybr=len(in_ybr)),
+            stated=stated_by_slide(
+                handle, read_pages(path) if is_tiff(path) else [], levels_in_ybr=len(in_ybr), levels_cut=len(cut)
+            ),
             vendor=handle.properties[openslide.PROPERTY_NAME_VENDOR],
             magnification=float(power) if power else None,
             broken_by=(openslide.OpenSlideError,),
@@ -97,7 +100,9 @@ class _InTrueColours:
         return Image.merge("RGBA", (*Image.merge("YCbCr", channels).convert("RGB").split(), opaque))
 
 
-def stated_by_slide(handle: openslide.AbstractSlide, pages: list[TiffPage], *, levels_in_ybr: int = 0) -> Stated:
+def stated_by_slide(
+    handle: openslide.AbstractSlide, pages: list[TiffPage], *, levels_in_ybr: int = 0, levels_cut: int = 0
+) -> Stated:
     """What a file that OpenSlide reads states.
 
     Parameters
@@ -106,6 +111,8 @@ def stated_by_slide(handle: openslide.AbstractSlide, pages: list[TiffPage], *, l
         Of a TIFF; empty otherwise.
     levels_in_ybr
         How many levels of a DICOM slide say RGB and are not.
+    levels_cut
+        How many of its levels have frames that are cut at the edge.
 
     Raises
     ------
@@ -125,6 +132,11 @@ def stated_by_slide(handle: openslide.AbstractSlide, pages: list[TiffPage], *, l
     if levels_in_ybr:
         notices.append(
             f"{levels_in_ybr} of {handle.level_count} levels say RGB while their frames are YBR; they were read as YBR."
+        )
+    if levels_cut:
+        notices.append(
+            f"{levels_cut} of {handle.level_count} levels have frames at the edge that are smaller than the file states; they "
+            "cannot be read, and are grey wherever the slide is shown at that scale."
         )
     scales = _scanner_scale(handle)
     if page is not None:

@@ -23,7 +23,7 @@ WHAT = (
 )
 
 KINDS = {"OT": "parametric map", "SEG": "segmentation", "SR": "report", "ANN": "annotations"}
-"""Modality of a series of ours -> what it is."""
+"""Modality of a series of ours -> what it is, in the order in which they are told."""
 
 
 def show_storing(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
@@ -51,6 +51,8 @@ def _show(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
             st.session_state[place] = _asked(slide, score, bundle, place)
     stored: list[ArchivedSeries] | None = st.session_state[place]
     if stored is not None:
+        kinds = [*KINDS, *(series.modality for series in stored)]
+        stored = sorted(stored, key=lambda series: kinds.index(series.modality))
         found = "\n".join(f"- {KINDS.get(series.modality, series.modality)}, series {series.key[:8]}" for series in stored)
         box.success(f"The archive lists {len(stored)} new series in the study of this slide:\n{found}")
 
