@@ -246,7 +246,7 @@ def test_each_is_filed_with_the_slide_and_says_what_it_is(written: Written, bund
         assert made.get("FrameOfReferenceUID", written.source.FrameOfReferenceUID) == written.source.FrameOfReferenceUID
         assert made.SeriesDescription == RESEARCH_NOTICE
         assert made.Manufacturer == "Cervix Workbench"
-        assert bundle.sha256.startswith(made.DeviceSerialNumber)
+        assert bundle.short_hash == made.DeviceSerialNumber
         assert str(written.source.SOPInstanceUID) in {
             str(element.value) for element in made.iterall() if element.keyword == "ReferencedSOPInstanceUID"
         }
