@@ -267,6 +267,57 @@ def test_what_holds_for_a_time_is_said_of_the_visits_within_it() -> None:
     assert "counted at it: Immunosuppressed" in told(table)
     over = condition("77386006", onsetDateTime="2024-04-01", clinicalStatus={"coding": [{"code": "resolved"}]})
     assert "pregnant" not in known(read(patient(), *smears, over))
+    ended = read(patient(), *smears, condition("370388006", onsetDateTime="2019-01-01", abatementDateTime="2022-04-30"))
+    assert [str(code) for code in ended.frame["immunosuppressed"]] == ["yes", "nan", "nan"]
+    # Whoever has had HIV has it, whatever the list of problems says.
+    kept = condition("B20", ICD, onsetDateTime="2021-01-01", clinicalStatus={"coding": [{"code": "resolved"}]})
+    assert known(read(patient(), *smears, kept))["hiv"] == "yes"
+
+
+@pytest.mark.parametrize("status", ["unconfirmed", "provisional", "differential", "refuted", "entered-in-error"])
+def test_a_diagnosis_that_is_not_made_is_none(status: str) -> None:
+    suspected = condition("N87.1", ICD, onsetDateTime=DAY, verificationStatus={"coding": [{"code": status}]})
+    table = read(patient(), observation(CYTOLOGY, NILM, "2020-05-01"), suspected)
+    assert len(table.frame) == 1
+    assert f"Condition that is {status}" in told(table)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        hpv_test(valueCodeableConcept=concept("UNK", "http://terminology.hl7.org/CodeSystem/v3-NullFlavor")),
+        hpv_test(valueCodeableConcept=None, dataAbsentReason={"text": "not asked"}),
+        hpv_test(valueCodeableConcept=None, hasMember=[{"reference": "Observation/7"}]),
+        observation("x", "", DAY, code={"text": "Cytology"}, valueCodeableConcept={"text": "Negative for malignancy"}),
+    ],
+    ids=["null flavor", "absent", "a panel", "of another organ"],
+)
+def test_what_says_nothing_of_the_cervix_is_no_result_and_no_loss(resource: Resource) -> None:
+    table = read(patient(), observation(CYTOLOGY, NILM, "2020-05-01"), resource)
+    assert len(table.frame) == 1
+    assert not table.problems
+    assert not len(table.losses)
+
+
+def test_an_age_is_read_in_years_alone() -> None:
+    smear = observation(CYTOLOGY, NILM, DAY)
+
+    def told_age(value: int, unit: str) -> VisitTable:
+        quantity = {"value": value, "unit": unit, "code": unit}
+        return read(patient(born=""), smear, observation("30525-0", "", DAY, valueCodeableConcept=None, valueQuantity=quantity))
+
+    assert list(told_age(39, "a").frame[AGE]) == [39]
+    months = told_age(60, "mo")
+    assert months.frame[AGE].isna().all()
+    assert "an age that is not in years" in told(months)
+
+
+def test_a_result_within_a_report_is_read_as_one_of_its_own() -> None:
+    within = observation(HPV, DETECTED, DAY, id="r", subject=None)
+    del within["subject"]
+    table = read(patient(), report(CYTOLOGY, [NILM], DAY, contained=[within], result=[{"reference": "#r"}]))
+    assert known(table) == {"cytology": "NILM", "hpv_result": "positive"}
+    assert not table.problems
 
 
 def test_an_age_follows_from_a_birth_date_and_nothing_else_of_her_is_kept() -> None:
@@ -275,6 +326,8 @@ def test_an_age_follows_from_a_birth_date_and_nothing_else_of_her_is_kept() -> N
     assert not [secret for secret in HIDDEN if secret in kept]
     assert list(read(patient(born="1985-03"), *TREATED).frame[AGE]) == [36, 37, 37, 39, 40]
     assert "middle of its month" in told(read(patient(born="1985"), *TREATED))
+    smears = [observation(CYTOLOGY, NILM, day) for day in ("2024-03-01", "2024-03-02")]
+    assert list(read(patient(), *smears).frame[AGE]) == [38, 39], "on her birthday she is a year older"
     assert read(patient(born=""), *TREATED).frame[AGE].isna().all()
     young = read(patient(born="2024-01-01"), observation(CYTOLOGY, NILM, DAY))
     assert "accepted is years from 10 to 110" in told(young)
