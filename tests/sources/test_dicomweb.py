@@ -17,7 +17,8 @@ from cervix.intake.archived import fetch_archived, is_begun
 from cervix.intake.uploads import UploadStore
 from cervix.settings import Settings
 from cervix.sources.dicomweb import Archive, ArchivedSeries, archive_of
-from cervix.sources.downloads import Arriving
+from cervix.sources.dicomweb.multipart import only_part
+from cervix.sources.downloads import Arriving, Body
 from tests.archive import HTML, Answer, Handler, cut_after, says, serving, status
 from tests.dicom_slides import PATIENT
 from tests.dicomweb_server import BASE, BOUNDARY, LIST, STUDIES, Dicomweb, DicomwebHandler, holding, multipart, said
@@ -186,6 +187,14 @@ def test_a_file_that_is_not_the_one_asked_for_is_refused_and_nothing_of_it_is_le
     with pytest.raises(DownloadFailed, match=sentence):
         fetch()
     assert here(tmp_path) == {}
+
+
+@pytest.mark.parametrize("block_bytes", [1, 2, 3, 7, 1000])
+def test_a_file_is_whole_wherever_the_blocks_of_its_answer_part(block_bytes: int) -> None:
+    whole = b"\r\n--a-bound" + bytes(range(256)) + b"\r\n--"
+    answer = multipart(whole)
+    blocks = (answer[start : start + block_bytes] for start in range(0, len(answer), block_bytes))
+    assert b"".join(only_part(Body(RELATED, None, blocks), "The archive")) == whole
 
 
 def test_names_and_paths_in_an_answer_become_no_file(server: Dicomweb, fetch: Callable[..., dict[str, bytes]]) -> None:
