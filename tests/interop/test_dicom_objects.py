@@ -253,6 +253,8 @@ def test_each_is_filed_with_the_slide_and_says_what_it_is(written: Written, bund
         assert str(written.source.SOPInstanceUID) in {
             str(element.value) for element in made.iterall() if element.keyword == "ReferencedSOPInstanceUID"
         }
+    observer = [item.UID for item in read[2].ContentSequence if item.ValueType == "UIDREF"]
+    assert observer == [f"2.25.{int(bundle.sha256[:32], 16)}"], "one bundle is one device, whatever it reports"
     own = [str(made[keyword].value) for made in read for keyword in ("SOPInstanceUID", "SeriesInstanceUID")]
     assert len({*own, str(written.source.SOPInstanceUID), str(written.source.SeriesInstanceUID)}) == len(own) + 2
     assert all(read[index].ContentDescription == RESEARCH_NOTICE for index in (0, 1, 3))

@@ -145,6 +145,7 @@ def test_what_a_resource_says(resource: Resource, expected: dict[str, str]) -> N
         (procedure("120038005", DAY, code=concept("120038005", display="Cervix excision (procedure)")), "Procedure 1 of 1"),
         (condition("D06.9", ICD, code={"text": "Carcinoma in situ of cervix, unspecified"}), "Condition 1 of 1"),
         ({"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}, "OperationOutcome 1 of 1"),
+        ({"resourceType": "OperationOutcome", "issue": [{"severity": "fatal"}]}, "OperationOutcome 1 of 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_by_resource_and_marks_the_woman(resource: Resource, found: str) -> None:
@@ -360,6 +361,7 @@ def test_our_own_export_read_back_gives_the_same_visits_and_risks(version: str, 
         scores = score_visits(table, session)
         made = risk_bundle(scores, table.frame, session.model, provenance_of(bundle, "history"), version)
         back = visits_of_bundle(json.loads(json.dumps(made)))
+        assert "not final" not in told(back), "that their status is unknown says nothing of our own"
         again = score_visits(back, session)
         assert list(again[PATIENT_ID]) == list(scores[PATIENT_ID])
         columns = [name for name in scores if name.startswith("risk_")]

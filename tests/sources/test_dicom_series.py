@@ -199,6 +199,14 @@ def with_empty_frames(dataset: Dataset) -> None:
     set_frames(dataset, [b"\0\0" if number < 20 else frame for number, frame in enumerate(frames_of(dataset))])
 
 
+def test_a_few_empty_frames_and_a_name_written_in_two_ways_are_borne(cmu_dicom: Path, tmp_path: Path) -> None:
+    def change(dataset: Dataset) -> None:
+        set_frames(dataset, [b"\0\0" if number < 13 else frame for number, frame in enumerate(frames_of(dataset))])
+        dataset.PatientName = f"{dataset.PatientName}^^"
+
+    require_one_slide(files_of(rewritten(cmu_dicom, tmp_path / "series", only_first(change))))
+
+
 def through_two_paths(dataset: Dataset, _: int) -> None:
     dataset.OpticalPathSequence.append(copy.deepcopy(dataset.OpticalPathSequence[0]))
     dataset.OpticalPathSequence[1].OpticalPathIdentifier = "1"
