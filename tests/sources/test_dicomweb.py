@@ -18,6 +18,7 @@ from cervix.intake.uploads import UploadStore
 from cervix.settings import Settings
 from cervix.sources.dicomweb import Archive, ArchivedSeries, archive_of
 from cervix.sources.dicomweb.multipart import only_part
+from cervix.sources.dicomweb.progress import Progress
 from cervix.sources.downloads import Arriving, Body
 from tests.archive import HTML, Answer, Handler, cut_after, says, serving, status
 from tests.dicom_slides import PATIENT
@@ -87,6 +88,20 @@ def test_a_slide_that_stops_in_the_middle_goes_on_with_the_files_that_are_not_wh
     assert server.fetched() == [0, 1, 1, 1, 1, 1, 2, 3, 4]
     assert told[0].done_bytes == len(next(iter(server.files.values())))
     assert (told[-1].done_bytes, round(told[-1].share, 2)) == (sum(map(len, server.files.values())), 1.0)
+
+
+def test_how_long_a_slide_will_be_follows_from_the_files_whose_length_is_known() -> None:
+    told: list[Arriving] = []
+    progress = Progress({"large": 30.0, "small": 10.0}, {}, told.append)
+    assert (told[-1].done_bytes, told[-1].total_bytes) == (0, 40), "a guess from the pixels alone"
+    progress.begin("large", 600)
+    assert told[-1].total_bytes == 800, "the other has a third of its pixels"
+    assert progress.add(250) == 250
+    progress.begin("large", 600)
+    assert told[-1].done_bytes == 0, "once more from its start"
+    progress.add(600)
+    progress.begin("small", 100)
+    assert (told[-1].done_bytes, told[-1].total_bytes) == (600, 700)
 
 
 def test_one_cut_is_made_good_at_once(server: Dicomweb, fetch: Callable[..., dict[str, bytes]]) -> None:
@@ -365,6 +380,9 @@ def test_a_study_that_the_archive_does_not_have_takes_no_objects(server: Dicomwe
     assert archive.study_attributes(server.study)["0020000D"]["Value"] == [server.study]
     with pytest.raises(ArchiveRefused, match="does not have the study of this slide: .*found 0 such studies"):
         archive.study_attributes("1.2.3")
+    server.plan(STUDIES, says(json.dumps([said("0020000D", server.study)] * 2)))
+    with pytest.raises(ArchiveRefused, match="found 2 such studies"):
+        archive.study_attributes(server.study)
 
 
 @pytest.mark.parametrize(
