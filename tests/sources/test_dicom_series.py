@@ -257,6 +257,28 @@ def test_what_would_be_shown_wrongly_is_refused(change: Change, sentence: str, c
     assert not any(word in str(refused.value) for word in (*TELLING, "XX1", "XX2", "Other"))
 
 
+@pytest.mark.parametrize(("transform", "found"), [(1, ""), (0, "found RGB")])
+def test_the_marker_of_adobe_says_more_of_a_frames_colours_than_jfif(
+    transform: int, found: str, cmu_dicom: Path, tmp_path: Path
+) -> None:
+    smaller = rewritten(cmu_dicom, tmp_path / "smaller", lambda *_: None)
+    smaller.unlink()
+    marker = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])
+
+    def change(dataset: Dataset, _: int) -> None:
+        recompressed(
+            dataset, syntax=JPEGBaseline8Bit, colours="YBR_FULL_422",
+            encode=lambda image: jpeg(image)[:2] + marker + jpeg(image)[2:],
+        )  # fmt: skip
+
+    files = files_of(rewritten(smaller.parent, tmp_path / "series", change))
+    if not found:
+        require_one_slide(files)
+        return
+    with pytest.raises(CervixError, match=f"other colours than its frames have.*{found}"):
+        require_one_slide(files)
+
+
 def test_an_object_of_another_modality_is_no_slide_and_called_what_it_is(cmu_dicom: Path, tmp_path: Path) -> None:
     def as_ct(dataset: Dataset, _: int) -> None:
         dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
