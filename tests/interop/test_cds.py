@@ -121,6 +121,7 @@ OF_ANOTHER = observation(HPV_16_TEST, DETECTED, DAY, subject={"reference": "Pati
         (call(SMEAR, observation(CYTOLOGY, HSIL, "")), "rests on 1 of 2 visits", "Not read: Observation 2 of 2"),
         (call(SMEAR | {"status": "preliminary"}), "", "Read, but not final: Observation 1 of 1"),
         (call(SMEAR, OF_ANOTHER), "", "Not read: Observation 2 of 2"),
+        (call(observation(CYTOLOGY, NILM, "2022-05-01")), "her last visit was on 2022-05-01", "its networks"),
     ],
 )
 def test_why_there_is_no_step_and_what_an_answer_does_not_rest_on(
