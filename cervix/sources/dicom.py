@@ -20,6 +20,8 @@ WHOLE_SLIDE_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
 ELEMENTS_AT_MOST: Final = 20_000
 VALUE_BYTES_AT_MOST: Final = 1024
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+UID_CHARACTERS_AT_MOST: Final = 64
+"""Of a unique identifier (PS3.5, 9.1)."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from PIL import Image
 from cervix.errors import SlideNotReadable, SlideNotSuitable
 from cervix.sources.damage import COPY_AGAIN, UNREAD_SHARE_AT_MOST
 from cervix.sources.decoders import told_as_unreadable
-from cervix.sources.dicom import ELEMENTS_AT_MOST, WHOLE_SLIDE_IMAGE, dicom_head
+from cervix.sources.dicom import ELEMENTS_AT_MOST, UID_CHARACTERS_AT_MOST, WHOLE_SLIDE_IMAGE, dicom_head
 from cervix.sources.dicom_elements import Element, Tag, Walk
 from cervix.sources.stated import require_colour
 
@@ -32,6 +32,7 @@ UNCOMPRESSED, JPEG_BASELINE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50"
 DECODED: Final = frozenset({UNCOMPRESSED, JPEG_BASELINE, "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"})
 SPARSE: Final = "TILED_SPARSE"
 VOLUME: Final = "VOLUME"
+"""Value 3 of Image Type of a level, unlike label and overview (PS3.3 C.8.12.4.1.1)."""
 SHARED_GROUPS, PER_FRAME_GROUPS = (0x5200, 0x9229), (0x5200, 0x9230)
 PIXEL_MEASURES, OPTICAL_PATHS = (0x0028, 0x9110), (0x0048, 0x0105)
 PIXEL_SPACING, OPTICAL_PATH = (0x0028, 0x0030), (0x0048, 0x0106)
@@ -47,8 +48,8 @@ NUMBERS: Final[dict[Tag, str]] = {
     (0x0048, 0x0302): "optical_paths", (0x0048, 0x0303): "focal_planes",
 }  # fmt: skip
 WORD_BYTES_AT_MOST: Final = 1024
-# PS3.5 table 6.2-1: of a code string and of a unique identifier. Longer ones are not repeated to anybody.
-CODE_LETTERS_AT_MOST, UID_LETTERS_AT_MOST = 16, 64
+# PS3.5 table 6.2-1: of a code string. Longer ones are not repeated to anybody.
+CODE_LETTERS_AT_MOST: Final = 16
 # Column and row of a frame, (0048,021E) and (0048,021F) of its plane position, with and without their kind.
 COLUMN_OF_FRAME = re.compile(rb"\x48\x00\x1e\x02(?:SL\x04\x00|\x04\x00\x00\x00)(.{4})", re.DOTALL)
 ROW_OF_FRAME = re.compile(rb"\x48\x00\x1f\x02(?:SL\x04\x00|\x04\x00\x00\x00)(.{4})", re.DOTALL)
@@ -259,7 +260,7 @@ def _require_decodable(level: Level) -> None:
         raise SlideNotSuitable(
             "The frames of the DICOM slide are stored in a way that cannot be read",
             expected="JPEG baseline, JPEG 2000, or no compression with explicit little-endian encoding",
-            found=f"transfer syntax {level.transfer_syntax[:UID_LETTERS_AT_MOST] or 'not stated'}",
+            found=f"transfer syntax {level.transfer_syntax[:UID_CHARACTERS_AT_MOST] or 'not stated'}",
             action=TRANSCODE,
         )
     if level.numbers.get("planes_apart"):

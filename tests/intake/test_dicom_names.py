@@ -37,7 +37,10 @@ AS_TIFF = "3" * len(OTHER)
 
 WORDS = tuple(part for value in TELLING for part in re.split(r"[\^ ]", value) if len(part) > 3)
 # Where the standard allows an empty value, and one that means nothing where it does not.
-REMOVED = {"ContainerIdentifier": "REMOVED", "DeviceSerialNumber": "REMOVED", "ContentDate": "19000101", "PatientID": ""}
+REMOVED = {
+    "ContainerIdentifier": "REMOVED", "DeviceSerialNumber": "REMOVED", "ContentDate": "19000101", "PatientID": "",
+    "PatientSex": "", "PatientWeight": "",
+}  # fmt: skip
 
 
 def said_in(content: bytes) -> list[str]:
@@ -63,6 +66,8 @@ def talkative(dataset: Dataset, _: int) -> None:
     dataset.add_new((0x0028, 0x7777), "UN", b"BIRKENAU")
     dataset.preamble = b"II*\0" + b"Quellmann".ljust(124)
     dataset.add_new((0xFFFC, 0xFFFC), "OB", b"Quellmann\0")
+    # A code and a number that stay anywhere but in the patient's group.
+    dataset.PatientSex, dataset.PatientWeight = "F", "71.5"
 
 
 def test_names_are_blanked_wherever_they_stand_and_the_frames_stay(cmu_dicom: Path, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from cervix.interop.fhir.resources import LOINC, SNOMED
 Resource = dict[str, Any]
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"
 CYTOLOGY, HPV, HPV_16_TEST, BIOPSY = "10524-7", "82675-0", "77399-4", "65753-6"
-NILM, HSIL, DETECTED, NOT_DETECTED, CIN_3, LOOP = (
+NILM, LSIL, HSIL, DETECTED, NOT_DETECTED, CIN_3, LOOP = (
     "373887005",
+    "62051000119105",
     "62061000119107",
     "260373001",
     "260415000",

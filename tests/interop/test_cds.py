@@ -24,9 +24,11 @@ from tests.interop.fhir_made import (
     CYTOLOGY,
     DETECTED,
     HIDDEN,
+    HPV,
     HPV_16_TEST,
     HSIL,
     ICD,
+    LSIL,
     NILM,
     TREATED,
     Resource,
@@ -86,6 +88,25 @@ def test_hsil_with_hpv_16_wants_somebody_to_look(published_bundle: Bundle) -> No
     assert "its networks:" in card["detail"]
 
 
+def test_colposcopy_alone_wants_somebody_to_look_too(published_bundle: Bundle) -> None:
+    card = card_of(call(observation(CYTOLOGY, LSIL, DAY), observation(HPV, DETECTED, DAY)), published_bundle)
+    assert card["summary"].startswith("Colposcopy (guideline step")
+    assert card["indicator"] == "warning"
+
+
+def test_an_empty_search_may_be_null(published_bundle: Bundle) -> None:
+    asked = call(*TREATED)
+    asked["prefetch"]["conditions"] = None
+    assert card_of(asked, published_bundle) == card_of(call(*TREATED), published_bundle)
+
+
+def test_no_markup_comes_of_what_a_card_says(published_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bundle, "label", "<img src=x> [click](https://evil.example)")
+    detail = card_of(call(*TREATED), published_bundle)["detail"]
+    assert "<img" not in detail
+    assert "[click](" not in detail
+
+
 SMEAR = observation(CYTOLOGY, NILM, DAY)
 OF_ANOTHER = observation(HPV_16_TEST, DETECTED, DAY, subject={"reference": "Patient/2"})
 
@@ -101,6 +122,7 @@ OF_ANOTHER = observation(HPV_16_TEST, DETECTED, DAY, subject={"reference": "Pati
         (call(SMEAR | {"status": "preliminary"}), "", "Read, but not final: Observation 1 of 1"),
         (call(SMEAR, condition("Z90.710", ICD)), "rests on 1 of 2 visits", "Not read: Condition 1 of 1"),
         (call(SMEAR, OF_ANOTHER), "", "Not read: Observation 2 of 2"),
+        (call(observation(CYTOLOGY, NILM, "2022-05-01")), "her last visit was on 2022-05-01", "its networks"),
     ],
 )
 def test_why_there_is_no_step_and_what_an_answer_does_not_rest_on(
@@ -203,7 +225,8 @@ def test_only_with_the_token_and_from_this_computer_unless_it_is_opened(monkeypa
     assert client(token="").post(PATH, json=call()).status_code == 401
     assert client(token="").get("/cds-services", headers={"Authorization": f"Basic {TOKEN}"}).status_code == 401
     assert client("192.0.2.7").get("/cds-services").status_code == 404
-    for passed_on in ({"X-Forwarded-For": "192.0.2.7"}, {"Via": "1.1 proxy.example"}):
+    told = ({name: "192.0.2.7"} for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP"))
+    for passed_on in (*told, {"Via": "1.1 proxy.example"}):
         assert client().get("/cds-services", headers=passed_on).status_code == 404
     monkeypatch.setenv("CERVIX_CDS_OPEN", "true")
     get_settings.cache_clear()

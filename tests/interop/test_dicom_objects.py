@@ -158,6 +158,8 @@ def test_the_maps_hold_the_tile_table(written: Written, bundle: Bundle) -> None:
         mapping = made.PerFrameFunctionalGroupsSequence[number].RealWorldValueMappingSequence[0]
         assert mapping.QuantityDefinitionSequence[0].ConceptCodeSequence[0].CodeValue == label
         assert mapping.MeasurementUnitsCodeSequence[0].CodeValue == "1"
+        window, highest = made.PerFrameFunctionalGroupsSequence[number].FrameVOILUTSequence[0], np.nanmax(table["novelty"])
+        assert float(window.WindowWidth) == pytest.approx(highest if label == "novelty" else 1.0), "all of it can be seen"
     shares = segread(written.folder / "segmentation.dcm").get_total_pixel_matrix(
         combine_segments=False, rescale_fractional=True
     )
@@ -226,7 +228,8 @@ def test_the_report_says_what_the_page_says(written: Written, bundle: Bundle) ->
         value for name, (value, unit) in ((n, v) for n, v in slide.items() if isinstance(v, tuple)) if unit == "1" and name
     ]
     assert shares == pytest.approx(list(answer.cancerous_share))
-    assert {answer.sentence, answer.rule, RESEARCH_NOTICE} <= set(slide["texts"])  # type: ignore[call-overload]
+    said = {answer.sentence, answer.rule, model.organs_seen, *score.summary.notices, *model.intended_use, RESEARCH_NOTICE}
+    assert said - {""} <= set(slide["texts"])  # type: ignore[call-overload]
     areas = class_areas_mm2(score.tiles, model, score.summary.spacing_um_px)
     assert [kind["Tracking Identifier"] for kind in kinds] == list(areas)
     for kind, area in zip(kinds, areas.values(), strict=True):
@@ -246,10 +249,12 @@ def test_each_is_filed_with_the_slide_and_says_what_it_is(written: Written, bund
         assert made.get("FrameOfReferenceUID", written.source.FrameOfReferenceUID) == written.source.FrameOfReferenceUID
         assert made.SeriesDescription == RESEARCH_NOTICE
         assert made.Manufacturer == "Cervix Workbench"
-        assert bundle.sha256.startswith(made.DeviceSerialNumber)
+        assert bundle.short_hash == made.DeviceSerialNumber
         assert str(written.source.SOPInstanceUID) in {
             str(element.value) for element in made.iterall() if element.keyword == "ReferencedSOPInstanceUID"
         }
+    observer = [item.UID for item in read[2].ContentSequence if item.ValueType == "UIDREF"]
+    assert observer == [f"2.25.{int(bundle.sha256[:32], 16)}"], "one bundle is one device, whatever it reports"
     own = [str(made[keyword].value) for made in read for keyword in ("SOPInstanceUID", "SeriesInstanceUID")]
     assert len({*own, str(written.source.SOPInstanceUID), str(written.source.SeriesInstanceUID)}) == len(own) + 2
     assert all(read[index].ContentDescription == RESEARCH_NOTICE for index in (0, 1, 3))

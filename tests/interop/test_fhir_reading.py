@@ -142,6 +142,8 @@ def test_what_a_resource_says(resource: Resource, expected: dict[str, str]) -> N
         (observation(CYTOLOGY, HSIL, DAY, status="quite sure"), "found 'the status quite sure'"),
         (observation(CYTOLOGY, HSIL, DAY, subject={"reference": "Patient/2"}), "a subject that is no Patient of this file"),
         (condition("N87.1", ICD, recordedDate=DAY), "found 'no date'"),
+        (condition("", onsetDateTime=DAY, code={"coding": [concept(code, ICD)["coding"][0] for code in ("N87.0", "N87.1")]}),
+         "Condition 1 of 1: found 'codes that say different things'"),
         (procedure("120038005", DAY, code=concept("120038005", display="Cervix excision (procedure)")), "Procedure 1 of 1"),
         (condition("D06.9", ICD, code={"text": "Carcinoma in situ of cervix, unspecified"}), "Condition 1 of 1"),
         (condition("D06.9", ICD, onsetDateTime=DAY), "the code D06.9"),
@@ -154,6 +156,7 @@ def test_what_a_resource_says(resource: Resource, expected: dict[str, str]) -> N
         (bundle_of(bundle_of(observation(CYTOLOGY, HSIL, DAY))), "Entry 1 of 1"),
         ({**bundle_of(), "entry": [{"response": {"status": "404"}}]}, "Entry 1 of 1"),
         ({"resourceType": "List", "contained": [procedure(LOOP, "")]}, "Procedure 1 in List 1 of 1: found 'no date'"),
+        ({"resourceType": "OperationOutcome", "issue": [{"severity": "fatal"}]}, "OperationOutcome 1 of 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_by_resource_and_marks_the_woman(resource: Resource, found: str) -> None:
@@ -288,6 +291,57 @@ def test_what_holds_for_a_time_is_said_of_the_visits_within_it() -> None:
     assert "counted at it: Immunosuppressed" in told(table)
     over = condition("77386006", onsetDateTime="2024-04-01", clinicalStatus={"coding": [{"code": "resolved"}]})
     assert "pregnant" not in known(read(patient(), *smears, over))
+    ended = read(patient(), *smears, condition("370388006", onsetDateTime="2019-01-01", abatementDateTime="2022-04-30"))
+    assert [str(code) for code in ended.frame["immunosuppressed"]] == ["yes", "nan", "nan"]
+    # Whoever has had HIV has it, whatever the list of problems says.
+    kept = condition("B20", ICD, onsetDateTime="2021-01-01", clinicalStatus={"coding": [{"code": "resolved"}]})
+    assert known(read(patient(), *smears, kept))["hiv"] == "yes"
+
+
+@pytest.mark.parametrize("status", ["unconfirmed", "provisional", "differential", "refuted", "entered-in-error"])
+def test_a_diagnosis_that_is_not_made_is_none(status: str) -> None:
+    suspected = condition("N87.1", ICD, onsetDateTime=DAY, verificationStatus={"coding": [{"code": status}]})
+    table = read(patient(), observation(CYTOLOGY, NILM, "2020-05-01"), suspected)
+    assert len(table.frame) == 1
+    assert f"Condition that is {status}" in told(table)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        hpv_test(valueCodeableConcept=concept("UNK", "http://terminology.hl7.org/CodeSystem/v3-NullFlavor")),
+        hpv_test(valueCodeableConcept=None, dataAbsentReason={"text": "not asked"}),
+        hpv_test(valueCodeableConcept=None, hasMember=[{"reference": "Observation/7"}]),
+        observation("x", "", DAY, code={"text": "Cytology"}, valueCodeableConcept={"text": "Negative for malignancy"}),
+    ],
+    ids=["null flavor", "absent", "a panel", "of another organ"],
+)
+def test_what_says_nothing_of_the_cervix_is_no_result_and_no_loss(resource: Resource) -> None:
+    table = read(patient(), observation(CYTOLOGY, NILM, "2020-05-01"), resource)
+    assert len(table.frame) == 1
+    assert not table.problems
+    assert not len(table.losses)
+
+
+def test_an_age_is_read_in_years_alone() -> None:
+    smear = observation(CYTOLOGY, NILM, DAY)
+
+    def told_age(value: int, unit: str) -> VisitTable:
+        quantity = {"value": value, "unit": unit, "code": unit}
+        return read(patient(born=""), smear, observation("30525-0", "", DAY, valueCodeableConcept=None, valueQuantity=quantity))
+
+    assert list(told_age(39, "a").frame[AGE]) == [39]
+    months = told_age(60, "mo")
+    assert months.frame[AGE].isna().all()
+    assert "an age that is not in years" in told(months)
+
+
+def test_a_result_within_a_report_is_read_as_one_of_its_own() -> None:
+    within = observation(HPV, DETECTED, DAY, id="r", subject=None)
+    del within["subject"]
+    table = read(patient(), report(CYTOLOGY, [NILM], DAY, contained=[within], result=[{"reference": "#r"}]))
+    assert known(table) == {"cytology": "NILM", "hpv_result": "positive"}
+    assert not table.problems
 
 
 @pytest.mark.parametrize(
@@ -332,7 +386,11 @@ def test_an_age_follows_from_a_birth_date_and_nothing_else_of_her_is_kept() -> N
     kept = table.frame.to_csv() + told(table) + table.losses.to_csv()
     assert not [secret for secret in HIDDEN if secret in kept]
     assert list(read(patient(born="1985-03"), *TREATED).frame[AGE]) == [36, 37, 37, 39, 40]
-    assert "middle of its month" in told(read(patient(born="1985"), *TREATED))
+    of_the_year = read(patient(born="1985"), *TREATED)
+    assert "middle of its month or year" in told(of_the_year)
+    assert list(of_the_year.frame[AGE]) == [36, 36, 36, 38, 39]
+    smears = [observation(CYTOLOGY, NILM, day) for day in ("2024-03-01", "2024-03-02")]
+    assert list(read(patient(), *smears).frame[AGE]) == [38, 39], "on her birthday she is a year older"
     assert read(patient(born=""), *TREATED).frame[AGE].isna().all()
     twice = read(patient(), patient(born="1950-03-02"), *TREATED)
     assert twice.frame[AGE].isna().all()
@@ -371,6 +429,7 @@ def test_our_own_export_read_back_gives_the_same_visits_and_risks(version: str, 
         scores = score_visits(table, session)
         made = risk_bundle(scores, table.frame, session.model, provenance_of(bundle, "history"), version)
         back = visits_of_bundle(json.loads(json.dumps(made)))
+        assert "not final" not in told(back), "that their status is unknown says nothing of our own"
         again = score_visits(back, session)
         assert list(again[PATIENT_ID]) == list(scores[PATIENT_ID])
         columns = [name for name in scores if name.startswith("risk_")]

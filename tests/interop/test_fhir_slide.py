@@ -109,6 +109,13 @@ def test_shares_are_percentages_with_an_interval_around_them_and_the_tiles_they_
     assert max(classes) == pytest.approx(100 * max(answer.class_tiles.values()) / answer.accepted_tiles, abs=1e-4)
 
 
+def test_a_share_of_all_tiles_read_says_so_and_how_many_they_are(score: SlideScore, slide: Slide, bundle: Bundle) -> None:
+    answer = score.summary.answer.model_copy(update={"share_of": "read"})
+    other = replace(score, summary=score.summary.model_copy(update={"answer": answer}))
+    found = observations(of_slide(other, slide, bundle, "R5"))["Share of tiles called cancerous, of those read"]
+    assert components(found)["Tiles that the share is of"]["value"] == answer.tiles > answer.accepted_tiles
+
+
 def test_tiles_and_areas_are_counted_in_their_units(document: dict[str, Any], score: SlideScore, bundle: Bundle) -> None:
     found = observations(document)["Answer for the slide"]
     assert found["valueCodeableConcept"]["text"] == score.summary.answer.headline

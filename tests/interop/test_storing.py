@@ -17,7 +17,7 @@ from cervix.interop.dicom import write_objects
 from cervix.interop.dicom.storing import FROM_THE_ARCHIVE, store_objects, store_score
 from cervix.settings import Settings
 from cervix.slides.scoring import score_slide
-from cervix.sources.dicomweb import archive_of
+from cervix.sources.dicomweb import Archive, ArchivedSeries, archive_of
 from cervix.sources.downloads import Arriving
 from cervix.sources.identity import files_of
 from cervix.sources.probe import open_outside
@@ -115,6 +115,36 @@ def test_objects_are_stored_only_where_their_slide_is_and_get_their_patient_ther
         assert (str(stored.PatientName), stored.PatientID) == ("Öztürk^Zoë", "PX1")
         assert stored.AccessionNumber == PATIENT["AccessionNumber"]
         assert pydicom.dcmread(path).PatientID == "", "what lies here still says nothing"
+
+
+class Forgetful(Archive):
+    """An archive that says that it keeps everything, and lists nothing of it."""
+
+    def __init__(self) -> None:
+        self.taken: list[pydicom.Dataset] = []
+
+    def study_attributes(self, study_uid: str) -> dict[str, object]:
+        name = {"Alphabetic": "Yamada^Tarou", "Phonetic": "やまだ^たろう"}
+        return {"0020000D": {"Value": [study_uid]}, "00100010": {"Value": [name]}, "00100020": {}, "00100040": "F"}
+
+    def store(self, objects: dict[str, Path]) -> None:
+        self.taken += [pydicom.dcmread(path) for path in objects.values()]
+
+    def series_of(self, study_uid: str) -> list[ArchivedSeries]:
+        return [ArchivedSeries(study_uid, "1.2.3", "SM", 1)]
+
+
+def test_what_is_taken_and_not_listed_is_said_and_a_patient_has_her_name_in_each_script(
+    cmu_dicom: Path, tmp_path: Path
+) -> None:
+    one, archive = tmp_path / "report.dcm", Forgetful()
+    pydicom.dcmread(min(cmu_dicom.iterdir(), key=lambda file: file.stat().st_size)).save_as(one)
+    with pytest.raises(ArchiveRefused, match="took the objects and does not list them: expected 1 series; found 0"):
+        store_objects([one], archive)
+    (sent,) = archive.taken
+    assert str(sent.PatientName) == "Yamada^Tarou==やまだ^たろう"
+    assert sent.PatientID == "", "empty there, empty here"
+    assert sent.AccessionNumber == PATIENT["AccessionNumber"], "of what the archive does not say"
 
 
 @pytest.mark.usefixtures("no_proxy")

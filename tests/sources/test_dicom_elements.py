@@ -2,10 +2,19 @@
 
 import io
 import struct
+import zlib
 
 import pytest
 
-from cervix.sources.dicom_elements import DEPTH_AT_MOST, PIXEL_DATA, UNDEFINED, Walk
+from cervix.sources.dicom_elements import (
+    DEFLATED,
+    DEPTH_AT_MOST,
+    INFLATED_BYTES_AT_MOST,
+    PIXEL_DATA,
+    TRANSFER_SYNTAX,
+    UNDEFINED,
+    Walk,
+)
 
 HEAD = b"\0" * 128 + b"DICM"
 ITEM, ITEM_END, SEQUENCE_END = (struct.pack("<HHI", 0xFFFE, number, length) for number, length in
@@ -41,6 +50,23 @@ def test_frames_are_walked_over_and_their_end_is_known() -> None:
     assert walked.end_of(next(walked.elements())) == len(HEAD + content) - len(NAME)
     walked = walk(content[: len(pixels) + 26])
     assert walked.end_of(next(walked.elements())) <= len(HEAD + pixels) + 28
+
+
+def deflated(body: bytes) -> bytes:
+    """A file of which all but the file meta information is compressed (PS3.5 A.5)."""
+    syntax = struct.pack("<HH2sH", *TRANSFER_SYNTAX, b"UI", 22) + DEFLATED.encode()
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return syntax + packer.compress(body) + packer.flush()
+
+
+def test_what_is_deflated_is_walked_as_far_as_it_may_unpack() -> None:
+    walked = walk(deflated(NAME * 3))
+    assert [walked.text(element) for element in walked.elements()] == [DEFLATED, "word", "word", "word"]
+    assert not walked.is_explicit_little
+    longest = struct.pack("<HH2sHI", 0x0042, 0x0011, b"OB", 0, INFLATED_BYTES_AT_MOST) + bytes(INFLATED_BYTES_AT_MOST)
+    assert [element.length for element in walk(deflated(longest + NAME)).elements()] == [22, INFLATED_BYTES_AT_MOST]
+    with pytest.raises(ValueError, match="damaged compression"):
+        list(walk(deflated(b"")[:-2] + b"\xff" * 9).elements())
 
 
 @pytest.mark.parametrize(

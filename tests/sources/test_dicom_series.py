@@ -215,6 +215,14 @@ def with_empty_frames(dataset: Dataset) -> None:
     set_frames(dataset, [b"\0\0" if number < 20 else frame for number, frame in enumerate(frames_of(dataset))])
 
 
+def test_a_few_empty_frames_and_a_name_written_in_two_ways_are_borne(cmu_dicom: Path, tmp_path: Path) -> None:
+    def change(dataset: Dataset) -> None:
+        set_frames(dataset, [b"\0\0" if number < 13 else frame for number, frame in enumerate(frames_of(dataset))])
+        dataset.PatientName = f"{dataset.PatientName}^^"
+
+    require_one_slide(files_of(rewritten(cmu_dicom, tmp_path / "series", only_first(change))))
+
+
 def through_two_paths(dataset: Dataset, _: int) -> None:
     dataset.OpticalPathSequence.append(copy.deepcopy(dataset.OpticalPathSequence[0]))
     dataset.OpticalPathSequence[1].OpticalPathIdentifier = "1"
@@ -281,6 +289,28 @@ def test_what_would_be_shown_wrongly_is_refused(change: Change, sentence: str, c
     assert refused.value.expected
     assert refused.value.action
     assert not any(word in str(refused.value) for word in (*TELLING, "XX1", "XX2", "Other"))
+
+
+@pytest.mark.parametrize(("transform", "found"), [(1, ""), (0, "found RGB")])
+def test_the_marker_of_adobe_says_more_of_a_frames_colours_than_jfif(
+    transform: int, found: str, cmu_dicom: Path, tmp_path: Path
+) -> None:
+    smaller = rewritten(cmu_dicom, tmp_path / "smaller", lambda *_: None)
+    smaller.unlink()
+    marker = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])
+
+    def change(dataset: Dataset, _: int) -> None:
+        recompressed(
+            dataset, syntax=JPEGBaseline8Bit, colours="YBR_FULL_422",
+            encode=lambda image: jpeg(image)[:2] + marker + jpeg(image)[2:],
+        )  # fmt: skip
+
+    files = files_of(rewritten(smaller.parent, tmp_path / "series", change))
+    if not found:
+        require_one_slide(files)
+        return
+    with pytest.raises(CervixError, match=f"other colours than its frames have.*{found}"):
+        require_one_slide(files)
 
 
 def test_an_object_of_another_modality_is_no_slide_and_called_what_it_is(cmu_dicom: Path, tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from cervix.intake.archived import fetch_archived, is_begun
 from cervix.intake.uploads import UploadStore
 from cervix.settings import Settings
 from cervix.sources.dicomweb import Archive, ArchivedSeries, archive_of
-from cervix.sources.downloads import Arriving
+from cervix.sources.dicomweb.multipart import only_part
+from cervix.sources.dicomweb.progress import Progress
+from cervix.sources.downloads import Arriving, Body
 from tests.archive import HTML, Answer, Handler, cut_after, says, serving, status
 from tests.dicom_slides import PATIENT
 from tests.dicomweb_server import BASE, BOUNDARY, LIST, STUDIES, Dicomweb, DicomwebHandler, holding, multipart, said
@@ -86,6 +88,20 @@ def test_a_slide_that_stops_in_the_middle_goes_on_with_the_files_that_are_not_wh
     assert server.fetched() == [0, 1, 1, 1, 1, 1, 2, 3, 4]
     assert told[0].done_bytes == len(next(iter(server.files.values())))
     assert (told[-1].done_bytes, round(told[-1].share, 2)) == (sum(map(len, server.files.values())), 1.0)
+
+
+def test_how_long_a_slide_will_be_follows_from_the_files_whose_length_is_known() -> None:
+    told: list[Arriving] = []
+    progress = Progress({"large": 30.0, "small": 10.0}, {}, told.append)
+    assert (told[-1].done_bytes, told[-1].total_bytes) == (0, 40), "a guess from the pixels alone"
+    progress.begin("large", 600)
+    assert told[-1].total_bytes == 800, "the other has a third of its pixels"
+    assert progress.add(250) == 250
+    progress.begin("large", 600)
+    assert told[-1].done_bytes == 0, "once more from its start"
+    progress.add(600)
+    progress.begin("small", 100)
+    assert (told[-1].done_bytes, told[-1].total_bytes) == (600, 700)
 
 
 def test_one_cut_is_made_good_at_once(server: Dicomweb, fetch: Callable[..., dict[str, bytes]]) -> None:
@@ -186,6 +202,14 @@ def test_a_file_that_is_not_the_one_asked_for_is_refused_and_nothing_of_it_is_le
     with pytest.raises(DownloadFailed, match=sentence):
         fetch()
     assert here(tmp_path) == {}
+
+
+@pytest.mark.parametrize("block_bytes", [1, 2, 3, 7, 1000])
+def test_a_file_is_whole_wherever_the_blocks_of_its_answer_part(block_bytes: int) -> None:
+    whole = b"\r\n--a-bound" + bytes(range(256)) + b"\r\n--"
+    answer = multipart(whole)
+    blocks = (answer[start : start + block_bytes] for start in range(0, len(answer), block_bytes))
+    assert b"".join(only_part(Body(RELATED, None, blocks), "The archive")) == whole
 
 
 def test_names_and_paths_in_an_answer_become_no_file(server: Dicomweb, fetch: Callable[..., dict[str, bytes]]) -> None:
@@ -356,6 +380,9 @@ def test_a_study_that_the_archive_does_not_have_takes_no_objects(server: Dicomwe
     assert archive.study_attributes(server.study)["0020000D"]["Value"] == [server.study]
     with pytest.raises(ArchiveRefused, match="does not have the study of this slide: .*found 0 such studies"):
         archive.study_attributes("1.2.3")
+    server.plan(STUDIES, says(json.dumps([said("0020000D", server.study)] * 2)))
+    with pytest.raises(ArchiveRefused, match="found 2 such studies"):
+        archive.study_attributes(server.study)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from highdicom.sr import AlgorithmIdentification
 from pydicom.sr.codedict import codes
 
 from cervix import RESEARCH_NOTICE
+from cervix.bundle.loading import SHORT_HASH
 from cervix.bundle.manifest import Model
 from cervix.interop.dicom.terms import LONG_STRING_AT_MOST, SCHEME, long_string
 from cervix.provenance import Provenance
 
 MANUFACTURER: Final = "Cervix Workbench"
-SERIAL_CHARACTERS: Final = 12
 
 
 def identity(series_number: int, model: str, serial: str, version: str) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Maker:
     @property
     def serial(self) -> str:
         """The bundle's hash as files and pages shorten it: the device's serial number."""
-        return self.origin.bundle_sha256[:SERIAL_CHARACTERS]
+        return self.origin.bundle_sha256[:SHORT_HASH]
 
     def identity(self, series_number: int) -> dict[str, Any]:
         """``identity`` of an object that the model made."""

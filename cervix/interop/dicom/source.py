@@ -16,6 +16,7 @@ from pydicom.tag import BaseTag, Tag
 from cervix.errors import SlideNotReadable, SlideNotSuitable
 from cervix.slides.grid import TileLattice
 from cervix.sources.dicom import WHOLE_SLIDE_IMAGE
+from cervix.sources.dicom_series import VOLUME
 from cervix.sources.identity import files_of
 from cervix.sources.plane import FilePlane
 from cervix.sources.slide import Slide
@@ -29,8 +30,6 @@ logging.getLogger("pydicom").setLevel(logging.ERROR)
 
 # PS3.6. Behind it stand the places of single frames, some hundred bytes each, and the pixels: neither is needed.
 PER_FRAME: Final = Tag(0x5200, 0x9230)
-LEVEL: Final = "VOLUME"
-"""Value 3 of Image Type of a level, unlike label and overview (PS3.3, C.8.12.4.1.1)."""
 # Type 2 in PS3.3, C.7.1.1 and C.7.2.1: they must be there, if need be empty, and files are found without.
 MAY_BE_EMPTY: Final = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate", "StudyTime",
@@ -157,7 +156,7 @@ def _headers(files: Iterable[Path]) -> Iterable[Dataset]:
             raise SlideNotReadable(
                 "A file of the DICOM series cannot be read", found=type(error).__name__, action="Copy the series again."
             ) from error
-        if header.get("SOPClassUID") == WHOLE_SLIDE_IMAGE and LEVEL in header.get("ImageType", ()):
+        if header.get("SOPClassUID") == WHOLE_SLIDE_IMAGE and VOLUME in header.get("ImageType", ()):
             yield header
 
 

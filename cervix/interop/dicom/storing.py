@@ -5,9 +5,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import pydicom
+
 from cervix.bundle.sessions import ModelSession
 from cervix.errors import ArchiveRefused
 from cervix.interop.dicom import write_objects
+from cervix.interop.dicom.source import UTF_8
 from cervix.slides.scoring import SlideScore
 from cervix.sources.dicomweb import Archive, ArchivedSeries
 from cervix.sources.slide import Slide
@@ -25,7 +28,6 @@ FROM_THE_ARCHIVE: Final = {
 }
 """What files an object under its patient and study, by keyword: attributes that each search for studies answers (DICOM PS3.18
 table 10.6.3-3). Slides lose them on their way in, so objects get them from the archive on their way out."""
-UNICODE: Final = "ISO_IR 192"
 
 
 def store_score(score: SlideScore, slide: Slide, session: ModelSession, archive: Archive) -> list[ArchivedSeries]:
@@ -51,9 +53,6 @@ def store_objects(paths: Sequence[Path], archive: Archive) -> list[ArchivedSerie
     DownloadFailed
         If it refuses, cannot be reached, or answers in another way than documented.
     """
-    # pydicom is imported where it is used: the app starts without it.
-    import pydicom
-
     with TemporaryDirectory() as folder:
         objects = {path: pydicom.dcmread(path) for path in paths}
         study_uid = str(next(iter(objects.values())).StudyInstanceUID)
@@ -62,7 +61,7 @@ def store_objects(paths: Sequence[Path], archive: Archive) -> list[ArchivedSerie
         for path, dataset in objects.items():
             # What is there is decoded before its alphabet changes.
             dataset.decode()
-            dataset.SpecificCharacterSet = UNICODE
+            dataset.SpecificCharacterSet = UTF_8
             for keyword, tag in FROM_THE_ARCHIVE.items():
                 if (value := _value(attributes.get(tag))) is not None:
                     setattr(dataset, keyword, value)

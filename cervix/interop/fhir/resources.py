@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID
 
 from cervix.bundle import Bundle, Model
+from cervix.bundle.loading import SHORT_HASH
 from cervix.provenance import Provenance, provenance_of
 
 Resource: TypeAlias = dict[str, Any]
@@ -97,7 +98,7 @@ def annotations(texts: Iterable[str]) -> list[Resource]:
 
 def method_of(model: Model, origin: Provenance) -> Resource:
     """Which model answered, as the method of an assessment or observation."""
-    return {"text": f"{model.title}, {origin.bundle} ({origin.bundle_sha256[:10]})"}
+    return {"text": f"{model.title}, {origin.bundle} ({origin.bundle_sha256[:SHORT_HASH]})"}
 
 
 def origin_notes(origin: Provenance) -> list[str]:

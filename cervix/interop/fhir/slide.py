@@ -37,14 +37,13 @@ from cervix.interop.fhir.resources import (
 from cervix.intervals import Interval
 from cervix.slides.decision import class_areas_mm2, class_shares
 from cervix.slides.scoring import SlideScore
-from cervix.sources.dicom import dicom_head
+from cervix.sources.dicom import UID_CHARACTERS_AT_MOST, dicom_head
 from cervix.sources.identity import files_of
 from cervix.sources.slide import Slide
 
 SLIDE_SYSTEM: Final = "urn:cervix-workbench:slide-sha256"
-# DICOM UIDs as identifiers (https://hl7.org/fhir/R5/imagingstudy.html#notes), with at most 64 characters (DICOM PS3.5, 9.1).
+# DICOM UIDs as identifiers (https://hl7.org/fhir/R5/imagingstudy.html#notes).
 DICOM_UID_SYSTEM: Final = "urn:dicom:uid"
-UID_CHARACTERS_AT_MOST: Final = 64
 TILES: Final[Unit] = ("tiles", "{tiles}")
 AREA: Final[Unit] = ("mm²", "mm2")
 REPORT_CODE: Final[Code] = (LOINC, "11526-1", "Pathology study")

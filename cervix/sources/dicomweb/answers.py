@@ -3,13 +3,11 @@
 import json
 from typing import Any, Final
 
-from cervix.sources.dicom import UID
+from cervix.sources.dicom import UID, UID_CHARACTERS_AT_MOST
 from cervix.sources.downloads import undocumented
 
 ARCHIVE: Final = "The archive"
 """What sentences call it."""
-# PS3.5 table 6.2-1.
-UID_LENGTH: Final = 64
 
 
 def parsed(answer: bytes) -> Any:
@@ -42,6 +40,6 @@ def number(answer: object, tag: str) -> int | None:
 
 def uid(text: str) -> str:
     """A UID, which may then stand in an address; ``DownloadFailed`` for anything else."""
-    if not UID.fullmatch(text) or len(text) > UID_LENGTH:
+    if not UID.fullmatch(text) or len(text) > UID_CHARACTERS_AT_MOST:
         raise undocumented(ARCHIVE, "a UID of digits and points", "other characters, or none")
     return text

@@ -17,6 +17,7 @@ from cervix.labels.files.annotations import why_no_annotations
 from cervix.labels.files.moving import export_labels
 from cervix.settings import get_settings
 from cervix.sources.opening import open_slide
+from cervix.sources.plane import FilePlane
 from cervix.sources.slide import Slide
 from tests.labels.making import CLASSES, WORDS, label
 
@@ -31,11 +32,11 @@ def opened(cmu_dicom: Path, home: Path) -> Slide:
     return slide
 
 
-def told(slide: Slide, url: str) -> LabelStore:
+def told(slide: Slide, url: str, plane: FilePlane | None = None) -> LabelStore:
     store = open_store(url)
     store.declare_classes("tile", CLASSES)
     pixels = np.zeros((224, 224, 3), np.uint8)
-    store.add_cases([tile_case(slide.sha256, x, y, 224, 0.5, pixels, slide.plane) for x, y in CORNERS])
+    store.add_cases([tile_case(slide.sha256, x, y, 224, 0.5, pixels, plane or slide.plane) for x, y in CORNERS])
     for case, said in zip(store.cases("tile")["case_id"], ("scc", "benign", "unsure"), strict=True):
         label(store, case, "A", said)
     return store
@@ -62,6 +63,15 @@ def test_what_a_reader_said_lies_on_the_slides_own_pixels(opened: Slide, tmp_pat
     made, source = pydicom.dcmread(path), pydicom.dcmread(opened.path, stop_before_pixels=True)
     assert made.StudyInstanceUID == source.StudyInstanceUID
     assert made.ReferencedSeriesSequence[0].SeriesInstanceUID == source.SeriesInstanceUID
+
+
+def test_labels_lie_on_the_plane_that_they_were_gathered_with(opened: Slide, tmp_path: Path) -> None:
+    plane = opened.plane.model_copy(update={"file_px_per_l0_px_x": 0.5})
+    with told(opened, f"sqlite:///{tmp_path / 'labels.sqlite'}", plane) as store:
+        export_labels(store, tmp_path / "l.dcm", "me", slide_sha256=opened.sha256, shelf=get_settings().shelf_dir)
+    drawn = [group.get_graphic_data("2D")[0] for group in annread(tmp_path / "l.dcm").get_annotation_groups()]
+    assert {float(np.ptp(corners[:, 0])) for corners in drawn} == {112.0}
+    assert {float(np.ptp(corners[:, 1])) for corners in drawn} == {224.0}
 
 
 def test_a_slide_that_is_gone_or_no_dicom_is_said(opened: Slide, phantom_slide: Path, tmp_path: Path) -> None:
