@@ -101,11 +101,15 @@ def reach_of(address: str | None, settings: Settings) -> Reach:
 
 
 def is_loopback(name: str) -> bool:
-    """Whether a name or address always means this computer (RFC 6761, section 6.3; RFC 6890)."""
+    """Whether a name or address always means this computer (RFC 6761, section 6.3; RFC 6890).
+
+    A socket that takes both kinds of address shows an IPv4 one within an IPv6 one (RFC 4291, section 2.5.5.2).
+    """
     try:
-        return ip_address(name.strip("[]")).is_loopback
+        address = ip_address(name.strip("[]"))
     except ValueError:
         return name == "localhost"
+    return ((address.version == 6 and address.ipv4_mapped) or address).is_loopback
 
 
 def local_person(name: str, address: str | None, settings: Settings) -> Person:

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     """Names and addresses besides the loopback ones under which this server is reached, without scheme or port."""
     open_demo_room: bool = False
     """Whoever reaches the server may do everything, though others can reach it and nobody signs in."""
-    cds_token: str = Field(default="", repr=False)
+    cds_token: SecretStr = SecretStr("")
     """What programs show to ask for cards by CDS Hooks; without it there are none. Never shown."""
     cds_open: bool = False
     """Whether programs on other computers, or behind a proxy, may ask for cards too."""

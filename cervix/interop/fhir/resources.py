@@ -86,14 +86,14 @@ def percentage(share: float) -> float:
     return round(min(100.0 * share, 100.0), PERCENT_DIGITS)
 
 
-def printable(text: str) -> str:
+def fhir_string(text: str) -> str:
     """The text without the characters that FHIR forbids in strings."""
     return text.translate(_UNPRINTABLE)
 
 
 def annotations(texts: Iterable[str]) -> list[Resource]:
     """Notes of a resource; empty texts are none."""
-    return [{"text": printable(text)} for text in texts if text]
+    return [{"text": fhir_string(text)} for text in texts if text]
 
 
 def method_of(model: Model, origin: Provenance) -> Resource:

@@ -25,11 +25,11 @@ from cervix.interop.fhir.resources import (
     concept,
     device_resource,
     entry,
+    fhir_string,
     method_of,
     origin_notes,
     own_identifier,
     percentage,
-    printable,
     quantity,
     reference,
     resource_json,
@@ -123,7 +123,7 @@ def _report(
         "issued": summary.provenance.created,
         "result": [reference(observation) for observation in observations],
         **({"study" if version == "R5" else "imagingStudy": [reference(study)]} if study else {}),
-        "conclusion": printable(" ".join(text for text in conclusion if text)),
+        "conclusion": fhir_string(" ".join(text for text in conclusion if text)),
     }
 
 

@@ -23,12 +23,12 @@ from cervix.interop.fhir.resources import (
     concept,
     device_resource,
     entry,
+    fhir_string,
     method_of,
     origin_notes,
     own_identifier,
     percentage,
     plain_number,
-    printable,
     quantity,
     reference,
 )
@@ -102,7 +102,7 @@ def _entries(
     observed = observations_of(scores, inputs, model)
     for position, (line, row) in enumerate(scores.iterrows()):
         woman = uuid5(namespace, f"patient {position}")
-        pseudonym = printable(str(row.get(PATIENT_ID, ""))).strip() or f"row {line}"
+        pseudonym = fhir_string(str(row.get(PATIENT_ID, ""))).strip() or f"row {line}"
         identifier = [{"system": IDENTIFIER_SYSTEM, "value": pseudonym}]
         yield entry(woman, {"resourceType": "Patient", "identifier": identifier})
         basis = []

@@ -26,7 +26,7 @@ def _words(job: FetchJob, arriving: Arriving | None) -> str:
     if job.cancel_requested.is_set():
         return "Stopping …"
     if arriving is None or arriving.left_s is None:
-        return "Asking the archive …"
+        return "Asking …"
     return (
         f"{arriving.done_bytes / 1e6:,.0f} of {arriving.total_bytes / 1e6:,.0f} MB · {arriving.bytes_s / 1e6:.1f} MB/s · "
         f"{_time(arriving.left_s)} left"
