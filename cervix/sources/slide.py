@@ -1,6 +1,8 @@
 """An open slide, read in level-0 coordinates."""
 
 import itertools
+import math
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +27,8 @@ UNREAD_RGB = (160, 160, 160)
 # An overview goes round single damaged tiles. Each costs two handles, so it gives up where there is no end of them.
 HOLES_LOOKED_AROUND = (16, 2_000)
 HOLES_SHARE = 0.1
+# Of a finer level, in place of a lost piece: 50 MB of pixels.
+FINER_PX_AT_MOST = 4096 * 4096
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in level-0 pixels."""
 
@@ -206,7 +210,10 @@ class Slide:
     def _read_around(
         self, x_l0_px: int, y_l0_px: int, level: int, width_px: int, height_px: int, holes_l0_px: list[Box]
     ) -> Image.Image:
-        """As ``read``; where that fails, piece by piece along the tiles of the file, so that one of them costs itself alone."""
+        """As ``read``; where that fails, piece by piece along the tiles of the file, so that one of them costs itself alone.
+
+        What a finer level has of a lost piece is shown in its place, and is no hole.
+        """
         try:
             return self.read(x_l0_px, y_l0_px, level, width_px, height_px)
         except TileNotReadable:
@@ -234,7 +241,7 @@ class Slide:
         return canvas
 
     def _read_piece(self, x_l0_px: int, y_l0_px: int, level: int, width_px: int, height_px: int) -> Image.Image:
-        """As ``read``; where that fails, without the border of a pixel, which is stretched over.
+        """As ``read``; where that fails, what a finer level shows of it, or else without the border of a pixel, stretched over.
 
         Where a level is no whole factor smaller, a tile of the file begins between two pixels of level 0, and what is read from
         the nearest one lies a part of a pixel in the tile beside it.
@@ -243,10 +250,23 @@ class Slide:
             return self.read(x_l0_px, y_l0_px, level, width_px, height_px)
         except TileNotReadable:
             scale = self.level_downsamples[level]
+            if (finer := self._of_finer(x_l0_px, y_l0_px, level, width_px, height_px)) is not None:
+                return finer
             if scale.is_integer() or min(width_px, height_px) <= 2:
                 raise
         within = x_l0_px + round(scale), y_l0_px + round(scale)
         return self.read(*within, level, width_px - 2, height_px - 2, shown_px=(width_px, height_px))
+
+    def _of_finer(self, x_l0_px: int, y_l0_px: int, level: int, width_px: int, height_px: int) -> Image.Image | None:
+        """What the next finer level that can be read shows of a piece, as large; None where there is none."""
+        for finer in reversed(range(level)):
+            factor = self.level_downsamples[level] / self.level_downsamples[finer]
+            size = math.ceil(width_px * factor), math.ceil(height_px * factor)
+            if size[0] * size[1] > FINER_PX_AT_MOST:
+                return None
+            with suppress(TileNotReadable):
+                return self.read(x_l0_px, y_l0_px, finer, *size, shown_px=(width_px, height_px))
+        return None
 
     def overview(self, downsample: float, *, holes_l0_px: list[Box] | None = None) -> tuple[Image.Image, float]:
         """The whole slide at about ``downsample``, and level-0 pixels per pixel of it; damage as in ``read_reduced``."""

@@ -136,7 +136,7 @@ def stated_by_slide(
     if levels_cut:
         notices.append(
             f"{levels_cut} of {handle.level_count} levels have frames at the edge that are smaller than the file states; they "
-            "cannot be read, and are grey wherever the slide is shown at that scale."
+            "cannot be read, and a finer level is shown in their place."
         )
     scales = _scanner_scale(handle)
     if page is not None:
