@@ -102,6 +102,8 @@ def read_events(store: LabelStore, path: Path, *, only_of: str = "") -> ImportRe
         by_fold = {label.casefold(): label for label in known}
         for number, row in rows:
             try:
+                if any("\0" in cell for cell in row.values()):
+                    raise LabelRefused("A cell holds the character NUL", expected="text", found="a damaged cell")
                 if (said := row.get("label", "")) not in known:
                     row["label"] = by_fold.get(said.casefold(), said)
                 if only_of and (row.get("reader", "") != only_of or row.get("action") == "adjudicate"):

@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, TimeoutError
 
-from cervix.errors import LabelStoreUnavailable
+from cervix.errors import LabelRefused, LabelStoreUnavailable
 
 ASK_AGAIN = "Nothing that was confirmed is lost; try again."
 LOCKED = ("The label store is locked", "another program holds it for too long", ASK_AGAIN)
@@ -62,9 +62,16 @@ POSTGRESQL_FAULTS = {
 
 @contextmanager
 def told_as_unavailable() -> Iterator[None]:
-    """Let a database's own error through as ``LabelStoreUnavailable``, without address, statement or values."""
+    """Let a database's own error through as ``LabelStoreUnavailable``, without address, statement or values.
+
+    What it was given and cannot keep is no fault of its own: ``LabelRefused``.
+    """
     try:
         yield
+    except DataError as error:
+        raise LabelRefused(
+            "The label store cannot keep this", expected="text without NUL, numbers within their range", found="something else"
+        ) from error
     except DBAPIError as error:
         raise _unavailable(_fault_of(error.orig)) from error
     except sqlite3.Error as error:

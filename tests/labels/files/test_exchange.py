@@ -288,6 +288,18 @@ def test_a_broken_geojson_is_told_before_a_missing_reader(store: LabelStore, tmp
         read_qupath(store, whole, " ")
 
 
+def test_a_row_with_a_character_that_no_database_keeps_is_left_out_alone(told: LabelStore, tmp_path: Path) -> None:
+    write_events(told, tmp_path / "labels.parquet")
+    table = pd.read_parquet(tmp_path / "labels.parquet").drop(columns=["key", "undoes_key"])
+    table = table[table["action"] == "label"].assign(reader="B")
+    table.loc[table.index[1], "case_id"] = "\0" + table["case_id"].iloc[1]
+    table.to_parquet(tmp_path / "torn.parquet")
+    report = read_events(told, tmp_path / "torn.parquet")
+    assert report.added == len(table) - 1
+    (problem,) = report.problems
+    assert problem.startswith("row 3: A cell holds the character NUL")
+
+
 def test_a_parquet_table_with_any_damage_is_one_sentence_or_read(told: LabelStore, tmp_path: Path) -> None:
     write_events(told, tmp_path / "labels.parquet")
     whole, rng = (tmp_path / "labels.parquet").read_bytes(), np.random.default_rng(7)

@@ -38,6 +38,11 @@ def test_a_label_is_kept_with_all_that_was_on_screen(store: LabelStore) -> None:
     assert kept["stands"]
 
 
+def test_text_that_a_database_cannot_keep_is_refused_and_no_outage(store: LabelStore) -> None:
+    with pytest.raises(LabelRefused):
+        store.case("\0")
+
+
 def test_the_same_click_sent_again_is_kept_once(store: LabelStore) -> None:
     event = LabelEvent(TILES[0], "Dr Reed", "label", "scc")
     assert {store.record(event) for _ in range(3)} == {store.history("Dr Reed").iloc[0]["event_id"]}
