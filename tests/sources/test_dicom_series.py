@@ -72,7 +72,9 @@ def test_a_series_is_one_slide_like_its_source(cmu_dicom: Path, source: Slide) -
     assert "4 of 5 levels say RGB while their frames are YBR; they were read as YBR." in slide.notices
 
 
-def test_frames_cut_at_the_edge_are_told_and_cost_themselves_alone(cmu_dicom: Path, tmp_path: Path) -> None:
+def test_frames_cut_at_the_edge_are_told_and_cost_themselves_alone(
+    cmu_dicom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def cut(dataset: Dataset, number: int) -> None:
         if number:
             *others, last = frames_of(dataset)
@@ -88,6 +90,10 @@ def test_frames_cut_at_the_edge_are_told_and_cost_themselves_alone(cmu_dicom: Pa
     assert holes == [], "the finer level shows what is lost"
     shown, whole = np.asarray(picture, float), pixels(open_slide(slides_in(cmu_dicom)[0]), 4.0).astype(float)
     assert np.abs(shown - whole).mean() < 2, "where it stands, but for how it was made smaller"
+    monkeypatch.setattr("cervix.sources.slide.FINER_PX_AT_MOST", 0)
+    assert slide.overview(4.0, holes_l0_px=holes)[1] == scale
+    across = scale * CMU_TILE_PX
+    assert [(left, top) for left, top, *_ in holes] == [(round(2 * across), round(3 * across))], "and alone without one"
 
 
 @pytest.mark.parametrize("change", [lambda dataset, _: sparse(dataset), in_jpeg_2000, without_compression])
