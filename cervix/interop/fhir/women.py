@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from cervix.bundle.manifest import DerivedTask, Model
+from cervix.interop.fhir.coding import ANSWER_BY_CODE, TEST_BY_CODE
 from cervix.interop.fhir.resources import (
     LOINC,
     SNOMED,
+    Code,
     FhirVersion,
     Resource,
     Unit,
@@ -45,12 +47,11 @@ IDENTIFIER_SYSTEM: Final = "urn:cervix-workbench:pseudonym"
 HORIZON_YEARS: Final = {"3y": 3, "5y": 5}
 # Codes of disorders, with their fully specified name. "Or worse" has no code, so it stands in the text. CIN3 has none at
 # all: 20365006 is the morphology that a pathologist sees and no disorder of a woman.
-OUTCOME_CODES: Final = {"cin2": (SNOMED, "285838002", "Cervical intraepithelial neoplasia grade 2 (disorder)")}
+OUTCOME_CODES: Final[dict[str, Code]] = {"cin2": (SNOMED, "285838002", ANSWER_BY_CODE[SNOMED, "285838002"].name)}
 # What an observation is, where a code says neither more nor less than the column. HPV codes name an assay, columns do not.
-OBSERVATION_CODES: Final = {
-    "cytology": (LOINC, "10524-7", "Microscopic observation [Identifier] in Cervix by Cyto stain"),
-    AGE: (LOINC, "30525-0", "Age"),
-    "Age": (LOINC, "30525-0", "Age"),
+OBSERVATION_CODES: Final[dict[str, Code]] = {
+    column: (LOINC, code, TEST_BY_CODE[LOINC, code].name)
+    for column, code in {"cytology": "10524-7", AGE: "30525-0", "Age": "30525-0"}.items()
 }
 _YEARS: Final[Unit] = ("years", "a")
 
