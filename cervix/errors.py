@@ -150,6 +150,22 @@ class ArchiveRefused(CervixError, OSError, code="archive-refused"):
     """Raised when an archive may not be asked as it is set up, or does not keep what is sent to it."""
 
 
+class ArchiveRunRefused(CervixError, ValueError, code="archive-run-refused"):
+    """Raised when a run over an archive cannot be made or gone on with as asked: two drivers, another bundle, no source."""
+
+
+class SourceUnavailable(CervixError, OSError, code="source-unavailable"):
+    """Raised when a slide cannot be had from where it lies just now: a store that does not answer, a lock, a full disk."""
+
+
+class SourceVanished(CervixError, OSError, code="source-vanished"):
+    """Raised when a slide is not any more where it was listed."""
+
+
+class CallRefused(CervixError, ValueError, code="call-refused"):
+    """Raised when a call of the scoring API is not one that it answers."""
+
+
 class SampleUnavailable(CervixError, OSError, code="sample-unavailable"):
     """Raised when a sample cannot be fetched from any of its sources."""
 

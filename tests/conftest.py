@@ -24,11 +24,11 @@ from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
 from cervix.slides.pyramid import write_pyramid
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
-from tests.archive import Archive, serving
 from tests.bundle.made import SHIPPED_CLASSES, write_bundle, write_slide, write_tile_bundle
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
 from tests.bundle.published import published_table, write_published_bundle
 from tests.dicom_slides import converted
+from tests.file_server import Archive, serving
 from tests.orthanc import Orthanc, running
 
 DATA_VARIABLE = "CERVIX_DATA"

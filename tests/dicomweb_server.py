@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pydicom
 
-from tests.archive import Answer, Archive, Handler
+from tests.file_server import Answer, Archive, Handler
 
 BOUNDARY = "a-boundary-of-ours"
 BASE = "/dicom-web"

@@ -13,7 +13,9 @@ from cervix.sources.apart import Limits, run_apart
 
 PINNED = {
     "archive-refused": "ArchiveRefused",
+    "archive-run-refused": "ArchiveRunRefused",
     "bundle-not-as-declared": "BundleError",
+    "call-refused": "CallRefused",
     "cancelled": "Cancelled",
     "device-lost": "DeviceLost",
     "error": "CervixError",
@@ -37,6 +39,8 @@ PINNED = {
     "slide-not-readable": "SlideNotReadable",
     "slide-not-suitable": "SlideNotSuitable",
     "slide-scale-unknown": "SlideScaleUnknown",
+    "source-unavailable": "SourceUnavailable",
+    "source-vanished": "SourceVanished",
     "tile-not-readable": "TileNotReadable",
     "upload-busy": "UploadBusy",
     "upload-from-elsewhere": "UploadFromElsewhere",

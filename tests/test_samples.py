@@ -11,7 +11,7 @@ from cervix.samples.slides import REAL, SAMPLES, SLIDE_SHA256, Sample, sample_sl
 from cervix.settings import Settings
 from cervix.slides.tissue import find_tissue
 from cervix.sources.opening import open_slide
-from tests.archive import Archive
+from tests.file_server import Archive
 
 DRAWN = [sample for sample in SAMPLES if sample.kind == "drawn"]
 

@@ -20,7 +20,7 @@ from cervix.settings import Settings
 from cervix.sources.downloads import Arriving
 from cervix.sources.identity import files_of
 from cervix.sources.opening import open_slide
-from tests.archive import Archive, cut_after, dripping, wrong_bytes
+from tests.file_server import Archive, cut_after, dripping, wrong_bytes
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 SMALLEST = real_slides()[0]

@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 from cervix.labels import open_store
 from cervix.settings import get_settings
 from pages.parts.slide.storing import KINDS
-from tests.archive import says, serving, status
 from tests.dicom_slides import TELLING
 from tests.dicomweb_server import BASE, LIST, DicomwebHandler, holding, said
+from tests.file_server import says, serving, status
 from tests.orthanc import Orthanc
 from tests.pages.opening import PATIENCE_S, open_page, texts
 

@@ -12,7 +12,7 @@ from cervix.samples.cases import CASES, FACTORS
 from cervix.samples.tcga import opened_by, real_slides
 from cervix.settings import PROJECT_ROOT, get_settings
 from pages.parts.shared.sandbox import HOME, Sandbox
-from tests.archive import Archive
+from tests.file_server import Archive
 from tests.pages.opening import PATIENCE_S, open_page, texts
 
 

@@ -20,9 +20,9 @@ from cervix.sources.dicomweb import Archive, ArchivedSeries, archive_of
 from cervix.sources.dicomweb.multipart import only_part
 from cervix.sources.dicomweb.progress import Progress
 from cervix.sources.downloads import Arriving, Body
-from tests.archive import HTML, Answer, Handler, cut_after, says, serving, status
 from tests.dicom_slides import PATIENT
 from tests.dicomweb_server import BASE, BOUNDARY, LIST, STUDIES, Dicomweb, DicomwebHandler, holding, multipart, said
+from tests.file_server import HTML, Answer, Handler, cut_after, says, serving, status
 
 TOKEN, LOOKED_FOR = "Sesam.oeffne-dich", "AX99471283"
 RELATED = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'

@@ -17,7 +17,7 @@ from cervix.samples.slides import REAL, sample_slide
 from cervix.settings import Settings
 from cervix.sources import downloads
 from cervix.sources.downloads import Downloader, RemoteFile, _may_lead_to, part_of
-from tests.archive import (
+from tests.file_server import (
     HTML,
     Answer,
     Archive,

@@ -16,7 +16,7 @@ from cervix.promotion.comparison import compare_bundles
 from cervix.retraining.log import LogLine
 from cervix.settings import PROJECT_ROOT
 from cervix.slides.pyramid import write_pyramid
-from tests.archive import Archive
+from tests.file_server import Archive
 
 pytestmark = [pytest.mark.training, pytest.mark.usefixtures("no_proxy")]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")

@@ -16,7 +16,7 @@ import pytest
 
 from cervix.errors import DownloadFailed
 from cervix.sources import downloads
-from tests.archive import (
+from tests.file_server import (
     FILES,
     HTML,
     Answer,

@@ -11,7 +11,7 @@ from cervix.errors import DownloadFailed
 from cervix.sources.downloads import Downloader
 from cervix.sources.identity import files_of
 from cervix.sources.opening import open_slide
-from tests.archive import BUCKET_LIST, Archive, cut_after, says, status, wrong_bytes
+from tests.file_server import BUCKET_LIST, Archive, cut_after, says, status, wrong_bytes
 from training.data.tissue.collecting import SlideManifest, choose_slides, fetch_chosen
 from training.data.tissue.gdc import GenomicDataCommons
 from training.data.tissue.idc import NO_CASE, ImagingDataCommons

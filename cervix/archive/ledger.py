@@ -1,0 +1,163 @@
+"""The ledger of a run: every slide, its state, what became of it. One SQLite file, written by one driver, read by anybody.
+
+What a crash leaves is what had been committed; slides that were in hand are waiting again when the next driver opens it.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+from cervix.archive.answers import COLUMNS
+from cervix.archive.engines.engine import WorkerSeen
+from cervix.archive.work import Found, Outcome, State, Work
+
+LEDGER_NAME: Final = "ledger.sqlite"
+SCHEMA: Final = 1
+BATCH: Final = 10_000
+Wanted = Literal["run", "pause", "stop"]
+
+_FACTS: Final = ",\n    ".join(COLUMNS)
+_TABLES: Final = f"""
+CREATE TABLE IF NOT EXISTS slides (
+    place INTEGER PRIMARY KEY,
+    locator TEXT NOT NULL UNIQUE,
+    mark TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    site TEXT NOT NULL,
+    day TEXT NOT NULL,
+    spacing_asked_um_px REAL,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,
+    slide_sha256 TEXT NOT NULL DEFAULT '',
+    bundle_sha256 TEXT NOT NULL DEFAULT '',
+    code TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL DEFAULT '',
+    worker TEXT NOT NULL DEFAULT '',
+    ended_at REAL,
+    seconds REAL NOT NULL DEFAULT 0,
+    tiles_per_s REAL NOT NULL DEFAULT 0,
+    {_FACTS}
+);
+CREATE INDEX IF NOT EXISTS by_state ON slides (state, not_before, place);
+CREATE INDEX IF NOT EXISTS by_hash ON slides (slide_sha256) WHERE slide_sha256 != '';
+CREATE TABLE IF NOT EXISTS workers (name TEXT PRIMARY KEY, device TEXT NOT NULL, slide INTEGER);
+CREATE TABLE IF NOT EXISTS said (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+class Ledger:
+    """Opened for writing by the one driver of a run, for reading by pages and reports.
+
+    Parameters
+    ----------
+    path : Path
+    read_only : bool
+        Then the file must be there; only ``want`` writes.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        address = f"{path.absolute().as_uri()}?mode={'rw' if read_only else 'rwc'}"
+        self._connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30.0, check_same_thread=False)
+        self._connection.row_factory = sqlite3.Row
+        if not read_only:
+            self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _TABLES)
+            self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def add(self, found: Iterable[Found], bundle_sha256: str) -> None:
+        """Enter slides that are new; those whose mark or bundle is another than before wait again."""
+        batch: list[tuple[object, ...]] = []
+        for one in found:
+            batch.append((one.locator, one.mark, one.bytes, one.site, one.day, one.spacing_um_px))
+            if len(batch) == BATCH:
+                self._enter(batch, bundle_sha256)
+                batch = []
+        self._enter(batch, bundle_sha256)
+
+    def _enter(self, batch: list[tuple[object, ...]], bundle_sha256: str) -> None:
+        with self._writing() as connection:
+            connection.executemany(
+                "INSERT INTO slides (locator, mark, bytes, site, day, spacing_asked_um_px) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (locator) DO UPDATE SET mark = excluded.mark, bytes = excluded.bytes, site = excluded.site, "
+                "day = excluded.day, spacing_asked_um_px = excluded.spacing_asked_um_px, attempts = 0, not_before = 0, "
+                "state = 'waiting' WHERE slides.state != 'running' AND (slides.mark != excluded.mark "
+                f"OR slides.spacing_asked_um_px IS NOT excluded.spacing_asked_um_px OR (slides.bundle_sha256 != '' "
+                f"AND slides.bundle_sha256 != '{bundle_sha256}'))",
+                batch,
+            )
+
+    def resume(self) -> None:
+        """What was in hand of a driver that is gone waits again."""
+        with self._writing() as connection:
+            connection.execute("UPDATE slides SET state = 'waiting' WHERE state = 'running'")
+
+    def take(self, count: int) -> list[Work]:
+        """Up to ``count`` slides that wait and may be tried now; they are running from here on."""
+        now = time.time()
+        with self._writing() as connection:
+            rows = connection.execute(
+                "SELECT place, locator, mark, attempts, spacing_asked_um_px FROM slides "
+                "WHERE state = 'waiting' AND not_before <= ? ORDER BY place LIMIT ?",
+                (now, count),
+            ).fetchall()
+            connection.executemany(
+                "UPDATE slides SET state = 'running', attempts = attempts + 1 WHERE place = ?",
+                [(row["place"],) for row in rows],
+            )
+        return [
+            Work(row["place"], row["locator"], row["attempts"] + 1, row["mark"], row["spacing_asked_um_px"]) for row in rows
+        ]
+
+    def finish(self, outcomes: Sequence[Outcome]) -> None:
+        """Enter how attempts ended: an answer, a refusal, or a later try."""
+        raise NotImplementedError  # the core's
+
+    def counts(self) -> dict[State, int]:
+        """How many slides are in each state."""
+        return dict(self._connection.execute("SELECT state, count(*) FROM slides GROUP BY state").fetchall())
+
+    def want(self, wanted: Wanted) -> None:
+        """Say what the driver shall do from now on; it looks about twice a second."""
+        self.say("wanted", wanted)
+
+    def say(self, name: str, value: str) -> None:
+        """Keep one thing about the run, by name."""
+        self._connection.execute(
+            "INSERT INTO said VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
+        )
+
+    def said(self, name: str, default: str = "") -> str:
+        """What was kept under a name."""
+        row = self._connection.execute("SELECT value FROM said WHERE name = ?", (name,)).fetchone()
+        return default if row is None else str(row["value"])
+
+    def seen(self, workers: Sequence[WorkerSeen]) -> None:
+        """Put down which workers there are, for whoever watches."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM workers")
+            connection.executemany(
+                "INSERT INTO workers VALUES (?, ?, ?)", [(one.name, one.device, one.slide) for one in workers]
+            )

@@ -1,0 +1,1 @@
+"""``python -m cervix serve``: the scoring API without the app's pages."""
