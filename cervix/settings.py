@@ -138,6 +138,11 @@ class Settings(BaseSettings):
         return self.home / "retraining"
 
     @property
+    def archive_dir(self) -> Path:
+        """Where runs over an archive that were started from the app lie, one folder each."""
+        return self.home / "archive"
+
+    @property
     def samples_dir(self) -> Path:
         return self.home / "samples"
 
