@@ -49,6 +49,8 @@ class Work:
     """From 1."""
     mark: str
     spacing_um_px: float | None = None
+    instead_of: int | None = None
+    """The place of the same slide that had claimed it and will not score it any more: its claim may be taken over."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Station:
     everywhere: bool = False
     triage: bool = False
     """Score in the low-discrepancy order until the slide rule is decided (``cervix.slides.triage``)."""
+    run: str = "run"
+    """Tells this run's claims from those of another with the same results."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ class Outcome:
         What the list of slides shows and sorts by (``cervix.archive.answers.facts_of``); empty unless ``done``.
     worker : str
         Who did it.
+    same_as : int, optional
+        Of a ``duplicate``: the place of the same slide that somebody has in hand.
     """
 
     place: int
@@ -102,3 +108,4 @@ class Outcome:
     tiles_per_s: float = 0.0
     answer: dict[str, object] | None = None
     worker: str = ""
+    same_as: int | None = None
