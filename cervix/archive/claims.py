@@ -5,7 +5,6 @@ one step on every file system, so that two workers on two machines cannot both h
 process: a worker that is killed leaves it, and the place's next attempt has it at once.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +59,6 @@ def _owner(claim: Path, work: Work) -> int | None:
 
 def _read(claim: Path) -> int | None:
     try:
-        return int(os.readlink(claim))
+        return int(str(claim.readlink()))
     except FileNotFoundError:
         return None

@@ -49,7 +49,7 @@ def mark_of(path: Path) -> Mark:
 
 @contextmanager
 def readied(work: Work, station: Station, bundle: Bundle) -> Iterator[Ready]:
-    """Make a slide ready, and keep it at hand while the block runs.
+    """Make a slide ready, and keep it at hand while the block runs. It may be left in another thread than it was entered in.
 
     Raises
     ------

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cervix.bundle.sessions import Device
+
 State = Literal["waiting", "running", "done", "duplicate", "refused", "quarantined"]
 """Of a slide in the ledger. ``duplicate``: another place holds the same slide. ``refused``: nothing would change that this
 slide cannot be scored. ``quarantined``: it failed as often as it may; asked for again, it is tried again."""
@@ -60,8 +62,7 @@ class Station:
     bundle_root: Path
     """The run's own copy of the bundle."""
     bundle_sha256: str
-    device: str
-    """``auto``, ``cpu`` or ``cuda``."""
+    device: Device
     results_dir: Path
     """A folder that every worker can write: ``results/<slide sha>/<bundle sha>/``."""
     cache_dir: Path
