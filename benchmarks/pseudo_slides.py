@@ -72,9 +72,10 @@ class PseudoSlide:
             step = next_step(self.sweep, known, self.probabilities, self.novelty, self.model)
         return step, known
 
-    def verdict_of(self, step: Step) -> str:
+    def answered(self, step: Step) -> SlideAnswer:
+        """What the triage answers."""
         swept = self.sweep.order[: step.swept]
-        return decide(self.probabilities[swept], self.novelty[swept], self.model).verdict
+        return decide(self.probabilities[swept], self.novelty[swept], self.model)
 
 
 def laboratories(bundle: Bundle) -> list[Laboratory]:

@@ -62,7 +62,7 @@ def add_slide_command(
     slide.add_argument(
         "--triage",
         action="store_true",
-        help=f"score only until the answer of the slide is decided ({ERROR:.0%} error); every output says so",
+        help=f"score only until the answer of the slide is decided (error {100 * ERROR:g} %%); every output says so",
     )
     slide.add_argument("--despite-quality", action="store_true", help="score a slide whose stain does not look like H&E")
     slide.set_defaults(run=lambda options: score_slides(options, bundle_of))
@@ -217,12 +217,12 @@ def _score(slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle,
     except OSError as error:
         raise _unwritable(options.out, error) from error
     answer, timings, triage = score.summary.answer, score.summary.timings, score.summary.triage
-    seen = answer.tiles if triage is None else triage.seen_tiles
+    scored = answer.tiles if triage is None else triage.seen_tiles
     print(answer.sentence)
     if seen := bundle.session_of("tile").model.organs_seen:
         print(seen)
     print(
-        f"{seen:,} tiles in {timings.total_s:.1f} s ({timings.tiles_per_s:.1f} tiles/s) on "
+        f"{scored:,} tiles in {timings.total_s:.1f} s ({timings.tiles_per_s:.1f} tiles/s) on "
         f"{score.summary.provenance.provider}; bundle {bundle.label}"
     )
     print(f"written to {options.out / stem}-*. {RESEARCH_NOTICE}")

@@ -157,24 +157,19 @@ def next_step(
     if rule is None:
         raise ValueError(f"model {model.id!r} declares no slide rule")
     looks = sweep.looks(rule)
-    error = ERROR / max(1, len(looks) - 1)
-    for look in looks:
-        seen = sweep.order[:look]
-        if not known[seen].all():
-            return Step(seen[~known[seen]], look)
-        if look == len(sweep):
-            break
+    behind = [look for look in looks if known[sweep.order[:look]].all()]
+    if behind and behind[-1] < len(sweep):
+        seen = sweep.order[: behind[-1]]
         counts = count_tiles(
             probabilities[seen], novelty[seen], model.classes, model.threshold(model.cancer_task.id),
             model.abstention_limit("novelty"),
         )  # fmt: skip
         finding = finding_of(counts, tile_shares(counts, rule), rule)
-        if would_stand(finding, counts, int(np.isnan(novelty[seen]).sum()), len(sweep), rule, error):
-            more = (
-                _to_refine(sweep, known, look, called(probabilities, novelty, known, model)) if finding == "few" else seen[:0]
-            )
-            return Step(more, look, finding)
-    return Step(sweep.order[:0], len(sweep))
+        if would_stand(finding, counts, int(np.isnan(novelty[seen]).sum()), len(sweep), rule, ERROR / (len(looks) - 1)):
+            suspicion = called(probabilities, novelty, known, model)
+            return Step(_to_refine(sweep, known, len(seen), suspicion) if finding == "few" else seen[:0], len(seen), finding)
+    ahead = sweep.order[: looks[min(len(behind), len(looks) - 1)]]
+    return Step(ahead[~known[ahead]], len(ahead))
 
 
 def called(
@@ -273,7 +268,7 @@ def _marked(answer: SlideAnswer, seen: TriageSeen) -> SlideAnswer:
     )
     said = (
         f" Triage: {seen.words}. {seen.stopped} The counts are of {seen.swept_tiles:,} tiles spread over the tissue.{around} "
-        f"All tiles would give another verdict in at most {100 * seen.error:g} % of slides; the type of a carcinoma may differ, "
-        "and foci that were not seen may be there."
+        f"All tiles would give another verdict in at most {100 * seen.error:g} % of slides; the type of a carcinoma may "
+        "differ, and foci that were not seen may be there."
     )
     return answer.model_copy(update={"headline": f"Triage: {answer.headline}", "reason": answer.reason + said})
