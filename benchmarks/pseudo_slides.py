@@ -18,7 +18,7 @@ from cervix.bundle import Bundle, Model
 from cervix.evaluation.heldout import load_predictions
 from cervix.slides.decision import SlideAnswer, count_tiles, decide
 from cervix.slides.grid import sweep_order
-from cervix.slides.triage import Step, Sweep, called, next_step
+from cervix.slides.sweep import Step, Sweep, called, next_step
 
 TILES_PER_FIELD = 8
 """As in the pseudo-slides that the rule was fitted on (training/recipes/shipped.toml)."""

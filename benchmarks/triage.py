@@ -24,7 +24,7 @@ from cervix.intervals import wilson_interval
 from cervix.settings import PROJECT_ROOT
 from cervix.slides.certainty import calling_boundary
 from cervix.slides.grid import sweep_order
-from cervix.slides.triage import Sweep
+from cervix.slides.sweep import Sweep
 
 SLIDES_A_RUN = 4
 """Of each laboratory, size and layout."""
@@ -35,6 +35,7 @@ LAYOUTS: dict[str, Layout] = {
     **{f"{of_tiles:.0%} carcinoma": share(of_tiles) for of_tiles in (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.6)},
 }
 AT_BOUNDARY, STRIPES, STRIPES_IN_STEP = "at the boundary", "stripes", "stripes, order not scrambled"
+FOCUS_SIZES, FOCUS_WORDS = (0, 1, 3, 10, 30, 100), ("1", "2 to 3", "4 to 10", "11 to 30", "31 to 100")
 STRIPED_TILES = 4096
 """64 x 64: of a square like this the order that is not scrambled sees every other column alone until its half."""
 
@@ -49,19 +50,24 @@ class _InStep(Sweep):
 
 
 def triage(runs: int) -> pd.DataFrame:
-    """One row a size and layout; the last ones are hard on purpose, or of foci by size.
+    """One row a layout over all sizes, then layouts that are hard on purpose, then foci by their tiles.
 
     Agreement is that of the verdict of the triage with that of the full score, with Wilson's 95 % interval. Slides that the
     triage scored to their end, as all without a cancerous tile, agree by themselves: ``decided early`` counts the others.
+    ``seen at`` is the share of tiles scored on slides of so many tiles, its median and, in brackets, 90 % point; of foci it
+    is how many of those of which a tile would be called were found, on slides that were decided early.
     """
-    told = pd.DataFrame(_told(runs))
-    rows = [
-        _row(size, layout, part) for (size, layout), part in told.groupby(["size", "layout"], sort=False)
-    ]  # fmt: skip
+    return table_of(pd.DataFrame(_told(runs)))
+
+
+def table_of(told: pd.DataFrame) -> pd.DataFrame:
+    """The table of what was told of each slide."""
     usual = told[told["layout"].isin(LAYOUTS)]
-    rows += [_row(size, "all of these", part) for size, part in usual.groupby("size")]
-    large = usual[(usual["size"] >= 5000) & (usual["full"] == "cancer")]
-    rows += [_row(">= 5000", "called cancer", large), _row("all", "all of these", usual)]
+    called = usual[usual["full"] == "cancer"]
+    rows = [_row(str(layout), part) for layout, part in usual.groupby("layout", sort=False)]
+    rows += [_row("all of these", usual), _row("all of these that are called", called)]
+    hard = told[~told["layout"].isin(LAYOUTS)]
+    rows += [_row(str(layout), part) for layout, part in hard.groupby("layout", sort=False)]
     rows += list(_foci_rows(usual))
     return pd.DataFrame(rows).fillna("")
 
@@ -102,32 +108,42 @@ def _triaged(slide: PseudoSlide) -> dict[str, object]:
     }
 
 
-def _row(size: object, layout: str, told: pd.DataFrame) -> dict[str, object]:
-    early = told[told["early"]]
-    called = told[told["full"] == "cancer"]
+def _row(layout: str, told: pd.DataFrame) -> dict[str, object]:
+    early, called = told[told["early"]], told[told["full"] == "cancer"]
+    seen = {
+        f"seen at {size:,}": f"{100 * part['seen'].median():.1f} % ({100 * part['seen'].quantile(0.9):.1f} %)"
+        for size, part in told.groupby("size")
+    }
     return {
-        "tiles": size,
         "layout": layout,
         "slides": len(told),
-        "full: called / undecided": f"{len(called)} / {(told['full'] == 'undecided').sum()}",
+        "called / undecided": f"{len(called)} / {(told['full'] == 'undecided').sum()}",
         "verdict agrees": _share(told["agrees"]),
-        "decided early": len(early),
+        "decided early": str(len(early)),
         "of these agree": _share(early["agrees"]),
         "type agrees": _share(called["same type"]),
-        "tiles seen, median (90 %)": f"{100 * told['seen'].median():.1f} % ({100 * told['seen'].quantile(0.9):.1f} %)",
+        **seen,
     }
 
 
 def _foci_rows(told: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Foci of slides that were decided early, by their size."""
+    """Foci of slides that were decided early, by their size and by what was decided."""
     early = told[told["early"] & told["layout"].str.contains("foci")]
-    every = pd.concat([part.assign(size=size) for size, part in zip(early["size"], early["foci"], strict=True)])
-    for (size, tiles), part in every.groupby(["size", "tiles"]):
-        yield {"tiles": size, "layout": f"foci of {tiles}", "slides": "", "foci found": _share(part["found"])}
+    every = pd.concat(
+        part.assign(size=size, full=full)
+        for size, full, part in zip(early["size"], early["full"], early["foci"], strict=True)
+    )  # fmt: skip
+    every["of"] = pd.cut(every["tiles"].astype(int), FOCUS_SIZES, labels=FOCUS_WORDS)
+    for (full, of), part in every[every["full"] != "abstained"].groupby(["full", "of"], observed=True):
+        found = {
+            f"seen at {size:,}": f"{some['found'].sum()} of {len(some)} found" for size, some in part.groupby("size")
+        }  # fmt: skip
+        yield {"layout": f"foci of {of} tiles, {full}", "slides": len(part), "verdict agrees": _share(part["found"]), **found}
 
 
 def _share(hits: "pd.Series[bool]") -> str:
     if hits.empty:
         return "–"
-    found = wilson_interval(float(hits.sum()), len(hits))
-    return f"{hits.sum()} of {len(hits)}, {100 * found.value:.1f} % ({100 * found.low:.1f}–{100 * found.high:.1f})"
+    found, count = int(hits.sum()), len(hits)
+    limits = wilson_interval(found, count)
+    return f"{found} of {count}, {100 * limits.value:.1f} % ({100 * limits.low:.1f}–{100 * limits.high:.1f})"

@@ -10,7 +10,7 @@ from scipy.special import betaln, gammaln
 from cervix.bundle import load_bundle
 from cervix.settings import PROJECT_ROOT
 from cervix.slides.certainty import at_least, at_most, calling_boundary
-from cervix.slides.triage import ERROR
+from cervix.slides.sweep import ERROR
 
 TILES, FIRST_LOOK, ORDERS_A_RUN = 5000, 200, 50
 GROWTHS = (1.2, 1.5, 2.0)

@@ -21,7 +21,8 @@ from cervix.interop.exports import EXPORTS, write_export
 from cervix.outside_names import PART_BYTES_AT_MOST, inside
 from cervix.slides.gate import inspect_slide
 from cervix.slides.scoring import ScoreProgress, SlidePlan, SlideScore, plan_slide, score_slide
-from cervix.slides.triage import ERROR, triage_slide
+from cervix.slides.sweep import ERROR
+from cervix.slides.triage import triage_slide
 from cervix.sources.mirax import MIRAX
 from cervix.sources.probe import open_outside
 from cervix.sources.readers.registry import picture_suffixes, readable

@@ -166,7 +166,7 @@ def test_a_triage_says_so_on_screen_and_in_its_files(
     run: Run, carcinoma_slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The slide has 16 tiles, too few for a triage as it is."""
-    monkeypatch.setattr("cervix.slides.triage.FIRST_LOOK_TILES", 8)
+    monkeypatch.setattr("cervix.slides.sweep.FIRST_LOOK_TILES", 8)
     assert run(carcinoma_slide, "--out", tmp_path, "--triage", "--despite-quality", "--export", "csv") == 0
     printed = capsys.readouterr().out
     assert "Triage: Squamous-cell carcinoma" in printed

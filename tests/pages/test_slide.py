@@ -231,7 +231,7 @@ def test_a_slide_without_an_answer_has_no_ranking_no_gallery_and_says_what_the_m
 def test_a_triage_is_shown_as_one_and_the_rest_of_its_tiles_is_scored_on_demand(
     carcinoma_slide: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cervix.slides.triage.FIRST_LOOK_TILES", 8)
+    monkeypatch.setattr("cervix.slides.sweep.FIRST_LOOK_TILES", 8)
     save_score(get_settings().results_dir, triage_slide(open_slide(carcinoma_slide), bundle))
     app = look_at(carcinoma_slide)
     assert not app.exception

@@ -22,7 +22,8 @@ from cervix.slides.pyramid import write_pyramid
 from cervix.slides.results import RowJournal, load_score, order_of, result_dir, save_score
 from cervix.slides.rows import Rows, places_of
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide, score_slide
-from cervix.slides.triage import Step, Sweep, next_step, triage_slide
+from cervix.slides.sweep import Step, Sweep, next_step
+from cervix.slides.triage import triage_slide
 from cervix.sources.opening import open_slide
 from cervix.sources.slide import Slide
 from tests.bundle.made import SHIPPED_CLASSES

@@ -120,10 +120,9 @@ def offer_the_rest(seen: Look, bundle: Bundle) -> None:
     if triage is None or seen.plan is None:
         return
     st.warning(f"Triage: {triage.words}. {triage.stopped}", icon=":material/rule:")
-    left = triage.planned_tiles - triage.seen_tiles
-    job = seen.job
-    if job is not None and job.state == "failed":
-        st.error(escaped(job.error))
+    left = triage.planned_tiles - max(triage.seen_tiles, desk().tiles_kept(seen.slide, bundle, seen.plan))
+    if seen.job is not None and seen.job.state == "failed":
+        st.error(escaped(seen.job.error))
     if st.button(
         f"Score the rest: {left:,} tiles, about {duration(left / device_speed(bundle))}",
         icon=":material/play_arrow:",
