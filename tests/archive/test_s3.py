@@ -121,7 +121,7 @@ def test_a_dicom_series_comes_with_all_its_files(store: Store, station: Station,
     ("answer", "kind", "says"),
     [
         (silent, SourceUnavailable, "cannot be reached"),
-        (cut_short, SourceUnavailable, ""),
+        (cut_short, SourceUnavailable, "whole"),
         (status(503), SourceUnavailable, "cannot answer now"),
         (refusing(503, "SlowDown"), SourceUnavailable, "cannot answer now"),
         (refusing(404, "NoSuchKey"), SourceVanished, "not any more"),
