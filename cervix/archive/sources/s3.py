@@ -40,7 +40,7 @@ class S3:
         return source.lower().startswith(SCHEME)
 
     def listed(self, source: str, settings: Settings, passed: PassedOver) -> Iterator[Found]:
-        bucket, prefix = _parts(source)
+        bucket, prefix = parts_of_address(source)
         store = store_of(settings)
         try:
             if prefix and not prefix.endswith("/"):
@@ -60,7 +60,7 @@ class S3:
 
     @contextmanager
     def at_hand(self, work: Work, station: Station) -> Iterator[Path]:
-        bucket, key = _parts(work.locator)
+        bucket, key = parts_of_address(work.locator)
         store = store_of(get_settings())
         cache = Cache(station.cache_dir, station.cache_bytes)
         for _ in range(REPLACED_AT_MOST):
@@ -83,7 +83,8 @@ class S3:
         )
 
 
-def _parts(address: str) -> tuple[str, str]:
+def parts_of_address(address: str) -> tuple[str, str]:
+    """Bucket and key, or prefix, of ``s3://bucket/key``; ``ArchiveRunRefused`` where it names no bucket."""
     bucket, _, key = address[len(SCHEME) :].partition("/")
     if not bucket:
         raise ArchiveRunRefused("An address names no bucket", expected="s3://bucket/prefix")
