@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from cervix.archive.sources.folders import one_slide
+from cervix.archive.sources.folders import Folders, one_slide
 from cervix.archive.sources.passed_over import PassedOver
 from cervix.archive.work import Found, Station, Work
 from cervix.errors import ArchiveRunRefused, NameRefused, PatientFileError
@@ -75,7 +75,8 @@ class Manifests:
                     yield found
 
     def at_hand(self, work: Work, station: Station) -> AbstractContextManager[Path]:
-        raise NotImplementedError("a list holds no slide itself")
+        # A list holds no slide; a file of a table of women lies as one does.
+        return Folders().at_hand(work, station)
 
     def _of_row(self, row: dict[str, str], folder: Path, settings: Settings, passed: PassedOver, line: int) -> Iterator[Found]:
         spacing_um_px = _spacing(row.get("mpp", ""))

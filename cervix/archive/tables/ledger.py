@@ -70,7 +70,10 @@ class TablesLedger:
         """All files, or those in one state, in the order in which they were entered."""
         rows = self._connection.execute("SELECT * FROM parts ORDER BY number").fetchall()
         return [
-            Part(*(row[name] for name in ("number", "locator", "mark", "bytes", "state", "code", "reason")), json.loads(row["told"]))
+            Part(
+                row["number"], row["locator"], row["mark"], row["bytes"], row["state"], row["code"], row["reason"],
+                json.loads(row["told"]),
+            )
             for row in rows
             if state in (None, row["state"])
         ]  # fmt: skip

@@ -18,6 +18,7 @@ from cervix.archive.tables.problems import CONTRADICTION, OLDER, AllProblems, Pr
 from cervix.archive.tables.rows import FACTORS, VISITS, frame_of, rows_of
 from cervix.bundle import Bundle, ModelSession
 from cervix.bundle.loading import load_bundle
+from cervix.bundle.manifest import ModelKind
 from cervix.bundle.sessions import Device
 from cervix.files import replacing
 from cervix.patients.completeness import INCOMPLETE
@@ -94,9 +95,9 @@ def score_bucket(bucket: Bucket) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def _session(root: Path, device: Device, threads: int | None, kind: str, model: str) -> tuple[Bundle, ModelSession]:
-    of_kind = "sequence" if kind == VISIT_KIND else "table"
+    of_kind: ModelKind = "sequence" if kind == VISIT_KIND else "table"
     bundle = load_bundle(root, device=device, kind=of_kind, threads=threads)
-    return bundle, bundle.session_of(of_kind, model or None)
+    return bundle, bundle.session_of(of_kind, model)
 
 
 @lru_cache(maxsize=2)
