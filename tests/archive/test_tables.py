@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -23,7 +23,7 @@ from cervix.archive.tables.order import TablesOrder
 from cervix.archive.tables.partition import partition
 from cervix.archive.tables.problems import CODES, OLDER, TORN
 from cervix.archive.tables.run import Asked, score_tables
-from cervix.archive.tables.score import Bucket, score_bucket
+from cervix.archive.tables.score import Bucket, score_bucket, score_ordered
 from cervix.archive.tables.summary import TablesSummary
 from cervix.bundle import Bundle
 from cervix.errors import ArchiveRunRefused, PatientFileUnclear
@@ -150,7 +150,11 @@ def test_a_woman_in_two_files_is_one_woman(bundle: Bundle, tmp_path: Path) -> No
 
 def test_files_of_other_columns_and_languages_are_read_each_by_itself(bundle: Bundle, tmp_path: Path) -> None:
     english = b"patient_id,visit_date,cytology\nW1,2020-01-31,NILM\nW1,01/02/2021,LSIL\nW1,13/02/2022,NILM\n"
-    german = "Patienten-ID;Untersuchungsdatum;Zytologie;Farbe\nW1;31.12.2023;III D1;rot\nW2;01.12.2023;unauffällig;blau\n".encode("cp1252")
+    german = (
+        "Patienten-ID;Untersuchungsdatum;Zytologie;Farbe\nW1;31.12.2023;III D1;rot\nW2;01.12.2023;unauffällig;blau\n".encode(
+            "cp1252"
+        )
+    )
     scores, problems, told = cut_and_scored([english, german], tmp_path, bundle)
 
     assert dict(zip(scores["patient_id"], scores["visits"], strict=True)) == {"W1": 4, "W2": 1}
@@ -210,8 +214,16 @@ def asked(bundle: Bundle, tmp_path: Path) -> Asked:
     return Asked(order, bundle.root, tmp_path / "cache", 10**9)
 
 
+def one_by_one(buckets: Sequence[Bucket], workers: int, stop: Event) -> Iterator[dict[str, Any]]:
+    del workers
+    for bucket in buckets:
+        if stop.is_set():
+            return
+        yield score_ordered(bucket.ordered(threads=1))
+
+
 def run(out: Path, asked: Asked, **more: Any) -> TablesSummary:
-    return score_tables(out, asked, Settings(), scorers=lambda _: ThreadPoolExecutor(1), **more)
+    return score_tables(out, asked, Settings(), scored=one_by_one, **more)
 
 
 def test_a_run_says_what_became_of_every_file(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

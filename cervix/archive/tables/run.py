@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from cervix.archive.tables.order import TablesOrder, begun
 from cervix.archive.tables.partition import PROBLEMS_SUFFIX, ROWS_SUFFIX, kind_of_header
 from cervix.archive.tables.parts import parts_of
 from cervix.archive.tables.problems import REFUSED, TWICE, written
-from cervix.archive.tables.score import PROBLEMS_NAME, Bucket, score_bucket
+from cervix.archive.tables.score import ORDERED_NAME, PROBLEMS_NAME, Bucket, score_bucket
 from cervix.archive.tables.summary import TablesSummary, summed_up
 from cervix.archive.work import Station, Work
 from cervix.errors import ArchiveRunRefused, CervixError, PatientFileError, SourceUnavailable, SourceVanished
@@ -34,10 +34,12 @@ ROWS_A_BUCKET: Final = 150_000
 MOST_BUCKETS: Final = 4096
 BYTES_A_ROW: Final = 20
 """Of a file in an object store, whose rows nobody has counted: a visit in CSV has some 40, in Parquet 5 to 20."""
-WORK_NAME: Final = "rows"
+WORK_NAME: Final = ORDERED_NAME
 """Folder of the cut rows; it is deleted when every bucket is scored."""
 LIMITS: Final = Limits(memory_bytes=6 << 30, seconds=6 * 3600.0, file_bytes=256 << 30)
 """Of the process in which one file is read. pyarrow reserves address space before it reads."""
+Scored = Callable[[Sequence[Bucket], int, Event], Iterator[dict[str, Any]]]
+"""From buckets, how many at once, and an event that stops, to what ``score_bucket`` returned of each, as they end."""
 Progress = Callable[[str, int, int], None]
 """Called with what is done (``files`` or ``buckets``), how many are done, and how many there are."""
 
@@ -66,7 +68,7 @@ def score_tables(
     asked: Asked,
     settings: Settings,
     *,
-    scorers: Callable[[Asked], Executor] | None = None,
+    scored: Scored | None = None,
     on_progress: Progress = lambda *_: None,
     stop: Event | None = None,
 ) -> TablesSummary:
@@ -74,8 +76,8 @@ def score_tables(
 
     Parameters
     ----------
-    scorers : callable, optional
-        Makes what runs ``score_bucket``; processes of this machine without.
+    scored : callable, optional
+        What scores buckets, some at once (``in_processes``, ``on_cluster``); processes of this machine without.
 
     Raises
     ------
@@ -95,7 +97,7 @@ def score_tables(
             _cut(ledger, work, asked, order, on_progress, stop)
             if not stop.is_set():
                 _require_any(ledger)
-                _score(ledger, out, asked, order, scorers or _processes, on_progress, stop)
+                _score(ledger, out, asked, order, scored or in_processes, on_progress, stop)
             summary = summed_up(out, ledger, order)
             if summary.is_whole:
                 shutil.rmtree(work)
@@ -176,9 +178,8 @@ def _require_any(ledger: TablesLedger) -> None:
 
 
 def _score(
-    ledger: TablesLedger, out: Path, asked: Asked, order: TablesOrder, scorers: Callable[[Asked], Executor],
-    on_progress: Progress, stop: Event,
-) -> None:  # fmt: skip
+    ledger: TablesLedger, out: Path, asked: Asked, order: TablesOrder, scored: Scored, on_progress: Progress, stop: Event
+) -> None:
     work = out / WORK_NAME
     parts = ledger.parts("done")
     kinds = {str(part.told["kind"]) for part in parts}
@@ -186,29 +187,23 @@ def _score(
     _keep_problems(ledger, work, out)
     waiting = ledger.buckets_waiting(order.buckets)
     of_parts = [(part.number, work / f"{part.number:06d}{ROWS_SUFFIX}", _places(part)) for part in parts]
-    done = order.buckets - len(waiting)
-    with scorers(asked) as pool:
-        jobs = (
-            partial(
-                score_bucket,
-                Bucket(
-                    number=number,
-                    kind=min(kinds),
-                    files=tuple((part, path, places[number]) for part, path, places in of_parts if number in places),
-                    out=out,
-                    bundle_root=(out / BUNDLE_NAME).absolute(),
-                    device=order.device,
-                    threads=threads_of(asked.workers),
-                    model=order.model,
-                    today=order.today,
-                ),
-            )
-            for number in waiting
+    buckets = [
+        Bucket(
+            number=number,
+            kind=min(kinds),
+            files=tuple((part, path, places[number]) for part, path, places in of_parts if number in places),
+            out=out,
+            bundle_root=(out / BUNDLE_NAME).absolute(),
+            device=order.device,
+            threads=threads_of(asked.workers),
+            model=order.model,
+            today=order.today,
         )
-        for told in _in_turn(pool, jobs, asked.workers, stop):
-            ledger.bucket_done(told["number"], told.pop("seconds"), told)
-            done += 1
-            on_progress("buckets", done, order.buckets)
+        for number in waiting
+    ]
+    for done, told in enumerate(scored(buckets, asked.workers, stop), order.buckets - len(waiting) + 1):
+        ledger.bucket_done(told["number"], told.pop("seconds"), told)
+        on_progress("buckets", done, order.buckets)
 
 
 def _places(part: Part) -> dict[int, tuple[int, ...]]:
@@ -234,8 +229,31 @@ def _keep_problems(ledger: TablesLedger, work: Path, out: Path) -> None:
             made.replace(out / PROBLEMS_NAME / f"part-{part.number:06d}.parquet")
 
 
-def _processes(asked: Asked) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(asked.workers, mp_context=get_context("forkserver" if os.name == "posix" else "spawn"))
+def in_processes(buckets: Sequence[Bucket], workers: int, stop: Event) -> Iterator[dict[str, Any]]:
+    """Score buckets in processes of this machine."""
+    context = get_context("forkserver" if os.name == "posix" else "spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from _in_turn(pool, (partial(score_bucket, bucket) for bucket in buckets), workers, stop)
+
+
+def on_cluster(map_buckets: Callable[..., Iterator[tuple[Path, Any]]], address: str) -> Scored:
+    """Score buckets on a cluster whose nodes all see the folder of the run.
+
+    Parameters
+    ----------
+    map_buckets : callable
+        ``cervix.archive.engines.ray_tables.map_buckets``, which this environment may not have.
+    """
+
+    def scored(buckets: Sequence[Bucket], workers: int, stop: Event) -> Iterator[dict[str, Any]]:
+        del workers
+        paths = [bucket.ordered(threads=1) for bucket in buckets]
+        for _, told in map_buckets(paths, "cervix.archive.tables.score:score_ordered", address):
+            yield told
+            if stop.is_set():
+                return
+
+    return scored
 
 
 def _in_turn(pool: Executor, jobs: Iterable[Callable[[], Any]], at_once: int, stop: Event) -> Iterator[Any]:

@@ -1,7 +1,8 @@
 """One bucket of women, scored as one table is: the same readers, the same answers, the same losses."""
 
+import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +36,7 @@ from cervix.provenance import provenance_of
 
 SCORES_NAME: Final = "scores"
 PROBLEMS_NAME: Final = "problems"
+ORDERED_NAME: Final = "rows"
 HISTORIES_REMEMBERED: Final = 300_000
 """Steps of histories that one process keeps: some 300 bytes each."""
 
@@ -69,6 +71,21 @@ class Bucket:
     @property
     def file_name(self) -> str:
         return f"bucket-{self.number:05d}.parquet"
+
+    def ordered(self, *, threads: int) -> Path:
+        """Written down beside the rows that it is made of, for another machine; ``score_ordered`` reads it."""
+        path = self.out / ORDERED_NAME / f"bucket-{self.number:05d}.json"
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(asdict(replace(self, threads=threads)), default=str), encoding="utf-8")
+        return path
+
+
+def score_ordered(path: Path) -> dict[str, Any]:
+    """``score_bucket`` for a bucket that was written down."""
+    told = json.loads(path.read_bytes())
+    files = tuple((part, Path(file), tuple(places)) for part, file, places in told.pop("files"))
+    out, bundle_root = Path(told.pop("out")), Path(told.pop("bundle_root"))
+    return score_bucket(Bucket(files=files, out=out, bundle_root=bundle_root, **told))
 
 
 def score_bucket(bucket: Bucket) -> dict[str, Any]:
