@@ -7,6 +7,7 @@ import pandas as pd
 
 from benchmarks import (
     archive_local,
+    archive_tables,
     coarse,
     demo,
     dicom_slide,
@@ -34,6 +35,7 @@ def main() -> None:
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
         "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-slide": dicom_slide.dicom_slide,
         "dicom-export": dicom_export, "archive-local": archive_local.archive_local,
+        "archive-tables": archive_tables.archive_tables,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=[*programs, "hostile", "mutants"])

@@ -71,8 +71,12 @@ def score_tables_of(options: argparse.Namespace) -> int:
         signal.signal(name, lambda *_: _stop(stop))
     with tqdm(disable=None) as bar:
 
+        shown = ""
+
         def show(what: str, done: int, of: int) -> None:
-            if bar.desc != what:
+            nonlocal shown
+            if shown != what:
+                shown = what
                 bar.set_description_str(what)
                 bar.reset(of)
             bar.update(done - bar.n)
