@@ -20,18 +20,19 @@ from cervix.archive.engines.engine import Engine
 from cervix.archive.engines.local import LocalEngine
 from cervix.archive.estimate import estimate_run
 from cervix.archive.ledger import LEDGER_NAME, Ledger, Wanted
-from cervix.archive.running import Asked, is_driven, run_archive, station_of
+from cervix.archive.running import PASSED_SAID, Asked, is_driven, run_archive, station_of
 from cervix.archive.runs import RESULTS_NAME, RunOrder, read_order
 from cervix.archive.sources import listed
 from cervix.archive.work import State, Station
 from cervix.bundle import Bundle
 from cervix.bundle.active import active_root
 from cervix.bundle.loading import bundle_label, load_bundle, read_manifest
+from cervix.cli_tables import CACHE_NAME, add_table_options, is_of_tables, score_tables_of
 from cervix.errors import ArchiveRunRefused, Cancelled
 from cervix.settings import get_settings
 
 EXIT_REFUSED: Final = 1
-CACHE_NAME: Final = "archive-cache"
+
 CACHE_GB: Final = 50.0
 GO_ON: Final = "Go on with `python -m cervix archive score --out DIR`."
 ENDED: Final[tuple[State, ...]] = ("done", "duplicate", "refused", "quarantined")
@@ -72,6 +73,7 @@ def add_archive_command(
     score.add_argument("--cache", metavar="DIR", type=Path, help="where slides from elsewhere are kept a while")
     score.add_argument("--cache-gb", metavar="GB", type=float, default=CACHE_GB, help=f"at most (default: {CACHE_GB:g})")
     score.add_argument("--by", default="", help="who began the run")
+    add_table_options(score)
     score.set_defaults(run=_score)
     for name, run, said in (
         ("status", _status, "how far a run is"),
@@ -86,6 +88,8 @@ def add_archive_command(
 
 
 def _score(options: argparse.Namespace) -> int:
+    if is_of_tables(options):
+        return score_tables_of(options)
     settings = get_settings()
     root = options.bundle or active_root(settings)
     manifest, sha256 = read_manifest(root)
@@ -200,12 +204,14 @@ def _status(options: argparse.Namespace) -> int:
 
 def _print_table(out: Path) -> None:
     with _ledger(out) as ledger:
-        counts, reasons = ledger.counts(), ledger.reasons()
+        counts, reasons, passed = ledger.counts(), ledger.reasons(), ledger.said(PASSED_SAID)
     for state in (*ENDED[:2], "running", "waiting", *ENDED[2:]):
         if counts.get(state):
             print(f"{counts[state]:>9,} {state}")
     for state, code, count, reason in reasons:
         print(f"{count:>9,} {state}, {code}: {reason}")
+    for line in passed.splitlines():
+        print(f"not listed: {line}")
 
 
 def _retry(options: argparse.Namespace) -> int:

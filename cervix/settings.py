@@ -81,6 +81,11 @@ class Settings(BaseSettings):
     dicomweb_timeout_s: float = Field(default=30.0, gt=0)
     """How long the archive may be silent."""
 
+    s3_endpoint: str = Field(default="", repr=False)
+    """Address of the object store that ``s3://`` means: https, or this computer; Amazon's where it is empty."""
+    s3_timeout_s: float = Field(default=30.0, gt=0)
+    """How long the object store may be silent."""
+
     @field_validator("inbox", mode="before")
     @classmethod
     def _split_folders(cls, value: object) -> object:

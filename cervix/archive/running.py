@@ -16,7 +16,7 @@ from cervix.archive.driver import LISTING_SAID, drive
 from cervix.archive.engines.engine import Engine
 from cervix.archive.ledger import ATTEMPTS_SAID, BUNDLE_SAID, LEDGER_NAME, Ledger
 from cervix.archive.runs import BUNDLE_NAME, RunOrder, read_order, write_order
-from cervix.archive.sources import listed
+from cervix.archive.sources import PassedOver, listed
 from cervix.archive.work import Found, State, Station
 from cervix.bundle.loading import read_manifest
 from cervix.errors import ArchiveRunRefused, CervixError
@@ -24,6 +24,9 @@ from cervix.files import OTHERS
 from cervix.settings import Settings
 
 DRIVER_LOCK_NAME: Final = "driver.lock"
+PASSED_NAME: Final = "passed-over.csv"
+PASSED_SAID: Final = "passed over"
+"""What the sources hold that is not among the slides: counts for people in the ledger, every row of a list in the file."""
 LOCK_PATIENCE_S: Final = 2.0
 """Whoever only asks whether a run is driven holds the lock for a moment."""
 KEPT: Final = ("results_dir", "triage", "everywhere", "despite_quality")
@@ -224,10 +227,13 @@ class _Listing:
             self._ledger.say(LISTING_SAID, "")
 
     def _found(self) -> Iterator[Found]:
-        for one in listed(self._order.sources, self._settings):
+        passed = PassedOver()
+        for one in listed(self._order.sources, self._settings, passed):
             if self._is_over():
                 return
             yield one
+        self._ledger.say(PASSED_SAID, "\n".join(passed.lines))
+        passed.write(self._out / PASSED_NAME)
 
     def _is_over(self) -> bool:
         return self._stop.is_set() or self._ended.is_set()

@@ -104,8 +104,8 @@ def read_text_table(source: Path | bytes, *, on_progress: OnProgress | None = No
         If the file cannot be opened, is empty or of another kind, or has a header alone. Its message holds no cell.
     """
     table = open_table(source, PATIENT_TABLE)
-    torn = _Torn(table.cut_anyhow)
-    rows = _whole_rows(
+    torn = Torn(table.cut_anyhow)
+    rows = whole_rows(
         table.rows, len(table.header), torn, (lambda done: on_progress(done, table.lines)) if on_progress else None
     )
     return _text_table(table.header, rows, torn, table.notices)
@@ -127,7 +127,7 @@ def without_columns(table: TextTable, places: Collection[int]) -> TextTable:
     return replace(table, header=header, columns=columns, ragged_cells=torn)
 
 
-def _text_table(header: list[str], rows: "_Rows", torn: "_Torn", notices: list[str]) -> TextTable:
+def _text_table(header: list[str], rows: "Rows", torn: "Torn", notices: list[str]) -> TextTable:
     if not rows.lines and not torn.problems:
         raise PatientFileError(
             "The table has a header but no rows",
@@ -171,7 +171,7 @@ def refuse_if_unusable(problems: list[RowProblem], left_out: int, kept: int, *, 
 
 
 @dataclass
-class _Rows:
+class Rows:
     """Rows kept by column."""
 
     lines: list[int]
@@ -185,7 +185,7 @@ class _Rows:
 
 
 @dataclass
-class _Torn:
+class Torn:
     """Rows that could not be split into the header's cells."""
 
     cut_anyhow: Callable[[int], list[str]]
@@ -198,11 +198,11 @@ class _Torn:
         self.cells.append([part[:LONGEST_HEADER] for part in parts[:HEADER_CELLS_LOOKED_AT]])
 
 
-def _whole_rows(
-    records: Iterator[tuple[int, list[str] | None]], width: int, torn: _Torn, on_progress: Callable[[int], None] | None
-) -> _Rows:
+def whole_rows(
+    records: Iterator[tuple[int, list[str] | None]], width: int, torn: Torn, on_progress: Callable[[int], None] | None
+) -> Rows:
     """Rows of the header's width, blank cells beyond it dropped; the others, if not blank, are torn."""
-    rows = _Rows([], [[] for _ in range(width)])
+    rows = Rows([], [[] for _ in range(width)])
     blocks = iter(lambda: list(islice(records, RECORDS_A_BLOCK)), [])
     for number, block in enumerate(blocks, start=1):
         if on_progress and number % BLOCKS_A_REPORT == 0:
@@ -214,7 +214,7 @@ def _whole_rows(
     return rows
 
 
-def _judged_whole(record: tuple[int, list[str] | None], width: int, torn: _Torn) -> bool:
+def _judged_whole(record: tuple[int, list[str] | None], width: int, torn: Torn) -> bool:
     line, cells = record
     if cells is None:
         torn.add(line, None, "a quote out of place", "quotes in pairs around a cell")

@@ -90,15 +90,20 @@ def score_visits(
     scores["flagged"] = ~abstained & (scores[f"risk_{first}"].to_numpy() >= session.model.threshold(first))
     scores["results_known"] = answers["results_known"]
     scores["abstained"] = abstained
-    scores[NO_ANSWER] = [
-        why_no_answer(str(found), str(by)) or (NOTHING_KNOWN if nothing else "")
-        for found, by, nothing in zip(diagnoses[KNOWN], diagnoses[TREATED], silent, strict=True)
-    ]
+    scores[NO_ANSWER] = _why_silent(diagnoses, silent, known)
     for name, values in after.items():
         scores[name] = values
     scores[BEYOND] = beyond_training(histories, session)
     marks = completeness_columns(table.losses, histories.patient_ids, visits)
     return pd.concat([scores, diagnoses.set_index(scores.index), marks.set_index(scores.index)], axis=1)
+
+
+def _why_silent(diagnoses: pd.DataFrame, silent: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.object_]:
+    why = np.full(len(silent), "", object)
+    why[silent] = NOTHING_KNOWN
+    of_known = diagnoses[known]
+    why[known] = [why_no_answer(str(found), str(by)) for found, by in zip(of_known[KNOWN], of_known[TREATED], strict=True)]
+    return why
 
 
 def answer_histories(

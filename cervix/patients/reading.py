@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.errors import PatientFileError
+from cervix.patients.cells import Cells
 from cervix.patients.csv_text import (
     CELL_OUT,
     PROBLEMS_KEPT_PER_COLUMN,
@@ -79,17 +80,22 @@ def read_patients(source: Path | bytes, *, strict: bool = False) -> PatientTable
 def patients_of(table: TextTable, *, strict: bool = False) -> PatientTable:
     """The same from rows of text."""
     notices = list(table.notices)
-    columns = _match_header(table.header, notices)
-    numbers = _numbers(table, columns, notices)
-    frame, twins = _one_row_a_patient(numbers.frame, notices)
+    columns = {name: at for at, name in factor_columns_of(table.header, notices).items()}
+    cells = {name: Cells.of(table.columns[at]) for name, at in columns.items()}
+    first = Cells.of(table.columns[0])
+    numbers = parsed_numbers_of(np.array(table.lines, np.int64), cells, first, notices)
+    frame, twins = one_row_a_patient(numbers.frame, notices)
     problems = sorted(table.problems + numbers.problems + twins, key=lambda problem: problem.row)
     left_out = table.ragged + len(table.lines) - len(frame)
     refuse_if_unusable(problems, left_out, len(frame), strict=strict)
     return PatientTable(frame, problems, left_out, notices, numbers.not_read)
 
 
-def _match_header(header: list[str], notices: list[str]) -> dict[int, str]:
-    """Position -> column name (or ``patient_id``) of the columns that are known."""
+def factor_columns_of(header: list[str], notices: list[str]) -> dict[int, str]:
+    """Position -> column name (or ``patient_id``) of the columns that are known.
+
+    Raises ``PatientFileError`` where it is no header of the risk-factor table.
+    """
     columns: dict[int, str] = {}
     unused: list[str] = []
     for position, cell in enumerate(header):
@@ -120,36 +126,47 @@ def _match_header(header: list[str], notices: list[str]) -> dict[int, str]:
 
 
 @dataclass(frozen=True)
-class _Numbers:
+class Numbers:
+    """Cells as numbers: as ``PatientTable`` has them, before a patient's repeated rows are one."""
+
     frame: pd.DataFrame
     problems: list[RowProblem]
     not_read: dict[str, NDArray[np.int64]]
 
 
-def _numbers(table: TextTable, columns: dict[int, str], notices: list[str]) -> _Numbers:
-    """Cells as numbers within their plausible range, column by column, each distinct cell parsed once."""
-    lines = np.array(table.lines, np.int64)
+def parsed_numbers_of(
+    lines: NDArray[np.int64],
+    cells: Mapping[str, Cells],
+    first: Cells,
+    notices: list[str],
+    *,
+    kept_per_column: int | None = PROBLEMS_KEPT_PER_COLUMN,
+) -> Numbers:
+    """Cells as numbers within their plausible range, column by column, each distinct cell parsed once.
+
+    Parameters
+    ----------
+    lines : (n,) first line of each row in the file
+    cells : mapping
+        Column of ours -> its cells ``(n,)``.
+    first : the cells of the file's first column, which say where a row sums up others
+    kept_per_column : int, optional
+        How many problems are kept of very many; all where it is None.
+    """
     problems: list[RowProblem] = []
     not_read: dict[str, NDArray[np.int64]] = {}
     data: dict[str, object] = {}
     read = np.zeros(len(lines), bool)
     lost = np.zeros(len(lines), bool)
-    ids = next(
-        (
-            np.array([cell.strip() for cell in table.columns[position]], dtype=object)
-            for position, name in columns.items()
-            if name == PATIENT_ID
-        ),
-        np.full(len(lines), "", object),
-    )
+    ids = cells[PATIENT_ID].stripped if PATIENT_ID in cells else np.full(len(lines), "", object)
     assumed: set[str] = set()
-    for position, name in columns.items():
+    for name, own in cells.items():
         column = COLUMNS.get(name)
         if column is None:
             data[name] = ids
             continue
-        member_of, unique = pd.factorize(np.array(table.columns[position], dtype=object))
-        found = pd.Series(unique, dtype="str").str.slice(0, LONGEST_CELL).str.strip()
+        member_of = own.member_of
+        found = pd.Series(own.texts, dtype="str").str.slice(0, LONGEST_CELL).str.strip()
         known = np.array([not says_nothing(text) and text not in "-–" for text in found], bool)
         texts, said = plain_numbers(found, column.low, column.high)
         assumed |= set(said)
@@ -171,7 +188,7 @@ def _numbers(table: TextTable, columns: dict[int, str], notices: list[str]) -> _
             RowProblem(
                 int(lines[row]), name, shown(text), column.accepted, meant_number(text, column), CELL_OUT, shown(str(ids[row]))
             )
-            for row in np.flatnonzero(rows)[:PROBLEMS_KEPT_PER_COLUMN]
+            for row in np.flatnonzero(rows)[:kept_per_column]
             for text in [str(found.iat[member_of[row]])]
         ]
     notices += sorted(assumed)
@@ -179,24 +196,22 @@ def _numbers(table: TextTable, columns: dict[int, str], notices: list[str]) -> _
         data.setdefault(name, np.full(len(lines), np.nan, np.float32))
     order = [PATIENT_ID] * (PATIENT_ID in data) + list(COLUMNS)
     frame = pd.DataFrame({name: data[name] for name in order}, index=pd.Index(lines, name="row"))
-    out = _nobody(table, ids, read, lost)
+    out = _nobody(first, ids, read, lost)
     # Their cells are no patient's: one line says it.
     gone = {int(line) for line in lines[list(out)]}
     problems = [problem for problem in problems if problem.row not in gone]
     problems += [
         RowProblem(int(lines[place]), WHOLE_ROW, shown(str(ids[place])), why)
-        for place, why in list(out.items())[:PROBLEMS_KEPT_PER_COLUMN]
+        for place, why in list(out.items())[:kept_per_column]
     ]
     keep = np.ones(len(lines), bool)
     keep[list(out)] = False
-    return _Numbers(frame[keep], problems, not_read)
+    return Numbers(frame[keep], problems, not_read)
 
 
-def _nobody(table: TextTable, ids: NDArray[np.object_], read: NDArray[np.bool_], lost: NDArray[np.bool_]) -> dict[int, str]:
+def _nobody(first: Cells, ids: NDArray[np.object_], read: NDArray[np.bool_], lost: NDArray[np.bool_]) -> dict[int, str]:
     """Rows that belong to no patient, by their place: those that sum up others, and those of which no cell could be read."""
-    first = np.array(table.columns[0], dtype=object)
-    member_of, unique = pd.factorize(first)
-    summing = np.array([sums_up(str(text)) for text in unique], bool)[member_of]
+    summing = np.array([sums_up(str(text)) for text in first.texts], bool)[first.member_of]
     member_of, unique = pd.factorize(ids)
     summing |= np.array([sums_up(str(text)) for text in unique], bool)[member_of]
     long = np.array([len(str(text)) > LONGEST_ID for text in ids], bool)
@@ -205,7 +220,9 @@ def _nobody(table: TextTable, ids: NDArray[np.object_], read: NDArray[np.bool_],
     return out | dict.fromkeys(np.flatnonzero(summing).tolist(), "a patient; this row sums up others")
 
 
-def _one_row_a_patient(frame: pd.DataFrame, notices: list[str]) -> tuple[pd.DataFrame, list[RowProblem]]:
+def one_row_a_patient(
+    frame: pd.DataFrame, notices: list[str], *, kept: int | None = PROBLEMS_KEPT_PER_COLUMN
+) -> tuple[pd.DataFrame, list[RowProblem]]:
     """A patient's repeated row once; where her rows differ, none of them."""
     if PATIENT_ID not in frame:
         return frame, []
@@ -223,6 +240,6 @@ def _one_row_a_patient(frame: pd.DataFrame, notices: list[str]) -> tuple[pd.Data
             "one row a patient; this patient has several different rows",
             patient=shown(str(patient)),
         )
-        for row, patient in zip(frame.index[twins][:PROBLEMS_KEPT_PER_COLUMN], frame.loc[twins, PATIENT_ID], strict=False)
+        for row, patient in zip(frame.index[twins][:kept], frame.loc[twins, PATIENT_ID], strict=False)
     ]
     return frame[~twins], problems

@@ -234,8 +234,18 @@ def _within(rows: NDArray[np.int64], woman: NDArray[np.int64], of: NDArray[np.in
 
 def _joined(values: Floats, begin: NDArray[np.int64], columns: Sequence[str]) -> Floats:
     """The values of each episode ``(episodes, F)`` from those of its rows ``(rows, F)``."""
-    if not len(begin):
-        return values
+    sizes = np.diff(np.append(begin, len(values)))
+    several = sizes > 1
+    joined = values[begin]
+    if several.any():
+        # Most episodes are one row, which stands for itself.
+        of_several = sizes[several]
+        rows = np.repeat(several, sizes)
+        joined[several] = _joined_rows(values[rows], np.cumsum(of_several) - of_several, columns)
+    return joined
+
+
+def _joined_rows(values: Floats, begin: NDArray[np.int64], columns: Sequence[str]) -> Floats:
     rows = np.arange(len(values))[:, None]
     known = ~np.isnan(values)
     gravest = np.fmax.reduceat(values, begin, axis=0)
@@ -267,8 +277,8 @@ def _values(column: pd.Series, feature: FeatureEncoding) -> Floats:
 
 def _gaps(features: Floats, time: NDArray[np.float64], own_first: NDArray[np.int64]) -> Floats:
     """Years from the last step before this one, of the same woman, at which each feature was measured ``(steps, F)``."""
-    steps = np.arange(len(features))[:, None]
+    steps = np.arange(len(features), dtype=np.int32)[:, None]
     latest = np.maximum.accumulate(np.where(np.isnan(features), -1, steps), axis=0)
-    before = np.vstack([np.full((1, features.shape[1]), -1), latest[:-1]])[: len(features)]
+    before = np.vstack([np.full((1, features.shape[1]), -1, np.int32), latest[:-1]])[: len(features)]
     gap = time[:, None] - time[np.maximum(before, 0)]
     return np.where(before >= own_first[:, None], gap, np.nan).astype(np.float32)

@@ -1,6 +1,6 @@
 """The cells of a visit table as dates, ages and codes: each distinct text looked at once, nothing guessed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cervix.errors import PatientFileUnclear
 from cervix.patients import dates, hpv
+from cervix.patients.cells import Cells
 from cervix.patients.numerals import plain_numbers
 from cervix.patients.questions import DATES, MINUS, Answers
 from cervix.patients.schema import age_schema, code_schema, date_schema, id_schema, parsed_numbers, unfit
@@ -29,10 +30,10 @@ from cervix.patients.visit_vocabulary import (
 from cervix.patients.vocabulary import PATIENT_ID
 
 
-def parsed_cells(cells: dict[str, NDArray[np.object_]], reading: VisitReading, today: date, answers: Answers) -> pd.DataFrame:
+def parsed_cells(cells: Mapping[str, Cells], reading: VisitReading, today: date, answers: Answers) -> pd.DataFrame:
     """Every cell as its type, each distinct one looked at once."""
     rows = len(reading.lines)
-    empty = np.full(rows, "", object)
+    empty = Cells.empty(rows)
     distinct_ids = Distinct(reading.woman, pd.Series(reading.women, dtype="str"), np.ones(len(reading.women), bool))
     for bad, accepted in unfit(id_schema(), distinct_ids.texts, distinct_ids.told):
         reading.leave_out(bad[reading.woman], PATIENT_ID, cells[PATIENT_ID], accepted)
@@ -51,8 +52,14 @@ def parsed_cells(cells: dict[str, NDArray[np.object_]], reading: VisitReading, t
     listed = _listed(cells.get(GENOTYPES), cells.get(hpv.HPV_ANY), rows, reading)
     for name in hpv.RESULTS if listed else ():
         data[listed_name(name)] = pd.Categorical.from_codes(listed[name], dtype=pd.CategoricalDtype(list(range(2))))
-    data[SLIDE] = [str(cell).strip()[:LONGEST_CELL] or None for cell in cells[SLIDE]] if SLIDE in cells else None
+    data[SLIDE] = _slides(cells[SLIDE]) if SLIDE in cells else None
     return pd.DataFrame(data, index=pd.Index(reading.lines, name="row"))
+
+
+def _slides(cells: Cells) -> NDArray[np.object_]:
+    texts = np.empty(len(cells.texts), object)
+    texts[:] = [text.strip()[:LONGEST_CELL] or None for text in cells.texts]
+    return texts[cells.member_of]
 
 
 class _Minus:
@@ -81,7 +88,7 @@ class _Minus:
             reading.questions.append(MINUS)
 
 
-def _codes(cells: NDArray[np.object_], column: CodeColumn, reading: VisitReading, minus: _Minus) -> Ints:
+def _codes(cells: Cells, column: CodeColumn, reading: VisitReading, minus: _Minus) -> Ints:
     """Position of each cell's code in ``column.codes``, -1 where not known."""
     # "None" is a treatment, though elsewhere it says nothing.
     distinct = distinct_texts(cells, lambda text: column.code_of(text) is not None)
@@ -109,23 +116,20 @@ def _place(text: str, column: CodeColumn) -> int:
     return -1 if code is None else column.codes.index(code)
 
 
-def _dates(cells: NDArray[np.object_], reading: VisitReading, today: date, answers: Answers) -> NDArray[np.datetime64]:
+def _dates(cells: Cells, reading: VisitReading, today: date, answers: Answers) -> NDArray[np.datetime64]:
     distinct = distinct_texts(cells)
     read = dates.days_of(distinct.texts.where(distinct.told, ""), answers.dates)
-    cells_open = read.open[distinct.member_of]
-    known = read.days.notna().to_numpy()[distinct.member_of]
-    if cells_open.any():
-        if cells_open.sum() > known.sum():
+    count_open = int(cells.counts[read.open].sum())
+    if count_open:
+        if count_open > cells.counts[read.days.notna().to_numpy()].sum():
             raise PatientFileUnclear(
                 "The dates of the file can be read two ways",
                 expected=dates.ACCEPTED,
-                found=f"{int(cells_open.sum()):,} dates as 03/04/2020 and no day above 12 to show the order",
+                found=f"{count_open:,} dates as 03/04/2020 and no day above 12 to show the order",
                 action="Say which comes first: day or month (--dates dmy or --dates mdy on the command line).",
             )
         reading.questions.append(DATES)
-        reading.notices.append(
-            f"{int(cells_open.sum()):,} dates can be read two ways and count as not known until somebody says which."
-        )
+        reading.notices.append(f"{count_open:,} dates can be read two ways and count as not known until somebody says which.")
     reading.notices += read.notices
     iso = read.days.dt.strftime("%Y-%m-%d").where(read.days.notna(), distinct.texts)
     bad = np.zeros(len(iso), bool)
@@ -136,7 +140,7 @@ def _dates(cells: NDArray[np.object_], reading: VisitReading, today: date, answe
     return days[distinct.member_of]
 
 
-def _ages(cells: NDArray[np.object_], reading: VisitReading) -> NDArray[np.float32]:
+def _ages(cells: Cells, reading: VisitReading) -> NDArray[np.float32]:
     distinct = distinct_texts(cells)
     texts, notices = plain_numbers(distinct.texts, AGE_LOW, AGE_HIGH)
     reading.notices += notices
@@ -149,9 +153,7 @@ def listed_name(name: str) -> str:
     return f"_listed {name}"
 
 
-def _listed(
-    cells: NDArray[np.object_] | None, results: NDArray[np.object_] | None, rows: int, reading: VisitReading
-) -> dict[str, Ints]:
+def _listed(cells: Cells | None, results: Cells | None, rows: int, reading: VisitReading) -> dict[str, Ints]:
     """What lists of types, and results that name their types, say of the four results; empty where there are none."""
     codes = {name: np.full(rows, hpv.UNKNOWN, np.int64) for name in hpv.RESULTS}
     said = False

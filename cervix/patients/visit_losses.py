@@ -8,6 +8,7 @@ import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
 
+from cervix.patients.cells import Cells
 from cervix.patients.codes import CODES
 from cervix.patients.completeness import CELLS, CONTRADICTIONS, SET_ASIDE
 from cervix.patients.csv_text import AGAINST, CELL_OUT, PROBLEMS_KEPT_PER_COLUMN, ROW_OUT, RowProblem, TextTable, shown
@@ -30,6 +31,7 @@ READ_BY_MODELS = frozenset({GENOTYPES, VISIT_DATE, AGE, *(name for name, coded i
 AT = "_place in the file"
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+Values = NDArray[np.object_] | Cells
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,17 @@ class Distinct:
     told: Bools
 
 
-def distinct_texts(cells: NDArray[np.object_], meaningful: Callable[[str], bool] = lambda _: False) -> Distinct:
+def distinct_texts(cells: Cells, meaningful: Callable[[str], bool] = lambda _: False) -> Distinct:
     """Cells by their distinct texts; a text that says nothing elsewhere may be ``meaningful`` in a column."""
-    member_of, unique = pd.factorize(cells)
-    texts = pd.Series(unique, dtype="str").str.slice(0, LONGEST_CELL).str.strip()
+    texts = pd.Series(cells.texts, dtype="str").str.slice(0, LONGEST_CELL).str.strip()
     told = np.array([meaningful(text) or not says_nothing(text) for text in texts], bool)
-    return Distinct(member_of.astype(np.int64), texts, told)
+    return Distinct(cells.member_of, texts, told)
 
 
 class VisitReading:
     """What is lost on the way: problems by row, of very many in a column the first thousand; and counts by woman."""
+
+    kept_per_column: int | None = PROBLEMS_KEPT_PER_COLUMN
 
     def __init__(self, lines: Ints, ids: NDArray[np.object_], notices: list[str]) -> None:
         self.lines = lines
@@ -61,17 +64,16 @@ class VisitReading:
         self.cells = np.zeros(len(lines), np.int64)
         self.contradictions = np.zeros(len(lines), np.int64)
         self.set_aside = np.zeros(len(self.women), np.int64)
+        self.older = np.empty(0, np.int64)
         self.found: list[RowProblem] = []
         self.questions: list[FileQuestion] = []
 
-    def leave_out(self, rows: Bools, column: str, values: NDArray[np.object_], accepted: str) -> None:
+    def leave_out(self, rows: Bools, column: str, values: Values, accepted: str) -> None:
         """Rows whose woman or time cannot be known."""
         self.bad |= rows
         self._tell(np.flatnonzero(rows), column, values, accepted, ROW_OUT)
 
-    def not_read(
-        self, rows: Bools, column: str, values: NDArray[np.object_], accepted: str, code_column: CodeColumn | None = None
-    ) -> None:
+    def not_read(self, rows: Bools, column: str, values: Values, accepted: str, code_column: CodeColumn | None = None) -> None:
         """Cells that could not be read; of a column that no model reads, a notice and nothing else."""
         if not rows.any():
             return
@@ -92,7 +94,7 @@ class VisitReading:
         self,
         schema: pa.SeriesSchema,
         column: str,
-        cells: NDArray[np.object_],
+        cells: Cells,
         distinct: "Distinct",
         code_column: CodeColumn | None = None,
     ) -> None:
@@ -104,12 +106,12 @@ class VisitReading:
         self,
         places: Ints,
         column: str,
-        values: NDArray[np.object_],
+        values: Values,
         accepted: str,
         became: str,
         code_column: CodeColumn | None = None,
     ) -> None:
-        places = places[:PROBLEMS_KEPT_PER_COLUMN]
+        places = places[: self.kept_per_column]
         self._tell_values(places, column, values[places], accepted, became, code_column)
 
     def _tell_values(
@@ -121,13 +123,13 @@ class VisitReading:
         became: str,
         code_column: CodeColumn | None = None,
     ) -> None:
-        texts = [str(value) for value in values[:PROBLEMS_KEPT_PER_COLUMN]]
+        texts = [str(value) for value in values[: self.kept_per_column]]
         meant = {text: meant_code(text[:LONGEST_CELL], code_column) for text in set(texts)} if code_column else {}
         self.found += [
             RowProblem(
                 int(self.lines[place]), column, shown(text), accepted, meant.get(text, ""), became, shown(str(self.ids[place]))
             )
-            for place, text in zip(places[:PROBLEMS_KEPT_PER_COLUMN], texts, strict=True)
+            for place, text in zip(places[: self.kept_per_column], texts, strict=True)
         ]
 
     def warn_of_identifiers(self) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cervix.errors import PatientFileError
 from cervix.patients import hpv
+from cervix.patients.cells import Cells
 from cervix.patients.completeness import no_losses
 from cervix.patients.csv_text import (
     OnProgress,
@@ -144,18 +145,11 @@ def visits_of(
 ) -> VisitTable:
     """The same from rows of text."""
     notices = list(table.notices)
-    columns = _match_header(table.header, notices)
-    cells = {name: np.array(table.columns[at], dtype=object) for name, at in columns.items()}
-    ids = pd.Series(cells[PATIENT_ID], dtype="str").str.strip().to_numpy(object)
-    reading = VisitReading(np.array(table.lines, np.int64), ids, notices)
+    columns = visit_columns_of(table.header, notices)
+    cells = {name: Cells.of(table.columns[at]) for name, at in columns.items()}
+    reading = VisitReading(np.array(table.lines, np.int64), cells[PATIENT_ID].stripped, notices)
     reading.warn_of_identifiers()
-    frame = parsed_cells(cells, reading, today or date.today(), answers or Answers())
-    frame = frame[~reading.bad]
-    frame = _without_odd_ages(frame, reading)
-    frame = _in_order(frame, reading)
-    frame = _merged_days(frame, reading)
-    frame = _with_hpv_joined(frame, reading)
-    frame = _recent(frame, reading)
+    frame = histories_in_order(parsed_cells(cells, reading, today or date.today(), answers or Answers()), reading)
     reading.own_torn_rows(table, columns[PATIENT_ID])
     losses = reading.losses(frame)
     found = sorted(reading.found + reading.torn(table, columns[PATIENT_ID]), key=lambda problem: problem.row)
@@ -165,7 +159,21 @@ def visits_of(
     return VisitTable(frame.drop(columns=AT), found, left_out, notices, losses, reading.questions)
 
 
-def _match_header(header: list[str], notices: list[str]) -> dict[str, int]:
+def histories_in_order(frame: pd.DataFrame, reading: VisitReading) -> pd.DataFrame:
+    """Every woman's visits as ``VisitTable.frame`` has them, from the cells of all her rows (``parsed_cells``).
+
+    What it does with a woman's rows depends on no other's. ``AT``, each visit's place among the rows, is left in.
+    """
+    frame = frame[~reading.bad]
+    frame = _without_odd_ages(frame, reading)
+    frame = _in_order(frame, reading)
+    frame = _merged_days(frame, reading)
+    frame = _with_hpv_joined(frame, reading)
+    return _recent(frame, reading)
+
+
+def visit_columns_of(header: list[str], notices: list[str]) -> dict[str, int]:
+    """Column of ours -> position; ``PatientFileError`` where it is no header of a visit table."""
     columns: dict[str, int] = {}
     unused: list[str] = []
     personal: list[str] = []
@@ -335,7 +343,8 @@ def _recent(frame: pd.DataFrame, reading: VisitReading) -> pd.DataFrame:
     older = from_last >= MOST_VISITS
     if older.any():
         reading.notices.append(f"{int(older.sum()):,} visits before a woman's last {MOST_VISITS} are not read.")
-        np.add.at(reading.set_aside, reading.woman[frame[AT].to_numpy(np.int64)[older]], 1)
+        reading.older = frame[AT].to_numpy(np.int64)[older]
+        np.add.at(reading.set_aside, reading.woman[reading.older], 1)
         frame = frame[~older]
         first = frame.groupby(PATIENT_ID, sort=False)[TIME_YEARS].transform("first")
         return frame.assign(**{TIME_YEARS: frame[TIME_YEARS] - first})

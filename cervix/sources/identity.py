@@ -67,7 +67,7 @@ def slides_among(files: Mapping[PurePosixPath, Path]) -> list[list[PurePosixPath
             data[folder].append(name)
         elif suffix == MIRAX:
             slides.append([name])
-        elif suffix in picture_suffixes() or name.stem.lower() in PICTURE_NAMES:
+        elif is_picture(name):
             pictures.append(name)
         elif suffix in slide_suffixes() and suffix != DICOM:
             slides.append([name])
@@ -81,6 +81,11 @@ def slides_among(files: Mapping[PurePosixPath, Path]) -> list[list[PurePosixPath
     taken = {slide[0].parent for slide in slides}
     slides += [[picture] for picture in pictures if picture.parent not in taken]
     return sorted(slides, key=lambda slide: slide[0].as_posix())
+
+
+def is_picture(name: PurePosixPath) -> bool:
+    """Whether a name is that of a picture, which is a slide only where no other slide is beside it."""
+    return name.suffix.lower() in picture_suffixes() or name.stem.lower() in PICTURE_NAMES
 
 
 def slides_in(folder: Path) -> list[Path]:

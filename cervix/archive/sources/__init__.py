@@ -1,35 +1,43 @@
 """Where the slides of a run lie, and how one of them comes to hand."""
 
+import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from cervix.archive.sources.passed_over import PassedOver
+from cervix.archive.sources.registry import kind_of, listed_one
 from cervix.archive.work import Found, Station, Work
-from cervix.errors import ArchiveRunRefused, SourceVanished
 from cervix.settings import Settings
-from cervix.sources.identity import slides_in
+
+__all__ = ["PassedOver", "at_hand", "listed"]
+
+logger = logging.getLogger(__name__)
 
 
-def listed(sources: Sequence[str], settings: Settings) -> Iterator[Found]:
+def listed(sources: Sequence[str], settings: Settings, passed: PassedOver | None = None) -> Iterator[Found]:
     """The slides of all sources, one after the other; what is listed is not opened.
+
+    Parameters
+    ----------
+    passed : PassedOver, optional
+        Gets what is not among them, and why; the log says how much it was in any case.
 
     Raises
     ------
     ArchiveRunRefused
         Where a source is none of the kinds there are, or not there.
+    SourceUnavailable
+        Where a store or an archive cannot be asked just now.
     """
-    del settings
+    passed = PassedOver() if passed is None else passed
     for source in sources:
-        folder = Path(source)
-        if not folder.is_dir():
-            raise ArchiveRunRefused("A source is not there", expected="a folder", action="Look at its name.")
-        for path in slides_in(folder):
-            stat = path.stat()
-            yield Found(str(path.resolve()), f"{stat.st_size} {stat.st_mtime_ns}", stat.st_size)
+        yield from listed_one(source, settings, passed)
+    for line in passed.lines:
+        logger.warning("Not listed: %s", line)
 
 
-@contextmanager
-def at_hand(work: Work, station: Station) -> Iterator[Path]:
+def at_hand(work: Work, station: Station) -> AbstractContextManager[Path]:
     """The file that opens a slide, on a disk of this machine, for as long as the block runs.
 
     Raises
@@ -38,9 +46,7 @@ def at_hand(work: Work, station: Station) -> Iterator[Path]:
         Where it is not any more where it was listed.
     SourceUnavailable
         Where it cannot be had just now; another attempt may.
+    SlideNotSuitable
+        Where it is larger than the cache that it would be fetched into.
     """
-    del station
-    path = Path(work.locator)
-    if not path.exists():
-        raise SourceVanished("The slide is not any more where it was listed", action="List the archive again.")
-    yield path
+    return kind_of(work.locator).at_hand(work, station)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -143,6 +144,25 @@ def _episodes(visits: Sequence[Visit]) -> Iterator[list[Visit]]:
 
 
 def _joined(episode: Sequence[Visit]) -> Round:
+    return _round_of(tuple(visit[3:10] for visit in episode))
+
+
+class _Results(NamedTuple):
+    """What was found at one visit: fields of ``Visit``, as they stand there."""
+
+    cytology: str
+    hpv_result: str
+    hpv_16: str
+    hpv_18: str
+    colposcopy: str
+    histology: str
+    treatment: str
+
+
+@lru_cache(maxsize=100_000)
+def _round_of(results: tuple[tuple[str, ...], ...]) -> Round:
+    """The round of an episode; of many women few episodes differ."""
+    episode = [_Results(*own) for own in results]
     smears = [SMEAR_OF[visit.cytology] for visit in episode if visit.cytology in SMEAR_OF]
     smear = max(smears, key=SMEARS.index, default="")
     hpv, hpv_16, hpv_18 = (_either({getattr(visit, name) for visit in episode}) for name in ("hpv_result", "hpv_16", "hpv_18"))

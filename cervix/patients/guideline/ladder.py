@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cervix.bundle import Model
 
 PERKINS: Final = "Perkins et al. 2020, J Low Genit Tract Dis 24:102-131"
@@ -56,6 +59,12 @@ def rung_of(immediate: float, five_year: float, *, age: float | None = None, pre
         raise ValueError(f"a risk lies in 0..1, found {immediate} and {five_year}; there is no step without an answer")
     rung = next(rung for rung in LADDER if immediate >= rung.immediate_from and five_year >= rung.five_year_from)
     return allowed(rung, age=age, pregnant=pregnant)
+
+
+def rungs_of(immediate: NDArray[np.float64], five_year: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Place in ``LADDER`` of the step for each pair of risks ``(n,)``, as ``rung_of`` has it at no age; -1 where one is NaN."""
+    holds = [(immediate >= rung.immediate_from) & (five_year >= rung.five_year_from) for rung in LADDER]
+    return np.where(np.isnan(immediate) | np.isnan(five_year), -1, np.argmax(holds, axis=0))
 
 
 def allowed(rung: Rung, *, age: float | None, pregnant: bool | None) -> Rung:

@@ -12,6 +12,7 @@ from cervix.bundle import Bundle, Model
 from cervix.patients.completeness import RESTS_ON
 from cervix.patients.diagnosis import KNOWN as KNOWN_DIAGNOSIS
 from cervix.patients.diagnosis import TREATED as TREATED_BY
+from cervix.patients.guideline.alike import Key, keys_of
 from cervix.patients.guideline.course import Course, Visit, course_of, rounds_of, visits_of
 from cervix.patients.guideline.ladder import (
     AT_ONCE_TASK,
@@ -30,6 +31,7 @@ from cervix.patients.scoring import NO_ANSWER
 from cervix.patients.vocabulary import PATIENT_ID
 
 Scores: TypeAlias = Mapping[Hashable, Any]
+Memory: TypeAlias = dict[Key, tuple[str, str, str]]
 STEP, STEP_RESTS_ON, STEP_REASON = "guideline_step", "guideline_rests_on", "guideline_reason"
 MODEL_ALONE: Final = "model (simulated women)"
 
@@ -174,6 +176,7 @@ def step_columns(
     published: PublishedTables | None = None,
     *,
     today: date | None = None,
+    memory: Memory | None = None,
 ) -> pd.DataFrame:
     """The steps of many women as columns of text beside their scores.
 
@@ -181,6 +184,9 @@ def step_columns(
     ----------
     visits : ``VisitTable.frame``
     scores : ``score_visits`` of it, all or some of its rows
+    memory : dict, optional
+        Steps of histories seen before, by this model, on this day; it grows by those that are new. For whoever reads many
+        tables of many women.
 
     Returns
     -------
@@ -189,25 +195,45 @@ def step_columns(
         ``guideline_reason``: why there is none, or the rule that overrides the risk.
     """
     day = today or date.today()
-    rows = visits_of(visits)
-    positions = visits.groupby(PATIENT_ID, sort=False).indices
-    lines = scores.to_dict("records")
-    steps = [_step([rows[at] for at in positions[line[PATIENT_ID]]], line, model, published, day) for line in lines]
-    return pd.DataFrame(
-        {
-            STEP: [step.action for step in steps],
-            STEP_RESTS_ON: [step.rests_on for step in steps],
-            STEP_REASON: [f"rule {step.rule.number}: {step.reason}" if step.rule else step.reason for step in steps],
-        },
-        index=scores.index,
-    )
+    memory = {} if memory is None else memory
+    ids = visits[PATIENT_ID].to_numpy(object)
+    first_of_all = np.flatnonzero(np.append(True, ids[1:] != ids[:-1])[: len(ids)])
+    women = pd.Index(ids[first_of_all]).get_indexer(scores[PATIENT_ID].to_numpy(object))
+    first = first_of_all[women]
+    lengths = np.diff(np.append(first_of_all, len(ids)))[women]
+    keys = keys_of(visits, first, lengths, scores, model, day)
+    new = _new(keys, memory)
+    rows = np.concatenate([np.arange(first[at], first[at] + lengths[at]) for at in new]) if new else np.empty(0, np.int64)
+    told = iter(visits_of(visits.iloc[rows]))
+    for at, line in zip(new, scores.iloc[new].to_dict("records"), strict=True):
+        step = _step([next(told) for _ in range(lengths[at])], line, model, published, day)
+        reason = f"rule {step.rule.number}: {step.reason}" if step.rule else step.reason
+        memory[keys[at]] = (step.action, step.rests_on, reason)
+    columns = np.array([memory[key] for key in keys], object).reshape(-1, 3).T
+    return pd.DataFrame(dict(zip((STEP, STEP_RESTS_ON, STEP_REASON), columns, strict=True)), index=scores.index)
+
+
+def _new(keys: Sequence[Key], memory: Memory) -> list[int]:
+    """The first place of each key that is not known yet."""
+    found: dict[Key, int] = {}
+    for at, key in enumerate(keys):
+        if key not in memory:
+            found.setdefault(key, at)
+    return list(found.values())
 
 
 def with_steps(
-    scores: pd.DataFrame, visits: pd.DataFrame, bundle: Bundle, model: Model, *, today: date | None = None
+    scores: pd.DataFrame,
+    visits: pd.DataFrame,
+    bundle: Bundle,
+    model: Model,
+    *,
+    today: date | None = None,
+    memory: Memory | None = None,
 ) -> pd.DataFrame:
     """Scores of ``score_visits`` with the columns of ``step_columns``, as every export has them."""
-    return scores.join(step_columns(visits, scores, model, published_tables(bundle, model), today=today))
+    published = published_tables(bundle, model)
+    return scores.join(step_columns(visits, scores, model, published, today=today, memory=memory))
 
 
 def _step(visits: Sequence[Visit], scores: Scores, model: Model, published: PublishedTables | None, today: date) -> Step:

@@ -7,9 +7,9 @@ What it answers of patients is not read, but for the moment in which objects tha
 import logging
 
 from cervix.sources.dicomweb.access import archive_of
-from cervix.sources.dicomweb.client import PAGE, Archive, ArchivedInstance, ArchivedSeries
+from cervix.sources.dicomweb.client import PAGE, Archive, ArchivedInstance, ArchivedSeries, FoundSeries
 
-__all__ = ["PAGE", "Archive", "ArchivedInstance", "ArchivedSeries", "archive_of"]
+__all__ = ["PAGE", "Archive", "ArchivedInstance", "ArchivedSeries", "FoundSeries", "archive_of"]
 
 # Addresses of DICOMweb say what was looked for, and urllib3 writes every address into its log.
 logging.getLogger("urllib3").setLevel(logging.ERROR)

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,8 @@ from cervix.sources.downloads import Arriving, Body, Downloader, part_of, rename
 
 SLIDE_MODALITY: Final = "SM"
 PAGE: Final = 8
+SEARCH_PAGE: Final = 200
+"""Of a search for all slides: an answer of some 200 kB."""
 ATTEMPTS: Final = 4
 # Orthanc writes 3 kB for an instance; no series has thousands of files.
 LIST_BYTES_AT_MOST: Final = 8 << 20
@@ -39,6 +41,7 @@ WHOLE_INSTANCE: Final = f'{RELATED_TYPE}; type="{DICOM_TYPE}"; transfer-syntax=*
 # Keys of the DICOM JSON model are tags (PS3.18 F.2).
 IMAGE_TYPE, SOP_CLASS_UID, SOP_INSTANCE_UID, MODALITY = "00080008", "00080016", "00080018", "00080060"
 STUDY_UID, SERIES_UID, SERIES_INSTANCES = "0020000D", "0020000E", "00201209"
+STUDY_DATE, INSTITUTION = "00080020", "00080080"
 MATRIX_COLUMNS, MATRIX_ROWS = "00480006", "00480007"
 REFERENCED_INSTANCE, FAILURE_REASON, FAILED, REFERENCED = "00081155", "00081197", "00081198", "00081199"
 # PS3.18 table 10.5.3-1, what of it means that an answer tells of each object.
@@ -83,6 +86,23 @@ class ArchivedSeries:
     def key(self) -> str:
         """Twelve hexadecimal digits that stand for the series on a page and in the name of a folder."""
         return hashlib.sha256(self.series_uid.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class FoundSeries:
+    """A slide that a search found, with where and when it was made as far as the archive says.
+
+    Attributes
+    ----------
+    site : str
+        Institution Name; empty where the archive does not say.
+    day : str
+        Study Date as ``2026-11-30``; empty where the archive does not say, or in another way.
+    """
+
+    series: ArchivedSeries
+    site: str
+    day: str
 
 
 @dataclass(frozen=True)
@@ -168,6 +188,34 @@ class Archive:
             return self._page({"AccessionNumber": words}, page)
         found = self._page({"SeriesInstanceUID": words}, page)
         return found if found[0] or page else self._page({"StudyInstanceUID": words}, page)
+
+    def found(self, question: Mapping[str, str], *, page: int = SEARCH_PAGE) -> Iterator[FoundSeries]:
+        """Every slide that a search finds, all pages of the answer.
+
+        Parameters
+        ----------
+        question : mapping
+            Attributes by keyword or tag, as PS3.18 (8.3.4) has them. It goes to the archive as part of the address.
+        page : int
+            How many to ask for at once; an archive may give fewer, and goes on being asked until it has no others.
+        """
+        seen: set[str] = set()
+        while True:
+            asked = {"Modality": SLIDE_MODALITY} | dict(question)
+            paged = {"limit": page, "offset": len(seen), "includefield": [STUDY_DATE, INSTITUTION]}
+            answers = self._list("series", asked | paged, "the list of slides")
+            # Those that do not page, or begin again at the end, bring nothing new.
+            new = [answer for answer in answers if text(answer, SERIES_UID) not in seen]
+            for answer in new:
+                series = _series_in(answer)
+                if series.series_uid in seen:
+                    continue
+                seen.add(series.series_uid)
+                if series.modality == SLIDE_MODALITY:
+                    day = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", text(answer, STUDY_DATE))
+                    yield FoundSeries(series, text(answer, INSTITUTION)[:WORD_LENGTH], "-".join(day.groups()) if day else "")
+            if not new:
+                return
 
     def series_of(self, study_uid: str) -> list[ArchivedSeries]:
         """All series of a study, of whatever modality."""
@@ -299,15 +347,7 @@ class Archive:
         return found[:PAGE], len(found) > PAGE
 
     def _series(self, question: dict[str, Any]) -> list[ArchivedSeries]:
-        return [
-            ArchivedSeries(
-                uid(text(answer, STUDY_UID)),
-                uid(text(answer, SERIES_UID)),
-                modality if re.fullmatch(r"[A-Z0-9_ ]{1,16}", modality := text(answer, MODALITY)) else "",
-                number(answer, SERIES_INSTANCES),
-            )
-            for answer in self._list("series", question, "the list of slides")
-        ]
+        return [_series_in(answer) for answer in self._list("series", question, "the list of slides")]
 
     def _list(self, path: str, question: dict[str, Any], what: str) -> list[dict[str, Any]]:
         """What a search answers (QIDO-RS, PS3.18 10.6)."""
@@ -348,6 +388,15 @@ class Archive:
             rename_for_good(part, target)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _series_in(answer: dict[str, Any]) -> ArchivedSeries:
+    return ArchivedSeries(
+        uid(text(answer, STUDY_UID)),
+        uid(text(answer, SERIES_UID)),
+        modality if re.fullmatch(r"[A-Z0-9_ ]{1,16}", modality := text(answer, MODALITY)) else "",
+        number(answer, SERIES_INSTANCES),
+    )
 
 
 def _reason(code: int | None) -> str:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cervix.errors import PatientFileError
@@ -39,7 +39,7 @@ class DelimitedText:
         lines = list(io.StringIO(text, newline=""))
         delimiter, start = _layout(lines, notices, wanted)
         lines[:start] = ["\n"] * start
-        rows = _records(text, lines, delimiter)
+        rows = records_of(lines, delimiter)
         header = without_trailing_blanks(next((cells or [] for _, cells in rows if cells is None or told(cells)), []))
         return TableRows(header, rows, len(lines), notices, lambda line: _cut(lines[line - 1], delimiter))
 
@@ -55,17 +55,49 @@ def delimited_text(source: Path | bytes, wanted: WantedTable) -> tuple[str, str,
     return "".join(lines[start:]), delimiter, start
 
 
+def text_layout(
+    head: bytes, wanted: WantedTable, encoding_of_all: Callable[[str], str]
+) -> tuple[list[str], str, int, str, list[str]]:
+    """Of the first lines of a text: notices, delimiter, how many lines are above the header, the encoding, and the lines.
+
+    Parameters
+    ----------
+    encoding_of_all : callable
+        From the encoding of these lines to the one that the whole text can be read in.
+
+    Raises ``PatientFileError`` if it is no text.
+    """
+    encoding, notices = _encoding_of(head, wanted.expected)
+    encoding = encoding_of_all(encoding)
+    text = head.decode(encoding, errors="replace")
+    lines = list(io.StringIO(text, newline=""))
+    delimiter, start = _layout(lines, notices, wanted)
+    return [*notices, *_NOT_UTF_8.get(encoding, [])], delimiter, start, encoding, lines
+
+
 def _decode(content: bytes, expected: str) -> tuple[str, list[str]]:
+    encoding, notices = _encoding_of(content, expected)
+    for other in dict.fromkeys((encoding, "cp1252", "latin-1")) if encoding == "utf-8" else (encoding,):
+        try:
+            errors = "replace" if encoding.startswith("utf-16-") else "strict"
+            return content.decode(other, errors), [*notices, *_NOT_UTF_8.get(other, [])]
+        except UnicodeDecodeError as error:
+            if encoding != "utf-8":
+                raise PatientFileError(
+                    "The file ends in the middle of a character",
+                    expected=encoding.removesuffix("-sig").upper(),
+                    found="truncated text",
+                ) from error
+    raise AssertionError("Latin-1 reads everything")
+
+
+def _encoding_of(content: bytes, expected: str) -> tuple[str, list[str]]:
+    """The encoding that a text says of itself, UTF-8 where it says none; ``PatientFileError`` if it is no text."""
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if content.startswith(mark):
-            try:
-                return content.decode(encoding), [f"Read as {encoding.removesuffix('-sig').upper()} (byte-order mark)."]
-            except UnicodeDecodeError as error:
-                raise PatientFileError(
-                    "The file ends in the middle of a character", expected=encoding.upper(), found="truncated text"
-                ) from error
+            return encoding, [f"Read as {encoding.removesuffix('-sig').upper()} (byte-order mark)."]
     if encoding := _utf_16_without_mark(content):
-        return content.decode(encoding, errors="replace"), ["Read as UTF-16 (no byte-order mark)."]
+        return encoding, ["Read as UTF-16 (no byte-order mark)."]
     if b"\0" in content[:4096]:
         raise PatientFileError("This is not a text file", expected=expected, found="binary content")
     if re.match(rb"\s*(<!doctype html|<html|<table|<\?xml)", content[:200], re.IGNORECASE):
@@ -75,14 +107,13 @@ def _decode(content: bytes, expected: str) -> tuple[str, list[str]]:
             found="HTML or XML, which some programs save under the name of a spreadsheet",
             action="Open it in a spreadsheet program and save it as XLSX or CSV.",
         )
-    try:
-        return content.decode("utf-8"), []
-    except UnicodeDecodeError:
-        pass
-    try:
-        return content.decode("cp1252"), ["Not UTF-8; read as Windows-1252: check accents in the patient ids."]
-    except UnicodeDecodeError:
-        return content.decode("latin-1"), ["Not UTF-8; read as Latin-1: check accents in the patient ids."]
+    return "utf-8", []
+
+
+_NOT_UTF_8 = {
+    "cp1252": ["Not UTF-8; read as Windows-1252: check accents in the patient ids."],
+    "latin-1": ["Not UTF-8; read as Latin-1: check accents in the patient ids."],
+}
 
 
 def _utf_16_without_mark(content: bytes) -> str:
@@ -117,14 +148,14 @@ def _cut(line: str, delimiter: str) -> list[str]:
     return [cell.strip().strip('"') for cell in line.split(delimiter, HEADER_CELLS_LOOKED_AT)]
 
 
-def _records(text: str, lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
+def records_of(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
     """Yield (first line, cells) of every record; None for cells whose quotes do not close.
 
     An open quote would swallow the rows below it. Its row alone is given up: reading goes on with the next line. A
     record over several lines that holds the delimiters of two rows is taken for one with an open quote.
     """
-    csv.field_size_limit(max(len(text) + 1, csv.field_size_limit()))
-    if '"' not in text:
+    csv.field_size_limit(max(sum(map(len, lines)) + 1, csv.field_size_limit()))
+    if not any('"' in line for line in lines):
         return enumerate(csv.reader(lines, delimiter=delimiter), start=1)
     return _quoted_records(lines, delimiter)
 
