@@ -1,4 +1,4 @@
-"""``python -m cervix bundle | slide | patients | card | evaluate | compare | labels``: the app's work without it."""
+"""``python -m cervix bundle | slide | patients | card | evaluate | compare | serve | labels``: the app's work without it."""
 
 import argparse
 import sys
@@ -14,6 +14,7 @@ from cervix.bundle.classes import ClassInfo
 from cervix.bundle.sessions import ModelSession
 from cervix.card.comparison import comparison_text
 from cervix.card.formats import FORMATS, card_file
+from cervix.cli_serve import add_serve_command
 from cervix.cli_slide import EXIT_REFUSED, add_slide_command
 from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError, PromotionRefused
 from cervix.evaluation.comparison import figures_table
@@ -390,6 +391,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", type=Path, help="Markdown file to write")
     compare.set_defaults(run=_compare)
 
+    add_serve_command(commands)
     _add_labels(commands)
     return parser
 

@@ -111,7 +111,7 @@ class Settings(BaseSettings):
         for place, token in enumerate(tokens, 1):
             if len(token) < TOKEN_CHARACTERS_AT_LEAST or not token.isascii() or not token.isprintable() or " " in token:
                 raise ValueError(
-                    f"entry {place} of CERVIX_API_TOKENS is no token: give at least {TOKEN_CHARACTERS_AT_LEAST} random characters"
+                    f"entry {place} of CERVIX_API_TOKENS is no token: use {TOKEN_CHARACTERS_AT_LEAST} random characters or more"
                 )
         return tuple(SecretStr(token) for token in tokens)
 

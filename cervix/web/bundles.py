@@ -7,7 +7,7 @@ from typing import Final
 from cachetools import LRUCache
 
 from cervix.bundle import Bundle
-from cervix.bundle.active import ActiveBundle, active_bundle
+from cervix.bundle.active import ActiveBundle, active_bundle, same_bundle
 from cervix.bundle.sessions import Device
 from cervix.settings import get_settings
 
@@ -27,6 +27,18 @@ def proved(active: ActiveBundle, device: Device) -> Bundle:
             from cervix.patients.golden import GoldenTables
 
             bundle = _held[key] = active.load(device, GoldenTables())
+        return bundle
+
+
+def proved_before(root: Path, sha256: str, device: Device) -> Bundle:
+    """A bundle that need not be active any more, proved; ``BundleError`` where another lies there now."""
+    key = (root, sha256, device)
+    with _proving:
+        bundle = _held.get(key)
+        if bundle is None:
+            from cervix.patients.golden import prove_bundle
+
+            bundle = _held[key] = same_bundle(prove_bundle(root, device=device), sha256)
         return bundle
 
 
