@@ -5,6 +5,7 @@ Everything lies under ``/api/v1``. There is no such address until ``CERVIX_API_T
 server starts.
 """
 
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -39,4 +40,7 @@ def _door() -> ProgramDoor:
 
 # The door is the outermost: without a token nothing tells what there is.
 _middleware = [Middleware(ProgramsOnly, door=_door, codes=dict.fromkeys((401, 404), CallRefused.code))]
-api_routes: Final[list[BaseRoute]] = [Mount(PREFIX, app=_when_asked, middleware=_middleware)]
+_mount = Mount(PREFIX, app=_when_asked, middleware=_middleware)
+# Of itself a mount does not take an address with a line break in it, and somebody else would answer.
+_mount.path_regex = re.compile(f"^{PREFIX}/(?P<path>.*)$", re.DOTALL)
+api_routes: Final[list[BaseRoute]] = [_mount]

@@ -34,8 +34,8 @@ def _plain_number(text: object) -> object:
 Flag = Annotated[bool, BeforeValidator(_plain_bool)]
 Spacing = Annotated[
     float,
-    BeforeValidator(_plain_number),
     Field(ge=PLAUSIBLE_SPACING_UM_PX[0], le=PLAUSIBLE_SPACING_UM_PX[1], description="Micrometres per pixel of level 0."),
+    BeforeValidator(_plain_number),
 ]
 Count = Annotated[int, Field(ge=0)]
 
