@@ -12,7 +12,7 @@ from cervix.settings import get_settings
 from tests.api.conftest import PATIENTS, TOKEN, named
 from tests.api.fuzzing import fuzz
 
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 def test_every_operation_is_described_and_nothing_else_is(caller: TestClient) -> None:
