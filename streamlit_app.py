@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from cervix.api import api_routes
 from cervix.web import door, routes, serving
 
 # ``streamlit run streamlit_app.py -- --demo``
@@ -14,4 +15,4 @@ if "--demo" in sys.argv[1:]:
 
 INDEX = Path(st.__file__).parent / "static" / "index.html"
 
-app = st.App("pages/navigation.py", routes=routes, middleware=door(INDEX), lifespan=serving)
+app = st.App("pages/navigation.py", routes=[*api_routes, *routes], middleware=door(INDEX), lifespan=serving)

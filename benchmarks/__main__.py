@@ -8,6 +8,7 @@ import pandas as pd
 from benchmarks import coarse, demo, dicom_slide, figures, label_desk, labels, loads, mutants, patients, pictures, probe, slides
 from benchmarks.archive_local import archive_local
 from benchmarks.archive_tables import archive_tables
+from benchmarks.api_fuzz import api_fuzz
 from benchmarks.dicom_export import dicom_export
 from benchmarks.hostile import hostile
 from benchmarks.triage import triage
@@ -28,14 +29,16 @@ def main() -> None:
         "triage": triage, "triage-drawn": triage_drawn, "triage-looks": triage_looks,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", choices=[*programs, "hostile", "mutants"])
+    parser.add_argument("what", choices=[*programs, "api-fuzz", "hostile", "mutants"])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=20.0, help="how long to throw inputs (hostile only)")
-    parser.add_argument("--seed", type=int, default=1, help="which inputs to throw (hostile only)")
+    parser.add_argument("--minutes", type=float, default=20.0, help="how long to throw inputs (api-fuzz and hostile)")
+    parser.add_argument("--seed", type=int, default=1, help="which inputs to throw (api-fuzz and hostile)")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once (mutants only)")
     options = parser.parse_args()
     if options.what == "hostile":
         print(hostile(options.minutes, options.seed).to_string(index=False))
+    elif options.what == "api-fuzz":
+        print(api_fuzz(options.minutes, options.seed).to_string(index=False))
     elif options.what == "mutants":
         table = mutants.mutants(options.jobs)
         print(table.to_string(index=False))

@@ -1,4 +1,4 @@
-"""``python -m cervix bundle | slide | archive | patients | card | evaluate | compare | labels``: the app's work without it."""
+"""``python -m cervix``: the app's work without it. Single slides, archives and the server have a file each beside this one."""
 
 import argparse
 import sys
@@ -14,7 +14,9 @@ from cervix.bundle.classes import ClassInfo
 from cervix.bundle.sessions import ModelSession
 from cervix.card.comparison import comparison_text
 from cervix.card.formats import FORMATS, card_file
+from cervix.card.hub import export_hub
 from cervix.cli_archive import add_archive_command
+from cervix.cli_serve import add_serve_command
 from cervix.cli_slide import EXIT_REFUSED, add_slide_command
 from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError, PromotionRefused
 from cervix.evaluation.comparison import figures_table
@@ -28,6 +30,7 @@ from cervix.files import inert, replacing
 from cervix.interop.fhir.resources import VERSIONS
 from cervix.interop.fhir.women import fhir_pieces
 from cervix.interop.patient_files import read_patient_file
+from cervix.interop.triton import export_triton
 from cervix.labels import open_store
 from cervix.labels.files.moving import OF_A_SLIDE, back_up, export_labels, import_labels
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
@@ -119,6 +122,17 @@ def _roll_back(options: argparse.Namespace) -> int:
     with open_store(settings.label_store_url) as store:
         bundle = roll_back(settings, line.promotions[-1], store, options.by)
     print(f"active again: {bundle.label}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    root = options.path or active_root(get_settings())
+    if options.triton:
+        names = export_triton(root, options.triton, device=options.device)
+        print(f"{len(names)} models written to {options.triton}: {', '.join(names)}. {RESEARCH_NOTICE}")
+    else:
+        export_hub(root, options.huggingface, device=options.device)
+        print(f"written to {options.huggingface}; nothing was uploaded. {RESEARCH_NOTICE}")
     return 0
 
 
@@ -339,6 +353,13 @@ def _parser() -> argparse.ArgumentParser:
     promoted.set_defaults(run=_promote)
     bundle.add_parser("roll-back", parents=[by], help="take back the last promotion").set_defaults(run=_roll_back)
 
+    exported = bundle.add_parser("export", parents=[device], help="write a bundle for other servers")
+    exported.add_argument("path", type=Path, nargs="?", help="folder of the bundle (default: the active one)")
+    where = exported.add_mutually_exclusive_group(required=True)
+    where.add_argument("--triton", type=Path, metavar="DIR", help="a model repository for Triton and KServe")
+    where.add_argument("--huggingface", type=Path, metavar="DIR", help="a folder for the Hugging Face hub")
+    exported.set_defaults(run=_export)
+
     common = argparse.ArgumentParser(add_help=False, parents=[device])
     common.add_argument("--bundle", type=Path, help="folder of the bundle (default: the active one)")
     add_slide_command(commands, common, _bundle)
@@ -392,6 +413,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", type=Path, help="Markdown file to write")
     compare.set_defaults(run=_compare)
 
+    add_serve_command(commands)
     _add_labels(commands)
     return parser
 

@@ -170,6 +170,14 @@ class CallRefused(CervixError, ValueError, code="call-refused"):
     """Raised when a call of the scoring API is not one that it answers."""
 
 
+class AnswerGone(CervixError, LookupError, code="answer-gone"):
+    """Raised when a job of the scoring API is known, and what it answered is not kept any more, or not on this server."""
+
+
+class ServerBusy(CervixError, RuntimeError, code="server-busy"):
+    """Raised when as much is being done as may be done at once. What was asked for can be asked for again."""
+
+
 class SampleUnavailable(CervixError, OSError, code="sample-unavailable"):
     """Raised when a sample cannot be fetched from any of its sources."""
 

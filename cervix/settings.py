@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 # A name, an IPv4 address, or an IPv6 address (at least two colons), with or without its brackets.
 HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*\]?")
+# 32 hexadecimal digits are 128 random bits, which nobody guesses (NIST SP 800-131A asks for 112).
+TOKEN_CHARACTERS_AT_LEAST = 32
 
 
 class Settings(BaseSettings):
@@ -60,6 +62,13 @@ class Settings(BaseSettings):
     """What programs show to ask for cards by CDS Hooks; without it there are none. Never shown."""
     cds_open: bool = False
     """Whether programs on other computers, or behind a proxy, may ask for cards too."""
+    api_tokens: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """What programs show to have slides and tables scored, separated by commas; without one there is no such API. Each sees
+    its own jobs only. Never shown."""
+    api_open: bool = False
+    """Whether programs on other computers, or behind a proxy, may use the API too."""
+    api_jobs: int = Field(default=16, ge=1)
+    """How many jobs of one token may wait or run at once."""
     reader: str = "local reader"
     """Under which name labels are kept where nobody signs in and no other name is given."""
     admins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -97,6 +106,19 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.replace(os.pathsep, ",").split(",") if part.strip())
+
+    @field_validator("api_tokens", mode="before")
+    @classmethod
+    def _split_tokens(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        tokens = tuple(part.strip() for part in value.split(",") if part.strip())
+        for place, token in enumerate(tokens, 1):
+            if len(token) < TOKEN_CHARACTERS_AT_LEAST or not token.isascii() or not token.isprintable() or " " in token:
+                raise ValueError(
+                    f"entry {place} of CERVIX_API_TOKENS is no token: use {TOKEN_CHARACTERS_AT_LEAST} random characters or more"
+                )
+        return tuple(SecretStr(token) for token in tokens)
 
     @field_validator("hosts", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from cervix.settings import PROJECT_ROOT
 from cervix.sources.apart import Limits, run_apart
 
 PINNED = {
+    "answer-gone": "AnswerGone",
     "archive-refused": "ArchiveRefused",
     "archive-run-refused": "ArchiveRunRefused",
     "bundle-not-as-declared": "BundleError",
@@ -33,6 +34,7 @@ PINNED = {
     "retraining-refused": "RetrainingRefused",
     "download-failed": "DownloadFailed",
     "sample-unavailable": "SampleUnavailable",
+    "server-busy": "ServerBusy",
     "sign-in-failed": "SignInError",
     "slide-damaged": "SlideDamaged",
     "slide-no-tissue": "NoTissue",

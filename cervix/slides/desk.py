@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 
 from cervix.bundle import Bundle
-from cervix.errors import CervixError, SlideDamaged
+from cervix.errors import Cancelled, CervixError, SlideDamaged
 from cervix.held import Held
 from cervix.jobs import FairTurns, Job, JobBoard
 from cervix.slides.results import (
@@ -22,6 +22,7 @@ from cervix.slides.results import (
     result_dir,
     save_score,
     score_mark,
+    scored_alone,
     unfinished_orders,
     write_order,
 )
@@ -64,12 +65,16 @@ class ScoringDesk:
 
         ``owner`` is who waits for it; owners take turns at the device.
         """
-        key = _key(slide.sha256, bundle, slide.known_spacing_um_px, plan.everywhere)
+        key = _key(slide.sha256, bundle.sha256, slide.known_spacing_um_px, plan.everywhere)
         return self._board.submit(key, partial(self._score, slide, bundle, plan, owner))
 
     def job(self, slide: Slide, bundle: Bundle, *, everywhere: bool = False) -> SlideJob | None:
         """The latest job of this slide at this scale, whoever started it."""
-        return self._board.get(_key(slide.sha256, bundle, slide.known_spacing_um_px, everywhere))
+        return self._board.get(_key(slide.sha256, bundle.sha256, slide.known_spacing_um_px, everywhere))
+
+    def job_of(self, slide_sha256: str, bundle_sha256: str, spacing_um_px: float, everywhere: bool) -> SlideJob | None:
+        """The same for a slide that is not open here, as after a restart."""
+        return self._board.get(_key(slide_sha256, bundle_sha256, spacing_um_px, everywhere))
 
     def score(self, slide: Slide, bundle: Bundle, *, everywhere: bool = False) -> SlideScore | None:
         """The finished score of this slide, from memory or from disk, where it is read once as long as it stays as it is."""
@@ -122,7 +127,7 @@ class ScoringDesk:
             self._resumed.add(bundle.sha256)
         orders = unfinished_orders(self.results_dir, bundle)
         for order in orders:
-            key = _key(order.slide_sha256, bundle, order.spacing_um_px, order.everywhere)
+            key = _key(order.slide_sha256, bundle.sha256, order.spacing_um_px, order.everywhere)
             self._board.submit(key, partial(self._go_on, order, bundle))
         return len(orders)
 
@@ -139,6 +144,11 @@ class ScoringDesk:
         return self._score(slide, bundle, plan, RESUMED_OWNER, job)
 
     def _score(self, slide: Slide, bundle: Bundle, plan: SlidePlan, owner: str, job: SlideJob) -> SlideScore:
+        folder = result_dir(self.results_dir, slide.sha256, bundle.sha256)
+        with scored_alone(folder, partial(_give_up_if_stopped, job)):
+            return self._score_alone(slide, bundle, plan, owner, job)
+
+    def _score_alone(self, slide: Slide, bundle: Bundle, plan: SlidePlan, owner: str, job: SlideJob) -> SlideScore:
         stored = load_score(self.results_dir, slide, bundle, everywhere=plan.everywhere)
         if stored is not None:
             return stored
@@ -183,9 +193,14 @@ class ScoringDesk:
         return RowJournal(folder, order_of(slide, bundle, plan), bundle)
 
 
-def _key(slide_sha256: str, bundle: Bundle, spacing_um_px: float, everywhere: bool) -> str:
+def _key(slide_sha256: str, bundle_sha256: str, spacing_um_px: float, everywhere: bool) -> str:
     """One job per slide, scale and bundle, whoever asks."""
-    return f"{slide_sha256}-{bundle.sha256}-{spacing_um_px}-{everywhere}"
+    return f"{slide_sha256}-{bundle_sha256}-{spacing_um_px}-{everywhere}"
+
+
+def _give_up_if_stopped(job: SlideJob) -> None:
+    if job.cancel_requested.is_set():
+        raise Cancelled("Scoring was stopped")
 
 
 def _tolerant(append: Callable[[Rows], None]) -> Callable[[Rows], None]:

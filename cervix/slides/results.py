@@ -7,6 +7,7 @@ A triage keeps the same files in the folder ``triage`` there, its rows with thei
 score; a full score of the rest goes on in its rows, and the folder goes when that is finished.
 """
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cervix.bundle import Bundle
@@ -30,6 +32,10 @@ SUMMARY_NAME = "summary.json"
 ROWS_NAME = "rows.bin"
 ORDER_NAME = "order.json"
 TRIAGE_DIR_NAME = "triage"
+LOCK_NAME = "scoring.lock"
+LOCK_POLL_S = 0.25
+
+logger = logging.getLogger(__name__)
 
 
 class ScoreOrder(BaseModel):
@@ -72,6 +78,29 @@ def order_of(slide: Slide, bundle: Bundle, plan: SlidePlan) -> ScoreOrder:
         tiles=len(plan.grid),
         grid_sha256=plan.grid.sha256,
     )
+
+
+@contextmanager
+def scored_alone(folder: Path, while_waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a result folder while a slide is scored into it: whoever else scores the same, another server too, waits.
+
+    The lock is the operating system's, so a killed process leaves it open. ``while_waiting`` is called again and again, and
+    may raise. On a disk that takes no lock the block runs all the same, for it takes no rows either.
+    """
+    lock = FileLock(folder / LOCK_NAME, thread_local=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=LOCK_POLL_S)
+            except Timeout:
+                while_waiting()
+    except OSError as error:
+        logger.warning("a result folder cannot be locked: %s", error.strerror)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class RowJournal:

@@ -43,13 +43,23 @@ def content_policy(index: Path) -> str:
     return "; ".join(f"{what} {sources}" for what, sources in allowed.items())
 
 
-class SafeHeaders:
-    """Middleware: the same headers on every answer, Streamlit's and refusals and failures included."""
+NO_PAGES = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""The policy of a server that has no pages: whatever it answers loads nothing and stands in no frame."""
 
-    def __init__(self, app: ASGIApp, index: Path) -> None:
+
+class SafeHeaders:
+    """Middleware: the same headers on every answer, Streamlit's and refusals and failures included.
+
+    Parameters
+    ----------
+    index : Path or None
+        Streamlit's ``index.html``; None where no page is served.
+    """
+
+    def __init__(self, app: ASGIApp, index: Path | None) -> None:
         self.app = app
         self.headers = {
-            "Content-Security-Policy": content_policy(index),
+            "Content-Security-Policy": content_policy(index) if index is not None else NO_PAGES,
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
             "Referrer-Policy": "no-referrer",

@@ -18,6 +18,7 @@ from cervix.interop.cds import LONGEST_SUMMARY, NEEDED, SERVICE, cards, services
 from cervix.settings import PROJECT_ROOT, get_settings
 from cervix.web import cds as cds_routes
 from cervix.web import routes
+from cervix.web.bundles import forget_proved
 from tests.interop.fhir_made import (
     BIOPSY,
     CIN_3,
@@ -200,7 +201,7 @@ def switched_on(home: Path, published_root: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CERVIX_CDS_TOKEN", TOKEN)
     get_settings.cache_clear()
     yield home
-    cds_routes._proved.cache_clear()
+    forget_proved()
 
 
 def client(peer: str = "127.0.0.1", token: str = TOKEN) -> TestClient:

@@ -358,3 +358,33 @@ def test_a_desk_that_is_stopped_has_ended_whatever_it_scored_and_writes_no_more(
     left = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     time.sleep(0.2)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == left
+
+
+def test_two_servers_on_one_home_do_not_score_the_same_slide_at_once(
+    slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path
+) -> None:
+    """The second waits for the first and takes its score: no row is written twice."""
+    folder = result_dir(tmp_path, slide.sha256, bundle.sha256)
+    desk = ScoringDesk(tmp_path)
+    first = desk.start(slide, bundle, plan_slide(slide, bundle), "me")
+    until((folder / ROWS_NAME).is_file)
+    beside = ScoringDesk(tmp_path).start(slide, bundle, plan_slide(slide, bundle), "me, elsewhere")
+    until(lambda: beside.state == "running")
+    assert ended(first).state == "done"
+    assert ended(beside).state == "done"
+    assert beside.progress is None, "it scored no tile"
+    assert beside.result is not None
+    assert same_scores(beside.result, whole)
+
+
+def test_who_waits_for_another_server_can_stop_waiting(slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
+    desk = ScoringDesk(tmp_path)
+    first = desk.start(slide, bundle, plan_slide(slide, bundle), "me")
+    until(lambda: first.progress is not None)
+    beside = ScoringDesk(tmp_path).start(slide, bundle, plan_slide(slide, bundle), "me, elsewhere")
+    until(lambda: beside.state == "running")
+    beside.cancel()
+    assert ended(beside).state == "cancelled"
+    assert first.active
+    first.cancel()
+    ended(first)

@@ -18,9 +18,9 @@ from cervix.bundle.classes import ClassInfo
 from cervix.bundle.loading import read_manifest
 from cervix.bundle.sessions import CPU_PROVIDER, Device
 from cervix.errors import BundleError
-from cervix.patients.golden import GoldenTables
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
+from cervix.web import proved
 from pages.parts.shared.glossary import show_glossary
 from pages.parts.shared.sandbox import in_sandbox, leave_sandbox
 from pages.parts.shared.sign_in import show_reach, show_who
@@ -35,7 +35,7 @@ BUNDLE_LEFT = "session_bundle_left"
 # Two at once after a promotion; sessions that still use a third hold it themselves.
 @st.cache_resource(max_entries=2, show_spinner="Checking the bundle: every file by its hash, every model by recorded answers …")
 def _verified(root: Path, device: Device, sha256: str, _active: ActiveBundle) -> Bundle:  # noqa: ARG001 - the key
-    return _active.load(device, GoldenTables())
+    return proved(_active, device)
 
 
 def active_now() -> Bundle:

@@ -29,7 +29,7 @@ from cervix.slides.tissue import outline
 from cervix.sources.identity import files_of
 from cervix.sources.probe import open_outside
 from cervix.sources.slide import Slide
-from cervix.web import Session, UploadGrant, open_view, slide_tokens, upload_store, upload_tokens
+from cervix.web import Session, UploadGrant, open_view, scoring_desk, slide_tokens, upload_store, upload_tokens
 from cervix.web.tiles import SLIDE_LAYER
 from cervix.web.tokens import TokenRegistry
 from pages.parts.shared.people import person
@@ -49,16 +49,11 @@ by_bundle: HashFuncs = {**by_hash, Bundle: lambda bundle: bundle.sha256}
 by_score: HashFuncs = {**by_bundle, SlideScore: lambda score: score.summary.model_dump_json()}
 
 
-@st.cache_resource
-def _desk(home: Path) -> ScoringDesk:  # noqa: ARG001 - part of the key
-    return ScoringDesk(get_settings().results_dir, upload_store().sha256_at)
-
-
 def desk() -> ScoringDesk:
     """The one desk of this server: scores outlive pages and sessions. A sandbox has one of its own, which ends with it."""
     settings = get_settings()
     of_sandbox = held_by_sandbox("scoring desk", lambda: ScoringDesk(settings.results_dir), ScoringDesk.stop)
-    return of_sandbox or _desk(settings.home)
+    return of_sandbox or scoring_desk()
 
 
 def owner() -> str:
