@@ -7,7 +7,8 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +18,6 @@ AUTO: Final = "auto"
 QUIET: Final = {
     # Usage statistics go to Ray's makers unless told not to (docs.ray.io, "Usage stats collection").
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Its C++ half writes warnings to the terminal of whoever imports it.
-    "RAY_BACKEND_LOG_LEVEL": "error",
     # Else it announces, in every process, what it will do about accelerators in a later version.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -66,11 +65,14 @@ def join(address: str) -> tuple[Any, Callable[[], None]]:
         ) from error
     if ray.is_initialized():
         return ray, lambda: None
+    # It prints on the standard output of a driver, log_to_driver or not, when a node is lost; the engine says that itself.
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
     quiet: dict[str, object] = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
     if not running:
         return ray, _start(ray, quiet)
     try:
-        ray.init(address=address, **quiet)
+        with _stderr_aside():
+            ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ArchiveRunRefused(
             "The Ray cluster does not take this machine",
@@ -95,6 +97,20 @@ def _start(ray: Any, quiet: dict[str, object]) -> Callable[[], None]:
         shutil.rmtree(folder, ignore_errors=True)
 
     return leave
+
+
+@contextmanager
+def _stderr_aside() -> Iterator[None]:
+    """Ray's C++ half writes each of its tries to join to the terminal; what came of them is raised."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 def _running_here() -> str:
