@@ -45,8 +45,7 @@ class Node:
     def kill(self) -> None:
         """End it as a power cut would."""
         for process in self.everything():
-            with_gone = process.is_running()
-            if with_gone:
+            if process.is_running():
                 process.kill()
         self.process.wait()
 
@@ -85,19 +84,18 @@ class RayNodes:
         """
         number = len(self.nodes) + 1
         first = number == 1
-        where = (
-            ["--head", f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self.folder}"]
-            + [f"--system-config={json.dumps(SEES_A_LOSS_SOON)}"]
-            if first
-            else [f"--address={self.address}"]
-        )
+        where = [f"--address={self.address}"]
+        if first:
+            settings = f"--system-config={json.dumps(SEES_A_LOSS_SOON)}"
+            where = ["--head", f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self.folder}", settings]
         log = self.folder / f"node-{number}.txt"
         held = [] if core is None else ["taskset", "--cpu-list", str(core)]
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [
-                    *held, sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *where, f"--num-cpus={cores}", "--num-gpus=0",
-                    f"--node-ip-address={self._network}.{number}", "--min-worker-port=0", "--max-worker-port=0",
+                    *held, sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *where,
+                    f"--num-cpus={cores}", "--num-gpus=0", f"--node-ip-address={self._network}.{number}",
+                    "--min-worker-port=0", "--max-worker-port=0",
                     "--object-store-memory=80000000", "--disable-usage-stats",
                 ],
                 stdout=stream, stderr=stream, env=self.environment, cwd=self.folder,

@@ -43,13 +43,6 @@ def joined(cluster: RayNodes) -> Iterator[str]:
     leave()
 
 
-@pytest.fixture
-def shared(station: Station) -> Station:
-    """The station, with the folder of results that a run makes before it begins."""
-    station.results_dir.mkdir()
-    return station
-
-
 def ledger_of(folder: Path, station: Station) -> Ledger:
     ledger = Ledger(folder / "ledger.sqlite")
     ledger.add(listed([str(folder)], get_settings()), station.bundle_sha256)
@@ -74,7 +67,7 @@ def until(condition: object, within_s: float = 30.0) -> None:
 
 
 def test_a_worker_and_a_node_die_and_every_slide_has_one_end(
-    cluster: RayNodes, joined: str, shared: Station, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    cluster: RayNodes, joined: str, station: Station, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "slides"
     folder.mkdir()
@@ -82,20 +75,20 @@ def test_a_worker_and_a_node_die_and_every_slide_has_one_end(
         made_slide(folder / f"good-{seed}.tiff", seed=seed, tiles=6)
     (folder / "bad-text.tiff").write_text("not a slide")
     (folder / "bad-truncated.tiff").write_bytes((folder / "good-0.tiff").read_bytes()[:5000])
-    engine = RayEngine(shared, joined)
+    engine = RayEngine(station, joined)
     assert {worker.name for worker in engine.workers()} == {f"{node.address} 1" for node in cluster.nodes}
     assert {worker.device for worker in engine.workers()} == {"CPU, int8"}
-    assert engine.places == 4
+    assert engine.places == 6
 
     def disturb() -> None:
-        until(lambda: any(shared.results_dir.glob("*/*")))
+        until(lambda: any(station.results_dir.glob("*/*")))
         workers_of(cluster, 0)[0].kill()
         time.sleep(2.0)
         cluster.nodes[1].kill()
         cluster.add()
 
     disturbing = Thread(target=disturb)
-    with ledger_of(folder, shared) as ledger:
+    with ledger_of(folder, station) as ledger:
         disturbing.start()
         drive(ledger, engine)
         disturbing.join()
@@ -112,20 +105,21 @@ def test_a_worker_and_a_node_die_and_every_slide_has_one_end(
     good = [row for row in rows if row[0].startswith("good")]
     assert [row[1] for row in good] == ["done"] * 10
     assert 1 <= lost <= 2, "the slides that were in hand, and no others"
-    assert len(list(shared.results_dir.glob("*/*/summary.json"))) == 10
-    assert not list(shared.results_dir.glob(".worker-*"))
+    assert len(list(station.results_dir.glob("*/*/summary.json"))) == 10
+    assert not list(station.results_dir.glob(".worker-*"))
     told = capfd.readouterr()
     assert "raylet" not in told.out + told.err
 
 
-def test_errors_cross_as_codes_and_a_stop_costs_no_attempt(joined: str, shared: Station, tmp_path: Path) -> None:
+def test_errors_cross_as_codes_and_a_stop_costs_no_attempt(joined: str, station: Station, tmp_path: Path) -> None:
     folder = tmp_path / "slides"
     folder.mkdir()
-    for seed in range(3):
-        made_slide(folder / f"{seed}.tiff", seed=seed, tiles=14)
-    engine, stop = RayEngine(shared, joined), Event()
+    whole = made_slide(folder / "0.tiff", tiles=12).read_bytes()
+    for more in (1, 2):
+        (folder / f"{more}.tiff").write_bytes(whole + bytes(more))
+    engine, stop = RayEngine(station, joined), Event()
     with Ledger(tmp_path / "gone.sqlite") as ledger:
-        ledger.add([Found(str(tmp_path / "Anna Muster.svs"), "1")], shared.bundle_sha256)
+        ledger.add([Found(str(tmp_path / "Anna Muster.svs"), "1")], station.bundle_sha256)
         (work,) = ledger.take(1)
     engine.give(work)
     ended: list[Outcome] = []
@@ -134,10 +128,10 @@ def test_errors_cross_as_codes_and_a_stop_costs_no_attempt(joined: str, shared: 
     assert "Muster" not in ended[0].reason
 
     def once_begun() -> None:
-        until(lambda: any(shared.results_dir.glob("*/*/*")))
+        until(lambda: any(station.results_dir.glob("*/*/*")))
         stop.set()
 
-    with ledger_of(folder, shared) as ledger:
+    with ledger_of(folder, station) as ledger:
         stopping = Thread(target=once_begun)
         stopping.start()
         drive(ledger, engine, stop=stop)
@@ -145,12 +139,12 @@ def test_errors_cross_as_codes_and_a_stop_costs_no_attempt(joined: str, shared: 
         assert {(state, attempts) for _, state, _, attempts, _ in rows_of(ledger)} == {("waiting", 0)}
 
 
-def test_a_node_that_cannot_do_its_part_is_named(cluster: RayNodes, joined: str, shared: Station) -> None:
+def test_a_node_that_cannot_do_its_part_is_named(cluster: RayNodes, joined: str, station: Station) -> None:
     network = cluster.nodes[0].address.rpartition(".")[0]
     with pytest.raises(ArchiveRunRefused, match=rf"The node {network}\.\d cannot score"):
-        RayEngine(replace(shared, results_dir=shared.results_dir / "nowhere"), joined)
+        RayEngine(replace(station, bundle_sha256="another"), joined)
 
 
-def test_a_cluster_without_the_device_is_refused(joined: str, shared: Station) -> None:
+def test_a_cluster_without_the_device_is_refused(joined: str, station: Station) -> None:
     with pytest.raises(ArchiveRunRefused, match="nodes with a GPU"):
-        RayEngine(replace(shared, device="cuda"), joined)
+        RayEngine(replace(station, device="cuda"), joined)

@@ -18,6 +18,7 @@ from cervix.errors import CervixError, LostApart
 
 ENDS_WITHIN_S: Final = 60.0
 """After a stop: a batch takes seconds on the slowest device."""
+PLACES_A_WORKER: Final = 3
 WAITS_S: Final = 2.0
 """How long a call is waited for before the nodes are looked at again."""
 
@@ -49,6 +50,11 @@ class RayEngine:
         self._fetched: dict[Hand, Work] = {}
         self._ended: list[Outcome] = []
         self._closed = False
+        # The nodes have other working folders than this process.
+        station = replace(
+            station, **{name: getattr(station, name).absolute() for name in ("bundle_root", "results_dir", "cache_dir")}
+        )
+        station.results_dir.mkdir(parents=True, exist_ok=True)
         self._ray, self._leave = join(address)
         try:
             self._calls = Calls(self._ray)
@@ -60,8 +66,8 @@ class RayEngine:
 
     @property
     def places(self) -> int:
-        """Two for each worker: the slide in hand, and the next one. Never fewer than are held."""
-        return max(2 * len(self._crew.open), len(self._waiting) + len(self._in_hand) + len(self._fetched))
+        """For each worker the slide in hand, one fetched beside it, and one that waits. Never fewer than are held."""
+        return max(PLACES_A_WORKER * len(self._crew.open), len(self._waiting) + len(self._in_hand) + len(self._fetched))
 
     def give(self, work: Work) -> None:
         """Hand over one slide."""
@@ -117,7 +123,7 @@ class RayEngine:
         self._leave()
 
     def _hand_out(self) -> None:
-        """Give every idle worker a slide, and busy ones the next to fetch."""
+        """Give every idle worker a slide, and name the one to fetch beside it."""
         if self._closed:
             return
         for hand in [hand for hand in self._fetched if hand not in self._crew.hands]:
@@ -125,11 +131,10 @@ class RayEngine:
         for hand in self._crew.open:
             if hand not in self._in_hand and (work := self._work_for(hand)):
                 self._in_hand[hand] = work
-                self._calls.add(hand.actor.score.remote(work), partial(self._scored, hand))
-        for hand in self._crew.open:
-            if hand not in self._fetched and self._waiting:
-                self._fetched[hand] = self._waiting.popleft()
-                hand.actor.ahead.remote(self._fetched[hand])
+                then = self._beside(work)
+                if then is not None:
+                    self._fetched[hand] = then
+                self._calls.add(hand.actor.score.remote(work, then), partial(self._scored, hand))
 
     def _work_for(self, hand: Hand) -> Work | None:
         """The slide that it fetched, else the first that waits, else one that a busy worker has no more than fetched."""
@@ -137,6 +142,12 @@ class RayEngine:
             return self._waiting.popleft()
         owner = hand if hand in self._fetched else next(iter(self._fetched), None)
         return None if owner is None else self._fetched.pop(owner)
+
+    def _beside(self, work: Work) -> Work | None:
+        """What is fetched beside a slide; nothing where either failed before: one of them may end the process."""
+        if work.attempt > 1 or not self._waiting or self._waiting[0].attempt > 1:
+            return None
+        return self._waiting.popleft()
 
     def _scored(self, hand: Hand, call: Any) -> None:
         work = self._in_hand.pop(hand)

@@ -24,8 +24,8 @@ OTHERS_OPEN_WITHIN_S: Final = 20.0
 SAYS_EVERY_S: Final = 60.0
 REFUSALS_AT_MOST: Final = 5
 """So many workers one after the other did not open, and none is at work: nothing will come of waiting."""
-CALLS_AT_ONCE: Final = 3
-"""Of an actor: the slide in hand, the next one fetched beside it, and a word to stop."""
+CALLS_AT_ONCE: Final = 2
+"""Of an actor: the slide in hand, and a word to stop."""
 
 logger = logging.getLogger(__name__)
 

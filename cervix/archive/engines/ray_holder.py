@@ -60,11 +60,8 @@ def holder_class() -> type[Any]:
                 return told | {"error": f"{type(error).__name__} {error.errno}"}
             return told | {"device": self._worker.device}
 
-        def score(self, work: Any) -> Any:
-            return self._worker.score(work)
-
-        def ahead(self, work: Any) -> None:
-            self._worker.ahead(work)
+        def score(self, work: Any, then: Any) -> Any:
+            return self._worker.score(work, then=then)
 
         def stop(self) -> None:
             self._worker.stop()
