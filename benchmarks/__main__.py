@@ -7,6 +7,7 @@ import pandas as pd
 
 from benchmarks import coarse, demo, dicom_slide, figures, label_desk, labels, loads, mutants, patients, pictures, probe, slides
 from benchmarks.archive_cluster import archive_cluster
+from benchmarks.archive_scale import archive_ledger, archive_ray, archive_two_nodes
 from benchmarks.archive_simulation import archive_simulation
 from benchmarks.dicom_export import dicom_export
 from benchmarks.hostile import hostile
@@ -22,7 +23,8 @@ def main() -> None:
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
         "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-slide": dicom_slide.dicom_slide,
         "dicom-export": dicom_export, "archive-cluster": archive_cluster,
-        "archive-simulation": archive_simulation,
+        "archive-simulation": archive_simulation, "archive-ray": archive_ray,
+        "archive-two-nodes": archive_two_nodes, "archive-ledger": archive_ledger,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=[*programs, "hostile", "mutants"])

@@ -1,5 +1,9 @@
 """Slides on a real Ray cluster of two nodes on this computer; one cluster for the whole file."""
 
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,10 +16,12 @@ import pytest
 from cervix.archive.driver import drive
 from cervix.archive.engines.ray_cluster import RayEngine
 from cervix.archive.engines.ray_joining import join
+from cervix.archive.engines.ray_tables import map_buckets
 from cervix.archive.ledger import Ledger
 from cervix.archive.sources import listed
 from cervix.archive.work import Found, Outcome, Station
-from cervix.errors import ArchiveRunRefused
+from cervix.errors import ArchiveRunRefused, BundleError
+from cervix.files import sha256_of
 from cervix.settings import get_settings
 from tests.archive.conftest import made_slide
 from tests.ray_nodes import RayNodes, running
@@ -148,3 +154,47 @@ def test_a_node_that_cannot_do_its_part_is_named(cluster: RayNodes, joined: str,
 def test_a_cluster_without_the_device_is_refused(joined: str, station: Station) -> None:
     with pytest.raises(ArchiveRunRefused, match="nodes with a GPU"):
         RayEngine(replace(station, device="cuda"), joined)
+
+
+def test_buckets_of_a_table_come_back_from_the_cluster_and_our_errors_as_they_are(joined: str, tmp_path: Path) -> None:
+    buckets = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    for number, bucket in enumerate(buckets):
+        bucket.write_bytes(bytes(number))
+    assert dict(map_buckets(buckets, "cervix.files:sha256_of", joined)) == {bucket: sha256_of(bucket) for bucket in buckets}
+    with pytest.raises(BundleError):
+        list(map_buckets(buckets[:1], "cervix.bundle.loading:read_manifest", joined))
+
+
+def test_without_a_cluster_ray_starts_on_loopback_for_this_run_alone(slides: Path, bundle_root: Path, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [sys.executable, "-m", "cervix", "archive", "score", str(slides), "--out", str(tmp_path / "out"), "--ray", "auto"]
+    command += ["--bundle", str(bundle_root), "--device", "cpu"]
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:
+        environment |= {"TMPDIR": folder, "CERVIX_HOME": str(tmp_path / "home")}
+        driver = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        listening, started = set[str](), dict[int, psutil.Process]()
+        while driver.poll() is None:
+            for process in children(driver.pid):
+                started[process.pid] = process
+                try:
+                    found = process.net_connections("inet")
+                except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
+                    continue
+                listening |= {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN}
+            time.sleep(0.5)
+        told = driver.communicate()[0]
+        assert driver.returncode == 0, told
+        assert "raylet" not in told
+        assert listening
+        assert listening <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+        assert list(Path(folder).glob("*ray*")) == []
+    until(lambda: not any(process.is_running() for process in started.values()))
+    with Ledger(tmp_path / "out" / "ledger.sqlite", read_only=True) as ledger:
+        assert ledger.counts() == {"done": 4}
+
+
+def children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
