@@ -6,9 +6,12 @@ from collections.abc import Callable
 import pandas as pd
 
 from benchmarks import coarse, demo, dicom_slide, figures, label_desk, labels, loads, mutants, patients, pictures, probe, slides
-from benchmarks.archive_local import archive_local
-from benchmarks.archive_tables import archive_tables
 from benchmarks.api_fuzz import api_fuzz
+from benchmarks.archive_cluster import archive_cluster
+from benchmarks.archive_local import archive_local
+from benchmarks.archive_scale import archive_ledger, archive_ray, archive_two_nodes
+from benchmarks.archive_simulation import archive_simulation
+from benchmarks.archive_tables import archive_tables
 from benchmarks.dicom_export import dicom_export
 from benchmarks.hostile import hostile
 from benchmarks.triage import triage
@@ -27,6 +30,9 @@ def main() -> None:
         "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-slide": dicom_slide.dicom_slide,
         "dicom-export": dicom_export, "archive-local": archive_local, "archive-tables": archive_tables,
         "triage": triage, "triage-drawn": triage_drawn, "triage-looks": triage_looks,
+        "archive-cluster": archive_cluster,
+        "archive-simulation": archive_simulation, "archive-ray": archive_ray,
+        "archive-two-nodes": archive_two_nodes, "archive-ledger": archive_ledger,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=[*programs, "api-fuzz", "hostile", "mutants"])
