@@ -14,13 +14,22 @@ from tqdm import tqdm
 
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
-from cervix.errors import Cancelled, CervixError, NameRefused, NoTissue, SlideNotReadable, SlideNotSuitable, SlideScaleUnknown
+from cervix.errors import (
+    Cancelled,
+    CervixError,
+    NameRefused,
+    NoTissue,
+    SlideNotReadable,
+    SlideNotSuitable,
+    SlideScaleUnknown,
+    WrongStain,
+)
 from cervix.files import replacing
 from cervix.intake.inbox import list_inbox
 from cervix.interop.exports import EXPORTS, write_export
 from cervix.outside_names import PART_BYTES_AT_MOST, inside
-from cervix.slides.gate import inspect_slide
-from cervix.slides.scoring import ScoreProgress, SlidePlan, SlideScore, plan_slide, score_slide
+from cervix.slides.gate import plan_through_the_gate
+from cervix.slides.scoring import ScoreProgress, SlidePlan, SlideScore, score_slide
 from cervix.sources.mirax import MIRAX
 from cervix.sources.probe import open_outside
 from cervix.sources.readers.registry import picture_suffixes, readable
@@ -194,7 +203,7 @@ def _with_option(error: CervixError, words: str) -> CervixError:
 def _score(slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle, stop: Event) -> None:
     for notice in slide.notices:
         print(f"note: {notice}", file=sys.stderr)
-    plan = _plan_through_the_gate(slide, options, bundle)
+    plan = _plan(slide, options, bundle)
     with tqdm(unit="tile", desc="scoring", disable=None) as bar:
 
         def show(progress: ScoreProgress) -> None:
@@ -223,21 +232,18 @@ def _score(slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle,
         raise refused[0]
 
 
-def _plan_through_the_gate(slide: Slide, options: argparse.Namespace, bundle: Bundle) -> SlidePlan:
+def _plan(slide: Slide, options: argparse.Namespace, bundle: Bundle) -> SlidePlan:
     """The plan of a slide that the quality gate of the app would let through; what else it says goes to stderr."""
     try:
-        plan = plan_slide(slide, bundle, everywhere=options.everywhere)
+        plan, gate = plan_through_the_gate(
+            slide, bundle, everywhere=options.everywhere, despite_quality=options.despite_quality
+        )
     except NoTissue as error:
         raise _with_option(error, "With --everywhere the whole scanned area is scored.") from error
-    gate = inspect_slide(slide, plan)
-    for warning in gate.warnings:
+    except WrongStain as error:
+        raise _with_option(error, "With --despite-quality it is scored.") from error
+    for warning in [*gate.warnings, *filter(None, [gate.wrong_stain])]:
         print(f"note: {warning}", file=sys.stderr)
-    if gate.wrong_stain:
-        if not options.despite_quality:
-            raise SlideNotSuitable(
-                gate.wrong_stain.removesuffix("."), action="The model was trained on H&E. With --despite-quality it is scored."
-            )
-        print(f"note: {gate.wrong_stain}", file=sys.stderr)
     return plan
 
 

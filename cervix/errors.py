@@ -74,6 +74,10 @@ class NoTissue(SlideNotSuitable, code="slide-no-tissue"):
     """Raised when no tile of a slide holds enough tissue. It can still be scored everywhere, knowingly."""
 
 
+class WrongStain(SlideNotSuitable, code="slide-wrong-stain"):
+    """Raised when the stain of a slide does not look like H&E. It can still be scored, knowingly."""
+
+
 class SlideScaleUnknown(SlideNotSuitable, code="slide-scale-unknown"):
     """Raised when the slide does not state micrometres per pixel and the caller gave none."""
 

@@ -39,6 +39,7 @@ PINNED = {
     "slide-not-readable": "SlideNotReadable",
     "slide-not-suitable": "SlideNotSuitable",
     "slide-scale-unknown": "SlideScaleUnknown",
+    "slide-wrong-stain": "WrongStain",
     "source-unavailable": "SourceUnavailable",
     "source-vanished": "SourceVanished",
     "tile-not-readable": "TileNotReadable",

@@ -1,6 +1,7 @@
 """The ledger of a run: every slide, its state, what became of it. One SQLite file, written by one driver, read by anybody.
 
 What a crash leaves is what had been committed; slides that were in hand are waiting again when the next driver opens it.
+Times in it are of the driver's clock alone, and none of them keeps a slide waiting for longer than the longest back-off.
 """
 
 import sqlite3
@@ -8,15 +9,21 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Final, Literal
 
 from cervix.archive.answers import COLUMNS
+from cervix.archive.endings import enter_ending
 from cervix.archive.engines.engine import WorkerSeen
+from cervix.archive.faults import LONGEST_WAIT_S, SPREAD
 from cervix.archive.work import Found, Outcome, State, Work
 
 LEDGER_NAME: Final = "ledger.sqlite"
 SCHEMA: Final = 1
 BATCH: Final = 10_000
+BUNDLE_SAID: Final = "bundle_sha256"
+ATTEMPTS_SAID: Final = "attempts_at_most"
+ATTEMPTS_AT_MOST: Final = 3
 Wanted = Literal["run", "pause", "stop"]
 
 _FACTS: Final = ",\n    ".join(COLUMNS)
@@ -32,6 +39,7 @@ CREATE TABLE IF NOT EXISTS slides (
     state TEXT NOT NULL DEFAULT 'waiting',
     attempts INTEGER NOT NULL DEFAULT 0,
     not_before REAL NOT NULL DEFAULT 0,
+    same_as INTEGER,
     slide_sha256 TEXT NOT NULL DEFAULT '',
     bundle_sha256 TEXT NOT NULL DEFAULT '',
     code TEXT NOT NULL DEFAULT '',
@@ -44,6 +52,7 @@ CREATE TABLE IF NOT EXISTS slides (
 );
 CREATE INDEX IF NOT EXISTS by_state ON slides (state, not_before, place);
 CREATE INDEX IF NOT EXISTS by_hash ON slides (slide_sha256) WHERE slide_sha256 != '';
+CREATE INDEX IF NOT EXISTS by_same ON slides (same_as) WHERE same_as IS NOT NULL;
 CREATE TABLE IF NOT EXISTS workers (name TEXT PRIMARY KEY, device TEXT NOT NULL, slide INTEGER);
 CREATE TABLE IF NOT EXISTS said (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
@@ -61,6 +70,8 @@ class Ledger:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        # The driver works in one thread and lists its sources in another.
+        self._lock = RLock()
         address = f"{path.absolute().as_uri()}?mode={'rw' if read_only else 'rwc'}"
         self._connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30.0, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
@@ -79,16 +90,21 @@ class Ledger:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
 
     def add(self, found: Iterable[Found], bundle_sha256: str) -> None:
-        """Enter slides that are new; those whose mark or bundle is another than before wait again."""
+        """Enter slides that are new; those whose mark or bundle is another than before wait again.
+
+        What is finished from here on is entered as of this bundle.
+        """
+        self.say(BUNDLE_SAID, bundle_sha256)
         batch: list[tuple[object, ...]] = []
         for one in found:
             batch.append((one.locator, one.mark, one.bytes, one.site, one.day, one.spacing_um_px))
@@ -103,37 +119,73 @@ class Ledger:
                 "INSERT INTO slides (locator, mark, bytes, site, day, spacing_asked_um_px) VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (locator) DO UPDATE SET mark = excluded.mark, bytes = excluded.bytes, site = excluded.site, "
                 "day = excluded.day, spacing_asked_um_px = excluded.spacing_asked_um_px, attempts = 0, not_before = 0, "
-                "state = 'waiting' WHERE slides.state != 'running' AND (slides.mark != excluded.mark "
+                "same_as = NULL, state = 'waiting' WHERE slides.state != 'running' AND (slides.mark != excluded.mark "
                 f"OR slides.spacing_asked_um_px IS NOT excluded.spacing_asked_um_px OR (slides.bundle_sha256 != '' "
                 f"AND slides.bundle_sha256 != '{bundle_sha256}'))",
                 batch,
             )
 
     def resume(self) -> None:
-        """What was in hand of a driver that is gone waits again."""
+        """What was in hand of a driver that is gone, or is about to go, waits again at once; that costs no attempt."""
         with self._writing() as connection:
-            connection.execute("UPDATE slides SET state = 'waiting' WHERE state = 'running'")
+            connection.execute("UPDATE slides SET state = 'waiting', attempts = max(0, attempts - 1) WHERE state = 'running'")
+            connection.execute("DELETE FROM workers")
 
-    def take(self, count: int) -> list[Work]:
-        """Up to ``count`` slides that wait and may be tried now; they are running from here on."""
-        now = time.time()
+    def take(self, count: int, *, now: float | None = None) -> list[Work]:
+        """Up to ``count`` slides that wait and may be tried now; they are running from here on.
+
+        A slide whose time lies further ahead than any back-off is taken too: the clock was set back since.
+        """
+        now = time.time() if now is None else now
+        longest = LONGEST_WAIT_S * (1 + SPREAD)
         with self._writing() as connection:
-            rows = connection.execute(
-                "SELECT place, locator, mark, attempts, spacing_asked_um_px FROM slides "
-                "WHERE state = 'waiting' AND not_before <= ? ORDER BY place LIMIT ?",
-                (now, count),
-            ).fetchall()
+            # In the order of the index: of a million that wait, no more are looked at than are taken.
+            rows = [
+                row
+                for limits in ("not_before <= ?1", "not_before > ?1 + ?3")
+                for row in connection.execute(
+                    "SELECT place, locator, mark, attempts, spacing_asked_um_px, same_as FROM slides WHERE state = 'waiting' "
+                    f"AND {limits} ORDER BY not_before, place LIMIT ?2",
+                    (now, count, longest) if "?3" in limits else (now, count),
+                )
+            ][:count]
             connection.executemany(
                 "UPDATE slides SET state = 'running', attempts = attempts + 1 WHERE place = ?",
                 [(row["place"],) for row in rows],
             )
         return [
-            Work(row["place"], row["locator"], row["attempts"] + 1, row["mark"], row["spacing_asked_um_px"]) for row in rows
+            Work(
+                row["place"],
+                row["locator"],
+                row["attempts"] + 1,
+                row["mark"],
+                row["spacing_asked_um_px"],
+                instead_of=row["same_as"],
+            )
+            for row in rows
         ]
 
-    def finish(self, outcomes: Sequence[Outcome]) -> None:
-        """Enter how attempts ended: an answer, a refusal, or a later try."""
-        raise NotImplementedError  # the core's
+    def finish(self, outcomes: Sequence[Outcome], *, now: float | None = None) -> None:
+        """Enter how attempts ended: an answer, a refusal, or a later try. An outcome that nobody waits for changes nothing."""
+        if not outcomes:
+            return
+        now = time.time() if now is None else now
+        bundle, most = self.said(BUNDLE_SAID), int(self.said(ATTEMPTS_SAID, str(ATTEMPTS_AT_MOST)))
+        with self._writing() as connection:
+            for outcome in outcomes:
+                enter_ending(connection, outcome, bundle_sha256=bundle, attempts_at_most=most, now=now)
+
+    def waits(self) -> bool:
+        """Whether any slide waits, now or for the end of its back-off."""
+        return self._connection.execute("SELECT 1 FROM slides WHERE state = 'waiting' LIMIT 1").fetchone() is not None
+
+    def retry(self) -> int:
+        """What was refused or quarantined waits again, as if it had never been tried; returns how many slides that are."""
+        with self._writing() as connection:
+            return connection.execute(
+                "UPDATE slides SET state = 'waiting', attempts = 0, not_before = 0, same_as = NULL "
+                "WHERE state IN ('refused', 'quarantined')"
+            ).rowcount
 
     def counts(self) -> dict[State, int]:
         """How many slides are in each state."""
@@ -145,9 +197,10 @@ class Ledger:
 
     def say(self, name: str, value: str) -> None:
         """Keep one thing about the run, by name."""
-        self._connection.execute(
-            "INSERT INTO said VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
-        )
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO said VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
+            )
 
     def said(self, name: str, default: str = "") -> str:
         """What was kept under a name."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cervix.bundle.sessions import Device
 from cervix.files import replacing
 
 RUN_NAME: Final = "run.json"
@@ -30,7 +31,7 @@ class RunOrder(BaseModel):
     started_by: str = ""
     ray: str = ""
     """Address of the Ray cluster, or ``auto``; empty for this machine's devices."""
-    device: str = "auto"
+    device: Device = "auto"
     triage: bool = False
     everywhere: bool = False
     despite_quality: bool = False

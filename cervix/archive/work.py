@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cervix.bundle.sessions import Device
+
 State = Literal["waiting", "running", "done", "duplicate", "refused", "quarantined"]
 """Of a slide in the ledger. ``duplicate``: another place holds the same slide. ``refused``: nothing would change that this
 slide cannot be scored. ``quarantined``: it failed as often as it may; asked for again, it is tried again."""
@@ -49,6 +51,8 @@ class Work:
     """From 1."""
     mark: str
     spacing_um_px: float | None = None
+    instead_of: int | None = None
+    """The place of the same slide that had claimed it and will not score it any more: its claim may be taken over."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,7 @@ class Station:
     bundle_root: Path
     """The run's own copy of the bundle."""
     bundle_sha256: str
-    device: str
-    """``auto``, ``cpu`` or ``cuda``."""
+    device: Device
     results_dir: Path
     """A folder that every worker can write: ``results/<slide sha>/<bundle sha>/``."""
     cache_dir: Path
@@ -69,6 +72,8 @@ class Station:
     everywhere: bool = False
     triage: bool = False
     """Score in the low-discrepancy order until the slide rule is decided (``cervix.slides.triage``)."""
+    run: str = "run"
+    """Tells this run's claims from those of another with the same results."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ class Outcome:
         What the list of slides shows and sorts by (``cervix.archive.answers.facts_of``); empty unless ``done``.
     worker : str
         Who did it.
+    same_as : int, optional
+        Of a ``duplicate``: the place of the same slide that somebody has in hand.
     """
 
     place: int
@@ -102,3 +109,4 @@ class Outcome:
     tiles_per_s: float = 0.0
     answer: dict[str, object] | None = None
     worker: str = ""
+    same_as: int | None = None

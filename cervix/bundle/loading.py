@@ -117,7 +117,14 @@ def bundle_label(name: str, version: str, sha256: str) -> str:
     return f"{name} {version} ({sha256[:SHORT_HASH]})"
 
 
-def load_bundle(root: Path, *, device: Device = "auto", tables: TableReplay | None = None) -> Bundle:
+def load_bundle(
+    root: Path,
+    *,
+    device: Device = "auto",
+    tables: TableReplay | None = None,
+    kind: ModelKind | None = None,
+    threads: int | None = None,
+) -> Bundle:
     """Verify a bundle and open one session per model on the best device that really runs.
 
     The app, its command line and the trainer come here through ``cervix.patients.golden.prove_bundle``.
@@ -131,6 +138,10 @@ def load_bundle(root: Path, *, device: Device = "auto", tables: TableReplay | No
         in ``ModelSession.provider``.
     tables : callable, optional
         What replays golden tables; without, they are not looked at.
+    kind : str, optional
+        Open the models of this kind alone; every file is checked all the same.
+    threads : int, optional
+        Threads that one run of a session may take; all cores without.
 
     Raises
     ------
@@ -141,7 +152,9 @@ def load_bundle(root: Path, *, device: Device = "auto", tables: TableReplay | No
     sessions: dict[str, ModelSession] = {}
     checks: list[GoldenCheck] = []
     for model in manifest.models:
-        session, check = _open_best(model, contents, device)
+        if kind not in (None, model.kind):
+            continue
+        session, check = _open_best(model, contents, device, threads)
         require_passed(check)
         if tables is not None and (read := tables(session, contents)):
             require_passed(read)
@@ -262,23 +275,25 @@ def _read_file(root: Path, name: str, size: int, sha256: str) -> bytes:
     return content
 
 
-def _open_best(model: Model, contents: dict[str, bytes], device: Device) -> tuple[ModelSession, GoldenCheck]:
+def _open_best(
+    model: Model, contents: dict[str, bytes], device: Device, threads: int | None
+) -> tuple[ModelSession, GoldenCheck]:
     on_cuda = [variant for variant in model.variants if variant.runs_on == "cuda"]
     on_cpu = [variant for variant in model.variants if variant.runs_on == "cpu"]
     if on_cuda and device != "cpu" and nvidia_device_present():
-        session, check = _open_variant(model, on_cuda[0], contents, CUDA_PROVIDER)
+        session, check = _open_variant(model, on_cuda[0], contents, CUDA_PROVIDER, threads)
         if session.provider == CUDA_PROVIDER:
             return session, check
-    return _open_variant(model, (on_cpu or on_cuda)[0], contents, CPU_PROVIDER)
+    return _open_variant(model, (on_cpu or on_cuda)[0], contents, CPU_PROVIDER, threads)
 
 
 def _open_variant(
-    model: Model, variant: Variant, contents: dict[str, bytes], provider: str
+    model: Model, variant: Variant, contents: dict[str, bytes], provider: str, threads: int | None = None
 ) -> tuple[ModelSession, GoldenCheck]:
     onnx_bytes = contents[variant.file]
     _check_graph(model, variant, onnx_bytes)
     try:
-        session = open_session(onnx_bytes, provider)
+        session = open_session(onnx_bytes, provider, threads)
     except Exception as error:
         raise BundleError(f"{variant.file} does not load in ONNX Runtime", found=_short(str(error))) from error
     ready = ModelSession(model, variant, session, running_provider(session))

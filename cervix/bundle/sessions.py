@@ -95,16 +95,18 @@ def nvidia_device_present() -> bool:
     return CUDA_PROVIDER in ort.get_available_providers() and Path("/dev/nvidiactl").exists()
 
 
-def open_session(onnx_bytes: bytes, provider: str) -> ort.InferenceSession:
+def open_session(onnx_bytes: bytes, provider: str, threads: int | None = None) -> ort.InferenceSession:
     """Open a graph from memory, asking for ``provider``; ask the session what it got.
 
+    ``threads`` is how many one run may take, all cores where it is not said: two sessions on all cores take turns at them.
     Opening from verified bytes rather than a path means that what was hashed is what runs, and that external
     data has no folder to come from.
     """
     share_memory_between_threads()
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.intra_op_num_threads = threads or cores
     if provider == CUDA_PROVIDER:
         ort.preload_dlls()
         providers: list[object] = [(CUDA_PROVIDER, {"cudnn_conv_algo_search": "HEURISTIC"}), CPU_PROVIDER]

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cervix.errors import TileNotReadable
+from cervix.bundle import Bundle
+from cervix.errors import TileNotReadable, WrongStain
 from cervix.slides.quality import measure_quality
-from cervix.slides.scoring import SlidePlan
+from cervix.slides.scoring import SlidePlan, plan_slide
 from cervix.sources.damage import too_damaged
 from cervix.sources.slide import Slide
 
@@ -67,6 +68,19 @@ class GateReport:
         return ""
 
     @property
+    def words(self) -> str:
+        """What the gate warns of, as short words separated by commas; empty where nothing."""
+        warned = {
+            "stain": bool(self.wrong_stain),
+            "blurred": self.blurred >= SHARE_TO_WARN,
+            "pen": self.pen >= SHARE_TO_WARN,
+            "empty": self.blank >= SHARE_TO_WARN,
+            "damaged": self.unread > 0,
+            "little tissue": self.tissue_share < TISSUE_SHARE_TO_WARN,
+        }
+        return ", ".join(word for word, is_so in warned.items() if is_so)
+
+    @property
     def warnings(self) -> list[str]:
         """What else should be known, one sentence each."""
         named = [
@@ -80,6 +94,25 @@ class GateReport:
         if self.tissue_share < TISSUE_SHARE_TO_WARN:
             found.append(f"Only {self.tissue_share:.1%} of the slide is tissue.")
         return found
+
+
+def plan_through_the_gate(
+    slide: Slide, bundle: Bundle, *, everywhere: bool = False, despite_quality: bool = False
+) -> tuple[SlidePlan, GateReport]:
+    """The plan of a slide that the quality gate lets through, and what the gate saw.
+
+    Raises
+    ------
+    SlideScaleUnknown, SlideNotSuitable, SlideNotReadable
+        As ``plan_slide`` and ``inspect_slide``.
+    WrongStain
+        Where the stain does not look like H&E, unless ``despite_quality``.
+    """
+    plan = plan_slide(slide, bundle, everywhere=everywhere)
+    gate = inspect_slide(slide, plan)
+    if gate.wrong_stain and not despite_quality:
+        raise WrongStain(gate.wrong_stain.removesuffix("."), action="The model was trained on H&E.")
+    return plan, gate
 
 
 def inspect_slide(slide: Slide, plan: SlidePlan) -> GateReport:

@@ -27,7 +27,10 @@ class Engine(Protocol):
         """How many slides it may hold at once, those that wait for a device included."""
 
     def give(self, work: Work) -> None:
-        """Hand over one slide. Never called with more than ``places`` in hand."""
+        """Hand over one slide. Never called with more than ``places`` in hand.
+
+        The same place may come again as soon as its last outcome was taken.
+        """
 
     def take(self, timeout_s: float) -> Sequence[Outcome]:
         """What has ended since the last call, in any order; waits up to ``timeout_s`` for the first.
@@ -39,4 +42,7 @@ class Engine(Protocol):
         """The workers there are now."""
 
     def close(self, *, at_once: bool = False) -> None:
-        """Let go of every worker; ``at_once`` without waiting for slides in hand."""
+        """Let go of every worker. Slides in hand end after the batch they are at, ``at_once`` without waiting for it.
+
+        What ended so is had by one more ``take``. Closing again does nothing.
+        """
