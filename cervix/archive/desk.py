@@ -15,6 +15,7 @@ from typing import Final
 from cervix.archive.desk_runs import DeskOrder, DeskRun, new_run, read_run, write_run
 from cervix.archive.ledger import LEDGER_NAME, Ledger, Wanted
 from cervix.archive.results.reading import reading
+from cervix.archive.runs import BUNDLE_NAME
 from cervix.errors import ArchiveRunRefused
 from cervix.jobs import Job, JobBoard
 from cervix.own_process import LOCK_NAME, LOG_NAME, STOP_NAME, end, give_way, is_held, locked, started, tell
@@ -244,10 +245,12 @@ class ArchiveDesk:
 
 
 def score_command(order: DeskOrder, folder: Path, results_dir: Path) -> list[str]:
-    """The command that a run is."""
+    """The command that a run is. One that is gone on with keeps its own copy of the bundle, whatever is active now."""
+    own = folder / BUNDLE_NAME
+    bundle = own if own.is_dir() else order.bundle_root
     return [
         sys.executable, "-m", "cervix", "archive", "score", *order.sources,
-        "--out", str(folder), "--results", str(results_dir), "--bundle", str(order.bundle_root), "--device", order.device,
+        "--out", str(folder), "--results", str(results_dir), "--bundle", str(bundle), "--device", order.device,
         f"--by={order.by}", *(["--triage"] if order.triage else []),
     ]  # fmt: skip
 

@@ -1,0 +1,44 @@
+"""Archive: many slides in one run, watched while it goes, and the list of what it found."""
+
+import streamlit as st
+
+from cervix.errors import ArchiveRunRefused
+from cervix.plain_text import escaped
+from pages.parts.archive.found import show_found
+from pages.parts.archive.resources import chosen_run, desk, new_run_asked
+from pages.parts.archive.slides import show_slides
+from pages.parts.archive.starting import show_empty, show_new_run
+from pages.parts.archive.watching import show_watched
+from pages.parts.shared.frame import bundle_or_stop, page_line
+from pages.parts.shared.people import person
+from pages.parts.shared.sandbox import in_sandbox
+
+VIEWS = {"slides": "Slides", "found": "Summary and drift"}
+
+line = page_line("Archive")
+bundle = bundle_or_stop()
+if not bundle.manifest.of_kind("tile"):
+    st.info("The bundle has no model that reads slides.", icon=":material/block:")
+    st.stop()
+if in_sandbox():
+    st.info("Runs over an archive are not for the sandbox: leave it to see those of this server.", icon=":material/toys:")
+    st.stop()
+
+runs = desk().runs()
+if not runs or new_run_asked():
+    show_empty(bundle) if not runs else show_new_run(bundle)
+    st.stop()
+with line:
+    run = chosen_run(runs)
+try:
+    show_watched(run.id)
+    if person().may_browse:
+        view = st.segmented_control(
+            "What to see", list(VIEWS), default="slides", format_func=VIEWS.__getitem__, key="archive_view", required=True,
+            label_visibility="collapsed",
+        )  # fmt: skip
+        show_slides(run, bundle) if view == "slides" else show_found(run)
+    else:
+        st.info("Which slides these are is shown to readers and admins only.", icon=":material/visibility_off:")
+except ArchiveRunRefused as error:
+    st.error(escaped(str(error)), icon=":material/error:")
