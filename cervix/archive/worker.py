@@ -58,22 +58,26 @@ class Worker:
         """End the slide in hand after its batch, its rows kept; for good. Called from another thread."""
         self._stop.set()
 
-    def ahead(self, work: Work) -> None:
-        """Begin to fetch, hash and plan the slide that will be scored next, beside the one in hand."""
-        if self._next is None:
-            stack = ExitStack()
-            self._next = (work, stack, self._ahead.submit(self._ready, work, stack))
-
-    def score(self, work: Work) -> Outcome:
+    def score(self, work: Work, *, then: Work | None = None) -> Outcome:
         """Score a slide, or say how that ended; errors come back as values.
 
         Rows are kept batch by batch: what an attempt before this one left is gone on with.
+
+        Parameters
+        ----------
+        work : Work
+        then : Work, optional
+            What will probably be scored next: it is fetched, hashed and planned beside this one.
         """
         started = time.perf_counter()
         path = Path(work.locator)
         try:
             with ExitStack() as stack:
-                outcome = self._score(work, self._take(work, stack))
+                ready = self._take(work, stack)
+                if then is not None:
+                    prepared = ExitStack()
+                    self._next = (then, prepared, self._ahead.submit(self._ready, then, prepared))
+                outcome = self._score(work, ready)
         except Cancelled:
             outcome = Outcome(work.place, work.attempt, "stopped")
         except (CervixError, OSError, MemoryError) as error:

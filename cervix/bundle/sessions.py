@@ -95,6 +95,15 @@ def nvidia_device_present() -> bool:
     return CUDA_PROVIDER in ort.get_available_providers() and Path("/dev/nvidiactl").exists()
 
 
+def cuda_devices() -> list[str]:
+    """The GPUs that a process may use, as ``CUDA_VISIBLE_DEVICES`` names them; empty where there is none."""
+    if not nvidia_device_present():
+        return []
+    found = sum(device.ep_name == CUDA_PROVIDER for device in ort.get_ep_devices())
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return visible.split(",") if visible else [str(number) for number in range(max(1, found))]
+
+
 def open_session(onnx_bytes: bytes, provider: str, threads: int | None = None) -> ort.InferenceSession:
     """Open a graph from memory, asking for ``provider``; ask the session what it got.
 

@@ -223,12 +223,11 @@ def test_a_full_disk_is_waited_for_and_what_was_kept_is_gone_on_with(
 
 def test_the_next_slide_is_made_ready_beside_the_one_in_hand(worker: Worker, slides: Path, tmp_path: Path) -> None:
     first, second = work(slides / "slide-0.tiff"), work(slides / "slide-1.tiff", place=2)
-    worker.ahead(first)
-    worker.ahead(second)
-    assert worker.score(first).ended == "done"
-    worker.ahead(work(tmp_path / "gone.tiff", place=3))
+    gone = work(tmp_path / "gone.tiff", place=3)
+    assert worker.score(first, then=second).ended == "done"
+    assert worker.score(second, then=gone).ended == "done"
+    assert worker.score(gone, then=first).code == "source-vanished"
     assert worker.score(second).ended == "done", "another than was expected"
-    worker.ahead(second)
     worker.close()
 
 
