@@ -44,7 +44,7 @@ def show_actions(run: DeskRun, bundle: Bundle, chosen: list[dict[str, Any]], mis
     if person().may_label and st.button(
         f"Label tiles of {len(scored):,}" if len(scored) > 1 else "Label its tiles", icon=":material/playlist_add:",
         key="archive_label", disabled=not scored or len(scored) > SLIDES_AT_ONCE or not all(map(_opens, scored)),
-        help=f"Up to {TILES_A_SLIDE} tiles a slide become cases at the label desk; up to {SLIDES_AT_ONCE} scored slides at once.",
+        help=f"Up to {TILES_A_SLIDE} tiles of each become cases at the label desk. Choose up to {SLIDES_AT_ONCE} scored slides.",
     ):  # fmt: skip
         _label(scored, order, bundle)
     if order is not None:
