@@ -1,4 +1,4 @@
-"""``python -m cervix bundle | slide | patients | card | evaluate | compare | labels``: the app's work without it."""
+"""``python -m cervix bundle | slide | archive | patients | card | evaluate | compare | labels``: the app's work without it."""
 
 import argparse
 import sys
@@ -14,6 +14,7 @@ from cervix.bundle.classes import ClassInfo
 from cervix.bundle.sessions import ModelSession
 from cervix.card.comparison import comparison_text
 from cervix.card.formats import FORMATS, card_file
+from cervix.cli_archive import add_archive_command
 from cervix.cli_slide import EXIT_REFUSED, add_slide_command
 from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError, PromotionRefused
 from cervix.evaluation.comparison import figures_table
@@ -341,6 +342,7 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False, parents=[device])
     common.add_argument("--bundle", type=Path, help="folder of the bundle (default: the active one)")
     add_slide_command(commands, common, _bundle)
+    add_archive_command(commands, common)
 
     patients = commands.add_parser(
         "patients",

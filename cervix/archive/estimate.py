@@ -1,5 +1,6 @@
 """How long a run will take on this device, from a look at some of its slides; nothing is written."""
 
+import math
 import random
 import statistics
 import time
@@ -130,5 +131,5 @@ def _half_interval(seconds: list[float], slides: int) -> float | None:
     count = len(seconds)
     if count < 2:
         return None
-    finite = (1 - count / slides) ** 0.5
-    return float(student.ppf(0.975, count - 1)) * statistics.stdev(seconds) / count**0.5 * finite
+    finite = math.sqrt(1 - count / slides)
+    return float(student.ppf(0.975, count - 1)) * statistics.stdev(seconds) / math.sqrt(count) * finite

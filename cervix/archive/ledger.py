@@ -6,13 +6,14 @@ Times in it are of the driver's clock alone, and none of them keeps a slide wait
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 from typing import Final, Literal
 
-from cervix.archive.answers import COLUMNS
+from cervix.archive.answers import COLUMNS, AnswerFacts
 from cervix.archive.endings import enter_ending
 from cervix.archive.engines.engine import WorkerSeen
 from cervix.archive.faults import LONGEST_WAIT_S, SPREAD
@@ -56,6 +57,18 @@ CREATE INDEX IF NOT EXISTS by_same ON slides (same_as) WHERE same_as IS NOT NULL
 CREATE TABLE IF NOT EXISTS workers (name TEXT PRIMARY KEY, device TEXT NOT NULL, slide INTEGER);
 CREATE TABLE IF NOT EXISTS said (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+
+
+@dataclass(frozen=True)
+class DoneBefore:
+    """A slide that a bundle before the run's present one scored."""
+
+    place: int
+    slide_sha256: str
+    bundle_sha256: str
+    scanner: str
+    quality: str
+    seen_share: float
 
 
 class Ledger:
@@ -179,6 +192,22 @@ class Ledger:
         """Whether any slide waits, now or for the end of its back-off."""
         return self._connection.execute("SELECT 1 FROM slides WHERE state = 'waiting' LIMIT 1").fetchone() is not None
 
+    def is_known(self, one: Found, bundle_sha256: str) -> bool:
+        """Whether listing a slide again would change nothing: it ended by this bundle, and is as it was."""
+        row = self._connection.execute(
+            "SELECT 1 FROM slides WHERE locator = ? AND mark = ? AND bundle_sha256 = ? AND state NOT IN ('waiting', 'running')",
+            (one.locator, one.mark, bundle_sha256),
+        ).fetchone()
+        return row is not None
+
+    def reasons(self) -> list[tuple[State, str, int, str]]:
+        """State and code of slides without an answer, how many, and the sentence of one of them; the most frequent first."""
+        rows = self._connection.execute(
+            "SELECT state, code, count(*), max(reason) FROM slides WHERE state IN ('refused', 'quarantined') "
+            "GROUP BY state, code ORDER BY count(*) DESC, state, code"
+        )
+        return [(row[0], row[1], row[2], row[3]) for row in rows.fetchall()]
+
     def retry(self) -> int:
         """What was refused or quarantined waits again, as if it had never been tried; returns how many slides that are."""
         with self._writing() as connection:
@@ -186,6 +215,31 @@ class Ledger:
                 "UPDATE slides SET state = 'waiting', attempts = 0, not_before = 0, same_as = NULL "
                 "WHERE state IN ('refused', 'quarantined')"
             ).rowcount
+
+    def done_before(self, after: int, count: int) -> list[DoneBefore]:
+        """Up to ``count`` slides, by place after ``after``, that were done by another bundle than the run's present one."""
+        rows = self._connection.execute(
+            "SELECT place, slide_sha256, bundle_sha256, scanner, quality, seen_share FROM slides "
+            "WHERE state = 'done' AND place > ? AND bundle_sha256 NOT IN ('', ?) ORDER BY place LIMIT ?",
+            (after, self.said(BUNDLE_SAID), count),
+        )
+        return [DoneBefore(*row) for row in rows.fetchall()]
+
+    def enter_again(self, answers: Mapping[int, AnswerFacts]) -> None:
+        """Enter answers that were decided again by the present bundle, by place; duplicates of these slides follow them."""
+        bundle = self.said(BUNDLE_SAID)
+        facts = ", ".join(f"{column} = :{column}" for column in COLUMNS)
+        with self._writing() as connection:
+            for place, answer in answers.items():
+                connection.execute(
+                    f"UPDATE slides SET bundle_sha256 = :bundle, {facts} WHERE place = :place AND state = 'done'",
+                    {**answer, "bundle": bundle, "place": place},
+                )
+                connection.execute(
+                    "UPDATE slides SET bundle_sha256 = ?1 WHERE state = 'duplicate' AND slide_sha256 = "
+                    "(SELECT slide_sha256 FROM slides WHERE place = ?2)",
+                    (bundle, place),
+                )
 
     def counts(self) -> dict[State, int]:
         """How many slides are in each state."""
