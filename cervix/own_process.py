@@ -93,9 +93,16 @@ def tell(group: int, what: signal.Signals) -> None:
             os.killpg(group, what)
 
 
-def end(group: int, lock: Path, grace_s: float) -> None:
-    """Tell a group to stop, and kill it where its lock is still held after so many seconds."""
-    tell(group, signal.SIGTERM)
+def end(group: int, lock: Path, grace_s: float, *, leader_alone: bool = False) -> None:
+    """Tell a group to stop, and kill it where its lock is still held after so many seconds.
+
+    ``leader_alone``: only the program that was started is told, which ends those that it started itself.
+    """
+    if leader_alone and group > 0:
+        with suppress(ProcessLookupError):
+            os.kill(group, signal.SIGTERM)
+    else:
+        tell(group, signal.SIGTERM)
     until = time.monotonic() + grace_s
     while is_held(lock) and time.monotonic() < until:
         time.sleep(POLL_S)

@@ -5,15 +5,13 @@ import streamlit as st
 from cervix.errors import ArchiveRunRefused
 from cervix.plain_text import escaped
 from pages.parts.archive.found import show_found
-from pages.parts.archive.resources import chosen_run, desk, new_run_asked
+from pages.parts.archive.resources import choose_view, chosen_run, desk, new_run_asked
 from pages.parts.archive.slides import show_slides
 from pages.parts.archive.starting import show_empty, show_new_run
 from pages.parts.archive.watching import show_watched
 from pages.parts.shared.frame import bundle_or_stop, page_line
 from pages.parts.shared.people import person
 from pages.parts.shared.sandbox import in_sandbox
-
-VIEWS = {"slides": "Slides", "found": "Summary and drift"}
 
 line = page_line("Archive")
 bundle = bundle_or_stop()
@@ -29,14 +27,11 @@ if not runs or new_run_asked():
     show_empty(bundle) if not runs else show_new_run(bundle)
     st.stop()
 with line:
+    view = choose_view()
     run = chosen_run(runs)
 try:
     show_watched(run.id)
     if person().may_browse:
-        view = st.segmented_control(
-            "What to see", list(VIEWS), default="slides", format_func=VIEWS.__getitem__, key="archive_view", required=True,
-            label_visibility="collapsed",
-        )  # fmt: skip
         show_slides(run, bundle) if view == "slides" else show_found(run)
     else:
         st.info("Which slides these are is shown to readers and admins only.", icon=":material/visibility_off:")

@@ -201,7 +201,7 @@ class ArchiveDesk:
             os.close(alive)
 
     def _end_group(self, run: DeskRun, job: Job[None, None]) -> None:  # noqa: ARG002
-        end(run.group, self.folder(run) / LOCK_NAME, self._grace_s)
+        end(run.group, self.folder(run) / LOCK_NAME, self._grace_s, leader_alone=True)
 
     def _settle(self, run: DeskRun, code: int | None) -> DeskRun:
         """Write how a run ended. ``code`` is None where nobody saw it end."""

@@ -38,13 +38,14 @@ def show_actions(run: DeskRun, bundle: Bundle, chosen: list[dict[str, Any]], mis
     """Buttons beside the list; pictures that are missing are made meanwhile."""
     order = read_order(desk().folder(run))
     scored = [row for row in chosen if row["state"] == "done"]
-    if st.button("Open in the viewer", icon=":material/open_in_new:", key="archive_open", type="primary",
-                 disabled=len(chosen) != 1 or not _opens(chosen[0]), help=_why_not(chosen)):  # fmt: skip
+    opens = len(chosen) == 1 and _opens(chosen[0])
+    if st.button("Open in the viewer", icon=":material/open_in_new:", key="archive_open", disabled=not opens,
+                 type="primary" if opens else "secondary", help=_why_not(chosen)):  # fmt: skip
         _open(chosen[0], order)
     if person().may_label and st.button(
         f"Label tiles of {len(scored):,}" if len(scored) > 1 else "Label its tiles", icon=":material/playlist_add:",
         key="archive_label", disabled=not scored or len(scored) > SLIDES_AT_ONCE or not all(map(_opens, scored)),
-        help=f"Up to {TILES_A_SLIDE} tiles of each become cases at the label desk. Choose up to {SLIDES_AT_ONCE} scored slides.",
+        help=f"Up to {TILES_A_SLIDE} tiles of each become cases at the label desk, of up to {SLIDES_AT_ONCE} scored slides.",
     ):  # fmt: skip
         _label(scored, order, bundle)
     if order is not None:

@@ -12,6 +12,7 @@ from cervix.settings import get_settings
 from pages.parts.shared.people import person
 
 RUN, NEW = "archive_run", "archive_new"
+VIEWS = {"slides": "Slides", "found": "Summary and drift"}
 STATES = {
     "running": "running",
     "done": "done",
@@ -55,6 +56,22 @@ def ledger_mark(run: DeskRun) -> tuple[int, ...]:
         except FileNotFoundError:
             continue
     return tuple(marks)
+
+
+def choose_view() -> str:
+    """The list of slides, or what it amounts to; viewers have neither."""
+    if not person().may_browse:
+        return "slides"
+    view: str = st.segmented_control(
+        "What to see",
+        list(VIEWS),
+        default="slides",
+        format_func=VIEWS.__getitem__,
+        key="archive_view",
+        required=True,
+        label_visibility="collapsed",
+    )
+    return view
 
 
 def chosen_run(runs: list[DeskRun]) -> DeskRun:

@@ -59,7 +59,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "Answer": (VERDICTS.get(row["verdict"], row["headline"]) if is_scored else STATES.get(row["state"], row["state"])),
         "Cancerous tiles": _percent(row) if is_scored else "",
         "Tiles": tiles if is_scored else None,
-        "Not recognised": f"{row['unrecognised_tiles'] / tiles:.0%}" if is_scored and tiles else "",
+        "Not recognised": f"{100 * row['unrecognised_tiles'] / tiles:.0f} %" if is_scored and tiles else "",
         "Slide": name_of(row),
         "Site": row["site"],
         "Day": row["day"],

@@ -9,7 +9,7 @@ from cervix.archive.results.watching import Failure, Watched, watched
 from cervix.errors import ArchiveRunRefused, LabelStoreUnavailable
 from cervix.plain_text import escaped
 from pages.parts.archive.resources import desk, has_ledger
-from pages.parts.shared.frame import duration, show_metrics
+from pages.parts.shared.frame import duration
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store
 
@@ -126,30 +126,25 @@ def _failed(now: Watched) -> int:
 
 
 def _show_figures(run: DeskRun, now: Watched) -> None:
-    figures = {
-        "Scored": (f"{now.states.get('done', 0):,}", _share(now.states.get("done", 0), now.slides)),
-        "Waiting": (f"{now.states.get('waiting', 0) + now.states.get('running', 0):,}", "in hand or in line"),
-        "Not scored": (f"{now.states.get('refused', 0):,}", "no other try would help"),
-        "Set aside": (f"{now.states.get('quarantined', 0):,}", "failed every time"),
-        "Seen twice": (f"{now.states.get('duplicate', 0):,}", "scored once"),
-    }
-    if run.state == "running" and now.tiles_per_s:
-        figures["Speed"] = (f"{now.tiles_per_s:,.0f}", "tiles/s, last ten minutes")
-    show_metrics(figures)
-    if not person().may_browse:
-        return
-    with st.container(horizontal=True, gap="small"):
+    told = {name: now.states.get(name, 0) for name in ("done", "waiting", "running", "refused", "quarantined", "duplicate")}
+    parts = [
+        f"**{told['done']:,}** scored ({100 * told['done'] / now.slides:.0f} %)",
+        *([f"**{told['running']:,}** in hand, **{told['waiting']:,}** waiting"] if run.state != "done" else []),
+        f"**{told['refused']:,}** not scored",
+        f"**{told['quarantined']:,}** set aside after every try failed",
+        *([f"**{told['duplicate']:,}** seen twice and scored once"] if told["duplicate"] else []),
+        *([f"**{now.tiles_per_s:,.0f}** tiles/s"] if run.state == "running" and now.tiles_per_s else []),
+    ]
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="archive_figures"):
+        st.markdown(" · ".join(parts), width="content")
+        if not person().may_browse:
+            return
         if now.failures:
             with st.popover(f"Why not scored ({len(now.failures):,})", icon=":material/report:", key="archive_failures"):
                 _show_failures(now.failures)
         if run.state == "running":
             with st.popover(f"Workers ({len(now.workers):,})", icon=":material/memory:", key="archive_workers"):
                 _show_workers(now)
-            st.caption("Goes on when this page is closed.")
-
-
-def _share(count: int, of: int) -> str:
-    return f"{100 * count / of:.0f} % of {of:,}" if of else ""
 
 
 def _show_failures(failures: list[Failure]) -> None:
