@@ -1,5 +1,6 @@
 """The page Archive in Chromium with many made entries: what a reader waits for after each way to narrow the list."""
 
+import re
 import statistics
 import tempfile
 import time
@@ -103,7 +104,7 @@ def archive_page(runs: int) -> pd.DataFrame:
 
 def _acts() -> dict[str, Callable[[Page], None]]:
     def pill(name: str) -> Callable[[Page], None]:
-        return lambda page: page.locator(".st-key-archive_verdict").get_by_role("button", name=name).click()
+        return lambda page: page.locator(".st-key-archive_verdict").get_by_role("button", name=re.compile(f"^{name} ")).click()
 
     def text(words: str) -> Callable[[Page], None]:
         def act(page: Page) -> None:

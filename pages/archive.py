@@ -23,16 +23,21 @@ if in_sandbox():
     st.stop()
 
 runs = desk().runs()
-if not runs or new_run_asked():
-    show_empty(bundle) if not runs else show_new_run(bundle)
+if not runs:
+    show_empty(bundle)
+    st.stop()
+if new_run_asked():
+    show_new_run(bundle)
     st.stop()
 with line:
     view = choose_view()
     run = chosen_run(runs)
 try:
     show_watched(run.id)
-    if person().may_browse:
-        show_slides(run, bundle) if view == "slides" else show_found(run)
+    if person().may_browse and view == "slides":
+        show_slides(run, bundle)
+    elif person().may_browse:
+        show_found(run)
     else:
         st.info("Which slides these are is shown to readers and admins only.", icon=":material/visibility_off:")
 except ArchiveRunRefused as error:

@@ -10,7 +10,7 @@ ROW_PX = 22
 LEAST_HEIGHT_PX = 220
 LOOKS = {
     "flagged": ("Flagged", VERMILLION, "diamond"),
-    "no more than chance or than matters": ("Not flagged", BLUE, "circle"),
+    "not shown to differ": ("Not shown to differ", BLUE, "circle"),
     "too few slides to tell": ("Too few slides to tell", GREY, "circle-open"),
     "nothing to compare with": ("Nothing to compare with", GREY, "circle-open"),
 }
@@ -56,6 +56,7 @@ def drift_figure(drift: pd.DataFrame, by: str, measure: str) -> go.Figure:
         figure,
         max(LEAST_HEIGHT_PX, 90 + ROW_PX * len(rows)),
         legend=LEGEND_ABOVE,
+        showlegend=True,
         xaxis={"tickformat": ".0%", "range": [0, 1], "title": f"{measure}, mean over slides (95 % interval)"},
         yaxis={"categoryorder": "array", "categoryarray": names, "automargin": True},
     )

@@ -125,7 +125,8 @@ def _speeds(speeds: list[Speed], title: str) -> pd.DataFrame:
 
 
 def _table(table: pd.DataFrame, key: str) -> None:
-    st.dataframe(table, hide_index=True, height="content", key=key)
+    slides = st.column_config.NumberColumn(format="localized", width="small")
+    st.dataframe(table, hide_index=True, height="content", column_config={"Slides": slides}, key=key)
 
 
 def _show_drift(drift: pd.DataFrame) -> None:

@@ -56,7 +56,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     triage = f"triage, {row['seen_share']:.0%} seen" if is_scored and (row["seen_share"] or 1) < 1 else ""
     notes = [row["quality"] or "", triage] if is_scored else [row["reason"] or ""]
     return {
-        "Answer": (VERDICTS.get(row["verdict"], row["headline"]) if is_scored else STATES.get(row["state"], row["state"])),
+        "Answer": _answer(row) if is_scored else STATES.get(row["state"], row["state"]),
         "Cancerous tiles": _percent(row) if is_scored else "",
         "Tiles": tiles if is_scored else None,
         "Not recognised": f"{100 * row['unrecognised_tiles'] / tiles:.0f} %" if is_scored and tiles else "",
@@ -66,6 +66,11 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "Scanner": row["scanner"] or "",
         "Notes": " · ".join(note for note in notes if note),
     }
+
+
+def _answer(row: dict[str, Any]) -> str:
+    """The kind of carcinoma where one is called; the rest in the words of the choice above the list."""
+    return str(row["headline"]) if row["verdict"] == "cancer" else VERDICTS.get(row["verdict"], str(row["headline"]))
 
 
 def _percent(row: dict[str, Any]) -> str:

@@ -113,7 +113,7 @@ def _show_table(run: DeskRun, bundle: Bundle, rows: list[dict[str, Any]], count:
 
 def _show_pages(run: DeskRun, narrowing: Narrowing, count: int) -> None:
     pages = -(-count // ROWS)
-    st.caption(f"{count:,} slides")
+    st.caption(f"{count:,} slide{'' if count == 1 else 's'}")
     if pages > 1:
         st.number_input(f"Page of {pages:,}", 1, pages, key=_page_key(run, narrowing), width=130, label_visibility="collapsed",
                         help=f"Page 1 to {pages:,}")  # fmt: skip

@@ -59,13 +59,13 @@ def _show_now(run: DeskRun) -> None:
         except ArchiveRunRefused as error:
             st.error(escaped(str(error)), icon=":material/error:")
             return
-    done = now is not None and now.slides > 0
-    with st.container(horizontal=True, vertical_alignment="center", key="archive_bar"):
-        st.progress(now.ended / now.slides if now is not None and done else 0.0, _progress_words(run, now))
-        _show_buttons(run, now)
+    if run.state != "done":
+        with st.container(horizontal=True, vertical_alignment="center", key="archive_bar"):
+            st.progress(now.ended / now.slides if now is not None and now.slides else 0.0, _progress_words(run, now))
+            _show_buttons(run, now)
     if run.message and run.state != "done":
         st.warning(escaped(run.message), icon=":material/info:")
-    if now is not None and done:
+    if now is not None and now.slides:
         _show_figures(run, now)
 
 
@@ -96,7 +96,12 @@ def _show_buttons(run: DeskRun, now: Watched | None) -> None:
         _button("Stop", "stop", run, "stop")
     elif run.state != "done":
         _button("Go on", "play_arrow", run, "go on", "primary")
-    if now is not None and _failed(now):
+    if now is not None and run.state == "running":
+        _show_retry(run, now)
+
+
+def _show_retry(run: DeskRun, now: Watched) -> None:
+    if person().may_run_archive and now.states.get("refused", 0) + now.states.get("quarantined", 0):
         _button("Try the failed again", "refresh", run, "retry")
 
 
@@ -121,10 +126,6 @@ def _do(run: DeskRun, what: str) -> None:
         st.session_state[REFUSED] = escaped(str(error))
 
 
-def _failed(now: Watched) -> int:
-    return now.states.get("refused", 0) + now.states.get("quarantined", 0)
-
-
 def _show_figures(run: DeskRun, now: Watched) -> None:
     told = {name: now.states.get(name, 0) for name in ("done", "waiting", "running", "refused", "quarantined", "duplicate")}
     parts = [
@@ -145,6 +146,8 @@ def _show_figures(run: DeskRun, now: Watched) -> None:
         if run.state == "running":
             with st.popover(f"Workers ({len(now.workers):,})", icon=":material/memory:", key="archive_workers"):
                 _show_workers(now)
+        else:
+            _show_retry(run, now)
 
 
 def _show_failures(failures: list[Failure]) -> None:
