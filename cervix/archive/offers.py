@@ -31,7 +31,7 @@ def offers(settings: Settings) -> list[Offer]:
         Offer(f"folder {place}", f"Server folder {folder.name}", str(folder)) for place, folder in enumerate(settings.inbox, 1)
     ]
     archive = [Offer("hospital", "The hospital's archive", HOSPITAL)] if settings.archive_url else []
-    return [*folders, *archive, Offer(SAMPLES, "Sample slides (drawn, six)", str(DRAWN_FILES))]
+    return [*folders, *archive, Offer(SAMPLES, "Sample slides (drawn)", str(DRAWN_FILES))]
 
 
 def typed_source(text: str, settings: Settings) -> str:
