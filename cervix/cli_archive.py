@@ -223,9 +223,8 @@ def _print_table(out: Path) -> None:
 
 def _retry(options: argparse.Namespace) -> int:
     with _ledger(options.out) as ledger:
-        print(
-            f"{ledger.retry():,} slides wait again{'' if is_driven(options.out) else '; go on with `archive score --out DIR`'}"
-        )
+        count = ledger.retry()
+    print(f"{count:,} slides wait again{'' if is_driven(options.out) else f'. {GO_ON}'}")
     return 0
 
 
@@ -248,9 +247,7 @@ def _want(wanted: Wanted) -> Callable[[argparse.Namespace], int]:
     def say(options: argparse.Namespace) -> int:
         with _ledger(options.out) as ledger:
             if not is_driven(options.out):
-                raise ArchiveRunRefused(
-                    "Nothing scores into this folder just now", action="Go on with `archive score --out DIR`."
-                )
+                raise ArchiveRunRefused("Nothing scores into this folder just now", action=GO_ON)
             ledger.want(wanted)
         return 0
 

@@ -245,6 +245,18 @@ class Ledger:
         """How many slides are in each state."""
         return dict(self._connection.execute("SELECT state, count(*) FROM slides GROUP BY state").fetchall())
 
+    def scored(self) -> tuple[int, int]:
+        """Slides that are done, and the tiles that their answers rest on."""
+        row = self._connection.execute("SELECT count(*), coalesce(sum(tiles), 0) FROM slides WHERE state = 'done'").fetchone()
+        return int(row[0]), int(row[1])
+
+    def wait_for_the_rest(self) -> int:
+        """Slides of which a triage saw a part wait again; returns how many."""
+        with self._writing() as connection:
+            return connection.execute(
+                "UPDATE slides SET state = 'waiting', attempts = 0, not_before = 0 WHERE state = 'done' AND seen_share < 1"
+            ).rowcount
+
     def want(self, wanted: Wanted) -> None:
         """Say what the driver shall do from now on; it looks about twice a second."""
         self.say("wanted", wanted)

@@ -1,11 +1,15 @@
 """Small slides, stations and ledgers for runs over an archive."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cervix.archive.engines.engine import WorkerSeen
+from cervix.archive.ledger import Ledger
 from cervix.archive.work import Outcome, Station, Work
 from cervix.archive.worker import Worker
 from cervix.bundle import Bundle
@@ -14,9 +18,16 @@ from tests.bundle.made import SHIPPED_CLASSES
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
 
 
+@lru_cache(maxsize=1)
+def _tile() -> NDArray[np.uint8]:
+    """One tile of what the made bundle calls squamous-cell carcinoma."""
+    return tissue_of(centres_rgb(SHIPPED_CLASSES)[1], TILE_PX, TILE_PX)
+
+
 def made_slide(path: Path, *, seed: int = 1, tiles: int = 3) -> Path:
-    """A slide of ``tiles`` x ``tiles`` tiles that the made bundle calls squamous-cell carcinoma; another content each seed."""
-    pixels = tissue_of(centres_rgb(SHIPPED_CLASSES)[1], tiles * TILE_PX, tiles * TILE_PX, seed=seed)
+    """A slide of ``tiles`` x ``tiles`` tiles of carcinoma; another content for each seed."""
+    pixels = np.tile(_tile(), (tiles, tiles, 1))
+    pixels[:8, :8] = seed
     write_pyramid(path, pixels, SPACING_UM_PX)
     return path
 
@@ -48,6 +59,8 @@ class InlineEngine:
 
     def __init__(self, worker: Worker, places: int = 2) -> None:
         self.places, self._worker, self._given = places, worker, list[Work]()
+        self.worked: list[str] = []
+        """Names of the slides that a worker has had, in their order."""
         self.closed = False
         self.before: Callable[[Work], None] = lambda _: None
         """Called before each slide, for faults."""
@@ -61,6 +74,7 @@ class InlineEngine:
         if not self._given:
             return []
         work = self._given.pop(0)
+        self.worked.append(Path(work.locator).name)
         self.before(work)
         return [self._worker.score(work)]
 
@@ -77,3 +91,10 @@ class InlineEngine:
 def worker(station: Station) -> Worker:
     """A worker of that run, in this process."""
     return Worker(station, "here 1")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """Of a run that has not begun."""
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        yield ledger

@@ -1,7 +1,6 @@
 """The loop between ledger and engine, with a real worker in this process."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread, Timer
 
@@ -14,12 +13,6 @@ from cervix.archive.work import Station
 from cervix.archive.worker import Worker
 from cervix.settings import get_settings
 from tests.archive.conftest import InlineEngine
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 @pytest.fixture

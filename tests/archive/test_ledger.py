@@ -2,11 +2,8 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
-
-import pytest
 
 from cervix.archive.answers import COLUMNS
 from cervix.archive.faults import FIRST_WAIT_S, LONGEST_WAIT_S, SPREAD, back_off_s
@@ -16,12 +13,6 @@ from cervix.archive.work import Ended, Found, Outcome, Work
 BUNDLE, OTHER_BUNDLE = "b" * 64, "c" * 64
 NOW = 1_800_000_000.0
 ANSWER: dict[str, object] = dict.fromkeys(COLUMNS, 0) | {"verdict": "cancer", "headline": "Carcinoma"}
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 def found(*names: str, mark: str = "1") -> list[Found]:

@@ -48,12 +48,9 @@ def made(home: Path, bundle: Bundle) -> Path:
 
 
 def seen_by(monkeypatch: pytest.MonkeyPatch, person: Person) -> None:
-    for module in (
-        "pages.archive",
-        *(f"pages.parts.archive.{name}" for name in ("resources", "starting", "watching", "chosen", "found")),
-    ):
-        if module != "pages.archive":
-            monkeypatch.setattr(f"{module}.person", lambda: person)
+    for part in ("resources", "starting", "watching", "chosen", "found"):
+        monkeypatch.setattr(f"pages.parts.archive.{part}.person", lambda: person)
+    # The page itself runs as a script and imports it anew.
     monkeypatch.setattr("pages.parts.shared.people.person", lambda: person)
 
 

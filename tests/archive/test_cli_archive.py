@@ -1,0 +1,98 @@
+"""``python -m cervix archive``: what is printed, how it ends, and what it leaves."""
+
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cervix.archive.ledger import LEDGER_NAME, Ledger
+from cervix.archive.running import held
+from cervix.cli import main
+from cervix.slides.results import SUMMARY_NAME
+
+pytestmark = pytest.mark.usefixtures("home", "own_signals")
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Signals mean again what they meant before."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def archive(slides: Path, tmp_path: Path) -> Path:
+    """Two slides, one of them twice, and two that cannot be scored."""
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    for name in ("slide-0.tiff", "slide-1.tiff"):
+        shutil.copy(slides / name, folder)
+    shutil.copy(slides / "slide-1.tiff", folder / "twin.tiff")
+    (folder / "text.svs").write_text("no slide")
+    (folder / "empty.svs").write_bytes(b"")
+    return folder
+
+
+def test_a_run_says_what_became_of_every_slide_and_a_second_one_scores_nothing(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["archive", "score", str(archive), "--out", str(out)]) == 1, "two were refused"
+    printed = capsys.readouterr().out
+    assert "        2 done\n        1 duplicate\n        2 refused\n" in printed
+    assert "        2 refused, slide-not-readable: " in printed
+    assert "not a medical device" in printed.lower()
+    summaries = {path: path.stat().st_ino for path in out.rglob(SUMMARY_NAME)}
+    assert len(summaries) == 2
+    assert main(["archive", "score", "--out", str(out)]) == 1
+    assert {path: path.stat().st_ino for path in out.rglob(SUMMARY_NAME)} == summaries
+    capsys.readouterr()
+    assert main(["archive", "status", str(out)]) == 0
+    assert capsys.readouterr().out.startswith("not running.")
+    assert main(["archive", "retry", str(out)]) == 0
+    assert "2 slides wait again. Go on with" in capsys.readouterr().out
+    for path in (out, *out.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, "this user's alone"
+
+
+def test_a_dry_run_says_how_much_and_how_long_and_writes_nothing(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["archive", "score", str(archive), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "5 slides to score" in printed
+    assert "about 27 tiles by a random 5 of them; 2 of them cannot be scored" in printed
+    assert "95 % interval" in printed
+    assert "tiles/s" in printed
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_without_a_run_and_one_without_a_driver_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["archive", "status", str(tmp_path)]) == 1
+    assert "There is no run in this folder" in capsys.readouterr().err
+    Ledger(tmp_path / LEDGER_NAME).close()
+    for command in ("pause", "resume", "stop"):
+        assert main(["archive", command, str(tmp_path)]) == 1
+        assert "Nothing scores into this folder just now" in capsys.readouterr().err
+    with held(tmp_path):
+        assert main(["archive", "pause", str(tmp_path)]) == 0
+        assert main(["archive", "status", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("paused.")
+    with Ledger(tmp_path / LEDGER_NAME, read_only=True) as ledger:
+        assert ledger.said("wanted") == "pause"
+
+
+def test_a_run_without_a_source_and_a_second_driver_are_refused(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["archive", "score", "--out", str(out)]) == 1
+    assert "No source is named" in capsys.readouterr().err
+    with held(out):
+        assert main(["archive", "score", str(archive), "--out", str(out)]) == 1
+    assert "Another process scores into this folder" in capsys.readouterr().err
