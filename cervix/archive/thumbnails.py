@@ -1,6 +1,7 @@
 """A small picture of every slide of a run, beside its results: ``results/<slide sha>/thumbnail.jpg``."""
 
 import base64
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,8 @@ from PIL import Image
 from cervix.errors import CervixError
 from cervix.intake.shelf import THUMBNAIL_PX, save_thumbnail
 from cervix.sources.probe import open_outside
+
+logger = logging.getLogger(__name__)
 
 THUMBNAIL_NAME: Final = "thumbnail.jpg"
 
@@ -19,10 +22,14 @@ def thumbnail_of(results_dir: Path, slide_sha256: str) -> Path:
 
 
 def keep_thumbnail(results_dir: Path, slide_sha256: str, overview: Image.Image) -> None:
-    """Keep a small picture of a slide, once."""
+    """Keep a small picture of a slide, once; a disk that is full costs the picture and nothing else."""
     path = thumbnail_of(results_dir, slide_sha256)
-    if not path.is_file():
+    if path.is_file():
+        return
+    try:
         save_thumbnail(path, overview.convert("RGB"))
+    except OSError as error:
+        logger.warning("the small picture of a slide could not be kept: %s", error.strerror)
 
 
 def make_thumbnail(results_dir: Path, slide_sha256: str, slide_path: Path) -> bool:
@@ -33,7 +40,7 @@ def make_thumbnail(results_dir: Path, slide_sha256: str, slide_path: Path) -> bo
         keep_thumbnail(results_dir, slide_sha256, slide.overview(max(1.0, longest / THUMBNAIL_PX))[0])
     except CervixError:
         return False
-    return True
+    return thumbnail_of(results_dir, slide_sha256).is_file()
 
 
 def thumbnail_address(path: Path) -> str | None:

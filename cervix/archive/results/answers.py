@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from cervix import RESEARCH_NOTICE
 from cervix.archive.answers import COLUMNS
+from cervix.archive.results.kept import kept_score
 from cervix.archive.results.orders import ORDERS, ordered_by
 from cervix.archive.results.reading import reading
 from cervix.archive.runs import RunOrder
 from cervix.files import replacing
-from cervix.slides.results import SUMMARY_NAME, result_dir
+from cervix.slides.results import SUMMARY_NAME
 from cervix.slides.scoring import SlideSummary
 
 ANSWERS_NAME: Final = "answers.parquet"
@@ -62,9 +63,7 @@ def answers_table(out: Path, order: RunOrder, classes: Sequence[str], before: pd
         done = before[before["state"] == "done"]
         known = dict(zip(done[_KEY].itertuples(index=False, name=None), done[own].to_numpy().tolist(), strict=True))
     rows = [
-        known.get(key) or _of_summary(order.results_dir, str(key[0]), str(key[1]), classes)
-        if state == "done"
-        else [None] * len(own)
+        known.get(key) or _of_summary(order, str(key[0]), str(key[1]), classes) if state == "done" else [None] * len(own)
         for key, state in zip(table[_KEY].itertuples(index=False, name=None), table["state"], strict=True)
     ]
     told = pd.DataFrame(rows, columns=own, index=table.index)
@@ -92,10 +91,10 @@ def _read(connection: sqlite3.Connection, query: str) -> pd.DataFrame:
     return pd.DataFrame([tuple(row) for row in cursor], columns=[column[0] for column in cursor.description])
 
 
-def _of_summary(results_dir: Path, slide_sha256: str, bundle_sha256: str, classes: Sequence[str]) -> list[Any]:
+def _of_summary(order: RunOrder, slide_sha256: str, bundle_sha256: str, classes: Sequence[str]) -> list[Any]:
     """What only the slide's own files say; nothing where they are gone."""
     try:
-        content = (result_dir(results_dir, slide_sha256, bundle_sha256) / SUMMARY_NAME).read_bytes()
+        content = (kept_score(order, slide_sha256, bundle_sha256) / SUMMARY_NAME).read_bytes()
         summary = SlideSummary.model_validate_json(content)
     except (OSError, ValidationError):
         return [None] * (len(classes) + 2)

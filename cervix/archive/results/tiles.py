@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from cervix.archive.results.kept import kept_score
 from cervix.archive.results.reading import reading
 from cervix.archive.runs import RunOrder
 from cervix.bundle.manifest import Model
 from cervix.files import replacing
 from cervix.slides.exports import tile_table
-from cervix.slides.results import SUMMARY_NAME, TILES_NAME, result_dir
+from cervix.slides.results import SUMMARY_NAME, TILES_NAME
 from cervix.slides.rows import row_dtype
 from cervix.slides.scoring import SlideScore, SlideSummary
 
@@ -51,7 +52,7 @@ def write_tiles(
         ]
     written = gone = 0
     for place, (slide_sha256, bundle_sha256) in enumerate(scored, 1):
-        folder = result_dir(order.results_dir, slide_sha256, bundle_sha256)
+        folder = kept_score(order, slide_sha256, bundle_sha256)
         part = into / f"slide={slide_sha256}" / PART_NAME
         if not _is_current(part, folder / SUMMARY_NAME):
             table = _tiles_of(folder, model)
