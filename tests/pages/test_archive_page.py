@@ -102,7 +102,7 @@ def test_a_place_outside_of_the_server_folders_is_refused(monkeypatch: pytest.Mo
 def test_the_list_is_narrowed_ordered_and_told_in_figures() -> None:
     app = open_page("archive")
     assert not app.exception
-    assert "**11** scored (92 %) · **0** not scored · **1** set aside" in texts(app)
+    assert "**Done** · **11** scored (92 %) · **0** not scored · **1** set aside" in texts(app)
     shown = app.dataframe[0].value
     assert shown["Answer"].to_list()[:2] == ["Squamous-cell carcinoma", "No cancerous tile"]
     assert shown["Cancerous tiles"].to_list()[0] == "50 % (40–60)"

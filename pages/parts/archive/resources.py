@@ -13,14 +13,6 @@ from pages.parts.shared.people import person
 
 RUN, NEW = "archive_run", "archive_new"
 VIEWS = {"slides": "Slides", "found": "Summary and drift"}
-STATES = {
-    "running": "running",
-    "done": "done",
-    "stopped": "stopped",
-    "refused": "refused",
-    "failed": "failed",
-    "interrupted": "interrupted",
-}
 
 
 @st.cache_resource
@@ -92,7 +84,7 @@ def chosen_run(runs: list[DeskRun]) -> DeskRun:
 
 
 def _title(run: DeskRun) -> str:
-    return f"{run.started:%Y-%m-%d %H:%M} · {run.order.title} · {STATES[run.state]}"
+    return f"{run.started:%Y-%m-%d %H:%M} · {run.order.title}"
 
 
 def ask_for_new_run() -> None:

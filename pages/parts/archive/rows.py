@@ -21,16 +21,16 @@ STATES = {
 }
 COLUMNS: dict[str, Any] = {
     "Picture": st.column_config.ImageColumn("", width=64),
-    "Answer": st.column_config.TextColumn(width=160),
+    "Answer": st.column_config.TextColumn(width=190),
     "Cancerous tiles": st.column_config.TextColumn(
         width=150, help="Of the tiles counted, with the 95 % interval of the share."
     ),
     "Tiles": st.column_config.NumberColumn(width=70, format="localized"),
-    "Not recognised": st.column_config.TextColumn(width=100, help="Share of the scored tiles."),
+    "Not recognised": st.column_config.TextColumn(width=125, help="Share of the scored tiles."),
     "Slide": st.column_config.TextColumn(width="medium"),
     "Site": st.column_config.TextColumn(width="small"),
     "Day": st.column_config.TextColumn(width=95),
-    "Scanner": st.column_config.TextColumn(width="small"),
+    "Scanner": st.column_config.TextColumn(width=115),
     "Notes": st.column_config.TextColumn(width="large", help="Warnings of quality, or why the slide was not scored."),
 }
 

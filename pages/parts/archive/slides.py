@@ -18,6 +18,8 @@ from pages.parts.archive.rows import COLUMNS, ROW_PX, table_of
 from pages.parts.shared.frame import kept
 
 ROWS = 8
+POLL_EVERY_S = 6.0
+"""Slower than the figures above it: whoever chooses rows shall not have them move at every slide."""
 STATES = {
     "done": "Scored", "waiting": "Waiting", "running": "In hand", "refused": "Not scored", "quarantined": "Set aside",
     "duplicate": "Seen twice",
@@ -26,15 +28,14 @@ MORE = {"state": "State", "site": "Site", "scanner": "Scanner", "day": "Day"}
 
 
 def show_slides(run: DeskRun, bundle: Bundle) -> None:
-    """The list, once there is one."""
+    """The list; while the run goes it is drawn again from time to time."""
+    st.fragment(_show_list, run_every=POLL_EVERY_S if run.state == "running" else None)(run, bundle)
+
+
+def _show_list(run: DeskRun, bundle: Bundle) -> None:
     if not has_ledger(run):
         st.info("Nothing is listed yet.", icon=":material/hourglass_empty:")
         return
-    _show_list(run, bundle)
-
-
-@st.fragment
-def _show_list(run: DeskRun, bundle: Bundle) -> None:
     try:
         with reading(desk().folder(run)) as connection:
             # One state of the ledger for all that is shown; facets are counted once for each.
@@ -52,7 +53,9 @@ def _show_list(run: DeskRun, bundle: Bundle) -> None:
     if not rows:
         st.info("No slide matches. Clear the search or the choice above.", icon=":material/search_off:")
         return
-    _show_table(run, bundle, rows, count, narrowing)
+    # A column that no slide has anything in is left out.
+    unknown = {title for name, title in MORE.items() if not facets[name]}
+    _show_table(run, bundle, rows, count, narrowing, [name for name in COLUMNS if name not in unknown])
 
 
 def _narrowing(facets: dict[str, list[tuple[str, int]]]) -> Narrowing:
@@ -87,7 +90,9 @@ def _page_key(run: DeskRun, narrowing: Narrowing) -> str:
     return f"archive_page_{run.id}_{hash(narrowing)}"
 
 
-def _show_table(run: DeskRun, bundle: Bundle, rows: list[dict[str, Any]], count: int, narrowing: Narrowing) -> None:
+def _show_table(
+    run: DeskRun, bundle: Bundle, rows: list[dict[str, Any]], count: int, narrowing: Narrowing, columns: list[str]
+) -> None:
     places = [row["place"] for row in rows]
     table, missing = table_of(rows)
     actions = st.container(horizontal=True, vertical_alignment="center", key="archive_actions")
@@ -98,7 +103,7 @@ def _show_table(run: DeskRun, bundle: Bundle, rows: list[dict[str, Any]], count:
         row_height=ROW_PX,
         height="content",
         column_config=COLUMNS,
-        column_order=list(COLUMNS),
+        column_order=columns,
         on_select="rerun",
         selection_mode="multi-row",
         placeholder="–",

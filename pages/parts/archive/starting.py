@@ -55,14 +55,16 @@ def show_new_run(bundle: Bundle) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         look = st.button("Check", icon=":material/fact_check:", key="archive_check", help="Counts the slides; scores nothing.")
-        st.button("Start", type="primary", icon=":material/play_arrow:", key="archive_start", on_click=_start,
-                  args=(picked, bundle))  # fmt: skip
+        # One button of a page is the first to press: without a run, that of the samples, until somebody has checked a source.
+        leads = bool(desk().runs()) or st.session_state.get(CHECKED) == picked.source
+        st.button("Start", type="primary" if leads else "secondary", icon=":material/play_arrow:", key="archive_start",
+                  on_click=_start, args=(picked, bundle))  # fmt: skip
     if look:
         st.session_state[CHECKED] = picked.source
         board().submit(_check_key(picked.source), partial(_check, picked.source, get_settings(), bundle))
     if st.session_state.get(CHECKED) == picked.source:
         _show_check(picked.source)
-    st.caption(f"Bundle {escaped(bundle.label)}, on {provider_line(bundle)}. {bundle.session_of('tile').model.organs_seen}")
+    st.caption(f"With bundle {escaped(bundle.label)}, on {provider_line(bundle)}.")
 
 
 def _pick_source() -> Offer | None:

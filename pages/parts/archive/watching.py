@@ -1,6 +1,5 @@
 """A run as it goes: how far, how fast, how long still, what failed and why, who has which slide in hand."""
 
-import pandas as pd
 import streamlit as st
 
 from cervix.archive.desk_runs import DeskRun
@@ -129,6 +128,7 @@ def _do(run: DeskRun, what: str) -> None:
 def _show_figures(run: DeskRun, now: Watched) -> None:
     told = {name: now.states.get(name, 0) for name in ("done", "waiting", "running", "refused", "quarantined", "duplicate")}
     parts = [
+        *([f"**{run.state.capitalize()}**"] if run.state != "running" else []),
         f"**{told['done']:,}** scored ({100 * told['done'] / now.slides:.0f} %)",
         *([f"**{told['running']:,}** in hand, **{told['waiting']:,}** waiting"] if run.state != "done" else []),
         f"**{told['refused']:,}** not scored",
@@ -162,15 +162,6 @@ def _show_workers(now: Watched) -> None:
     if not now.workers:
         st.write("None has begun yet.")
         return
-    st.dataframe(
-        pd.DataFrame(
-            {
-                "Worker": [one.name for one in now.workers],
-                "Device": [one.device or "opening its session" for one in now.workers],
-                "Slide in hand": ["–" if one.place is None else f"No. {one.place:,}" for one in now.workers],
-                "Attempt": ["" if one.place is None else str(one.attempt) for one in now.workers],
-            }
-        ),
-        hide_index=True,
-        key="archive_workers_table",
-    )
+    for one in now.workers:
+        hand = "waits for a slide" if one.place is None else f"slide No. {one.place:,}, attempt {one.attempt}"
+        st.markdown(f"**{escaped(one.name)}** ({escaped(one.device) or 'opening its session'}): {hand}")
