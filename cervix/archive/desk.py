@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 GRACE_S: Final = 60.0
 """How long a run that was told to stop may take: the batches in hand are finished and kept."""
 LOG_TAIL_BYTES: Final = 20_000
+EXIT_STOPPED: Final = 130
+"""Of the command, after a signal or ``archive stop``."""
 REFUSAL: Final = "error: "
 """How the command begins the sentence by which it refuses."""
 
@@ -219,6 +221,8 @@ class ArchiveDesk:
             state, message = "done", ""
         elif code == 1 and refusal:
             state, message = "refused", refusal.removeprefix(REFUSAL)
+        elif code == EXIT_STOPPED:
+            state, message = "interrupted", "It was told to stop from elsewhere. What it has done is kept: go on with it."
         elif code is None:
             state, message = "interrupted", "It ended while no server watched it, with the machine or killed. Go on with it."
         elif code < 0:

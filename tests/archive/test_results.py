@@ -238,7 +238,7 @@ def test_every_order_is_total_and_puts_first_what_it_says(tmp_path: Path, bundle
 
 def test_the_list_is_narrowed_by_facets_and_text_and_shown_a_page_at_a_time(tmp_path: Path, bundle: Bundle) -> None:
     slides = [
-        {**ANSWERED, "site": site, "verdict": verdict}
+        {**ANSWERED, "site": site, "verdict": verdict, "day": "2026-11-01" if verdict == "cancer" else "2026-11-02"}
         for site, verdict in itertools.product(["Oslo", "Rome"], ["cancer", "undecided"])
     ] * 5
     made_run(tmp_path, *bundle_of(bundle), [*slides, {**REFUSED, "reason": "100% damaged"}])
@@ -249,6 +249,7 @@ def test_the_list_is_narrowed_by_facets_and_text_and_shown_a_page_at_a_time(tmp_
         assert {row["site"] for row in page} == {"Oslo"}
         assert listed_rows(connection, Narrowing(text="SLIDE 00003"), 0, 9)[0][0]["place"] == 3
         assert listed_rows(connection, Narrowing(text="0%"), 0, 9)[1] == 1  # a per cent sign is no wildcard
+        assert facet_values(connection, "day") == [("2026-11-02", 10), ("2026-11-01", 10)]
         assert facet_values(connection, "site") == [("Oslo", 10), ("Rome", 10)]
         with pytest.raises(ValueError, match="no facet"):
             facet_values(connection, "reason")

@@ -1,9 +1,10 @@
 """The page Archive in each of its states; runs are made up, or small programs in place of the command."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -15,7 +16,9 @@ from cervix.bundle import Bundle
 from cervix.labels import open_store
 from cervix.people import Person
 from cervix.settings import get_settings
-from tests.archive.made_runs import ANSWERED, bundle_of, made_run
+from cervix.slides.scoring import score_slide
+from cervix.sources.opening import open_slide
+from tests.archive.made_runs import ANSWERED, bundle_of, made_run, scored_slide
 from tests.archive.test_desk import WAITING, eventually
 from tests.pages.opening import open_page, texts
 
@@ -40,9 +43,13 @@ def _own_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def made(home: Path, bundle: Bundle) -> Path:
     """The folder of a run that has ended."""
+    return ended(home, bundle, SLIDES)
+
+
+def ended(home: Path, bundle: Bundle, slides: Sequence[Mapping[str, Any]]) -> Path:
     now = datetime(2026, 11, 30, 7, tzinfo=UTC)
     order = DeskOrder(title="Server folder scans", sources=[], by="x", bundle_root=bundle.root, bundle_sha256=bundle.sha256)
-    made_run(home / "archive" / ID, *bundle_of(bundle), SLIDES)
+    made_run(home / "archive" / ID, *bundle_of(bundle), slides, results_dir=home / "results")
     write_run(home / "archive" / ID, DeskRun(id=ID, order=order, started=now, ended=now, state="done"))
     return home / "archive" / ID
 
@@ -168,6 +175,20 @@ def test_summary_and_drift_are_worked_out_when_asked_for(made: Path) -> None:
     assert app.dataframe[0].value["Slides"].to_list() == [1, 0, 10, 0]
     assert "**Tiles not recognised:** 0.0 %" in texts(app)
     assert app.selectbox(key="archive_drift_measure").value == "Tiles not recognised"
+
+
+def test_tiles_of_a_chosen_slide_become_cases_of_the_label_desk(home: Path, bundle: Bundle, carcinoma_slide: Path) -> None:
+    score = score_slide(open_slide(carcinoma_slide), bundle)
+    slide = scored_slide(score, home / "results", locator=str(carcinoma_slide))
+    ended(home, bundle, [slide, REFUSED])
+    app = open_page("archive")
+    assert app.button(key="archive_label").disabled
+    app.session_state[f"archive_rows_{ID}_{hash((1, 2))}"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    app.run()
+    app.button(key="archive_label").click().run()
+    assert not app.exception
+    with open_store(get_settings().label_store_url) as store:
+        eventually(lambda: store.status()["cases"].sum() == len(score.tiles))
 
 
 @pytest.mark.usefixtures("made")

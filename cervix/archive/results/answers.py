@@ -74,7 +74,7 @@ def answers_table(out: Path, order: RunOrder, classes: Sequence[str], before: pd
 
 def _of_ledger(out: Path) -> pd.DataFrame:
     ranks = ", ".join(
-        f"CASE WHEN state = 'done' THEN row_number() OVER (ORDER BY state != 'done', {ordered_by(order)}) END AS {name}"
+        f"CASE WHEN state = 'done' THEN row_number() OVER (ORDER BY {ordered_by(order)}) END AS {name}"
         for name, order in _RANKS.items()
     )
     columns = (*_LEDGER, *COLUMNS)

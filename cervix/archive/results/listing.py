@@ -9,10 +9,10 @@ from cervix.archive.results.orders import ORDERS, ordered_by
 
 FACETS: Final = ("verdict", "state", "site", "scanner", "day")
 """The columns that the list can be narrowed by."""
-TEXT_IN: Final = ("locator", "slide_sha256", "site", "headline", "reason")
+TEXT_IN: Final = ("locator", "slide_sha256", "site", "day", "headline", "reason")
 """Where a text is looked for."""
 VALUES_AT_MOST: Final = 200
-"""Of one facet, the most frequent ones: nobody looks through more, and text finds the rest."""
+"""Of one facet: nobody looks through more, and text finds the rest."""
 _ROW: Final = (
     "place", "locator", "slide_sha256", "bundle_sha256", "spacing_asked_um_px", "site", "day", "state", "code", "reason",
     "verdict", "headline", "cancerous_share", "cancerous_low", "cancerous_high", "tiles", "unrecognised_tiles", "scanner",
@@ -53,12 +53,15 @@ def listed_rows(
 
 
 def facet_values(connection: sqlite3.Connection, column: str) -> list[tuple[str, int]]:
-    """The values of a facet with how many slides have each, the most frequent first; without those that have none."""
+    """The values of a facet with how many slides have each, without those that have none.
+
+    The most frequent first; of days, the latest.
+    """
     if column not in FACETS:
         raise ValueError(f"{column} is no facet")
     rows = connection.execute(
         f"SELECT {column} AS value, count(*) AS slides FROM slides WHERE {column} IS NOT NULL AND {column} != '' "
-        f"GROUP BY {column} ORDER BY slides DESC, value LIMIT ?",
+        f"GROUP BY {column} ORDER BY {'value DESC' if column == 'day' else 'slides DESC, value'} LIMIT ?",
         (VALUES_AT_MOST,),
     )
     return [(str(row["value"]), int(row["slides"])) for row in rows]

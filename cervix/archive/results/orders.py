@@ -36,5 +36,5 @@ ORDERS: Final[dict[str, Order]] = {
 
 
 def ordered_by(order: str) -> str:
-    """The terms of ``ORDER BY`` for an id of ``ORDERS``: no two slides tie."""
-    return f"{ORDERS[order].sql}, place"
+    """The terms of ``ORDER BY`` for an id of ``ORDERS``: scored slides first, and no two tie."""
+    return f"state != 'done', {ORDERS[order].sql}, place"

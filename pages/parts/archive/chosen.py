@@ -11,7 +11,7 @@ from cervix.archive.results.answers import answers_table
 from cervix.archive.runs import RunOrder, read_order
 from cervix.archive.thumbnails import make_thumbnail
 from cervix.bundle import Bundle
-from cervix.errors import ArchiveRunRefused, CervixError, LabelStoreUnavailable
+from cervix.errors import CervixError, LabelStoreUnavailable
 from cervix.files import inert
 from cervix.jobs import Job
 from cervix.labels import LabelStore
@@ -130,10 +130,7 @@ def _show_downloads(run: DeskRun, order: RunOrder) -> None:
 
 
 def _answers(run: DeskRun, order: RunOrder, kind: str) -> bytes:
-    try:
-        table = answers_table(desk().folder(run), order, ())
-    except ArchiveRunRefused as error:
-        return str(error).encode()
+    table = answers_table(desk().folder(run), order, ())
     return inert(table).to_csv(index=False).encode() if kind == "csv" else bytes(table.to_parquet(index=False))
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from cervix.archive.checking import check_source
 from cervix.archive.desk_runs import DeskOrder
 from cervix.archive.estimate import Estimate
-from cervix.archive.offers import SAMPLES, Offer, offers, typed_source
+from cervix.archive.offers import OBJECTS, SAMPLES, Offer, offers, typed_source
 from cervix.bundle import Bundle
 from cervix.errors import ArchiveRunRefused, LabelStoreUnavailable, NameRefused
 from cervix.jobs import Job
@@ -22,7 +22,7 @@ POLL_EVERY_S = 1.0
 CHECKED = "archive_checked"
 TYPED = "typed"
 WORDS = (
-    "A run scores every slide of a folder or an archive, one after the other, with the bundle that is active when it starts. "
+    "A run scores every slide of a folder or an archive, one after the other, with one bundle to its end. "
     "It goes on when this page is closed and when the server is restarted; no slide is scored twice, and one that cannot be "
     "scored is set aside with the reason."
 )
@@ -80,7 +80,8 @@ def _pick_source() -> Offer | None:
     if not text:
         return None
     try:
-        return Offer(TYPED, "a place of its own", typed_source(text, settings))
+        source = typed_source(text, settings)
+        return Offer(TYPED, "Object store" if source.startswith(OBJECTS) else "Folder within a server folder", source)
     except (ArchiveRunRefused, NameRefused) as error:
         st.error(escaped(str(error)), icon=":material/block:")
         return None
