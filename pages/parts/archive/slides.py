@@ -45,8 +45,12 @@ def _show_list(run: DeskRun, bundle: Bundle) -> None:
                 lambda: {name: facet_values(connection, name) for name in ("verdict", *MORE)},
             )
             narrowing = _narrowing(facets)
-            page = int(st.session_state.get(_page_key(run, narrowing), 1))
+            key = _page_key(run, narrowing)
+            page = int(st.session_state.get(key, 1))
             rows, count = listed_rows(connection, narrowing, (page - 1) * ROWS, ROWS)
+            if count and not rows:  # while a run goes, slides leave a list of those that wait
+                page = st.session_state[key] = -(-count // ROWS)
+                rows, count = listed_rows(connection, narrowing, (page - 1) * ROWS, ROWS)
     except ArchiveRunRefused as error:
         st.error(escaped(str(error)), icon=":material/error:")
         return
