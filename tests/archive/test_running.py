@@ -58,6 +58,7 @@ def run(tmp_path: Path, worked: list[str], slides: Path) -> Run:
         *,
         sources: tuple[Path, ...] = (slides,),
         only_changed: bool = False,
+        rest: bool = False,
         before: Callable[[Work], None] = lambda _: None,
         **ordered: object,
     ) -> dict[str, int]:
@@ -70,7 +71,7 @@ def run(tmp_path: Path, worked: list[str], slides: Path) -> Run:
             started=datetime.now(UTC),
             device="cpu",
         )
-        asked = Asked(order.model_copy(update=ordered), root, tmp_path / "cache", 1 << 30, only_changed)
+        asked = Asked(order.model_copy(update=ordered), root, tmp_path / "cache", 1 << 30, only_changed, rest)
 
         def engine_of(station: Station) -> InlineEngine:
             engine = InlineEngine(Worker(station, "here 1"))
@@ -147,6 +148,26 @@ def test_where_the_graph_is_another_everything_is_scored(run: Run, roots: tuple[
     run(roots[0])
     assert run(other, only_changed=True) == {"done": 2}
     assert facts(tmp_path / "run", "bundle_sha256") == {(read_manifest(other)[1],)}
+
+
+def test_a_triage_sees_a_part_and_the_rest_is_scored_when_it_is_asked_for(
+    run: Run, roots: tuple[Path, Path], tmp_path: Path
+) -> None:
+    archive, out = tmp_path / "large", tmp_path / "run"
+    archive.mkdir()
+    made_slide(archive / "large.tiff", seed=70, tiles=16)
+    assert run(roots[0], sources=(archive,), triage=True) == {"done": 1}
+    ((verdict, seen_share),) = facts(out, "verdict, seen_share")
+    assert verdict == "cancer"
+    assert isinstance(seen_share, float)
+    assert seen_share < 0.5
+    with pytest.raises(ArchiveRunRefused, match="triage as it was: True"):
+        run(roots[0], sources=(archive,))
+    assert run(roots[0], sources=(archive,), rest=True) == {"done": 1}
+    assert facts(out, "verdict, seen_share, tiles") == {("cancer", 1.0, 256)}
+    score = load_score(out / "results", open_slide(archive / "large.tiff"), prove_bundle(roots[0], device="cpu"))
+    assert score is not None
+    assert score.summary.timings.resumed_tiles == round(seen_share * 256), "no tile twice"
 
 
 def test_a_run_cannot_change_how_it_was_ordered(run: Run, roots: tuple[Path, Path]) -> None:
