@@ -9,6 +9,7 @@ from benchmarks import coarse, demo, dicom_slide, figures, label_desk, labels, l
 from benchmarks.api_fuzz import api_fuzz
 from benchmarks.archive_cluster import archive_cluster
 from benchmarks.archive_local import archive_local
+from benchmarks.archive_page import archive_page
 from benchmarks.archive_scale import archive_ledger, archive_ray, archive_two_nodes
 from benchmarks.archive_simulation import archive_simulation
 from benchmarks.archive_tables import archive_tables
@@ -29,6 +30,7 @@ def main() -> None:
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
         "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-slide": dicom_slide.dicom_slide,
         "dicom-export": dicom_export, "archive-local": archive_local, "archive-tables": archive_tables,
+        "archive-page": archive_page,
         "triage": triage, "triage-drawn": triage_drawn, "triage-looks": triage_looks,
         "archive-cluster": archive_cluster,
         "archive-simulation": archive_simulation, "archive-ray": archive_ray,
