@@ -26,9 +26,9 @@ from cervix.slides.certainty import calling_boundary
 from cervix.slides.grid import sweep_order
 from cervix.slides.sweep import Sweep
 
-SLIDES_A_RUN = 4
-"""Of each laboratory, size and layout."""
-SIZES = (500, 1500, 5000, 15_000, 50_000)
+SLIDES_A_RUN = {500: 4, 1500: 4, 5000: 4, 15_000: 4, 50_000: 1}
+"""Tiles of a slide -> slides of each laboratory and layout; a slide of 50,000 tiles takes as long as ten of 5,000."""
+STRIPED_A_RUN = 4
 LAYOUTS: dict[str, Layout] = {
     "no carcinoma": foci(1, 0),
     **{f"{count} foci of {tiles}": foci(count, tiles) for count, tiles in ((1, 1), (2, 3), (3, 10), (3, 30), (3, 100))},
@@ -75,15 +75,15 @@ def table_of(told: pd.DataFrame) -> pd.DataFrame:
 def _told(runs: int) -> Iterator[dict[str, object]]:
     bundle = load_bundle(PROJECT_ROOT / "bundle", device="cpu")
     model = bundle.session_of("tile").model
-    for size in SIZES:
+    for size, slides in SLIDES_A_RUN.items():
         for laboratory in laboratories(bundle):
             for layout, lay in (*LAYOUTS.items(), (AT_BOUNDARY, _at_boundary(size, laboratory, model))):
                 random = np.random.default_rng(crc32(f"{size} {laboratory.title} {layout}".encode()))
-                for _ in range(SLIDES_A_RUN * runs):
+                for _ in range(slides * runs):
                     yield {"size": size, "layout": layout, **_triaged(pseudo_slide(size, laboratory, lay, model, random))}
     for laboratory in laboratories(bundle):
         random = np.random.default_rng(crc32(laboratory.title.encode()))
-        for _ in range(SLIDES_A_RUN * runs):
+        for _ in range(STRIPED_A_RUN * runs):
             slide = pseudo_slide(STRIPED_TILES, laboratory, stripes, model, random, solid=True)
             yield {"size": STRIPED_TILES, "layout": STRIPES, **_triaged(slide)}
             sweep = _InStep(slide.sweep.column, slide.sweep.row, slide.sweep.tissue, 0)

@@ -151,16 +151,17 @@ class RowJournal:
         for stale in (SUMMARY_NAME, TILES_NAME):
             (self.folder / stale).unlink(missing_ok=True)
         rows_in = self._triage if self._is_triage or have_places(finished) else self._whole
-        there = self._left_in(rows_in, finished.dtype)
-        for folder in {self.folder, rows_in}:
-            write_order(folder, self.order)
+        rows_in.mkdir(parents=True, exist_ok=True)
         path = rows_in / ROWS_NAME
         path.touch()
-        if len(there) < len(finished):
+        if len(self._left_in(rows_in, finished.dtype)) < len(finished):
             # Rows that a full score left, with which a triage goes on.
             with replacing(path) as temporary:
                 finished.tofile(temporary)
         os.truncate(path, finished.nbytes)
+        # Last: whoever comes after a crash trusts the rows that lie beside the order.
+        for folder in {self.folder, rows_in}:
+            write_order(folder, self.order)
         with path.open("ab", buffering=0) as stream:
             yield lambda rows: _append_whole(stream.fileno(), rows.tobytes())
 
