@@ -193,7 +193,12 @@ def test_a_source_that_is_not_there_is_said_after_the_others_are_scored(
     assert run(roots[0], sources=(slides,)) == {"done": 2}, "named again it is put right"
 
 
-def test_a_folder_that_cannot_be_written_is_said(roots: tuple[Path, Path], run: Run, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_said(roots: tuple[Path, Path], run: Run, tmp_path: Path, small_disk: Path) -> None:
     (tmp_path / "run").write_text("a file")
     with pytest.raises(ArchiveRunRefused, match="cannot be written"):
+        run(roots[0])
+    (tmp_path / "run").unlink()
+    (small_disk / "filler").write_bytes(bytes(190_000))
+    (tmp_path / "run").symlink_to(small_disk)
+    with pytest.raises(ArchiveRunRefused, match="cannot be kept in its folder.*No space left"):
         run(roots[0])
