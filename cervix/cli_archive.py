@@ -118,10 +118,12 @@ def _score(options: argparse.Namespace) -> int:
     asked = Asked(order, root, cache_dir, int(options.cache_gb * 1e9), only_changed=options.only_changed)
     if options.dry_run:
         return _say_how_long(out, asked, load_bundle(root, device=options.device, kind="tile"))
-    parts = [asked] if options.triage or not options.rest else []
-    if options.rest:
-        parts.append(replace(asked, order=order.model_copy(update={"triage": False}), rest=True))
-    return _run(out, parts, options.workers)
+    if not options.rest:
+        return _run(out, [asked], options.workers)
+    before = read_order(out)
+    in_the_rest = before is not None and not before.triage
+    rest = replace(asked, order=order.model_copy(update={"triage": False}), rest=True)
+    return _run(out, [asked, rest] if options.triage and not in_the_rest else [rest], options.workers)
 
 
 def _run(out: Path, parts: list[Asked], workers: int | None) -> int:

@@ -105,12 +105,10 @@ def run_archive(
 def held(out: Path) -> Iterator[None]:
     """Be the one driver of a run. The system frees the lock of a process that dies in any way.
 
-    The folder, and what this process makes from now on, is this user's alone.
+    The folder, and what this process makes meanwhile, is this user's alone.
 
     Raises ``ArchiveRunRefused`` where another one drives it, or the folder cannot be written.
     """
-    if os.name == "posix":
-        os.umask(OTHERS)
     lock = _lock(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -127,9 +125,11 @@ def held(out: Path) -> Iterator[None]:
         raise ArchiveRunRefused(
             "The folder of the run cannot be written", found=error.strerror or "", action="Choose another one with --out."
         ) from error
+    umask = os.umask(OTHERS)  # of no meaning on Windows, where the folder's own permissions hold
     try:
         yield
     finally:
+        os.umask(umask)
         lock.release()
 
 
@@ -159,8 +159,15 @@ def begun(out: Path, asked: Asked) -> RunOrder:
         )
     if not order.sources:
         raise ArchiveRunRefused("No source is named", expected="a folder, a list of slides, or an address")
-    keep_bundle(out, asked.bundle_root, order.bundle_sha256)
-    write_order(out, order)
+    try:
+        keep_bundle(out, asked.bundle_root, order.bundle_sha256)
+        write_order(out, order)
+    except OSError as error:
+        raise ArchiveRunRefused(
+            "The bundle and the order of the run cannot be kept in its folder",
+            found=error.strerror or "",
+            action="See to the room and the rights there.",
+        ) from error
     return order
 
 
@@ -181,7 +188,7 @@ def station_of(out: Path, order: RunOrder, asked: Asked) -> Station:
 
 
 def _lock(out: Path) -> FileLock:
-    return FileLock(out / DRIVER_LOCK_NAME, thread_local=False)
+    return FileLock(out / DRIVER_LOCK_NAME, mode=0o600, thread_local=False)
 
 
 def _require_same(before: RunOrder, asked: Asked) -> None:

@@ -1,5 +1,6 @@
 """``python -m cervix archive``: what is printed, how it ends, and what it leaves."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from cervix.archive.ledger import LEDGER_NAME, Ledger
 from cervix.archive.running import held
 from cervix.cli import main
 from cervix.slides.results import SUMMARY_NAME
-from tests.archive.conftest import linked
+from cervix.slides.scoring import SlideSummary
+from tests.archive.conftest import linked, made_slide, when_rows_are_kept
 
 pytestmark = pytest.mark.usefixtures("home", "own_signals")
 
@@ -94,3 +96,19 @@ def test_a_run_without_a_source_and_a_second_driver_are_refused(
     with held(out):
         assert main(["archive", "score", str(archive), "--out", str(out)]) == 1
     assert "Another process scores into this folder" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_stopped_run_keeps_its_rows_says_so_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    archive.mkdir()
+    made_slide(archive / "large.tiff", seed=80, tiles=12)
+    stopping = when_rows_are_kept(out, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert main(["archive", "score", str(archive), "--out", str(out)]) == 130
+    stopping.join()
+    said = capsys.readouterr().err
+    assert "stopping after the batches in hand" in said
+    assert "The run was stopped; 1 slides wait. The same command goes on with it" in said
+    assert main(["archive", "score", str(archive), "--out", str(out)]) == 0
+    (summary,) = (SlideSummary.model_validate_json(path.read_bytes()) for path in out.rglob(SUMMARY_NAME))
+    assert 0 < summary.timings.resumed_tiles < 144

@@ -112,10 +112,14 @@ def test_a_promotion_in_the_middle_changes_nothing(
     assert facts(tmp_path / "run", "bundle_sha256, verdict") == {(read_manifest(roots[0])[1], "cancer")}
 
 
-def test_another_bundle_is_refused_and_both_ways_are_named(run: Run, roots: tuple[Path, Path]) -> None:
+def test_another_bundle_is_refused_and_both_ways_are_named_and_so_is_another_kind_of_answer(
+    run: Run, roots: tuple[Path, Path]
+) -> None:
     run(roots[0])
     with pytest.raises(ArchiveRunRefused, match=r"another bundle.*0\.1\.0.*0\.2\.0.*--out.*--only-changed.*--bundle"):
         run(roots[1])
+    with pytest.raises(ArchiveRunRefused, match="ordered otherwise.*everywhere as it was: False"):
+        run(roots[0], everywhere=True)
 
 
 def test_after_a_promotion_kept_rows_are_decided_again_and_only_new_slides_are_scored(
@@ -127,7 +131,7 @@ def test_after_a_promotion_kept_rows_are_decided_again_and_only_new_slides_are_s
     run(roots[0], sources=(slides, more))
     made_slide(more / "new.tiff", seed=60)
     worked.clear()
-    assert run(roots[1], only_changed=True) == {"done": 3, "duplicate": 1}
+    assert run(roots[1], sources=(), only_changed=True) == {"done": 3, "duplicate": 1}
     assert worked == ["new.tiff"]
     sha256 = read_manifest(roots[1])[1]
     assert facts(out, "bundle_sha256") == {(sha256,)}
@@ -155,7 +159,7 @@ def test_a_triage_sees_a_part_and_the_rest_is_scored_when_it_is_asked_for(
 ) -> None:
     archive, out = tmp_path / "large", tmp_path / "run"
     archive.mkdir()
-    made_slide(archive / "large.tiff", seed=70, tiles=16)
+    made_slide(archive / "large.tiff", seed=70, tiles=12)
     assert run(roots[0], sources=(archive,), triage=True) == {"done": 1}
     ((verdict, seen_share),) = facts(out, "verdict, seen_share")
     assert verdict == "cancer"
@@ -164,16 +168,10 @@ def test_a_triage_sees_a_part_and_the_rest_is_scored_when_it_is_asked_for(
     with pytest.raises(ArchiveRunRefused, match="triage as it was: True"):
         run(roots[0], sources=(archive,))
     assert run(roots[0], sources=(archive,), rest=True) == {"done": 1}
-    assert facts(out, "verdict, seen_share, tiles") == {("cancer", 1.0, 256)}
+    assert facts(out, "verdict, seen_share, tiles") == {("cancer", 1.0, 144)}
     score = load_score(out / "results", open_slide(archive / "large.tiff"), prove_bundle(roots[0], device="cpu"))
     assert score is not None
-    assert score.summary.timings.resumed_tiles == round(seen_share * 256), "no tile twice"
-
-
-def test_a_run_cannot_change_how_it_was_ordered(run: Run, roots: tuple[Path, Path]) -> None:
-    run(roots[0])
-    with pytest.raises(ArchiveRunRefused, match="ordered otherwise.*everywhere as it was: False"):
-        run(roots[0], everywhere=True)
+    assert score.summary.timings.resumed_tiles == round(seen_share * 144), "no tile twice"
 
 
 def test_the_second_driver_is_refused_while_the_first_one_lives(run: Run, roots: tuple[Path, Path], tmp_path: Path) -> None:
@@ -184,7 +182,6 @@ def test_the_second_driver_is_refused_while_the_first_one_lives(run: Run, roots:
         with pytest.raises(ArchiveRunRefused, match="Another process scores into this folder"):
             run(roots[0])
     assert not is_driven(out)
-    assert run(roots[0]) == {"done": 2}
 
 
 def test_a_source_that_is_not_there_is_said_after_the_others_are_scored(
@@ -196,7 +193,12 @@ def test_a_source_that_is_not_there_is_said_after_the_others_are_scored(
     assert run(roots[0], sources=(slides,)) == {"done": 2}, "named again it is put right"
 
 
-def test_a_folder_that_cannot_be_written_is_said(roots: tuple[Path, Path], run: Run, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_said(roots: tuple[Path, Path], run: Run, tmp_path: Path, small_disk: Path) -> None:
     (tmp_path / "run").write_text("a file")
     with pytest.raises(ArchiveRunRefused, match="cannot be written"):
+        run(roots[0])
+    (tmp_path / "run").unlink()
+    (small_disk / "filler").write_bytes(bytes(190_000))
+    (tmp_path / "run").symlink_to(small_disk)
+    with pytest.raises(ArchiveRunRefused, match="cannot be kept in its folder.*No space left"):
         run(roots[0])
