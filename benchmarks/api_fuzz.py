@@ -22,6 +22,8 @@ def api_fuzz(minutes: float, seed: int) -> pd.DataFrame:
     from starlette.applications import Starlette
     from starlette.testclient import TestClient
 
+    from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
+    from cervix.slides.pyramid import write_pyramid
     from tests.api.fuzzing import fuzz
     from tests.bundle.made import write_bundle
 
@@ -39,9 +41,13 @@ def api_fuzz(minutes: float, seed: int) -> pd.DataFrame:
         from cervix.api import api_routes
 
         program = TestClient(Starlette(routes=api_routes), headers={"Authorization": f"Bearer {token}"})
+        slide = Path(folder) / "slide.tiff"
+        write_pyramid(slide, phantom_region(1400, 1100, seed=11), PHANTOM_SPACING_UM_PX)
+        sent = {"Content-Type": "application/octet-stream", "Upload-Name": "slide.tiff"}
+        scored = program.post("/api/v1/slides", content=slide.read_bytes(), headers=sent).json()["id"]
         while time.monotonic() < until:
             answer = program.post("/api/v1/patients", content=TABLE, headers={"Content-Type": "text/csv"})
-            jobs = [answer.json()["job"]]
+            jobs = [scored, answer.json()["job"]]
             seen += fuzz(token, examples=ROUND, start=seed, jobs=jobs, goes_on=lambda: time.monotonic() < until)
             seed += 1
     rows = [{"operation": label.rsplit(" ", 1)[0], "status": label.rsplit(" ", 1)[1], "calls": n} for label, n in seen.items()]

@@ -34,6 +34,9 @@ ALWAYS = {
 FOREIGN_ORIGINS = ["http://evil.example", "null", "http://[", "https://", "file://", "http://127.0.0.1:1", "http://a@127.0.0.1"]
 
 
+API_TOKEN = secrets.token_hex(32)
+
+
 class Answer(NamedTuple):
     """A status, and headers by their names in small letters."""
 
@@ -69,9 +72,10 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def app(bundle_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     home = tmp_path_factory.mktemp("door") / "home"
-    with running_app(home, free_port(), CERVIX_HOSTS="Ward.example, fe80::1", CERVIX_CDS_TOKEN="ward") as address:
+    told = {"CERVIX_CDS_TOKEN": "ward", "CERVIX_API_TOKENS": API_TOKEN, "CERVIX_BUNDLE_DIR": str(bundle_root)}
+    with running_app(home, free_port(), CERVIX_HOSTS="Ward.example, fe80::1", **told) as address:
         yield Running(address, home)
 
 
@@ -114,6 +118,16 @@ def test_a_foreign_origin_changes_nothing_and_opens_no_websocket(app: Running, o
         ("PUT", "/_stcore/upload_file/s/f"), ("PATCH", "/"),
     ):  # fmt: skip
         assert app.ask(method, path, b"x", Origin=origin).status == 403
+
+
+def test_the_scoring_api_is_answered_beside_the_pages_to_programs_here_that_have_the_token(app: Running) -> None:
+    token = {"Authorization": f"Bearer {API_TOKEN}"}
+    assert app.ask("GET", "/api/v1/bundle", **token).status == 200
+    assert app.ask("GET", "/api/v1/bundle").status == 401
+    assert app.ask("GET", "/api/v1/bundle", Authorization="Bearer ward").status == 401
+    assert app.ask("GET", "/api/v1/other", **token).status == 404
+    assert app.ask("GET", "/api/v1/bundle", X_Forwarded_For="192.0.2.7", **token).status == 404
+    assert app.ask("POST", "/api/v1/patients", b"x", Origin="http://evil.example", **token).status == 403
 
 
 def test_cds_hooks_are_answered_to_programs_here_that_have_the_token(app: Running) -> None:

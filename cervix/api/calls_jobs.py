@@ -1,12 +1,14 @@
 """Calls about jobs: how far one is, that it is not wanted any more, what it came to."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import Any, Final, Protocol
 
-from starlette.background import BackgroundTask
-from starlette.concurrency import run_in_threadpool
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from cervix.api.bodies import JSON
 from cervix.api.operations import BINARY, OBJECT, Answer, Operation
@@ -33,7 +35,7 @@ class JobKind(Protocol):
     def cancel(self, record: JobRecord) -> None: ...
     def active_of(self, holder: str) -> int: ...
     def result(self, record: JobRecord) -> Told: ...
-    def export(self, record: JobRecord, kind: str) -> Any: ...
+    def export(self, record: JobRecord, kind: str) -> AbstractContextManager[Path | Iterator[str]]: ...
 
 
 SLIDES: Final = SlideJobs()
@@ -113,20 +115,31 @@ async def _result(request: Request, options: ResultOptions) -> Response:
 
 
 async def _export(record: JobRecord, form: str) -> Response:
-    """A file, whose folder is gone once it is sent."""
+    """A file, whose folder is gone once it is sent, or text that never is one."""
     held = ExitStack()
     try:
         held.enter_context(TAKING.taken())
-        path = await run_in_threadpool(lambda: held.enter_context(KINDS[record.kind].export(record, form)))
+        made = await run_in_threadpool(lambda: held.enter_context(KINDS[record.kind].export(record, form)))
     except BaseException:
         held.close()
         raise
-    return FileResponse(
-        path,
-        media_type=FORMS[record.kind][form],
-        filename=f"{record.id[:8]}-{path.name}",
-        background=BackgroundTask(run_in_threadpool, held.close),
-    )
+    media = FORMS[record.kind][form]
+    if isinstance(made, Path):
+        return _HeldAnswer(FileResponse(made, media_type=media, filename=f"{record.id[:8]}-{made.name}"), held)
+    return _HeldAnswer(StreamingResponse(iterate_in_threadpool(made), media_type=media), held)
+
+
+class _HeldAnswer(Response):
+    """An answer for which something is held until it is sent, or nobody listens any more."""
+
+    def __init__(self, answer: Response, held: ExitStack) -> None:
+        self._answer, self._held = answer, held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            await run_in_threadpool(self._held.close)
 
 
 def _files() -> dict[str, Any]:

@@ -27,7 +27,7 @@ def described(operations: tuple[Operation, ...]) -> Described:
     """The whole description."""
     asked = dict.fromkeys(model for operation in operations for model in _models(operation.bodies))
     answers = [answer.content for operation in operations for answer in operation.answers.values()]
-    told = dict.fromkeys([Refusal, *(model for content in answers for model in _models(content))])
+    told: dict[type[BaseModel], None] = dict.fromkeys([Refusal, *(model for content in answers for model in _models(content))])
     modes: list[Mode] = [(model, "validation") for model in asked]
     modes += [(model, "serialization") for model in told]
     _, schemas = models_json_schema(modes, ref_template=REF)

@@ -1,5 +1,6 @@
 """Files of women by the scoring API: answered at once or as jobs, complete with what is missing, and never on disk."""
 
+import asyncio
 import json
 import logging
 from datetime import date, timedelta
@@ -7,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from cervix import RESEARCH_NOTICE
-from cervix.api import calls_patients, patient_jobs, places
+from cervix.api import api_routes, calls_patients, patient_jobs, places, women
 from cervix.api.calls_jobs import PATIENTS as LIVE
 from cervix.api.patient_jobs import FILES_HELD
 from cervix.errors import AnswerGone, CallRefused, PatientFileError, PatientFileUnclear, ServerBusy, UploadTooLarge
 from cervix.patients.sample import sample_table_csv
 from cervix.settings import PROJECT_ROOT
-from tests.api.conftest import ANOTHER, JOBS, PATIENTS, ended, program
+from tests.api.conftest import ANOTHER, JOBS, PATIENCE_S, PATIENTS, TOKEN, ended, program
 from tests.interop.fhir_made import TREATED, bundle_of, patient
 
 CSV = {"Content-Type": "text/csv"}
@@ -120,7 +122,7 @@ def test_nothing_of_a_woman_is_on_disk_or_in_the_log_and_a_restart_says_so(
 
 def test_what_is_too_much_is_refused_with_when_to_ask_again(caller: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls_patients, "MOST_FILE_BYTES", 1000)
-    monkeypatch.setattr(patient_jobs, "MOST_ROWS", 2)
+    monkeypatch.setattr(women, "MOST_ROWS", 2)
     assert posted(caller, HEAD + b"a,2020-05-01,30,NILM,negative\n" * 200, 413)["code"] == UploadTooLarge.code
     lying = caller.post(PATIENTS, content=b"x", headers={**CSV, "Content-Length": "9" * 30})
     assert lying.status_code == 413
@@ -133,6 +135,31 @@ def test_what_is_too_much_is_refused_with_when_to_ask_again(caller: TestClient, 
     monkeypatch.setattr(calls_patients, "TABLES", places.Places(0, "sending tables"))
     busy = caller.post(PATIENTS, content=RISING, headers=CSV)
     assert (busy.status_code, busy.json()["code"], "retry-after" in busy.headers) == (503, ServerBusy.code, True)
+
+
+def test_a_download_that_is_cut_off_gives_its_place_back(caller: TestClient) -> None:
+    job = posted(caller, RISING)["job"]
+    free = places.EXPORTS._free._value
+    sent: list[str] = []
+
+    async def cut_off(message: dict[str, Any]) -> None:
+        sent.append(message["type"])
+        if message["type"] == "http.response.body":
+            raise OSError("nobody listens any more")
+
+    async def nothing() -> dict[str, Any]:
+        await asyncio.sleep(PATIENCE_S)
+        return {"type": "http.disconnect"}
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "method": "GET", "scheme": "http", "root_path": "",
+        "path": f"{JOBS}/{job}/result", "raw_path": b"", "query_string": b"export=csv", "client": ("127.0.0.1", 5000),
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {TOKEN}".encode())],
+    }  # fmt: skip
+    with pytest.raises((OSError, ClientDisconnect)):
+        asyncio.run(api_routes[0].app(scope, nothing, cut_off))
+    assert "http.response.start" in sent
+    assert places.EXPORTS._free._value == free
 
 
 @pytest.mark.usefixtures("all_are_jobs")

@@ -1,5 +1,6 @@
 """``python -m cervix serve``: the API over real sockets, in a process that knows no Streamlit."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -18,6 +19,7 @@ import pytest
 
 from cervix.cli import main
 from cervix.settings import PROJECT_ROOT, get_settings
+from cervix.web import starting
 from tests.api.conftest import FILE, JOBS, PATIENCE_S, SLIDES, TOKEN, until
 from tests.browser.server import free_port
 
@@ -143,3 +145,20 @@ def test_it_does_not_start_where_nobody_could_call_it(
     said = capsys.readouterr().err
     assert "CERVIX_API_OPEN" in said
     assert TOKEN not in said
+
+
+def test_old_uploads_go_though_nobody_opens_a_page(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, fresh = home / "uploads" / ("a" * 64), home / "uploads" / ("b" * 64)
+    for folder in (old, fresh):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    monkeypatch.setattr(starting, "SWEEP_EVERY_S", 0.01)
+
+    async def swept() -> None:
+        task = asyncio.create_task(starting._sweeping())
+        while old.exists():
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(swept(), PATIENCE_S))
+    assert fresh.is_dir()

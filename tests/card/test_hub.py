@@ -11,12 +11,11 @@ from huggingface_hub.repocard_data import ModelCardData
 
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
-from cervix.bundle.manifest import BundleFile
 from cervix.card import hub
 from cervix.card.hub import DATA_ALONE, export_hub, licence_text
 from cervix.cli import main
 from cervix.errors import BundleError, NameRefused
-from cervix.interop.proved_files import proved_files
+from cervix.interop.proved_files import ProvedFiles, proved_files
 from cervix.interop.triton import export_triton
 from cervix.patients.golden import prove_bundle
 
@@ -28,6 +27,11 @@ def exported(bundle_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("hub") / "export"
     assert main(["bundle", "export", str(bundle_root), "--huggingface", str(folder), "--device", "cpu"]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def files(bundle_root: Path) -> ProvedFiles:
+    return proved_files(bundle_root)
 
 
 def test_the_hub_s_own_library_reads_the_card_and_every_figure_in_it(exported: Path, bundle: Bundle) -> None:
@@ -73,8 +77,7 @@ def test_the_data_statement_names_every_source_with_n_and_licence(exported: Path
     assert all(f"{one.part}: {one.licence}" in licences for one in bundle.manifest.card.licences)
 
 
-def test_the_licence_of_the_shipped_bundle_comes_with_its_text(bundle_root: Path) -> None:
-    files = proved_files(bundle_root)
+def test_the_licence_of_the_shipped_bundle_comes_with_its_text(files: ProvedFiles) -> None:
     card = files.manifest.card.model_copy(update={"licence_id": "apache-2.0"})
     text = licence_text(replace(files, manifest=files.manifest.model_copy(update={"card": card})))
     assert "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION" in text
@@ -86,11 +89,11 @@ def test_an_export_of_another_kind_is_not_replaced(exported: Path, bundle_root: 
     assert (exported / "README.md").is_file()
 
 
-def test_a_file_of_another_kind_is_not_published(bundle_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = proved_files(bundle_root)
-    odd = BundleFile(path="slide/run.py", bytes=1, sha256="0" * 64)
-    files.contents[odd.path] = b"x"
-    monkeypatch.setattr(hub, "proved_files", lambda *_, **__: files)
+def test_a_file_of_another_kind_is_not_published(
+    files: ProvedFiles, bundle_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = replace(files, contents=files.contents | {"slide/run.py": b"x"})
+    monkeypatch.setattr(hub, "proved_files", lambda *_, **__: odd)
     with pytest.raises(BundleError, match="not published"):
         export_hub(bundle_root, tmp_path / "export")
     assert not list(tmp_path.iterdir())
