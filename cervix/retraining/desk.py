@@ -5,34 +5,19 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from cervix.errors import RetrainingRefused
 from cervix.jobs import Job, JobBoard
+from cervix.own_process import GRACE_S, LOCK_NAME, LOG_NAME, STOP_NAME, end, give_way, is_held, locked, started, tell
 from cervix.retraining.command import LABELS_VARIABLE, RetrainingOrder, retraining_command
 from cervix.retraining.log import LogLine, read_log
-from cervix.retraining.runs import (
-    LOCK_NAME,
-    LOG_NAME,
-    SCRATCH_NAME,
-    STOP_NAME,
-    Run,
-    is_held,
-    locked,
-    new_run,
-    read_run,
-    write_run,
-)
-from cervix.settings import PROJECT_ROOT
+from cervix.retraining.runs import SCRATCH_NAME, Run, new_run, read_run, write_run
 
 logger = logging.getLogger(__name__)
 
-NICENESS = 10
-GRACE_S = 10.0
 POLL_S = 0.5
 LARGEST_LOG_BYTES = 64 << 20
 
@@ -149,28 +134,18 @@ class RetrainingDesk:
             (folder / SCRATCH_NAME).mkdir(parents=True)
             # Held before there is a run to be seen, so that a run whose lock is free has ended.
             alive = locked(folder / LOCK_NAME)
-            with (folder / LOG_NAME).open("ab") as log:
-                process = subprocess.Popen(
-                    retraining_command(python, order, run.candidate_dir),
-                    cwd=PROJECT_ROOT,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env={
-                        **os.environ,
-                        LABELS_VARIABLE: labels_url,
-                        "PYTHONUNBUFFERED": "1",
-                        # What a killed trainer leaves there is removed with the folder.
-                        "TMPDIR": str(folder / SCRATCH_NAME),
-                    },
-                    start_new_session=True,
-                    pass_fds=(alive,),
-                )
+            process = started(
+                retraining_command(python, order, run.candidate_dir),
+                folder,
+                alive,
+                # What a killed trainer leaves in its scratch folder is removed with it.
+                {LABELS_VARIABLE: labels_url, "TMPDIR": str(folder / SCRATCH_NAME)},
+            )
             run = run.model_copy(update={"group": process.pid})
             write_run(folder, run)
         except OSError as error:
             if process is not None:
-                _signal(run, signal.SIGKILL)
+                tell(run.group, signal.SIGKILL)
                 process.wait()
             if alive is not None:
                 os.close(alive)
@@ -182,10 +157,7 @@ class RetrainingDesk:
                     action="See whether CERVIX_TRAINING_PYTHON is right.",
                 ) from error
             raise _no_room(self.runs_dir, error) from error
-        with suppress(ProcessLookupError):
-            # The app must stay quick to answer. 19 is the least there is.
-            own = os.getpriority(os.PRIO_PROCESS, os.getpid())
-            os.setpriority(os.PRIO_PGRP, run.group, min(19, own + NICENESS))
+        give_way(run.group)
         self._board.submit(run.id, partial(self._watch, run, process, alive))
         return run
 
@@ -197,20 +169,14 @@ class RetrainingDesk:
                     break
                 except subprocess.TimeoutExpired:
                     if self._log_bytes(run) > self._largest_log_bytes:
-                        _signal(run, signal.SIGKILL)
-            _signal(run, signal.SIGKILL)  # what it started and left behind
+                        tell(run.group, signal.SIGKILL)
+            tell(run.group, signal.SIGKILL)  # what it started and left behind
             self._settle(run, code)
         finally:
             os.close(alive)
 
     def _end_group(self, run: Run, job: Job[None, None]) -> None:  # noqa: ARG002
-        lock = self.runs_dir / run.id / LOCK_NAME
-        _signal(run, signal.SIGTERM)
-        until = time.monotonic() + self._grace_s
-        while is_held(lock) and time.monotonic() < until:
-            time.sleep(0.05)
-        if is_held(lock):
-            _signal(run, signal.SIGKILL)
+        end(run.group, self.runs_dir / run.id / LOCK_NAME, self._grace_s)
 
     def _settle(self, run: Run, code: int | None) -> Run:
         """Write how a run ended and remove what it left unfinished. ``code`` is None where nobody saw it end."""
@@ -265,12 +231,6 @@ class RetrainingDesk:
             self._unwritten[run.id] = run
         else:
             self._unwritten.pop(run.id, None)
-
-
-def _signal(run: Run, what: signal.Signals) -> None:
-    if run.group > 0:  # 0 would be our own
-        with suppress(ProcessLookupError):  # it has ended
-            os.killpg(run.group, what)
 
 
 def _remove(path: Path) -> None:

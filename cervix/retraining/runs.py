@@ -1,12 +1,9 @@
 """Retraining runs on disk: ``retraining/<run id>/``.
 
-``run.json`` says what was ordered and how it ended, ``log.txt`` is what the trainer printed. ``alive`` is locked as long as
-the trainer or the server that watches it lives: the system frees the lock of a process that dies in any way, and no process
-number that was used again can be mistaken for it.
+``run.json`` says what was ordered and how it ended, ``log.txt`` is what the trainer printed, ``alive`` tells whether it lives
+(``cervix.own_process``).
 """
 
-import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -17,13 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cervix.files import replacing
 from cervix.retraining.command import RetrainingOrder
 
-if sys.platform != "win32":
-    import fcntl
-
 RUN_NAME = "run.json"
-LOG_NAME = "log.txt"
-LOCK_NAME = "alive"
-STOP_NAME = "stop"
 SCRATCH_NAME = "scratch"
 CANDIDATE_PREFIX = "candidate-"
 LEAST_TOLD = 0.02
@@ -101,32 +92,3 @@ def write_run(folder: Path, run: Run) -> None:
     """Write a run, whole or not at all."""
     with replacing(folder / RUN_NAME) as temporary:
         temporary.write_text(run.model_dump_json(indent=2), encoding="utf-8")
-
-
-def locked(path: Path) -> int:
-    """Open a file and hold its lock, waiting for it; returns the descriptor, which closing frees.
-
-    A process that inherits the descriptor holds the lock too.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def is_held(path: Path) -> bool:
-    """Whether any process holds the lock of a file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -10,9 +10,10 @@ from cervix.errors import BundleError, LabelRefused
 from cervix.intake.shelf import THUMBNAIL_PX, remember, seen_slide
 from cervix.labels import LabelStore, Score, open_store
 from cervix.labels.gathering.rescoring import rescore
+from cervix.own_process import LOG_NAME
 from cervix.retraining.command import order_of
 from cervix.retraining.log import read_log
-from cervix.retraining.runs import LOG_NAME, Run, read_run, write_run
+from cervix.retraining.runs import Run, read_run, write_run
 from cervix.samples.slides import SAMPLES, sample_slide
 from cervix.sandbox.candidate import SampleCandidate, candidate_of, sample_candidate, shipped_scores
 from cervix.sandbox.readers import CLASSES, READER_A, READER_B, SLIDES, SampleTile, answers, sample_tiles
