@@ -20,6 +20,7 @@ from cervix.archive.engines.engine import Engine
 from cervix.archive.engines.local import LocalEngine
 from cervix.archive.estimate import estimate_run
 from cervix.archive.ledger import LEDGER_NAME, Ledger, Wanted
+from cervix.archive.results.writing import WORDS_NAME, write_results
 from cervix.archive.running import Asked, is_driven, run_archive, station_of
 from cervix.archive.runs import RESULTS_NAME, RunOrder, read_order
 from cervix.archive.sources import listed
@@ -73,6 +74,10 @@ def add_archive_command(
     score.add_argument("--cache-gb", metavar="GB", type=float, default=CACHE_GB, help=f"at most (default: {CACHE_GB:g})")
     score.add_argument("--by", default="", help="who began the run")
     score.set_defaults(run=_score)
+    results = archive.add_parser("results", help="write what a run has found: answers, tiles by slide, summary, drift")
+    results.add_argument("out", metavar="DIR", type=Path, help="folder of the run; written is its folder summary/")
+    results.add_argument("--without-tiles", action="store_true", help="answers, summary and drift alone, which takes seconds")
+    results.set_defaults(run=_results)
     for name, run, said in (
         ("status", _status, "how far a run is"),
         ("retry", _retry, "let what was refused or quarantined wait again"),
@@ -214,6 +219,21 @@ def _retry(options: argparse.Namespace) -> int:
     with _ledger(options.out) as ledger:
         count = ledger.retry()
     print(f"waiting again: {count:,}{'' if is_driven(options.out) else f'. {GO_ON}'}")
+    return 0
+
+
+def _results(options: argparse.Namespace) -> int:
+    with tqdm(unit="slide", desc="tiles", disable=None) as bar:
+
+        def show(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        written = write_results(options.out.absolute(), tiles=not options.without_tiles, on_progress=show)
+    print((written.folder / WORDS_NAME).read_text(encoding="utf-8"))
+    if written.gone:
+        print(f"note: {written.gone:,} scored slides are no longer among the results: they have no tiles", file=sys.stderr)
+    print(f"written to {written.folder}. {RESEARCH_NOTICE}")
     return 0
 
 
