@@ -12,6 +12,7 @@ from cervix.archive.answers import facts_of
 from cervix.archive.claims import claimed
 from cervix.archive.faults import ends, told
 from cervix.archive.preparing import Ready, mark_of, readied
+from cervix.archive.thumbnails import keep_thumbnail
 from cervix.archive.work import Outcome, Station, Work
 from cervix.bundle import Bundle
 from cervix.bundle.active import same_bundle
@@ -123,6 +124,7 @@ class Worker:
                 return Outcome(work.place, work.attempt, "duplicate", slide_sha256=ready.slide.sha256, same_as=owner)
             stored = self._stored(ready)
             score = stored or self._scored_now(ready, folder)
+            keep_thumbnail(self.station.results_dir, ready.slide.sha256, ready.plan.tissue.overview)
         timings = score.summary.timings
         return Outcome(
             work.place,
