@@ -73,6 +73,11 @@ class Person:
         return self.role == "admin" and not self.plays
 
     @property
+    def may_run_archive(self) -> bool:
+        """Have whole folders or archives scored: start, pause and stop such a run."""
+        return self.role == "admin" and not self.plays
+
+    @property
     def may_store(self) -> bool:
         """Put objects into the hospital's archive."""
         return self.role == "admin" and not self.plays
