@@ -19,6 +19,7 @@ pages = [
     st.Page("start.py", title="Start", icon=":material/home:", default=True),
     st.Page("slide.py", title="Slide", icon=":material/grid_on:"),
     st.Page("patient.py", title="Patient", icon=":material/groups:"),
+    st.Page("archive.py", title="Archive", icon=":material/inventory_2:"),
     st.Page("evidence.py", title="Evidence", icon=":material/monitoring:"),
     st.Page("improve.py", title="Improve", icon=":material/cycle:"),
 ]

@@ -29,6 +29,7 @@ PAGES = {
     "": "Play the demo",
     "slide": "Drop a slide here",
     "patient": "Open a case, or bring a table",
+    "archive": "No run has been started",
     "evidence": "Strongest rival",
     "evidence?evidence_view=card": "Held-out figures",
     "improve?improve_view=gather": "Nothing is gathered yet",

@@ -17,6 +17,7 @@ ADDRESSES = {
     "slide": "slide",
     "patient": "patient",
     "a woman": "patient?case=rising",
+    "archive": "archive",
     "evidence": "evidence",
     "card": "evidence?evidence_view=card",
     "label": "improve?improve_view=label",

@@ -10,7 +10,7 @@ from cervix.settings import PROJECT_ROOT
 
 PATIENCE_S = 60.0
 PAGES = [
-    "start", "slide", "patient", "evidence", "evidence/card", "improve/gather", "improve/label", "improve/agree",
+    "start", "slide", "patient", "archive", "evidence", "evidence/card", "improve/gather", "improve/label", "improve/agree",
     "improve/retrain", "improve/compare", "improve/promote", "improve/audit",
 ]  # fmt: skip
 TIMEOUT_S = 60

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
@@ -123,11 +124,16 @@ def _show_end(job: GatherJob) -> None:
         st.info("All of these were already there; their scores are up to date now.")
 
 
-def _start(key: str, work) -> None:  # type: ignore[no-untyped-def]
+def start_gathering(key: str, work: Callable[[GatherJob], int]) -> None:
+    """Gather cases in the background; step 1 of this session then shows how far it is."""
     # Whoever plays in a sandbox adds to its own store.
     key = f"{get_settings().home} {key}"
     _board().submit(key, work)
     st.session_state[JOB] = key
+
+
+def _start(key: str, work: Callable[[GatherJob], int]) -> None:
+    start_gathering(key, work)
     st.rerun()
 
 
