@@ -7,6 +7,7 @@ import pandas as pd
 
 from benchmarks import coarse, demo, dicom_slide, figures, label_desk, labels, loads, mutants, patients, pictures, probe, slides
 from benchmarks.archive_local import archive_local
+from benchmarks.archive_page import archive_page
 from benchmarks.dicom_export import dicom_export
 from benchmarks.hostile import hostile
 from benchmarks.triage import triage
@@ -23,7 +24,7 @@ def main() -> None:
         "figures": figures.figures, "figures-on-screen": figures.figures_on_screen,
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
         "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-slide": dicom_slide.dicom_slide,
-        "dicom-export": dicom_export, "archive-local": archive_local,
+        "dicom-export": dicom_export, "archive-local": archive_local, "archive-page": archive_page,
         "triage": triage, "triage-drawn": triage_drawn, "triage-looks": triage_looks,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

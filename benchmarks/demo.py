@@ -12,7 +12,7 @@ from tests.browser.chromium import LAUNCH_OPTIONS
 from tests.browser.server import SHIPPED, free_port, running_app
 
 PATIENCE_MS = 90_000
-PAGES = ("Slide", "Patient", "Evidence", "Improve", "Start")
+PAGES = ("Slide", "Patient", "Archive", "Evidence", "Improve", "Start")
 WANTED_S = {
     "command to the first page": 6.0,
     "another page": 0.5,

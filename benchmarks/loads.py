@@ -7,7 +7,7 @@ import pandas as pd
 import psutil
 
 LOADS_A_RUN, LOOKED_AT_EVERY = 100, 20
-PATHS = ("", "slide", "patient", "evidence", "improve")
+PATHS = ("", "slide", "patient", "archive", "evidence", "improve")
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 PATIENCE_MS = 180_000
 
