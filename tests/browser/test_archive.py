@@ -9,7 +9,7 @@ from tests.browser.chromium import WAIT_MS, needs_browser
 from tests.browser.server import free_port, running_app
 
 pytestmark = needs_browser
-RUN_MS = 2 * WAIT_MS
+RUN_MS = 4 * WAIT_MS
 
 
 @pytest.mark.slow
