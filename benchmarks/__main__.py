@@ -5,24 +5,14 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from benchmarks import (
-    archive_local,
-    archive_tables,
-    coarse,
-    demo,
-    dicom_slide,
-    figures,
-    label_desk,
-    labels,
-    loads,
-    mutants,
-    patients,
-    pictures,
-    probe,
-    slides,
-)
+from benchmarks import coarse, demo, dicom_slide, figures, label_desk, labels, loads, mutants, patients, pictures, probe, slides
+from benchmarks.archive_local import archive_local
+from benchmarks.archive_tables import archive_tables
 from benchmarks.dicom_export import dicom_export
 from benchmarks.hostile import hostile
+from benchmarks.triage import triage
+from benchmarks.triage_drawn import triage_drawn
+from benchmarks.triage_looks import triage_looks
 
 
 def main() -> None:
@@ -34,8 +24,8 @@ def main() -> None:
         "figures": figures.figures, "figures-on-screen": figures.figures_on_screen,
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
         "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-slide": dicom_slide.dicom_slide,
-        "dicom-export": dicom_export, "archive-local": archive_local.archive_local,
-        "archive-tables": archive_tables.archive_tables,
+        "dicom-export": dicom_export, "archive-local": archive_local, "archive-tables": archive_tables,
+        "triage": triage, "triage-drawn": triage_drawn, "triage-looks": triage_looks,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=[*programs, "hostile", "mutants"])

@@ -46,6 +46,8 @@ class Asked:
         As in ``Station``.
     only_changed : bool
         Go on with the run under another bundle than it had.
+    rest : bool
+        Score what a triage left.
     """
 
     order: RunOrder
@@ -53,6 +55,7 @@ class Asked:
     cache_dir: Path
     cache_bytes: int
     only_changed: bool = False
+    rest: bool = False
 
 
 def run_archive(
@@ -83,6 +86,8 @@ def run_archive(
             ledger.say(ATTEMPTS_SAID, str(order.attempts_at_most))
             ledger.say(BUNDLE_SAID, order.bundle_sha256)
             ledger.want("run")
+            if asked.rest:
+                ledger.wait_for_the_rest()
             listing = _Listing(ledger, out, order, settings, stop)
             engine: Engine | None = None
             try:
@@ -100,12 +105,10 @@ def run_archive(
 def held(out: Path) -> Iterator[None]:
     """Be the one driver of a run. The system frees the lock of a process that dies in any way.
 
-    The folder, and what this process makes from now on, is this user's alone.
+    The folder, and what this process makes meanwhile, is this user's alone.
 
     Raises ``ArchiveRunRefused`` where another one drives it, or the folder cannot be written.
     """
-    if os.name == "posix":
-        os.umask(OTHERS)
     lock = _lock(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -122,9 +125,11 @@ def held(out: Path) -> Iterator[None]:
         raise ArchiveRunRefused(
             "The folder of the run cannot be written", found=error.strerror or "", action="Choose another one with --out."
         ) from error
+    umask = os.umask(OTHERS)  # of no meaning on Windows, where the folder's own permissions hold
     try:
         yield
     finally:
+        os.umask(umask)
         lock.release()
 
 
@@ -148,13 +153,21 @@ def begun(out: Path, asked: Asked) -> RunOrder:
     """
     before, order = read_order(out), asked.order
     if before is not None:
-        _require_same(before, order, asked.only_changed)
-        sources = list(dict.fromkeys([*before.sources, *order.sources]))
-        order = order.model_copy(update={"sources": sources, "started": before.started, "started_by": before.started_by})
+        _require_same(before, asked)
+        order = order.model_copy(
+            update={"sources": order.sources or before.sources, "started": before.started, "started_by": before.started_by}
+        )
     if not order.sources:
         raise ArchiveRunRefused("No source is named", expected="a folder, a list of slides, or an address")
-    keep_bundle(out, asked.bundle_root, order.bundle_sha256)
-    write_order(out, order)
+    try:
+        keep_bundle(out, asked.bundle_root, order.bundle_sha256)
+        write_order(out, order)
+    except OSError as error:
+        raise ArchiveRunRefused(
+            "The bundle and the order of the run cannot be kept in its folder",
+            found=error.strerror or "",
+            action="See to the room and the rights there.",
+        ) from error
     return order
 
 
@@ -175,10 +188,13 @@ def station_of(out: Path, order: RunOrder, asked: Asked) -> Station:
 
 
 def _lock(out: Path) -> FileLock:
-    return FileLock(out / DRIVER_LOCK_NAME, thread_local=False)
+    return FileLock(out / DRIVER_LOCK_NAME, mode=0o600, thread_local=False)
 
 
-def _require_same(before: RunOrder, order: RunOrder, only_changed: bool) -> None:
+def _require_same(before: RunOrder, asked: Asked) -> None:
+    order = asked.order
+    if asked.rest and before.triage:
+        before = before.model_copy(update={"triage": order.triage})
     others = [name for name in KEPT if getattr(before, name) != getattr(order, name)]
     if others:
         raise ArchiveRunRefused(
@@ -186,7 +202,7 @@ def _require_same(before: RunOrder, order: RunOrder, only_changed: bool) -> None
             expected=", ".join(f"{name} as it was: {getattr(before, name)}" for name in others),
             action="Go on with it as it was ordered, or choose another folder with --out.",
         )
-    if before.bundle_sha256 != order.bundle_sha256 and not only_changed:
+    if before.bundle_sha256 != order.bundle_sha256 and not asked.only_changed:
         raise ArchiveRunRefused(
             "This run was begun with another bundle",
             expected=before.bundle_label,

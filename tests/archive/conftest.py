@@ -1,8 +1,10 @@
 """Small slides, stations and ledgers for runs over an archive."""
 
+import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -14,8 +16,11 @@ from cervix.archive.work import Outcome, Station, Work
 from cervix.archive.worker import Worker
 from cervix.bundle import Bundle
 from cervix.slides.pyramid import write_pyramid
+from cervix.slides.results import ROWS_NAME
 from tests.bundle.made import SHIPPED_CLASSES
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
+
+PATIENCE_S = 60.0
 
 
 @lru_cache(maxsize=1)
@@ -32,11 +37,31 @@ def made_slide(path: Path, *, seed: int = 1, tiles: int = 3) -> Path:
     return path
 
 
+def linked(path: Path, to: Path) -> Path:
+    """The same file in another place: examined apart once for both, which takes half a second."""
+    to.hardlink_to(path)
+    return to
+
+
+def when_rows_are_kept(results_dir: Path, do: Callable[[], object]) -> Thread:
+    """Do something as soon as the first rows of a slide are on disk."""
+
+    def watch() -> None:
+        until = time.monotonic() + PATIENCE_S
+        while not any(rows.stat().st_size for rows in results_dir.rglob(ROWS_NAME)) and time.monotonic() < until:
+            time.sleep(0.001)
+        do()
+
+    watching = Thread(target=watch)
+    watching.start()
+    return watching
+
+
 @pytest.fixture(scope="session")
 def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with four slides that can be scored; nobody changes it."""
+    """A folder with two slides that can be scored; nobody changes it."""
     folder = tmp_path_factory.mktemp("archive")
-    for seed in range(4):
+    for seed in range(2):
         made_slide(folder / f"slide-{seed}.tiff", seed=seed)
     return folder
 

@@ -1,6 +1,6 @@
 """``python -m cervix archive``: what is printed, how it ends, and what it leaves."""
 
-import shutil
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,8 @@ from cervix.archive.ledger import LEDGER_NAME, Ledger
 from cervix.archive.running import held
 from cervix.cli import main
 from cervix.slides.results import SUMMARY_NAME
+from cervix.slides.scoring import SlideSummary
+from tests.archive.conftest import linked, made_slide, when_rows_are_kept
 
 pytestmark = pytest.mark.usefixtures("home", "own_signals")
 
@@ -26,14 +28,12 @@ def own_signals() -> Iterator[None]:
 
 @pytest.fixture
 def archive(slides: Path, tmp_path: Path) -> Path:
-    """Two slides, one of them twice, and two that cannot be scored."""
+    """A slide that lies there twice, and one that cannot be scored."""
     folder = tmp_path / "archive"
     folder.mkdir()
-    for name in ("slide-0.tiff", "slide-1.tiff"):
-        shutil.copy(slides / name, folder)
-    shutil.copy(slides / "slide-1.tiff", folder / "twin.tiff")
+    for name in ("slide.tiff", "twin.tiff"):
+        linked(slides / "slide-0.tiff", folder / name)
     (folder / "text.svs").write_text("no slide")
-    (folder / "empty.svs").write_bytes(b"")
     return folder
 
 
@@ -41,20 +41,20 @@ def test_a_run_says_what_became_of_every_slide_and_a_second_one_scores_nothing(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert main(["archive", "score", str(archive), "--out", str(out)]) == 1, "two were refused"
+    assert main(["archive", "score", str(archive), "--out", str(out)]) == 1, "one was refused"
     printed = capsys.readouterr().out
-    assert "        2 done\n        1 duplicate\n        2 refused\n" in printed
-    assert "        2 refused, slide-not-readable: " in printed
+    assert "        1 done\n        1 duplicate\n        1 refused\n" in printed
+    assert "        1 refused, slide-not-readable: " in printed
     assert "not a medical device" in printed.lower()
     summaries = {path: path.stat().st_ino for path in out.rglob(SUMMARY_NAME)}
-    assert len(summaries) == 2
+    assert len(summaries) == 1
     assert main(["archive", "score", "--out", str(out)]) == 1
     assert {path: path.stat().st_ino for path in out.rglob(SUMMARY_NAME)} == summaries
     capsys.readouterr()
     assert main(["archive", "status", str(out)]) == 0
     assert capsys.readouterr().out.startswith("not running.")
     assert main(["archive", "retry", str(out)]) == 0
-    assert "2 slides wait again. Go on with" in capsys.readouterr().out
+    assert "waiting again: 1. Go on with" in capsys.readouterr().out
     for path in (out, *out.rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, "this user's alone"
 
@@ -65,8 +65,8 @@ def test_a_dry_run_says_how_much_and_how_long_and_writes_nothing(
     before = sorted(tmp_path.rglob("*"))
     assert main(["archive", "score", str(archive), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert "5 slides to score" in printed
-    assert "about 27 tiles by a random 5 of them; 2 of them cannot be scored" in printed
+    assert "3 slides to score" in printed
+    assert "about 18 tiles by a random 3 of them; 1 of them cannot be scored" in printed
     assert "95 % interval" in printed
     assert "tiles/s" in printed
     assert sorted(tmp_path.rglob("*")) == before
@@ -96,3 +96,19 @@ def test_a_run_without_a_source_and_a_second_driver_are_refused(
     with held(out):
         assert main(["archive", "score", str(archive), "--out", str(out)]) == 1
     assert "Another process scores into this folder" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_stopped_run_keeps_its_rows_says_so_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    archive.mkdir()
+    made_slide(archive / "large.tiff", seed=80, tiles=12)
+    stopping = when_rows_are_kept(out, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert main(["archive", "score", str(archive), "--out", str(out)]) == 130
+    stopping.join()
+    said = capsys.readouterr().err
+    assert "stopping after the batches in hand" in said
+    assert "The run was stopped; 1 slides wait. The same command goes on with it" in said
+    assert main(["archive", "score", str(archive), "--out", str(out)]) == 0
+    (summary,) = (SlideSummary.model_validate_json(path.read_bytes()) for path in out.rglob(SUMMARY_NAME))
+    assert 0 < summary.timings.resumed_tiles < 144

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from tests.archive.drivers import drive_inline
 
 pytestmark = pytest.mark.slow
 
-KILLS, SLIDES, TILES = 20, 10, 36
+KILLS, SLIDES, TILES = 20, 6, 16
 
 
 def test_a_driver_killed_twenty_times_scores_every_slide_once(
@@ -32,14 +31,14 @@ def test_a_driver_killed_twenty_times_scores_every_slide_once(
     archive, out, draw = tmp_path / "archive", tmp_path / "run", random.Random(3)
     archive.mkdir()
     for seed in range(SLIDES):
-        made_slide(archive / f"{seed}.tiff", seed=seed, tiles=6)
+        made_slide(archive / f"{seed}.tiff", seed=seed, tiles=4)
     context = multiprocessing.get_context("fork")
     written: dict[Path, int] = {}
     kills = 0
     while True:
         driver = context.Process(target=drive_inline, args=(out, archive, bundle_root))
         driver.start()
-        driver.join(draw.uniform(0.2, 2.0) if kills < KILLS else 120)
+        driver.join(draw.uniform(0.2, 1.2) if kills < KILLS else 120)
         if driver.exitcode is not None and kills >= KILLS:
             break
         if driver.exitcode is None:
@@ -81,31 +80,21 @@ def until_more_rows(out: Path, than: int) -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_a_killed_command_takes_its_workers_along_a_stopped_one_keeps_its_rows_and_the_next_goes_on(
-    home: Path, tmp_path: Path
-) -> None:
+def test_a_killed_command_takes_its_workers_along_and_the_next_goes_on(home: Path, tmp_path: Path) -> None:
     archive, out = tmp_path / "archive", tmp_path / "run"
     archive.mkdir()
-    for seed in range(2):
-        made_slide(archive / f"{seed}.tiff", seed=seed, tiles=24)
+    made_slide(archive / "large.tiff", tiles=16)
     first = started(out, archive, home)
     until_more_rows(out, 0)
     first.kill()
     first.communicate()
     kept = rows_bytes(out)
-    time.sleep(1.0)
+    time.sleep(0.5)
     assert rows_bytes(out) == kept, "no worker outlives its driver"
+    assert not any(out.rglob(SUMMARY_NAME))
     second = started(out, archive, home)
-    until_more_rows(out, kept)
-    second.send_signal(signal.SIGINT)
-    _, said = second.communicate(timeout=120)
-    assert second.returncode == 130
-    assert "stopping after the batches in hand" in said
-    with Ledger(out / LEDGER_NAME, read_only=True) as ledger:
-        assert "running" not in ledger.counts()
-    third = started(out, archive, home)
-    printed, said = third.communicate(timeout=240)
-    assert third.returncode == 0, said
-    assert "2 done" in printed
-    resumed = [SlideSummary.model_validate_json(path.read_bytes()).timings.resumed_tiles for path in out.rglob(SUMMARY_NAME)]
-    assert max(resumed) > 0, "it went on where it was"
+    printed, said = second.communicate(timeout=240)
+    assert second.returncode == 0, said
+    assert "1 done" in printed
+    (summary,) = (SlideSummary.model_validate_json(path.read_bytes()) for path in out.rglob(SUMMARY_NAME))
+    assert 0 < summary.timings.resumed_tiles < 256, "it went on where it was"

@@ -34,7 +34,7 @@ def _listen(way: Connection) -> None:
         if _worker is not None:
             _worker.stop()
         way.recv_bytes()
-    except EOFError:
+    except (EOFError, OSError):
         # Nobody would take its outcome, and another run may begin with the same slide.
         os._exit(1)
 
