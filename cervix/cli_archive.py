@@ -33,7 +33,6 @@ from cervix.errors import ArchiveRunRefused, Cancelled
 from cervix.settings import get_settings
 
 EXIT_REFUSED: Final = 1
-
 CACHE_GB: Final = 50.0
 GO_ON: Final = "Go on with `python -m cervix archive score --out DIR`."
 ENDED: Final[tuple[State, ...]] = ("done", "duplicate", "refused", "quarantined")

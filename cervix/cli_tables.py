@@ -70,7 +70,6 @@ def score_tables_of(options: argparse.Namespace) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: _stop(stop))
     with tqdm(disable=None) as bar:
-
         shown = ""
 
         def show(what: str, done: int, of: int) -> None:
