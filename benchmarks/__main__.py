@@ -7,10 +7,14 @@ import pandas as pd
 
 from benchmarks import coarse, demo, dicom_slide, figures, label_desk, labels, loads, mutants, patients, pictures, probe, slides
 from benchmarks.archive_cluster import archive_cluster
+from benchmarks.archive_local import archive_local
 from benchmarks.archive_scale import archive_ledger, archive_ray, archive_two_nodes
 from benchmarks.archive_simulation import archive_simulation
 from benchmarks.dicom_export import dicom_export
 from benchmarks.hostile import hostile
+from benchmarks.triage import triage
+from benchmarks.triage_drawn import triage_drawn
+from benchmarks.triage_looks import triage_looks
 
 
 def main() -> None:
@@ -22,8 +26,9 @@ def main() -> None:
         "figures": figures.figures, "figures-on-screen": figures.figures_on_screen,
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
         "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-slide": dicom_slide.dicom_slide,
-        "dicom-export": dicom_export, "archive-cluster": archive_cluster,
-        "archive-simulation": archive_simulation, "archive-ray": archive_ray,
+        "dicom-export": dicom_export, "archive-local": archive_local,
+        "triage": triage, "triage-drawn": triage_drawn, "triage-looks": triage_looks,
+        "archive-cluster": archive_cluster, "archive-simulation": archive_simulation, "archive-ray": archive_ray,
         "archive-two-nodes": archive_two_nodes, "archive-ledger": archive_ledger,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from cervix import RESEARCH_NOTICE
 from cervix.archive.engines.engine import Engine
 from cervix.archive.engines.local import LocalEngine
-from cervix.archive.estimate import Estimate, estimate_run
+from cervix.archive.estimate import estimate_run
 from cervix.archive.ledger import LEDGER_NAME, Ledger, Wanted
 from cervix.archive.running import Asked, is_driven, run_archive, station_of
 from cervix.archive.runs import RESULTS_NAME, RunOrder, read_order
@@ -49,7 +50,12 @@ def add_archive_command(
         help="begin a run, or go on with it: what is scored already is not scored again",
         epilog="exit status: 0 all scored; 1 slides were refused, and why is said; 2 wrong options; 130 stopped",
     )
-    score.add_argument("sources", metavar="SOURCE", nargs="*", help="a folder; a run that is gone on with knows its own")
+    score.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="*",
+        help="a folder; without, what the run had",
+    )
     score.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder of the run: ledger, bundle, results")
     score.add_argument("--results", metavar="DIR", type=Path, help="where scores go (default: results within --out)")
     score.add_argument("--ray", metavar="ADDRESS", default="", help="a Ray cluster, host:port or auto; else this machine")
@@ -59,6 +65,7 @@ def add_archive_command(
         "--only-changed", action="store_true", help="go on under another bundle: what the same graph scored is decided again"
     )
     score.add_argument("--triage", action="store_true", help="score each slide only until its answer is decided")
+    score.add_argument("--rest", action="store_true", help="score what a triage left: of a run before, or after this one")
     score.add_argument("--everywhere", action="store_true", help="score the whole scanned area, where no tissue is found")
     score.add_argument("--despite-quality", action="store_true", help="score slides whose stain does not look like H&E")
     score.add_argument("--attempts", metavar="N", type=int, default=3, help="then a slide is quarantined (default: 3)")
@@ -99,13 +106,17 @@ def _score(options: argparse.Namespace) -> int:
         attempts_at_most=options.attempts,
     )  # fmt: skip
     cache_dir = (options.cache or settings.home / CACHE_NAME).absolute()
-    asked = Asked(order, root, cache_dir, int(options.cache_gb * 1e9), options.only_changed)
+    asked = Asked(order, root, cache_dir, int(options.cache_gb * 1e9), only_changed=options.only_changed)
     if options.dry_run:
         return _say_how_long(out, asked, load_bundle(root, device=options.device, kind="tile"))
-    return _run(out, asked, options.workers)
+    parts = [asked] if options.triage or not options.rest else []
+    if options.rest:
+        parts.append(replace(asked, order=order.model_copy(update={"triage": False}), rest=True))
+    return _run(out, parts, options.workers)
 
 
-def _run(out: Path, asked: Asked, workers: int | None) -> int:
+def _run(out: Path, parts: list[Asked], workers: int | None) -> int:
+    """Run one part after the other; whatever stops one stops all."""
     stop = Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda number, _: _stop(stop, number))
@@ -117,11 +128,17 @@ def _run(out: Path, asked: Asked, workers: int | None) -> int:
             bar.update(sum(counts.get(state, 0) for state in ENDED) - bar.n)
 
         def engine_of(station: Station) -> Engine:
-            return _engine(station, asked.order.ray, workers)
+            return _engine(station, parts[0].order.ray, workers)
 
-        counts = run_archive(out, asked, get_settings(), engine_of, on_progress=show, stop=stop)
+        try:
+            for asked in parts:
+                counts = run_archive(out, asked, get_settings(), engine_of, on_progress=show, stop=stop)
+                if counts.get("waiting"):
+                    break
+        except KeyboardInterrupt as error:
+            raise Cancelled("The run was ended at once. The same command goes on with it") from error
     _print_table(out)
-    print(f"{out / LEDGER_NAME}; results in {asked.order.results_dir}. {RESEARCH_NOTICE}")
+    print(f"{out / LEDGER_NAME}; results in {parts[0].order.results_dir}. {RESEARCH_NOTICE}")
     if counts.get("waiting"):
         raise Cancelled(f"The run was stopped; {counts['waiting']:,} slides wait. The same command goes on with it")
     return EXIT_REFUSED if counts.get("refused") or counts.get("quarantined") else 0
@@ -146,7 +163,7 @@ def _engine(station: Station, ray: str, workers: int | None) -> Engine:
 
 def _say_how_long(out: Path, asked: Asked, bundle: Bundle) -> int:
     order = read_order(out)
-    sources = list(dict.fromkeys([*(order.sources if order else []), *asked.order.sources]))
+    sources = asked.order.sources or (order.sources if order else [])
     there = (out / LEDGER_NAME).is_file()
     with (
         tempfile.TemporaryDirectory(prefix="cervix-") as cache,
@@ -166,35 +183,10 @@ def _say_how_long(out: Path, asked: Asked, bundle: Bundle) -> int:
             is_known=lambda one: ledger is not None and ledger.is_known(one, bundle.sha256),
             on_look=show,
         )
-    for line in _how_long(estimate):
+    for line in estimate.in_words:
         print(line)
     print(f"Nothing was written. {bundle.label}. {RESEARCH_NOTICE}")
     return 0
-
-
-def _how_long(estimate: Estimate) -> list[str]:
-    known = f"; {estimate.known:,} more are scored already" if estimate.known else ""
-    lines = [f"{estimate.slides:,} slides to score, {estimate.bytes / 1e9:,.1f} GB{known}"]
-    if not estimate.looked_at:
-        return lines
-    unusable = f"; {estimate.unusable} of them cannot be scored" if estimate.unusable else ""
-    spread = (
-        f" (95 % interval {_duration(estimate.seconds_low)} to {_duration(estimate.seconds_high)})"
-        if estimate.seconds_low is not None and estimate.seconds_high is not None
-        else ""
-    )
-    return [
-        *lines,
-        f"about {estimate.tiles:,.0f} tiles by a random {estimate.looked_at} of them{unusable}",
-        f"about {_duration(estimate.seconds)}{spread} on one {estimate.device}, at {estimate.tiles_per_s:.1f} tiles/s",
-    ]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes, hours = seconds / 60, seconds / 3600
-    return f"{minutes:.0f} min" if minutes < 120 else f"{hours:.0f} h" if hours < 48 else f"{hours / 24:,.1f} days"
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -219,7 +211,7 @@ def _print_table(out: Path) -> None:
 def _retry(options: argparse.Namespace) -> int:
     with _ledger(options.out) as ledger:
         count = ledger.retry()
-    print(f"{count:,} slides wait again{'' if is_driven(options.out) else f'. {GO_ON}'}")
+    print(f"waiting again: {count:,}{'' if is_driven(options.out) else f'. {GO_ON}'}")
     return 0
 
 

@@ -30,6 +30,8 @@ from cervix.interop.exports import EXPORTS, write_export
 from cervix.outside_names import PART_BYTES_AT_MOST, inside
 from cervix.slides.gate import plan_through_the_gate
 from cervix.slides.scoring import ScoreProgress, SlidePlan, SlideScore, score_slide
+from cervix.slides.sweep import ERROR
+from cervix.slides.triage import triage_slide
 from cervix.sources.mirax import MIRAX
 from cervix.sources.probe import open_outside
 from cervix.sources.readers.registry import picture_suffixes, readable
@@ -67,6 +69,11 @@ def add_slide_command(
     )
     slide.add_argument("--mpp", type=float, help="micrometres per pixel, where the file does not say")
     slide.add_argument("--everywhere", action="store_true", help="score the whole scanned area, where no tissue is found")
+    slide.add_argument(
+        "--triage",
+        action="store_true",
+        help=f"score only until the answer of the slide is decided (error {100 * ERROR:g} %%); every output says so",
+    )
     slide.add_argument("--despite-quality", action="store_true", help="score a slide whose stain does not look like H&E")
     slide.set_defaults(run=lambda options: score_slides(options, bundle_of))
 
@@ -210,7 +217,7 @@ def _score(slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle,
             bar.total = progress.total
             bar.update(progress.done - bar.n)
 
-        score = score_slide(slide, bundle, plan=plan, on_progress=show, cancel=stop)
+        score = (triage_slide if options.triage else score_slide)(slide, bundle, plan=plan, on_progress=show, cancel=stop)
     for notice in score.summary.notices[len(slide.notices) :]:
         print(f"note: {notice}", file=sys.stderr)
     try:
@@ -219,12 +226,13 @@ def _score(slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle,
         raise
     except OSError as error:
         raise _unwritable(options.out, error) from error
-    answer, timings = score.summary.answer, score.summary.timings
+    answer, timings, triage = score.summary.answer, score.summary.timings, score.summary.triage
+    scored = answer.tiles if triage is None else triage.seen_tiles
     print(answer.sentence)
     if seen := bundle.session_of("tile").model.organs_seen:
         print(seen)
     print(
-        f"{answer.tiles:,} tiles in {timings.total_s:.1f} s ({timings.tiles_per_s:.1f} tiles/s) on "
+        f"{scored:,} tiles in {timings.total_s:.1f} s ({timings.tiles_per_s:.1f} tiles/s) on "
         f"{score.summary.provenance.provider}; bundle {bundle.label}"
     )
     print(f"written to {options.out / stem}-*. {RESEARCH_NOTICE}")

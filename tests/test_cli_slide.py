@@ -160,3 +160,16 @@ def test_where_no_name_is_free_it_is_refused(tmp_path: Path) -> None:
 
 def test_a_stem_leaves_room_for_the_name_under_which_a_file_is_written() -> None:
     assert cli_slide.STEM_BYTES_AT_MOST + max(map(len, ENDINGS)) + 11 <= 255
+
+
+def test_a_triage_says_so_on_screen_and_in_its_files(
+    run: Run, carcinoma_slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slide has 16 tiles, too few for a triage as it is."""
+    monkeypatch.setattr("cervix.slides.sweep.FIRST_LOOK_TILES", 8)
+    assert run(carcinoma_slide, "--out", tmp_path, "--triage", "--despite-quality", "--export", "csv") == 0
+    printed = capsys.readouterr().out
+    assert "Triage: Squamous-cell carcinoma" in printed
+    assert json.loads((tmp_path / "carcinoma-summary.json").read_text())["triage"]["planned_tiles"] == 16
+    assert "Triage: 8 of 16 tiles seen" in printed
+    assert set(pd.read_csv(tmp_path / "carcinoma-tiles.csv")["answer"]) == {"Triage: Squamous-cell carcinoma"}

@@ -40,6 +40,7 @@ def facts_of(summary: SlideSummary, *, scanner: str, quality: str, planned_tiles
         All tissue tiles of the slide; more than were scored where a triage stopped early.
     """
     answer, share = summary.answer, summary.answer.cancerous_share
+    seen_tiles = answer.tiles + answer.unread_tiles if summary.triage is None else summary.triage.seen_tiles
     return AnswerFacts(
         verdict=answer.verdict,
         headline=answer.headline,
@@ -54,6 +55,6 @@ def facts_of(summary: SlideSummary, *, scanner: str, quality: str, planned_tiles
         scanner=scanner,
         spacing_um_px=summary.spacing_um_px,
         quality=quality,
-        seen_share=(answer.tiles + answer.unread_tiles) / planned_tiles if planned_tiles else 1.0,
+        seen_share=seen_tiles / planned_tiles if planned_tiles else 1.0,
         provider=summary.provenance.provider,
     )

@@ -12,6 +12,8 @@ from cervix.archive.work import State
 LOOKS_EVERY_S: Final = 0.5
 """How long a word of a person, or the end of a back-off, may wait to be seen."""
 TOLD_EVERY_S: Final = 2.0
+COUNTING_AT_MOST: Final = 0.02
+"""Share of the driver's time that counting may take: of a million slides it lasts a fifth of a second."""
 LISTING_SAID: Final = "listing"
 """Not empty while the sources are being listed: then slides may still come, and a run with none left is not over."""
 
@@ -37,13 +39,13 @@ def drive(
     clock : callable
         Seconds since 1970. Only back-offs go by it.
     on_progress : callable, optional
-        Called with ``ledger.counts()`` every other second and at the end.
+        Called with ``ledger.counts()`` every other second, less often for very long lists, and at the end.
     stop : threading.Event, optional
         Set it from another thread or a signal: slides in hand end after their batch and wait again, their rows kept.
     """
     stop = stop or Event()
     in_hand: set[int] = set()
-    told_at, seen = -TOLD_EVERY_S, tuple[WorkerSeen, ...]()
+    tell_at, seen = 0.0, tuple[WorkerSeen, ...]()
     while True:
         wanted = "stop" if stop.is_set() else ledger.said("wanted", "run")
         if wanted == "stop":
@@ -65,9 +67,10 @@ def drive(
         in_hand.difference_update(outcome.place for outcome in outcomes)
         ledger.finish(outcomes, now=clock())
         seen = _put_down(ledger, engine.workers(), seen)
-        if on_progress and time.monotonic() - told_at >= TOLD_EVERY_S:
+        if on_progress and (now := time.monotonic()) >= tell_at:
             on_progress(ledger.counts())
             told_at = time.monotonic()
+            tell_at = told_at + max(TOLD_EVERY_S, (told_at - now) / COUNTING_AT_MOST)
     ledger.seen([])
     if on_progress:
         on_progress(ledger.counts())

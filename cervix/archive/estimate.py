@@ -56,6 +56,25 @@ class Estimate:
     seconds_low: float | None
     seconds_high: float | None
 
+    @property
+    def in_words(self) -> list[str]:
+        """A line for the slides, one for their tiles, one for the time."""
+        known = f"; {self.known:,} more are scored already" if self.known else ""
+        lines = [f"{self.slides:,} slides to score, {self.bytes / 1e9:,.1f} GB{known}"]
+        if not self.looked_at:
+            return lines
+        unusable = f"; {self.unusable} of them cannot be scored" if self.unusable else ""
+        spread = (
+            f" (95 % interval {_duration(self.seconds_low)} to {_duration(self.seconds_high)})"
+            if self.seconds_low is not None and self.seconds_high is not None
+            else ""
+        )
+        return [
+            *lines,
+            f"about {self.tiles:,.0f} tiles by a random {self.looked_at} of them{unusable}",
+            f"about {_duration(self.seconds)}{spread} on one {self.device}, at {self.tiles_per_s:.1f} tiles/s",
+        ]
+
 
 def estimate_run(
     found: Iterable[Found],
@@ -133,3 +152,10 @@ def _half_interval(seconds: list[float], slides: int) -> float | None:
         return None
     finite = math.sqrt(1 - count / slides)
     return float(student.ppf(0.975, count - 1)) * statistics.stdev(seconds) / math.sqrt(count) * finite
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{minutes:.0f} min" if minutes < 120 else f"{hours:.0f} h" if hours < 48 else f"{hours / 24:,.1f} days"

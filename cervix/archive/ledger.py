@@ -4,59 +4,27 @@ What a crash leaves is what had been committed; slides that were in hand are wai
 Times in it are of the driver's clock alone, and none of them keeps a slide waiting for longer than the longest back-off.
 """
 
-import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from threading import RLock
 from typing import Final, Literal
 
 from cervix.archive.answers import COLUMNS, AnswerFacts
 from cervix.archive.endings import enter_ending
 from cervix.archive.engines.engine import WorkerSeen
 from cervix.archive.faults import LONGEST_WAIT_S, SPREAD
+from cervix.archive.ledger_file import LEDGER_NAME, LedgerFile
 from cervix.archive.work import Found, Outcome, State, Work
 
-LEDGER_NAME: Final = "ledger.sqlite"
-SCHEMA: Final = 1
+__all__ = ["ATTEMPTS_SAID", "BUNDLE_SAID", "LEDGER_NAME", "DoneBefore", "Ledger", "Wanted"]
+
+FIRST_BATCH: Final = 100
 BATCH: Final = 10_000
+"""Slides entered at once: few at first, so that scoring begins while the list is being read."""
 BUNDLE_SAID: Final = "bundle_sha256"
 ATTEMPTS_SAID: Final = "attempts_at_most"
 ATTEMPTS_AT_MOST: Final = 3
 Wanted = Literal["run", "pause", "stop"]
-
-_FACTS: Final = ",\n    ".join(COLUMNS)
-_TABLES: Final = f"""
-CREATE TABLE IF NOT EXISTS slides (
-    place INTEGER PRIMARY KEY,
-    locator TEXT NOT NULL UNIQUE,
-    mark TEXT NOT NULL,
-    bytes INTEGER NOT NULL,
-    site TEXT NOT NULL,
-    day TEXT NOT NULL,
-    spacing_asked_um_px REAL,
-    state TEXT NOT NULL DEFAULT 'waiting',
-    attempts INTEGER NOT NULL DEFAULT 0,
-    not_before REAL NOT NULL DEFAULT 0,
-    same_as INTEGER,
-    slide_sha256 TEXT NOT NULL DEFAULT '',
-    bundle_sha256 TEXT NOT NULL DEFAULT '',
-    code TEXT NOT NULL DEFAULT '',
-    reason TEXT NOT NULL DEFAULT '',
-    worker TEXT NOT NULL DEFAULT '',
-    ended_at REAL,
-    seconds REAL NOT NULL DEFAULT 0,
-    tiles_per_s REAL NOT NULL DEFAULT 0,
-    {_FACTS}
-);
-CREATE INDEX IF NOT EXISTS by_state ON slides (state, not_before, place);
-CREATE INDEX IF NOT EXISTS by_hash ON slides (slide_sha256) WHERE slide_sha256 != '';
-CREATE INDEX IF NOT EXISTS by_same ON slides (same_as) WHERE same_as IS NOT NULL;
-CREATE TABLE IF NOT EXISTS workers (name TEXT PRIMARY KEY, device TEXT NOT NULL, slide INTEGER);
-CREATE TABLE IF NOT EXISTS said (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
 
 
 @dataclass(frozen=True)
@@ -71,7 +39,7 @@ class DoneBefore:
     seen_share: float
 
 
-class Ledger:
+class Ledger(LedgerFile):
     """Opened for writing by the one driver of a run, for reading by pages and reports.
 
     Parameters
@@ -81,37 +49,6 @@ class Ledger:
         Then the file must be there; only ``want`` writes.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self.path = path
-        # The driver works in one thread and lists its sources in another.
-        self._lock = RLock()
-        address = f"{path.absolute().as_uri()}?mode={'rw' if read_only else 'rwc'}"
-        self._connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30.0, check_same_thread=False)
-        self._connection.row_factory = sqlite3.Row
-        if not read_only:
-            self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _TABLES)
-            self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
-
-    def __enter__(self) -> "Ledger":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._connection.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-
     def add(self, found: Iterable[Found], bundle_sha256: str) -> None:
         """Enter slides that are new; those whose mark or bundle is another than before wait again.
 
@@ -119,12 +56,16 @@ class Ledger:
         """
         self.say(BUNDLE_SAID, bundle_sha256)
         batch: list[tuple[object, ...]] = []
-        for one in found:
-            batch.append((one.locator, one.mark, one.bytes, one.site, one.day, one.spacing_um_px))
-            if len(batch) == BATCH:
-                self._enter(batch, bundle_sha256)
-                batch = []
-        self._enter(batch, bundle_sha256)
+        size = FIRST_BATCH
+        try:
+            for one in found:
+                batch.append((one.locator, one.mark, one.bytes, one.site, one.day, one.spacing_um_px))
+                if len(batch) >= size:
+                    self._enter(batch, bundle_sha256)
+                    batch, size = [], min(BATCH, 2 * size)
+        finally:
+            # A source that fails takes nothing along that was listed before it.
+            self._enter(batch, bundle_sha256)
 
     def _enter(self, batch: list[tuple[object, ...]], bundle_sha256: str) -> None:
         with self._writing() as connection:
@@ -245,21 +186,21 @@ class Ledger:
         """How many slides are in each state."""
         return dict(self._connection.execute("SELECT state, count(*) FROM slides GROUP BY state").fetchall())
 
+    def scored(self) -> tuple[int, int]:
+        """Slides that are done, and the tiles that their answers rest on."""
+        row = self._connection.execute("SELECT count(*), coalesce(sum(tiles), 0) FROM slides WHERE state = 'done'").fetchone()
+        return int(row[0]), int(row[1])
+
+    def wait_for_the_rest(self) -> int:
+        """Slides of which a triage saw a part wait again; returns how many."""
+        with self._writing() as connection:
+            return connection.execute(
+                "UPDATE slides SET state = 'waiting', attempts = 0, not_before = 0 WHERE state = 'done' AND seen_share < 1"
+            ).rowcount
+
     def want(self, wanted: Wanted) -> None:
         """Say what the driver shall do from now on; it looks about twice a second."""
         self.say("wanted", wanted)
-
-    def say(self, name: str, value: str) -> None:
-        """Keep one thing about the run, by name."""
-        with self._writing() as connection:
-            connection.execute(
-                "INSERT INTO said VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
-            )
-
-    def said(self, name: str, default: str = "") -> str:
-        """What was kept under a name."""
-        row = self._connection.execute("SELECT value FROM said WHERE name = ?", (name,)).fetchone()
-        return default if row is None else str(row["value"])
 
     def seen(self, workers: Sequence[WorkerSeen]) -> None:
         """Put down which workers there are, for whoever watches."""

@@ -43,6 +43,8 @@ class Asked:
         As in ``Station``.
     only_changed : bool
         Go on with the run under another bundle than it had.
+    rest : bool
+        Score what a triage left.
     """
 
     order: RunOrder
@@ -50,6 +52,7 @@ class Asked:
     cache_dir: Path
     cache_bytes: int
     only_changed: bool = False
+    rest: bool = False
 
 
 def run_archive(
@@ -80,6 +83,8 @@ def run_archive(
             ledger.say(ATTEMPTS_SAID, str(order.attempts_at_most))
             ledger.say(BUNDLE_SAID, order.bundle_sha256)
             ledger.want("run")
+            if asked.rest:
+                ledger.wait_for_the_rest()
             listing = _Listing(ledger, out, order, settings, stop)
             engine: Engine | None = None
             try:
@@ -145,9 +150,10 @@ def begun(out: Path, asked: Asked) -> RunOrder:
     """
     before, order = read_order(out), asked.order
     if before is not None:
-        _require_same(before, order, asked.only_changed)
-        sources = list(dict.fromkeys([*before.sources, *order.sources]))
-        order = order.model_copy(update={"sources": sources, "started": before.started, "started_by": before.started_by})
+        _require_same(before, asked)
+        order = order.model_copy(
+            update={"sources": order.sources or before.sources, "started": before.started, "started_by": before.started_by}
+        )
     if not order.sources:
         raise ArchiveRunRefused("No source is named", expected="a folder, a list of slides, or an address")
     keep_bundle(out, asked.bundle_root, order.bundle_sha256)
@@ -175,7 +181,10 @@ def _lock(out: Path) -> FileLock:
     return FileLock(out / DRIVER_LOCK_NAME, thread_local=False)
 
 
-def _require_same(before: RunOrder, order: RunOrder, only_changed: bool) -> None:
+def _require_same(before: RunOrder, asked: Asked) -> None:
+    order = asked.order
+    if asked.rest and before.triage:
+        before = before.model_copy(update={"triage": order.triage})
     others = [name for name in KEPT if getattr(before, name) != getattr(order, name)]
     if others:
         raise ArchiveRunRefused(
@@ -183,7 +192,7 @@ def _require_same(before: RunOrder, order: RunOrder, only_changed: bool) -> None
             expected=", ".join(f"{name} as it was: {getattr(before, name)}" for name in others),
             action="Go on with it as it was ordered, or choose another folder with --out.",
         )
-    if before.bundle_sha256 != order.bundle_sha256 and not only_changed:
+    if before.bundle_sha256 != order.bundle_sha256 and not asked.only_changed:
         raise ArchiveRunRefused(
             "This run was begun with another bundle",
             expected=before.bundle_label,

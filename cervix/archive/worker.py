@@ -19,6 +19,7 @@ from cervix.bundle.loading import load_bundle
 from cervix.errors import Cancelled, CervixError, SlideDamaged, SlideNotReadable, SourceUnavailable, SourceVanished
 from cervix.slides.results import RowJournal, load_score, order_of, result_dir, save_score
 from cervix.slides.scoring import SlideScore, score_slide
+from cervix.slides.triage import triage_slide
 
 logger = logging.getLogger(__name__)
 UNEXPECTED: Final = "Something unexpected went wrong ({}); the log of the worker has the details."
@@ -120,7 +121,7 @@ class Worker:
         with claimed(folder, self.station.run, work) as owner:
             if owner is not None:
                 return Outcome(work.place, work.attempt, "duplicate", slide_sha256=ready.slide.sha256, same_as=owner)
-            stored = load_score(self.station.results_dir, ready.slide, self._bundle, everywhere=self.station.everywhere)
+            stored = self._stored(ready)
             score = stored or self._scored_now(ready, folder)
         timings = score.summary.timings
         return Outcome(
@@ -140,17 +141,25 @@ class Worker:
             ),
         )
 
+    def _stored(self, ready: Ready) -> SlideScore | None:
+        """The score that is there already: the full one, or, where a triage is asked for, a triage."""
+        for triage in (False, True) if self.station.triage else (False,):
+            stored = load_score(
+                self.station.results_dir, ready.slide, self._bundle, everywhere=self.station.everywhere, triage=triage
+            )
+            if stored is not None:
+                return stored
+        return None
+
     def _scored_now(self, ready: Ready, folder: Path) -> SlideScore:
         # Marked as stopped: a server that has the same results folder must not go on with it beside this worker.
         order = order_of(ready.slide, self._bundle, ready.plan).model_copy(update={"state": "stopped"})
-        journal = RowJournal(folder, order, self._bundle)
+        journal = RowJournal(folder, order, self._bundle, triage=self.station.triage)
+        score_it = triage_slide if self.station.triage else score_slide
         finished = journal.finished
         try:
             with journal.appending(finished) as append:
-                # With Station.triage: cervix.slides.triage.triage_slide, once it is here.
-                score = score_slide(
-                    ready.slide, self._bundle, plan=ready.plan, finished=finished, keep=append, cancel=self._stop
-                )
+                score = score_it(ready.slide, self._bundle, plan=ready.plan, finished=finished, keep=append, cancel=self._stop)
             ready.require_unchanged()
         except (SlideDamaged, SourceUnavailable):
             journal.forget()

@@ -12,6 +12,7 @@ from cervix.errors import SlideNotSuitable
 from cervix.interop.dicom import IDENTIFIERS_NOTE, why_no_objects, write_zip
 from cervix.interop.fhir.resources import MEDIA_TYPE, VERSIONS
 from cervix.interop.fhir.slide import write_slide_bundle
+from cervix.interop.whole import why_not_whole
 from cervix.slides.exports import write_geojson, write_heatmap, write_table
 from cervix.slides.report import write_report
 from cervix.slides.scoring import SlideScore
@@ -89,11 +90,17 @@ EXPORTS: dict[str, Export] = {
 """Every kind of export by its id: the one list that page, command line and library go by."""
 
 
+def why_no_export(kind: str, score: SlideScore, slide: Slide) -> str:
+    """Why this score cannot be taken away as one of ``EXPORTS``, in words; empty where it can."""
+    export = EXPORTS[kind]
+    return export.why_not(slide) or (why_not_whole(score) if export.audience == "hospital" else "")
+
+
 def write_export(kind: str, score: SlideScore, slide: Slide, session: ModelSession, folder: Path, stem: str) -> Path:
-    """Write one of ``EXPORTS`` and return its path; ``SlideNotSuitable`` for a kind there is not, or not for this slide."""
+    """Write one of ``EXPORTS`` and return its path; ``SlideNotSuitable`` for a kind there is not, or not for this score."""
     if kind not in EXPORTS:
         raise SlideNotSuitable("There is no such export", expected=", ".join(EXPORTS), found=kind)
-    if reason := EXPORTS[kind].why_not(slide):
+    if reason := why_no_export(kind, score, slide):
         raise SlideNotSuitable(f"{EXPORTS[kind].title}: not for this slide", found=reason)
     path = folder / f"{stem}-{EXPORTS[kind].ending}"
     EXPORTS[kind].write(score, slide, session, path)

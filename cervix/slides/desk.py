@@ -76,14 +76,21 @@ class ScoringDesk:
         job = self.job(slide, bundle, everywhere=everywhere)
         if job is not None and job.result is not None:
             return job.result
-        mark = score_mark(self.results_dir, slide, bundle)
+        return self._loaded_score(slide, bundle, everywhere=everywhere, triage=False)
+
+    def triage(self, slide: Slide, bundle: Bundle, *, everywhere: bool = False) -> SlideScore | None:
+        """The triage of this slide that an archive or the command line left; no full score."""
+        return self._loaded_score(slide, bundle, everywhere=everywhere, triage=True)
+
+    def _loaded_score(self, slide: Slide, bundle: Bundle, *, everywhere: bool, triage: bool) -> SlideScore | None:
+        mark = score_mark(self.results_dir, slide, bundle, triage=triage)
         if mark is None:
             return None
         precision = bundle.session_of("tile").variant.precision
-        key = (mark, slide.sha256, bundle.sha256, precision, slide.spacing_um_px, slide.plane, everywhere)
+        key = (mark, slide.sha256, bundle.sha256, precision, slide.spacing_um_px, slide.plane, everywhere, triage)
         if (held := self._loaded.find(key)) is not None:
             return held
-        score = load_score(self.results_dir, slide, bundle, everywhere=everywhere)
+        score = load_score(self.results_dir, slide, bundle, everywhere=everywhere, triage=triage)
         return None if score is None else self._loaded.keep(key, score)
 
     def tiles_kept(self, slide: Slide, bundle: Bundle, plan: SlidePlan) -> int:

@@ -29,7 +29,8 @@ PYRAMID_ENDS_PX = 256
 def tile_table(score: SlideScore, model: Model) -> pd.DataFrame:
     """The tile table for others: provenance in every row, and no probability where the model does not recognise the tile.
 
-    Columns ``read`` and ``recognised`` say why a row has none; ``answer`` is that of the slide.
+    Columns ``read`` and ``recognised`` say why a row has none; ``answer`` is that of the slide. ``triage``, of a triage alone,
+    says how much was seen.
     """
     known = recognised_tiles(score.tiles, model)
     columns = [f"p_{label}" for label in model.class_ids]
@@ -37,6 +38,7 @@ def tile_table(score: SlideScore, model: Model) -> pd.DataFrame:
         read=read_tiles(score.tiles),
         recognised=known,
         answer=score.summary.answer.headline,
+        **({} if score.summary.triage is None else {"triage": score.summary.triage.words}),
         **{name: score.tiles[name].where(known) for name in columns},
     )
     return score.summary.provenance.stamp(table)
@@ -88,6 +90,7 @@ def _facts(score: SlideScore) -> dict[str, object]:
         **asdict(summary.provenance),
         "slide_sha256": summary.slide_sha256,
         "answer": summary.answer.sentence,
+        **({} if summary.triage is None else {"triage": summary.triage.model_dump()}),
         "unread_tiles": summary.answer.unread_tiles,
         "unrecognised_tiles": summary.answer.unrecognised_tiles,
         "spacing_um_px": summary.spacing_um_px,

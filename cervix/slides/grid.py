@@ -190,20 +190,31 @@ def lay_grid(slide: Slide, tissue: TissueMask, tiles: TileInput) -> TileGrid:
     )
 
 
-def sweep_order(column: NDArray[np.integer], row: NDArray[np.integer]) -> NDArray[np.int64]:
+def sweep_order(column: NDArray[np.integer], row: NDArray[np.integer], *, scrambled_by: int | None = None) -> NDArray[np.int64]:
     """An order of grid cells in which every prefix is spread evenly over all of them: ``(n,)`` indices.
 
     Cells are ranked along a Morton curve, so that near ranks are near places, and ranks are visited in
     bit-reversed (van der Corput, base 2) order, whose discrepancy is low.
+
+    Parameters
+    ----------
+    scrambled_by : int, optional
+        A seed. Each half of each stretch of the curve is then as likely as the other to come first (nested scrambling; Owen
+        1995, Monte Carlo and Quasi-Monte Carlo Methods in Scientific Computing, pp. 299-317): the order is as even as before,
+        and no pattern in the tissue can agree with it. Without a seed the same half comes first everywhere.
     """
     along_curve = np.lexsort((row, column, _interleave_bits(column, row)))
     count = len(along_curve)
     bits = max(1, int(count - 1).bit_length())
-    ranks = np.arange(1 << bits, dtype=np.int64)
-    reversed_ranks = np.zeros_like(ranks)
+    random = None if scrambled_by is None else np.random.default_rng(scrambled_by)
+    places = np.arange(1 << bits, dtype=np.int64)
+    ranks = np.zeros_like(places)
     for bit in range(bits):
-        reversed_ranks |= ((ranks >> bit) & 1) << (bits - 1 - bit)
-    return np.asarray(along_curve[reversed_ranks[reversed_ranks < count]], np.int64)
+        digit = (places >> bit) & 1
+        if random is not None:
+            digit ^= random.integers(0, 2, 1 << bit)[ranks]
+        ranks = ranks << 1 | digit
+    return np.asarray(along_curve[ranks[ranks < count]], np.int64)
 
 
 def _interleave_bits(column: NDArray[np.integer], row: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -32,6 +32,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
     areas = class_areas_mm2(score.tiles, model, summary.spacing_um_px)
     answer, origin = summary.answer, summary.provenance
     share = answer.cancerous_share
+    area = "Area" if summary.triage is None else "Area seen"
     story = [
         text(answer.headline, "strong"),
         text(answer.reason),
@@ -48,6 +49,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
         text("Figures", "heading"),
         fact_table(
             [
+                *([("Triage", f"{summary.triage.words}. {summary.triage.stopped}")] if summary.triage else []),
                 ("Tiles scored", f"{answer.tiles:,}; {answer.unrecognised_tiles:,} not recognised and left out"),
                 *([("Tiles that could not be read", f"{answer.unread_tiles:,}")] if answer.unread_tiles else []),
                 (
@@ -57,8 +59,8 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
                     if share
                     else "no answer",
                 ),
-                *((f"Area, {item.title}", f"{areas[item.id]:.2f} mm²") for item in model.classes if not answer.abstained),
-                ("Area, not recognised", f"{areas[UNRECOGNISED]:.2f} mm²"),
+                *((f"{area}, {item.title}", f"{areas[item.id]:.2f} mm²") for item in model.classes if not answer.abstained),
+                (f"{area}, not recognised", f"{areas[UNRECOGNISED]:.2f} mm²"),
                 *([("Area that could not be read", f"{areas[UNREAD]:.2f} mm²")] if answer.unread_tiles else []),
                 ("Tissue", f"{summary.tissue_area_mm2:.2f} mm²"),
             ]

@@ -1,10 +1,14 @@
 """Scores on disk, finished or half done: ``results/<slide sha>/<bundle sha>/``.
 
-``rows.bin`` grows by a batch at a time while a slide is scored, ``order.json`` says what was ordered; a finished score
-adds ``tiles.parquet`` and then ``summary.json``, each whole or not there. A crash loses at most the batch in hand.
+``rows.bin`` grows by a batch at a time while a slide is scored, ``order.json`` says what was ordered; a finished score adds
+``tiles.parquet`` and then ``summary.json``, each whole or not there. A crash loses at most the batch in hand.
+
+A triage keeps the same files in the folder ``triage`` there, its rows with their places, so that nobody takes it for a full
+score; a full score of the rest goes on in its rows, and the folder goes when that is finished.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cervix.bundle import Bundle
 from cervix.files import replacing
 from cervix.slides.grid import is_too_coarse
-from cervix.slides.rows import Rows, read_rows, row_dtype
+from cervix.slides.rows import Rows, have_places, placed_dtype, places_of, read_rows, row_dtype, with_places
 from cervix.slides.scoring import SlidePlan, SlideScore, SlideSummary
 from cervix.sources.slide import Slide
 
@@ -25,6 +29,7 @@ TILES_NAME = "tiles.parquet"
 SUMMARY_NAME = "summary.json"
 ROWS_NAME = "rows.bin"
 ORDER_NAME = "order.json"
+TRIAGE_DIR_NAME = "triage"
 
 
 class ScoreOrder(BaseModel):
@@ -70,23 +75,45 @@ def order_of(slide: Slide, bundle: Bundle, plan: SlidePlan) -> ScoreOrder:
 
 
 class RowJournal:
-    """The rows of one score as they come, in a file that is only ever appended to."""
+    """The rows of one score as they come, in a file that is only ever appended to.
 
-    def __init__(self, folder: Path, order: ScoreOrder, bundle: Bundle) -> None:
-        self.folder = folder
+    Parameters
+    ----------
+    folder : Path
+        ``result_dir`` of the slide and bundle.
+    triage : bool
+        Of a triage; else of every tile, which goes on after the rows of a triage where there are more of them.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the order and, when it is finished, the score stands.
+    """
+
+    def __init__(self, folder: Path, order: ScoreOrder, bundle: Bundle, *, triage: bool = False) -> None:
+        self._whole, self._triage = folder, folder / TRIAGE_DIR_NAME
+        self.folder = self._triage if triage else folder
         self.order = order
+        self._is_triage = triage
         self._dtype = row_dtype(bundle.session_of("tile").model)
 
     @property
     def finished(self) -> Rows:
         """The rows an interrupted run of the same order left; none where the order was another."""
-        before = read_order(self.folder)
+        in_order, placed = self._left_in(self._whole, self._dtype), self._left_in(self._triage, placed_dtype(self._dtype))
+        if not self._is_triage:
+            return placed if len(placed) > len(in_order) else in_order
+        return placed if len(placed) >= len(in_order) else with_places(in_order, places_of(in_order))
+
+    def _left_in(self, folder: Path, dtype: np.dtype[np.void]) -> Rows:
+        before = read_order(folder)
         same = before is not None and before.same_work(self.order)
-        return read_rows(self.folder / ROWS_NAME, self._dtype, self.order.tiles) if same else np.empty(0, self._dtype)
+        return read_rows(folder / ROWS_NAME, dtype, self.order.tiles) if same else np.empty(0, dtype)
 
     def forget(self) -> None:
         """Leave no row behind: the next run of the order starts again, as after a disk that was missing for a while."""
-        (self.folder / ROWS_NAME).unlink(missing_ok=True)
+        for folder in (self._whole, self._triage):
+            (folder / ROWS_NAME).unlink(missing_ok=True)
 
     @contextmanager
     def appending(self, finished: Rows) -> Iterator[Callable[[Rows], None]]:
@@ -94,10 +121,17 @@ class RowJournal:
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in (SUMMARY_NAME, TILES_NAME):
             (self.folder / stale).unlink(missing_ok=True)
-        write_order(self.folder, self.order)
-        path = self.folder / ROWS_NAME
+        rows_in = self._triage if self._is_triage or have_places(finished) else self._whole
+        there = self._left_in(rows_in, finished.dtype)
+        for folder in {self.folder, rows_in}:
+            write_order(folder, self.order)
+        path = rows_in / ROWS_NAME
         path.touch()
-        os.truncate(path, len(finished) * self._dtype.itemsize)
+        if len(there) < len(finished):
+            # Rows that a full score left, with which a triage goes on.
+            with replacing(path) as temporary:
+                finished.tofile(temporary)
+        os.truncate(path, finished.nbytes)
         with path.open("ab", buffering=0) as stream:
             yield lambda rows: _append_whole(stream.fileno(), rows.tobytes())
 
@@ -133,24 +167,29 @@ def unfinished_orders(results_dir: Path, bundle: Bundle) -> list[ScoreOrder]:
 
 
 def save_score(results_dir: Path, score: SlideScore) -> Path:
-    """Write rows and tiles, then the summary that makes them count. Returns the folder."""
-    folder = result_dir(results_dir, score.summary.slide_sha256, score.summary.provenance.bundle_sha256)
+    """Write rows and tiles, then the summary that makes them count. Returns the folder; a triage's is one of its own."""
+    whole = result_dir(results_dir, score.summary.slide_sha256, score.summary.provenance.bundle_sha256)
+    folder = whole if score.summary.triage is None else whole / TRIAGE_DIR_NAME
     with replacing(folder / ROWS_NAME) as temporary:
         score.rows.tofile(temporary)
     with replacing(folder / TILES_NAME) as temporary:
         score.tiles.to_parquet(temporary, index=False)
     with replacing(folder / SUMMARY_NAME) as temporary:
         temporary.write_text(score.summary.model_dump_json(indent=2), encoding="utf-8")
+    if folder == whole and (whole / TRIAGE_DIR_NAME).is_dir():
+        shutil.rmtree(whole / TRIAGE_DIR_NAME)
     return folder
 
 
-def load_score(results_dir: Path, slide: Slide, bundle: Bundle, *, everywhere: bool = False) -> SlideScore | None:
+def load_score(
+    results_dir: Path, slide: Slide, bundle: Bundle, *, everywhere: bool = False, triage: bool = False
+) -> SlideScore | None:  # fmt: skip
     """The stored score of this slide at this scale by this bundle and variant; None where there is none.
 
     A result written by another version of the app, or at another scale, does not count, nor one of a slide that is too
-    coarse for the model.
+    coarse for the model. A triage is found only where ``triage`` asks for it, and then nothing else is.
     """
-    folder = result_dir(results_dir, slide.sha256, bundle.sha256)
+    folder = _folder_of(results_dir, slide, bundle, triage=triage)
     session = bundle.session_of("tile")
     tiles_of_model = session.model.tiles
     if tiles_of_model is None or is_too_coarse(slide, tiles_of_model):
@@ -162,22 +201,29 @@ def load_score(results_dir: Path, slide: Slide, bundle: Bundle, *, everywhere: b
             or summary.plane != slide.plane
             or summary.precision != session.variant.precision
             or summary.everywhere != everywhere
+            or (summary.triage is not None) != triage
         ):
             return None
         tiles = pd.read_parquet(folder / TILES_NAME)
     except (FileNotFoundError, ValidationError):
         return None
-    rows = read_rows(folder / ROWS_NAME, row_dtype(session.model), len(tiles))
+    dtype = row_dtype(session.model)
+    rows = read_rows(folder / ROWS_NAME, placed_dtype(dtype) if triage else dtype, len(tiles))
     return SlideScore(tiles, summary, rows) if len(rows) == len(tiles) else None
 
 
-def score_mark(results_dir: Path, slide: Slide, bundle: Bundle) -> tuple[int, int, int] | None:
+def score_mark(results_dir: Path, slide: Slide, bundle: Bundle, *, triage: bool = False) -> tuple[int, int, int] | None:
     """Which file says that a score is finished: inode, size and time of change; None where none does.
 
     The summary is written last and as a new file, so another score has another mark.
     """
     try:
-        stat = (result_dir(results_dir, slide.sha256, bundle.sha256) / SUMMARY_NAME).stat()
+        stat = (_folder_of(results_dir, slide, bundle, triage=triage) / SUMMARY_NAME).stat()
     except FileNotFoundError:
         return None
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _folder_of(results_dir: Path, slide: Slide, bundle: Bundle, *, triage: bool) -> Path:
+    whole = result_dir(results_dir, slide.sha256, bundle.sha256)
+    return whole / TRIAGE_DIR_NAME if triage else whole

@@ -15,6 +15,8 @@ from cervix.bundle.sessions import Arrays
 
 ROW_OUTPUTS = ["probabilities", "novelty", "cam"]
 CAM_STEPS = 255
+PLACE = "place"
+"""Of a row whose tile is not known by the row's number: which tile of the grid, from 0."""
 
 Rows = NDArray[np.void]
 
@@ -31,6 +33,30 @@ def row_dtype(model: Model) -> np.dtype[np.void]:
             ("cam", "u1", (classes, height, width)),
         ]
     )
+
+
+def placed_dtype(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
+    """Such a row with the place of its tile in the grid before it."""
+    return np.dtype([(PLACE, "<i4"), *((name, dtype[name]) for name in dtype.names or ())])
+
+
+def with_places(rows: Rows, places: NDArray[np.integer]) -> Rows:
+    """The same rows, each with the place of its tile: ``(n,)``."""
+    placed = np.empty(len(rows), placed_dtype(rows.dtype))
+    placed[PLACE] = places
+    for name in rows.dtype.names or ():
+        placed[name] = rows[name]
+    return placed
+
+
+def have_places(rows: Rows) -> bool:
+    """Whether each row names its tile; else they are those of the first tiles of the grid."""
+    return PLACE in (rows.dtype.names or ())
+
+
+def places_of(rows: Rows) -> NDArray[np.int64]:
+    """Which tiles of the grid the rows are of: ``(n,)``."""
+    return np.asarray(rows[PLACE], np.int64) if have_places(rows) else np.arange(len(rows))
 
 
 def mark_unread(rows: Rows, unread: NDArray[np.bool_]) -> None:

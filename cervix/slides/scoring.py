@@ -1,10 +1,7 @@
-"""Score a slide: readers, a bounded queue, one session at a constant batch shape."""
+"""Score a slide: every tissue tile with the bundle's slide model, and one answer from all of them."""
 
-import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from threading import Event
@@ -14,23 +11,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from cervix.bundle import Bundle, ModelSession
-from cervix.bundle.sessions import CPU_PROVIDER
-from cervix.errors import Cancelled, DeviceLost, TileNotReadable
+from cervix.bundle import Bundle
 from cervix.provenance import Provenance, provenance_of
 from cervix.slides.decision import SlideAnswer, decide
 from cervix.slides.grid import TileGrid, TileLattice, lay_grid
-from cervix.slides.rows import ROW_OUTPUTS, Rows, mark_unread, row_dtype, rows_of, unread_rows
+from cervix.slides.rows import Rows, unread_rows
+from cervix.slides.tile_run import Controls, TileRun
 from cervix.slides.tissue import TissueMask, find_tissue, whole_area
-from cervix.sources.damage import too_damaged, too_many_lost, what_is_wrong
+from cervix.sources.damage import what_is_wrong
 from cervix.sources.plane import FilePlane
 from cervix.sources.slide import Slide
-
-# A CPU spends its time in the model; a GPU waits for whoever decodes, so every core reads, up to a point.
-READER_THREADS = max(2, min(8, os.cpu_count() or 2))
-BATCHES_AHEAD = 4
-PROGRESS_EVERY_S = 0.5
-PAUSE_POLL_S = 0.1
 
 
 class Timings(BaseModel):
@@ -48,6 +38,36 @@ class Timings(BaseModel):
     tiles_per_s: float
     resumed_tiles: int = 0
     """Tiles that an earlier, interrupted run had scored; the speed is of the rest."""
+
+
+class TriageSeen(BaseModel):
+    """How much of a slide a triage saw (``cervix.slides.triage``)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seen_tiles: int
+    """Scored, or tried and not readable: by the sweep over the whole slide and, further, around what it found."""
+    planned_tiles: int
+    """All tissue tiles of the slide."""
+    swept_tiles: int
+    """Those of the sweep, which the answer and its share rest on."""
+    cancerous_tiles: int
+    """Called cancerous, of all that were seen."""
+    tissue_seen_mm2: float
+    tissue_mm2: float
+    """Of all tissue tiles."""
+    error: float
+    """The probability that all tiles would give another verdict is at most this, 0..1."""
+    stopped: str
+    """Why no more was scored, in a sentence."""
+
+    @property
+    def words(self) -> str:
+        """How much was seen."""
+        return (
+            f"{self.seen_tiles:,} of {self.planned_tiles:,} tiles seen "
+            f"({self.tissue_seen_mm2:.2f} of {self.tissue_mm2:.2f} mm² of tissue)"
+        )
 
 
 class SlideSummary(BaseModel):
@@ -75,6 +95,8 @@ class SlideSummary(BaseModel):
     timings: Timings
     precision: str
     provenance: Provenance
+    triage: TriageSeen | None = None
+    """None where every tile was scored, as of every score of versions before."""
 
     @property
     def lattice(self) -> TileLattice:
@@ -94,7 +116,7 @@ class SlideScore:
         ``cervix.slides.decision.answered_tiles`` says what may be shown.
     summary : SlideSummary
     rows : (n,) structured array
-        The same tiles as the model answered, with their Grad-CAM (``cervix.slides.rows``).
+        The same tiles as the model answered, with their Grad-CAM (``cervix.slides.rows``); of a triage with their places.
     """
 
     tiles: pd.DataFrame
@@ -109,7 +131,10 @@ class SlideScore:
 
 @dataclass(frozen=True)
 class ScoreProgress:
-    """How far a running score is: the tiles so far already answer for the whole slide."""
+    """How far a running score is: the tiles so far already answer for the whole slide.
+
+    A triage ends before ``done`` comes to ``total`` where its answer is decided.
+    """
 
     done: int
     total: int
@@ -188,9 +213,10 @@ def score_slide(
     plan : SlidePlan, optional
         Made by ``plan_slide`` for this slide and bundle; made here where it is missing.
     finished : (k,) structured array, optional
-        Rows of the first ``k`` tiles from an interrupted run; scoring resumes after them.
+        Rows of the first ``k`` tiles from an interrupted run, or of any tiles with their places, as a triage left them
+        (``cervix.slides.rows.with_places``); the others are scored.
     keep : callable, optional
-        Called with the rows of each batch as soon as they are known.
+        Called with the rows of each batch as soon as they are known; with places where ``finished`` has them.
     on_progress : callable, optional
         Called from this thread about twice a second, and after the last tile.
     cancel, pause : threading.Event, optional
@@ -206,57 +232,56 @@ def score_slide(
     Cancelled
         When ``cancel`` was set.
     """
-    started = time.perf_counter()
-    planned_before = plan is not None
+    started, planned_before = time.perf_counter(), plan is not None
     plan = plan or plan_slide(slide, bundle)
-    grid, session = plan.grid, bundle.session_of("tile")
-    model = session.model
-    rows = np.empty(len(grid), row_dtype(model))
-    resumed = done = 0 if finished is None else min(len(finished), len(grid))
-    if finished is not None:
-        rows[:done] = finished[:done]
-    notices = list(slide.notices)
-    read_s = infer_s = post_s = held_s = 0.0
-    scoring_started = last_report = time.perf_counter()
+    run = TileRun(slide, bundle, plan.grid, finished, Controls(keep, cancel, pause, turn))
+    run.score(np.flatnonzero(~run.known), lambda: report_progress(run, on_progress))
+    return whole_score(run, plan, bundle, started, planned_before=planned_before)
 
-    def report(now: float) -> None:
-        if on_progress:
-            tiles = _tile_table(grid, model.class_ids, rows[:done])
-            answer = decide(rows["probabilities"][:done], rows["novelty"][:done], model)
-            elapsed_s = now - scoring_started - held_s
-            on_progress(ScoreProgress(done, len(grid), resumed, elapsed_s, read_s, infer_s, post_s, tiles, answer))
 
-    while done < len(grid):
-        try:
-            for first, batch, unread, seconds in _read_batches(slide, grid, session.batch_size, done, cancel):
-                read_s += seconds
-                held_s += _hold(pause, cancel)
-                count = min(session.batch_size, len(grid) - first)
-                with turn():
-                    before = time.perf_counter()
-                    out = session.run({"tiles": batch}, ROW_OUTPUTS)
-                    now = time.perf_counter()
-                infer_s += now - before
-                rows[first : first + count] = rows_of(out, count, rows.dtype)
-                done = first + count
-                if unread.any():
-                    mark_unread(rows[first:done], unread[:count])
-                    _require_enough(slide, rows[:done], len(grid))
-                if keep:
-                    keep(rows[first:done])
-                if now - last_report >= PROGRESS_EVERY_S or done == len(grid):
-                    last_report = now
-                    report(now)
-                post_s += time.perf_counter() - now
-        except DeviceLost as lost:
-            session = _replacement(bundle, lost)
-            notices.append(f"{lost} The {len(grid) - done:,} tiles that remained were scored on {session.device_label}.")
-    scoring_s = time.perf_counter() - scoring_started - held_s
-    probabilities, novelty = rows["probabilities"], rows["novelty"]
-    if unread_rows(rows).any():
+def report_progress(
+    run: TileRun, on_progress: Callable[[ScoreProgress], None] | None, counted: NDArray[np.integer] | None = None
+) -> None:  # fmt: skip
+    """Tell how far a run is, with what its known tiles answer, or those of them that count."""
+    if on_progress is None:
+        return
+    known = np.flatnonzero(run.known)
+    model, rows = run.session.model, run.rows[known]
+    answering = rows if counted is None else run.rows[counted]
+    on_progress(
+        ScoreProgress(
+            len(known), len(run.grid), run.resumed, run.elapsed_s, run.read_s, run.infer_s, run.post_s,
+            tile_frame(run.grid, model.class_ids, rows, known),
+            decide(answering["probabilities"], answering["novelty"], model),
+        )
+    )  # fmt: skip
+
+
+def whole_score(run: TileRun, plan: SlidePlan, bundle: Bundle, started: float, *, planned_before: bool) -> SlideScore:
+    """The score of a run that knows every tile."""
+    model = run.session.model
+    answer = decide(run.rows["probabilities"], run.rows["novelty"], model)
+    summary = summary_of(run, plan, bundle, answer, started, planned_before=planned_before)
+    return SlideScore(tile_frame(plan.grid, model.class_ids, run.rows, np.arange(len(plan.grid))), summary, run.rows)
+
+
+def summary_of(
+    run: TileRun, plan: SlidePlan, bundle: Bundle, answer: SlideAnswer, started: float, *, planned_before: bool
+) -> SlideSummary:
+    """What there is to say of a run that has ended.
+
+    Parameters
+    ----------
+    started : seconds of ``time.perf_counter``
+    planned_before : bool
+        Whether the plan was made before that.
+    """
+    slide, grid, tiles_per_s = run.slide, plan.grid, run.tiles_per_s
+    notices = [*slide.notices, *run.notices]
+    if unread_rows(run.rows[run.known]).any():
         notices.append(f"{what_is_wrong(slide.path)} Tiles that cannot be read were left out of the answer.")
-    summary = SlideSummary(
-        answer=decide(probabilities, novelty, model),
+    return SlideSummary(
+        answer=answer,
         slide_sha256=slide.sha256,
         width_l0_px=slide.width_l0_px,
         height_l0_px=slide.height_l0_px,
@@ -273,95 +298,29 @@ def score_slide(
         notices=notices,
         timings=Timings(
             tissue_s=0.0 if planned_before else plan.seconds,
-            read_s=read_s,
-            infer_s=infer_s,
-            post_s=post_s,
-            total_s=time.perf_counter() - started - held_s,
-            tiles_per_s=(len(grid) - resumed) / scoring_s if scoring_s > 0 else 0.0,
-            resumed_tiles=resumed,
+            read_s=run.read_s,
+            infer_s=run.infer_s,
+            post_s=run.post_s,
+            total_s=time.perf_counter() - started - run.held_s,
+            tiles_per_s=tiles_per_s,
+            resumed_tiles=run.resumed,
         ),
         precision=bundle.session_of("tile").variant.precision,
         provenance=provenance_of(bundle, bundle.session_of("tile").model.id),
     )
-    return SlideScore(_tile_table(grid, model.class_ids, rows), summary, rows)
 
 
-def _replacement(bundle: Bundle, lost: DeviceLost) -> ModelSession:
-    """The same model on the CPU, proved again; a CPU that fails has no replacement."""
-    if bundle.session_of("tile").provider == CPU_PROVIDER:
-        raise lost
-    return bundle.on_cpu().session_of("tile")
-
-
-def _require_enough(slide: Slide, rows: Rows, planned: int) -> None:
-    lost = int(unread_rows(rows).sum())
-    if too_many_lost(lost, planned):
-        raise too_damaged(slide.path, "tiles", f"{lost:,} of {len(rows):,} looked at that cannot be read")
-
-
-def _hold(pause: Event | None, cancel: Event | None) -> float:
-    """Wait while paused; the seconds waited."""
-    before = time.perf_counter()
-    while pause is not None and pause.is_set():
-        if cancel is not None and cancel.is_set():
-            raise Cancelled("Scoring was stopped")
-        time.sleep(PAUSE_POLL_S)
-    return time.perf_counter() - before
-
-
-def _tile_table(grid: TileGrid, classes: list[str], rows: Rows) -> pd.DataFrame:
-    count = len(rows)
+def tile_frame(grid: TileGrid, classes: list[str], rows: Rows, places: NDArray[np.integer]) -> pd.DataFrame:
+    """``SlideScore.tiles`` of the tiles at these places of the grid: ``(n,)``, with a row each."""
     table = pd.DataFrame(
         {
-            "x_l0_px": grid.x_l0_px[:count],
-            "y_l0_px": grid.y_l0_px[:count],
+            "x_l0_px": grid.x_l0_px[places],
+            "y_l0_px": grid.y_l0_px[places],
             "size_l0_px": grid.size_l0_px,
-            "tissue_fraction": grid.tissue_fraction[:count],
+            "tissue_fraction": grid.tissue_fraction[places],
         }
     )
     for index, label in enumerate(classes):
         table[f"p_{label}"] = rows["probabilities"][:, index]
     table["novelty"] = rows["novelty"]
     return table
-
-
-def _read_batches(
-    slide: Slide, grid: TileGrid, batch_size: int, start: int, cancel: Event | None
-) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.bool_], float]]:
-    """Yield first index, ``(batch, size, size, 3)`` uint8, ``(batch,)`` which could not be read, and seconds spent reading.
-
-    In grid order from ``start``. At most ``BATCHES_AHEAD`` batches are in memory. The last one is padded to the constant shape.
-    """
-
-    def read(first: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_], float]:
-        before = time.perf_counter()
-        unread = np.zeros(batch_size, np.bool_)
-        batch = np.zeros((batch_size, grid.size_px, grid.size_px, 3), np.uint8)
-        for offset in range(min(batch_size, len(grid) - first)):
-            x, y = int(grid.x_l0_px[first + offset]), int(grid.y_l0_px[first + offset])
-            try:
-                batch[offset] = slide.read_tile(x, y, grid.level, grid.size_level_px, grid.size_px)
-            except TileNotReadable:
-                unread[offset] = True
-        return batch, unread, time.perf_counter() - before
-
-    starts = iter(range(start, len(grid), batch_size))
-    queue: deque[tuple[int, Future[tuple[NDArray[np.uint8], NDArray[np.bool_], float]]]] = deque()
-    with ThreadPoolExecutor(READER_THREADS, thread_name_prefix="slide-reader") as readers:
-        try:
-            for first in starts:
-                queue.append((first, readers.submit(read, first)))
-                if len(queue) == BATCHES_AHEAD:
-                    break
-            while queue:
-                if cancel is not None and cancel.is_set():
-                    raise Cancelled("Scoring was stopped")
-                first, future = queue.popleft()
-                batch, unread, seconds = future.result()
-                following = next(starts, None)
-                if following is not None:
-                    queue.append((following, readers.submit(read, following)))
-                yield first, batch, unread, seconds
-        finally:
-            for _, future in queue:
-                future.cancel()

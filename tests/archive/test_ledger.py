@@ -5,10 +5,13 @@ import time
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from cervix.archive.answers import COLUMNS
 from cervix.archive.faults import FIRST_WAIT_S, LONGEST_WAIT_S, SPREAD, back_off_s
 from cervix.archive.ledger import ATTEMPTS_SAID, Ledger
 from cervix.archive.work import Ended, Found, Outcome, Work
+from cervix.errors import ArchiveRunRefused
 
 BUNDLE, OTHER_BUNDLE = "b" * 64, "c" * 64
 NOW = 1_800_000_000.0
@@ -179,6 +182,20 @@ def test_sources_are_listed_while_slides_are_taken(ledger: Ledger) -> None:
         taken.update(work.place for work in ledger.take(50, now=NOW))
     assert taken, "the first batch is there before the last"
     assert sum(ledger.counts().values()) == len(names)
+
+
+def test_a_full_disk_keeps_what_was_entered_before(small_disk: Path) -> None:
+    with Ledger(small_disk / "ledger.sqlite") as ledger:
+        with pytest.raises(ArchiveRunRefused, match="cannot be written.*go on with the run"):
+            ledger.add(found(*(f"s{number}" for number in range(5_000))), BUNDLE)
+        assert 100 <= sum(ledger.counts().values()) < 5_000
+
+
+def test_a_file_that_is_no_ledger_is_said(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_text("no ledger" * 1000)
+    for read_only in (False, True):
+        with pytest.raises(ArchiveRunRefused, match="cannot be opened"):
+            Ledger(tmp_path / "ledger.sqlite", read_only=read_only)
 
 
 def test_of_many_that_wait_no_more_are_looked_at_than_are_taken(ledger: Ledger) -> None:

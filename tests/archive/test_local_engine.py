@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from cervix.archive.driver import drive
-from cervix.archive.engines.local import LocalEngine
+from cervix.archive.engines.local import LocalEngine, _devices
 from cervix.archive.ledger import Ledger
 from cervix.archive.sources import listed
 from cervix.archive.work import Outcome, Station, Work
@@ -97,20 +97,20 @@ def test_closed_it_ends_after_the_batch_in_hand_and_gives_that_back(
     engine: LocalEngine, station: Station, tmp_path: Path
 ) -> None:
     pid = pid_of(engine)
-    engine.give(Work(1, str(made_slide(tmp_path / "large.tiff", seed=52, tiles=16)), 1, ""))
+    engine.give(Work(1, str(made_slide(tmp_path / "large.tiff", seed=52, tiles=12)), 1, ""))
     engine.take(0.0)
     when_rows_are_kept(station.results_dir, lambda: None).join()
     engine.close()
     (outcome,) = engine.take(0.0)
     assert outcome.ended == "stopped"
     assert not list(engine.take(0.0))
-    assert any(rows.stat().st_size for rows in station.results_dir.rglob(ROWS_NAME))
     until = time.monotonic() + PATIENCE_S
     while alive(pid) and time.monotonic() < until:
         time.sleep(0.01)
     assert not alive(pid)
 
 
+@pytest.mark.slow
 def test_a_run_ends_although_a_worker_was_killed_between_two_slides(
     engine: LocalEngine, ledger: Ledger, station: Station, slides: Path
 ) -> None:
@@ -124,7 +124,7 @@ def test_a_run_ends_although_a_worker_was_killed_between_two_slides(
         return now
 
     drive(ledger, engine, clock=clock)
-    assert ledger.counts() == {"done": 4}
+    assert ledger.counts() == {"done": 2}
 
 
 def test_a_bundle_that_does_not_prove_itself_is_said_and_not_held_against_a_slide(station: Station) -> None:
@@ -137,9 +137,6 @@ def test_a_bundle_that_does_not_prove_itself_is_said_and_not_held_against_a_slid
 
 
 def test_workers_share_the_cores(station: Station) -> None:
-    engine = LocalEngine(station, workers=2)
-    try:
-        assert engine.places == 4
-        assert [lane.threads for lane in engine._lanes] == [max(1, len(os.sched_getaffinity(0)) // 2)] * 2
-    finally:
-        engine.close(at_once=True)
+    share = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert _devices(station, 2) == [(share, None)] * 2
+    assert _devices(station, None) == [(None, None)], "one has them all"

@@ -20,7 +20,7 @@ from cervix.patients.golden import prove_bundle
 from cervix.settings import get_settings
 from cervix.slides.results import load_score
 from cervix.sources.opening import open_slide
-from tests.archive.conftest import InlineEngine, made_slide
+from tests.archive.conftest import InlineEngine, linked, made_slide
 from tests.bundle.altered import edit_manifest
 from tests.bundle.made import write_tile_bundle
 
@@ -58,6 +58,7 @@ def run(tmp_path: Path, worked: list[str], slides: Path) -> Run:
         *,
         sources: tuple[Path, ...] = (slides,),
         only_changed: bool = False,
+        rest: bool = False,
         before: Callable[[Work], None] = lambda _: None,
         **ordered: object,
     ) -> dict[str, int]:
@@ -70,7 +71,7 @@ def run(tmp_path: Path, worked: list[str], slides: Path) -> Run:
             started=datetime.now(UTC),
             device="cpu",
         )
-        asked = Asked(order.model_copy(update=ordered), root, tmp_path / "cache", 1 << 30, only_changed)
+        asked = Asked(order.model_copy(update=ordered), root, tmp_path / "cache", 1 << 30, only_changed, rest)
 
         def engine_of(station: Station) -> InlineEngine:
             engine = InlineEngine(Worker(station, "here 1"))
@@ -89,9 +90,9 @@ def facts(out: Path, columns: str) -> set[tuple[object, ...]]:
 
 def test_a_run_goes_on_without_scoring_anything_twice(run: Run, roots: tuple[Path, Path], tmp_path: Path) -> None:
     first, _ = roots
-    assert run(first) == {"done": 4}
+    assert run(first) == {"done": 2}
     ended = facts(tmp_path / "run", "place, ended_at")
-    assert run(first, sources=()) == {"done": 4}, "it knows its sources"
+    assert run(first, sources=()) == {"done": 2}, "it knows its sources"
     assert facts(tmp_path / "run", "place, ended_at") == ended
     assert (tmp_path / "run").stat().st_mode & 0o077 == 0
 
@@ -106,7 +107,7 @@ def test_a_promotion_in_the_middle_changes_nothing(
             shutil.rmtree(active)
             shutil.copytree(roots[1], active)
 
-    assert run(active, before=promote) == {"done": 4}
+    assert run(active, before=promote) == {"done": 2}
     assert read_manifest(active)[0].version == "0.2.0"
     assert facts(tmp_path / "run", "bundle_sha256, verdict") == {(read_manifest(roots[0])[1], "cancer")}
 
@@ -122,11 +123,11 @@ def test_after_a_promotion_kept_rows_are_decided_again_and_only_new_slides_are_s
 ) -> None:
     out, more = tmp_path / "run", tmp_path / "more"
     more.mkdir()
-    shutil.copy(slides / "slide-0.tiff", more / "twin.tiff")
+    linked(slides / "slide-0.tiff", more / "twin.tiff")
     run(roots[0], sources=(slides, more))
     made_slide(more / "new.tiff", seed=60)
     worked.clear()
-    assert run(roots[1], only_changed=True) == {"done": 5, "duplicate": 1}
+    assert run(roots[1], only_changed=True) == {"done": 3, "duplicate": 1}
     assert worked == ["new.tiff"]
     sha256 = read_manifest(roots[1])[1]
     assert facts(out, "bundle_sha256") == {(sha256,)}
@@ -145,8 +146,28 @@ def test_after_a_promotion_kept_rows_are_decided_again_and_only_new_slides_are_s
 def test_where_the_graph_is_another_everything_is_scored(run: Run, roots: tuple[Path, Path], tmp_path: Path) -> None:
     other = write_tile_bundle(tmp_path / "other")
     run(roots[0])
-    assert run(other, only_changed=True) == {"done": 4}
+    assert run(other, only_changed=True) == {"done": 2}
     assert facts(tmp_path / "run", "bundle_sha256") == {(read_manifest(other)[1],)}
+
+
+def test_a_triage_sees_a_part_and_the_rest_is_scored_when_it_is_asked_for(
+    run: Run, roots: tuple[Path, Path], tmp_path: Path
+) -> None:
+    archive, out = tmp_path / "large", tmp_path / "run"
+    archive.mkdir()
+    made_slide(archive / "large.tiff", seed=70, tiles=16)
+    assert run(roots[0], sources=(archive,), triage=True) == {"done": 1}
+    ((verdict, seen_share),) = facts(out, "verdict, seen_share")
+    assert verdict == "cancer"
+    assert isinstance(seen_share, float)
+    assert seen_share < 0.5
+    with pytest.raises(ArchiveRunRefused, match="triage as it was: True"):
+        run(roots[0], sources=(archive,))
+    assert run(roots[0], sources=(archive,), rest=True) == {"done": 1}
+    assert facts(out, "verdict, seen_share, tiles") == {("cancer", 1.0, 256)}
+    score = load_score(out / "results", open_slide(archive / "large.tiff"), prove_bundle(roots[0], device="cpu"))
+    assert score is not None
+    assert score.summary.timings.resumed_tiles == round(seen_share * 256), "no tile twice"
 
 
 def test_a_run_cannot_change_how_it_was_ordered(run: Run, roots: tuple[Path, Path]) -> None:
@@ -163,7 +184,7 @@ def test_the_second_driver_is_refused_while_the_first_one_lives(run: Run, roots:
         with pytest.raises(ArchiveRunRefused, match="Another process scores into this folder"):
             run(roots[0])
     assert not is_driven(out)
-    assert run(roots[0]) == {"done": 4}
+    assert run(roots[0]) == {"done": 2}
 
 
 def test_a_source_that_is_not_there_is_said_after_the_others_are_scored(
@@ -171,7 +192,8 @@ def test_a_source_that_is_not_there_is_said_after_the_others_are_scored(
 ) -> None:
     with pytest.raises(ArchiveRunRefused):
         run(roots[0], sources=(slides, tmp_path / "nowhere"))
-    assert len(facts(tmp_path / "run", "place")) in (0, 4)
+    assert facts(tmp_path / "run", "state") == {("done",)}
+    assert run(roots[0], sources=(slides,)) == {"done": 2}, "named again it is put right"
 
 
 def test_a_folder_that_cannot_be_written_is_said(roots: tuple[Path, Path], run: Run, tmp_path: Path) -> None:

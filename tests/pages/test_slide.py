@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from cervix.bundle import Bundle
 from cervix.settings import get_settings
 from cervix.slides.phantom import phantom_region
 from cervix.slides.pyramid import write_pyramid
+from cervix.slides.results import save_score
+from cervix.slides.triage import triage_slide
+from cervix.sources.opening import open_slide
 from tests.pages.opening import PATIENCE_S, look_at, open_page, scored, texts
 
 
@@ -222,3 +226,22 @@ def test_a_slide_without_an_answer_has_no_ranking_no_gallery_and_says_what_the_m
     assert "**The model knows:** benign, squamous-cell carcinoma" in said
     assert "slide_ranked" not in [box.key for box in app.selectbox]
     assert "slide_gallery" not in [control.key for control in app.get("button_group")]
+
+
+def test_a_triage_is_shown_as_one_and_the_rest_of_its_tiles_is_scored_on_demand(
+    carcinoma_slide: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cervix.slides.sweep.FIRST_LOOK_TILES", 8)
+    save_score(get_settings().results_dir, triage_slide(open_slide(carcinoma_slide), bundle))
+    app = look_at(carcinoma_slide)
+    assert not app.exception
+    assert "Triage: Squamous-cell carcinoma" in texts(app)
+    assert any("8 of 16 tiles seen" in warning.value for warning in app.warning)
+    app.button(key="slide_score_rest").click().run()
+    deadline = time.monotonic() + PATIENCE_S
+    while [button for button in app.button if button.key == "slide_pause"]:
+        assert time.monotonic() < deadline, "waited in vain"
+        app.run()
+    assert not app.exception
+    assert "Triage:" not in texts(app)
+    assert "slide_score_rest" not in [button.key for button in app.button]

@@ -11,6 +11,7 @@ from cervix.bundle.classes import ClassInfo
 from cervix.bundle.sessions import ModelSession
 from cervix.errors import SlideNotSuitable
 from cervix.files import replacing
+from cervix.interop.whole import require_whole
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
 
@@ -42,11 +43,12 @@ def write_objects(score: SlideScore, slide: Slide, session: ModelSession, folder
     Raises
     ------
     SlideNotSuitable
-        If the slide is no DICOM, or its header does not say what the objects need.
+        If the slide is no DICOM, its header does not say what the objects need, or the score is a triage.
     SlideNotReadable
         If a file of the series is gone or damaged.
     """
     _require_dicom(slide)
+    require_whole(score)
     from cervix.interop.dicom.objects import objects_in  # highdicom takes longer to import than the app to start
 
     return objects_in(score, slide, session, folder)

@@ -34,6 +34,7 @@ from cervix.interop.fhir.resources import (
     reference,
     resource_json,
 )
+from cervix.interop.whole import require_whole
 from cervix.intervals import Interval
 from cervix.slides.decision import class_areas_mm2, class_shares
 from cervix.slides.scoring import SlideScore
@@ -76,7 +77,13 @@ def slide_bundle(score: SlideScore, slide: Slide, model: Model, version: FhirVer
         The file that was scored; it is asked for its UIDs alone.
     model : Model
         The tile model that scored it.
+
+    Raises
+    ------
+    SlideNotSuitable
+        For a triage.
     """
+    require_whole(score)
     # All ids of an export follow from a random one, so that no two exports of two slides are taken for one.
     namespace = uuid4()
     origin = score.summary.provenance

@@ -114,6 +114,25 @@ def offer_scoring(seen: Look, bundle: Bundle) -> None:
     _mend_scale(slide)
 
 
+def offer_the_rest(seen: Look, bundle: Bundle) -> None:
+    """Of a triage: how much of the slide was seen, and the button that scores the rest."""
+    triage = seen.score.summary.triage if seen.score is not None else None
+    if triage is None or seen.plan is None:
+        return
+    st.warning(f"Triage: {triage.words}. {triage.stopped}", icon=":material/rule:")
+    left = triage.planned_tiles - max(triage.seen_tiles, desk().tiles_kept(seen.slide, bundle, seen.plan))
+    if seen.job is not None and seen.job.state == "failed":
+        st.error(escaped(seen.job.error))
+    if st.button(
+        f"Score the rest: {left:,} tiles, about {duration(left / device_speed(bundle))}",
+        icon=":material/play_arrow:",
+        key="slide_score_rest",
+        width="stretch",
+    ):
+        desk().start(seen.slide, bundle, seen.plan, owner())
+        st.rerun()
+
+
 def say_quality(gate: GateReport) -> None:
     """What a look at some tiles found."""
     if gate.warnings:

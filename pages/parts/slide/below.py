@@ -124,7 +124,7 @@ def show_gallery(slide: Slide, score: SlideScore, model: Model) -> None:
 def show_all_tiles(score: SlideScore, model: Model) -> None:
     """The distribution of the scores, and the area of each class."""
     answer = score.summary.answer
-    st.subheader("All tiles")
+    st.subheader("All tiles" if score.summary.triage is None else "The tiles that the triage saw")
     if not answer.abstained:
         st.plotly_chart(probability_histogram(score.tiles, model), key="slide_histogram", config=STILL_CHART)
     st.caption(areas_line(answer, class_areas_mm2(score.tiles, model, score.summary.spacing_um_px), model))

@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from cervix.bundle import Bundle
-from cervix.interop.exports import AUDIENCES, EXPORTS
+from cervix.interop.exports import AUDIENCES, EXPORTS, why_no_export
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
 from pages.parts.slide.resources import export_bytes
@@ -25,7 +25,7 @@ def show_exports(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
             for kind, export in EXPORTS.items():
                 if export.audience != audience:
                     continue
-                reason = export.why_not(slide)
+                reason = why_no_export(kind, score, slide)
                 st.download_button(
                     export.title,
                     partial(export_bytes, kind, score, slide, bundle),

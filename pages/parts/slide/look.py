@@ -147,7 +147,7 @@ def look(bundle: Bundle) -> Look:
     job = desk().job(slide, bundle, everywhere=plan.everywhere)
     if job is not None and job.active:
         return Look(slide, "scoring", plan, job)
-    score = desk().score(slide, bundle, everywhere=plan.everywhere)
+    score = desk().score(slide, bundle, everywhere=plan.everywhere) or desk().triage(slide, bundle, everywhere=plan.everywhere)
     return Look(slide, "ready" if score is None else "scored", plan, job, score)
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 from cervix.bundle import Bundle
 from cervix.errors import CervixError
 from cervix.interop.dicom import why_no_objects
+from cervix.interop.whole import why_not_whole
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.slides.scoring import SlideScore
@@ -34,7 +35,7 @@ def show_storing(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
 
 @st.fragment
 def _show(slide: Slide, score: SlideScore, bundle: Bundle) -> None:
-    reason, place = why_no_objects(slide), f"slide_store_{slide.sha256}"
+    reason, place = why_no_objects(slide) or why_not_whole(score), f"slide_store_{slide.sha256}"
     if st.button(
         "Store in the archive",
         icon=":material/archive:",

@@ -7,7 +7,7 @@ from cervix.slides.decision import hot_spots, tile_at
 from cervix.slides.layers import score_layers
 from cervix.slides.scoring import SlideScore
 from pages.parts.slide.answer import show_answer, show_organs, show_progress, show_region
-from pages.parts.slide.before import ask_for_scale, offer_everything, offer_scoring, say_unsuitable
+from pages.parts.slide.before import ask_for_scale, offer_everything, offer_scoring, offer_the_rest, say_unsuitable
 from pages.parts.slide.look import SHOWN, Look, look, remember_open
 from pages.parts.slide.resources import final_layers, offer_layers
 from pages.parts.slide.tile import first_tile, show_tile
@@ -50,6 +50,7 @@ def _show_dock(seen: Look, bundle: Bundle, tile: tuple[int, int] | None, region:
         case "scoring" if seen.job is not None:
             show_progress(seen.job, bundle)
         case _ if seen.score is not None:
+            offer_the_rest(seen, bundle)
             show_answer(seen.score, model)
             if region:
                 show_region(seen.score, model, region)
