@@ -84,12 +84,13 @@ def archive_simulation(runs: int) -> pd.DataFrame:
             ended = simulate(SLIDES, workers // WORKERS_A_NODE, Path(folder), counts_driver=True)
         watched = ended.watched
         twice = sum(count > 1 for count in watched.ends.values())
-        lost = SLIDES - sum(ended.counts.get(state, 0) for state in ("done", "refused"))
+        lost = SLIDES - sum(ended.counts.get(state, 0) for state in ("done", "refused", "quarantined"))
         ideal_s = watched.useful_s / (watched.up_s / ended.makespan_s)
         rows.append(
             {
                 "workers": workers, "slides": SLIDES, "done": ended.counts.get("done", 0),
-                "refused": ended.counts.get("refused", 0), "neither": lost, "scored twice": twice,
+                "refused": ended.counts.get("refused", 0), "quarantined": ended.counts.get("quarantined", 0),
+                "without an end": lost, "scored twice": twice,
                 "nodes lost": watched.losses, "attempts lost": watched.lost_slides,
                 "hours": round(ended.makespan_s / 3600, 2), "ideal, hours": round(ideal_s / 3600, 2),
                 "utilisation": round(ended.utilisation, 3), "useful": round(ended.useful, 3),

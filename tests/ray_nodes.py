@@ -64,6 +64,8 @@ class RayNodes:
         self.environment = {
             **os.environ,
             **QUIET,
+            # Ray has its workers give way to everything else (15): what runs beside them would be measured, too.
+            "RAY_worker_niceness": "0",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "PYTHONPATH": str(PROJECT_ROOT),

@@ -121,7 +121,7 @@ def test_errors_cross_as_codes_and_a_stop_costs_no_attempt(joined: str, station:
     folder = tmp_path / "slides"
     folder.mkdir()
     whole = made_slide(folder / "0.tiff", tiles=12).read_bytes()
-    for more in (1, 2):
+    for more in range(1, 10):
         (folder / f"{more}.tiff").write_bytes(whole + bytes(more))
     engine, stop = RayEngine(station, joined), Event()
     with Ledger(tmp_path / "gone.sqlite") as ledger:
@@ -142,7 +142,10 @@ def test_errors_cross_as_codes_and_a_stop_costs_no_attempt(joined: str, station:
         stopping.start()
         drive(ledger, engine, stop=stop)
         stopping.join()
-        assert {(state, attempts) for _, state, _, attempts, _ in rows_of(ledger)} == {("waiting", 0)}
+        ends = {(state, attempts) for _, state, _, attempts, _ in rows_of(ledger)}
+        # A slide may have ended between the first file of results and the stop.
+        assert ("waiting", 0) in ends
+        assert ends <= {("waiting", 0), ("done", 1)}
 
 
 def test_a_node_that_cannot_do_its_part_is_named(cluster: RayNodes, joined: str, station: Station) -> None:

@@ -32,8 +32,8 @@ def holder_class() -> type[Any]:
             self._station, self._threads = station, threads
             self._worker: Any = None
 
-        def open(self, marker: str, content: str) -> "Told":
-            """Say where this is; write ``marker`` into the folder of results; open the session."""
+        def open(self, marker: str, content: str) -> dict[str, Any]:
+            """Say where this is, as ``Told``; write ``marker`` into the folder of results; open the session."""
             import platform
             from pathlib import Path
 

@@ -40,6 +40,7 @@ def map_buckets(
         Where a bucket ended its process, or its node, each time.
     """
     ray, leave = join(address)
+    buckets: dict[Any, Path] = {}
     try:
         task = ray.remote(_called).options(num_cpus=1, max_retries=RUNS_AGAIN)
         buckets = {task.remote(function, path.absolute(), dict(arguments or {})): path for path in paths}
@@ -58,6 +59,8 @@ def map_buckets(
                 ) from error
             yield path, value
     finally:
+        for call in buckets:
+            ray.cancel(call)
         leave()
 
 
