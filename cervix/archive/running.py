@@ -19,7 +19,7 @@ from cervix.archive.runs import BUNDLE_NAME, RunOrder, read_order, write_order
 from cervix.archive.sources import PassedOver, listed
 from cervix.archive.work import Found, State, Station
 from cervix.bundle.loading import read_manifest
-from cervix.errors import ArchiveRunRefused, CervixError
+from cervix.errors import ArchiveRunRefused
 from cervix.files import OTHERS
 from cervix.settings import Settings
 
@@ -27,6 +27,8 @@ DRIVER_LOCK_NAME: Final = "driver.lock"
 PASSED_NAME: Final = "passed-over.csv"
 PASSED_SAID: Final = "passed over"
 """What the sources hold that is not among the slides: counts for people in the ledger, every row of a list in the file."""
+LISTED_SAID: Final = "listed whole"
+"""Not empty once the sources of the run were listed to their end: until then it is not over, though no slide waits."""
 LOCK_PATIENCE_S: Final = 2.0
 """Whoever only asks whether a run is driven holds the lock for a moment."""
 KEPT: Final = ("results_dir", "triage", "everywhere", "despite_quality")
@@ -218,7 +220,9 @@ class _Listing:
     def __init__(self, ledger: Ledger, out: Path, order: RunOrder, settings: Settings, stop: Event) -> None:
         self._ledger, self._out, self._order, self._settings, self._stop = ledger, out, order, settings, stop
         self._ended = Event()
-        self._error: CervixError | OSError | None = None
+        self._is_whole = False
+        self._error: Exception | None = None
+        ledger.say(LISTED_SAID, "")
         ledger.say(LISTING_SAID, "yes")
         self._thread = Thread(target=self._list, name="listing")
         self._thread.start()
@@ -228,7 +232,9 @@ class _Listing:
             manifest, _ = read_manifest(self._out / BUNDLE_NAME)
             decide_again(self._ledger, self._out, self._order, manifest, stopped=self._is_over)
             self._ledger.add(self._found(), self._order.bundle_sha256)
-        except (CervixError, OSError) as error:
+            if self._is_whole:
+                self._ledger.say(LISTED_SAID, "yes")
+        except Exception as error:  # noqa: BLE001 - raised by ``require_whole``: a thread that dies tells nobody
             self._error = error
         finally:
             self._ledger.say(LISTING_SAID, "")
@@ -241,6 +247,7 @@ class _Listing:
             yield one
         self._ledger.say(PASSED_SAID, "\n".join(passed.lines))
         passed.write(self._out / PASSED_NAME)
+        self._is_whole = True
 
     def _is_over(self) -> bool:
         return self._stop.is_set() or self._ended.is_set()
@@ -252,7 +259,7 @@ class _Listing:
 
     def require_whole(self) -> None:
         """Raise what kept the sources from being listed."""
-        if isinstance(self._error, CervixError):
-            raise self._error
-        if self._error is not None:
+        if isinstance(self._error, OSError):
             raise ArchiveRunRefused("The sources cannot be listed", found=self._error.strerror or "") from self._error
+        if self._error is not None:
+            raise self._error
