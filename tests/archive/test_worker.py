@@ -4,6 +4,8 @@ import errno
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -14,7 +16,7 @@ from cervix.archive.work import Outcome, Station, Work
 from cervix.archive.worker import Worker
 from cervix.bundle import Bundle
 from cervix.errors import BundleError
-from cervix.slides.results import ROWS_NAME, SUMMARY_NAME, load_score, read_order, result_dir
+from cervix.slides.results import ROWS_NAME, SUMMARY_NAME, load_score, read_order, result_dir, scored_alone
 from cervix.slides.scoring import SlideSummary, score_slide
 from cervix.sources.opening import open_slide
 from tests.archive.conftest import linked, made_slide
@@ -60,6 +62,24 @@ def test_a_server_with_the_same_results_does_not_go_on_with_a_slide_that_a_worke
     order = read_order(summary_of(outcome, station).parent)
     assert order is not None
     assert order.state == "stopped"
+
+
+def test_two_runs_with_the_same_results_score_a_slide_once_between_them(station: Station, slides: Path) -> None:
+    workers = [Worker(replace(station, run=run), run) for run in ("first", "second")]
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda worker: worker.score(work(slides / "slide-0.tiff")), workers))
+    assert [outcome.ended for outcome in outcomes] == ["done", "done"]
+    assert sorted(outcome.tiles for outcome in outcomes) == [0, 9], "one waited for the other and took its score"
+
+
+def test_a_worker_that_waits_for_another_run_can_be_stopped(worker: Worker, station: Station, slides: Path) -> None:
+    first = worker.score(work(slides / "slide-0.tiff"))
+    with ThreadPoolExecutor(1) as pool, scored_alone(summary_of(first, station).parent, lambda: None):
+        waiting = pool.submit(worker.score, work(slides / "slide-0.tiff", place=2))
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        worker.stop()
+        assert waiting.result(30).ended == "stopped"
 
 
 def test_the_same_slide_in_hand_from_two_places_is_scored_once(station: Station, slides: Path, tmp_path: Path) -> None:
