@@ -20,7 +20,7 @@ from cervix.archive.runs import BUNDLE_NAME, RUN_NAME, RunOrder, read_order, req
 from cervix.archive.sources import PassedOver, listed
 from cervix.archive.work import Found, State, Station
 from cervix.bundle.loading import read_manifest
-from cervix.errors import ArchiveRunRefused
+from cervix.errors import ArchiveRunRefused, CervixError
 from cervix.files import OTHERS
 from cervix.settings import Settings
 
