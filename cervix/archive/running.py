@@ -30,6 +30,8 @@ DRIVER_LOCK_NAME: Final = "driver.lock"
 PASSED_NAME: Final = "passed-over.csv"
 PASSED_SAID: Final = "passed over"
 """What the sources hold that is not among the slides: counts for people in the ledger, every row of a list in the file."""
+LISTED_SAID: Final = "listed whole"
+"""Not empty once the sources of the run were listed to their end: until then it is not over, though no slide waits."""
 LOCK_PATIENCE_S: Final = 2.0
 """Whoever only asks whether a run is driven holds the lock for a moment."""
 KEPT: Final = ("results_dir", "triage", "everywhere", "despite_quality")
@@ -228,7 +230,9 @@ class _Listing:
     def __init__(self, ledger: Ledger, out: Path, order: RunOrder, settings: Settings, stop: Event) -> None:
         self._ledger, self._out, self._order, self._settings, self._stop = ledger, out, order, settings, stop
         self._ended = Event()
+        self._is_whole = False
         self._error: CervixError | OSError | None = None
+        ledger.say(LISTED_SAID, "")
         ledger.say(LISTING_SAID, "yes")
         self._thread = Thread(target=self._list, name="listing")
         self._thread.start()
@@ -238,6 +242,8 @@ class _Listing:
             manifest, _ = read_manifest(self._out / BUNDLE_NAME)
             decide_again(self._ledger, self._out, self._order, manifest, stopped=self._is_over)
             self._ledger.add(self._found(), self._order.bundle_sha256)
+            if self._is_whole:
+                self._ledger.say(LISTED_SAID, "yes")
         except (CervixError, OSError) as error:
             self._error = error
         except Exception as error:
@@ -259,6 +265,7 @@ class _Listing:
             yield one
         self._ledger.say(PASSED_SAID, "\n".join(passed.lines))
         passed.write(self._out / PASSED_NAME)
+        self._is_whole = True
 
     def _is_over(self) -> bool:
         return self._stop.is_set() or self._ended.is_set()

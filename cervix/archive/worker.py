@@ -122,8 +122,8 @@ class Worker:
         with claimed(folder, self.station.run, work) as owner:
             if owner is not None:
                 return Outcome(work.place, work.attempt, "duplicate", slide_sha256=ready.slide.sha256, same_as=owner)
-            # The app, or another run with the same results, may be at the same slide: its rows are of one process alone.
-            with scored_alone(folder, self._require_going_on):
+            # Of others than this run, such as a server whose page scores it: two that append would mix their rows.
+            with scored_alone(folder, self._end_if_stopped):
                 stored = self._stored(ready)
                 score = stored or self._scored_now(ready, folder)
             keep_thumbnail(self.station.results_dir, ready.slide.sha256, ready.plan.tissue.overview)
@@ -145,9 +145,9 @@ class Worker:
             ),
         )
 
-    def _require_going_on(self) -> None:
+    def _end_if_stopped(self) -> None:
         if self._stop.is_set():
-            raise Cancelled("The run was stopped")
+            raise Cancelled("Scoring was stopped")
 
     def _stored(self, ready: Ready) -> SlideScore | None:
         """The score that is there already: the full one, or, where a triage is asked for, a triage."""

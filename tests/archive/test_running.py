@@ -12,7 +12,7 @@ import pytest
 
 from cervix.archive.bundles import BEFORE_NAME
 from cervix.archive.ledger import LEDGER_NAME, Ledger
-from cervix.archive.running import Asked, held, is_driven, run_archive
+from cervix.archive.running import LISTED_SAID, Asked, held, is_driven, run_archive
 from cervix.archive.runs import RUN_NAME, RunOrder, read_order
 from cervix.archive.sources import listed
 from cervix.archive.work import Found, Station, Work
@@ -194,6 +194,26 @@ def test_a_source_that_is_not_there_is_said_after_the_others_are_scored(
         run(roots[0], sources=(slides, tmp_path / "nowhere"))
     assert facts(tmp_path / "run", "state") == {("done",)}
     assert run(roots[0], sources=(slides,)) == {"done": 2}, "named again it is put right"
+
+
+def test_a_run_whose_listing_breaks_in_any_way_is_not_taken_for_a_whole_one(
+    run: Run, roots: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Iterator[Found]:
+        yield from listed([str(slide)], get_settings())
+        raise ValueError("what nobody foresaw")
+
+    slide = made_slide(tmp_path / "one.tiff")
+    monkeypatch.setattr("cervix.archive.running.listed", broken)
+    with pytest.raises(ValueError, match="nobody foresaw"):
+        run(roots[0])
+    with Ledger(tmp_path / "run" / LEDGER_NAME, read_only=True) as ledger:
+        assert ledger.counts() == {"done": 1}
+        assert not ledger.said(LISTED_SAID)
+    monkeypatch.undo()
+    assert run(roots[0], sources=(slide,)) == {"done": 1}
+    with Ledger(tmp_path / "run" / LEDGER_NAME, read_only=True) as ledger:
+        assert ledger.said(LISTED_SAID)
 
 
 def test_a_folder_that_cannot_be_written_is_said(roots: tuple[Path, Path], run: Run, tmp_path: Path, small_disk: Path) -> None:

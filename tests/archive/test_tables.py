@@ -26,7 +26,7 @@ from cervix.archive.tables.run import Asked, score_tables
 from cervix.archive.tables.score import Bucket, score_bucket, score_ordered
 from cervix.archive.tables.summary import TablesSummary
 from cervix.bundle import Bundle
-from cervix.errors import ArchiveRunRefused, PatientFileError, PatientFileUnclear
+from cervix.errors import ArchiveRunRefused, LostApart, PatientFileError, PatientFileUnclear
 from cervix.patients.csv_text import WHOLE_ROW
 from cervix.patients.guideline import with_steps
 from cervix.patients.history_scoring import score_visits
@@ -317,6 +317,36 @@ def test_a_run_ordered_otherwise_and_two_kinds_of_tables_are_refused(asked: Aske
     (tmp_path / "visits" / "women.csv").write_text(sample_table_csv(5))
     with pytest.raises(ArchiveRunRefused, match="one row a visit"):
         run(tmp_path / "other", asked)
+
+
+def test_files_that_come_or_change_after_women_are_scored_are_refused_and_not_counted_as_scored(
+    asked: Asked, tmp_path: Path
+) -> None:
+    out, source = tmp_path / "out", tmp_path / "visits"
+    assert run(out, asked).women == 60
+    assert run(out, asked).women == 60, "the same again"
+    late = source / "visits-late.csv"
+    late.write_bytes((source / "visits-1.csv").read_bytes().replace(b"P", b"Q"))
+    for _ in range(2):
+        with pytest.raises(ArchiveRunRefused, match=r"other files than this run was begun with.*a new file.*--out"):
+            run(out, asked)
+    late.unlink()
+    with (source / "visits-1.csv").open("ab") as file:
+        file.write((source / "visits-0.csv").read_bytes().splitlines(keepends=True)[1])
+    with pytest.raises(ArchiveRunRefused, match="a file that was replaced"):
+        run(out, asked)
+
+
+def test_a_process_that_the_system_ends_while_it_scores_is_said(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cervix.archive.tables.run.score_bucket", _end_this_process)
+    with pytest.raises(LostApart, match="ended.*fewer --workers"):
+        score_tables(tmp_path / "out", asked, Settings())
+
+
+def _end_this_process(_: Bucket) -> None:
+    os._exit(9)
 
 
 KILLED = """

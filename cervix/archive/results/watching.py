@@ -79,13 +79,17 @@ def watched(connection: sqlite3.Connection, now: float | None = None) -> Watched
     """
     now = time.time() if now is None else now
     states = {str(row[0]): int(row[1]) for row in connection.execute("SELECT state, count(*) FROM slides GROUP BY state")}
-    count, first, tiles = connection.execute(
-        "SELECT count(*), min(ended_at), total(tiles) FROM slides WHERE ended_at > ? AND state NOT IN ('waiting', 'running')",
+    count, first = connection.execute(
+        "SELECT count(*), min(ended_at) FROM slides WHERE ended_at > ? AND state NOT IN ('waiting', 'running')",
         (now - PACE_OVER_S,),
     ).fetchone()
     # From the end of the first slide on, which itself began before: one slide less.
     passed = now - first if count else 0.0
     pace = (count - 1) / passed if count >= PACE_FROM_SLIDES and passed > 0 else None
+    # Nor its tiles; and a score that was there already took no time.
+    (tiles,) = connection.execute(
+        "SELECT total(tiles) FROM slides WHERE ended_at > ? AND state = 'done' AND tiles_per_s > 0", (first or now,)
+    ).fetchone()
     open_ = states.get("waiting", 0) + states.get("running", 0)
     said = connection.execute("SELECT value FROM said WHERE name = 'wanted'").fetchone()
     failures = connection.execute(
