@@ -26,7 +26,7 @@ from cervix.archive.tables.run import Asked, score_tables
 from cervix.archive.tables.score import Bucket, score_bucket, score_ordered
 from cervix.archive.tables.summary import TablesSummary
 from cervix.bundle import Bundle
-from cervix.errors import ArchiveRunRefused, LostApart, PatientFileUnclear
+from cervix.errors import ArchiveRunRefused, LostApart, PatientFileError, PatientFileUnclear
 from cervix.patients.csv_text import WHOLE_ROW
 from cervix.patients.guideline import with_steps
 from cervix.patients.history_scoring import score_visits
@@ -174,6 +174,22 @@ def test_parquet_is_read_as_the_same_table_in_text(bundle: Bundle, tmp_path: Pat
 
     same_scores(scores, expected)
     same_problems(problems, found)
+
+
+def test_rows_that_nothing_is_kept_of_cost_the_file_nothing_else(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cervix.sources.tables.large.LINES_A_SEGMENT", 3)
+    nobody = ",2020-01-01,NILM\n"
+    content = "patient_id,visit_date,cytology\n" + nobody * 8 + "W1,2020-01-01,HSIL\n" + ",,\n" * 6
+    found, problems, _ = cut_and_scored([content.encode()], tmp_path, bundle)
+    assert found["patient_id"].tolist() == ["W1"]
+    assert len(problems) == 8
+
+
+def test_a_header_alone_is_said_to_have_no_rows(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(PatientFileError, match="a header but no rows"):
+        cut_and_scored([b"patient_id,visit_date,cytology\n"], tmp_path, bundle)
 
 
 def test_dates_that_the_whole_file_leaves_open_refuse_it(

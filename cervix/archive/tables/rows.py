@@ -95,7 +95,9 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
 
 
 def in_buckets(table: pa.Table, bucket: Ints) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """The rows of each bucket, in their order, as one batch each."""
+    """The rows of each bucket, in their order, as one batch each; none of a table without rows."""
+    if not len(bucket):
+        return
     order = np.argsort(bucket, kind="stable")
     sorted_table = table.take(pa.array(order)).combine_chunks()
     numbers, starts = np.unique(bucket[order], return_index=True)
