@@ -1,5 +1,6 @@
 """One run from its order to its end: who may drive it, with which bundle, and what is listed while slides are scored."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,13 +16,15 @@ from cervix.archive.deciding import decide_again
 from cervix.archive.driver import LISTING_SAID, drive
 from cervix.archive.engines.engine import Engine
 from cervix.archive.ledger import ATTEMPTS_SAID, BUNDLE_SAID, LEDGER_NAME, Ledger
-from cervix.archive.runs import BUNDLE_NAME, RunOrder, read_order, write_order
+from cervix.archive.runs import BUNDLE_NAME, RUN_NAME, RunOrder, read_order, require_text, write_order
 from cervix.archive.sources import PassedOver, listed
 from cervix.archive.work import Found, State, Station
 from cervix.bundle.loading import read_manifest
-from cervix.errors import ArchiveRunRefused
+from cervix.errors import ArchiveRunRefused, CervixError
 from cervix.files import OTHERS
 from cervix.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 DRIVER_LOCK_NAME: Final = "driver.lock"
 PASSED_NAME: Final = "passed-over.csv"
@@ -154,6 +157,13 @@ def begun(out: Path, asked: Asked) -> RunOrder:
     Raises ``ArchiveRunRefused`` where it was ordered otherwise.
     """
     before, order = read_order(out), asked.order
+    if before is None and (out / LEDGER_NAME).exists():
+        raise ArchiveRunRefused(
+            "This folder holds a run whose order cannot be read",
+            expected=f"{RUN_NAME} as this program wrote it",
+            action="Choose another folder with --out: with --results and those of this run, nothing is scored again.",
+        )
+    require_text([*order.sources, str(order.results_dir), str(out), order.started_by])
     if before is not None:
         _require_same(before, asked)
         order = order.model_copy(
@@ -221,7 +231,7 @@ class _Listing:
         self._ledger, self._out, self._order, self._settings, self._stop = ledger, out, order, settings, stop
         self._ended = Event()
         self._is_whole = False
-        self._error: Exception | None = None
+        self._error: CervixError | OSError | None = None
         ledger.say(LISTED_SAID, "")
         ledger.say(LISTING_SAID, "yes")
         self._thread = Thread(target=self._list, name="listing")
@@ -234,8 +244,16 @@ class _Listing:
             self._ledger.add(self._found(), self._order.bundle_sha256)
             if self._is_whole:
                 self._ledger.say(LISTED_SAID, "yes")
-        except Exception as error:  # noqa: BLE001 - raised by ``require_whole``: a thread that dies tells nobody
+        except (CervixError, OSError) as error:
             self._error = error
+        except Exception as error:
+            # Said by whoever waits for this thread: a list that broke off must not look like one that ended.
+            logger.exception("the sources could not be listed")
+            self._error = ArchiveRunRefused(
+                "The sources cannot be listed to their end",
+                found=f"something unexpected ({type(error).__name__}); the log has the details",
+                action="What was listed before is scored. Name the sources one by one to find the one at fault.",
+            )
         finally:
             self._ledger.say(LISTING_SAID, "")
 
@@ -259,7 +277,7 @@ class _Listing:
 
     def require_whole(self) -> None:
         """Raise what kept the sources from being listed."""
-        if isinstance(self._error, OSError):
-            raise ArchiveRunRefused("The sources cannot be listed", found=self._error.strerror or "") from self._error
-        if self._error is not None:
+        if isinstance(self._error, CervixError):
             raise self._error
+        if self._error is not None:
+            raise ArchiveRunRefused("The sources cannot be listed", found=self._error.strerror or "") from self._error

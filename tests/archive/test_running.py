@@ -1,6 +1,8 @@
 """A run from its order to its end: its own bundle, one driver, and what a promotion in the middle does."""
 
+import os
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from cervix.archive.bundles import BEFORE_NAME
 from cervix.archive.ledger import LEDGER_NAME, Ledger
 from cervix.archive.running import LISTED_SAID, Asked, held, is_driven, run_archive
-from cervix.archive.runs import RunOrder, read_order
+from cervix.archive.runs import RUN_NAME, RunOrder, read_order
 from cervix.archive.sources import listed
 from cervix.archive.work import Found, Station, Work
 from cervix.archive.worker import Worker
@@ -223,3 +225,52 @@ def test_a_folder_that_cannot_be_written_is_said(roots: tuple[Path, Path], run: 
     (tmp_path / "run").symlink_to(small_disk)
     with pytest.raises(ArchiveRunRefused, match="cannot be kept in its folder.*No space left"):
         run(roots[0])
+
+
+def test_an_order_that_cannot_be_read_is_not_ordered_anew(run: Run, roots: tuple[Path, Path], tmp_path: Path) -> None:
+    run(roots[0])
+    (tmp_path / "run" / RUN_NAME).write_text("{")
+    with pytest.raises(ArchiveRunRefused, match="order cannot be read"):
+        run(roots[0], everywhere=True)
+    assert (tmp_path / "run" / RUN_NAME).read_text() == "{"
+
+
+def test_a_list_that_breaks_off_for_whatever_reason_is_said(
+    run: Run, roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, slides: Path
+) -> None:
+    def broken(*_: object) -> Iterator[Found]:
+        yield from listed([str(slides)], get_settings())
+        raise struct.error("of a header that nobody thought of")
+
+    monkeypatch.setattr("cervix.archive.running.listed", broken)
+    with pytest.raises(ArchiveRunRefused, match="cannot be listed to their end"):
+        run(roots[0])
+    assert facts(tmp_path / "run", "state") == {("done",)}, "what was listed before is scored"
+
+
+def test_a_name_that_is_no_text_is_said_before_anything_begins(run: Run, roots: tuple[Path, Path], tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff"))
+    odd.mkdir()
+    with pytest.raises(ArchiveRunRefused, match="no text"):
+        run(roots[0], sources=(odd,))
+    (tmp_path / "link").symlink_to(odd)
+    with pytest.raises(ArchiveRunRefused, match="no text"):
+        run(roots[0], sources=(tmp_path / "link",))
+
+
+@pytest.mark.parametrize("results", ["run/results", "results-beside"])
+def test_what_a_run_makes_within_its_own_source_is_no_slide_of_it(
+    run: Run, roots: tuple[Path, Path], tmp_path: Path, slides: Path, results: str
+) -> None:
+    linked(slides / "slide-0.tiff", tmp_path / "one.tiff")
+    for _ in range(2):
+        assert run(roots[0], sources=(tmp_path,), results_dir=tmp_path / results) == {"done": 1}
+
+
+def test_a_run_into_the_folder_of_its_slides_lists_these_alone(
+    run: Run, roots: tuple[Path, Path], tmp_path: Path, slides: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    linked(slides / "slide-0.tiff", tmp_path / "run" / "one.tiff")
+    for _ in range(2):
+        assert run(roots[0], sources=(tmp_path / "run",)) == {"done": 1}

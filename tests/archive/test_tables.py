@@ -227,6 +227,36 @@ def run(out: Path, asked: Asked, **more: Any) -> TablesSummary:
     return score_tables(out, asked, Settings(), scored=one_by_one, **more)
 
 
+@pytest.mark.parametrize("within", ["run", "."])
+def test_what_a_run_makes_within_its_own_source_is_no_table_of_it(asked: Asked, within: str) -> None:
+    out = Path(asked.order.sources[0], within)
+    for _ in range(2):
+        assert run(out, asked).files == 2
+
+
+def test_a_pipe_among_tables_keeps_nobody_waiting(asked: Asked, tmp_path: Path) -> None:
+    os.mkfifo(Path(asked.order.sources[0], "visits-2.csv"))
+    assert run(tmp_path / "run", asked).files == 2
+
+
+def test_a_table_whose_name_is_no_text_is_said(asked: Asked, tmp_path: Path) -> None:
+    source = Path(asked.order.sources[0])
+    (source / "visits-0.csv").rename(os.fsdecode(os.fsencode(source) + b"/visits-\xff.csv"))
+    with pytest.raises(ArchiveRunRefused, match="no text"):
+        run(tmp_path / "run", asked)
+
+
+def test_a_file_that_is_no_ledger_is_said(asked: Asked, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LEDGER_NAME).write_text("no ledger" * 1000)
+    with pytest.raises(ArchiveRunRefused, match="cannot be used"):
+        run(tmp_path / "run", asked)
+    (tmp_path / "run" / LEDGER_NAME).unlink()
+    (tmp_path / "run" / LEDGER_NAME).mkdir()
+    with pytest.raises(ArchiveRunRefused, match="cannot be used"):
+        run(tmp_path / "run", asked)
+
+
 def test_a_run_says_what_became_of_every_file(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cervix.archive.tables.run.ROWS_A_BUCKET", 40)
     source = tmp_path / "visits"

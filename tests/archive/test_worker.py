@@ -5,6 +5,8 @@ import os
 import shutil
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -61,6 +63,14 @@ def test_a_server_with_the_same_results_does_not_go_on_with_a_slide_that_a_worke
     order = read_order(summary_of(outcome, station).parent)
     assert order is not None
     assert order.state == "stopped"
+
+
+def test_two_runs_with_the_same_results_score_a_slide_once_between_them(station: Station, slides: Path) -> None:
+    workers = [Worker(replace(station, run=run), run) for run in ("first", "second")]
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda worker: worker.score(work(slides / "slide-0.tiff")), workers))
+    assert [outcome.ended for outcome in outcomes] == ["done", "done"]
+    assert sorted(outcome.tiles for outcome in outcomes) == [0, 9], "one waited for the other and took its score"
 
 
 def test_the_same_slide_in_hand_from_two_places_is_scored_once(station: Station, slides: Path, tmp_path: Path) -> None:
