@@ -2,16 +2,32 @@
 
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from cervix.archive.answers import COLUMNS
-from cervix.archive.faults import FIRST_WAIT_S, LONGEST_WAIT_S, SPREAD, back_off_s
+from cervix.archive.faults import FIRST_WAIT_S, LONGEST_WAIT_S, SPREAD, back_off_s, ends
 from cervix.archive.ledger import ATTEMPTS_SAID, Ledger
 from cervix.archive.work import Ended, Found, Outcome, Work
-from cervix.errors import ArchiveRunRefused
+from cervix.errors import (
+    ArchiveRefused,
+    ArchiveRunRefused,
+    BundleError,
+    DeviceLost,
+    DownloadFailed,
+    LostApart,
+    NoTissue,
+    SlideDamaged,
+    SlideNotReadable,
+    SlideNotSuitable,
+    SlideScaleUnknown,
+    SourceUnavailable,
+    SourceVanished,
+    WrongStain,
+)
 
 BUNDLE, OTHER_BUNDLE = "b" * 64, "c" * 64
 NOW = 1_800_000_000.0
@@ -68,6 +84,16 @@ def test_what_no_other_attempt_would_change_is_refused_at_once(ledger: Ledger) -
     assert states(ledger) == {"a": "refused"}
     assert ledger.retry() == 1
     assert ledger.take(1, now=NOW)[0].attempt == 1
+
+
+def test_faults_of_machines_disks_and_networks_are_tried_again_and_those_of_a_slide_are_not() -> None:
+    slide = (SlideDamaged, SlideNotReadable, SlideNotSuitable, SlideScaleUnknown, NoTissue, WrongStain)
+    assert {kind: ends(kind("So it is")) for kind in slide} == dict.fromkeys(slide, "refused")
+    around = (
+        ArchiveRefused, BundleError, DeviceLost, DownloadFailed, LostApart, SourceUnavailable, SourceVanished,
+    )  # fmt: skip
+    assert {kind: ends(kind("So it is")) for kind in around} == dict.fromkeys(around, "failed")
+    assert [ends(error) for error in (OSError(28, "No space left"), MemoryError())] == ["failed", "failed"]
 
 
 def test_being_stopped_costs_no_attempt_and_no_waiting(ledger: Ledger) -> None:
@@ -142,6 +168,27 @@ def test_a_duplicate_of_a_slide_that_turned_into_another_is_scored(ledger: Ledge
     (again,) = ledger.take(1, now=NOW)
     ledger.finish([ended(again, "done", "d" * 64)], now=NOW)
     assert states(ledger) == {"a": "done", "b": "waiting"}
+
+
+def test_a_score_by_another_bundle_makes_no_duplicate(ledger: Ledger) -> None:
+    ledger.add(found("gone"), OTHER_BUNDLE)
+    ledger.finish([ended(*ledger.take(1, now=NOW), "done", "a" * 64)], now=NOW)
+    ledger.add(found("a"), BUNDLE)
+    ledger.finish([ended(*ledger.take(1, now=NOW), "done", "a" * 64)], now=NOW)
+    assert states(ledger) == {"gone": "done", "a": "done"}
+
+
+def test_a_slide_whose_stated_scale_is_another_waits_again_unless_somebody_has_it_in_hand(ledger: Ledger) -> None:
+    slide = Found("/archive/a.tiff", "1")
+    ledger.add([slide], BUNDLE)
+    (work,) = ledger.take(1, now=NOW)
+    ledger.add([replace(slide, spacing_um_px=0.25)], BUNDLE)
+    assert states(ledger) == {"a": "running"}
+    ledger.finish([ended(work, "done", "a" * 64)], now=NOW)
+    ledger.add([slide], BUNDLE)
+    assert states(ledger) == {"a": "done"}
+    ledger.add([replace(slide, spacing_um_px=0.25)], BUNDLE)
+    assert ledger.take(1, now=NOW)[0].spacing_um_px == 0.25
 
 
 def test_an_outcome_that_nobody_waits_for_changes_nothing(ledger: Ledger) -> None:

@@ -184,6 +184,16 @@ def hold(folder: Path, ready: "multiprocessing.synchronize.Event") -> None:
         multiprocessing.Event().wait()
 
 
+def test_what_a_killed_process_had_fetched_of_a_slide_costs_the_next_attempt_nothing(tmp_path: Path) -> None:
+    for size in (4_000, 5_000):
+        (tmp_path / f"{'a' * 32}-{size}.part").mkdir()
+    with Cache(tmp_path, 10_000).held(
+        "a" * 32, 4_000, lambda part: part.joinpath("slide").write_bytes(b"s") and None
+    ) as folder:
+        assert [path.name for path in folder.iterdir()] == ["slide"]
+    assert not list(tmp_path.glob("*.part"))
+
+
 def test_what_another_process_uses_stays_until_that_process_ends(tmp_path: Path) -> None:
     def fill(part: Path) -> None:
         part.joinpath("slide").write_bytes(bytes(7_000))

@@ -22,6 +22,7 @@ from cervix.archive.tables.ledger import LEDGER_NAME, TablesLedger
 from cervix.archive.tables.order import TablesOrder, begun
 from cervix.archive.tables.partition import partition
 from cervix.archive.tables.problems import CODES, OLDER, TORN
+from cervix.archive.tables.rows import bucket_of
 from cervix.archive.tables.run import Asked, score_tables
 from cervix.archive.tables.score import Bucket, score_bucket, score_ordered
 from cervix.archive.tables.summary import TablesSummary
@@ -319,6 +320,11 @@ def test_a_run_ordered_otherwise_and_two_kinds_of_tables_are_refused(asked: Aske
         run(tmp_path / "other", asked)
 
 
+def test_the_bucket_of_a_woman_is_the_same_in_every_run_and_on_every_machine() -> None:
+    """Numbers that were had once: a library that hashes otherwise would part the women of a run that is gone on with."""
+    assert bucket_of(np.array(["A1", "B2", "Ö 3", "A1"], object), 1000).tolist() == [670, 797, 639, 670]
+
+
 def test_files_that_come_or_change_after_women_are_scored_are_refused_and_not_counted_as_scored(
     asked: Asked, tmp_path: Path
 ) -> None:
@@ -353,6 +359,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from cervix.archive.tables.order import TablesOrder
+from cervix.archive.tables.rows import bucket_of
 from cervix.archive.tables.run import Asked, score_tables
 from cervix.settings import Settings
 import cervix.archive.tables.run as run

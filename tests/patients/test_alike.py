@@ -7,7 +7,10 @@ import pytest
 
 from cervix.bundle import Bundle
 from cervix.patients.guideline import published_tables, step_columns, step_for
+from cervix.patients.guideline.alike import _starts
+from cervix.patients.guideline.course import Visit, _episodes
 from cervix.patients.history_scoring import score_visits
+from cervix.patients.sequences import DAYS_A_YEAR
 from cervix.patients.visits import read_visits
 
 TODAY = date(2026, 11, 30)
@@ -63,3 +66,12 @@ def test_each_woman_of_many_has_the_step_that_she_has_alone(published_bundle: Bu
         assert tuple(own) == (alone.action, alone.rests_on, reason), row
     assert again.equals(found)
     assert some.equals(found.loc[some.index])
+
+
+def test_episodes_begin_where_the_course_of_one_woman_cuts_them() -> None:
+    """90 days belong to the test that led to them, 91 do not."""
+    days = np.array([0, 90, 91, 181, 182, 300])
+    starts = _starts(np.ones(6, bool), days / DAYS_A_YEAR, np.array([0]), np.array([6]))
+    visits = [Visit._make([None] * len(Visit._fields))._replace(years=day / DAYS_A_YEAR) for day in days]
+    assert starts.tolist() == [visit is episode[0] for episode in _episodes(visits) for visit in episode]
+    assert starts.tolist() == [True, False, True, False, True, True]

@@ -92,6 +92,10 @@ class Cache:
             part = self._folder / f"{key}-{size_bytes}{PART}"
             try:
                 with self._all:
+                    # Nobody else fetches this one now: what there is of it was left by a process that was killed.
+                    for left in self._entries():
+                        if left.key == key:
+                            shutil.rmtree(left.folder, ignore_errors=True)
                     self._make_room(size_bytes, but=key)
                     part.mkdir(mode=0o700)
                 fill(part)
