@@ -266,9 +266,17 @@ def test_a_running_run_is_watched_by_its_ledger(tmp_path: Path, bundle: Bundle) 
     assert (now.slides, now.ended) == (20, 8)
     assert now.per_minute == pytest.approx(6.0)
     assert now.left_s == pytest.approx(120.0)
+    assert now.tiles_per_s == pytest.approx(600 / 70)  # those of the first slide were scored before
     assert [(one.code, one.slides) for one in now.failures] == [("slide-not-readable", 1)]
     with reading(tmp_path) as connection:
         assert watched(connection, ENDED_AT + 7200).per_minute is None
+
+
+def test_one_slide_says_nothing_of_the_pace(tmp_path: Path, bundle: Bundle) -> None:
+    made_run(tmp_path, *bundle_of(bundle), [ANSWERED, {}])
+    with reading(tmp_path) as connection:
+        now = watched(connection, ENDED_AT + 0.1)
+    assert (now.per_minute, now.tiles_per_s) == (None, None)
 
 
 def test_a_ledger_that_is_none_is_refused_in_words(tmp_path: Path) -> None:

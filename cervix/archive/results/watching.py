@@ -21,6 +21,8 @@ class Failure:
     slides: int
     reason: str
     """The sentence of one of them."""
+    reasons: int
+    """How many different sentences there are."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class InHand:
     name: str
     device: str
     place: int | None
-    site: str
+    locator: str
     attempt: int
 
 
@@ -43,14 +45,14 @@ class Watched:
     states : state -> slides
     per_minute : slides ended a minute, of late; None where too few have ended to say
     left_s : seconds until none waits, at that pace; None likewise
-    tiles_per_s : of all workers together, of late
+    tiles_per_s : of all workers together, of late; None likewise
     wanted : what the driver was told: run, pause, stop
     """
 
     states: dict[str, int]
     per_minute: float | None
     left_s: float | None
-    tiles_per_s: float
+    tiles_per_s: float | None
     wanted: str
     failures: list[Failure]
     workers: list[InHand]
@@ -79,30 +81,34 @@ def watched(connection: sqlite3.Connection, now: float | None = None) -> Watched
     """
     now = time.time() if now is None else now
     states = {str(row[0]): int(row[1]) for row in connection.execute("SELECT state, count(*) FROM slides GROUP BY state")}
-    count, first, tiles = connection.execute(
-        "SELECT count(*), min(ended_at), total(tiles) FROM slides WHERE ended_at > ? AND state NOT IN ('waiting', 'running')",
+    # A bare column beside min() is of the row that has the minimum (SQLite, "Bare columns in an aggregate query").
+    count, first, tiles, first_tiles = connection.execute(
+        "SELECT count(*), min(ended_at), total(tiles), tiles FROM slides "
+        "WHERE ended_at > ? AND state NOT IN ('waiting', 'running')",
         (now - PACE_OVER_S,),
     ).fetchone()
     # From the end of the first slide on, which itself began before: one slide less.
     passed = now - first if count else 0.0
-    pace = (count - 1) / passed if count >= PACE_FROM_SLIDES and passed > 0 else None
+    says = count >= PACE_FROM_SLIDES and passed > 0
+    pace = (count - 1) / passed if says else None
     open_ = states.get("waiting", 0) + states.get("running", 0)
     said = connection.execute("SELECT value FROM said WHERE name = 'wanted'").fetchone()
     failures = connection.execute(
-        "SELECT code, state, count(*) AS slides, min(reason) AS reason FROM slides "
+        "SELECT code, state, count(*) AS slides, min(reason) AS reason, count(DISTINCT reason) AS reasons "
+        "FROM slides "
         "WHERE code != '' AND state IN ('refused', 'quarantined', 'waiting') GROUP BY code, state "
         "ORDER BY slides DESC, code LIMIT ?",
         (EXAMPLES_AT_MOST,),
     )
     workers = connection.execute(
-        "SELECT name, device, slide, site, attempts FROM workers LEFT JOIN slides ON place = slide ORDER BY name"
+        "SELECT name, device, slide, locator, attempts FROM workers LEFT JOIN slides ON place = slide ORDER BY name"
     )
     return Watched(
         states,
         None if pace is None else pace * 60,
         None if not pace else open_ / pace,
-        tiles / passed if passed > 0 else 0.0,
+        (tiles - (first_tiles or 0)) / passed if says else None,
         "run" if said is None else str(said["value"]),
-        [Failure(row["code"], row["state"], row["slides"], row["reason"]) for row in failures],
-        [InHand(row["name"], row["device"], row["slide"], row["site"] or "", row["attempts"] or 0) for row in workers],
+        [Failure(row["code"], row["state"], row["slides"], row["reason"], row["reasons"]) for row in failures],
+        [InHand(row["name"], row["device"], row["slide"], row["locator"] or "", row["attempts"] or 0) for row in workers],
     )
