@@ -85,7 +85,7 @@ def choose_view() -> str:
     key = remembered("archive_view", VIEWS)
     # Not as its default: a value that was put back and a default cannot both be.
     st.session_state.setdefault(key, "slides")
-    view: str = st.segmented_control(
+    view = st.segmented_control(
         "What to see",
         list(VIEWS),
         format_func=VIEWS.__getitem__,
@@ -93,7 +93,7 @@ def choose_view() -> str:
         required=True,
         label_visibility="collapsed",
     )
-    return view
+    return view or "slides"
 
 
 def chosen_run(runs: list[DeskRun]) -> DeskRun:
