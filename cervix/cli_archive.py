@@ -21,7 +21,7 @@ from cervix.archive.engines.local import LocalEngine
 from cervix.archive.estimate import estimate_run
 from cervix.archive.ledger import LEDGER_NAME, Ledger, Wanted
 from cervix.archive.results.writing import WORDS_NAME, write_results
-from cervix.archive.running import PASSED_SAID, Asked, is_driven, run_archive, station_of
+from cervix.archive.running import LISTED_SAID, PASSED_SAID, Asked, is_driven, run_archive, station_of
 from cervix.archive.runs import RESULTS_NAME, RunOrder, read_order
 from cervix.archive.sources import listed
 from cervix.archive.work import State, Station
@@ -145,15 +145,23 @@ def _run(out: Path, parts: list[Asked], workers: int | None) -> int:
         try:
             for asked in parts:
                 counts = run_archive(out, asked, get_settings(), engine_of, on_progress=show, stop=stop)
-                if counts.get("waiting"):
+                is_over = not counts.get("waiting") and _is_listed(out)
+                if not is_over:
                     break
         except KeyboardInterrupt as error:
             raise Cancelled("The run was ended at once. The same command goes on with it") from error
     _print_table(out)
     print(f"{out / LEDGER_NAME}; results in {parts[0].order.results_dir}. {RESEARCH_NOTICE}")
-    if counts.get("waiting"):
-        raise Cancelled(f"The run was stopped; {counts['waiting']:,} slides wait. The same command goes on with it")
+    if not is_over:
+        listing = "" if _is_listed(out) else "; its sources were not listed to their end"
+        waiting = counts.get("waiting", 0)
+        raise Cancelled(f"The run was stopped; {waiting:,} slides wait{listing}. The same command goes on with it")
     return EXIT_REFUSED if counts.get("refused") or counts.get("quarantined") else 0
+
+
+def _is_listed(out: Path) -> bool:
+    with _ledger(out) as ledger:
+        return bool(ledger.said(LISTED_SAID))
 
 
 def _stop(stop: Event, number: int) -> None:

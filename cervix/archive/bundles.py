@@ -5,14 +5,12 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from cervix.archive.runs import BUNDLE_NAME
+from cervix.archive.runs import BEFORE_NAME, BUNDLE_NAME
 from cervix.bundle.loading import read_manifest, read_verified
 from cervix.bundle.manifest import MANIFEST_NAME, Manifest
 from cervix.errors import BundleError
 from cervix.outside_names import inside
 
-BEFORE_NAME: Final = "bundles-before"
-"""Manifests of the bundles that a run had before its own, each in a folder of its hash."""
 _PART: Final = ".bundle-"
 
 

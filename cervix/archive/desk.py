@@ -15,6 +15,7 @@ from typing import Final
 from cervix.archive.desk_runs import DeskOrder, DeskRun, new_run, read_run, write_run
 from cervix.archive.ledger import LEDGER_NAME, Ledger, Wanted
 from cervix.archive.results.reading import reading
+from cervix.archive.running import LISTED_SAID
 from cervix.archive.runs import BUNDLE_NAME
 from cervix.errors import ArchiveRunRefused
 from cervix.jobs import Job, JobBoard
@@ -239,13 +240,14 @@ class ArchiveDesk:
 
     @staticmethod
     def _is_through(folder: Path) -> bool:
-        """Whether there are slides and none is left to be scored."""
+        """Whether there are slides, all that the sources hold, and none is left to be scored."""
         try:
             with reading(folder) as connection:
                 counts = dict(connection.execute("SELECT state, count(*) FROM slides GROUP BY state").fetchall())
+                listed = connection.execute("SELECT 1 FROM said WHERE name = ? AND value != ''", (LISTED_SAID,)).fetchone()
         except ArchiveRunRefused:
             return False
-        return bool(counts) and not counts.get("waiting") and not counts.get("running")
+        return listed is not None and bool(counts) and not counts.get("waiting") and not counts.get("running")
 
 
 def score_command(order: DeskOrder, folder: Path, results_dir: Path) -> list[str]:

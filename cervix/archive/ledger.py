@@ -131,23 +131,23 @@ class Ledger(LedgerFile):
 
     def waits(self) -> bool:
         """Whether any slide waits, now or for the end of its back-off."""
-        return self._connection.execute("SELECT 1 FROM slides WHERE state = 'waiting' LIMIT 1").fetchone() is not None
+        return bool(self._rows("SELECT 1 FROM slides WHERE state = 'waiting' LIMIT 1"))
 
     def is_known(self, one: Found, bundle_sha256: str) -> bool:
         """Whether listing a slide again would change nothing: it ended by this bundle, and is as it was."""
-        row = self._connection.execute(
+        rows = self._rows(
             "SELECT 1 FROM slides WHERE locator = ? AND mark = ? AND bundle_sha256 = ? AND state NOT IN ('waiting', 'running')",
             (one.locator, one.mark, bundle_sha256),
-        ).fetchone()
-        return row is not None
+        )
+        return bool(rows)
 
     def reasons(self) -> list[tuple[State, str, int, str]]:
         """State and code of slides without an answer, how many, and the sentence of one of them; the most frequent first."""
-        rows = self._connection.execute(
+        rows = self._rows(
             "SELECT state, code, count(*), max(reason) FROM slides WHERE state IN ('refused', 'quarantined') "
             "GROUP BY state, code ORDER BY count(*) DESC, state, code"
         )
-        return [(row[0], row[1], row[2], row[3]) for row in rows.fetchall()]
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
 
     def retry(self) -> int:
         """What was refused or quarantined waits again, as if it had never been tried; returns how many slides that are."""
@@ -159,12 +159,12 @@ class Ledger(LedgerFile):
 
     def done_before(self, after: int, count: int) -> list[DoneBefore]:
         """Up to ``count`` slides, by place after ``after``, that were done by another bundle than the run's present one."""
-        rows = self._connection.execute(
+        rows = self._rows(
             "SELECT place, slide_sha256, bundle_sha256, scanner, quality, seen_share FROM slides "
             "WHERE state = 'done' AND place > ? AND bundle_sha256 NOT IN ('', ?) ORDER BY place LIMIT ?",
             (after, self.said(BUNDLE_SAID), count),
         )
-        return [DoneBefore(*row) for row in rows.fetchall()]
+        return [DoneBefore(*row) for row in rows]
 
     def enter_again(self, answers: Mapping[int, AnswerFacts]) -> None:
         """Enter answers that were decided again by the present bundle, by place; duplicates of these slides follow them."""
@@ -184,11 +184,11 @@ class Ledger(LedgerFile):
 
     def counts(self) -> dict[State, int]:
         """How many slides are in each state."""
-        return dict(self._connection.execute("SELECT state, count(*) FROM slides GROUP BY state").fetchall())
+        return {row[0]: row[1] for row in self._rows("SELECT state, count(*) FROM slides GROUP BY state")}
 
     def scored(self) -> tuple[int, int]:
         """Slides that are done, and the tiles that their answers rest on."""
-        row = self._connection.execute("SELECT count(*), coalesce(sum(tiles), 0) FROM slides WHERE state = 'done'").fetchone()
+        (row,) = self._rows("SELECT count(*), coalesce(sum(tiles), 0) FROM slides WHERE state = 'done'")
         return int(row[0]), int(row[1])
 
     def wait_for_the_rest(self) -> int:

@@ -1,7 +1,7 @@
 """The file of a ledger: its tables, its transactions, and what is kept of a run by name."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -60,21 +60,25 @@ class LedgerFile:
         # The driver works in one thread and lists its sources in another.
         self._lock = RLock()
         address = f"{path.absolute().as_uri()}?mode={'rw' if read_only else 'rwc'}"
-        self._connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30.0, check_same_thread=False)
+        try:
+            self._connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30.0, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise _not_opened(str(error)) from error
         self._connection.row_factory = sqlite3.Row
         try:
+            # Before anything is written: one of another version of this program stays as it is.
+            if (schema := self._connection.execute("PRAGMA user_version").fetchone()[0]) not in (0, SCHEMA):
+                raise _not_opened(f"one of version {schema}, where this program writes version {SCHEMA}")
             if not read_only:
                 self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _TABLES)
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
             self._connection.execute("SELECT 1 FROM slides LIMIT 1")
-        except sqlite3.DatabaseError as error:
+        except sqlite3.Error as error:
             self._connection.close()
-            raise ArchiveRunRefused(
-                "The ledger of the run cannot be opened",
-                expected=f"a file {LEDGER_NAME} of this program",
-                found=str(error),
-                action="Name another folder with --out: results that are kept beside it are found again.",
-            ) from error
+            raise _not_opened(str(error)) from error
+        except ArchiveRunRefused:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -98,12 +102,23 @@ class LedgerFile:
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
                     raise
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
                 raise ArchiveRunRefused(
                     "The ledger of the run cannot be written",
                     found=str(error),
                     action="See to the room on its disk and go on with the run: what was entered before is kept.",
                 ) from error
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """What a query finds; ``ArchiveRunRefused`` where the file cannot be read."""
+        try:
+            return self._connection.execute(query, tuple(values)).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise ArchiveRunRefused(
+                "The ledger of the run cannot be read",
+                found=str(error),
+                action="Look at its disk. In another folder, named with --out, results that are kept are found again.",
+            ) from error
 
     def say(self, name: str, value: str) -> None:
         """Keep one thing about the run, by name."""
@@ -114,5 +129,14 @@ class LedgerFile:
 
     def said(self, name: str, default: str = "") -> str:
         """What was kept under a name."""
-        row = self._connection.execute("SELECT value FROM said WHERE name = ?", (name,)).fetchone()
-        return default if row is None else str(row["value"])
+        rows = self._rows("SELECT value FROM said WHERE name = ?", (name,))
+        return str(rows[0]["value"]) if rows else default
+
+
+def _not_opened(found: str) -> ArchiveRunRefused:
+    return ArchiveRunRefused(
+        "The ledger of the run cannot be opened",
+        expected=f"a file {LEDGER_NAME} of this program",
+        found=found,
+        action="Name another folder with --out: results that are kept beside it are found again.",
+    )

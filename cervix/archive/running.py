@@ -1,5 +1,6 @@
 """One run from its order to its end: who may drive it, with which bundle, and what is listed while slides are scored."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from cervix.archive.deciding import decide_again
 from cervix.archive.driver import LISTING_SAID, drive
 from cervix.archive.engines.engine import Engine
 from cervix.archive.ledger import ATTEMPTS_SAID, BUNDLE_SAID, LEDGER_NAME, Ledger
-from cervix.archive.runs import BUNDLE_NAME, RunOrder, read_order, write_order
+from cervix.archive.runs import BUNDLE_NAME, RUN_NAME, RunOrder, read_order, require_text, write_order
 from cervix.archive.sources import PassedOver, listed
 from cervix.archive.work import Found, State, Station
 from cervix.bundle.loading import read_manifest
@@ -23,10 +24,14 @@ from cervix.errors import ArchiveRunRefused, CervixError
 from cervix.files import OTHERS
 from cervix.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 DRIVER_LOCK_NAME: Final = "driver.lock"
 PASSED_NAME: Final = "passed-over.csv"
 PASSED_SAID: Final = "passed over"
 """What the sources hold that is not among the slides: counts for people in the ledger, every row of a list in the file."""
+LISTED_SAID: Final = "listed whole"
+"""Not empty once the sources of the run were listed to their end: until then it is not over, though no slide waits."""
 LOCK_PATIENCE_S: Final = 2.0
 """Whoever only asks whether a run is driven holds the lock for a moment."""
 KEPT: Final = ("results_dir", "triage", "everywhere", "despite_quality")
@@ -152,6 +157,13 @@ def begun(out: Path, asked: Asked) -> RunOrder:
     Raises ``ArchiveRunRefused`` where it was ordered otherwise.
     """
     before, order = read_order(out), asked.order
+    if before is None and (out / LEDGER_NAME).exists():
+        raise ArchiveRunRefused(
+            "This folder holds a run whose order cannot be read",
+            expected=f"{RUN_NAME} as this program wrote it",
+            action="Choose another folder with --out: with --results and those of this run, nothing is scored again.",
+        )
+    require_text([*order.sources, str(order.results_dir), str(out), order.started_by])
     if before is not None:
         _require_same(before, asked)
         order = order.model_copy(
@@ -218,7 +230,9 @@ class _Listing:
     def __init__(self, ledger: Ledger, out: Path, order: RunOrder, settings: Settings, stop: Event) -> None:
         self._ledger, self._out, self._order, self._settings, self._stop = ledger, out, order, settings, stop
         self._ended = Event()
+        self._is_whole = False
         self._error: CervixError | OSError | None = None
+        ledger.say(LISTED_SAID, "")
         ledger.say(LISTING_SAID, "yes")
         self._thread = Thread(target=self._list, name="listing")
         self._thread.start()
@@ -228,8 +242,18 @@ class _Listing:
             manifest, _ = read_manifest(self._out / BUNDLE_NAME)
             decide_again(self._ledger, self._out, self._order, manifest, stopped=self._is_over)
             self._ledger.add(self._found(), self._order.bundle_sha256)
+            if self._is_whole:
+                self._ledger.say(LISTED_SAID, "yes")
         except (CervixError, OSError) as error:
             self._error = error
+        except Exception as error:
+            # Said by whoever waits for this thread: a list that broke off must not look like one that ended.
+            logger.exception("the sources could not be listed")
+            self._error = ArchiveRunRefused(
+                "The sources cannot be listed to their end",
+                found=f"something unexpected ({type(error).__name__}); the log has the details",
+                action="What was listed before is scored. Name the sources one by one to find the one at fault.",
+            )
         finally:
             self._ledger.say(LISTING_SAID, "")
 
@@ -241,6 +265,7 @@ class _Listing:
             yield one
         self._ledger.say(PASSED_SAID, "\n".join(passed.lines))
         passed.write(self._out / PASSED_NAME)
+        self._is_whole = True
 
     def _is_over(self) -> bool:
         return self._stop.is_set() or self._ended.is_set()

@@ -1,4 +1,4 @@
-"""A small picture of every slide of a run, beside its results: ``results/<slide sha>/thumbnail.jpg``."""
+"""A small picture of every slide of a run, beside its results: ``results/<slide sha>/.thumbnail.jpg``."""
 
 import base64
 import logging
@@ -13,7 +13,8 @@ from cervix.sources.probe import open_outside
 
 logger = logging.getLogger(__name__)
 
-THUMBNAIL_NAME: Final = "thumbnail.jpg"
+THUMBNAIL_NAME: Final = ".thumbnail.jpg"
+"""Hidden, so that no run lists it as a slide where results lie within an archive."""
 
 
 def thumbnail_of(results_dir: Path, slide_sha256: str) -> Path:

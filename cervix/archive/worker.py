@@ -18,7 +18,7 @@ from cervix.bundle import Bundle
 from cervix.bundle.active import same_bundle
 from cervix.bundle.loading import load_bundle
 from cervix.errors import Cancelled, CervixError, SlideDamaged, SlideNotReadable, SourceUnavailable, SourceVanished
-from cervix.slides.results import RowJournal, load_score, order_of, result_dir, save_score
+from cervix.slides.results import RowJournal, load_score, order_of, result_dir, save_score, scored_alone
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.slides.triage import triage_slide
 
@@ -122,8 +122,10 @@ class Worker:
         with claimed(folder, self.station.run, work) as owner:
             if owner is not None:
                 return Outcome(work.place, work.attempt, "duplicate", slide_sha256=ready.slide.sha256, same_as=owner)
-            stored = self._stored(ready)
-            score = stored or self._scored_now(ready, folder)
+            # Of others than this run, such as a server whose page scores it: two that append would mix their rows.
+            with scored_alone(folder, self._end_if_stopped):
+                stored = self._stored(ready)
+                score = stored or self._scored_now(ready, folder)
             keep_thumbnail(self.station.results_dir, ready.slide.sha256, ready.plan.tissue.overview)
         timings = score.summary.timings
         return Outcome(
@@ -142,6 +144,10 @@ class Worker:
                 )
             ),
         )
+
+    def _end_if_stopped(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled("Scoring was stopped")
 
     def _stored(self, ready: Ready) -> SlideScore | None:
         """The score that is there already: the full one, or, where a triage is asked for, a triage."""

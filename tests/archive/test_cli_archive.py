@@ -2,14 +2,18 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cervix.archive.ledger import LEDGER_NAME, Ledger
 from cervix.archive.running import Asked, held
 from cervix.archive.runs import RunOrder
+from cervix.archive.sources import listed
+from cervix.archive.work import Found
 from cervix.bundle import Bundle
 from cervix.cli import main
 from cervix.slides.results import SUMMARY_NAME
@@ -99,6 +103,19 @@ def test_a_run_without_a_source_and_a_second_driver_are_refused(
     with held(out):
         assert main(["archive", "score", str(archive), "--out", str(out)]) == 1
     assert "Another process scores into this folder" in capsys.readouterr().err
+
+
+def test_a_run_that_is_stopped_while_its_sources_are_listed_is_not_said_to_be_over(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped_first(sources: list[str], *more: Any) -> Iterator[Found]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
+        yield from listed(sources, *more)
+
+    monkeypatch.setattr("cervix.archive.running.listed", stopped_first)
+    assert main(["archive", "score", str(archive), "--out", str(tmp_path / "out")]) == 130
+    assert "its sources were not listed to their end" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from cervix.archive.ledger import LEDGER_NAME, Ledger
 from cervix.archive.offers import SAMPLES, offers, typed_source
 from cervix.archive.results.reading import reading
 from cervix.archive.results.watching import watched
+from cervix.archive.running import LISTED_SAID
 from cervix.archive.work import Found
 from cervix.bundle import Bundle
 from cervix.errors import ArchiveRunRefused, NameRefused
@@ -120,6 +121,22 @@ def test_what_the_command_refuses_is_told_in_its_words(order: DeskOrder, desk_of
     desk = desk_of(REFUSING)
     run = ended(desk, desk.start(order))
     assert (run.state, run.message) == ("refused", "A source is not there. Look at its name.")
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_run_that_ended_before_its_sources_were_listed_is_not_done(
+    code: int, order: DeskOrder, desk_of: Callable[[str], ArchiveDesk]
+) -> None:
+    desk = desk_of(f"import sys; print('error: The store is away.', file=sys.stderr); sys.exit({code})")
+    run = desk.start(order)
+    with Ledger(desk.folder(run) / LEDGER_NAME) as ledger:
+        ledger.add([Found("/a.svs", "1")], order.bundle_sha256)
+        ledger._connection.execute("UPDATE slides SET state = 'done'")
+        eventually(lambda: desk.running() is None)
+        state = {0: "failed", 1: "refused"}[code]
+        assert desk._settle(run, code).state == state
+        ledger.say(LISTED_SAID, "yes")
+        assert desk._settle(run, code).state == "done"
 
 
 def test_pause_and_retry_are_words_in_the_ledger(order: DeskOrder, desk_of: Callable[[str], ArchiveDesk]) -> None:

@@ -120,3 +120,9 @@ def test_a_source_that_is_none_is_refused_without_its_name(tmp_path: Path, name:
     with pytest.raises(ArchiveRunRefused) as refused:
         locators(Path(name) if "://" in name else tmp_path / name)
     assert name not in str(refused.value)
+
+
+def test_a_pipe_that_took_the_place_of_a_slide_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "one.svs")
+    with pytest.raises(SourceVanished), at_hand(Work(1, str(tmp_path / "one.svs"), 1, ""), STATION):
+        pass

@@ -204,3 +204,32 @@ def test_of_many_that_wait_no_more_are_looked_at_than_are_taken(ledger: Ledger) 
     for _ in range(20):
         ledger.take(4, now=NOW)
     assert time.perf_counter() - before < 1.0, "a scan of all would take some seconds"
+
+
+def test_the_ledger_of_another_version_is_said_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger._connection.execute("PRAGMA user_version = 9")
+    for read_only in (False, True):
+        with pytest.raises(ArchiveRunRefused, match="version 9"):
+            Ledger(path, read_only=read_only)
+    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (9,)
+
+
+def test_a_ledger_that_is_a_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").mkdir()
+    with pytest.raises(ArchiveRunRefused, match="cannot be opened"):
+        Ledger(tmp_path / "ledger.sqlite")
+
+
+@pytest.mark.parametrize("ask", ["counts", "reasons", "scored", "retry"])
+def test_a_ledger_whose_pages_are_damaged_is_said_by_whoever_asks(tmp_path: Path, ask: str) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.add(found(*(f"s{number}" for number in range(2_000))), BUNDLE)
+        ledger._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = path.read_bytes()
+    sound = 15 * 4096
+    path.write_bytes(content[:sound] + b"\xa5" * (len(content) - sound))
+    with Ledger(path, read_only=True) as ledger, pytest.raises(ArchiveRunRefused, match="ledger of the run cannot be"):
+        getattr(ledger, ask)()

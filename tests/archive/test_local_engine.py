@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,25 @@ def test_workers_share_the_cores(station: Station) -> None:
     share = max(1, len(os.sched_getaffinity(0)) // 2)
     assert _devices(station, 2) == [(share, None)] * 2
     assert _devices(station, None) == [(None, None)], "one has them all"
+
+
+def test_where_the_server_of_forks_is_ended_the_worker_is_started_anew(
+    station: Station, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    read = forkserver.read_signed
+
+    def cut_once(descriptor: int) -> int:
+        if not ended:
+            ended.append(descriptor)
+            raise EOFError("unexpected EOF")
+        return int(read(descriptor))
+
+    monkeypatch.setattr(forkserver, "read_signed", cut_once)
+    engine = LocalEngine(station)
+    try:
+        engine.give(Work(1, str(made_slide(tmp_path / "small.tiff", seed=52)), 1, ""))
+        (outcome,) = outcomes_of(engine, 1)
+    finally:
+        engine.close(at_once=True)
+    assert outcome.ended == "done"

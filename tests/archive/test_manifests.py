@@ -7,7 +7,7 @@ import pytest
 
 from cervix.archive.sources import PassedOver, listed
 from cervix.archive.work import Found
-from cervix.errors import ArchiveRunRefused
+from cervix.errors import ArchiveRunRefused, SourceUnavailable
 from cervix.settings import Settings
 
 
@@ -81,3 +81,22 @@ def test_a_row_may_name_a_folder_or_an_absolute_path(slides: Path, tmp_path: Pat
 def test_a_table_that_is_no_list_is_refused(slides: Path, text: str) -> None:
     with pytest.raises(ArchiveRunRefused):
         rows_of(slides, text)
+
+
+def test_a_store_that_may_not_be_asked_is_said_and_not_that_its_rows_name_no_slide(slides: Path) -> None:
+    (slides / "list.csv").write_text("path\none.svs\ns3://bucket/two.svs\n")
+    with pytest.raises(ArchiveRunRefused, match="CERVIX_OFFLINE"):
+        list(listed([str(slides / "list.csv")], Settings(offline=True)))
+
+
+def test_a_store_that_cannot_be_asked_just_now_has_not_said_that_nothing_is_there(
+    slides: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    (slides / "list.csv").write_text("path\none.svs\ns3://bucket/two.svs\n")
+    nobody = Settings(offline=False, s3_endpoint="http://127.0.0.1:9", s3_timeout_s=1.0)
+    passed = PassedOver()
+    with pytest.raises(SourceUnavailable):
+        list(listed([str(slides / "list.csv")], nobody, passed))
+    assert not passed.counts

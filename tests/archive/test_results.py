@@ -1,6 +1,10 @@
 """What a run over many slides has found, as files: answers, tiles, summary, drift, orders."""
 
 import itertools
+import os
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +13,18 @@ import pyarrow.dataset
 import pytest
 
 from cervix import RESEARCH_NOTICE
+from cervix.archive.ledger import LEDGER_NAME
 from cervix.archive.results.answers import answers_table
-from cervix.archive.results.drift import NOT_RECOGNISED, QUALITY, SLIDES_AT_LEAST, HeldOut, drift_table, held_out_shares
+from cervix.archive.results.drift import (
+    FALSE_ALARMS,
+    NOT_RECOGNISED,
+    QUALITY,
+    SLIDES_AT_LEAST,
+    HeldOut,
+    _p_value,
+    drift_table,
+    held_out_shares,
+)
 from cervix.archive.results.listing import Narrowing, facet_values, listed_rows
 from cervix.archive.results.orders import ORDERS
 from cervix.archive.results.reading import reading
@@ -18,8 +32,10 @@ from cervix.archive.results.watching import watched
 from cervix.archive.results.writing import write_results, written_summary
 from cervix.bundle import Bundle
 from cervix.errors import ArchiveRunRefused
+from cervix.evaluation.drift import MATTERS
 from cervix.evaluation.heldout import load_predictions
 from cervix.slides.exports import tile_table
+from cervix.slides.results import save_score
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
 from tests.archive.made_runs import ANSWERED, ENDED_AT, bundle_of, locator_of, made_run, scored_slide
@@ -80,6 +96,24 @@ def test_what_was_written_once_is_written_again_only_where_the_score_is_a_newer_
     table = pd.read_parquet(again.folder / "answers.parquet")
     # Known from before, though the slide's own file is gone.
     assert table.loc[0, "scored_at"] == carcinoma_score.summary.provenance.created
+
+
+def test_tiles_are_those_of_the_bundle_that_scored_the_slide_last_however_old_its_score(
+    real_run: Path, carcinoma_score: SlideScore
+) -> None:
+    other = "d" * 64
+    summary = carcinoma_score.summary
+    provenance = replace(summary.provenance, bundle_sha256=other)
+    score = replace(carcinoma_score, summary=summary.model_copy(update={"provenance": provenance}))
+    path = save_score(real_run / "results", score) / "summary.json"
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    write_results(real_run)
+    with closing(sqlite3.connect(real_run / LEDGER_NAME)) as connection, connection:
+        connection.execute("UPDATE slides SET bundle_sha256 = ? WHERE place = 1", (other,))
+    written = write_results(real_run)
+    part = pd.read_parquet(written.folder / "tiles" / f"slide={summary.slide_sha256}" / "part.parquet")
+    assert set(part["bundle_sha256"]) == {other}
+    assert write_results(real_run).parts == 0
 
 
 def test_a_scored_slide_whose_files_are_gone_is_told(real_run: Path, carcinoma_score: SlideScore) -> None:
@@ -191,6 +225,36 @@ def test_many_sites_and_days_by_chance_alone_raise_few_alarms(bundle: Bundle) ->
     assert (table["flag"] == "flagged").sum() == 0
 
 
+def test_nine_slides_or_nine_held_out_groups_are_not_tested_and_ten_are(bundle: Bundle) -> None:
+    def flag(slides: int, groups: int) -> str:
+        table = drift_of(
+            pd.DataFrame({"site": "a", "unrecognised_tiles": [90, 100] * slides}).head(slides), bundle,
+            {NOT_RECOGNISED: HeldOut(np.linspace(0, 0.1, groups))},
+        )  # fmt: skip
+        return str(table.loc["site"].xs(NOT_RECOGNISED, level="measure")["flag"].item())
+
+    assert [flag(*given) for given in ((10, 10), (9, 10), (10, 9))] == ["flagged", *["too few slides to tell"] * 2]
+
+
+def test_of_all_that_is_flagged_one_in_twenty_may_be_a_false_alarm(bundle: Bundle) -> None:
+    assert FALSE_ALARMS == 0.05
+    held_out = {NOT_RECOGNISED: HeldOut(np.full(10, 0.3))}
+    slides = pd.DataFrame({"site": "a", "unrecognised_tiles": [34, 55] * 6})
+    table = drift_of(slides, bundle, held_out)
+    tested = table[table["p_value"].notna()]
+    assert 0.05 < tested["adjusted_p"].min() < 0.3
+    assert set(tested["flag"]) == {"not shown to differ"}
+
+
+def test_means_just_as_far_apart_as_matters_are_flagged_as_rarely_as_is_said() -> None:
+    rng = np.random.default_rng(6)
+    called = [
+        _p_value(rng.normal(MATTERS, 1, SLIDES_AT_LEAST), rng.normal(0, 1, SLIDES_AT_LEAST)) <= FALSE_ALARMS
+        for _ in range(4000)
+    ]
+    assert 0.04 < np.mean(called) < 0.06
+
+
 def test_a_trifle_that_thousands_of_slides_prove_is_not_flagged(bundle: Bundle) -> None:
     rng = np.random.default_rng(5)
     held_out = {NOT_RECOGNISED: HeldOut(rng.beta(2, 8, 400))}
@@ -257,7 +321,8 @@ def test_the_list_is_narrowed_by_facets_and_text_and_shown_a_page_at_a_time(tmp_
 
 def test_a_running_run_is_watched_by_its_ledger(tmp_path: Path, bundle: Bundle) -> None:
     slides = [
-        *[{**ANSWERED, "ended_at": ENDED_AT + 10 * place} for place in range(7)],
+        *[{**ANSWERED, "ended_at": ENDED_AT + 10 * place} for place in range(6)],
+        {**ANSWERED, "ended_at": ENDED_AT + 60, "tiles_per_s": 0.0},
         {"state": "running", "site": "Oslo", "attempts": 2}, *[{}] * 11, REFUSED | {"ended_at": ENDED_AT + 60},
     ]  # fmt: skip
     made_run(tmp_path, *bundle_of(bundle), slides)
@@ -266,17 +331,18 @@ def test_a_running_run_is_watched_by_its_ledger(tmp_path: Path, bundle: Bundle) 
     assert (now.slides, now.ended) == (20, 8)
     assert now.per_minute == pytest.approx(6.0)
     assert now.left_s == pytest.approx(120.0)
-    assert now.tiles_per_s == pytest.approx(600 / 70)  # those of the first slide were scored before
+    # The first of them began before; a score that was there already took no time.
+    assert now.tiles_per_s == pytest.approx(100 * 5 / 70)
     assert [(one.code, one.slides) for one in now.failures] == [("slide-not-readable", 1)]
     with reading(tmp_path) as connection:
         assert watched(connection, ENDED_AT + 7200).per_minute is None
 
 
-def test_one_slide_says_nothing_of_the_pace(tmp_path: Path, bundle: Bundle) -> None:
+def test_nothing_is_said_of_the_speed_just_after_the_first_slide(tmp_path: Path, bundle: Bundle) -> None:
     made_run(tmp_path, *bundle_of(bundle), [ANSWERED, {}])
     with reading(tmp_path) as connection:
-        now = watched(connection, ENDED_AT + 0.1)
-    assert (now.per_minute, now.tiles_per_s) == (None, None)
+        now = watched(connection, ENDED_AT + 0.001)
+    assert (now.tiles_per_s, now.per_minute) == (0.0, None)
 
 
 def test_a_ledger_that_is_none_is_refused_in_words(tmp_path: Path) -> None:

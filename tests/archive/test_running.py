@@ -1,7 +1,9 @@
 """A run from its order to its end: its own bundle, one driver, and what a promotion in the middle does."""
 
+import os
 import shutil
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,10 @@ import pytest
 
 from cervix.archive.bundles import BEFORE_NAME
 from cervix.archive.ledger import LEDGER_NAME, Ledger
-from cervix.archive.running import Asked, held, is_driven, run_archive
-from cervix.archive.runs import RunOrder, read_order
-from cervix.archive.work import Station, Work
+from cervix.archive.running import LISTED_SAID, Asked, held, is_driven, run_archive
+from cervix.archive.runs import RUN_NAME, RunOrder, read_order
+from cervix.archive.sources import listed
+from cervix.archive.work import Found, Station, Work
 from cervix.archive.worker import Worker
 from cervix.bundle.loading import read_manifest
 from cervix.errors import ArchiveRunRefused
@@ -193,6 +196,26 @@ def test_a_source_that_is_not_there_is_said_after_the_others_are_scored(
     assert run(roots[0], sources=(slides,)) == {"done": 2}, "named again it is put right"
 
 
+def test_a_run_whose_listing_breaks_in_any_way_is_not_taken_for_a_whole_one(
+    run: Run, roots: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Iterator[Found]:
+        yield from listed([str(slide)], get_settings())
+        raise ValueError("what nobody foresaw")
+
+    slide = made_slide(tmp_path / "one.tiff")
+    monkeypatch.setattr("cervix.archive.running.listed", broken)
+    with pytest.raises(ValueError, match="nobody foresaw"):
+        run(roots[0])
+    with Ledger(tmp_path / "run" / LEDGER_NAME, read_only=True) as ledger:
+        assert ledger.counts() == {"done": 1}
+        assert not ledger.said(LISTED_SAID)
+    monkeypatch.undo()
+    assert run(roots[0], sources=(slide,)) == {"done": 1}
+    with Ledger(tmp_path / "run" / LEDGER_NAME, read_only=True) as ledger:
+        assert ledger.said(LISTED_SAID)
+
+
 def test_a_folder_that_cannot_be_written_is_said(roots: tuple[Path, Path], run: Run, tmp_path: Path, small_disk: Path) -> None:
     (tmp_path / "run").write_text("a file")
     with pytest.raises(ArchiveRunRefused, match="cannot be written"):
@@ -202,3 +225,52 @@ def test_a_folder_that_cannot_be_written_is_said(roots: tuple[Path, Path], run: 
     (tmp_path / "run").symlink_to(small_disk)
     with pytest.raises(ArchiveRunRefused, match="cannot be kept in its folder.*No space left"):
         run(roots[0])
+
+
+def test_an_order_that_cannot_be_read_is_not_ordered_anew(run: Run, roots: tuple[Path, Path], tmp_path: Path) -> None:
+    run(roots[0])
+    (tmp_path / "run" / RUN_NAME).write_text("{")
+    with pytest.raises(ArchiveRunRefused, match="order cannot be read"):
+        run(roots[0], everywhere=True)
+    assert (tmp_path / "run" / RUN_NAME).read_text() == "{"
+
+
+def test_a_list_that_breaks_off_for_whatever_reason_is_said(
+    run: Run, roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, slides: Path
+) -> None:
+    def broken(*_: object) -> Iterator[Found]:
+        yield from listed([str(slides)], get_settings())
+        raise struct.error("of a header that nobody thought of")
+
+    monkeypatch.setattr("cervix.archive.running.listed", broken)
+    with pytest.raises(ArchiveRunRefused, match="cannot be listed to their end"):
+        run(roots[0])
+    assert facts(tmp_path / "run", "state") == {("done",)}, "what was listed before is scored"
+
+
+def test_a_name_that_is_no_text_is_said_before_anything_begins(run: Run, roots: tuple[Path, Path], tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff"))
+    odd.mkdir()
+    with pytest.raises(ArchiveRunRefused, match="no text"):
+        run(roots[0], sources=(odd,))
+    (tmp_path / "link").symlink_to(odd)
+    with pytest.raises(ArchiveRunRefused, match="no text"):
+        run(roots[0], sources=(tmp_path / "link",))
+
+
+@pytest.mark.parametrize("results", ["run/results", "results-beside"])
+def test_what_a_run_makes_within_its_own_source_is_no_slide_of_it(
+    run: Run, roots: tuple[Path, Path], tmp_path: Path, slides: Path, results: str
+) -> None:
+    linked(slides / "slide-0.tiff", tmp_path / "one.tiff")
+    for _ in range(2):
+        assert run(roots[0], sources=(tmp_path,), results_dir=tmp_path / results) == {"done": 1}
+
+
+def test_a_run_into_the_folder_of_its_slides_lists_these_alone(
+    run: Run, roots: tuple[Path, Path], tmp_path: Path, slides: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    linked(slides / "slide-0.tiff", tmp_path / "run" / "one.tiff")
+    for _ in range(2):
+        assert run(roots[0], sources=(tmp_path / "run",)) == {"done": 1}

@@ -26,7 +26,7 @@ from cervix.archive.tables.run import Asked, score_tables
 from cervix.archive.tables.score import Bucket, score_bucket, score_ordered
 from cervix.archive.tables.summary import TablesSummary
 from cervix.bundle import Bundle
-from cervix.errors import ArchiveRunRefused, PatientFileUnclear
+from cervix.errors import ArchiveRunRefused, LostApart, PatientFileUnclear
 from cervix.patients.csv_text import WHOLE_ROW
 from cervix.patients.guideline import with_steps
 from cervix.patients.history_scoring import score_visits
@@ -226,6 +226,36 @@ def run(out: Path, asked: Asked, **more: Any) -> TablesSummary:
     return score_tables(out, asked, Settings(), scored=one_by_one, **more)
 
 
+@pytest.mark.parametrize("within", ["run", "."])
+def test_what_a_run_makes_within_its_own_source_is_no_table_of_it(asked: Asked, within: str) -> None:
+    out = Path(asked.order.sources[0], within)
+    for _ in range(2):
+        assert run(out, asked).files == 2
+
+
+def test_a_pipe_among_tables_keeps_nobody_waiting(asked: Asked, tmp_path: Path) -> None:
+    os.mkfifo(Path(asked.order.sources[0], "visits-2.csv"))
+    assert run(tmp_path / "run", asked).files == 2
+
+
+def test_a_table_whose_name_is_no_text_is_said(asked: Asked, tmp_path: Path) -> None:
+    source = Path(asked.order.sources[0])
+    (source / "visits-0.csv").rename(os.fsdecode(os.fsencode(source) + b"/visits-\xff.csv"))
+    with pytest.raises(ArchiveRunRefused, match="no text"):
+        run(tmp_path / "run", asked)
+
+
+def test_a_file_that_is_no_ledger_is_said(asked: Asked, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LEDGER_NAME).write_text("no ledger" * 1000)
+    with pytest.raises(ArchiveRunRefused, match="cannot be used"):
+        run(tmp_path / "run", asked)
+    (tmp_path / "run" / LEDGER_NAME).unlink()
+    (tmp_path / "run" / LEDGER_NAME).mkdir()
+    with pytest.raises(ArchiveRunRefused, match="cannot be used"):
+        run(tmp_path / "run", asked)
+
+
 def test_a_run_says_what_became_of_every_file(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cervix.archive.tables.run.ROWS_A_BUCKET", 40)
     source = tmp_path / "visits"
@@ -271,6 +301,36 @@ def test_a_run_ordered_otherwise_and_two_kinds_of_tables_are_refused(asked: Aske
     (tmp_path / "visits" / "women.csv").write_text(sample_table_csv(5))
     with pytest.raises(ArchiveRunRefused, match="one row a visit"):
         run(tmp_path / "other", asked)
+
+
+def test_files_that_come_or_change_after_women_are_scored_are_refused_and_not_counted_as_scored(
+    asked: Asked, tmp_path: Path
+) -> None:
+    out, source = tmp_path / "out", tmp_path / "visits"
+    assert run(out, asked).women == 60
+    assert run(out, asked).women == 60, "the same again"
+    late = source / "visits-late.csv"
+    late.write_bytes((source / "visits-1.csv").read_bytes().replace(b"P", b"Q"))
+    for _ in range(2):
+        with pytest.raises(ArchiveRunRefused, match=r"other files than this run was begun with.*a new file.*--out"):
+            run(out, asked)
+    late.unlink()
+    with (source / "visits-1.csv").open("ab") as file:
+        file.write((source / "visits-0.csv").read_bytes().splitlines(keepends=True)[1])
+    with pytest.raises(ArchiveRunRefused, match="a file that was replaced"):
+        run(out, asked)
+
+
+def test_a_process_that_the_system_ends_while_it_scores_is_said(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cervix.archive.tables.run.score_bucket", _end_this_process)
+    with pytest.raises(LostApart, match="ended.*fewer --workers"):
+        score_tables(tmp_path / "out", asked, Settings())
+
+
+def _end_this_process(_: Bucket) -> None:
+    os._exit(9)
 
 
 KILLED = """

@@ -4,6 +4,9 @@ import errno
 import os
 import shutil
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -14,10 +17,10 @@ from cervix.archive.work import Outcome, Station, Work
 from cervix.archive.worker import Worker
 from cervix.bundle import Bundle
 from cervix.errors import BundleError
-from cervix.slides.results import ROWS_NAME, SUMMARY_NAME, load_score, read_order, result_dir
+from cervix.slides.results import ROWS_NAME, SUMMARY_NAME, load_score, read_order, result_dir, save_score, scored_alone
 from cervix.slides.scoring import SlideSummary, score_slide
 from cervix.sources.opening import open_slide
-from tests.archive.conftest import linked, made_slide
+from tests.archive.conftest import PATIENCE_S, linked, made_slide
 
 
 def work(path: Path, *, place: int = 1, attempt: int = 1, **more: object) -> Work:
@@ -60,6 +63,14 @@ def test_a_server_with_the_same_results_does_not_go_on_with_a_slide_that_a_worke
     order = read_order(summary_of(outcome, station).parent)
     assert order is not None
     assert order.state == "stopped"
+
+
+def test_two_runs_with_the_same_results_score_a_slide_once_between_them(station: Station, slides: Path) -> None:
+    workers = [Worker(replace(station, run=run), run) for run in ("first", "second")]
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda worker: worker.score(work(slides / "slide-0.tiff")), workers))
+    assert [outcome.ended for outcome in outcomes] == ["done", "done"]
+    assert sorted(outcome.tiles for outcome in outcomes) == [0, 9], "one waited for the other and took its score"
 
 
 def test_the_same_slide_in_hand_from_two_places_is_scored_once(station: Station, slides: Path, tmp_path: Path) -> None:
@@ -228,3 +239,30 @@ def test_the_next_slide_is_made_ready_beside_the_one_in_hand(worker: Worker, sli
 def test_a_bundle_that_is_another_now_scores_nothing(station: Station, four_class_root: Path) -> None:
     with pytest.raises(BundleError, match="another one now"):
         Worker(Station(**{**vars(station), "bundle_root": four_class_root}), "here 1")
+
+
+def test_a_slide_that_somebody_else_scores_into_the_same_results_is_waited_for(
+    worker: Worker, station: Station, slides: Path, bundle: Bundle
+) -> None:
+    slide = open_slide(slides / "slide-1.tiff")
+    folder = result_dir(station.results_dir, slide.sha256, station.bundle_sha256)
+    outcomes: list[Outcome] = []
+    with scored_alone(folder, lambda: None):
+        waiting = Thread(target=lambda: outcomes.append(worker.score(work(slides / "slide-1.tiff"))))
+        waiting.start()
+        until = time.monotonic() + PATIENCE_S
+        while not (folder / ".claim-run").is_symlink() and time.monotonic() < until:
+            time.sleep(0.01)
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        assert not (folder / ROWS_NAME).exists(), "two that append to one file of rows would mix them"
+        save_score(station.results_dir, score_slide(slide, bundle))
+    waiting.join()
+    assert [(outcome.ended, outcome.tiles) for outcome in outcomes] == [("done", 0)], "what the other one made is taken"
+
+
+def test_a_worker_that_waits_for_somebody_else_can_be_stopped(worker: Worker, station: Station, slides: Path) -> None:
+    folder = result_dir(station.results_dir, open_slide(slides / "slide-1.tiff").sha256, station.bundle_sha256)
+    with scored_alone(folder, lambda: None):
+        worker.stop()
+        assert worker.score(work(slides / "slide-1.tiff")).ended == "stopped"

@@ -84,9 +84,9 @@ def test_tiles_that_may_yet_prove_unreadable_are_allowed_for() -> None:
     assert would_stand("cancer", counts(90, 60), 10, 100, READ, ERROR), "all that can be read was"
 
 
-def _called(cancerous: int, readable: int) -> bool:
-    """The test by its definition: as many among 90 of ``readable``, of which one too few are cancerous."""
-    return bool(hypergeom.sf(cancerous - 1, readable, calling_boundary(readable, READ) - 1, 90) <= ERROR)
+def _called(cancerous: int, readable: int, drawn: int = 90, rule: SlideRule = READ, error: float = ERROR) -> bool:
+    """The test by its definition: as many among those drawn of ``readable``, of which one too few are cancerous."""
+    return bool(hypergeom.sf(cancerous - 1, readable, calling_boundary(readable, rule) - 1, drawn) <= error)
 
 
 def test_limits_of_a_number_miss_it_as_rarely_as_is_said_and_are_no_wider_than_that() -> None:
@@ -95,3 +95,47 @@ def test_limits_of_a_number_miss_it_as_rarely_as_is_said_and_are_no_wider_than_t
     missed = [chances(of, tiles, drawn)[(of < limits[:, 0]) | (of > limits[:, 1])].sum() for of in range(tiles + 1)]
     assert max(missed) <= ERROR
     assert max(missed) > ERROR / 2
+
+
+def test_fewer_tiles_that_can_be_read_may_be_what_decides() -> None:
+    """A few cancerous tiles stay few of all tiles sooner than of those that can be read at least, and are called of neither."""
+    stands = {k: would_stand("few", counts(200, k), 0, 400, READ, ERROR) for k in range(1, 60)}
+    of = {
+        readable: {
+            k: bool(hypergeom.cdf(k, readable, calling_boundary(readable, READ), 200) <= ERROR) for k in range(1, 60)
+        }
+        for readable in (360, 400)
+    }  # fmt: skip
+    assert of[360] != of[400]
+    assert stands == {k: of[360][k] and of[400][k] for k in range(1, 60)}
+
+
+UNREAD = 30
+"""So many of 150 cannot be read that no more may: then the number of readable ones, 120, is known."""
+
+
+def test_other_tissue_counts_as_unknown_and_a_share_at_the_limit_is_not_above_it() -> None:
+    """The limit of 0.6 of 120 tiles is 72: 73 are too many."""
+    alone = float(hypergeom.cdf(34, TILES, 73, DRAWN))
+    assert alone < hypergeom.cdf(34, TILES, 72, DRAWN) / 1.1
+    for unrecognised, other in ((34, 0), (0, 34), (17, 17)):
+        seen = TileCounts(DRAWN, unrecognised, DRAWN - unrecognised, 24, other)
+        assert would_stand("cancer", seen, UNREAD, TILES + UNREAD, READ, alone * 1.001)
+        assert not would_stand("cancer", seen, UNREAD, TILES + UNREAD, READ, alone * 0.999)
+
+
+def test_where_the_number_of_accepted_tiles_is_not_known_each_unknown_has_half_of_the_error() -> None:
+    accepted, rule = 50, ACCEPTED.model_copy(update={"novel_share_limit": 0.99})
+    differs = 0
+    for error in (0.01, 0.02, 0.05, 0.1):
+        sizes = limits_of(accepted, DRAWN, TILES, error / 2)
+        halves, wholes = (
+            [all(_called(k, size, accepted, ACCEPTED, part) for size in sizes) for k in range(1, accepted + 1)]
+            for part in (error / 2, error)
+        )
+        differs += halves != wholes
+        assert halves == [
+            would_stand("cancer", counts(DRAWN, k, DRAWN - accepted), UNREAD, TILES + UNREAD, rule, error)
+            for k in range(1, accepted + 1)
+        ]
+    assert differs

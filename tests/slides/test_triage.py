@@ -22,7 +22,7 @@ from cervix.slides.pyramid import write_pyramid
 from cervix.slides.results import RowJournal, load_score, order_of, result_dir, save_score
 from cervix.slides.rows import Rows, places_of
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide, score_slide
-from cervix.slides.sweep import Step, Sweep, next_step
+from cervix.slides.sweep import ERROR, Step, Sweep, next_step
 from cervix.slides.triage import triage_slide
 from cervix.sources.opening import open_slide
 from cervix.sources.slide import Slide
@@ -106,9 +106,24 @@ def test_a_focus_that_is_hit_is_seen_whole_and_its_surroundings_with_it(model: M
 
 def test_refinement_scores_no_more_tiles_than_the_sweep(model: Model) -> None:
     sweep = square(72)
-    step, known = triaged(sweep, (sweep.column % 12 == 0) & (sweep.row % 3 < 2), model)
+    step, known = triaged(sweep, sweep.column % 24 == 0, model)
     assert step.finding == "few"
-    assert step.swept < known.sum() <= 2 * step.swept
+    assert known.sum() == 2 * step.swept, "bands that go on and on"
+
+
+def test_each_look_has_an_equal_part_of_the_error(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = square(40)
+    assert model.slide_rule is not None
+    errors: list[float] = []
+
+    def never(*told: object) -> bool:
+        errors.append(float(told[-1]))  # type: ignore[arg-type]
+        return False
+
+    monkeypatch.setattr("cervix.slides.sweep.would_stand", never)
+    triaged(sweep, sweep.column < 20, model)
+    assert len(errors) == len(sweep.looks(model.slide_rule)) - 1 > 1, "at the last look nothing is uncertain"
+    assert set(errors) == {ERROR / len(errors)}
 
 
 def test_tissue_that_repeats_in_step_with_the_grid_is_not_seen_in_part(model: Model) -> None:

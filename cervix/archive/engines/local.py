@@ -55,7 +55,12 @@ class _Lane:
         if sys.platform != "win32":
             context.set_forkserver_preload([local_process.__name__])
         self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=local_process.begin, initargs=(theirs,))
-        self.opened = self.pool.submit(local_process.open_worker, station, self.name, self.threads, self.cuda)
+        try:
+            self.opened = self.pool.submit(local_process.open_worker, station, self.name, self.threads, self.cuda)
+        except (EOFError, ConnectionError):
+            # The server of forks itself was ended; the next start has another one.
+            self.opened = Future()
+            self.opened.set_exception(BrokenProcessPool())
 
     @property
     def waited_for(self) -> "Future[str] | Future[Outcome] | None":

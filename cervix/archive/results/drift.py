@@ -182,10 +182,11 @@ def _p_value(own: Floats, reference: Floats) -> float:
     A minimum-effect test (Murphy and Myors 1999, J Appl Psychol 84:234-248): with thousands of slides a test against no
     difference at all would call every trifle, and sorting those out by size afterwards would undo the control of false alarms.
     """
-    beyond = abs(own.mean() - reference.mean()) - MATTERS
+    apart = abs(own.mean() - reference.mean())
     parts = np.array([own.var(ddof=1) / len(own), reference.var(ddof=1) / len(reference)])
     variance = parts.sum()
     if variance == 0:
-        return float(beyond <= 0)
+        return float(apart <= MATTERS)
     freedom = variance**2 / (parts**2 / (np.array([len(own), len(reference)]) - 1)).sum()
-    return float(student.sf(beyond / np.sqrt(variance), freedom))
+    # Either mean may be the larger one: means that lie just so far apart come out as far the other way, too.
+    return float(sum(student.sf((apart + minimum) / np.sqrt(variance), freedom) for minimum in (-MATTERS, MATTERS)))

@@ -3,6 +3,7 @@
 The columns are those of one slide's export (``cervix.slides.exports.tile_table``): recognised or not, read or not, provenance.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -54,24 +55,30 @@ def write_tiles(
     for place, (slide_sha256, bundle_sha256) in enumerate(scored, 1):
         folder = kept_score(order, slide_sha256, bundle_sha256)
         part = into / f"slide={slide_sha256}" / PART_NAME
-        if not _is_current(part, folder / SUMMARY_NAME):
+        made_ns = _changed_ns(folder / SUMMARY_NAME)
+        if not _is_current(part, made_ns):
             table = _tiles_of(folder, model)
             if table is None:
                 gone += 1
             else:
                 with replacing(part) as temporary:
                     table.to_parquet(temporary, index=False)
+                    os.utime(temporary, ns=(made_ns, made_ns))
                 written += 1
         if on_progress is not None:
             on_progress(place, len(scored))
     return written, gone
 
 
-def _is_current(part: Path, summary: Path) -> bool:
-    if not part.is_file():
-        return False
+def _is_current(part: Path, made_ns: int) -> bool:
+    """Whether a part is of the score with this time: one by another bundle may be older, and is another all the same."""
     # A part whose score is gone is the last of it.
-    return not summary.is_file() or part.stat().st_mtime_ns >= summary.stat().st_mtime_ns
+    return part.is_file() and made_ns in (0, _changed_ns(part))
+
+
+def _changed_ns(path: Path) -> int:
+    """When a file was changed; 0 where it is gone."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def _tiles_of(folder: Path, model: Model) -> pd.DataFrame | None:

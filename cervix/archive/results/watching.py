@@ -45,14 +45,14 @@ class Watched:
     states : state -> slides
     per_minute : slides ended a minute, of late; None where too few have ended to say
     left_s : seconds until none waits, at that pace; None likewise
-    tiles_per_s : of all workers together, of late; None likewise
+    tiles_per_s : of all workers together, of late
     wanted : what the driver was told: run, pause, stop
     """
 
     states: dict[str, int]
     per_minute: float | None
     left_s: float | None
-    tiles_per_s: float | None
+    tiles_per_s: float
     wanted: str
     failures: list[Failure]
     workers: list[InHand]
@@ -81,16 +81,17 @@ def watched(connection: sqlite3.Connection, now: float | None = None) -> Watched
     """
     now = time.time() if now is None else now
     states = {str(row[0]): int(row[1]) for row in connection.execute("SELECT state, count(*) FROM slides GROUP BY state")}
-    # A bare column beside min() is of the row that has the minimum (SQLite, "Bare columns in an aggregate query").
-    count, first, tiles, first_tiles = connection.execute(
-        "SELECT count(*), min(ended_at), total(tiles), tiles FROM slides "
-        "WHERE ended_at > ? AND state NOT IN ('waiting', 'running')",
+    count, first = connection.execute(
+        "SELECT count(*), min(ended_at) FROM slides WHERE ended_at > ? AND state NOT IN ('waiting', 'running')",
         (now - PACE_OVER_S,),
     ).fetchone()
     # From the end of the first slide on, which itself began before: one slide less.
     passed = now - first if count else 0.0
-    says = count >= PACE_FROM_SLIDES and passed > 0
-    pace = (count - 1) / passed if says else None
+    pace = (count - 1) / passed if count >= PACE_FROM_SLIDES and passed > 0 else None
+    # Nor its tiles; and a score that was there already took no time.
+    (tiles,) = connection.execute(
+        "SELECT total(tiles) FROM slides WHERE ended_at > ? AND state = 'done' AND tiles_per_s > 0", (first or now,)
+    ).fetchone()
     open_ = states.get("waiting", 0) + states.get("running", 0)
     said = connection.execute("SELECT value FROM said WHERE name = 'wanted'").fetchone()
     failures = connection.execute(
@@ -107,7 +108,7 @@ def watched(connection: sqlite3.Connection, now: float | None = None) -> Watched
         states,
         None if pace is None else pace * 60,
         None if not pace else open_ / pace,
-        (tiles - (first_tiles or 0)) / passed if says else None,
+        tiles / passed if passed > 0 else 0.0,
         "run" if said is None else str(said["value"]),
         [Failure(row["code"], row["state"], row["slides"], row["reason"], row["reasons"]) for row in failures],
         [InHand(row["name"], row["device"], row["slide"], row["locator"] or "", row["attempts"] or 0) for row in workers],

@@ -1,10 +1,12 @@
 """Folders of this machine, and single slides: listed folder by folder, however many and however deep."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from cervix.archive.runs import is_of_a_run, require_text
 from cervix.archive.sources.marks import mark_of_stats
 from cervix.archive.sources.passed_over import PassedOver
 from cervix.archive.work import Found, Station, Work
@@ -26,6 +28,7 @@ class Folders:
     def listed(self, source: str, settings: Settings, passed: PassedOver) -> Iterator[Found]:
         del settings
         top = Path(source).resolve()
+        require_text([str(top)])
         if top.is_dir():
             yield from _below(top, passed)
         elif top.is_file():
@@ -40,7 +43,9 @@ class Folders:
         del station
         path = Path(work.locator)
         try:
-            path.open("rb").close()
+            # A pipe that took its place would keep whoever opens it waiting for ever.
+            if is_file := stat.S_ISREG(path.stat().st_mode):
+                path.open("rb").close()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise SourceVanished("The slide is not any more where it was listed", action="List the archive again.") from error
         except OSError as error:
@@ -49,6 +54,8 @@ class Folders:
                 expected="a file that this account can read",
                 found=error.strerror or "a fault of the disk or the network",
             ) from error
+        if not is_file:
+            raise SourceVanished("Another thing than a file lies where the slide was", action="List the archive again.")
         yield path
 
 
@@ -94,7 +101,10 @@ def _of_one(folder: Path, passed: PassedOver) -> tuple[dict[PurePosixPath, Path]
                 elif entry.is_symlink():
                     passed.add("link")
                 elif entry.is_dir(follow_symlinks=False):
-                    below.append(entry.name)
+                    if is_of_a_run(Path(entry.path)):
+                        passed.add("run")
+                    else:
+                        below.append(entry.name)
                 elif not entry.is_file(follow_symlinks=False):
                     passed.add("no-file")
                 elif not _may_be_looked_at(path := Path(entry.path)):

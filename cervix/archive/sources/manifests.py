@@ -10,10 +10,12 @@ from typing import Final
 
 from cervix.archive.sources.folders import Folders, one_slide
 from cervix.archive.sources.passed_over import PassedOver
+from cervix.archive.sources.s3 import SCHEME
 from cervix.archive.work import Found, Station, Work
-from cervix.errors import ArchiveRunRefused, NameRefused, PatientFileError
+from cervix.errors import ArchiveRunRefused, NameRefused, PatientFileError, SourceUnavailable
 from cervix.outside_names import inside
 from cervix.settings import Settings
+from cervix.sources.objects import store_of
 from cervix.sources.scale import PLAUSIBLE_SPACING_UM_PX
 from cervix.sources.tables.reader import TableRows, WantedTable, told
 from cervix.sources.tables.registry import open_table
@@ -95,6 +97,8 @@ class Manifests:
                 )
 
     def _slides(self, cell: str, folder: Path, settings: Settings, passed: PassedOver, line: int) -> Iterator[Found]:
+        if cell.lower().startswith(SCHEME):
+            store_of(settings)  # what is missing or forbidden here is no fault of the row
         try:
             if _ADDRESS.match(cell) and not Path(cell).is_absolute():
                 yield from self._listed(cell, settings, passed)
@@ -110,6 +114,8 @@ class Manifests:
             passed.add("row-outside", line)
         except ArchiveRunRefused:
             passed.add("row-no-slide", line)
+        except SourceUnavailable:
+            raise  # a store that cannot be asked just now has not said that nothing is there
         except OSError:  # gone, or a name that no disk takes
             passed.add("row-not-there", line)
 

@@ -13,6 +13,7 @@ REASONS: Final = {
     "folder-closed": "folders that may not be read",
     "file-closed": "files that may not be read",
     "link": "links, which are not followed",
+    "run": "folders of runs, whose pictures are no slides",
     "name-refused": "names that hold control characters, or cannot be a file's everywhere",
     "no-file": "things that are neither file nor folder",
     "vanished": "files that were gone before they could be listed",

@@ -2,10 +2,14 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal
+
+from cervix.errors import ArchiveRunRefused
 
 LEDGER_NAME: Final = "tables.sqlite"
 SCHEMA: Final = 1
@@ -21,6 +25,20 @@ CREATE TABLE IF NOT EXISTS buckets (
     told TEXT NOT NULL DEFAULT '{}'
 );
 """
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say to a person what SQLite says."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise ArchiveRunRefused(
+            "The ledger of the run cannot be used",
+            expected=f"a file {LEDGER_NAME} of this program, on a disk with room",
+            found=str(error),
+            action="See to its disk and go on with the run, or name another folder with --out.",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -47,17 +65,26 @@ class TablesLedger:
     """Opened by the one driver of a run. Everything in it is there once it is said, whatever happens next."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
+        with _told():
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
         self._lock = Lock()
         self._connection.row_factory = sqlite3.Row
-        self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _TABLES)
-        self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        try:
+            with _told():
+                self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _TABLES)
+                self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        except ArchiveRunRefused:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> "TablesLedger":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._connection.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            with _told():
+                raise error
 
     def add_part(self, locator: str, mark: str, size_bytes: int) -> None:
         """Enter a file; one that is there already stays as it is."""

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cervix.archive.runs import require_text
 from cervix.errors import ArchiveRunRefused
 from cervix.files import replacing
 
@@ -54,6 +55,7 @@ def begun(out: Path, order: TablesOrder) -> TablesOrder:
 
     Raises ``ArchiveRunRefused`` where it was ordered otherwise.
     """
+    require_text([*order.sources, str(out), order.started_by])
     before = read_tables_order(out)
     if before is None:
         if not order.sources:
@@ -74,7 +76,7 @@ def read_tables_order(out: Path) -> TablesOrder | None:
     """The order of a run over tables; None where there is none, or it cannot be read."""
     try:
         return TablesOrder.model_validate_json((out / ORDER_NAME).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValidationError):
+    except (OSError, ValidationError):
         return None
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from cervix.archive.runs import is_of_a_run, require_text
 from cervix.archive.sources.marks import mark_of_stats
 from cervix.archive.sources.s3 import SCHEME, parts_of_address
 from cervix.archive.tables.partition import kind_of_header
@@ -82,12 +83,14 @@ def parts_of(sources: Sequence[str], settings: Settings) -> Iterator[Found]:
 def _on_disk(path: Path) -> Iterator[Found]:
     files = [path] if path.is_file() else []
     for folder, below, names in os.walk(path):
-        below[:] = sorted(name for name in below if not is_litter(name))
+        below[:] = sorted(name for name in below if not is_litter(name) and not is_of_a_run(Path(folder, name)))
         files += [Path(folder, name) for name in sorted(names) if name.lower().endswith(SUFFIXES) and not is_litter(name)]
     for file in files:
-        if not file.is_symlink() or file == path:
-            stat = file.stat()
-            yield Found(str(file.resolve()), mark_of_stats([stat]), stat.st_size)
+        # Neither links nor pipes, which whoever opens them would wait for.
+        if file == path or (file.is_file() and not file.is_symlink()):
+            require_text([str(file.resolve())])
+            size_and_time = file.stat()
+            yield Found(str(file.resolve()), mark_of_stats([size_and_time]), size_and_time.st_size)
 
 
 def _in_store(source: str, settings: Settings) -> Iterator[Found]:

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -22,8 +23,8 @@ from cervix.archive.tables.parts import parts_of
 from cervix.archive.tables.problems import REFUSED, TWICE, written
 from cervix.archive.tables.score import ORDERED_NAME, PROBLEMS_NAME, Bucket, score_bucket
 from cervix.archive.tables.summary import TablesSummary, summed_up
-from cervix.archive.work import Station, Work
-from cervix.errors import ArchiveRunRefused, CervixError, PatientFileError, SourceUnavailable, SourceVanished
+from cervix.archive.work import Found, Station, Work
+from cervix.errors import ArchiveRunRefused, CervixError, LostApart, PatientFileError, SourceUnavailable, SourceVanished
 from cervix.files import sha256_of
 from cervix.patients.blocks import open_patients
 from cervix.settings import Settings
@@ -91,8 +92,7 @@ def score_tables(
         work = out / WORK_NAME
         work.mkdir(exist_ok=True)
         with TablesLedger(out / LEDGER_NAME) as ledger:
-            for found in parts_of(order.sources, settings):
-                ledger.add_part(found.locator, found.mark, found.bytes)
+            _list(ledger, parts_of(order.sources, settings))
             order = order.with_buckets(out, partial(_buckets_for, ledger))
             _cut(ledger, work, asked, order, on_progress, stop)
             if not stop.is_set():
@@ -102,6 +102,22 @@ def score_tables(
             if summary.is_whole:
                 shutil.rmtree(work)
             return summary
+
+
+def _list(ledger: TablesLedger, found: Iterable[Found]) -> None:
+    """Enter the files of the sources. A woman's rows of all files are scored together, so none comes after the first bucket."""
+    before = {part.locator: part for part in ledger.parts()}
+    is_scored = bool(ledger.buckets())
+    for one in found:
+        part = before.get(one.locator)
+        if (part is None and is_scored) or (part is not None and part.state != "waiting" and part.mark != one.mark):
+            raise ArchiveRunRefused(
+                "The sources hold other files than this run was begun with",
+                expected="the files as they were read",
+                found="a new file" if part is None else "a file that was replaced",
+                action="Begin a run of its own for them, with another --out: what women have in all files is scored together.",
+            )
+        ledger.add_part(one.locator, one.mark, one.bytes)
 
 
 def _buckets_for(ledger: TablesLedger) -> int:
@@ -233,7 +249,14 @@ def in_processes(buckets: Sequence[Bucket], workers: int, stop: Event) -> Iterat
     """Score buckets in processes of this machine."""
     context = get_context("forkserver" if os.name == "posix" else "spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from _in_turn(pool, (partial(score_bucket, bucket) for bucket in buckets), workers, stop)
+        try:
+            yield from _in_turn(pool, (partial(score_bucket, bucket) for bucket in buckets), workers, stop)
+        except BrokenProcessPool as error:
+            raise LostApart(
+                "A process that scored a part of the tables was ended",
+                found="a process that the system ended, perhaps for its memory",
+                action="Begin again with fewer --workers: what is scored is kept.",
+            ) from error
 
 
 def on_cluster(map_buckets: Callable[..., Iterator[tuple[Path, Any]]], address: str) -> Scored:
