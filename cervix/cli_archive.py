@@ -98,19 +98,21 @@ def _score(options: argparse.Namespace) -> int:
     root = options.bundle or active_root(settings)
     manifest, sha256 = read_manifest(root)
     out = options.out.absolute()
+    # Without a source the run that is there goes on, as it was ordered.
+    before = read_order(out) if not options.sources else None
     order = RunOrder(
         sources=[source if "://" in source or source.startswith("dicomweb:") else str(Path(source).absolute())
                  for source in options.sources],
         bundle_label=bundle_label(manifest.name, manifest.version, sha256),
         bundle_sha256=sha256,
-        results_dir=(options.results or out / RESULTS_NAME).absolute(),
+        results_dir=(options.results or (before.results_dir if before else out / RESULTS_NAME)).absolute(),
         started=datetime.now(UTC),
         started_by=options.by,
         ray=options.ray,
         device=options.device,
-        triage=options.triage,
-        everywhere=options.everywhere,
-        despite_quality=options.despite_quality,
+        triage=options.triage or (before is not None and before.triage),
+        everywhere=options.everywhere or (before is not None and before.everywhere),
+        despite_quality=options.despite_quality or (before is not None and before.despite_quality),
         attempts_at_most=options.attempts,
     )  # fmt: skip
     cache_dir = (options.cache or settings.home / CACHE_NAME).absolute()
@@ -119,8 +121,8 @@ def _score(options: argparse.Namespace) -> int:
         return _say_how_long(out, asked, load_bundle(root, device=options.device, kind="tile"))
     if not options.rest:
         return _run(out, [asked], options.workers)
-    before = read_order(out)
-    in_the_rest = before is not None and not before.triage
+    earlier = read_order(out)
+    in_the_rest = earlier is not None and not earlier.triage
     rest = replace(asked, order=order.model_copy(update={"triage": False}), rest=True)
     return _run(out, [asked, rest] if options.triage and not in_the_rest else [rest], options.workers)
 

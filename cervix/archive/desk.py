@@ -83,7 +83,7 @@ class ArchiveDesk:
         if run.state == "running":
             self._want(run, "run")
         else:
-            self._begin(run.model_copy(update={"state": "running", "message": "", "ended": None, "started": datetime.now(UTC)}))
+            self._begin(run.model_copy(update={"state": "running", "message": "", "ended": None}))
 
     def pause(self, run: DeskRun) -> None:
         """Begin no further slide; those in hand are finished."""
@@ -112,9 +112,9 @@ class ArchiveDesk:
         return (self.folder(run) / STOP_NAME).is_file()
 
     def runs(self) -> list[DeskRun]:
-        """Every run, the latest first. Runs that died unseen are settled."""
+        """Every run: the one under way, then the latest first. Runs that died unseen are settled."""
         found = [run for folder in self.archive_dir.glob("*/") if (run := self.run(folder.name)) is not None]
-        return sorted(found, key=lambda run: run.started, reverse=True)
+        return sorted(found, key=lambda run: (run.state == "running", run.started), reverse=True)
 
     def running(self) -> DeskRun | None:
         """The run that is under way, whoever started it."""

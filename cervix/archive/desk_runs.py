@@ -42,17 +42,13 @@ class DeskRun(BaseModel):
     id: str
     order: DeskOrder
     started: datetime
+    """When it was ordered: going on with it changes nothing of that."""
     group: int = 0
     """Process group of the command."""
     state: State = "running"
     ended: datetime | None = None
     message: str = ""
     """How it ended, in words; empty for ``running`` and ``done``."""
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since it was started or gone on with last, to its end or until now."""
-        return max(0.0, ((self.ended or datetime.now(UTC)) - self.started).total_seconds())
 
 
 def new_run(order: DeskOrder) -> DeskRun:

@@ -57,21 +57,27 @@ class Estimate:
     seconds_high: float | None
 
     @property
+    def size(self) -> str:
+        """What is known of their bytes, in words."""
+        return f"{self.bytes / 1e9:,.1f} GB" if self.bytes >= 1e9 else f"{self.bytes / 1e6:,.1f} MB"
+
+    @property
     def in_words(self) -> list[str]:
         """A line for the slides, one for their tiles, one for the time."""
         known = f"; {self.known:,} more are scored already" if self.known else ""
-        lines = [f"{self.slides:,} slides to score, {self.bytes / 1e9:,.1f} GB{known}"]
+        lines = [f"{self.slides:,} slides to score, {self.size}{known}"]
         if not self.looked_at:
             return lines
+        sample = f"a random {self.looked_at}" if self.looked_at < self.slides else "all"
         unusable = f"; {self.unusable} of them cannot be scored" if self.unusable else ""
         spread = (
             f" (95 % interval {_duration(self.seconds_low)} to {_duration(self.seconds_high)})"
-            if self.seconds_low is not None and self.seconds_high is not None
+            if self.seconds_low is not None and self.seconds_high is not None and self.looked_at < self.slides
             else ""
         )
         return [
             *lines,
-            f"about {self.tiles:,.0f} tiles by a random {self.looked_at} of them{unusable}",
+            f"about {self.tiles:,.0f} tiles by {sample} of them{unusable}",
             f"about {_duration(self.seconds)}{spread} on one {self.device}, at {self.tiles_per_s:.1f} tiles/s",
         ]
 

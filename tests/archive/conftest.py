@@ -1,10 +1,12 @@
 """Small slides, stations and ledgers for runs over an archive."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from threading import Thread
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -21,6 +23,14 @@ from tests.bundle.made import SHIPPED_CLASSES
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
 
 PATIENCE_S = 60.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_main() -> Iterator[None]:
+    """Workers are processes that import the main module anew: it shall not be a page that a test opened before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+        yield
 
 
 @lru_cache(maxsize=1)

@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 
 from cervix.archive.ledger import LEDGER_NAME, Ledger
-from cervix.archive.running import held
+from cervix.archive.running import Asked, held
+from cervix.archive.runs import RunOrder
 from cervix.archive.sources import listed
 from cervix.archive.work import Found
+from cervix.bundle import Bundle
 from cervix.cli import main
 from cervix.slides.results import SUMMARY_NAME
 from cervix.slides.scoring import SlideSummary
 from tests.archive.conftest import linked, made_slide, when_rows_are_kept
+from tests.archive.made_runs import bundle_of, made_run
 
 pytestmark = pytest.mark.usefixtures("home", "own_signals")
 
@@ -70,8 +73,8 @@ def test_a_dry_run_says_how_much_and_how_long_and_writes_nothing(
     assert main(["archive", "score", str(archive), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "3 slides to score" in printed
-    assert "about 18 tiles by a random 3 of them; 1 of them cannot be scored" in printed
-    assert "95 % interval" in printed
+    assert "about 18 tiles by all of them; 1 of them cannot be scored" in printed
+    assert "95 % interval" not in printed  # of a sample there would be one
     assert "tiles/s" in printed
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -129,3 +132,20 @@ def test_a_stopped_run_keeps_its_rows_says_so_and_goes_on(tmp_path: Path, capsys
     assert main(["archive", "score", str(archive), "--out", str(out)]) == 0
     (summary,) = (SlideSummary.model_validate_json(path.read_bytes()) for path in out.rglob(SUMMARY_NAME))
     assert 0 < summary.timings.resumed_tiles < 144
+
+
+def test_without_a_source_a_run_goes_on_as_it_was_ordered(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_run(tmp_path, *bundle_of(bundle), [], triage=True, everywhere=True, results_dir=tmp_path / "elsewhere")
+    orders: list[RunOrder] = []
+
+    def taken(_out: Path, asked: Asked, *_: object, **__: object) -> dict[str, int]:
+        orders.append(asked.order)
+        return {}
+
+    monkeypatch.setattr("cervix.cli_archive.run_archive", taken)
+    main(["archive", "score", "--out", str(tmp_path), "--bundle", str(bundle.root)])
+    [order] = orders
+    assert (order.triage, order.everywhere, order.despite_quality) == (True, True, False)
+    assert order.results_dir == tmp_path / "elsewhere"

@@ -114,7 +114,7 @@ def test_a_run_that_died_unseen_is_settled_and_can_be_gone_on_with(
     desk.go_on(found)
     again = desk.running()
     assert again is not None
-    assert (again.id, again.message) == (run.id, "")
+    assert (again.id, again.message, again.started) == (run.id, "", run.started)
 
 
 def test_what_the_command_refuses_is_told_in_its_words(order: DeskOrder, desk_of: Callable[[str], ArchiveDesk]) -> None:

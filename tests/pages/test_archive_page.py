@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from cervix.archive.desk import ArchiveDesk
 from cervix.archive.desk_runs import DeskOrder, DeskRun, write_run
 from cervix.archive.ledger import LEDGER_NAME, Ledger
+from cervix.archive.results.writing import write_results
 from cervix.bundle import Bundle
 from cervix.labels import open_store
 from cervix.people import Person
@@ -132,6 +133,44 @@ def test_a_page_of_the_list_follows_another() -> None:
     page.set_value(2).run()
     assert len(list_of(app)) == 4
     assert not set(first) & set(list_of(app))
+
+
+def test_what_was_chosen_is_still_chosen_after_a_look_into_the_viewer(home: Path, bundle: Bundle) -> None:
+    ended(home, bundle, SLIDES)
+    later = datetime(2026, 11, 30, 9, tzinfo=UTC)
+    order = DeskOrder(title="Later", sources=[], by="x", bundle_root=bundle.root, bundle_sha256=bundle.sha256)
+    other = "20261130-090000-abcdef"
+    made_run(home / "archive" / other, *bundle_of(bundle), [{**ANSWERED}], results_dir=home / "results")
+    write_run(home / "archive" / other, DeskRun(id=other, order=order, started=later, ended=later, state="done"))
+    app = open_page("archive")
+    app.selectbox(key="archive_run").set_value(ID).run()
+    app.button_group(key="archive_verdict").set_value(["cancer"]).run()
+    app.multiselect(key="archive_by_site").set_value(["Oslo"]).run()
+    app.switch_page("slide.py").run()
+    app.switch_page("archive.py").run()
+    assert not app.exception
+    assert app.selectbox(key="archive_run").value == ID
+    assert list_of(app) == ["slide 00002.svs"]
+    # The other run has neither that answer nor that site.
+    app.selectbox(key="archive_run").set_value(other).run()
+    assert not app.exception
+    assert list_of(app) == ["slide 00001.svs"]
+
+
+def test_of_several_reasons_for_one_kind_of_failure_one_is_said_to_be_an_example(home: Path, bundle: Bundle) -> None:
+    gone = {**REFUSED, "code": "source-vanished", "reason": "It is gone"}
+    ended(home, bundle, [REFUSED, {**REFUSED, "reason": "The disk is full"}, gone, gone])
+    told = texts(open_page("archive"))
+    assert "**2 set aside, for example:** The disk is full" in told
+    assert "**2 set aside:** It is gone" in told
+
+
+def test_too_few_slides_to_test_are_no_good_news(home: Path, bundle: Bundle) -> None:
+    write_results(ended(home, bundle, SLIDES[:2]), tiles=False)
+    app = open_page("archive/found")
+    assert not app.exception
+    assert "Too few slides to tell" in texts(app)
+    assert "No site and no day is flagged." not in texts(app)
 
 
 def test_the_failed_are_tried_again_by_whoever_may(made: Path) -> None:

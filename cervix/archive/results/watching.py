@@ -21,6 +21,8 @@ class Failure:
     slides: int
     reason: str
     """The sentence of one of them."""
+    reasons: int
+    """How many different sentences there are."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class InHand:
     name: str
     device: str
     place: int | None
-    site: str
+    locator: str
     attempt: int
 
 
@@ -93,13 +95,14 @@ def watched(connection: sqlite3.Connection, now: float | None = None) -> Watched
     open_ = states.get("waiting", 0) + states.get("running", 0)
     said = connection.execute("SELECT value FROM said WHERE name = 'wanted'").fetchone()
     failures = connection.execute(
-        "SELECT code, state, count(*) AS slides, min(reason) AS reason FROM slides "
+        "SELECT code, state, count(*) AS slides, min(reason) AS reason, count(DISTINCT reason) AS reasons "
+        "FROM slides "
         "WHERE code != '' AND state IN ('refused', 'quarantined', 'waiting') GROUP BY code, state "
         "ORDER BY slides DESC, code LIMIT ?",
         (EXAMPLES_AT_MOST,),
     )
     workers = connection.execute(
-        "SELECT name, device, slide, site, attempts FROM workers LEFT JOIN slides ON place = slide ORDER BY name"
+        "SELECT name, device, slide, locator, attempts FROM workers LEFT JOIN slides ON place = slide ORDER BY name"
     )
     return Watched(
         states,
@@ -107,6 +110,6 @@ def watched(connection: sqlite3.Connection, now: float | None = None) -> Watched
         None if not pace else open_ / pace,
         tiles / passed if passed > 0 else 0.0,
         "run" if said is None else str(said["value"]),
-        [Failure(row["code"], row["state"], row["slides"], row["reason"]) for row in failures],
-        [InHand(row["name"], row["device"], row["slide"], row["site"] or "", row["attempts"] or 0) for row in workers],
+        [Failure(row["code"], row["state"], row["slides"], row["reason"], row["reasons"]) for row in failures],
+        [InHand(row["name"], row["device"], row["slide"], row["locator"] or "", row["attempts"] or 0) for row in workers],
     )

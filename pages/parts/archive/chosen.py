@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cervix.archive.desk_runs import DeskRun
 from cervix.archive.results.answers import answers_table
@@ -34,20 +35,24 @@ SLIDES_AT_ONCE = 20
 POLL_EVERY_S = 1.0
 
 
-def show_actions(run: DeskRun, bundle: Bundle, chosen: list[dict[str, Any]], missing: list[dict[str, Any]]) -> None:
-    """Buttons beside the list; pictures that are missing are made meanwhile."""
+def show_actions(
+    run: DeskRun, bundle: Bundle, chosen: list[dict[str, Any]], missing: list[dict[str, Any]], told: DeltaGenerator
+) -> None:
+    """Buttons beside the list; pictures that are missing are made meanwhile. What goes wrong is said in ``told``."""
     order = read_order(desk().folder(run))
     scored = [row for row in chosen if row["state"] == "done"]
     opens = len(chosen) == 1 and _opens(chosen[0])
     if st.button("Open in the viewer", icon=":material/open_in_new:", key="archive_open", disabled=not opens,
                  type="primary" if opens else "secondary", help=_why_not(chosen)):  # fmt: skip
-        _open(chosen[0], order)
+        with told:
+            _open(chosen[0], order)
     if person().may_label and st.button(
         f"Label tiles of {len(scored):,}" if len(scored) > 1 else "Label its tiles", icon=":material/playlist_add:",
         key="archive_label", disabled=not scored or len(scored) > SLIDES_AT_ONCE or not all(map(_opens, scored)),
         help=f"Up to {TILES_A_SLIDE} tiles of each become cases at the label desk, of up to {SLIDES_AT_ONCE} scored slides.",
     ):  # fmt: skip
-        _label(scored, order, bundle)
+        with told:
+            _label(scored, order, bundle)
     if order is not None:
         with st.popover("Download", icon=":material/download:", key="archive_download"):
             _show_downloads(run, order)
@@ -68,7 +73,8 @@ def _why_not(chosen: list[dict[str, Any]]) -> str:
 def _open(row: dict[str, Any], order: RunOrder | None) -> None:
     path = Path(row["locator"])
     if not path.exists():
-        st.error("The slide is not any more where it was listed.", icon=":material/broken_image:")
+        words = "The slide is no longer where it was listed. Put it back to open it; its answer is kept."
+        st.error(words, icon=":material/broken_image:")
         return
     if row["spacing_asked_um_px"]:
         scales()[row["slide_sha256"]] = row["spacing_asked_um_px"]

@@ -7,7 +7,7 @@ import streamlit as st
 
 from cervix.archive.desk_runs import DeskRun
 from cervix.archive.results.charts import drift_figure
-from cervix.archive.results.drift import NOT_RECOGNISED, RULE
+from cervix.archive.results.drift import NOT_RECOGNISED, RULE, SLIDES_AT_LEAST
 from cervix.archive.results.summary import RunSummary, Share, Speed
 from cervix.archive.results.words import percent
 from cervix.archive.results.writing import DRIFT_NAME, WORDS_NAME, Written, write_results, written_summary
@@ -135,7 +135,13 @@ def _show_drift(drift: pd.DataFrame) -> None:
         st.info("No slide is scored yet.", icon=":material/hourglass_empty:")
         return
     flagged = drift[drift["flag"] == "flagged"]
-    if flagged.empty:
+    if flagged.empty and drift["p_value"].isna().all():
+        # Nothing flagged because nothing was tested is no good news.
+        st.info(
+            f"Too few slides to tell: a site or day is tested from {SLIDES_AT_LEAST} scored slides on, beside others.",
+            icon=":material/hourglass_empty:",
+        )
+    elif flagged.empty:
         st.success("No site and no day is flagged.", icon=":material/check_circle:")
     else:
         words = "; ".join(f"{escaped(str(row['group']))}: {row['measure']}" for row in flagged.head(5).to_dict("records"))

@@ -1,6 +1,8 @@
 """The page's resources: the desk of this server, which run is looked at, work in the background."""
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -13,6 +15,7 @@ from pages.parts.shared.people import person
 
 RUN, NEW = "archive_run", "archive_new"
 VIEWS = {"slides": "Slides", "found": "Summary and drift"}
+HELD = "archive_held"
 
 
 @st.cache_resource
@@ -48,26 +51,55 @@ def ledger_mark(run: DeskRun) -> tuple[int, ...]:
     return tuple(marks)
 
 
+def remembered(key: str, options: Collection[str] | None = None) -> str:
+    """The key of a choice that is still made when somebody comes back from the viewer.
+
+    Streamlit forgets what a field held as soon as a page without it is shown. Call it before the field is drawn.
+
+    Parameters
+    ----------
+    options : collection, optional
+        What can be chosen now: another run may lack what was chosen before.
+    """
+    held = st.session_state.setdefault(HELD, {})
+    if key in st.session_state:
+        held[key] = st.session_state[key]
+    elif key in held:
+        st.session_state[key] = held[key]
+    value: Any = st.session_state.get(key)
+    if options is not None and value:
+        several = value if isinstance(value, list) else [value]
+        known = [one for one in several if one in options]
+        if known != several:
+            held.pop(key)
+            st.session_state.pop(key)
+            if known:
+                held[key] = st.session_state[key] = known
+    return key
+
+
 def choose_view() -> str:
     """The list of slides, or what it amounts to; viewers have neither."""
     if not person().may_browse:
         return "slides"
-    view: str = st.segmented_control(
+    key = remembered("archive_view", VIEWS)
+    # Not as its default: a value that was put back and a default cannot both be.
+    st.session_state.setdefault(key, "slides")
+    view = st.segmented_control(
         "What to see",
         list(VIEWS),
-        default="slides",
         format_func=VIEWS.__getitem__,
-        key="archive_view",
+        key=key,
         required=True,
         label_visibility="collapsed",
     )
-    return view
+    return view or "slides"
 
 
 def chosen_run(runs: list[DeskRun]) -> DeskRun:
     """The run that is looked at: the one chosen, else the latest; beside it the way to a new one."""
     by_id = {run.id: run for run in runs}
-    if st.session_state.get(RUN) not in by_id:
+    if st.session_state.get(remembered(RUN, by_id)) not in by_id:
         st.session_state[RUN] = runs[0].id
     picked = st.selectbox("Run", list(by_id), format_func=lambda run: _title(by_id[run]), key=RUN, label_visibility="collapsed")
     if person().may_run_archive:

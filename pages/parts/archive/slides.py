@@ -13,7 +13,7 @@ from cervix.bundle import Bundle
 from cervix.errors import ArchiveRunRefused
 from cervix.plain_text import escaped
 from pages.parts.archive.chosen import show_actions
-from pages.parts.archive.resources import desk, has_ledger, ledger_mark
+from pages.parts.archive.resources import desk, has_ledger, ledger_mark, remembered
 from pages.parts.archive.rows import COLUMNS, ROW_PX, table_of
 from pages.parts.shared.frame import kept
 
@@ -46,7 +46,7 @@ def _show_list(run: DeskRun, bundle: Bundle) -> None:
             )
             narrowing = _narrowing(facets)
             key = _page_key(run, narrowing)
-            page = int(st.session_state.get(key, 1))
+            page = int(st.session_state.get(remembered(key), 1))
             rows, count = listed_rows(connection, narrowing, (page - 1) * ROWS, ROWS)
             if count and not rows:  # while a run goes, slides leave a list of those that wait
                 page = st.session_state[key] = -(-count // ROWS)
@@ -66,17 +66,18 @@ def _narrowing(facets: dict[str, list[tuple[str, int]]]) -> Narrowing:
     """What the list shall show, by the controls above it."""
     counts = dict(facets["verdict"])
     with st.container(horizontal=True, vertical_alignment="center", key="archive_narrow"):
+        known = [name for name in VERDICTS if name in counts]
         verdicts = st.pills(
-            "Answer", [name for name in VERDICTS if name in counts], selection_mode="multi", key="archive_verdict",
+            "Answer", known, selection_mode="multi", key=remembered("archive_verdict", known),
             format_func=lambda name: f"{VERDICTS[name]} **{counts.get(name, 0):,}**", label_visibility="collapsed",
-        )  # fmt: skip
+        ) if known else []  # fmt: skip
         text = st.text_input(
-            "Find", key="archive_text", placeholder="Find a name, hash or reason", label_visibility="collapsed"
+            "Find", key=remembered("archive_text"), placeholder="Find a name, hash or reason", label_visibility="collapsed"
         )
-        order = st.selectbox("Order", list(ORDERS), format_func=lambda name: ORDERS[name].title, key="archive_order",
-                             label_visibility="collapsed")  # fmt: skip
+        order = st.selectbox("Order", list(ORDERS), format_func=lambda name: ORDERS[name].title,
+                             key=remembered("archive_order"), label_visibility="collapsed")  # fmt: skip
         chosen: list[tuple[str, tuple[str, ...]]] = [("verdict", tuple(verdicts or ()))]
-        narrowed = sum(bool(st.session_state.get(f"archive_by_{column}")) for column in MORE)
+        narrowed = sum(bool(st.session_state.get(remembered(f"archive_by_{name}", dict(facets[name])))) for name in MORE)
         with st.popover(f"More ({narrowed})" if narrowed else "More", icon=":material/tune:", key="archive_more"):
             for column, title in MORE.items():
                 values = dict(facets[column])
@@ -100,6 +101,7 @@ def _show_table(
     places = [row["place"] for row in rows]
     table, missing = table_of(rows)
     actions = st.container(horizontal=True, vertical_alignment="center", key="archive_actions")
+    told = st.container()
     # The rows' place is what a selection names: another page must not inherit it.
     picked = st.dataframe(
         table,
@@ -116,7 +118,7 @@ def _show_table(
     )
     chosen = [rows[row] for row in picked["selection"]["rows"] if row < len(rows)]
     with actions:
-        show_actions(run, bundle, chosen, missing)
+        show_actions(run, bundle, chosen, missing, told)
         _show_pages(run, narrowing, count)
 
 
@@ -124,6 +126,6 @@ def _show_pages(run: DeskRun, narrowing: Narrowing, count: int) -> None:
     pages = -(-count // ROWS)
     st.caption(f"{count:,} slide{'' if count == 1 else 's'}")
     if pages > 1:
-        st.number_input(f"Page of {pages:,}", 1, pages, key=_page_key(run, narrowing), width=130, label_visibility="collapsed",
+        st.number_input(f"Page of {pages:,}", 1, pages, key=_page_key(run, narrowing), width=160, label_visibility="collapsed",
                         help=f"Page 1 to {pages:,}")  # fmt: skip
         st.caption(f"of {pages:,} pages")

@@ -117,14 +117,16 @@ def _watch_check(source: str) -> None:
 def _check_words(found: Estimate) -> str:
     if not found.slides:
         return "There is no slide here. Folders are looked through with what lies in them."
-    size = f", {found.bytes / 1e9:,.1f} GB" if found.bytes else ""
+    size = f", {found.size}" if found.bytes else ""
     unusable = f" {found.unusable:,} of these cannot be scored." if found.unusable else ""
     spread = ""
-    if found.seconds_low is not None and found.seconds_high is not None:
+    is_sample = found.looked_at < found.slides
+    if found.seconds_low is not None and found.seconds_high is not None and is_sample:
         spread = f", likely {duration(found.seconds_low)} to {duration(found.seconds_high)}"
+    looked_at = f"{found.looked_at:,} of them, drawn at random," if is_sample else "all of them"
     return (
-        f"**{found.slides:,} slides**{size}: about **{duration(found.seconds)}** on {found.device}{spread}. From the tissue of "
-        f"{found.looked_at:,} of them, drawn at random, and {found.tiles_per_s:,.0f} tiles/s.{unusable}"
+        f"**{found.slides:,} slide{'' if found.slides == 1 else 's'}**{size}: about **{duration(found.seconds)}** on "
+        f"{found.device}{spread}. From the tissue of {looked_at} and {found.tiles_per_s:,.0f} tiles/s.{unusable}"
     )
 
 

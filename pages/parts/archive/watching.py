@@ -1,5 +1,7 @@
 """A run as it goes: how far, how fast, how long still, what failed and why, who has which slide in hand."""
 
+from pathlib import PurePosixPath
+
 import streamlit as st
 
 from cervix.archive.desk_runs import DeskRun
@@ -153,7 +155,8 @@ def _show_figures(run: DeskRun, now: Watched) -> None:
 def _show_failures(failures: list[Failure]) -> None:
     for failure in failures:
         words = STATE_WORDS.get(failure.state, failure.state)
-        st.markdown(f"**{failure.slides:,} {words}:** {escaped(failure.reason)}")
+        example = ", for example" if failure.reasons > 1 else ""
+        st.markdown(f"**{failure.slides:,} {words}{example}:** {escaped(failure.reason)}")
         if failure.code in MENDING:
             st.caption(MENDING[failure.code])
 
@@ -163,5 +166,6 @@ def _show_workers(now: Watched) -> None:
         st.write("None has begun yet.")
         return
     for one in now.workers:
-        hand = "waits for a slide" if one.place is None else f"slide No. {one.place:,}, attempt {one.attempt}"
+        slide = escaped(PurePosixPath(one.locator).name)
+        hand = "waits for a slide" if one.place is None else f"{slide}, attempt {one.attempt}"
         st.markdown(f"**{escaped(one.name)}** ({escaped(one.device) or 'opening its session'}): {hand}")
