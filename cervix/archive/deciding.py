@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-from pydantic import ValidationError
 
 from cervix import __version__
 from cervix.archive.answers import AnswerFacts, facts_of
@@ -17,7 +16,7 @@ from cervix.bundle.loading import bundle_label
 from cervix.bundle.manifest import Manifest
 from cervix.provenance import Provenance
 from cervix.slides.decision import decide
-from cervix.slides.results import ROWS_NAME, SUMMARY_NAME, TILES_NAME, result_dir, save_score
+from cervix.slides.results import DAMAGED, ROWS_NAME, SUMMARY_NAME, TILES_NAME, result_dir, save_score
 from cervix.slides.rows import read_rows, row_dtype
 from cervix.slides.scoring import SlideScore, SlideSummary
 
@@ -50,7 +49,7 @@ def _decided(row: DoneBefore, out: Path, order: RunOrder, manifest: Manifest) ->
     try:
         summary = SlideSummary.model_validate_json((folder / SUMMARY_NAME).read_bytes())
         tiles = pd.read_parquet(folder / TILES_NAME)
-    except (OSError, ValidationError):
+    except (OSError, *DAMAGED):
         return None
     rows = read_rows(folder / ROWS_NAME, row_dtype(model), len(tiles))
     if len(rows) != len(tiles) or not answers_alike(before, manifest, summary.precision):

@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
+from pyarrow import ArrowInvalid
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cervix.bundle import Bundle
@@ -32,6 +33,8 @@ SUMMARY_NAME = "summary.json"
 ROWS_NAME = "rows.bin"
 ORDER_NAME = "order.json"
 TRIAGE_DIR_NAME = "triage"
+DAMAGED = (ValidationError, ArrowInvalid)
+"""What reading raises where a disk has spoilt a summary or a tile table: then there is no score, and the slide is scored again."""
 LOCK_NAME = "scoring.lock"
 LOCK_POLL_S = 0.25
 

@@ -23,7 +23,16 @@ from cervix.slides import results
 from cervix.slides.desk import ScoringDesk, SlideJob, measured_tiles_per_s
 from cervix.slides.phantom import phantom_region
 from cervix.slides.pyramid import write_pyramid
-from cervix.slides.results import ROWS_NAME, SUMMARY_NAME, read_order, result_dir, save_score, unfinished_orders
+from cervix.slides.results import (
+    ROWS_NAME,
+    SUMMARY_NAME,
+    TILES_NAME,
+    load_score,
+    read_order,
+    result_dir,
+    save_score,
+    unfinished_orders,
+)
 from cervix.slides.rows import read_rows, row_dtype
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide, score_slide
 from cervix.sources.opening import open_slide
@@ -388,3 +397,11 @@ def test_who_waits_for_another_server_can_stop_waiting(slide: Slide, bundle: Bun
     assert first.active
     first.cancel()
     ended(first)
+
+
+def test_a_score_whose_tile_table_the_disk_has_spoilt_counts_as_none(
+    phantom_score: SlideScore, phantom_slide: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    folder = save_score(tmp_path, phantom_score)
+    os.truncate(folder / TILES_NAME, 100)
+    assert load_score(tmp_path, open_slide(phantom_slide), bundle) is None

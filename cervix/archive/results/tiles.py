@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from cervix.archive.results.kept import kept_score
 from cervix.archive.results.reading import reading
@@ -18,7 +17,7 @@ from cervix.archive.runs import RunOrder
 from cervix.bundle.manifest import Model
 from cervix.files import replacing
 from cervix.slides.exports import tile_table
-from cervix.slides.results import SUMMARY_NAME, TILES_NAME
+from cervix.slides.results import DAMAGED, SUMMARY_NAME, TILES_NAME
 from cervix.slides.rows import row_dtype
 from cervix.slides.scoring import SlideScore, SlideSummary
 
@@ -85,7 +84,7 @@ def _tiles_of(folder: Path, model: Model) -> pd.DataFrame | None:
     try:
         summary = SlideSummary.model_validate_json((folder / SUMMARY_NAME).read_bytes())
         tiles = pd.read_parquet(folder / TILES_NAME)
-    except (OSError, ValidationError):
+    except (OSError, *DAMAGED):
         return None
     # Grad-CAM, which rows hold, is in no table.
     return tile_table(SlideScore(tiles, summary, np.empty(0, row_dtype(model))), model)
