@@ -34,7 +34,7 @@ ROWS_NAME = "rows.bin"
 ORDER_NAME = "order.json"
 TRIAGE_DIR_NAME = "triage"
 DAMAGED = (ValidationError, ArrowInvalid)
-"""What reading raises where a disk has spoilt a summary or a tile table: then there is no score, and the slide is scored again."""
+"""What reading raises where a disk has spoilt a summary or a tile table: then there is no score, and the slide waits again."""
 LOCK_NAME = "scoring.lock"
 LOCK_POLL_S = 0.25
 
