@@ -26,8 +26,6 @@ from cervix.slides.pyramid import write_pyramid
 from cervix.slides.results import (
     ROWS_NAME,
     SUMMARY_NAME,
-    TILES_NAME,
-    load_score,
     read_order,
     result_dir,
     save_score,
@@ -397,11 +395,3 @@ def test_who_waits_for_another_server_can_stop_waiting(slide: Slide, bundle: Bun
     assert first.active
     first.cancel()
     ended(first)
-
-
-def test_a_score_whose_tile_table_the_disk_has_spoilt_counts_as_none(
-    phantom_score: SlideScore, phantom_slide: Path, bundle: Bundle, tmp_path: Path
-) -> None:
-    folder = save_score(tmp_path, phantom_score)
-    os.truncate(folder / TILES_NAME, 100)
-    assert load_score(tmp_path, open_slide(phantom_slide), bundle) is None
