@@ -238,7 +238,7 @@ def load_score(
         ):
             return None
         tiles = pd.read_parquet(folder / TILES_NAME)
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, *DAMAGED):
         return None
     dtype = row_dtype(session.model)
     rows = read_rows(folder / ROWS_NAME, placed_dtype(dtype) if triage else dtype, len(tiles))
