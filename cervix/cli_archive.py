@@ -27,9 +27,10 @@ from cervix.archive.sources import listed
 from cervix.archive.work import State, Station
 from cervix.bundle import Bundle
 from cervix.bundle.active import active_root
-from cervix.bundle.loading import bundle_label, load_bundle, read_manifest
+from cervix.bundle.loading import bundle_label, read_manifest
 from cervix.cli_tables import CACHE_NAME, add_table_options, is_of_tables, score_tables_of
 from cervix.errors import ArchiveRunRefused, Cancelled
+from cervix.patients.golden import prove_bundle
 from cervix.settings import get_settings
 
 EXIT_REFUSED: Final = 1
@@ -118,7 +119,7 @@ def _score(options: argparse.Namespace) -> int:
     cache_dir = (options.cache or settings.home / CACHE_NAME).absolute()
     asked = Asked(order, root, cache_dir, int(options.cache_gb * 1e9), only_changed=options.only_changed)
     if options.dry_run:
-        return _say_how_long(out, asked, load_bundle(root, device=options.device, kind="tile"))
+        return _say_how_long(out, asked, prove_bundle(root, device=options.device, kind="tile"))
     if not options.rest:
         return _run(out, [asked], options.workers)
     earlier = read_order(out)

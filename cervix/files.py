@@ -48,6 +48,14 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def make_private_files() -> None:
+    """What this process makes from now on is its user's alone: the first thing a worker does, whoever forked it before.
+
+    Of no meaning on Windows, where a folder's own permissions hold.
+    """
+    os.umask(OTHERS)
+
+
 def private_from_now_on(home: Path) -> None:
     """Make the home and everything in it this user's alone, and so whatever this process makes from now on.
 
@@ -56,7 +64,7 @@ def private_from_now_on(home: Path) -> None:
     """
     if os.name != "posix":
         return
-    os.umask(OTHERS)
+    make_private_files()
     narrowed = kept = 0
     for folder, _, names in os.walk(home):
         for path in (Path(folder), *(Path(folder, name) for name in names)):

@@ -128,6 +128,7 @@ def test_the_image_holds_what_the_app_imports() -> None:
 
 def test_the_app_imports_nothing_but_what_its_requirements_name() -> None:
     brings = packages_distributions()
-    named = {canonical(requirement.name) for requirement in requirements("requirements.txt")}
+    files = ("requirements.txt", "requirements-archive.txt")
+    named = {canonical(requirement.name) for file in files for requirement in requirements(file)}
     for name in imported_by_the_app() - {"cervix", "pages"}:
-        assert named & {canonical(distribution) for distribution in brings[name]}, f"requirements.txt does not name {name}"
+        assert named & {canonical(distribution) for distribution in brings[name]}, f"neither of {files} names {name}"

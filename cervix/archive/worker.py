@@ -16,8 +16,8 @@ from cervix.archive.thumbnails import keep_thumbnail
 from cervix.archive.work import Outcome, Station, Work
 from cervix.bundle import Bundle
 from cervix.bundle.active import same_bundle
-from cervix.bundle.loading import load_bundle
 from cervix.errors import Cancelled, CervixError, SlideDamaged, SlideNotReadable, SourceUnavailable, SourceVanished
+from cervix.patients.golden import prove_bundle
 from cervix.slides.results import RowJournal, load_score, order_of, result_dir, save_score, scored_alone
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.slides.triage import triage_slide
@@ -45,7 +45,7 @@ class Worker:
 
     def __init__(self, station: Station, name: str, *, threads: int | None = None) -> None:
         self.station, self.name = station, name
-        opened = load_bundle(station.bundle_root, device=station.device, kind="tile", threads=threads)
+        opened = prove_bundle(station.bundle_root, device=station.device, kind="tile", threads=threads)
         self._bundle: Bundle = same_bundle(opened, station.bundle_sha256)
         self._stop = Event()
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="slide-ahead")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cervix.bundle.loading import Bundle, GoldenCheck, golden_arrays, load_bundle, replay_golden, verify_bundle
-from cervix.bundle.manifest import FeatureEncoding, FeatureInput
+from cervix.bundle.manifest import FeatureEncoding, FeatureInput, ModelKind
 from cervix.bundle.sessions import Arrays, Device, ModelSession
 from cervix.errors import BundleError, PatientFileError
 from cervix.patients.encoding import OTHER_APP, require_readable
@@ -22,9 +22,11 @@ from cervix.patients.visits import VisitTable, read_visits
 from cervix.patients.vocabulary import PATIENT_ID
 
 
-def prove_bundle(root: Path, *, device: Device = "auto") -> Bundle:
+def prove_bundle(
+    root: Path, *, device: Device = "auto", kind: ModelKind | None = None, threads: int | None = None
+) -> Bundle:  # fmt: skip
     """``load_bundle``, golden tables included: the bundle as it is used; ``BundleError`` where it does not prove itself."""
-    return load_bundle(root, device=device, tables=GoldenTables())
+    return load_bundle(root, device=device, tables=GoldenTables(), kind=kind, threads=threads)
 
 
 def prove_variants(root: Path, *, device: Device = "auto") -> list[GoldenCheck]:

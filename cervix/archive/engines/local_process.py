@@ -7,6 +7,7 @@ from threading import Event, Thread
 
 from cervix.archive.work import Outcome, Station, Work
 from cervix.archive.worker import Worker
+from cervix.files import make_private_files
 
 _stopping = Event()
 _worker: Worker | None = None
@@ -14,6 +15,7 @@ _worker: Worker | None = None
 
 def begin(way: Connection) -> None:
     """First of all in the process: it ends with the one that started it, and leaves signals of a terminal to that."""
+    make_private_files()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     Thread(target=_listen, args=(way,), name="stop-listener", daemon=True).start()

@@ -48,8 +48,10 @@ def holder_class() -> type[Any]:
                 from cervix.archive.work import Station
                 from cervix.archive.worker import Worker
                 from cervix.errors import CervixError
+                from cervix.files import make_private_files
             except ImportError as error:
                 return told | {"error": f"{type(error).__name__}: {error.name}"}
+            make_private_files()
             told["cervix"] = cervix.__version__
             try:
                 Path(self._station["results_dir"], marker).write_text(content, encoding="ascii")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cervix.archive.engines.ray_joining import join
 from cervix.errors import LostApart
+from cervix.files import make_private_files
 
 RUNS_AGAIN: Final = 3
 """Times that Ray runs a bucket again whose worker or node died."""
@@ -65,5 +66,6 @@ def map_buckets(
 
 
 def _called(function: str, path: Path, arguments: dict[str, Any]) -> Any:
+    make_private_files()
     module, _, name = function.partition(":")
     return getattr(import_module(module), name)(path, **arguments)

@@ -25,7 +25,7 @@ from cervix.archive.tables.score import ORDERED_NAME, PROBLEMS_NAME, Bucket, sco
 from cervix.archive.tables.summary import TablesSummary, summed_up
 from cervix.archive.work import Found, Station, Work
 from cervix.errors import ArchiveRunRefused, CervixError, LostApart, PatientFileError, SourceUnavailable, SourceVanished
-from cervix.files import sha256_of
+from cervix.files import make_private_files, sha256_of
 from cervix.patients.blocks import open_patients
 from cervix.settings import Settings
 from cervix.sources.apart import Limits, run_apart
@@ -248,7 +248,7 @@ def _keep_problems(ledger: TablesLedger, work: Path, out: Path) -> None:
 def in_processes(buckets: Sequence[Bucket], workers: int, stop: Event) -> Iterator[dict[str, Any]]:
     """Score buckets in processes of this machine."""
     context = get_context("forkserver" if os.name == "posix" else "spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=make_private_files) as pool:
         try:
             yield from _in_turn(pool, (partial(score_bucket, bucket) for bucket in buckets), workers, stop)
         except BrokenProcessPool as error:

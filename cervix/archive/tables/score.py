@@ -18,11 +18,11 @@ from cervix.archive.tables.partition import VISIT_KIND
 from cervix.archive.tables.problems import CONTRADICTION, OLDER, AllProblems, ProblemFile, told_of, written
 from cervix.archive.tables.rows import FACTORS, VISITS, frame_of, rows_of
 from cervix.bundle import Bundle, ModelSession
-from cervix.bundle.loading import load_bundle
 from cervix.bundle.manifest import ModelKind
 from cervix.bundle.sessions import Device
 from cervix.files import replacing
 from cervix.patients.completeness import INCOMPLETE
+from cervix.patients.golden import prove_bundle
 from cervix.patients.guideline import with_steps
 from cervix.patients.guideline.step import Memory
 from cervix.patients.history_scoring import score_visits
@@ -113,7 +113,7 @@ def score_bucket(bucket: Bucket) -> dict[str, Any]:
 @lru_cache(maxsize=2)
 def _session(root: Path, device: Device, threads: int | None, kind: str, model: str) -> tuple[Bundle, ModelSession]:
     of_kind: ModelKind = "sequence" if kind == VISIT_KIND else "table"
-    bundle = load_bundle(root, device=device, kind=of_kind, threads=threads)
+    bundle = prove_bundle(root, device=device, kind=of_kind, threads=threads)
     return bundle, bundle.session_of(of_kind, model)
 
 
