@@ -193,7 +193,7 @@ def test_without_a_cluster_ray_starts_on_loopback_for_this_run_alone(slides: Pat
         assert list(Path(folder).glob("*ray*")) == []
     until(lambda: not any(process.is_running() for process in started.values()))
     with Ledger(tmp_path / "out" / "ledger.sqlite", read_only=True) as ledger:
-        assert ledger.counts() == {"done": 4}
+        assert ledger.counts() == {"done": len(list(slides.iterdir()))}
 
 
 def children(pid: int) -> list[psutil.Process]:
