@@ -24,7 +24,7 @@ from cervix.slides.gate import inspect_slide
 from cervix.slides.results import SUMMARY_NAME, read_order, result_dir
 from cervix.slides.scoring import SlideSummary, plan_slide
 from cervix.slides.tissue import outline
-from cervix.sources.identity import files_of
+from cervix.sources.identity import Mark, mark_of
 from cervix.sources.probe import open_outside
 from cervix.sources.slide import Slide
 from cervix.web.bundles import active_proved, proved_before
@@ -158,7 +158,7 @@ class SlideJobs:
         """The answer in one of ``EXPORTS``, in a folder that is gone after the block."""
         asked, bundle = _asked(record), _bundle_of(record)
         try:
-            slide = _opened(asked.path, _mark(asked.path))
+            slide = _opened(asked.path, mark_of(asked.path))
         except (OSError, SlideNotReadable) as error:
             raise AnswerGone(
                 "The slide is not where it was, and this form needs it",
@@ -247,11 +247,6 @@ def _no_bundle() -> AnswerGone:
     return AnswerGone("The bundle that scored this slide is not where it was", action="Send the slide again.")
 
 
-def _mark(path: Path) -> tuple[int, float]:
-    stats = [file.stat() for file in files_of(path)]
-    return sum(stat.st_size for stat in stats), max(stat.st_mtime for stat in stats)
-
-
 @lru_cache(maxsize=8)
-def _opened(path: Path, _changed: tuple[int, float]) -> Slide:
+def _opened(path: Path, _mark: Mark) -> Slide:
     return open_outside(path, sha256=upload_store().sha256_at(path))

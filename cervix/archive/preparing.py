@@ -11,11 +11,9 @@ from cervix.bundle import Bundle
 from cervix.errors import SourceUnavailable, SourceVanished
 from cervix.slides.gate import plan_through_the_gate
 from cervix.slides.scoring import SlidePlan
-from cervix.sources.identity import files_of
+from cervix.sources.identity import Mark, mark_of
 from cervix.sources.probe import open_outside
 from cervix.sources.slide import Slide
-
-Mark = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Ready:
 
     def require_unchanged(self) -> None:
         """Raise ``SourceUnavailable`` where a file is another than when it was hashed: what was read is of no one slide."""
-        if mark_of(self.slide.path) != self.mark:
+        if mark_if_there(self.slide.path) != self.mark:
             raise SourceUnavailable(
                 "The slide changed while it was scored",
                 found="another size or time of its files",
@@ -39,10 +37,10 @@ class Ready:
             )
 
 
-def mark_of(path: Path) -> Mark:
-    """Inode, size and time of change of each file of a slide; empty where one is gone."""
+def mark_if_there(path: Path) -> Mark:
+    """``mark_of``; empty where a file of the slide is gone."""
     try:
-        return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in (file.stat() for file in files_of(path)))
+        return mark_of(path)
     except FileNotFoundError:
         return ()
 
@@ -60,7 +58,7 @@ def readied(work: Work, station: Station, bundle: Bundle) -> Iterator[Ready]:
     """
     with at_hand(work, station) as path:
         _require_open(path)
-        mark = mark_of(path)
+        mark = mark_if_there(path)
         slide = open_outside(path, spacing_um_px=work.spacing_um_px)
         plan, gate = plan_through_the_gate(
             slide, bundle, everywhere=station.everywhere, despite_quality=station.despite_quality

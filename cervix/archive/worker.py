@@ -11,7 +11,7 @@ from typing import Final
 from cervix.archive.answers import facts_of
 from cervix.archive.claims import claimed
 from cervix.archive.faults import ends, told
-from cervix.archive.preparing import Ready, mark_of, readied
+from cervix.archive.preparing import Ready, mark_if_there, readied
 from cervix.archive.thumbnails import keep_thumbnail
 from cervix.archive.work import Outcome, Station, Work
 from cervix.bundle import Bundle
@@ -178,6 +178,6 @@ class Worker:
 
 def _vanished(error: CervixError | OSError | MemoryError, path: Path) -> CervixError | OSError | MemoryError:
     """A slide that is gone in the middle is no damaged slide; only for slides that lie in a folder."""
-    if path.is_absolute() and isinstance(error, SlideNotReadable) and mark_of(path) == ():
+    if path.is_absolute() and isinstance(error, SlideNotReadable) and mark_if_there(path) == ():
         return SourceVanished("The slide vanished while it was read", action="List the archive again.")
     return error

@@ -12,6 +12,7 @@ from cervix.sources.mirax import MIRAX, listed_files
 from cervix.sources.photographs.dicom import shows_tissue
 from cervix.sources.readers.registry import picture_suffixes, slide_suffixes
 
+Mark = tuple[tuple[int, int, int, int], ...]
 FOLDERS_DEEP_AT_MOST = 4
 FILES_AT_MOST = 50_000
 # What scanners call the pictures that they put beside a slide, some of them as TIFF.
@@ -27,6 +28,15 @@ def files_of(path: Path) -> list[Path]:
     if path.suffix.lower() == MIRAX:
         return [path, *listed_files(path.with_suffix(""))]
     return [path] if dicom_head(path) is None and path.suffix.lower() != DICOM else series_of(path)
+
+
+def mark_of(path: Path) -> Mark:
+    """Device, inode, size and time of change of each file of a slide: the same for as long as none of them was changed.
+
+    Raises ``FileNotFoundError`` where one is gone.
+    """
+    stats = (file.stat() for file in files_of(path))
+    return tuple((stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
 
 
 def identity_of(path: Path) -> str:

@@ -10,7 +10,7 @@ from cachetools import LRUCache, TTLCache
 
 from cervix.errors import CervixError, LostApart
 from cervix.sources.apart import Limits, run_apart
-from cervix.sources.identity import files_of
+from cervix.sources.identity import Mark, mark_of
 from cervix.sources.opening import open_slide
 from cervix.sources.slide import Slide
 
@@ -21,8 +21,6 @@ AT_ONCE: Final = 3
 REMEMBERED: Final = 512
 # A process may also be lost because the machine is busy: such an answer does not count for long.
 LOST_COUNTS_S: Final = 60.0
-
-Mark = tuple[tuple[int, int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,7 @@ def probe_slide(path: Path) -> SlideFacts:
     LostApart
         The slide ended that process, or took more than 2 GB or 15 s.
     """
-    mark = tuple(
-        (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in (file.stat() for file in files_of(path))
-    )
+    mark = mark_of(path)
     with _turn:
         answer = _answers.find(mark)
         if answer is None:

@@ -28,6 +28,7 @@ from cervix.intake.shelf import recent
 from cervix.interop.exports import EXPORTS
 from cervix.settings import get_settings
 from cervix.slides.results import ORDER_NAME, ROWS_NAME, SUMMARY_NAME, result_dir
+from cervix.sources.identity import Mark
 from cervix.web.desk import scoring_desk
 from tests.api.conftest import ANOTHER, FILE, JOBS, SLIDES, ended, named, program, sent, until
 from tests.bundle.altered import slowed
@@ -223,7 +224,7 @@ def test_after_a_restart_a_job_goes_on_or_says_what_became_of_it(
     assert summary["timings"]["resumed_tiles"] > 0
     restarted()
     assert caller.get(done["result"], params={"export": "csv"}).status_code == 200
-    monkeypatch.setattr(slide_jobs, "_mark", vanished)
+    monkeypatch.setattr(slide_jobs, "mark_of", vanished)
     assert caller.get(done["result"]).status_code == 200
     assert caller.get(done["result"], params={"export": "csv"}).status_code == 410
     (folder / SUMMARY_NAME).unlink()
@@ -232,7 +233,7 @@ def test_after_a_restart_a_job_goes_on_or_says_what_became_of_it(
     del slow_bundle
 
 
-def vanished(_: Path) -> tuple[int, float]:
+def vanished(_: Path) -> Mark:
     raise FileNotFoundError
 
 
