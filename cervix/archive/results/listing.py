@@ -1,7 +1,6 @@
 """The list of a run's slides: narrowed, ordered, a page of rows at a time, straight from the ledger."""
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,13 +64,6 @@ def facet_values(connection: sqlite3.Connection, column: str) -> list[tuple[str,
         (VALUES_AT_MOST,),
     )
     return [(str(row["value"]), int(row["slides"])) for row in rows]
-
-
-def rows_at(connection: sqlite3.Connection, places: Sequence[int]) -> list[dict[str, Any]]:
-    """The slides at some places of the ledger."""
-    marks = ", ".join("?" * len(places))
-    rows = connection.execute(f"SELECT {', '.join(_ROW)} FROM slides WHERE place IN ({marks}) ORDER BY place", tuple(places))
-    return [dict(row) for row in rows]
 
 
 def _where(narrowing: Narrowing) -> tuple[str, list[str]]:
