@@ -9,6 +9,7 @@ from starlette.requests import Request
 from cervix.api.refusals import UNPROCESSABLE, Refused
 from cervix.errors import CallRefused, PatientFileError, UploadTooLarge
 from cervix.sources.json_text import read_json
+from cervix.web.bodies import body_within, media_type_of
 
 JSON: Final = "application/json"
 MOST_JSON_BYTES: Final = 64 << 10
@@ -40,11 +41,6 @@ def checked(model: type[Model], value: object, what: str) -> Model:
         raise Refused(CallRefused(problem, expected=expected or "no option"), UNPROCESSABLE) from error
 
 
-def media_type_of(request: Request) -> str:
-    """The media type of a body, in small letters and without its parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
 def require_media_type(request: Request, taken: tuple[str, ...]) -> str:
     """The media type of a body, if it is one of these; ``Refused`` where not."""
     found = media_type_of(request)
@@ -59,13 +55,10 @@ async def whole_body(request: Request, most_bytes: int, what: str) -> bytes:
     too_large = UploadTooLarge(f"The {what} is too large", expected=f"at most {most_bytes / 1e6:.1f} MB", found="more")
     if announced.isdecimal() and (len(announced) > len(str(most_bytes)) or int(announced) > most_bytes):
         raise too_large
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most_bytes:
-            raise too_large
-        parts.append(part)
-    return b"".join(parts)
+    body = await body_within(request, most_bytes)
+    if body is None:
+        raise too_large
+    return body
 
 
 async def json_body(request: Request, model: type[Model]) -> Model:

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from cervix.errors import BundleError, CervixError, HookRefused, PatientFileError, PrefetchMissing
 from cervix.settings import get_settings
 from cervix.sources.json_text import read_json
+from cervix.web.bodies import body_within, media_type_of
 from cervix.web.bundles import active_proved
 from cervix.web.programs import ProgramDoor, ProgramsOnly
 
@@ -43,10 +44,10 @@ async def _card(request: Request) -> Response:
 
     if request.path_params["service"] != SERVICE:
         return JSONResponse({"error": "Not Found"}, 404)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if media_type_of(request) != "application/json":
         return _refused(HookRefused("The call is not JSON", expected="Content-Type: application/json"), 400)
     try:
-        body = await _body(request)
+        body = await body_within(request, MOST_BYTES)
     except ClientDisconnect:
         return Response(status_code=400)
     if body is None:
@@ -57,17 +58,6 @@ async def _card(request: Request) -> Response:
         return await run_in_threadpool(_answered, body)
     finally:
         _places.release()
-
-
-async def _body(request: Request) -> bytes | None:
-    """All that is sent; None where that is more than is taken."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MOST_BYTES:
-            return None
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _answered(body: bytes) -> Response:
