@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -76,6 +76,35 @@ def started(command: Sequence[str], folder: Path, alive: int, environment: Mappi
             start_new_session=True,
             pass_fds=(alive,),
         )
+
+
+def launched(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], put_down: Callable[[int], None]
+) -> tuple["subprocess.Popen[bytes]", int]:
+    """``started`` under the lock of its folder, with its group put down; ``OSError`` where that fails, and nothing runs then.
+
+    Parameters
+    ----------
+    put_down : callable
+        Writes for others that the program runs, given its group. Its ``OSError`` ends the program.
+
+    Returns
+    -------
+    The program, and the descriptor of the lock: to be closed once its end is written.
+    """
+    # Held before there is a run to be seen, so that a run whose lock is free has ended.
+    alive, process = locked(folder / LOCK_NAME), None
+    try:
+        process = started(command, folder, alive, environment)
+        put_down(process.pid)
+    except OSError:
+        if process is not None:
+            tell(process.pid, signal.SIGKILL)
+            process.wait()
+        os.close(alive)
+        raise
+    give_way(process.pid)
+    return process, alive
 
 
 def give_way(group: int) -> None:

@@ -19,7 +19,7 @@ from cervix.archive.running import LISTED_SAID
 from cervix.archive.runs import BUNDLE_NAME
 from cervix.errors import ArchiveRunRefused
 from cervix.jobs import Job, JobBoard
-from cervix.own_process import LOCK_NAME, LOG_NAME, STOP_NAME, end, give_way, is_held, locked, started, tell
+from cervix.own_process import LOCK_NAME, LOG_NAME, STOP_NAME, end, is_held, launched, locked, tell
 
 logger = logging.getLogger(__name__)
 
@@ -172,26 +172,21 @@ class ArchiveDesk:
     def _launch(self, run: DeskRun) -> DeskRun:
         folder = self.folder(run)
         is_new = not folder.exists()
-        alive, process = None, None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / STOP_NAME).unlink(missing_ok=True)
-            # Held before there is a run to be seen, so that a run whose lock is free has ended.
-            alive = locked(folder / LOCK_NAME)
             self._want(run, "run")
-            process = started(self._command(run.order, folder, self.results_dir), folder, alive, {})
-            run = run.model_copy(update={"group": process.pid})
-            write_run(folder, run)
+            process, alive = launched(
+                self._command(run.order, folder, self.results_dir),
+                folder,
+                {},
+                lambda group: write_run(folder, run.model_copy(update={"group": group})),
+            )
         except OSError as error:
-            if process is not None:
-                tell(process.pid, signal.SIGKILL)
-                process.wait()
-            if alive is not None:
-                os.close(alive)
             if is_new:
                 shutil.rmtree(folder, ignore_errors=True)
             raise _no_room(error) from error
-        give_way(run.group)
+        run = run.model_copy(update={"group": process.pid})
         self._board.submit(run.id, partial(self._watch, run, process, alive))
         return run
 

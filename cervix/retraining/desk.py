@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cervix.errors import RetrainingRefused
 from cervix.jobs import Job, JobBoard
-from cervix.own_process import GRACE_S, LOCK_NAME, LOG_NAME, STOP_NAME, end, give_way, is_held, locked, started, tell
+from cervix.own_process import GRACE_S, LOCK_NAME, LOG_NAME, STOP_NAME, end, is_held, launched, locked, tell
 from cervix.retraining.command import LABELS_VARIABLE, RetrainingOrder, retraining_command
 from cervix.retraining.log import LogLine, read_log
 from cervix.retraining.runs import SCRATCH_NAME, Run, new_run, read_run, write_run
@@ -128,27 +128,17 @@ class RetrainingDesk:
     def _start(self, order: RetrainingOrder, python: Path, labels_url: str) -> Run:
         run = new_run(order, self.bundles_dir)
         folder = self.runs_dir / run.id
-        alive, process = None, None
         try:
             self.bundles_dir.mkdir(parents=True, exist_ok=True)
             (folder / SCRATCH_NAME).mkdir(parents=True)
-            # Held before there is a run to be seen, so that a run whose lock is free has ended.
-            alive = locked(folder / LOCK_NAME)
-            process = started(
+            process, alive = launched(
                 retraining_command(python, order, run.candidate_dir),
                 folder,
-                alive,
                 # What a killed trainer leaves in its scratch folder is removed with it.
                 {LABELS_VARIABLE: labels_url, "TMPDIR": str(folder / SCRATCH_NAME)},
+                lambda group: write_run(folder, run.model_copy(update={"group": group})),
             )
-            run = run.model_copy(update={"group": process.pid})
-            write_run(folder, run)
         except OSError as error:
-            if process is not None:
-                tell(run.group, signal.SIGKILL)
-                process.wait()
-            if alive is not None:
-                os.close(alive)
             shutil.rmtree(folder, ignore_errors=True)
             if error.filename == str(python):
                 raise RetrainingRefused(
@@ -157,7 +147,7 @@ class RetrainingDesk:
                     action="See whether CERVIX_TRAINING_PYTHON is right.",
                 ) from error
             raise _no_room(self.runs_dir, error) from error
-        give_way(run.group)
+        run = run.model_copy(update={"group": process.pid})
         self._board.submit(run.id, partial(self._watch, run, process, alive))
         return run
 

@@ -20,6 +20,7 @@ from cervix.archive.running import LISTED_SAID
 from cervix.archive.work import Found
 from cervix.bundle import Bundle
 from cervix.errors import ArchiveRunRefused, NameRefused
+from cervix.own_process import LOCK_NAME, is_held
 from cervix.people import Person
 from cervix.settings import Settings
 from cervix.slides.results import load_score
@@ -99,6 +100,17 @@ def test_one_run_at_a_time_and_another_server_sees_it(
     other.stop(run, "Mr Second")
     stopped = ended(desk, run)
     assert (stopped.state, stopped.message) == ("stopped", "Stopped by Mr Second. What it has done is kept.")
+
+
+def test_a_run_whose_ledger_is_damaged_is_refused_and_leaves_no_lock_behind(
+    order: DeskOrder, desk_of: Callable[[str], ArchiveDesk]
+) -> None:
+    desk = desk_of("pass")
+    run = ended(desk, desk.start(order))
+    (desk.folder(run) / LEDGER_NAME).write_bytes(b"no ledger at all" * 99)
+    with pytest.raises(ArchiveRunRefused, match="ledger"):
+        desk.go_on(run)
+    assert not is_held(desk.folder(run) / LOCK_NAME), "whoever goes on with it next would wait for ever"
 
 
 def test_a_run_that_died_unseen_is_settled_and_can_be_gone_on_with(
