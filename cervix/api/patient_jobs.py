@@ -7,7 +7,7 @@ from functools import partial
 from threading import Lock
 from typing import Final
 
-from cervix.api.records import JobRecord, new_record, records_of, result_address
+from cervix.api.records import JobRecord, code_of, new_record, records_of, told_of
 from cervix.api.told import (
     JobState,
     JobTold,
@@ -16,7 +16,7 @@ from cervix.api.told import (
 )
 from cervix.api.women import Answered, answered_file, csv_pieces, fhir_text, result_of
 from cervix.bundle import Bundle
-from cervix.errors import AnswerGone, Cancelled, CervixError, ServerBusy
+from cervix.errors import AnswerGone, Cancelled, ServerBusy
 from cervix.held import Held
 from cervix.jobs import Job, JobBoard
 from cervix.settings import get_settings
@@ -85,7 +85,7 @@ class PatientJobs:
         state: JobState = record.ended or "failed"
         error, code, done, total = record.error, record.code, None, None
         if job is not None and not record.ended:
-            state, error, code = job.state, job.error, CervixError.code if job.error else ""
+            state, error, code = job.state, job.error, code_of(job)
             if job.progress is not None:
                 done, total = job.progress.done, job.progress.total
             if not job.active:
@@ -93,19 +93,7 @@ class PatientJobs:
         elif not record.ended or (record.ended == "done" and self._answers.find(record.id) is None):
             gone = AnswerGone(GONE, found=WHY_GONE, action="Send the file again.")
             state, error, code = "failed", str(gone), gone.code
-        return JobTold(
-            id=record.id,
-            kind="patients",
-            state=state,
-            created=record.created,
-            bundle=record.bundle,
-            bundle_sha256=record.bundle_sha256,
-            done=done,
-            total=total,
-            error=error,
-            code=code,
-            result=result_address(record.id) if state == "done" else "",
-        )
+        return told_of(record, state, error, code, done=done, total=total)
 
     def active_of(self, holder: str) -> int:
         """How many jobs of a token wait or run."""
@@ -143,7 +131,7 @@ class PatientJobs:
             with self._lock:
                 holder, _ = self._live.pop(name, ("", job))
             if record := records_of(get_settings()).find(name, holder):
-                records_of(get_settings()).keep(record.with_end(job.state, job.error, CervixError.code if job.error else ""))
+                records_of(get_settings()).keep(record.with_end(job.state, job.error, code_of(job)))
 
     def _noted(self, record: JobRecord) -> None:
         records_of(get_settings()).keep(record)

@@ -6,15 +6,16 @@ import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cervix.api import PREFIX
-from cervix.api.told import JobState, Sha256
+from cervix.api.told import JobState, JobTold, Sha256
 from cervix.bundle import Bundle
-from cervix.errors import NameRefused
+from cervix.errors import CervixError, NameRefused
 from cervix.files import replacing
+from cervix.jobs import Job
 from cervix.outside_names import inside
 from cervix.settings import Settings
 
@@ -68,6 +69,27 @@ def address(job: str) -> str:
 def result_address(job: str) -> str:
     """Where its answer is."""
     return f"{address(job)}/result"
+
+
+def told_of(record: JobRecord, state: JobState, error: str, code: str, **details: Any) -> JobTold:
+    """What a caller is told of a job in a state, with what its kind has to say beside that."""
+    return JobTold(
+        id=record.id,
+        kind=record.kind,
+        state=state,
+        created=record.created,
+        bundle=record.bundle,
+        bundle_sha256=record.bundle_sha256,
+        error=error,
+        code=code,
+        result=result_address(record.id) if state == "done" else "",
+        **details,
+    )
+
+
+def code_of(job: Job[Any, Any]) -> str:
+    """The code of what ended a job: of its error no more is kept than the sentence. Empty where it has none."""
+    return CervixError.code if job.error else ""
 
 
 def new_record(kind: Literal["slide", "patients"], holder: str, bundle: Bundle, slide: SlideAsked | None = None) -> JobRecord:

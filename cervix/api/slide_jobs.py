@@ -10,19 +10,19 @@ from threading import Lock
 
 from pydantic import ValidationError
 
-from cervix.api.records import JobRecord, Records, SlideAsked, new_record, records_of, result_address
+from cervix.api.records import JobRecord, Records, SlideAsked, code_of, new_record, records_of, told_of
 from cervix.api.told import JobState, JobTold, SlideOptions, SlideResult
 from cervix.bundle import Bundle
 from cervix.bundle.active import active_bundle
 from cervix.bundle.loading import read_manifest
-from cervix.errors import AnswerGone, BundleError, CervixError, SlideNotReadable, SlideNotSuitable
+from cervix.errors import AnswerGone, BundleError, SlideNotReadable, SlideNotSuitable, WrongStain
 from cervix.intake.shelf import remember
 from cervix.interop.exports import EXPORTS, write_export
 from cervix.settings import get_settings
 from cervix.slides.desk import SlideJob
-from cervix.slides.gate import inspect_slide
+from cervix.slides.gate import plan_through_the_gate
 from cervix.slides.results import SUMMARY_NAME, read_order, result_dir
-from cervix.slides.scoring import SlideSummary, plan_slide
+from cervix.slides.scoring import SlideSummary
 from cervix.slides.tissue import outline
 from cervix.sources.identity import Mark, mark_of
 from cervix.sources.probe import open_outside
@@ -53,13 +53,13 @@ class SlideJobs:
         if options.spacing is not None:
             slide = slide.with_spacing(options.spacing)
         _ = slide.known_spacing_um_px
-        plan = plan_slide(slide, bundle, everywhere=options.everywhere)
-        gate = inspect_slide(slide, plan)
-        if gate.wrong_stain and not options.despite_quality:
-            raise SlideNotSuitable(
-                gate.wrong_stain.removesuffix("."),
-                action="The model was trained on H&E. With despite_quality=true it is scored.",
+        try:
+            plan, gate = plan_through_the_gate(
+                slide, bundle, everywhere=options.everywhere, despite_quality=options.despite_quality
             )
+        except WrongStain as error:
+            # Callers know it as a slide that is not suitable.
+            raise SlideNotSuitable(error.problem, action=f"{error.action} With despite_quality=true it is scored.") from error
         remember(get_settings().shelf_dir, slide, outline(plan.tissue))
         asked = SlideAsked(
             path=path.resolve(),
@@ -94,25 +94,20 @@ class SlideJobs:
             state, error, code = "done", "", ""
             self._noted(record, "done")
         elif job is not None and job.state in ("failed", "cancelled"):
-            state, error, code = job.state, job.error, CervixError.code if job.error else ""
+            state, error, code = job.state, job.error, code_of(job)
             self._noted(record, state, error, code)
         else:
             state, error, code = self._from_disk(record)
-        return JobTold(
-            id=record.id,
-            kind="slide",
-            state=state,
-            created=record.created,
-            bundle=record.bundle,
-            bundle_sha256=record.bundle_sha256,
+        return told_of(
+            record,
+            state,
+            error,
+            code,
             slide_sha256=asked.sha256,
             done=done,
             total=total,
             seconds_left=seconds_left if seconds_left is not None and 0 <= seconds_left < float("inf") else None,
             warnings=asked.warnings,
-            error=error,
-            code=code,
-            result=result_address(record.id) if state == "done" else "",
         )
 
     def active_of(self, holder: str) -> int:
