@@ -61,6 +61,10 @@ class FairTurns:
         return self._waiting[min(self._waiting, key=lambda owner: self._served.get(owner, 0))][0]
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass
 class Job(Generic[Progress, Result]):
     """One piece of work. Its worker writes it; pages read it."""
@@ -73,6 +77,8 @@ class Job(Generic[Progress, Result]):
     """One sentence for people; empty unless ``failed``."""
     cancel_requested: Event = field(default_factory=Event)
     pause_requested: Event = field(default_factory=Event)
+    given_up: Callable[[], None] = _nothing
+    """Called where the job is cancelled before its work began."""
     created: float = field(default_factory=time.monotonic)
     lock: Lock = field(default_factory=Lock)
     """Held to leave the state ``waiting``, so that a job is either started or cancelled."""
@@ -89,8 +95,11 @@ class Job(Generic[Progress, Result]):
         """Stop at once while waiting; ask the worker to stop after the batch in hand while running."""
         self.cancel_requested.set()
         with self.lock:
-            if self.state == "waiting":
+            waited = self.state == "waiting"
+            if waited:
                 self.state = "cancelled"
+        if waited:
+            self.given_up()
 
 
 class JobBoard(Generic[Progress, Result]):
@@ -106,11 +115,14 @@ class JobBoard(Generic[Progress, Result]):
         self._jobs: dict[str, Job[Progress, Result]] = {}
         self._lock = Lock()
 
-    def submit(self, key: str, work: "Callable[[Job[Progress, Result]], Result]") -> Job[Progress, Result]:
+    def submit(
+        self, key: str, work: "Callable[[Job[Progress, Result]], Result]", given_up: Callable[[], None] = _nothing
+    ) -> Job[Progress, Result]:
         """Start ``work(job)``, or return the job of that key if it is still active.
 
         ``work`` writes ``job.progress``, holds while ``job.pause_requested`` is set, stops with ``Cancelled`` once
-        ``job.cancel_requested`` is set, and returns the result.
+        ``job.cancel_requested`` is set, and returns the result. ``given_up`` is called in place of it where the job is
+        cancelled while it waits.
         """
         with self._lock:
             running = self._jobs.get(key)
@@ -118,7 +130,7 @@ class JobBoard(Generic[Progress, Result]):
                 return running
             # A job run again is the newest, not as old as its key.
             self._jobs.pop(key, None)
-            job = self._jobs[key] = Job[Progress, Result](key)
+            job = self._jobs[key] = Job[Progress, Result](key, given_up=given_up)
             finished = [other for other in self._jobs.values() if not other.active]
             for old in finished[:-FINISHED_JOBS_KEPT]:
                 del self._jobs[old.key]

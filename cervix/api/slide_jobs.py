@@ -21,7 +21,7 @@ from cervix.interop.exports import EXPORTS, write_export
 from cervix.settings import get_settings
 from cervix.slides.desk import SlideJob
 from cervix.slides.gate import plan_through_the_gate
-from cervix.slides.results import SUMMARY_NAME, read_order, result_dir
+from cervix.slides.results import SUMMARY_NAME, result_dir, unfinished_in
 from cervix.slides.scoring import SlideSummary
 from cervix.slides.tissue import outline
 from cervix.sources.identity import Mark, mark_of
@@ -207,9 +207,9 @@ class SlideJobs:
             gone = AnswerGone("The score of this slide is not kept any more", action=ASK_AGAIN)
             return "failed", str(gone), gone.code
         asked = _asked(record)
-        order = read_order(result_dir(get_settings().results_dir, asked.sha256, record.bundle_sha256))
-        same = order is not None and (order.spacing_um_px, order.everywhere) == (asked.spacing_um_px, asked.everywhere)
-        if same and order is not None and order.state == "running" and _is_active(record.bundle_sha256):
+        orders = unfinished_in(result_dir(get_settings().results_dir, asked.sha256, record.bundle_sha256))
+        wanted = (asked.spacing_um_px, asked.everywhere)
+        if any((order.spacing_um_px, order.everywhere) == wanted for order in orders) and _is_active(record.bundle_sha256):
             return "waiting", "", ""
         stopped = AnswerGone(STOPPED, action=ASK_AGAIN)
         return "failed", str(stopped), stopped.code

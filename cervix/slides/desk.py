@@ -18,6 +18,8 @@ from cervix.slides.results import (
     ScoreOrder,
     load_score,
     order_of,
+    out_of_line,
+    put_in_line,
     read_order,
     result_dir,
     save_score,
@@ -63,10 +65,16 @@ class ScoringDesk:
     def start(self, slide: Slide, bundle: Bundle, plan: SlidePlan, owner: str) -> SlideJob:
         """Score a slide in the background, after what an earlier run of the same order left.
 
-        ``owner`` is who waits for it; owners take turns at the device.
+        ``owner`` is who waits for it; owners take turns at the device. Once this has returned, a server that is killed goes on
+        with it when it is started again, though its turn had not come.
         """
         key = _key(slide.sha256, bundle.sha256, slide.known_spacing_um_px, plan.everywhere)
-        return self._board.submit(key, partial(self._score, slide, bundle, plan, owner))
+        folder, order = result_dir(self.results_dir, slide.sha256, bundle.sha256), order_of(slide, bundle, plan)
+        try:
+            put_in_line(folder, order)
+        except OSError as error:
+            logger.warning("a score that waits cannot be kept on disk: %s", error.strerror)
+        return self._board.submit(key, partial(self._score, slide, bundle, plan, owner), partial(out_of_line, folder, order))
 
     def job(self, slide: Slide, bundle: Bundle, *, everywhere: bool = False) -> SlideJob | None:
         """The latest job of this slide at this scale, whoever started it."""
@@ -128,7 +136,8 @@ class ScoringDesk:
         orders = unfinished_orders(self.results_dir, bundle)
         for order in orders:
             key = _key(order.slide_sha256, bundle.sha256, order.spacing_um_px, order.everywhere)
-            self._board.submit(key, partial(self._go_on, order, bundle))
+            folder = result_dir(self.results_dir, order.slide_sha256, bundle.sha256)
+            self._board.submit(key, partial(self._go_on, order, bundle), partial(out_of_line, folder, order))
         return len(orders)
 
     def _go_on(self, order: ScoreOrder, bundle: Bundle, job: SlideJob) -> SlideScore:
@@ -139,14 +148,18 @@ class ScoringDesk:
                 slide = slide.with_spacing(order.spacing_um_px)
             plan = plan_slide(slide, bundle, everywhere=order.everywhere)
         except CervixError:
-            write_order(folder, order.model_copy(update={"state": "stopped"}))
+            out_of_line(folder, order)
+            _stop_order(folder, order)
             raise
         return self._score(slide, bundle, plan, RESUMED_OWNER, job)
 
     def _score(self, slide: Slide, bundle: Bundle, plan: SlidePlan, owner: str, job: SlideJob) -> SlideScore:
         folder = result_dir(self.results_dir, slide.sha256, bundle.sha256)
-        with scored_alone(folder, partial(_give_up_if_stopped, job)):
-            return self._score_alone(slide, bundle, plan, owner, job)
+        try:
+            with scored_alone(folder, partial(_give_up_if_stopped, job)):
+                return self._score_alone(slide, bundle, plan, owner, job)
+        finally:
+            out_of_line(folder, order_of(slide, bundle, plan))
 
     def _score_alone(self, slide: Slide, bundle: Bundle, plan: SlidePlan, owner: str, job: SlideJob) -> SlideScore:
         stored = load_score(self.results_dir, slide, bundle, everywhere=plan.everywhere)
@@ -175,9 +188,7 @@ class ScoringDesk:
             # Stopped by a person, or by a slide that cannot be read: it waits until somebody asks again.
             if isinstance(error, SlideDamaged):
                 journal.forget()
-            order = read_order(journal.folder)
-            if order is not None:
-                write_order(journal.folder, order.model_copy(update={"state": "stopped"}))
+            _stop_order(journal.folder, journal.order)
             raise
         except OSError as error:
             logger.warning("a score cannot be kept on disk while it runs: %s", error.strerror)
@@ -196,6 +207,13 @@ class ScoringDesk:
 def _key(slide_sha256: str, bundle_sha256: str, spacing_um_px: float, everywhere: bool) -> str:
     """One job per slide, scale and bundle, whoever asks."""
     return f"{slide_sha256}-{bundle_sha256}-{spacing_um_px}-{everywhere}"
+
+
+def _stop_order(folder: Path, order: ScoreOrder) -> None:
+    """Let an order wait until somebody asks for it again, where it is the one that the folder holds."""
+    written = read_order(folder)
+    if written is not None and written.same_work(order):
+        write_order(folder, written.model_copy(update={"state": "stopped"}))
 
 
 def _give_up_if_stopped(job: SlideJob) -> None:

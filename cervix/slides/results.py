@@ -1,7 +1,8 @@
 """Scores on disk, finished or half done: ``results/<slide sha>/<bundle sha>/``.
 
 ``rows.bin`` grows by a batch at a time while a slide is scored, ``order.json`` says what was ordered; a finished score adds
-``tiles.parquet`` and then ``summary.json``, each whole or not there. A crash loses at most the batch in hand.
+``tiles.parquet`` and then ``summary.json``, each whole or not there. A crash loses at most the batch in hand. What is ordered
+and not yet scored stands in ``waiting-….json`` until it has ended, so that a crash loses no order either.
 
 A triage keeps the same files in the folder ``triage`` there, its rows with their places, so that nobody takes it for a full
 score; a full score of the rest goes on in its rows, and the folder goes when that is finished.
@@ -32,6 +33,7 @@ TILES_NAME = "tiles.parquet"
 SUMMARY_NAME = "summary.json"
 ROWS_NAME = "rows.bin"
 ORDER_NAME = "order.json"
+WAITING_NAME = "waiting-{}.json"
 TRIAGE_DIR_NAME = "triage"
 DAMAGED = (ValidationError, ArrowInvalid)
 """What reading raises where a disk has spoilt a summary or a tile table: then there is no score, and the slide waits again."""
@@ -177,8 +179,12 @@ def _append_whole(descriptor: int, content: bytes) -> None:
 
 def read_order(folder: Path) -> ScoreOrder | None:
     """What was ordered in a result folder; None where nothing is or it cannot be read."""
+    return _order_at(folder / ORDER_NAME)
+
+
+def _order_at(path: Path) -> ScoreOrder | None:
     try:
-        return ScoreOrder.model_validate_json((folder / ORDER_NAME).read_bytes())
+        return ScoreOrder.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
 
@@ -189,14 +195,37 @@ def write_order(folder: Path, order: ScoreOrder) -> None:
         temporary.write_text(order.model_dump_json(), encoding="utf-8")
 
 
-def unfinished_orders(results_dir: Path, bundle: Bundle) -> list[ScoreOrder]:
-    """The scores by this bundle that were running when the server ended."""
-    orders = []
-    for folder in sorted(results_dir.glob(f"*/{bundle.sha256}")):
-        order = read_order(folder)
-        if order is not None and order.state == "running" and not (folder / SUMMARY_NAME).is_file():
-            orders.append(order)
+def put_in_line(folder: Path, order: ScoreOrder) -> None:
+    """Keep an order before its turn comes: beside the one whose rows lie in the folder, which may be another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(_in_line(folder, order)) as temporary:
+        temporary.write_text(order.model_dump_json(), encoding="utf-8")
+
+
+def out_of_line(folder: Path, order: ScoreOrder) -> None:
+    """Forget an order that was put in line: it has ended, or was given up."""
+    _in_line(folder, order).unlink(missing_ok=True)
+
+
+def _in_line(folder: Path, order: ScoreOrder) -> Path:
+    return folder / WAITING_NAME.format(f"{order.spacing_um_px}-{order.everywhere}")
+
+
+def unfinished_in(folder: Path) -> list[ScoreOrder]:
+    """The orders of one result folder that were running or in line when the server ended, each once."""
+    running = read_order(folder)
+    orders = [running] if running is not None and running.state == "running" and not (folder / SUMMARY_NAME).is_file() else []
+    for path in sorted(folder.glob(WAITING_NAME.format("*"))):
+        waiting = _order_at(path)
+        if waiting is not None and not any(waiting.same_work(order) for order in orders):
+            orders.append(waiting)
     return orders
+
+
+def unfinished_orders(results_dir: Path, bundle: Bundle) -> list[ScoreOrder]:
+    """The scores by this bundle that were running or in line when the server ended."""
+    folders = sorted(results_dir.glob(f"*/{bundle.sha256}"))
+    return [order for folder in folders for order in unfinished_in(folder)]
 
 
 def save_score(results_dir: Path, score: SlideScore) -> Path:

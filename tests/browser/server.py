@@ -1,5 +1,6 @@
 """The app as a newcomer starts it, on a free port with a home of its own."""
 
+import logging
 import os
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cervix.settings import PROJECT_ROOT
+
+logger = logging.getLogger(__name__)
 
 START_LIMIT_S = 60.0
 SHIPPED = {"CERVIX_BUNDLE_DIR": str(PROJECT_ROOT / "bundle")}
@@ -51,6 +54,9 @@ def running_server(home: Path, port: int, **environment: str) -> "Iterator[subpr
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        said = (home / "app.log").read_text(encoding="utf-8", errors="replace")
+        if "Traceback" in said:
+            logger.warning("the app's log: %s", said[-20_000:])  # which pytest shows where a test fails
 
 
 def wait_until_healthy(address: str, process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +18,7 @@ import pytest
 from cervix.bundle import Bundle
 from cervix.bundle.sessions import CUDA_PROVIDER, Arrays
 from cervix.errors import DeviceLost
+from cervix.jobs import JobBoard
 from cervix.settings import PROJECT_ROOT
 from cervix.slides import results
 from cervix.slides.desk import ScoringDesk, SlideJob, measured_tiles_per_s
@@ -26,9 +27,12 @@ from cervix.slides.pyramid import write_pyramid
 from cervix.slides.results import (
     ROWS_NAME,
     SUMMARY_NAME,
+    order_of,
+    put_in_line,
     read_order,
     result_dir,
     save_score,
+    scored_alone,
     unfinished_orders,
 )
 from cervix.slides.rows import read_rows, row_dtype
@@ -164,6 +168,46 @@ def test_a_stopped_score_waits_and_goes_on_behind_its_last_batch(
     assert again.result is not None
     assert again.result.summary.timings.resumed_tiles == kept
     assert same_scores(again.result, whole)
+
+
+@pytest.fixture(params=["in the queue", "behind another server"])
+def held_up(request: pytest.FixtureRequest, slide: Slide, bundle: Bundle, tmp_path: Path) -> Iterator[ScoringDesk]:
+    """A desk at which no score gets its turn."""
+    desk = ScoringDesk(tmp_path)
+    if request.param == "in the queue":
+        desk._board = JobBoard(at_once=0)
+        yield desk
+    else:
+        with scored_alone(result_dir(tmp_path, slide.sha256, bundle.sha256), lambda: None):
+            yield desk
+
+
+def test_a_score_whose_turn_had_not_come_is_gone_on_with_after_a_kill(
+    slide: Slide, bundle: Bundle, held_up: ScoringDesk, tmp_path: Path
+) -> None:
+    plan = plan_slide(slide, bundle)
+    held_up.start(slide, bundle, plan, "me")
+    held_up.start(slide, bundle, plan, "me")
+    assert [order.path for order in unfinished_orders(tmp_path, bundle)] == [slide.path], "once, however often it was asked for"
+    assert ScoringDesk(tmp_path).resume(bundle) == 1
+
+
+def test_a_score_given_up_before_its_turn_is_asked_for_no_more(
+    slide: Slide, bundle: Bundle, held_up: ScoringDesk, tmp_path: Path
+) -> None:
+    job = held_up.start(slide, bundle, plan_slide(slide, bundle), "me")
+    job.cancel()
+    assert ended(job).state == "cancelled"
+    assert not unfinished_orders(tmp_path, bundle)
+
+
+def test_an_order_in_line_whose_slide_is_gone_waits_no_more(slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
+    order = order_of(slide, bundle, plan_slide(slide, bundle)).model_copy(update={"path": tmp_path / "gone.tiff"})
+    put_in_line(result_dir(tmp_path, slide.sha256, bundle.sha256), order)
+    desk = ScoringDesk(tmp_path)
+    assert desk.resume(bundle) == 1
+    assert ended(desk.job(slide, bundle)).state == "failed"
+    assert not unfinished_orders(tmp_path, bundle)
 
 
 def test_a_paused_score_holds_still_and_goes_on(slide: Slide, bundle: Bundle, whole: SlideScore, tmp_path: Path) -> None:
@@ -303,9 +347,10 @@ def test_sessions_take_turns_so_that_a_second_slide_is_not_starved(bundle: Bundl
         write_pyramid(tmp_path / f"{seed}.tiff", phantom_region(1100, 1100, seed=seed), 0.5)
         slides.append(open_slide(tmp_path / f"{seed}.tiff"))
     desk = ScoringDesk(tmp_path / "results")
+    plans = [plan_slide(slide, bundle) for slide in slides]
     jobs = [
-        desk.start(slide, bundle, plan_slide(slide, bundle), owner)
-        for slide, owner in zip(slides, ("greedy", "greedy", "modest"), strict=True)
+        desk.start(slide, bundle, plan, owner)
+        for slide, plan, owner in zip(slides, plans, ("greedy", "greedy", "modest"), strict=True)
     ]
     ended(jobs[2])
     assert any(job.active for job in jobs[:2]), "the modest one came last and was not served last"
@@ -372,10 +417,10 @@ def test_two_servers_on_one_home_do_not_score_the_same_slide_at_once(
 ) -> None:
     """The second waits for the first and takes its score: no row is written twice."""
     folder = result_dir(tmp_path, slide.sha256, bundle.sha256)
-    desk = ScoringDesk(tmp_path)
-    first = desk.start(slide, bundle, plan_slide(slide, bundle), "me")
+    desk, plan = ScoringDesk(tmp_path), plan_slide(slide, bundle)
+    first = desk.start(slide, bundle, plan, "me")
     until((folder / ROWS_NAME).is_file)
-    beside = ScoringDesk(tmp_path).start(slide, bundle, plan_slide(slide, bundle), "me, elsewhere")
+    beside = ScoringDesk(tmp_path).start(slide, bundle, plan, "me, elsewhere")
     until(lambda: beside.state == "running")
     assert ended(first).state == "done"
     assert ended(beside).state == "done"
@@ -385,10 +430,10 @@ def test_two_servers_on_one_home_do_not_score_the_same_slide_at_once(
 
 
 def test_who_waits_for_another_server_can_stop_waiting(slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
-    desk = ScoringDesk(tmp_path)
-    first = desk.start(slide, bundle, plan_slide(slide, bundle), "me")
+    desk, plan = ScoringDesk(tmp_path), plan_slide(slide, bundle)
+    first = desk.start(slide, bundle, plan, "me")
     until(lambda: first.progress is not None)
-    beside = ScoringDesk(tmp_path).start(slide, bundle, plan_slide(slide, bundle), "me, elsewhere")
+    beside = ScoringDesk(tmp_path).start(slide, bundle, plan, "me, elsewhere")
     until(lambda: beside.state == "running")
     beside.cancel()
     assert ended(beside).state == "cancelled"

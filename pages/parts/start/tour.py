@@ -63,8 +63,8 @@ def is_playing() -> bool:
 def _go() -> None:
     """What the tour's control asked for."""
     place: Place | None = st.session_state.get(TOUR)
-    asked = st.session_state["tour_control"].get("go")
-    # A click that comes twice, or late, is about another step.
+    # A click that comes twice, or late, is about another step, or about a control that is gone.
+    asked = st.session_state.get("tour_control", {}).get("go")
     if place is None or not asked or int(asked["at"]) != place.at:
         return
     demo = get_settings().demo
