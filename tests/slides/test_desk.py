@@ -432,7 +432,7 @@ def test_two_servers_on_one_home_do_not_score_the_same_slide_at_once(
 def test_who_waits_for_another_server_can_stop_waiting(slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
     desk, plan = ScoringDesk(tmp_path), plan_slide(slide, bundle)
     first = desk.start(slide, bundle, plan, "me")
-    until(lambda: first.progress is not None)
+    until((result_dir(tmp_path, slide.sha256, bundle.sha256) / ROWS_NAME).is_file)
     beside = ScoringDesk(tmp_path).start(slide, bundle, plan, "me, elsewhere")
     until(lambda: beside.state == "running")
     beside.cancel()
