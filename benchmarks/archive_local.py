@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.made_slides import write_large_slide
+from benchmarks.archive_slides import write_of_50_tiles, write_of_200_tiles
 from cervix.archive.driver import drive
 from cervix.archive.engines.local import LocalEngine
 from cervix.archive.ledger import Ledger
@@ -19,10 +19,6 @@ from cervix.slides.scoring import score_slide
 from cervix.sources.opening import open_slide
 
 WANTED = 0.95
-LARGE, LARGE_PX, SMALL = 4, 8_192, 8
-"""Slides of some 200 tiles each, as a small biopsy has; and the drawn samples, of 50, where what a slide costs before its first
-tile weighs most."""
-SAMPLES = PROJECT_ROOT / "cervix" / "samples" / "drawn"
 
 
 def archive_local(runs: int) -> pd.DataFrame:
@@ -34,7 +30,8 @@ def archive_local(runs: int) -> pd.DataFrame:
     bundle = load_bundle(PROJECT_ROOT / "bundle", device="cpu", kind="tile")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, slides in (("200 tiles", _large(Path(folder, "large"))), ("50 tiles", _small(Path(folder, "small")))):
+        large, small = write_of_200_tiles(Path(folder, "large")), write_of_50_tiles(Path(folder, "small"))
+        for name, slides in (("200 tiles", large), ("50 tiles", small)):
             loop, engine = [], []
             for run in range(runs):
                 before, tiles = time.perf_counter(), 0
@@ -52,25 +49,6 @@ def archive_local(runs: int) -> pd.DataFrame:
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def _large(folder: Path) -> list[Path]:
-    folder.mkdir()
-    write_large_slide(folder / "0.tiff", LARGE_PX, 1)
-    return _copies(folder, [folder / "0.tiff"], LARGE)
-
-
-def _small(folder: Path) -> list[Path]:
-    folder.mkdir()
-    return _copies(folder, sorted(SAMPLES.glob("*.tiff")), SMALL)
-
-
-def _copies(folder: Path, of: list[Path], count: int) -> list[Path]:
-    """The same pixels under contents of their own: some bytes more at the end."""
-    content = [path.read_bytes() for path in of]
-    for number in range(count):
-        (folder / f"{number}.tiff").write_bytes(content[number % len(of)] + bytes(number + 1))
-    return sorted(folder.iterdir())
 
 
 def _engine(archive: Path, out: Path, bundle_sha256: str, tiles: int) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.archive_slides import SAMPLES
+from benchmarks.archive_slides import write_of_50_tiles, write_of_200_tiles
 from cervix.archive.driver import drive
 from cervix.archive.engines.ray_cluster import RayEngine
 from cervix.archive.engines.ray_joining import join
@@ -25,7 +25,7 @@ from tests.ray_nodes import RayNodes, running
 
 BUNDLE = PROJECT_ROOT / "bundle"
 SLIDES = 10
-"""Copies of the five drawn samples, 48 tiles or so each."""
+"""Copies of the drawn samples, for two nodes beside one."""
 ONE_MACHINE_WANTED, TWO_NODES_WANTED = 0.9, 1.8
 LEDGER_SLIDES, LEDGER_LIMIT_S, IN_HAND = 1_000_000, 10.0, 192
 
@@ -34,17 +34,22 @@ def archive_ray(runs: int) -> pd.DataFrame:
     """Tiles/s of a run on Ray on this machine beside ``score_slide`` in a loop on one session with all its cores."""
     cores = os.cpu_count() or 1
     bundle = load_bundle(BUNDLE, device="cpu", kind="tile")
-    loop, ray = [], []
+    tables = []
     with running() as cluster, tempfile.TemporaryDirectory() as folder:
-        slides = _copies(Path(folder), SLIDES)
+        large, small = write_of_200_tiles(Path(folder, "large")), write_of_50_tiles(Path(folder, "small"))
         with _joined(cluster, [(cores, None)]):
-            for run in range(runs):
-                before, tiles = time.perf_counter(), 0
-                for path in slides:
-                    tiles += len(score_slide(open_slide(path), bundle).tiles)
-                loop.append(tiles / (time.perf_counter() - before))
-                ray.append(_speed(cluster, slides, Path(folder, f"run-{run}"), bundle.sha256, Share(cores, 0)))
-    return _table("Ray on this machine, one worker", ray, "score_slide in a loop", loop, ONE_MACHINE_WANTED, len(slides))
+            for name, slides in (("200 tiles", large), ("50 tiles", small)):
+                loop, ray = [], []
+                for run in range(runs):
+                    before, tiles = time.perf_counter(), 0
+                    for path in slides:
+                        tiles += len(score_slide(open_slide(path), bundle).tiles)
+                    loop.append(tiles / (time.perf_counter() - before))
+                    out = Path(folder, f"{name} {run}")
+                    ray.append(_speed(cluster, slides, out, bundle.sha256, Share(cores, 0)))
+                what = f"Ray on this machine, one worker, slides of {name}"
+                tables.append(_table(what, ray, "score_slide in a loop", loop, ONE_MACHINE_WANTED, len(slides)))
+    return pd.concat(tables)
 
 
 def archive_two_nodes(runs: int) -> pd.DataFrame:
@@ -52,7 +57,7 @@ def archive_two_nodes(runs: int) -> pd.DataFrame:
     sha256 = load_bundle(BUNDLE, device="cpu", kind="tile").sha256
     one, two = [], []
     with running() as cluster, tempfile.TemporaryDirectory() as folder:
-        slides = _copies(Path(folder), SLIDES)
+        slides = write_of_50_tiles(Path(folder, "slides"), SLIDES)
         with _joined(cluster, [(0, None), (1, 0)]):
             for run in range(runs):
                 one.append(_speed(cluster, slides, Path(folder, f"one-{run}"), sha256, Share(1, 0)))
@@ -91,16 +96,6 @@ def archive_ledger(runs: int) -> pd.DataFrame:
                 }
             ]
         )  # fmt: skip
-
-
-def _copies(folder: Path, count: int) -> list[Path]:
-    """Slides with the pixels of the samples and contents of their own: a byte more at the end."""
-    samples = sorted(SAMPLES.glob("*.tiff"))
-    slides = folder / "slides"
-    slides.mkdir()
-    for number in range(count):
-        (slides / f"{number:02}.tiff").write_bytes(samples[number % len(samples)].read_bytes() + bytes(number))
-    return sorted(slides.iterdir())
 
 
 @contextmanager

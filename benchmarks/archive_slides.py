@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from benchmarks.made_slides import write_large_slide
 from cervix.settings import PROJECT_ROOT
 from cervix.slides.phantom import GLASS_RGB
 from cervix.slides.pyramid import write_pyramid
@@ -14,6 +15,34 @@ SPACING_UM_PX = 0.5
 PIECE_PX = 1008
 """Four and a half tiles of the slide model: some sixteen of them hold tissue."""
 STEP_PX = 144
+
+
+LARGE, LARGE_PX, SMALL = 4, 8_192, 8
+"""Slides of some 200 tiles each, as a small biopsy has; and the drawn samples, of 50, where what a slide costs before its first
+tile weighs most."""
+
+
+def write_of_200_tiles(folder: Path) -> list[Path]:
+    """``LARGE`` slides of one picture."""
+    folder.mkdir()
+    write_large_slide(folder / "0.tiff", LARGE_PX, 1)
+    return _copies(folder, [folder / "0.tiff"], LARGE)
+
+
+def write_of_50_tiles(folder: Path, count: int = SMALL) -> list[Path]:
+    """Copies of the five drawn samples."""
+    folder.mkdir()
+    return _copies(folder, sorted(SAMPLES.glob("*.tiff")), count)
+
+
+def _copies(folder: Path, of: list[Path], count: int) -> list[Path]:
+    """The same pixels under contents of their own: some bytes more at the end."""
+    content = [path.read_bytes() for path in of]
+    for number in range(count):
+        (folder / f"{number:02}.tiff").write_bytes(content[number % len(of)] + bytes(number + 1))
+    if of[0].parent == folder:
+        of[0].unlink()
+    return sorted(folder.iterdir())
 
 
 def write_pieces(folder: Path, count: int) -> list[Path]:
