@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ from cervix.slides.results import ORDER_NAME, ROWS_NAME, SUMMARY_NAME, result_di
 from cervix.sources.identity import Mark
 from cervix.web.desk import scoring_desk
 from tests.api.conftest import ANOTHER, FILE, JOBS, SLIDES, ended, named, program, sent, until
-from tests.bundle.altered import slowed
+from tests.bundle.altered import held_up, slowed
 
 WHO = "Zaphira-Beeblebrox"
 
@@ -137,8 +138,8 @@ def test_the_length_of_a_slide_is_known_before_room_is_made_for_it(caller: TestC
     assert not list((get_settings().uploads_dir / ".parts").glob("*"))
 
 
-def test_as_much_is_done_at_once_as_may_be(caller: TestClient, monkeypatch: pytest.MonkeyPatch, slow_bundle: Bundle) -> None:
-    del slow_bundle
+def test_as_much_is_done_at_once_as_may_be(caller: TestClient, monkeypatch: pytest.MonkeyPatch, held_bundle: Bundle) -> None:
+    del held_bundle
     monkeypatch.setenv("CERVIX_API_JOBS", "1")
     get_settings.cache_clear()
     job = named(caller)["id"]
@@ -153,16 +154,34 @@ def test_as_much_is_done_at_once_as_may_be(caller: TestClient, monkeypatch: pyte
 
 
 @pytest.fixture
+def let_go() -> Event:
+    """Set, the held bundle answers."""
+    return Event()
+
+
+@pytest.fixture
+def held_bundle(bundle: Bundle, let_go: Event, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
+    """A bundle whose tile model waits, in the place of the active one; whatever still runs is stopped."""
+    held = held_up(bundle, let_go)
+    monkeypatch.setattr(slide_jobs, "active_proved", lambda: held)
+    yield held
+    for job in scoring_desk()._board.active_jobs():
+        job.cancel()
+    let_go.set()
+    scoring_desk().stop()
+
+
+@pytest.fixture
 def slow_bundle(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
-    """A bundle whose tile model takes its time, in the place of the active one; whatever still runs is stopped."""
+    """One whose tile model takes its time; likewise."""
     slow = slowed(bundle, 1.0)
     monkeypatch.setattr(slide_jobs, "active_proved", lambda: slow)
     yield slow
     scoring_desk().stop()
 
 
-def test_a_job_is_its_token_s_alone(caller: TestClient, slow_bundle: Bundle) -> None:
-    del slow_bundle
+def test_a_job_is_its_token_s_alone(caller: TestClient, held_bundle: Bundle) -> None:
+    del held_bundle
     job = named(caller)["id"]
     other = program(ANOTHER)
     none = other.get(f"{JOBS}/{'0' * 32}")
@@ -178,14 +197,17 @@ def test_a_job_is_its_token_s_alone(caller: TestClient, slow_bundle: Bundle) -> 
     assert caller.get(f"{JOBS}/{job}").headers["retry-after"]
 
 
-def test_who_cancels_stops_the_score_unless_somebody_else_waits_for_it(caller: TestClient, slow_bundle: Bundle) -> None:
+def test_who_cancels_stops_the_score_unless_somebody_else_waits_for_it(
+    caller: TestClient, held_bundle: Bundle, let_go: Event
+) -> None:
     mine, theirs = named(caller), named(program(ANOTHER))
     assert caller.delete(f"{JOBS}/{mine['id']}").json()["state"] == "cancelled"
-    live = scoring_desk().job_of(mine["slide_sha256"], slow_bundle.sha256, 0.5, False)
+    live = scoring_desk().job_of(mine["slide_sha256"], held_bundle.sha256, 0.5, False)
     assert live is not None
     assert live.active
     assert program(ANOTHER).get(f"{JOBS}/{theirs['id']}").json()["state"] in ("waiting", "running")
     program(ANOTHER).delete(f"{JOBS}/{theirs['id']}")
+    let_go.set()
     until(lambda: not live.active)
     assert live.state == "cancelled"
     assert caller.get(f"{JOBS}/{mine['id']}").json()["state"] == "cancelled"
@@ -194,9 +216,9 @@ def test_who_cancels_stops_the_score_unless_somebody_else_waits_for_it(caller: T
     assert caller.get(f"{JOBS}/{mine['id']}").status_code == 404
 
 
-def test_a_score_that_a_page_began_is_not_stopped_by_a_program(caller: TestClient, slow_bundle: Bundle) -> None:
+def test_a_score_that_a_page_began_is_not_stopped_by_a_program(caller: TestClient, held_bundle: Bundle) -> None:
     first = named(caller)
-    live = scoring_desk().job_of(first["slide_sha256"], slow_bundle.sha256, 0.5, False)
+    live = scoring_desk().job_of(first["slide_sha256"], held_bundle.sha256, 0.5, False)
     LIVE._live.clear()  # as if a page had asked for it
     assert live is not None
     second = named(caller)

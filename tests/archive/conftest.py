@@ -22,7 +22,7 @@ from cervix.slides.results import ROWS_NAME
 from tests.bundle.made import SHIPPED_CLASSES
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 @pytest.fixture(scope="module", autouse=True)

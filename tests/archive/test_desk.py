@@ -26,7 +26,7 @@ from cervix.settings import Settings
 from cervix.slides.results import load_score
 from cervix.sources.opening import open_slide
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 WAITING = "import time; print('listing', flush=True); time.sleep(600)"
 REFUSING = "import sys; print('error: A source is not there. Look at its name.', file=sys.stderr); sys.exit(1)"
 

@@ -26,7 +26,7 @@ LAUNCH_OPTIONS = {
         "--no-first-run",
     ],
 }
-WAIT_MS = 90_000
+WAIT_MS = 180_000
 POLL_MS = 5
 OPENED_MS = 3_000
 WIDTHS = {"desktop": 1440, "phone": 390}

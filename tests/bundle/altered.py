@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 
 import pandas as pd
@@ -34,6 +35,9 @@ def bundle_of_risk_models(root: Path) -> Path:
     return root
 
 
+HELD_AT_MOST_S = 180.0
+
+
 @dataclass
 class _Slow:
     """An ONNX session that rests before every batch."""
@@ -51,6 +55,25 @@ def slowed(bundle: Bundle, rest_s: float = 0.2) -> Bundle:
     session = bundle.session_of("tile")
     slow = replace(session, session=_Slow(session.session, rest_s))
     return replace(bundle, sessions={**bundle.sessions, session.model.id: slow})
+
+
+@dataclass
+class _Held:
+    """An ONNX session that answers nothing before it is let go."""
+
+    session: Any
+    let_go: Event
+
+    def run(self, names: list[str], inputs: Arrays) -> Any:
+        assert self.let_go.wait(HELD_AT_MOST_S), "nobody let it go"
+        return self.session.run(names, inputs)
+
+
+def held_up(bundle: Bundle, let_go: Event) -> Bundle:
+    """The same bundle with a tile model that answers once the event is set."""
+    session = bundle.session_of("tile")
+    held = replace(session, session=_Held(session.session, let_go))
+    return replace(bundle, sessions={**bundle.sessions, session.model.id: held})
 
 
 def edit_manifest(root: Path, change: Callable[[dict[str, Any]], None]) -> None:

@@ -8,12 +8,12 @@ from streamlit.testing.v1 import AppTest
 from cervix.bundle.manifest import Manifest
 from cervix.settings import PROJECT_ROOT
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 PAGES = [
     "start", "slide", "patient", "archive", "evidence", "evidence/card", "improve/gather", "improve/label", "improve/agree",
     "improve/retrain", "improve/compare", "improve/promote", "improve/audit",
 ]  # fmt: skip
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 
 
 def open_page(where: str) -> AppTest:

@@ -24,7 +24,7 @@ from pages.parts.improve.labels.place import PLACE, READER
 from tests.labels.making import TILES, filled, label, scored
 from tests.pages.opening import open_page, texts
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

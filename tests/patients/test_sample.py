@@ -22,7 +22,7 @@ def test_the_sample_reads_without_problem_or_assumption() -> None:
 
 
 def test_many_samples_read_without_problem() -> None:
-    for seed in range(20):
+    for seed in range(8):
         assert read_patients(sample_table_csv(200, seed=seed).encode(), strict=True).rows_left_out == 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cervix.retraining import RetrainingDesk, RetrainingOrder, Run
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 # As ``python -m training retrain`` is to behave; the bodies below do what a trainer might.
 HEAD = f"""#!{sys.executable}

@@ -106,14 +106,22 @@ def test_the_answer_counts_each_tile_as_what_it_is(made: Made) -> None:
     )
 
 
-def pixel_at(layer: HeatLayer, slide: Slide, x_l0_px: float, y_l0_px: float) -> tuple[int, ...]:
-    """What a browser is sent of one place: red, green, blue and opacity."""
-    world = WorldMap(slide.width_l0_px, slide.height_l0_px)
-    left, top = world.origin_px
-    across, down = int(x_l0_px + left), int(y_l0_px + top)
-    png = layer.render_tile(world, world.max_zoom, across // MAP_TILE_PX, down // MAP_TILE_PX)
-    with Image.open(io.BytesIO(png)) as drawn:
-        return tuple(drawn.convert("RGBA").getpixel((across % MAP_TILE_PX, down % MAP_TILE_PX)))
+class Drawn:
+    """What a browser is sent of a layer, each map tile drawn once."""
+
+    def __init__(self, layer: HeatLayer, slide: Slide) -> None:
+        self._layer, self._world = layer, WorldMap(slide.width_l0_px, slide.height_l0_px)
+        self._tiles: dict[tuple[int, int], Image.Image] = {}
+
+    def at(self, x_l0_px: float, y_l0_px: float) -> tuple[int, ...]:
+        """One place: red, green, blue and opacity."""
+        left, top = self._world.origin_px
+        across, down = int(x_l0_px + left), int(y_l0_px + top)
+        tile = across // MAP_TILE_PX, down // MAP_TILE_PX
+        if tile not in self._tiles:
+            with Image.open(io.BytesIO(self._layer.render_tile(self._world, self._world.max_zoom, *tile))) as drawn:
+                self._tiles[tile] = drawn.convert("RGBA")
+        return tuple(self._tiles[tile].getpixel((across % MAP_TILE_PX, down % MAP_TILE_PX)))
 
 
 def centres(score: SlideScore) -> list[tuple[float, float]]:
@@ -129,22 +137,26 @@ def centres(score: SlideScore) -> list[tuple[float, float]]:
 def test_the_map_colours_the_recognised_and_marks_the_others(made: Made, slide: Slide) -> None:
     layers = score_layers(made.score.tiles, made.model, "v") | cam_layers(made.score, made.model, "v")
     for name in ("scc", "cam_scc"):
-        seen = [pixel_at(layers[name], slide, *at) for at in centres(made.score)]
+        drawn = Drawn(layers[name], slide)
+        seen = [drawn.at(*at) for at in centres(made.score)]
         coloured = [red != green for red, green, _, _ in seen]
         assert coloured == of_each(made, KNOWN), name
         assert all(opacity > 0 for *_, opacity in seen)
-    marked = [pixel_at(layers[UNRECOGNISED_LAYER], slide, *at)[3] > 0 for at in centres(made.score)]
+    grey = Drawn(layers[UNRECOGNISED_LAYER], slide)
+    marked = [grey.at(*at)[3] > 0 for at in centres(made.score)]
     assert marked == of_each(made, UNKNOWN)
 
 
 def test_the_class_map_has_one_colour_a_class_and_a_pattern_for_what_has_none(made: Made, slide: Slide) -> None:
-    drawn, scc = class_map(made.score.tiles, made.model, "v"), rgb_of(made.model.class_named("scc").colour)
+    drawn = Drawn(class_map(made.score.tiles, made.model, "v"), slide)
+    scc = rgb_of(made.model.class_named("scc").colour)
     patterns = {}
     for sort, (x, y) in zip(made.truth, centres(made.score), strict=True):
-        pixels = {pixel_at(drawn, slide, x + across, y + down) for across in range(8) for down in range(8)}
+        seen = [drawn.at(x + across, y + down) for across in range(8) for down in range(8)]
+        pixels = set(seen)
         assert {pixel[:3] == scc for pixel in pixels} == {sort == KNOWN}
         assert all(opacity > 0 for *_, opacity in pixels)
-        patterns[sort] = sorted(pixel_at(drawn, slide, x + across, y + down)[3] for across in range(8) for down in range(8))
+        patterns[sort] = sorted(opacity for *_, opacity in seen)
     assert len(set(patterns[KNOWN])) == 1
     assert len(set(patterns[UNKNOWN])) == len(set(patterns[UNREAD])) == 2
     assert patterns[UNKNOWN] != patterns[UNREAD], "lines are no dots"

@@ -17,7 +17,7 @@ from cervix.labels.store.cases import Scorer
 from tests.labels.making import BUNDLE, CONFIDENT, DOUBTFUL, SLIDES, TILES, adjudicate, filled, label, rows_of, scored
 from tests.labels.store.test_faults import held_by_another
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 SCORER = Scorer(BUNDLE, "1.2.3", "slide")
 MODEL = (SCORER, Wish("tile", "A"), "diverse", lambda case: case.id)
 

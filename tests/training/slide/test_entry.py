@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from cervix.bundle.manifest import Model, SlideRule, Variant
+from tests.training.recipes import without_pixels
 from training.cli import RECIPES_DIR
 from training.data.tissue.sources import APART, SourceTiles, tiles_of_recipe
 from training.shared.declared import read_recipe
+from training.slide.drawn import tiles
 from training.slide.drawn.tiles import DRAWN, with_drawn
 from training.slide.entry import SlideFigures, learned_organs, slide_entry
 from training.slide.export import GOLDEN_TOLERANCE
@@ -18,7 +20,8 @@ RECIPE = RECIPES_DIR / "shipped.toml"
 
 @pytest.fixture(scope="module")
 def real(data_dir: Path) -> tuple[SourceTiles, np.ndarray]:
-    found, assigned = tiles_of_recipe(RECIPE, read_recipe(RECIPE), data_dir / "tiles")
+    with without_pixels():
+        found, assigned = tiles_of_recipe(RECIPE, read_recipe(RECIPE), data_dir / "tiles")
     return found.of(np.flatnonzero(assigned != APART)), assigned[assigned != APART]
 
 
@@ -76,7 +79,10 @@ def test_cervical_tiles_are_named_as_soon_as_there_are_some(real: tuple[SourceTi
     assert model.organs_seen.endswith("Cervix is among them.")
 
 
-def test_drawn_tiles_are_of_no_organ_and_no_laboratory(real: tuple[SourceTiles, np.ndarray]) -> None:
+def test_drawn_tiles_are_of_no_organ_and_no_laboratory(
+    real: tuple[SourceTiles, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "drawn_tiles", lambda *_: np.zeros((2, 1, 1, 3), np.uint8))
     known, assigned = real
     together = entry(*with_drawn(known, assigned, {"drawn": {"tiles_per_class": 2}, "tiles": {"size_px": 224}, "seed": 3}))
     alone = entry(known, assigned)

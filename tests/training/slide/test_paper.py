@@ -10,7 +10,7 @@ import pytest
 pytestmark = [pytest.mark.training, pytest.mark.timeout(600)]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
-from tests.training.recipes import recipe_with, small_sources  # noqa: E402
+from tests.training.recipes import recipe_with, small_sources, without_pixels  # noqa: E402
 from training.cli import RECIPES_DIR  # noqa: E402
 from training.data.tissue.sources import APART, SourceTiles, tiles_of_recipe  # noqa: E402
 from training.data.tissue.tiles import TileFolderError  # noqa: E402
@@ -26,7 +26,8 @@ Every = tuple[SourceTiles, np.ndarray]
 @pytest.fixture(scope="module")
 def every(data_dir: Path) -> Every:
     """All tiles, and the split of each."""
-    return tiles_of_recipe(RECIPES_DIR / "paper.toml", RECIPE, data_dir / "tiles")
+    with without_pixels():
+        return tiles_of_recipe(RECIPES_DIR / "paper.toml", RECIPE, data_dir / "tiles")
 
 
 def test_the_published_numbers_of_tiles_are_chosen_from_whole_groups(every: Every) -> None:
