@@ -128,7 +128,7 @@ def test_the_image_holds_what_the_app_imports() -> None:
 
 def test_the_app_imports_nothing_but_what_its_requirements_name() -> None:
     brings = packages_distributions()
-    files = ("requirements.txt", "requirements-archive.txt")
+    files = ("requirements.txt", "requirements-archive.txt", "requirements-signing.txt", "requirements-mcp.txt")
     named = {canonical(requirement.name) for file in files for requirement in requirements(file)}
     for name in imported_by_the_app() - {"cervix", "pages"}:
         assert named & {canonical(distribution) for distribution in brings[name]}, f"neither of {files} names {name}"
