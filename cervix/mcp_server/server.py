@@ -1,15 +1,15 @@
 """The tools over the Model Context Protocol: declared, called in a thread, cancelled, refused as data."""
 
+import asyncio
 import json
 import logging
 import traceback
 from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from threading import Event
 from typing import Any, Final
 
-import anyio
-import mcp_types as protocol
-from anyio import CapacityLimiter, from_thread, to_thread
+from mcp import types as protocol
 from mcp.server.lowlevel import Server
 from pydantic import BaseModel, ValidationError
 
@@ -38,10 +38,10 @@ logger = logging.getLogger(__name__)
 
 def tool_server() -> Server[dict[str, Any]]:
     """A server with all tools; it serves whoever speaks the protocol to it."""
-    limiter = CapacityLimiter(CALLS_AT_ONCE)
+    threads = ThreadPoolExecutor(CALLS_AT_ONCE, "tool")
 
     async def called(context: Any, asked: protocol.CallToolRequestParams) -> protocol.CallToolResult:
-        return await _called(context, asked, limiter)
+        return await _called(context, asked, threads)
 
     server: Server[dict[str, Any]] = Server(
         NAME, version=__version__, title="Cervix Workbench", description=RESEARCH_NOTICE, instructions=INSTRUCTIONS,
@@ -68,31 +68,34 @@ async def _listed(_: Any, __: protocol.PaginatedRequestParams | None) -> protoco
     )
 
 
-async def _called(context: Any, params: protocol.CallToolRequestParams, limiter: CapacityLimiter) -> protocol.CallToolResult:
+async def _called(context: Any, params: protocol.CallToolRequestParams, threads: Executor) -> protocol.CallToolResult:
     try:
         tool, asked = checked(params.name, params.arguments or {})
     except CallRefused as error:
         return _refused(error)
-    cancel = Event()
+    cancel, loop = Event(), asyncio.get_running_loop()
 
     def on_progress(done: int, total: int, words: str) -> None:
         if not cancel.is_set():
-            from_thread.run(context.session.report_progress, done, total, words)
+            # Not waited for: nobody may answer any more.
+            asyncio.run_coroutine_threadsafe(context.session.report_progress(done, total, words), loop)
 
     try:
-        with anyio.move_on_after(tool.seconds_at_most):
+        async with asyncio.timeout(tool.seconds_at_most):
             # Whoever gives up is let go at once; the thread ends after the batch in hand.
-            return await to_thread.run_sync(
-                _answer, tool, asked, Call(on_progress, cancel), abandon_on_cancel=True, limiter=limiter
-            )
+            return await loop.run_in_executor(threads, _answer, tool, asked, Call(on_progress, cancel))
+    except TimeoutError:
+        return _refused(_too_long(tool))
     finally:
         cancel.set()
-    return _refused(
-        CallTookTooLong(
-            "The call took longer than it may", expected=f"at most {tool.seconds_at_most:,.0f} s",
-            action="The command line has no such limit: `python -m cervix --help`.",
-        )
-    )  # fmt: skip
+
+
+def _too_long(tool: Tool) -> CallTookTooLong:
+    return CallTookTooLong(
+        "The call took longer than it may",
+        expected=f"at most {tool.seconds_at_most:,.0f} s",
+        action="The command line has no such limit: `python -m cervix --help`.",
+    )
 
 
 def checked(name: str, arguments: Mapping[str, Any]) -> tuple[Tool, Asked]:

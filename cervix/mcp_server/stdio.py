@@ -1,12 +1,12 @@
 """The server over standard input and output, which belong to the protocol as long as it runs."""
 
-import io
+import asyncio
 import logging
 import os
 import signal
-from typing import IO, BinaryIO, Final, cast
+from collections.abc import AsyncIterator
+from typing import Any, BinaryIO, Final, cast
 
-import anyio
 from mcp.server.stdio import stdio_server
 
 from cervix.mcp_server.asked import TABLE_BYTES_AT_MOST
@@ -18,19 +18,13 @@ LINE_BYTES_AT_MOST: Final = 6 * TABLE_BYTES_AT_MOST + (1 << 20)
 logger = logging.getLogger(__name__)
 
 
-class Lines(io.TextIOBase):
-    """Messages from a stream, one a line; it ends where the stream does, or at a line that is too long to be held."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]  # typeshed's bases disagree here
-        del size
-        line = self._stream.readline(LINE_BYTES_AT_MOST + 1)
+async def lines(stream: BinaryIO) -> AsyncIterator[str]:
+    """Messages from a stream, one a line. It ends where the stream does, or at a line that is too long to be held."""
+    while line := await asyncio.to_thread(stream.readline, LINE_BYTES_AT_MOST + 1):
         if len(line) > LINE_BYTES_AT_MOST:
             logger.error("a message of more than %s bytes ends this server", f"{LINE_BYTES_AT_MOST:,}")
-            return ""
-        return line.decode(errors="replace")
+            return
+        yield line.decode(errors="replace")
 
 
 def serve() -> None:
@@ -39,7 +33,7 @@ def serve() -> None:
     logging.getLogger("mcp").setLevel(logging.CRITICAL)
     # Nothing is written that could be left half done, and a thread that waits for a line would hold up a tidy end.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    anyio.run(_serve)
+    asyncio.run(_serve())
 
 
 async def _serve() -> None:
@@ -48,7 +42,7 @@ async def _serve() -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     with os.fdopen(wire, "rb") as stream:
-        lines = anyio.wrap_file(cast("IO[str]", Lines(stream)))
-        async with stdio_server(stdin=lines) as (incoming, outgoing):
+        # The library asks for a file and only iterates over it.
+        async with stdio_server(stdin=cast("Any", lines(stream))) as (incoming, outgoing):
             server = tool_server()
             await server.run(incoming, outgoing, server.create_initialization_options())

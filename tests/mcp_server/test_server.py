@@ -20,7 +20,7 @@ from cervix.cli import main
 from cervix.errors import CallRefused, CallTookTooLong, CervixError, ServerBusy
 from cervix.mcp_server import server, slides
 from cervix.mcp_server.server import checked, plain, tool_server
-from cervix.mcp_server.stdio import LINE_BYTES_AT_MOST, Lines
+from cervix.mcp_server.stdio import LINE_BYTES_AT_MOST, lines
 from cervix.mcp_server.tools import TOOLS
 from tests.bundle.altered import slowed
 from tests.mcp_server.conftest import Ask, refused, told
@@ -181,13 +181,16 @@ def test_an_answer_that_is_too_long_is_refused(ask: Ask, monkeypatch: pytest.Mon
 def test_a_message_that_is_too_long_ends_the_stream() -> None:
     class Wire:
         def __init__(self, *lines: bytes) -> None:
-            self.lines = list(lines)
+            self.lines = [*lines, b""]
 
         def readline(self, size: int) -> bytes:
             return self.lines.pop(0)[:size]
 
-    wire = Lines(Wire(b"{}\n", b"x" * (LINE_BYTES_AT_MOST + 5), b"{}\n"))  # type: ignore[arg-type]
-    assert [wire.readline(), wire.readline()] == ["{}\n", ""]
+    async def read(wire: Any) -> list[str]:
+        return [line async for line in lines(wire)]
+
+    assert anyio.run(read, Wire(b"{}\n", b"[]\n")) == ["{}\n", "[]\n"]
+    assert anyio.run(read, Wire(b"{}\n", b"x" * (LINE_BYTES_AT_MOST + 5), b"{}\n")) == ["{}\n"]
 
 
 def test_without_the_extra_a_sentence_says_what_to_install(
