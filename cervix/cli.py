@@ -16,6 +16,7 @@ from cervix.card.comparison import comparison_text
 from cervix.card.formats import FORMATS, card_file
 from cervix.card.hub import export_hub
 from cervix.cli_archive import add_archive_command
+from cervix.cli_mcp import add_mcp_command
 from cervix.cli_serve import add_serve_command
 from cervix.cli_slide import EXIT_REFUSED, add_slide_command
 from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError, PromotionRefused
@@ -414,6 +415,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=_compare)
 
     add_serve_command(commands)
+    add_mcp_command(commands)
     _add_labels(commands)
     return parser
 

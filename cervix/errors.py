@@ -167,7 +167,11 @@ class SourceVanished(CervixError, OSError, code="source-vanished"):
 
 
 class CallRefused(CervixError, ValueError, code="call-refused"):
-    """Raised when a call of the scoring API is not one that it answers."""
+    """Raised when a call of the scoring API, or of a tool of the MCP server, is not one that it answers."""
+
+
+class CallTookTooLong(CallRefused, code="call-took-too-long"):
+    """Raised when a tool of the MCP server had no answer within the time that it may take."""
 
 
 class AnswerGone(CervixError, LookupError, code="answer-gone"):

@@ -17,6 +17,7 @@ PINNED = {
     "archive-run-refused": "ArchiveRunRefused",
     "bundle-not-as-declared": "BundleError",
     "call-refused": "CallRefused",
+    "call-took-too-long": "CallTookTooLong",
     "cancelled": "Cancelled",
     "device-lost": "DeviceLost",
     "error": "CervixError",

@@ -18,7 +18,8 @@ from cervix.api.records import records_of
 from cervix.api.refusals import UNPROCESSABLE, Refused, not_found
 from cervix.api.told import JobTold, NamedSlide, SlideOptions
 from cervix.errors import CallRefused, NameRefused, UploadTooLarge
-from cervix.outside_names import inside, is_litter, safe_name
+from cervix.intake.inbox import file_in_inbox
+from cervix.outside_names import safe_name
 from cervix.settings import get_settings
 from cervix.web.programs import caller_of
 from cervix.web.uploads import upload_store
@@ -83,13 +84,12 @@ def _place_of(named: NamedSlide, holder: str) -> Path:
         if record is None or record.slide is None or not record.slide.path.is_file():
             raise not_found("slide of this token, or not any more")
         return record.slide.path
-    for folder in settings.inbox:
-        try:
-            path = inside(folder, str(named.inbox))
-        except NameRefused as error:
-            raise Refused(error, UNPROCESSABLE) from error
-        if path.is_file() and not path.is_symlink() and not is_litter(str(named.inbox)):
-            return path
+    try:
+        path = file_in_inbox(settings.inbox, str(named.inbox))
+    except NameRefused as error:
+        raise Refused(error, UNPROCESSABLE) from error
+    if path is not None:
+        return path
     raise not_found("slide in an inbox folder")
 
 

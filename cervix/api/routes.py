@@ -9,48 +9,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cervix import __version__
 from cervix.api.bodies import JSON
+from cervix.api.brief import bundle_told
 from cervix.api.calls_jobs import JOB_OPERATIONS
 from cervix.api.calls_patients import PATIENT_OPERATIONS
 from cervix.api.calls_slides import SLIDE_OPERATIONS
 from cervix.api.description import described
 from cervix.api.operations import OBJECT, Answer, Operation, routes_of
 from cervix.api.refusals import HANDLERS, not_found
-from cervix.api.told import BundleTold, ModelTold, NoOptions
-from cervix.bundle import Bundle
+from cervix.api.told import BundleTold, NoOptions
 from cervix.web.bundles import active_proved
 
 
 async def _bundle(_: Request, __: NoOptions) -> Response:
     bundle = await run_in_threadpool(active_proved)
-    return Response(_told(bundle).model_dump_json(), 200, media_type=JSON)
-
-
-def _told(bundle: Bundle) -> BundleTold:
-    manifest = bundle.manifest
-    return BundleTold(
-        name=manifest.name,
-        version=manifest.version,
-        sha256=bundle.sha256,
-        stage=manifest.stage,
-        app_version=__version__,
-        models=[
-            ModelTold(
-                id=model.id,
-                kind=model.kind,
-                title=model.title,
-                precision=bundle.session(model.id).variant.precision,
-                runs_on=bundle.session(model.id).device_label,
-                classes=model.class_titles,
-                questions={task.id: task.title for task in model.derived_tasks},
-                thresholds={threshold.task: threshold.value for threshold in model.thresholds},
-                intended_use=model.intended_use,
-                limits=model.limits,
-            )
-            for model in manifest.models
-        ],
-    )
+    return Response(bundle_told(bundle).model_dump_json(), 200, media_type=JSON)
 
 
 async def _description(_: Request, __: NoOptions) -> Response:

@@ -62,7 +62,12 @@ class Answered:
 
 
 def answered_file(content: bytes, options: PatientOptions, bundle: Bundle, *, on_progress: Any = None) -> Answered:
-    """A file read and scored, as the command line does.
+    """A file read and scored, as the command line does; raises as ``read_file`` and ``answered``."""
+    return answered(read_file(content, options), options, bundle, on_progress=on_progress)
+
+
+def read_file(content: bytes, options: PatientOptions) -> VisitTable | PatientTable:
+    """A file of women, read.
 
     Raises
     ------
@@ -70,8 +75,6 @@ def answered_file(content: bytes, options: PatientOptions, bundle: Bundle, *, on
         Where it cannot be read as a whole.
     UploadTooLarge
         Where it has more rows than ``MOST_ROWS``.
-    CallRefused
-        Where the model named is none for such a table.
     """
     table = read_patient_file(content, strict=options.strict, answers=Answers(options.dates, options.minus))
     if len(table.frame) > MOST_ROWS:
@@ -81,6 +84,13 @@ def answered_file(content: bytes, options: PatientOptions, bundle: Bundle, *, on
             found=f"{len(table.frame):,}",
             action="Score it with `python -m cervix archive score`, or send it in parts, each woman whole.",
         )
+    return table
+
+
+def answered(
+    table: VisitTable | PatientTable, options: PatientOptions, bundle: Bundle, *, on_progress: Any = None
+) -> Answered:  # fmt: skip
+    """Women scored; ``CallRefused`` where the model named is none for such a table."""
     kind: Any = "sequence" if isinstance(table, VisitTable) else "table"
     there = [model.id for model in bundle.manifest.of_kind(kind)]
     if not there or options.model not in (None, *there):

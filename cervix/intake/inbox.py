@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cervix.outside_names import inside, is_litter
 from cervix.sources.identity import slides_in
 
 Order = Literal["newest", "name", "largest"]
@@ -36,6 +37,18 @@ def list_inbox(folders: Iterable[Path], *, search: str = "", order: Order = "new
         "largest": lambda entry: -entry.bytes,
     }
     return sorted(found, key=keys[order])
+
+
+def file_in_inbox(folders: Iterable[Path], name: str) -> Path | None:
+    """The file of a relative name, as somebody from outside gives it, in the first inbox folder that has it; None without one.
+
+    Links and hidden files count as not there. Raises ``NameRefused`` where the name leads out of a folder.
+    """
+    for folder in folders:
+        path = inside(folder, name)
+        if path.is_file() and not path.is_symlink() and not is_litter(name):
+            return path
+    return None
 
 
 def _entry(folder: Path, path: Path) -> InboxEntry | None:

@@ -127,7 +127,8 @@ def tile_shares(counts: TileCounts, rule: SlideRule) -> TileShares:
     tiles = counts.accepted if rule.share_of == "accepted" else counts.scored
     known = counts.accepted - counts.other
     return TileShares(
-        _share(counts.cancerous, tiles, rule) if counts.accepted else None, _share(0, known, rule).high if known else 1.0
+        share_of_tiles(counts.cancerous, tiles, rule) if counts.accepted else None,
+        share_of_tiles(0, known, rule).high if known else 1.0,
     )
 
 
@@ -135,10 +136,11 @@ def class_shares(answer: SlideAnswer, rule: SlideRule) -> dict[str, Interval]:
     """Share of the accepted tiles that look most like each class, with intervals as in ``tile_shares``; none without answer."""
     if answer.abstained:
         return {}
-    return {label: _share(tiles, answer.accepted_tiles, rule) for label, tiles in answer.class_tiles.items()}
+    return {label: share_of_tiles(tiles, answer.accepted_tiles, rule) for label, tiles in answer.class_tiles.items()}
 
 
-def _share(found: int, of: int, rule: SlideRule) -> Interval:
+def share_of_tiles(found: int, of: int, rule: SlideRule) -> Interval:
+    """A share of a slide's tiles with its 95 % interval, neighbouring tiles counted by the rule's design effect."""
     return wilson_interval(found, of, effective_n=max(1.0, of / rule.design_effect))
 
 

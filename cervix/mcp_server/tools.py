@@ -1,0 +1,100 @@
+"""What can be asked: the one list of tools. Each reads, none writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from cervix.api.told import Asked
+from cervix.mcp_server.asked import InboxAsked, ModelAsked, NothingAsked, ScoreAsked, WomanAsked
+from cervix.mcp_server.bundles import bundle_info, card_of_a_model, held_out_figures
+from cervix.mcp_server.call import Call
+from cervix.mcp_server.slides import score_of_a_slide, slides_in_the_inbox
+from cervix.mcp_server.told import BundleInfo, CardTold, FiguresTold, InboxTold, ScoreTold, WomanTold
+from cervix.mcp_server.women import explain_woman
+
+A_LOOK_S: Final = 300.0
+"""A bundle proves itself at the first call, which takes most of this on a slow computer."""
+A_SCORE_S: Final = 1800.0
+"""36,000 tiles at 20 a second; a larger slide is work for ``python -m cervix slide``, which others need not wait for."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool.
+
+    Attributes
+    ----------
+    answer : (asked, call) -> told
+        Raises ``CervixError`` where it has none. Runs in a thread of its own.
+    lines : tuple of str
+        Fields whose line breaks mean something; everything else is told on one line.
+    """
+
+    name: str
+    title: str
+    description: str
+    asked: type[Asked]
+    told: type[BaseModel]
+    answer: Callable[[Any, Call], BaseModel]
+    seconds_at_most: float = A_LOOK_S
+    lines: tuple[str, ...] = ()
+
+
+_TOOLS = (
+    Tool(
+        "bundle_info",
+        "The active models",
+        "Which models score here, their classes, questions, thresholds, intended use and limits.",
+        NothingAsked,
+        BundleInfo,
+        bundle_info,
+    ),
+    Tool(
+        "model_card",
+        "Model card",
+        "The card of one model as Markdown: limits, intended use, training data, figures, licences.",
+        ModelAsked,
+        CardTold,
+        card_of_a_model,
+        lines=("markdown",),
+    ),
+    Tool(
+        "held_out_figures",
+        "Held-out figures of a model",
+        "Every figure of a model on cases that it did not learn from, with n, 95 % intervals, source, and whether the cases "
+        "are real or simulated. Say all of these with a figure.",
+        ModelAsked,
+        FiguresTold,
+        held_out_figures,
+    ),
+    Tool(
+        "slides_in_the_inbox",
+        "Slides in the inbox",
+        "The whole-slide images in the inbox folders of this computer, by relative path.",
+        InboxAsked,
+        InboxTold,
+        slides_in_the_inbox,
+    ),
+    Tool(
+        "score_of_a_slide",
+        "Score of a slide",
+        "The model's answer about a slide in the inbox, with shares of tiles, what was not recognised, and limits. A slide "
+        "that was not scored before is scored now, which may take many minutes. Nothing is written.",
+        ScoreAsked,
+        ScoreTold,
+        score_of_a_slide,
+        seconds_at_most=A_SCORE_S,
+    ),
+    Tool(
+        "explain_woman",
+        "Explain one woman's risk",
+        "Risk of one pseudonymous woman of a table, what drove it (Shapley values), her course, and the guideline's step. "
+        "Tables with names, birth dates or addresses are refused. What the model uses is not a cause, and no advice.",
+        WomanAsked,
+        WomanTold,
+        explain_woman,
+    ),
+)
+TOOLS: Final = {tool.name: tool for tool in _TOOLS}
