@@ -50,6 +50,10 @@ class BundleError(CervixError, ValueError, code="bundle-not-as-declared"):
     """Raised when a bundle is not exactly what its manifest declares. Nothing is scored with it."""
 
 
+class SignatureRefused(BundleError, code="bundle-signature-refused"):
+    """Raised when a key is configured and a bundle is not signed by it, or a signature cannot be made."""
+
+
 class PromotionRefused(CervixError, ValueError, code="promotion-refused"):
     """Raised when a bundle may not become the active one. The active one stays."""
 

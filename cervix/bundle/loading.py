@@ -34,6 +34,7 @@ from cervix.bundle.sessions import (
     open_session,
     running_provider,
 )
+from cervix.bundle.signature import require_signature
 from cervix.errors import BundleError, DeviceLost, NameRefused
 from cervix.outside_names import inside
 
@@ -195,7 +196,15 @@ def _parsed(text: bytes) -> Manifest:
 
 
 def read_manifest(root: Path) -> tuple[Manifest, str]:
-    """The manifest and its SHA-256; ``BundleError`` where there is none or it does not follow the schema."""
+    """The manifest and its SHA-256: the one way in, for whoever reads a bundle.
+
+    Raises
+    ------
+    BundleError
+        There is none, or it does not follow the schema.
+    SignatureRefused
+        A key is configured, and the bundle carries no valid signature by it.
+    """
     path = root / MANIFEST_NAME
     try:
         text = path.read_bytes()
@@ -224,7 +233,9 @@ def read_manifest(root: Path) -> tuple[Manifest, str]:
             found=_short(first.get("input")),
             action=REINSTALL,
         ) from error
-    return manifest, hashlib.sha256(text).hexdigest()
+    digest = hashlib.sha256(text).hexdigest()
+    require_signature(root, manifest, digest)
+    return manifest, digest
 
 
 def _stated_version(text: bytes) -> object:
