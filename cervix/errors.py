@@ -54,6 +54,10 @@ class SignatureRefused(BundleError, code="bundle-signature-refused"):
     """Raised when a key is configured and a bundle is not signed by it, or a signature cannot be made."""
 
 
+class RegistryRefused(CervixError, ValueError, code="registry-refused"):
+    """Raised when a registry is no list of bundles, or does not list what is asked for."""
+
+
 class PromotionRefused(CervixError, ValueError, code="promotion-refused"):
     """Raised when a bundle may not become the active one. The active one stays."""
 

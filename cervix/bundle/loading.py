@@ -189,6 +189,15 @@ def read_verified(root: Path) -> tuple[Manifest, str, dict[str, bytes]]:
     return manifest, digest, {file.path: _read_file(root, file.path, file.bytes, file.sha256) for file in manifest.files}
 
 
+def read_listed(root: Path, name: str) -> bytes:
+    """One file, as the manifest lists it: for what is read when somebody looks at it. Raises as ``read_verified``."""
+    manifest, _ = read_manifest(root)
+    listed = next((file for file in manifest.files if file.path == name), None)
+    if listed is None:
+        raise BundleError(f"{_short(name)} is not listed in the manifest", action=REINSTALL)
+    return _read_file(root, name, listed.bytes, listed.sha256)
+
+
 # By content: a manifest is read several times in a run of a page and parsed once.
 @lru_cache(maxsize=8)
 def _parsed(text: bytes) -> Manifest:

@@ -1,12 +1,14 @@
 """How a slide that is being fetched is told of, wherever it comes from."""
 
+from typing import Any
+
 import streamlit as st
 
 from cervix.jobs import Job
 from cervix.plain_text import escaped
 from cervix.sources.downloads import Arriving
 
-FetchJob = Job[Arriving, None]
+FetchJob = Job[Arriving, Any]
 
 
 def show_fetching(job: FetchJob, *, begun: bool) -> None:
