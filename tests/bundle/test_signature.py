@@ -1,5 +1,6 @@
 """Where a key is named, nothing reads a bundle that is not signed by it; where none is, it is said and not asked for."""
 
+import hashlib
 import re
 import shutil
 import sys
@@ -93,9 +94,8 @@ def manifest_changed(root: Path, _: Path) -> None:
 
 
 def file_listed_later(root: Path, _: Path) -> None:
-    content = b"one more"
-    (root / "more.csv").write_bytes(content)
-    sha256 = "cf0a5b4bd2ba4d7d4ea2a8ce1d2a2be6ee5ae0bd1f3a5b43a5bc6ab8bfa1cd3a"
+    (root / "more.csv").write_bytes(b"one more")
+    sha256 = hashlib.sha256(b"one more").hexdigest()
     edit_manifest(root, lambda manifest: manifest["files"].append({"path": "more.csv", "bytes": 8, "sha256": sha256}))
 
 
@@ -138,9 +138,8 @@ def test_a_bundle_without_a_valid_signature_is_refused_and_told_of(
     shutil.copy(keys[0], tmp_path / "key.pem")
     change(signed, tmp_path)
     found = read_manifest(signed)
-    assert "signed" in signature_words(signed, *found) or "refused" in signature_words(signed, *found), (
-        "no key: nothing is asked"
-    )
+    said = signature_words(signed, *found)
+    assert re.match("not signed|signed, not checked: no key|refused", said), "no key: nothing is asked"
     name_key(monkeypatch, keys[1])
     with pytest.raises(SignatureRefused, match=re.escape(sentence)):
         read_manifest(signed)

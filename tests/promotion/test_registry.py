@@ -81,7 +81,7 @@ def test_a_bundle_is_listed_added_by_name_kept_once_and_entered_in_the_audit_tra
     assert not (folder / "notes.txt").exists(), "nobody ever reads it"
     assert not list((settings.bundles_dir / ARRIVING).glob("*.zip*")), "the zip is not kept"
     with open_store(settings.label_store_url) as store:
-        events = store.audit_frame()
+        events = store.audit_trail()
     assert events[["who", "what"]].to_numpy().tolist() == [["Ada", "add bundle"]]
     main(["bundle", "registry"])
     assert "; on this server" in capsys.readouterr().out
