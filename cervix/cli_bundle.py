@@ -13,7 +13,7 @@ from cervix.bundle.active import SHIPPED, active_bundle, active_root, promotion_
 from cervix.bundle.loading import read_manifest
 from cervix.bundle.signature import signature_words
 from cervix.bundle.signing import sign_bundle
-from cervix.card.bundle_info import info_lines
+from cervix.card.bundle_info import info_apart
 from cervix.card.hub import export_hub
 from cervix.card.packing import opened, pack_bundle
 from cervix.errors import PromotionRefused
@@ -93,7 +93,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _info(options: argparse.Namespace) -> int:
     with opened(options.path or active_root(get_settings())) as root:
-        print("\n".join(info_lines(root)))
+        print("\n".join(info_apart(root)))
     print(RESEARCH_NOTICE)
     return 0
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from cervix.bundle.manifest import Sha256
 from cervix.errors import DownloadFailed, RegistryRefused
@@ -17,10 +17,18 @@ from cervix.sources.downloads import Downloader
 SERVICE: Final = "The registry"
 REGISTRY_BYTES_AT_MOST: Final = 1 << 20
 BUNDLES_AT_MOST: Final = 1000
+PLACE_AT_MOST: Final = 80
 ATTEMPTS: Final = 2
 """Somebody waits for the list, and can ask again."""
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected one line of plain text")
+    return text
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
 
 
 class Listed(BaseModel):
@@ -116,7 +124,8 @@ def read_registry(settings: Settings) -> Registry:
         registry = Registry.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole list"
+        # Names of fields are the list's own: as text of one line, and not at any length.
+        place = ascii(".".join(str(part) for part in first["loc"]))[1:-1][:PLACE_AT_MOST] or "the whole list"
         raise RegistryRefused(
             f"The registry is no list of bundles at {place}",
             expected="bundles, each with name, version, url, sha256, bytes, summary and licence",

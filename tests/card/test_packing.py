@@ -8,6 +8,7 @@ import pytest
 
 from cervix.bundle.signature import SIGNATURE_NAME
 from cervix.bundle.signing import sign_bundle
+from cervix.card.bundle_info import info_lines
 from cervix.card.packing import opened, pack_bundle
 from cervix.cli import main
 from cervix.errors import BundleError, UploadRefused
@@ -31,7 +32,9 @@ def test_the_same_bundle_is_packed_into_the_same_bytes_and_nothing_else_goes_alo
     with zipfile.ZipFile(tmp_path / "two.zip") as archive:
         names = archive.namelist()
         assert archive.read("manifest.json") == (root / "manifest.json").read_bytes()
-        assert b"not the card" not in archive.read("MODEL_CARD.md")
+        card = archive.read("MODEL_CARD.md").decode()
+    assert "not the card" not in card
+    assert "CPUExecutionProvider" not in card, "where it was packed is none of its bytes"
     assert names[:3] == ["manifest.json", "manifest.schema.json", "MODEL_CARD.md"]
     assert names[3:] == sorted(names[3:])
     assert "notes of mine.txt" not in names
@@ -45,13 +48,13 @@ def test_a_bundle_that_does_not_prove_itself_is_not_packed(root: Path, tmp_path:
     assert not (tmp_path / "out.zip").exists()
 
 
-def test_a_zip_is_described_with_its_figures_and_its_signature(
+def test_a_zip_is_described_in_a_process_of_its_own_with_its_figures(
     root: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    private, public = write_keys(tmp_path / "keys")
     archive = str(tmp_path / "packed.zip")
     assert main(["bundle", "pack", "--path", str(root), "--out", archive]) == 0
     assert f"SHA-256 {sha256_of(Path(archive))}" in capsys.readouterr().out
+    monkeypatch.setattr("cervix.card.bundle_info.read_verified", None)
     assert main(["bundle", "info", archive]) == 0
     said = capsys.readouterr().out
     assert "signature: not signed" in said
@@ -59,19 +62,26 @@ def test_a_zip_is_described_with_its_figures_and_its_signature(
     assert "n = 166 in 166 independent groups, 12 positive" in said
     assert "AUROC 0.789 (0.659–0.890)" in said
     assert "first limit: Made up: knows nothing of medicine." in said
+    assert not home.exists(), "nothing of it is unpacked for good"
+
+
+def test_what_is_said_of_a_bundle_tells_of_its_signature_and_holds_nothing_that_a_terminal_obeys(
+    root: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = write_keys(tmp_path / "keys")
+    edit_manifest(root, lambda manifest: manifest["models"][0]["limits"].insert(0, "\x1b[2J"))
     sign_bundle(root, private)
-    main(["bundle", "pack", "--path", str(root), "--out", archive])
-    main(["bundle", "info", archive])
-    assert "signature: signed, not checked: no key (CERVIX_BUNDLE_KEY)" in capsys.readouterr().out
+    assert "signature: signed, not checked: no key (CERVIX_BUNDLE_KEY)" in info_lines(root)
     monkeypatch.setenv("CERVIX_BUNDLE_KEY", str(public))
     get_settings.cache_clear()
-    main(["bundle", "info", archive])
-    assert "signature: signed by the key of this server" in capsys.readouterr().out
+    assert "signature: signed by the key of this server" in info_lines(root)
     (root / SIGNATURE_NAME).unlink()
-    assert main(["bundle", "info", str(root)]) == 0, "what is not signed is described all the same"
-    assert main(["bundle", "verify", str(root)]) == 1
+    said = info_lines(root)
+    assert "signature: not signed" in said, "what is not signed is described all the same"
+    assert all(line.isprintable() for line in said)
+    assert main(["bundle", "verify", str(root)]) == 1, "describing it has let nothing in"
     assert "The bundle is not signed" in capsys.readouterr().err
-    assert not home.exists(), "nothing of it is unpacked for good"
+    assert not home.exists()
 
 
 def test_a_zip_is_verified_in_a_process_of_its_own(

@@ -48,6 +48,7 @@ def test_the_strip_says_what_is_loaded_where_it_runs_and_that_it_proved_itself(b
     assert f"{len(bundle.manifest.files)} files by their hash" in said
     assert "CPU" in said
     assert "Active is the bundle that ships with the app" in " ".join(block.value for block in app.text)
+    assert "Signature: not signed." in said
 
 
 def test_every_word_of_the_glossary_can_be_found_on_every_page() -> None:

@@ -186,7 +186,9 @@ def test_an_address_holds_the_list_as_well_and_offline_nobody_is_asked(
         ({"sha256": "abc"}, "sha256"),
         ({"version": "../../x"}, "version"),
         ({"summary": "two\nlines"}, "summary"),
+        ({"name": "risk\u202egpj.exe"}, "name"),
         ({"run": "rm -rf"}, "run"),
+        ({"\x1b[2J" * 100: ""}, "bundles.1.\\x1b[2J"),
         ({"licence": ""}, "licence"),
     ],
 )
@@ -198,6 +200,8 @@ def test_a_list_that_is_not_as_it_should_be_is_refused_whole_and_no_secret_of_it
         read_registry(settings)
     assert place in str(refused.value)
     assert "secret" not in str(refused.value)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 500
 
 
 def test_a_registry_says_what_is_wrong_with_where_it_lies(settings: Settings, archive: file_server.Archive) -> None:

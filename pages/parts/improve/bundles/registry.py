@@ -57,7 +57,7 @@ def show_registry() -> Path | None:
             st.button(
                 "Look again", icon=":material/refresh:", key="registry_again", type="tertiary", on_click=_turn, args=(True,)
             )
-    job = st.session_state.get(MINE)
+    job: AddJob | None = st.session_state.get(MINE)
     if job is not None and job.state == "done":
         del st.session_state[MINE]
         return job.result
