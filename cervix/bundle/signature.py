@@ -139,7 +139,6 @@ def hashing_of(listing: Listing, name: str = "bundle") -> Any:
 def _check(listing: Listing, signature: bytes, key: bytes) -> None:
     """``SignatureRefused`` unless this signature is of exactly these files and by this key."""
     hashing = hashing_of(listing)
-    from cryptography.exceptions import InvalidSignature
     from model_signing import verifying
 
     with tempfile.TemporaryDirectory() as place:
@@ -152,17 +151,18 @@ def _check(listing: Listing, signature: bytes, key: bytes) -> None:
             raise _no_key("a file that holds none") from error
         try:
             config.verify(Path(place), signature_path)
-        except InvalidSignature as error:
-            raise _refused("a signature by the key that CERVIX_BUNDLE_KEY names", "one by another key") from error
         except Exception as error:  # nor does model_signing for damaged signatures
-            told = str(error)
-            if told.startswith("Key mismatch"):
-                found = "one by another key"
-            elif told.startswith("Signature mismatch"):
-                found = "one of other files"
-            else:
-                found = "a damaged one"
-            raise _refused("a signature of exactly these files by the key that CERVIX_BUNDLE_KEY names", found) from error
+            raise _refused(
+                "a signature of exactly these files by the key that CERVIX_BUNDLE_KEY names", _what_it_is(error)
+            ) from error
+
+
+def _what_it_is(error: Exception) -> str:
+    """What a signature is that ``model_signing`` refuses. Another key is an exception of cryptography, without words."""
+    told = str(error)
+    if told.startswith("Key mismatch") or type(error).__name__ == "InvalidSignature":
+        return "one by another key"
+    return "one of other files" if told.startswith("Signature mismatch") else "a damaged one"
 
 
 def _configured_key() -> bytes:

@@ -48,6 +48,7 @@ def test_a_bundle_that_does_not_prove_itself_is_not_packed(root: Path, tmp_path:
     assert not (tmp_path / "out.zip").exists()
 
 
+@pytest.mark.slow
 def test_a_zip_is_described_in_a_process_of_its_own_with_its_figures(
     root: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +85,7 @@ def test_what_is_said_of_a_bundle_tells_of_its_signature_and_holds_nothing_that_
     assert not home.exists()
 
 
+@pytest.mark.slow
 def test_a_zip_is_verified_in_a_process_of_its_own(
     root: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
