@@ -41,6 +41,7 @@ def press(app: AppTest, beginning: str) -> AppTest:
     return app.run()
 
 
+@pytest.mark.slow
 def test_a_bundle_of_the_registry_is_added_and_compared_and_the_audit_trail_says_by_whom(
     listed: file_server.Archive,
 ) -> None:
