@@ -63,7 +63,9 @@ def test_a_bundle_of_the_registry_is_added_and_compared_and_the_audit_trail_says
     assert (event["who"], event["what"], event["subject"]) == ("local reader", "add bundle", "made-for-tests 0.2.0")
 
 
-def test_a_bundle_that_cannot_be_had_is_one_sentence_and_the_button_stays(listed: file_server.Archive) -> None:
+def test_a_bundle_that_cannot_be_had_is_one_sentence_and_the_button_stays(
+    listed: file_server.Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     listed.plan("bundle.zip", file_server.status(404))
     app = press(press(open_page("improve/compare"), "registry"), "registry_add_")
     deadline = time.monotonic() + PATIENCE_S
@@ -71,7 +73,14 @@ def test_a_bundle_that_cannot_be_had_is_one_sentence_and_the_button_stays(listed
         assert time.monotonic() < deadline, texts(app)
         app.run()
     assert "The registry refuses made-for-tests 0.2.0: expected status 200; found status 404" in app.warning[0].value
-    assert any((button.key or "").startswith("registry_add_") for button in app.button)
+    add = [button for button in app.button if (button.key or "").startswith("registry_add_")]
+    assert [button.disabled for button in add] == [False]
+    monkeypatch.setenv("CERVIX_OFFLINE", "1")
+    get_settings.cache_clear()
+    app.run()
+    assert "This server may not use the network (CERVIX_OFFLINE)" in texts(app)
+    add = [button for button in app.button if (button.key or "").startswith("registry_add_")]
+    assert [button.disabled for button in add] == [True]
 
 
 @pytest.mark.usefixtures("home")

@@ -50,6 +50,8 @@ def show_registry() -> Path | None:
             st.fragment(_show, run_every=EVERY_S if busy else None)(registry, settings, label_store_or_stop(), busy)
             if not registry.bundles:
                 st.caption("The registry lists no bundle.")
+            elif settings.offline:
+                st.caption("This server may not use the network (CERVIX_OFFLINE): a bundle can only be brought as a zip.")
         else:
             # Whatever a list from elsewhere said is text, and no markup.
             (st.caption if not settings.bundle_registry else st.warning)(escaped(str(registry)))
@@ -101,7 +103,8 @@ def _show_row(listed: Listed, settings: Settings, store: LabelStore, *, here: bo
             st.markdown(":material/check: On this server", width="content")
         else:
             begun = arrived_bytes(listed, settings) > 0
-            if st.button("Go on" if begun else "Add", icon=":material/download:", key=f"registry_add_{key}"):
+            title = "Go on" if begun else "Add"
+            if st.button(title, icon=":material/download:", key=f"registry_add_{key}", disabled=settings.offline):
                 work = partial(_add, listed, settings, store, person().name)
                 st.session_state[MINE] = _board().submit(listed.sha256, work)
                 st.rerun()
