@@ -115,7 +115,10 @@ def hashing_of(listing: Listing, name: str = "bundle") -> Any:
         from model_signing._hashing.hashing import Digest  # the pinned release gives it no public name
     except ImportError as error:
         raise SignatureRefused(
-            "What makes and checks signatures of bundles is not installed", expected="model-signing", action=INSTALL
+            "What makes and checks signatures of bundles is not installed",
+            expected="model-signing and what it needs",
+            found=f"no {error.name or 'model_signing'}",
+            action=INSTALL,
         ) from error
 
     kind = listed.SerializationType.from_args(
