@@ -4,22 +4,21 @@ import argparse
 import sys
 from pathlib import Path
 
-import pandas as pd
 from tqdm import tqdm
 
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle import Bundle
-from cervix.bundle.active import SHIPPED, active_bundle, active_root, promotion_line
+from cervix.bundle.active import active_bundle
 from cervix.bundle.classes import ClassInfo
 from cervix.bundle.sessions import ModelSession
 from cervix.card.comparison import comparison_text
 from cervix.card.formats import FORMATS, card_file
-from cervix.card.hub import export_hub
 from cervix.cli_archive import add_archive_command
+from cervix.cli_bundle import COMMAND_LINE, add_bundle_command, print_comparison
 from cervix.cli_mcp import add_mcp_command
 from cervix.cli_serve import add_serve_command
 from cervix.cli_slide import EXIT_REFUSED, add_slide_command
-from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError, PromotionRefused
+from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError
 from cervix.evaluation.comparison import figures_table
 from cervix.evaluation.drift import drift_table
 from cervix.evaluation.heldout import held_out_cases
@@ -31,26 +30,22 @@ from cervix.files import inert, replacing
 from cervix.interop.fhir.resources import VERSIONS
 from cervix.interop.fhir.women import fhir_pieces
 from cervix.interop.patient_files import read_patient_file
-from cervix.interop.triton import export_triton
 from cervix.labels import open_store
 from cervix.labels.files.moving import OF_A_SLIDE, back_up, export_labels, import_labels
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.encoding import features_of, not_fed
-from cervix.patients.golden import GoldenTables, prove_bundle, prove_variants
+from cervix.patients.golden import GoldenTables, prove_bundle
 from cervix.patients.guideline import with_steps
 from cervix.patients.history_scoring import score_visits
 from cervix.patients.questions import DATES, MINUS, Answers
 from cervix.patients.scoring import score_patients
 from cervix.patients.visits import VisitTable
-from cervix.promotion.comparison import BundleComparison, compare_bundles
-from cervix.promotion.promote import NOT_PROMOTED, promote, refusals_kept, roll_back
+from cervix.promotion.comparison import compare_bundles
 from cervix.promotion.proving import load_candidate
 from cervix.provenance import provenance_of
 from cervix.settings import get_settings
 
 EXIT_CANCELLED = 130
-# Who did it where nobody is named: asking the system fails for a user it does not know, as in a container.
-COMMAND_LINE = "command line"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,74 +62,6 @@ def main(arguments: list[str] | None = None) -> int:
     except CervixError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_REFUSED
-
-
-def _verify(options: argparse.Namespace) -> int:
-    checks = prove_variants(options.path or active_root(get_settings()), device=options.device)
-    table = pd.DataFrame(
-        {
-            "file": [check.variant.file for check in checks],
-            "cases": [check.cases for check in checks],
-            "variant": [check.variant.precision for check in checks],
-            "provider": [check.provider for check in checks],
-            "largest golden difference": [
-                f"{check.absolute_difference:.2g} in {check.worst_output} "
-                f"(tolerance {check.variant.tolerance[check.worst_output]:g})"
-                for check in checks
-            ],
-            "verdict": ["ok" if check.passed else "FAILED" for check in checks],
-        }
-    )
-    print(table.to_string(index=False))
-    return 0 if all(check.passed for check in checks) else EXIT_REFUSED
-
-
-def _active(options: argparse.Namespace) -> int:
-    del options
-    active = active_bundle(get_settings())
-    print(f"{active.label} in {active.root}")
-    for promotion in reversed(active.line.promotions):
-        why = f", against the rules, because: {promotion.reason}" if promotion.reason else ""
-        when = f"{promotion.promoted_at:%Y-%m-%d %H:%M} UTC"
-        print(f"{promotion.folder}: {promotion.label}, promoted {when} by {promotion.promoted_by}{why}")
-    print(f"{'before them: ' if active.line.promotions else ''}{SHIPPED}")
-    return 0
-
-
-def _promote(options: argparse.Namespace) -> int:
-    settings = get_settings()
-    named = settings.bundles_dir / options.folder
-    folder = named if named.is_dir() else options.folder
-    with open_store(settings.label_store_url) as store:
-        with refusals_kept(store, options.by, NOT_PROMOTED, folder.name):
-            active = active_bundle(settings).load(settings.device, GoldenTables())
-            comparison = compare_bundles(active, load_candidate(folder, device=settings.device))
-        _print_comparison(comparison)
-        promotion = promote(settings, folder, comparison, store, options.by, reason=options.reason)
-    print(f"promoted: {promotion.label}. {RESEARCH_NOTICE}")
-    return 0
-
-
-def _roll_back(options: argparse.Namespace) -> int:
-    settings = get_settings()
-    line = promotion_line(settings)
-    if not line.promotions:
-        raise PromotionRefused("There is no promotion to take back", found=SHIPPED)
-    with open_store(settings.label_store_url) as store:
-        bundle = roll_back(settings, line.promotions[-1], store, options.by)
-    print(f"active again: {bundle.label}")
-    return 0
-
-
-def _export(options: argparse.Namespace) -> int:
-    root = options.path or active_root(get_settings())
-    if options.triton:
-        names = export_triton(root, options.triton, device=options.device)
-        print(f"{len(names)} models written to {options.triton}: {', '.join(names)}. {RESEARCH_NOTICE}")
-    else:
-        export_hub(root, options.huggingface, device=options.device)
-        print(f"written to {options.huggingface}; nothing was uploaded. {RESEARCH_NOTICE}")
-    return 0
 
 
 def _bundle(options: argparse.Namespace) -> Bundle:
@@ -248,19 +175,11 @@ def _labelled(options: argparse.Namespace, session: ModelSession, task: str) -> 
 def _compare(options: argparse.Namespace) -> int:
     active = prove_bundle(options.active, device=options.device)
     comparison = compare_bundles(active, load_candidate(options.candidate, device=options.device))
-    _print_comparison(comparison)
+    print_comparison(comparison)
     if options.out:
         _write(options.out, comparison_text(comparison).encode())
         print(f"written to {options.out}. {RESEARCH_NOTICE}")
     return 0
-
-
-def _print_comparison(comparison: BundleComparison) -> None:
-    print(f"{comparison.candidate} beside {comparison.active}")
-    for model in comparison.changed:
-        for ruling in model.rulings:
-            print(f"{model.title}: {ruling.rule}: {ruling.finding} ({ruling.found})")
-    print(comparison.verdict)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -339,27 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     device = argparse.ArgumentParser(add_help=False)
     device.add_argument("--device", choices=("auto", "cpu", "cuda"), default=settings.device)
 
-    bundle = commands.add_parser("bundle", help="inspect, promote and roll back bundles").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    verify = bundle.add_parser("verify", parents=[device], help="check hashes, signatures and golden vectors")
-    verify.add_argument("path", type=Path, nargs="?", help="folder of the bundle (default: the active one)")
-    verify.set_defaults(run=_verify)
-    bundle.add_parser("active", help="which bundle is active, and since when").set_defaults(run=_active)
-    by = argparse.ArgumentParser(add_help=False)
-    by.add_argument("--by", default=COMMAND_LINE, help="who does it, for the audit trail")
-    promoted = bundle.add_parser("promote", parents=[by], help="make a candidate the active bundle, by the promotion rules")
-    promoted.add_argument("folder", type=Path, help="its folder, or that folder's name under bundles in the app's home")
-    promoted.add_argument("--reason", default="", help="why, where the rules say to keep the active bundle")
-    promoted.set_defaults(run=_promote)
-    bundle.add_parser("roll-back", parents=[by], help="take back the last promotion").set_defaults(run=_roll_back)
-
-    exported = bundle.add_parser("export", parents=[device], help="write a bundle for other servers")
-    exported.add_argument("path", type=Path, nargs="?", help="folder of the bundle (default: the active one)")
-    where = exported.add_mutually_exclusive_group(required=True)
-    where.add_argument("--triton", type=Path, metavar="DIR", help="a model repository for Triton and KServe")
-    where.add_argument("--huggingface", type=Path, metavar="DIR", help="a folder for the Hugging Face hub")
-    exported.set_defaults(run=_export)
+    add_bundle_command(commands, device)
 
     common = argparse.ArgumentParser(add_help=False, parents=[device])
     common.add_argument("--bundle", type=Path, help="folder of the bundle (default: the active one)")

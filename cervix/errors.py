@@ -50,6 +50,14 @@ class BundleError(CervixError, ValueError, code="bundle-not-as-declared"):
     """Raised when a bundle is not exactly what its manifest declares. Nothing is scored with it."""
 
 
+class SignatureRefused(BundleError, code="bundle-signature-refused"):
+    """Raised when a key is configured and a bundle is not signed by it, or a signature cannot be made."""
+
+
+class RegistryRefused(CervixError, ValueError, code="registry-refused"):
+    """Raised when a registry is no list of bundles, or does not list what is asked for."""
+
+
 class PromotionRefused(CervixError, ValueError, code="promotion-refused"):
     """Raised when a bundle may not become the active one. The active one stays."""
 

@@ -11,6 +11,7 @@ from cervix.bundle import Bundle
 from cervix.bundle.active import promotion_line
 from cervix.bundle.loading import read_manifest
 from cervix.bundle.manifest import MANIFEST_NAME
+from cervix.bundle.signature import SIGNATURE_NAME
 from cervix.errors import BundleError
 from cervix.labels import LabelStore
 from cervix.labels.insight.agreement import agreement_of_all
@@ -179,7 +180,9 @@ def newest_candidate(settings: Settings, active: Bundle) -> str:
 
 
 def _changed(folder: Path) -> int:
-    return (folder / MANIFEST_NAME).stat().st_mtime_ns
+    # One that was refused because nobody had signed it may have been signed since.
+    signature = folder / SIGNATURE_NAME
+    return max((folder / MANIFEST_NAME).stat().st_mtime_ns, signature.stat().st_mtime_ns if signature.exists() else 0)
 
 
 @lru_cache(maxsize=32)

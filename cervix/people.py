@@ -53,6 +53,11 @@ class Person:
         return self.role in ("reader", "admin") and not self.plays
 
     @property
+    def may_add_bundles(self) -> bool:
+        """Have a bundle of the registry fetched and kept on this server."""
+        return self.role == "admin" and not self.plays
+
+    @property
     def may_take_labels(self) -> bool:
         """Take the labels along, which name readers and hold their comments."""
         return not (self.anybody or self.plays)

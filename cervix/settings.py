@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CERVIX_", frozen=True, hide_input_in_errors=True)
 
     bundle_dir: Path = PROJECT_ROOT / "bundle"
+    bundle_key: Path | None = None
+    """A public key as PEM. Where it is named, every bundle must carry a signature by it (``cervix.bundle.signature``)."""
+    bundle_registry: str = Field(default="", repr=False)
+    """A list of bundles that admins can add, as JSON: a file, or an address with https; none where it is empty."""
     home: Path = Field(default_factory=lambda: user_data_path("cervix-workbench"))
     """Where uploads, results and samples are kept."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -198,7 +202,7 @@ def get_settings() -> Settings:
     home = _home_of_caller()
     if home is None:
         return settings
-    return settings.model_copy(update={"home": home, "labels_url": "", "inbox": (), "dicomweb_url": ""})
+    return settings.model_copy(update={"home": home, "labels_url": "", "inbox": (), "dicomweb_url": "", "bundle_registry": ""})
 
 
 get_settings.cache_clear = _of_this_process.cache_clear  # type: ignore[attr-defined]

@@ -190,4 +190,6 @@ def test_a_demo_room_is_opened_by_hand(address: str | None) -> None:
 
 def test_only_readers_and_admins_bring_bundles_and_a_viewer_who_signed_in_is_somebody() -> None:
     assert [Person("Ada", role).may_bring_bundles for role in ("viewer", "reader", "admin")] == [False, True, True]
+    assert [Person("Ada", role).may_add_bundles for role in ("viewer", "reader", "admin")] == [False, False, True]
+    assert not Person("Ada", "admin").in_a_sandbox().may_add_bundles
     assert Person("Ada", "viewer").may_delete

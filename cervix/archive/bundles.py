@@ -8,6 +8,7 @@ from typing import Final
 from cervix.archive.runs import BEFORE_NAME, BUNDLE_NAME
 from cervix.bundle.loading import read_manifest, read_verified
 from cervix.bundle.manifest import MANIFEST_NAME, Manifest
+from cervix.bundle.signature import SIGNATURE_NAME, signature_of
 from cervix.errors import BundleError
 from cervix.outside_names import inside
 
@@ -34,14 +35,18 @@ def keep_bundle(out: Path, root: Path, sha256: str) -> None:
     if found != sha256:
         raise BundleError("The bundle was replaced while the run began", action="Begin again.")
     part = Path(tempfile.mkdtemp(prefix=_PART, dir=out))
-    for name, content in {**contents, MANIFEST_NAME: (root / MANIFEST_NAME).read_bytes()}.items():
+    signature = signature_of(root)
+    beside = {MANIFEST_NAME: (root / MANIFEST_NAME).read_bytes()} | ({} if signature is None else {SIGNATURE_NAME: signature})
+    for name, content in {**contents, **beside}.items():
         path = inside(part, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     if there is not None:
         kept = out / BEFORE_NAME / there
         kept.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(own / MANIFEST_NAME, kept / MANIFEST_NAME)
+        for name in (MANIFEST_NAME, SIGNATURE_NAME):
+            if (own / name).is_file():
+                shutil.copyfile(own / name, kept / name)
     if own.exists():
         shutil.rmtree(own)
     part.rename(own)

@@ -34,6 +34,7 @@ from cervix.bundle.sessions import (
     open_session,
     running_provider,
 )
+from cervix.bundle.signature import require_signature
 from cervix.errors import BundleError, DeviceLost, NameRefused
 from cervix.outside_names import inside
 
@@ -188,6 +189,15 @@ def read_verified(root: Path) -> tuple[Manifest, str, dict[str, bytes]]:
     return manifest, digest, {file.path: _read_file(root, file.path, file.bytes, file.sha256) for file in manifest.files}
 
 
+def read_listed(root: Path, name: str) -> bytes:
+    """One file, as the manifest lists it: for what is read when somebody looks at it. Raises as ``read_verified``."""
+    manifest, _ = read_manifest(root)
+    listed = next((file for file in manifest.files if file.path == name), None)
+    if listed is None:
+        raise BundleError(f"{_short(name)} is not listed in the manifest", action=REINSTALL)
+    return _read_file(root, name, listed.bytes, listed.sha256)
+
+
 # By content: a manifest is read several times in a run of a page and parsed once.
 @lru_cache(maxsize=8)
 def _parsed(text: bytes) -> Manifest:
@@ -195,7 +205,15 @@ def _parsed(text: bytes) -> Manifest:
 
 
 def read_manifest(root: Path) -> tuple[Manifest, str]:
-    """The manifest and its SHA-256; ``BundleError`` where there is none or it does not follow the schema."""
+    """The manifest and its SHA-256: the one way in, for whoever reads a bundle.
+
+    Raises
+    ------
+    BundleError
+        There is none, or it does not follow the schema.
+    SignatureRefused
+        A key is configured, and the bundle carries no valid signature by it.
+    """
     path = root / MANIFEST_NAME
     try:
         text = path.read_bytes()
@@ -224,7 +242,9 @@ def read_manifest(root: Path) -> tuple[Manifest, str]:
             found=_short(first.get("input")),
             action=REINSTALL,
         ) from error
-    return manifest, hashlib.sha256(text).hexdigest()
+    digest = hashlib.sha256(text).hexdigest()
+    require_signature(root, manifest, digest)
+    return manifest, digest
 
 
 def _stated_version(text: bytes) -> object:

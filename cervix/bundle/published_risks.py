@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cervix.bundle.tables import read_text_table
+from cervix.bundle.loading import read_listed
+from cervix.bundle.tables import text_table_in
 from cervix.errors import BundleError
 
 YEARS = (0, 1, 3, 5)
@@ -30,6 +31,11 @@ RIVALS = {"boosting": "Gradient boosting", "logistic": "Logistic regression"}
 
 
 def read_published_risks(root: Path, name: str) -> pd.DataFrame:
+    """``published_risks_in`` of a file of a bundle, as its manifest lists it."""
+    return published_risks_in(read_listed(root, name), name)
+
+
+def published_risks_in(content: bytes, name: str) -> pd.DataFrame:
     """The table of a bundle.
 
     Returns
@@ -45,7 +51,7 @@ def read_published_risks(root: Path, name: str) -> pd.DataFrame:
     BundleError
         Where the file is not such a table.
     """
-    cells = read_text_table(root, name)
+    cells = text_table_in(content, name)
     rivals = [f"{rival}_{grade}_{years}" for rival, grade, years in product(RIVALS, GRADES, YEARS)]
     wanted = ["table", "women", "guides", *TEXTS, *PUBLISHED, *LOW, *HIGH, *MODEL]
     if missing := [column for column in wanted if column not in cells]:

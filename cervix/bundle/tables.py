@@ -1,10 +1,12 @@
-"""Tables of a bundle; one that cannot be read as a table raises ``BundleError``."""
+"""Tables of a bundle; one that is not what the manifest lists, or cannot be read as a table, raises ``BundleError``."""
 
+import io
 from pathlib import Path
 
 import pandas as pd
 from pyarrow import ArrowException
 
+from cervix.bundle.loading import read_listed
 from cervix.errors import BundleError
 
 PARQUET_FAULTS = (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, ArrowException)
@@ -12,17 +14,27 @@ PARQUET_FAULTS = (OSError, ValueError, KeyError, TypeError, AttributeError, Memo
 
 
 def read_predictions(root: Path, name: str) -> pd.DataFrame:
-    """A parquet table of a bundle; ``BundleError`` where it cannot be read as one."""
+    """A parquet table of a bundle, as its manifest lists it; ``BundleError`` where it cannot be read as one."""
+    return predictions_in(read_listed(root, name), name)
+
+
+def read_text_table(root: Path, name: str) -> pd.DataFrame:
+    """A CSV table of a bundle, as its manifest lists it, every cell as text; ``BundleError`` where it cannot be read as one."""
+    return text_table_in(read_listed(root, name), name)
+
+
+def predictions_in(content: bytes, name: str) -> pd.DataFrame:
+    """A parquet table; ``BundleError`` where it cannot be read as one."""
     try:
-        return pd.read_parquet(root / name)
+        return pd.read_parquet(io.BytesIO(content))
     except PARQUET_FAULTS as error:
         raise _no_table(name, "a parquet table") from error
 
 
-def read_text_table(root: Path, name: str) -> pd.DataFrame:
-    """A CSV table of a bundle, every cell as text; ``BundleError`` where it cannot be read as one."""
+def text_table_in(content: bytes, name: str) -> pd.DataFrame:
+    """A CSV table, every cell as text; ``BundleError`` where it cannot be read as one."""
     try:
-        return pd.read_csv(root / name, dtype=str, keep_default_na=False)
+        return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:  # among them pandas' ParserError and UnicodeDecodeError
         raise _no_table(name, "a CSV table in UTF-8") from error
 

@@ -8,6 +8,7 @@ from typing import Final
 from cervix import RESEARCH_NOTICE, __version__
 from cervix.bundle.manifest import MANIFEST_NAME, SCHEMA_NAME, TrainingData, json_schema
 from cervix.bundle.sessions import Device
+from cervix.bundle.signature import SIGNATURE_NAME, signature_of
 from cervix.card.markdown import model_card
 from cervix.errors import BundleError
 from cervix.interop.folders import folder_written_whole, require_free
@@ -42,13 +43,15 @@ def export_hub(root: Path, target: Path, *, device: Device = "cpu") -> None:
             found=PurePosixPath(odd[0]).suffix or "no suffix",
         )
     card = model_card(prove_bundle(root, device=device))
-    manifest = (root / MANIFEST_NAME).read_bytes()
+    manifest, signature = (root / MANIFEST_NAME).read_bytes(), signature_of(root)
     with folder_written_whole(target, KIND, files.origin) as folder:
         for name, content in files.contents.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         (folder / MANIFEST_NAME).write_bytes(manifest)
+        if signature is not None:
+            (folder / SIGNATURE_NAME).write_bytes(signature)
         (folder / SCHEMA_NAME).write_text(json_schema(), encoding="utf-8")
         (folder / "README.md").write_text(f"{card.rstrip()}\n\n{how_to_use(files)}", encoding="utf-8")
         (folder / "DATA.md").write_text("\n".join(data_statement(files)) + "\n", encoding="utf-8")

@@ -128,6 +128,9 @@ def _golden_vectors(bundle: Bundle) -> Iterator[Block]:
         "Before anything is scored, each model is run on stored inputs, and its answers are compared with those of the export.",
         "",
     )
+    if not bundle.checks:
+        yield from ("What came of it is of each machine: `python -m cervix bundle verify` shows it.", "")
+        return
     yield frame(
         ["model", "variant", "ran on", "largest difference", "tolerance", "verdict"],
         (

@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 from cervix.bundle.loading import SHORT_HASH, read_manifest, read_verified
-from cervix.bundle.manifest import MANIFEST_NAME
+from cervix.bundle.manifest import MANIFEST_NAME, Manifest
+from cervix.bundle.signature import BESIDE
 from cervix.errors import BundleError
 from cervix.intake.archive import extract_archive
 from cervix.outside_names import inside
@@ -53,10 +54,15 @@ def candidate_folders(bundles_dir: Path) -> dict[str, Path]:
     return {folder.name: folder for folder in folders if not folder.name.startswith(".")}
 
 
-def keep_bundle(archive: Path, bundles_dir: Path) -> Path:
+def keep_bundle(archive: Path, bundles_dir: Path, *, meant: tuple[str, str] | None = None) -> Path:
     """Unpack a bundle to stay on this server and return its folder, which is whole or not there. It proves itself first.
 
     The folder is named after the bundle, its version and its hash. The same bundle again is kept once.
+
+    Parameters
+    ----------
+    meant : (name, version), optional
+        What it must be.
 
     Raises
     ------
@@ -72,6 +78,14 @@ def keep_bundle(archive: Path, bundles_dir: Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=ON_ITS_WAY, dir=bundles_dir) as place:
             root = unpack_bundle(archive, Path(place))
             manifest, sha256, _ = read_verified(root)
+            if meant is not None and meant != (manifest.name, manifest.version):
+                raise BundleError(
+                    "The archive holds another bundle",
+                    expected=" ".join(meant),
+                    found=f"{manifest.name[:100]} {manifest.version}",
+                    action="Ask whoever made the list.",
+                )
+            _drop_unlisted(root, manifest)
             prove_apart(root)
             name = f"{re.sub(NOT_IN_A_NAME, '-', manifest.name)[:60]}-{manifest.version}-{sha256[:SHORT_HASH]}".lstrip(".")
             if not (bundles_dir / name).exists():
@@ -85,3 +99,11 @@ def keep_bundle(archive: Path, bundles_dir: Path) -> Path:
             f"The folder {name} holds another bundle", expected=sha256[:SHORT_HASH], action="Move that folder away."
         )
     return bundles_dir / name
+
+
+def _drop_unlisted(root: Path, manifest: Manifest) -> None:
+    """Leave what the manifest lists and what belongs beside it: nothing else is ever read, so nothing else is kept."""
+    wanted = {inside(root, name) for name in (MANIFEST_NAME, *BESIDE, *(file.path for file in manifest.files))}
+    for path in root.rglob("*"):
+        if path.is_file() and path not in wanted:
+            path.unlink()

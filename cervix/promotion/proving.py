@@ -1,5 +1,6 @@
 """Bundles that somebody brought: they prove themselves in a process of their own before they do so here."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 from cachetools import LRUCache
 
 from cervix.bundle.active import same_bundle
-from cervix.bundle.loading import Bundle, read_manifest, require_passed
+from cervix.bundle.loading import Bundle, GoldenCheck, read_manifest, require_passed
 from cervix.bundle.sessions import Device
 from cervix.errors import BundleError
 from cervix.patients.golden import prove_bundle, prove_variants
@@ -16,6 +17,8 @@ from cervix.sources.apart import Limits, run_apart
 # All variants of the shipped bundle take 10 s on one core, and less than 1.5 GB.
 BUNDLE_LIMITS: Final = Limits(memory_bytes=4 << 30, seconds=120.0, file_bytes=1 << 20)
 REMEMBERED: Final = 64
+OK: Final = "ok"
+FAILED: Final = "FAILED"
 
 _proved: LRUCache[str, bool] = LRUCache(REMEMBERED)
 _lock = Lock()
@@ -62,3 +65,32 @@ def prove(root: str, sha256: str) -> None:
         require_passed(check)
     if read_manifest(Path(root))[1] != sha256:
         raise BundleError("The bundle changed while it was examined", action="Try again.")
+
+
+def checked_apart(root: Path) -> list[dict[str, str]]:
+    """``verified_rows`` of every variant on the CPU, found in a process that may be lost; raises as ``prove_apart``."""
+    rows: list[dict[str, str]] = run_apart(
+        "cervix.promotion.proving:check", {"root": str(root.resolve())}, BUNDLE_LIMITS, subject="bundle"
+    )
+    return rows
+
+
+def check(root: str) -> list[dict[str, str]]:
+    """What the process apart does for ``checked_apart``."""
+    return verified_rows(prove_variants(Path(root), device="cpu"))
+
+
+def verified_rows(checks: Sequence[GoldenCheck]) -> list[dict[str, str]]:
+    """A row a check, in words: ``verdict`` is ``ok`` or ``FAILED``."""
+    return [
+        {
+            "file": check.variant.file,
+            "cases": check.cases,
+            "variant": check.variant.precision,
+            "provider": check.provider,
+            "largest golden difference": f"{check.absolute_difference:.2g} in {check.worst_output} "
+            f"(tolerance {check.variant.tolerance[check.worst_output]:g})",
+            "verdict": OK if check.passed else FAILED,
+        }
+        for check in checks
+    ]

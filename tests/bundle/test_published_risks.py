@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from cervix.bundle import Bundle
-from cervix.bundle.published_risks import KINDS, read_published_risks
+from cervix.bundle.published_risks import KINDS, published_risks_in
 from cervix.errors import BundleError
 from cervix.patients.golden import prove_bundle
 from tests.bundle.published import NAME, published_row, published_table
@@ -16,13 +16,12 @@ from tests.bundle.published import NAME, published_row, published_table
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def read(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
-    table.to_csv(folder / "risks.csv", index=False)
-    return read_published_risks(folder, "risks.csv")
+def read(table: pd.DataFrame) -> pd.DataFrame:
+    return published_risks_in(table.to_csv(index=False).encode(), "risks.csv")
 
 
-def test_every_published_history_is_read_with_its_figures(data_dir: Path, tmp_path: Path) -> None:
-    found = read(tmp_path, published_table(data_dir))
+def test_every_published_history_is_read_with_its_figures(data_dir: Path) -> None:
+    found = read(published_table(data_dir))
     raw = pd.read_csv(data_dir / "tables/asccp_2019_risks.csv")
     assert len(found) == len(raw) == 168
     assert set(found["kind"]) == set(KINDS)
@@ -36,9 +35,9 @@ def test_every_published_history_is_read_with_its_figures(data_dir: Path, tmp_pa
     assert found["management"].tolist() == raw["management"].fillna("").tolist()
 
 
-def test_texts_that_are_not_there_are_empty_and_risks_that_are_not_there_are_not_numbers(tmp_path: Path) -> None:
+def test_texts_that_are_not_there_are_empty_and_risks_that_are_not_there_are_not_numbers() -> None:
     row = published_row(guides="yes", cytology="", published_cin3_5=np.nan, published_cin3_5_low=np.nan, boosting_cin3_5=0.02)
-    found = read(tmp_path, pd.DataFrame([row])).iloc[0]
+    found = read(pd.DataFrame([row])).iloc[0]
     assert (found["cytology"], found["guides"], found["boosting_cin3_5"]) == ("", True, 0.02)
     assert np.isnan(found["published_cin3_5"])
     assert "logistic_cin3_5" not in found
@@ -61,9 +60,9 @@ def test_texts_that_are_not_there_are_empty_and_risks_that_are_not_there_are_not
         (lambda table: table.iloc[:0], "expected one row a history; found no row"),
     ],
 )  # fmt: skip
-def test_a_table_of_something_else_is_refused(change: Change, complaint: str, tmp_path: Path) -> None:
+def test_a_table_of_something_else_is_refused(change: Change, complaint: str) -> None:
     with pytest.raises(BundleError, match=rf"risks.csv is not a table of published risks: {complaint}"):
-        read(tmp_path, change(pd.DataFrame([published_row()])))
+        read(change(pd.DataFrame([published_row()])))
 
 
 def test_a_bundle_with_the_table_proves_itself_and_lists_it_among_its_models_files(published_bundle: Bundle) -> None:

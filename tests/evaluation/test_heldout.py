@@ -10,11 +10,12 @@ import pytest
 
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import DerivedTask, EvaluationTable
-from cervix.bundle.tables import read_predictions, read_text_table
+from cervix.bundle.tables import predictions_in, read_text_table, text_table_in
 from cervix.errors import BundleError, EvaluationError
 from cervix.evaluation.heldout import held_out, load_predictions, load_table
 from cervix.evaluation.mistakes import class_confusion, group_errors
 from cervix.evaluation.questions import CaseSet, task_scores
+from tests.bundle.altered import bundle_of_risk_models, change_predictions, replace_file
 
 CANCEROUS = DerivedTask(id="cancerous", title="Cancerous", positive=["scc", "ac"], negative=["benign"])
 TYPE = DerivedTask(id="type", title="Type", positive=["scc"], negative=["ac"])
@@ -89,11 +90,21 @@ def test_the_share_among_alike_is_counted_within_the_quantile_of_each_risk(bundl
 
 def test_predictions_that_lack_a_class_are_refused_by_name(bundle: Bundle, tmp_path: Path) -> None:
     model = bundle.session("risk-factors").model
-    path = tmp_path / model.evaluation.predictions
-    path.parent.mkdir()
-    load_predictions(bundle, model).drop(columns=["p_yes", "group"]).to_parquet(path)
+    bundle_of_risk_models(tmp_path)
+    change_predictions(tmp_path, model.id, lambda frame: frame.drop(columns=["p_yes", "group"]))
     with pytest.raises(EvaluationError, match="found no group, p_yes"):
         load_predictions(dataclasses.replace(bundle, root=tmp_path), model)
+
+
+def test_figures_do_not_come_from_a_table_that_was_exchanged_under_a_bundle_in_use(bundle: Bundle, tmp_path: Path) -> None:
+    model = bundle.session("risk-factors").model
+    bundle_of_risk_models(tmp_path)
+    path = tmp_path / model.evaluation.predictions
+    pd.read_parquet(path).assign(p_yes=1.0, p_no=0.0).to_parquet(path)
+    with pytest.raises(BundleError, match=r"risk-factors/predictions\.parquet has"):
+        load_predictions(dataclasses.replace(bundle, root=tmp_path), model)
+    with pytest.raises(BundleError, match=r"'elsewhere\.csv' is not listed in the manifest"):
+        read_text_table(tmp_path, "elsewhere.csv")
 
 
 class TestGroupErrors:
@@ -138,22 +149,20 @@ class TestGroupErrors:
 
 def test_a_table_of_the_bundle_is_read_cell_by_cell_as_text(tmp_path: Path) -> None:
     text = "change,figure,n\n×  0.80,98.3 % (96.1–99.2),007\nNone,,NA\ntrue,–,1e5\n"
-    (tmp_path / "tables").mkdir()
-    (tmp_path / "tables/robustness.csv").write_text(text, encoding="utf-8")
-    table = EvaluationTable(id="robustness", title="Robustness", file="tables/robustness.csv", note="")
+    name = "risk-factors/leakage.csv"
+    replace_file(bundle_of_risk_models(tmp_path), name, text.encode())
+    table = EvaluationTable(id="robustness", title="Robustness", file=name, note="")
     found = load_table(SimpleNamespace(root=tmp_path), table)
     assert found.columns.tolist() == ["change", "figure", "n"]
     assert found.to_numpy().tolist() == [["×  0.80", "98.3 % (96.1–99.2)", "007"], ["None", "", "NA"], ["true", "–", "1e5"]]
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(200) + b"PAR1", b"\xff\xfe no table \0"])
-def test_a_damaged_table_of_a_bundle_is_one_sentence(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "predictions.parquet").write_bytes(content)
+def test_a_damaged_table_of_a_bundle_is_one_sentence(content: bytes) -> None:
     with pytest.raises(BundleError, match=r"predictions\.parquet of the bundle cannot be read"):
-        read_predictions(tmp_path, "predictions.parquet")
-    (tmp_path / "table.csv").write_bytes(content + b"\xff")
+        predictions_in(content, "predictions.parquet")
     with pytest.raises(BundleError, match=r"table\.csv of the bundle cannot be read"):
-        read_text_table(tmp_path, "table.csv")
+        text_table_in(content + b"\xff", "table.csv")
 
 
 def test_scores_that_are_text_are_named(predictions: pd.DataFrame) -> None:

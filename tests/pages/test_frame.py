@@ -8,6 +8,7 @@ import pytest
 from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
 from cervix.settings import get_settings
+from tests.bundle.keys import write_keys
 from tests.pages.opening import PAGES, open_page, texts
 
 
@@ -41,6 +42,16 @@ def test_a_damaged_bundle_is_named_on_every_page_and_nothing_is_scored(
     assert not app.button
 
 
+def test_where_a_key_is_named_a_page_scores_nothing_with_an_unsigned_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CERVIX_BUNDLE_KEY", str(write_keys(tmp_path / "keys")[1]))
+    get_settings.cache_clear()
+    app = open_page("slide")
+    assert not app.exception
+    assert "The bundle was refused, so nothing can be scored. The bundle is not signed" in app.error[0].value
+
+
 def test_the_strip_says_what_is_loaded_where_it_runs_and_that_it_proved_itself(bundle: Bundle) -> None:
     app = open_page("start")
     said = texts(app)
@@ -48,6 +59,7 @@ def test_the_strip_says_what_is_loaded_where_it_runs_and_that_it_proved_itself(b
     assert f"{len(bundle.manifest.files)} files by their hash" in said
     assert "CPU" in said
     assert "Active is the bundle that ships with the app" in " ".join(block.value for block in app.text)
+    assert "Signature: not signed." in said
 
 
 def test_every_word_of_the_glossary_can_be_found_on_every_page() -> None:

@@ -24,6 +24,7 @@ from cervix.bundle.manifest import (
     manifest_text,
     schema_path,
 )
+from cervix.bundle.signature import unsigned_allowed
 from cervix.card.markdown import model_card
 from cervix.errors import BundleError
 from cervix.files import replacing, sha256_of
@@ -128,10 +129,11 @@ def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model], abou
             _copy(parts_dir, staged, file.path)
         _write_text(schema_path(staged), json_schema())
         _write_text(staged / MANIFEST_NAME, manifest_text(manifest))
-        failed = [check for check in prove_variants(staged, device="cpu") if not check.passed]
-        if failed:
-            raise BundleError("The new bundle does not reproduce its own golden vectors", found=str(failed[0]))
-        _write_text(staged / CARD_NAME, model_card(prove_bundle(staged, device="cpu")))
+        with unsigned_allowed():  # it is being made: whoever holds the key signs it afterwards
+            failed = [check for check in prove_variants(staged, device="cpu") if not check.passed]
+            if failed:
+                raise BundleError("The new bundle does not reproduce its own golden vectors", found=str(failed[0]))
+            _write_text(staged / CARD_NAME, model_card(prove_bundle(staged, device="cpu")))
         for path in (*(file.path for file in files), SCHEMA_NAME, CARD_NAME, MANIFEST_NAME):
             _copy(staged, bundle_dir, path)
     return manifest

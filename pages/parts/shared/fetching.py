@@ -1,12 +1,14 @@
 """How a slide that is being fetched is told of, wherever it comes from."""
 
+from typing import Any
+
 import streamlit as st
 
 from cervix.jobs import Job
 from cervix.plain_text import escaped
 from cervix.sources.downloads import Arriving
 
-FetchJob = Job[Arriving, None]
+FetchJob = Job[Arriving, Any]
 
 
 def show_fetching(job: FetchJob, *, begun: bool) -> None:
@@ -27,10 +29,9 @@ def _words(job: FetchJob, arriving: Arriving | None) -> str:
         return "Stopping …"
     if arriving is None or arriving.left_s is None:
         return "Asking …"
-    return (
-        f"{arriving.done_bytes / 1e6:,.0f} of {arriving.total_bytes / 1e6:,.0f} MB · {arriving.bytes_s / 1e6:.1f} MB/s · "
-        f"{_time(arriving.left_s)} left"
-    )
+    unit, name = (1e6, "MB") if arriving.total_bytes >= 1e6 else (1e3, "kB")
+    done, total, a_second = (value / unit for value in (arriving.done_bytes, arriving.total_bytes, arriving.bytes_s))
+    return f"{done:,.0f} of {total:,.0f} {name} · {a_second:.1f} {name}/s · {_time(arriving.left_s)} left"
 
 
 def _time(seconds: float) -> str:

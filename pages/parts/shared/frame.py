@@ -17,6 +17,7 @@ from cervix.bundle.active import SHIPPED, ActiveBundle, PromotionLine, active_bu
 from cervix.bundle.classes import ClassInfo
 from cervix.bundle.loading import read_manifest
 from cervix.bundle.sessions import CPU_PROVIDER, Device
+from cervix.bundle.signature import signature_words
 from cervix.errors import BundleError
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
@@ -196,6 +197,7 @@ def _show_provenance(bundle: Bundle | None) -> None:
             f"Verified: {len(bundle.manifest.files)} files by their hash; {len(bundle.checks)} recorded answers given again by "
             "the device that runs."
         )
+        st.write(f"Signature: {escaped(signature_words(bundle.root, bundle.manifest, bundle.sha256))}.")
         st.write(f"Scoring on {provider_line(bundle)}. {devices_line(bundle)}.")
         for model in bundle.manifest.models:
             st.markdown(f"**{escaped(model.title)}**: {escaped(model.limits[0])}")

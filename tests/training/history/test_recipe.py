@@ -11,7 +11,7 @@ import pytest
 
 from cervix.bundle.loading import replay_golden
 from cervix.bundle.manifest import Model
-from cervix.bundle.published_risks import GRADES, YEARS, read_published_risks
+from cervix.bundle.published_risks import GRADES, YEARS, published_risks_in
 from cervix.bundle.sessions import CPU_PROVIDER, ModelSession, open_session
 from cervix.patients.encoding import encoding_named
 from cervix.patients.guideline import LADDER
@@ -222,7 +222,7 @@ def test_the_background_set_has_the_shape_of_the_inputs(trained: tuple[Model, Pa
 def test_it_is_held_against_published_risks(trained: tuple[Model, Path, list[str]]) -> None:
     model, out, _ = trained
     assert model.evaluation.published_risks is not None
-    table = read_published_risks(out, model.evaluation.published_risks)
+    table = published_risks_in((out / model.evaluation.published_risks).read_bytes(), model.evaluation.published_risks)
     assert len(table) == 168
     for grade in GRADES:
         risks = table[[f"model_{grade}_{years}" for years in YEARS]].to_numpy()

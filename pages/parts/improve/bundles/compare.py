@@ -25,6 +25,7 @@ from pages.parts.improve.bundles.comparison import (
     show_what_counts,
 )
 from pages.parts.improve.bundles.promotion import line_or_none, show_done, show_promotion, show_roll_back
+from pages.parts.improve.bundles.registry import registry_button, show_registry
 from pages.parts.improve.sample import show_empty
 from pages.parts.shared.frame import active_or_stop, kept
 from pages.parts.shared.people import person
@@ -75,6 +76,8 @@ def show_compare() -> None:
     # It must be there also where the active bundle cannot be used.
     show_roll_back(line_or_none())
     active = active_or_stop()
+    if (added := show_registry()) is not None:
+        st.session_state[JUST_KEPT] = added.name
     with place:
         chosen, uploaded, found = _choose(active)
     try:
@@ -151,5 +154,6 @@ def _choose(active: Bundle) -> tuple[str | None, bytes | None, dict[str, Path]]:
             )
         else:
             st.caption("Only readers and admins can bring a candidate, and nobody into a sandbox.")
+    registry_button()
     st.markdown(f"beside the active **{escaped(active.label)}**")
     return chosen, None if uploaded is None else uploaded.getvalue(), found
