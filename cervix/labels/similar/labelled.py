@@ -1,5 +1,7 @@
 """The labelled cases of a store beside their vectors, held in memory and brought up to date when the store has changed."""
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import RLock
@@ -100,17 +102,22 @@ class LabelledCases:
 
     Vectors of other bundles are in another space and are never compared. A vector is read from the store once; what counts
     is read again when an event was added.
+
+    Parameters
+    ----------
+    held_for_s : float
+        For so long labels are not read again: at 20,000 that takes seconds, and readers answer every few.
     """
 
-    def __init__(self, store: LabelStore, scorer: Scorer, kind: Kind) -> None:
-        self.store, self.scorer, self.kind = store, scorer, kind
+    def __init__(self, store: LabelStore, scorer: Scorer, kind: Kind, *, held_for_s: float = 0.0) -> None:
+        self.store, self.scorer, self.kind, self.held_for_s = store, scorer, kind, held_for_s
         self._lock = RLock()
         self._vectors: VectorBlocks | None = None
         self._row_of: dict[str, int] = {}
-        self._read_to, self._mark = 0, (-1, -1)
+        self._read_to, self._mark, self._read_at = 0, (-1, -1), -math.inf
         self._labels = pd.DataFrame()
         self._labelled: NDArray[np.int64] = np.empty(0, np.int64)
-        self._own: dict[str, frozenset[str]] = {}
+        self._own: dict[str, NDArray[np.bool_]] = {}
 
     @property
     def bytes_held(self) -> int:
@@ -136,7 +143,7 @@ class LabelledCases:
         with self._lock:
             self._refresh()
             labels, vectors = self._labels, self._vectors
-            open_to_them = labels["closed"].to_numpy() | labels["case_id"].isin(self._done_by(reader)).to_numpy()
+            open_to_them = labels["closed"].to_numpy(bool) | self._own.get(reader, np.zeros(len(labels), bool))
             has_vector = self._labelled >= 0
             kept_back, unscored = int((~open_to_them).sum()), int((~has_vector & open_to_them).sum())
             free = open_to_them & has_vector & ~self._of_itself(asked)
@@ -175,9 +182,6 @@ class LabelledCases:
             self._refresh()
             return self._labels["case_id"].to_numpy(object)[self._labelled < 0].tolist()
 
-    def _done_by(self, reader: str) -> frozenset[str]:
-        return self._own.get(reader, frozenset())
-
     def _of_itself(self, asked: Asked) -> NDArray[np.bool_]:
         """Which labelled cases are what is asked about, or share pixels or the woman with it."""
         same = (self._labels["group_id"] == asked.group_id).to_numpy() & bool(asked.group_id)
@@ -190,6 +194,8 @@ class LabelledCases:
 
     def _refresh(self) -> None:
         # Before what it stands for is read: what comes meanwhile is then read again, not missed.
+        if time.monotonic() - self._read_at < self.held_for_s:
+            return
         mark = (self.store.last_event_id(), self.store.last_score_id())
         if mark == self._mark:
             return
@@ -199,7 +205,7 @@ class LabelledCases:
             self._read_labels()
         row_of = self._row_of
         self._labelled = np.array([row_of.get(case, -1) for case in self._labels["case_id"]], np.int64)
-        self._mark = mark
+        self._mark, self._read_at = mark, time.monotonic()
 
     def _read_vectors(self) -> None:
         for scores, case_ids, held in self.store.vectors(self.scorer, self.kind, self._read_to):
@@ -235,7 +241,10 @@ class LabelledCases:
             said=labels["case_id"].map(said).fillna(0).astype(int),
             closed=(labels["status"] == "adjudicated") | (labels["reads"] >= READS_WANTED),
         )
-        self._own = {str(reader): frozenset(cases) for reader, cases in answered.groupby("reader")["case_id"]}
+        place_of = {case: at for at, case in enumerate(labels["case_id"])}
+        self._own = {}
+        for reader, case_id in zip(pairs["reader"], pairs["case_id"], strict=True):
+            self._own.setdefault(reader, np.zeros(len(labels), bool))[place_of[case_id]] = True
 
 
 def _of_one_length(held: list[bytes]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:

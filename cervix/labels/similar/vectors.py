@@ -84,21 +84,23 @@ class VectorBlocks:
         rows : (n,) the nearest first; of rows equally near the one that came first
         distances : (n,) 1 minus the cosine, 0 to 2
         """
-        if count < 1 or not self.rows:
+        count = min(count, self.rows if among is None else int(among.sum()))
+        if count < 1:
             return np.empty(0, np.int64), np.empty(0, np.float64)
         asked = (vector / np.linalg.norm(vector.astype(np.float64))).astype(np.float32)
         cosine = np.empty(self.rows, np.float32)
+        best = np.empty(0, np.float32)
         for number, block in enumerate(self._blocks):
             start = number * self._block_rows
             here = cosine[start : start + self._block_rows]
             np.matmul(block[: len(here)], asked, out=here)
             here /= self._norms[number][: len(here)]
-        if among is not None:
-            cosine[~among] = -np.inf
-        count = min(count, self.rows if among is None else int(among.sum()))
-        if not count:
-            return np.empty(0, np.int64), np.empty(0, np.float64)
-        least = np.partition(cosine, self.rows - count)[self.rows - count]
+            if among is not None:
+                here[~among[start : start + len(here)]] = -np.inf
+            # Few rows of a later block beat the best so far, and only they are sorted.
+            best = np.concatenate([best, here if len(best) < count else here[here > best[0]]])
+            best = np.partition(best, -count)[-count:] if len(best) > count else np.sort(best)
+        least = float(best[0])
         candidates = np.flatnonzero(cosine >= least - 2 * self._rounding())
         exact = np.concatenate([
             self._exact(candidates[at : at + RECHECKED_AT_ONCE], vector)
