@@ -17,6 +17,7 @@ from cervix.labels.store.label_store import LabelStore
 from cervix.labels.store.truth import POSITIONS, READ
 
 NEAREST = 12
+TOLD = ("case_id", "group_id", "label", "status", "said", "reads")
 READS_WANTED = 2
 """From so many reads on a case comes to nobody at the label desk, second reads included (``Wish.wanted_reads``)."""
 
@@ -157,10 +158,12 @@ class LabelledCases:
             found = labels.iloc[[place_of[row] for row in rows.tolist()]]
             neighbours = [
                 Neighbour(
-                    row.case_id, row.group_id, float(distance), row.label, row.status == "adjudicated", int(row.said),
-                    int(row.reads), bool(asked.group_id) and row.group_id == asked.group_id,
+                    str(case_id), str(group_id), float(distance), str(label), status == "adjudicated", int(said), int(reads),
+                    bool(asked.group_id) and group_id == asked.group_id,
                 )
-                for row, distance in zip(found.itertuples(), distances, strict=True)
+                for distance, (case_id, group_id, label, status, said, reads) in zip(
+                    distances, found[list(TOLD)].to_numpy(object).tolist(), strict=True
+                )
             ]  # fmt: skip
             return Similar(neighbours, int(free.sum()), unscored, kept_back)
 
@@ -180,7 +183,7 @@ class LabelledCases:
         """Ids of labelled cases without a vector by this bundle: ``rescore`` makes them from what the store holds."""
         with self._lock:
             self._refresh()
-            return self._labels["case_id"].to_numpy(object)[self._labelled < 0].tolist()
+            return [str(case) for case in self._labels["case_id"][self._labelled < 0]]
 
     def _of_itself(self, asked: Asked) -> NDArray[np.bool_]:
         """Which labelled cases are what is asked about, or share pixels or the woman with it."""
@@ -190,7 +193,7 @@ class LabelledCases:
         x, y, size = asked.place
         at_x, at_y, its_size = (self._labels[name].to_numpy(np.int64) for name in POSITIONS)
         apart = (at_x >= x + size) | (at_x + its_size <= x) | (at_y >= y + size) | (at_y + its_size <= y)
-        return same & ~apart
+        return np.asarray(same & ~apart, bool)
 
     def _refresh(self) -> None:
         # Before what it stands for is read: what comes meanwhile is then read again, not missed.

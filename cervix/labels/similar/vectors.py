@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 def comparable(vectors: Floats) -> NDArray[np.bool_]:
     """Which vectors ``(n, dimensions)`` have a direction: ``(n,)``. One of zeros has none, nor one that is not finite."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    return (lengths >= LENGTHS[0]) & (lengths <= LENGTHS[1])
+    return np.asarray((lengths >= LENGTHS[0]) & (lengths <= LENGTHS[1]), bool)
 
 
 class VectorBlocks:
