@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from cervix.labels import Case, LabelEvent, LabelStore, Score, open_store
-from cervix.labels.similar.labelled import NEAREST, Asked, LabelledCases
+from cervix.labels.similar.found import Asked
+from cervix.labels.similar.labelled import NEAREST, LabelledCases
 from cervix.labels.similar.vectors import BLOCK_ROWS, VectorBlocks
 from cervix.labels.store.cases import Scorer
 

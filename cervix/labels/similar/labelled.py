@@ -3,14 +3,13 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from threading import RLock
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cervix.intervals import Interval, wilson_interval
+from cervix.labels.similar.found import Asked, Neighbour, Similar
 from cervix.labels.similar.vectors import VectorBlocks, comparable
 from cervix.labels.store.cases import Kind, Scorer
 from cervix.labels.store.label_store import LabelStore
@@ -18,84 +17,13 @@ from cervix.labels.store.truth import POSITIONS, READ
 
 NEAREST = 12
 TOLD = ("case_id", "group_id", "label", "status", "said", "reads")
+SIMILAR_AT_MOST = 1.0
+"""Distance at right angles: a case from there on has no direction in common with what is asked about."""
+SPREAD_SHARE, SPREAD_FROM, SPREAD_OF = 0.95, 20, 400
+"""From so many labelled cases on, what lies farther off than this share of their pairs lie apart is not similar either: nothing
+like it was labelled. The pairs are those of so many of them, drawn with a fixed seed."""
 READS_WANTED = 2
 """From so many reads on a case comes to nobody at the label desk, second reads included (``Wish.wanted_reads``)."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the nearest are asked of.
-
-    Attributes
-    ----------
-    vector : (dimensions,) float32
-        By the model whose vectors the cases have.
-    group_id : str
-        The slide or woman it comes from, as of ``Case.group_id``; empty where that is not known.
-    place : (x, y, size) or None
-        Of a tile, in level-0 pixels.
-    """
-
-    vector: NDArray[np.float32]
-    group_id: str = ""
-    place: tuple[int, int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A labelled case that lies near.
-
-    Attributes
-    ----------
-    distance : 1 minus the cosine of the embeddings, 0 to 2
-    label : the one that counts
-    settled : whether somebody adjudicated it
-    said, readers : how many readers gave this label, of all who answered
-    same_group : whether it is of the slide that was asked about
-    """
-
-    case_id: str
-    group_id: str
-    distance: float
-    label: str
-    settled: bool
-    said: int
-    readers: int
-    same_group: bool
-
-
-@dataclass(frozen=True)
-class Similar:
-    """The nearest labelled cases, and what was not compared.
-
-    Attributes
-    ----------
-    neighbours : the nearest first
-    compared : labelled cases that could have been among them
-    unscored : labelled cases that this bundle has not scored, or without a direction: not comparable
-    kept_back : labelled cases that may still come to this reader at the label desk
-    """
-
-    neighbours: list[Neighbour]
-    compared: int
-    unscored: int
-    kept_back: int
-
-    @property
-    def groups(self) -> int:
-        """How many slides or women the neighbours are of."""
-        return len({neighbour.group_id for neighbour in self.neighbours})
-
-    def shares(self) -> dict[str, Interval]:
-        """Share of each label among the neighbours, the most common first, with Wilson's interval.
-
-        Its width is that of as many cases as there are slides or women: tiles of one slide are alike.
-        """
-        labels = pd.Series([neighbour.label for neighbour in self.neighbours], dtype=object)
-        return {
-            str(label): wilson_interval(int(count), len(labels), effective_n=self.groups)
-            for label, count in labels.value_counts().items()
-        }
 
 
 class LabelledCases:
@@ -118,6 +46,7 @@ class LabelledCases:
         self._read_to, self._mark, self._read_at = 0, (-1, -1), -math.inf
         self._labels = pd.DataFrame()
         self._labelled: NDArray[np.int64] = np.empty(0, np.int64)
+        self._limit = SIMILAR_AT_MOST
         self._own: dict[str, NDArray[np.bool_]] = {}
 
     @property
@@ -154,6 +83,8 @@ class LabelledCases:
             among = np.zeros(vectors.rows, bool)
             among[self._labelled[free]] = True
             rows, distances = vectors.nearest(asked.vector, count, among)
+            nearest, within = float(distances[0]), distances <= self._limit
+            beyond, rows, distances = int((~within).sum()), rows[within], distances[within]
             place_of = dict(zip(self._labelled[free].tolist(), np.flatnonzero(free).tolist(), strict=True))
             found = labels.iloc[[place_of[row] for row in rows.tolist()]]
             neighbours = [
@@ -165,7 +96,7 @@ class LabelledCases:
                     distances, found[list(TOLD)].to_numpy(object).tolist(), strict=True
                 )
             ]  # fmt: skip
-            return Similar(neighbours, int(free.sum()), unscored, kept_back)
+            return Similar(neighbours, int(free.sum()), unscored, kept_back, beyond, self._limit, nearest)
 
     def asked_case(self, case_id: str) -> Asked | None:
         """A case of the store as what is asked about, labelled or not; None where this bundle has not scored it."""
@@ -208,7 +139,19 @@ class LabelledCases:
             self._read_labels()
         row_of = self._row_of
         self._labelled = np.array([row_of.get(case, -1) for case in self._labels["case_id"]], np.int64)
+        self._limit = self._spread()
         self._mark, self._read_at = mark, time.monotonic()
+
+    def _spread(self) -> float:
+        """The distance beyond which a case is not similar."""
+        rows = self._labelled[self._labelled >= 0]
+        if self._vectors is None or len(rows) < SPREAD_FROM:
+            return SIMILAR_AT_MOST
+        drawn = np.random.default_rng(0).permutation(rows)[:SPREAD_OF]
+        some = self._vectors.rows_at(drawn).astype(np.float64)
+        some /= np.linalg.norm(some, axis=1, keepdims=True)
+        apart = (1 - some @ some.T)[np.triu_indices(len(some), 1)]
+        return min(SIMILAR_AT_MOST, float(np.quantile(apart, SPREAD_SHARE)))
 
     def _read_vectors(self) -> None:
         for scores, case_ids, held in self.store.vectors(self.scorer, self.kind, self._read_to):

@@ -5,7 +5,7 @@ import pandas as pd
 
 from cervix.bundle import ModelSession
 from cervix.labels.gathering.women import pseudonym, woman_views
-from cervix.labels.similar.labelled import Asked
+from cervix.labels.similar.found import Asked
 from cervix.labels.store.cases import Case
 from cervix.patients.history_scoring import answer_histories, histories_of
 from cervix.patients.sequences import TIME_YEARS

@@ -10,7 +10,8 @@ from cervix.bundle import Bundle
 from cervix.errors import CervixError, LabelStoreUnavailable
 from cervix.labels import LabelStore
 from cervix.labels.desk.pictures import thumbnail
-from cervix.labels.similar.labelled import Asked, LabelledCases, Neighbour, Similar
+from cervix.labels.similar.found import Asked, Neighbour, Similar
+from cervix.labels.similar.labelled import SIMILAR_AT_MOST, SPREAD_SHARE, LabelledCases
 from cervix.labels.similar.women import course_words
 from cervix.labels.store.cases import KINDS, Kind, Scorer, scorer_of
 from cervix.plain_text import escaped
@@ -82,10 +83,16 @@ def show_similar(store: LabelStore, bundle: Bundle, kind: Kind, asked: Asked | N
 def _show_shares(found: Similar, bundle: Bundle, kind: Kind) -> None:
     titles, count, of = labelled_classes(bundle, kind), len(found.neighbours), KINDS[kind]
     told = " · ".join(
-        f"**{escaped(titles.get(label, class_title(label)))} {share.value:.0%}** ({share.low:.0%}–{share.high:.0%})"
+        f"**{escaped(titles.get(label, class_title(label)))} {round(share.value * count)}**, {100 * share.value:.0f} % "
+        f"({100 * share.low:.0f}–{100 * share.high:.0f})"
         for label, share in found.shares().items()
     )
-    st.markdown(f"Labels of the {count} nearest {of.words}: {told}")
+    st.markdown(f"Labels of the {count} nearest {_words(kind, count)}: {told}")
+
+
+def _words(kind: Kind, count: int) -> str:
+    one = {"tile": "tile", "patient": "woman"}
+    return one[kind] if count == 1 else KINDS[kind].words
 
 
 def _agreement(neighbour: Neighbour) -> str:
@@ -146,12 +153,27 @@ def _show_women(store: LabelStore, bundle: Bundle, neighbours: list[Neighbour], 
 
 def _show_nothing(found: Similar, kind: Kind, key: str) -> None:
     words = KINDS[kind].words
+    if found.compared:
+        st.info(
+            f"**No labelled {_words(kind, 1)} is similar.** The nearest of {found.compared:,} lies at distance {found.nearest:.2f}; "
+            f"{_limit_words(found, words)}",
+            icon=":material/filter_alt_off:",
+        )
+        return
     if found.unscored or found.kept_back:
         st.info(f"None of the labelled {words} can be shown beside this one.", icon=":material/filter_alt_off:")
         return
     with st.container(key=f"{key}_empty"):
-        st.markdown(f"No {'tile' if kind == 'tile' else 'woman'} has been labelled here yet, so none is similar.")
+        st.markdown(f"No {_words(kind, 1)} has been labelled here yet, so none is similar.")
         st.page_link("improve.py", label=f"Gather and label {words}", icon=":material/label:")
+
+
+def _limit_words(found: Similar, words: str) -> str:
+    if found.limit >= SIMILAR_AT_MOST:
+        return "from 1 on two have no direction in common."
+    return (
+        f"{100 * SPREAD_SHARE:.0f} % of pairs of labelled {words} lie within {found.limit:.2f}: nothing like it was labelled."
+    )
 
 
 def _show_left_out(found: Similar, bundle: Bundle, kind: Kind) -> None:
@@ -170,6 +192,8 @@ def _show_left_out(found: Similar, bundle: Bundle, kind: Kind) -> None:
             "Alike to the model is no second opinion, and a share here is no probability: readers label what the model doubts."
             f"{taught}"
         )
+        if found.beyond:
+            lines.append(f"{found.beyond} more are not similar: beyond {found.limit:.2f}.")
     if found.kept_back:
         lines.append(f"{found.kept_back:,} kept back: you may still be asked to read them.")
     if found.unscored:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
-from cervix.labels.similar.labelled import Asked
+from cervix.labels.similar.found import Asked
 from cervix.plain_text import escaped
 from cervix.slides.decision import SlideAnswer, answered_tiles, tile_probabilities
 from cervix.slides.explanation import TileExplanation, cancer_probability, explain_tile, most_suspicious

@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from cervix.labels import LabelStore, Score, open_store
-from cervix.labels.similar.labelled import Asked, LabelledCases
+from cervix.labels.similar.found import Asked
+from cervix.labels.similar.labelled import LabelledCases
 from cervix.labels.store.cases import Scorer
-from tests.labels.making import BUNDLE, CONFIDENT, SLIDES, TILE_PX, TILES, adjudicate, filled, label
+from tests.labels.making import BUNDLE, CONFIDENT, SLIDES, TILE_PX, TILES, adjudicate, filled, label, tiles
 
 SCORER = Scorer(BUNDLE, "1.2.3", "slide")
 ADA, BEN = "Ada", "Ben"
@@ -127,6 +128,26 @@ def test_a_vector_without_a_direction_or_of_another_length_counts_as_unscored(ow
     assert odd.unscored() == TILES[:2]
     assert odd.nearest(Asked(np.ones(7, np.float32)), ADA).neighbours == []
     assert cases.nearest(Asked(towards(0) * 0), ADA).neighbours == []
+
+
+def test_what_is_at_right_angles_is_not_similar(own: LabelStore) -> None:
+    label(own, TILES[0], ADA, "scc")
+    found = labelled(own).nearest(Asked(-towards(0)), ADA)
+    assert (found.neighbours, found.beyond, found.compared) == ([], 1, 1)
+    assert found.nearest == pytest.approx(2)
+
+
+def test_nothing_is_similar_to_what_lies_farther_off_than_labelled_cases_from_each_other(own: LabelStore) -> None:
+    own.add_cases(tiles(10))
+    alike = [case.id for case in tiles(10)]
+    for at, case in enumerate(alike):
+        score(own, case, at / 10)
+        label(own, case, ADA, "benign")
+    cases = labelled(own)
+    assert len(cases.nearest(Asked(towards(1)), ADA).neighbours) == 12
+    far = cases.nearest(Asked(towards(30)), ADA)
+    assert (far.neighbours, far.beyond, far.compared) == ([], 12, 20)
+    assert 0 < far.limit < 0.001
 
 
 def test_shares_have_intervals_as_wide_as_there_are_slides(own: LabelStore) -> None:
