@@ -81,7 +81,7 @@ def show_similar(store: LabelStore, bundle: Bundle, kind: Kind, asked: Asked | N
 
 
 def _show_shares(found: Similar, bundle: Bundle, kind: Kind) -> None:
-    titles, count, of = labelled_classes(bundle, kind), len(found.neighbours), KINDS[kind]
+    titles, count = labelled_classes(bundle, kind), len(found.neighbours)
     told = " · ".join(
         f"**{escaped(titles.get(label, class_title(label)))} {round(share.value * count)}**, {100 * share.value:.0f} % "
         f"({100 * share.low:.0f}–{100 * share.high:.0f})"
@@ -155,8 +155,8 @@ def _show_nothing(found: Similar, kind: Kind, key: str) -> None:
     words = KINDS[kind].words
     if found.compared:
         st.info(
-            f"**No labelled {_words(kind, 1)} is similar.** The nearest of {found.compared:,} lies at distance {found.nearest:.2f}; "
-            f"{_limit_words(found, words)}",
+            f"**No labelled {_words(kind, 1)} is similar.** The nearest of {found.compared:,} lies at distance "
+            f"{found.nearest:.2f}; {_limit_words(found, words)}",
             icon=":material/filter_alt_off:",
         )
         return
