@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -18,6 +19,7 @@ from cervix.labels.store.cases import PATIENT_LABELS
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import VisitTable, read_table
 from cervix.people import Person
+from cervix.samples.cases import cases_by_id
 from cervix.settings import get_settings
 from cervix.sources.opening import open_slide
 from tests.labels.making import SLIDES, label
@@ -89,33 +91,45 @@ def test_whoever_only_looks_is_shown_no_labelled_case(
     assert "data:image/jpeg" not in opened_part(scored(carcinoma_slide))
 
 
-@pytest.fixture
-def women(store: LabelStore, bundle: Bundle) -> list[str]:
-    """The sample's women, as step 1 gathers them; each has a label."""
-    content = sample_visits_csv().encode()
+def gathered(store: LabelStore, bundle: Bundle, content: bytes) -> list[str]:
+    """The women of a table, as step 1 gathers them; each has a label."""
     table = read_table(content)
     assert isinstance(table, VisitTable)
-    gathered = gather_patients(table, hashlib.sha256(content).hexdigest(), bundle, 100)
-    keep_cases(store, "patient", PATIENT_LABELS, gathered, ME)
-    ids = [case.id for case in gathered[0]]
+    made = gather_patients(table, hashlib.sha256(content).hexdigest(), bundle, 100)
+    keep_cases(store, "patient", PATIENT_LABELS, made, ME)
+    ids = [case.id for case in made[0]]
     for case in ids:
         label(store, case, ME, "no")
     return ids
 
 
-def test_a_woman_is_shown_beside_labelled_women_and_never_beside_herself(women: list[str]) -> None:
+def beside_her() -> tuple[str, pd.DataFrame, str]:
+    """The woman that is open, the labelled women beside her, and what is said."""
     app = open_page("patient")
     app.query_params["case"] = "list"
     app.run()
     turn_to(app, "patients_view", "Similar")
-    said = texts(app)
     shown = next(frame.value for frame in app.dataframe if "Said so" in frame.value)
+    return next(heading.value for heading in app.subheader), shown, texts(app)
+
+
+def test_a_woman_is_shown_beside_labelled_women_and_never_beside_herself(store: LabelStore, bundle: Bundle) -> None:
+    women = gathered(store, bundle, cases_by_id()["list"].table_csv())
+    name, shown, said = beside_her()
+    her = pseudonym(women[0].split(":")[1], name)
+    assert any(f":{her}@" in case for case in women), "she was labelled too"
+    assert not shown["Woman"].str.startswith(her).any()
+    assert f"Nearest of {len(women) - 1} labelled women of this installation" in said
     assert set(shown["Said so"]) == {"1 of 1 reader"}
     assert shown["Distance"].is_monotonic_increasing
-    her = pseudonym(women[0].split(":")[1], next(heading.value for heading in app.subheader))
-    assert not shown["Woman"].str.startswith(her).any()
-    labelled = len(women) - any(f":{her}@" in case for case in women)
-    assert f"Nearest of {labelled} labelled women of this installation" in said
+
+
+def test_a_labelled_woman_of_another_file_who_may_be_she_is_marked(store: LabelStore, bundle: Bundle) -> None:
+    women = gathered(store, bundle, sample_visits_csv().encode())
+    name, shown, _ = beside_her()
+    her = pseudonym(women[0].split(":")[1], name)
+    marked = shown.loc[shown["Course"].str.startswith("May be she herself."), "Woman"]
+    assert [key.partition("@")[0] for key in marked] == [her]
 
 
 def settle(app: AppTest, answer: str) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from cervix.bundle import ModelSession
-from cervix.labels.gathering.women import pseudonym, woman_views
+from cervix.labels.gathering.women import pseudonym, visits_content, woman_views
 from cervix.labels.similar.found import Asked
 from cervix.labels.store.cases import Case
 from cervix.patients.history_scoring import answer_histories, histories_of
@@ -18,6 +18,7 @@ STATE = "state"
 store keeps as the embedding of a labelled woman, after the visit that she was asked about."""
 FINDINGS_SHOWN = 4
 NOTHING = "no result"
+SAME_YEARS = 0.01
 
 
 def woman_asked(visits: pd.DataFrame, table_sha256: str, session: ModelSession) -> Asked | None:
@@ -34,6 +35,23 @@ def woman_asked(visits: pd.DataFrame, table_sha256: str, session: ModelSession) 
     state = answer_histories(histories_of(visits, session), session, [STATE])[STATE][0]
     key = pseudonym(table_sha256, str(visits[PATIENT_ID].iloc[0]))
     return Asked(np.asarray(state, np.float32), f"patient:{table_sha256}:{key}")
+
+
+def may_be_herself(case: Case, visits: pd.DataFrame) -> bool:
+    """Whether a labelled woman's history is how this woman's begins: in another file her pseudonym does not tell.
+
+    Times may differ by ``SAME_YEARS``: dates that were moved as a whole pass other leap days.
+
+    Parameters
+    ----------
+    visits : her rows of ``VisitTable.frame``
+    """
+    kept = case.visits
+    own = visits_content(visits.iloc[: len(kept)])
+    return len(own) == len(kept) and all(
+        {**one, TIME_YEARS: 0.0} == {**other, TIME_YEARS: 0.0} and abs(one[TIME_YEARS] - other[TIME_YEARS]) <= SAME_YEARS
+        for one, other in zip(own, kept, strict=True)
+    )
 
 
 def course_words(case: Case) -> str:

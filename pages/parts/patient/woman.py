@@ -260,9 +260,8 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
 def _show_similar(visits: pd.DataFrame, bundle: Bundle, session: ModelSession) -> None:
     st.markdown("**Similar labelled women**")
     table_sha256 = hashlib.sha256(st.session_state[CONTENT]).hexdigest()
-    show_similar(
-        label_store_or_stop(), bundle, "patient", woman_asked(visits, table_sha256, session), f"similar_{visits.index[0]}"
-    )
+    asked = woman_asked(visits, table_sha256, session)
+    show_similar(label_store_or_stop(), bundle, "patient", asked, f"similar_{visits.index[0]}", visits)
 
 
 def _short(found: pd.DataFrame) -> str:

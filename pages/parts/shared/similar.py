@@ -12,7 +12,7 @@ from cervix.labels import LabelStore
 from cervix.labels.desk.pictures import thumbnail
 from cervix.labels.similar.found import Asked, Neighbour, Similar
 from cervix.labels.similar.labelled import SIMILAR_AT_MOST, SPREAD_SHARE, LabelledCases
-from cervix.labels.similar.women import course_words
+from cervix.labels.similar.women import course_words, may_be_herself
 from cervix.labels.store.cases import KINDS, Kind, Scorer, scorer_of
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
@@ -27,6 +27,7 @@ HELD_FOR_S = 10.0
 """How old labels may be here: a label that was just given shows that much later."""
 PICTURE_PX = 112
 NO_COLOUR = "#8A8A8A"
+MAYBE_SHE = "May be she herself. "
 NOT_FOR_YOU = "Labelled cases are for readers and admins."
 
 
@@ -46,13 +47,16 @@ def _held(url: str, scorer: Scorer, kind: Kind, _store: LabelStore) -> LabelledC
     return LabelledCases(_store, scorer, kind, held_for_s=HELD_FOR_S)
 
 
-def show_similar(store: LabelStore, bundle: Bundle, kind: Kind, asked: Asked | None, key: str) -> None:
+def show_similar(
+    store: LabelStore, bundle: Bundle, kind: Kind, asked: Asked | None, key: str, visits: pd.DataFrame | None = None
+) -> None:
     """The nearest labelled cases, the shares of their labels, and what was not compared.
 
     Parameters
     ----------
     asked : what they are nearest to; None where this bundle has no vector of it
     key : of the place on the page
+    visits : of a woman of a table, to say who of the labelled may be she herself
     """
     who = person()
     if not who.may_browse:
@@ -70,7 +74,7 @@ def show_similar(store: LabelStore, bundle: Bundle, kind: Kind, asked: Asked | N
             if kind == "tile":
                 _show_tiles(store, bundle, found.neighbours)
             else:
-                _show_women(store, bundle, found.neighbours, key)
+                _show_women(store, bundle, found.neighbours, key, visits)
         else:
             _show_nothing(found, kind, key)
         _show_left_out(found, bundle, kind)
@@ -127,12 +131,16 @@ def _picture(store: LabelStore, case_id: str, words: str) -> str:
     return f"<img src='data:image/jpeg;base64,{content}' alt='{escape(words)}'>"
 
 
-def _show_women(store: LabelStore, bundle: Bundle, neighbours: list[Neighbour], key: str) -> None:
+def _show_women(store: LabelStore, bundle: Bundle, neighbours: list[Neighbour], key: str, visits: pd.DataFrame | None) -> None:
     titles = labelled_classes(bundle, "patient")
+    cases = [store.case(one.case_id) for one in neighbours]
+    herself = [visits is not None and may_be_herself(case, visits) for case in cases]
     st.dataframe(
         pd.DataFrame(
             {
-                "Course": [course_words(store.case(one.case_id)) for one in neighbours],
+                "Course": [
+                    f"{MAYBE_SHE if same else ''}{course_words(case)}" for case, same in zip(cases, herself, strict=True)
+                ],
                 "Afterwards": [titles.get(one.label, class_title(one.label)) for one in neighbours],
                 "Said so": [_agreement(one) for one in neighbours],
                 "Distance": [one.distance for one in neighbours],
