@@ -83,6 +83,7 @@ def test_a_tile_is_shown_beside_labelled_tiles_that_look_alike(
     assert ADA not in said
 
 
+@pytest.mark.slow
 def test_whoever_only_looks_is_shown_no_labelled_case(
     store: LabelStore, bundle: Bundle, carcinoma_slide: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_woman_is_shown_beside_labelled_women_and_never_beside_herself(store: 
     assert shown["Distance"].is_monotonic_increasing
 
 
+@pytest.mark.slow
 def test_a_labelled_woman_of_another_file_who_may_be_she_is_marked(store: LabelStore, bundle: Bundle) -> None:
     women = gathered(store, bundle, sample_visits_csv().encode())
     name, shown, _ = beside_her()
@@ -162,6 +164,7 @@ def test_a_dispute_settled_beside_similar_cases_is_kept_as_not_blinded(
     assert blinded == {first: False, second: True}
 
 
+@pytest.mark.slow
 def test_labelled_tiles_that_another_bundle_scored_are_scored_in_the_background(
     store: LabelStore, bundle: Bundle, carcinoma_slide: Path
 ) -> None:

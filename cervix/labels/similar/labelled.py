@@ -116,6 +116,11 @@ class LabelledCases:
             self._refresh()
             return [str(case) for case in self._labels["case_id"][self._labelled < 0]]
 
+    def read_again(self) -> None:
+        """Have the store asked at the next question, however lately it was."""
+        with self._lock:
+            self._read_at = -math.inf
+
     def _of_itself(self, asked: Asked) -> NDArray[np.bool_]:
         """Which labelled cases are what is asked about, or share pixels or the woman with it."""
         same = (self._labels["group_id"] == asked.group_id).to_numpy() & bool(asked.group_id)

@@ -79,7 +79,7 @@ def show_similar(
             _show_nothing(found, kind, key)
         _show_left_out(found, bundle, kind)
         if found.unscored and who.may_label:
-            offer_rescoring(store, bundle, kind, cases.unscored(), who.name, key)
+            offer_rescoring(cases, bundle, who.name, key)
     except LabelStoreUnavailable as error:
         st.error(escaped(str(error)), icon=":material/database_off:")
 
@@ -179,9 +179,7 @@ def _show_nothing(found: Similar, kind: Kind, key: str) -> None:
 def _limit_words(found: Similar, words: str) -> str:
     if found.limit >= SIMILAR_AT_MOST:
         return "from 1 on two have no direction in common."
-    return (
-        f"{100 * SPREAD_SHARE:.0f} % of pairs of labelled {words} lie within {found.limit:.2f}: nothing like it was labelled."
-    )
+    return f"{100 * SPREAD_SHARE:.0f} % of pairs of labelled {words} lie within {found.limit:.2f}: it is unlike all that was labelled."
 
 
 def _show_left_out(found: Similar, bundle: Bundle, kind: Kind) -> None:
