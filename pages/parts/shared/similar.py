@@ -179,7 +179,7 @@ def _show_nothing(found: Similar, kind: Kind, key: str) -> None:
 def _limit_words(found: Similar, words: str) -> str:
     if found.limit >= SIMILAR_AT_MOST:
         return "from 1 on two have no direction in common."
-    return f"{100 * SPREAD_SHARE:.0f} % of pairs of labelled {words} lie within {found.limit:.2f}: it is unlike all that was labelled."
+    return f"{100 * SPREAD_SHARE:.0f} % of pairs of labelled {words} lie within {found.limit:.2f}: it is unlike all of them."
 
 
 def _show_left_out(found: Similar, bundle: Bundle, kind: Kind) -> None:

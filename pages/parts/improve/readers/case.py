@@ -35,7 +35,7 @@ def show_case(store: LabelStore, case_id: str, who: Person, *, blind: bool, mode
         seen.clear()
         seen[case_id] = time.monotonic()
     picture, words = st.columns([1, 2])
-    if who.may_browse:
+    if who.may_decide:
         offer_similar(store, case, key)
     with picture:
         if who.may_browse:
