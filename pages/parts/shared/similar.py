@@ -63,7 +63,8 @@ def show_similar(
         st.caption(NOT_FOR_YOU)
         return
     if asked is None:
-        st.info("This bundle tells no vector of it, so it cannot be compared.", icon=":material/block:")
+        why = "scores it first, in step 1 of Improve" if kind == "tile" else "has a state of women, and has scored her"
+        st.info(f"It can be compared once a bundle {why}.", icon=":material/block:")
         return
     cases = labelled_cases(store, bundle, kind)
     try:
