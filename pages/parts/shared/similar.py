@@ -63,8 +63,9 @@ def show_similar(
         st.caption(NOT_FOR_YOU)
         return
     if asked is None:
-        why = "scores it first, in step 1 of Improve" if kind == "tile" else "has a state of women, and has scored her"
-        st.info(f"It can be compared once a bundle {why}.", icon=":material/block:")
+        tile = "It can be compared once this bundle has scored it: step 1 of Improve."
+        woman = "She cannot be compared: this bundle's history model has no state of women, or has not scored her."
+        st.info(tile if kind == "tile" else woman, icon=":material/block:")
         return
     cases = labelled_cases(store, bundle, kind)
     try:
