@@ -15,6 +15,8 @@ from benchmarks.archive_simulation import archive_simulation
 from benchmarks.archive_tables import archive_tables
 from benchmarks.dicom_export import dicom_export
 from benchmarks.hostile import hostile
+from benchmarks.similar import similar
+from benchmarks.similar_tiles import similar_tiles
 from benchmarks.triage import triage
 from benchmarks.triage_drawn import triage_drawn
 from benchmarks.triage_looks import triage_looks
@@ -30,7 +32,7 @@ def main() -> None:
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
         "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-slide": dicom_slide.dicom_slide,
         "dicom-export": dicom_export, "archive-local": archive_local, "archive-tables": archive_tables,
-        "archive-page": archive_page,
+        "archive-page": archive_page, "similar": similar, "similar-tiles": similar_tiles,
         "triage": triage, "triage-drawn": triage_drawn, "triage-looks": triage_looks,
         "archive-cluster": archive_cluster,
         "archive-simulation": archive_simulation, "archive-ray": archive_ray,

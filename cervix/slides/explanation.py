@@ -33,6 +33,7 @@ class TileExplanation:
         Whether the model recognises it; probabilities and Grad-CAM of a tile that it does not recognise mean nothing.
     cam : class -> (14, 14) float32
         Grad-CAM, non-negative, in units of the logit; zero where nothing supports the class.
+    embedding : (dimensions,) float32
     """
 
     pixels: NDArray[np.uint8]
@@ -40,6 +41,7 @@ class TileExplanation:
     novelty: float
     recognised: bool
     cam: dict[str, NDArray[np.float32]]
+    embedding: NDArray[np.float32]
 
     def overlay(self, label: str, opacity: float = 0.5) -> NDArray[np.uint8]:
         """The tile with the Grad-CAM of one class over it, scaled to that map's own maximum."""
@@ -58,7 +60,7 @@ def explain_tile(slide: Slide, summary: SlideSummary, x_l0_px: int, y_l0_px: int
     if tiles is None:
         raise ValueError("the slide model declares no tiles")
     pixels = slide.read_tile(x_l0_px, y_l0_px, summary.level, summary.size_level_px, tiles.size_px)
-    out = session.run({"tiles": pixels[None]}, ["probabilities", "novelty", "cam"])
+    out = session.run({"tiles": pixels[None]}, ["probabilities", "novelty", "cam", "embedding"])
     probabilities, novelty = (np.asarray(out[name], np.float32) for name in ("probabilities", "novelty"))
     return TileExplanation(
         pixels=pixels,
@@ -66,6 +68,7 @@ def explain_tile(slide: Slide, summary: SlideSummary, x_l0_px: int, y_l0_px: int
         novelty=float(novelty[0]),
         recognised=bool(session.model.is_recognised(novelty, probabilities)[0]),
         cam={label: out["cam"][0, index] for index, label in enumerate(session.model.class_ids)},
+        embedding=np.asarray(out["embedding"][0], np.float32),
     )
 
 

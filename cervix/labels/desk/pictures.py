@@ -70,6 +70,11 @@ def tile_views(case: Case, shelf: Path) -> TileViews:
     return TileViews(_jpeg(sharp), small, fields)
 
 
+def thumbnail(case: Case, shown_px: int) -> bytes:
+    """A tile as its model saw it, as a small JPEG; ``LabelRefused`` where its picture is damaged."""
+    return _jpeg(Image.fromarray(case.picture).resize((shown_px, shown_px), Image.Resampling.BOX))
+
+
 def _slide_of(case: Case, shelf: Path) -> Slide | None:
     entry = seen_slide(shelf, case.source)
     try:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from cervix.errors import LabelRefused
 from cervix.labels.store import leases, truth
 from cervix.labels.store.backup import read_backup, write_backup
-from cervix.labels.store.cases import KINDS, Case, Kind, Score
+from cervix.labels.store.cases import KINDS, Case, Kind, Score, Scorer
 from cervix.labels.store.engines import Database
 from cervix.labels.store.events import LabelEvent, checked_reader, new_key
 from cervix.labels.store.leases import LEASE_FOR, LEASE_LOCK, Lease
@@ -204,6 +204,16 @@ class LabelStore:
     def scores(self, bundle_sha256: str, kind: Kind | None = None, *, case_id: str | None = None) -> pd.DataFrame:
         """The newest score of each case by this bundle, or of one case: what a strategy ranks."""
         return self._read(truth.read_scores, bundle_sha256, kind, case_id)
+
+    def vectors(self, scorer: Scorer, kind: Kind, after_id: int = 0) -> Iterator[tuple[list[int], list[str], list[bytes]]]:
+        """Embeddings by this model that came after a score: parts of ids of scores, ids of cases, and bytes of float32."""
+        with self.database.reading() as connection:
+            yield from truth.read_vectors(connection, scorer.bundle_sha256, scorer.model_id, kind, after_id)
+
+    def last_score_id(self) -> int:
+        """The number of the newest score of any bundle, 0 where there is none."""
+        with self.database.reading() as connection:
+            return int(connection.scalar(select(func.max(scores.c.id))) or 0)
 
     def unscored(self, bundle_sha256: str, kind: Kind) -> list[str]:
         """Ids of the cases of a kind that this bundle has not scored, such as those that an earlier one gathered."""

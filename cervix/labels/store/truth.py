@@ -1,6 +1,6 @@
 """What the events say, as tables: reads, truths, a reader's history and progress, and the cases that training takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from cervix.labels.store.tables import audit, cases, events, reads, scores, stan
 PLACE = (cases.c.kind, cases.c.source, cases.c.group_id, cases.c.x_l0_px, cases.c.y_l0_px, cases.c.size_l0_px)
 READ = ("label", "unsure", "unusable")
 PACE_OVER = 100
+VECTORS_AT_ONCE = 8192
 POSITIONS = ("x_l0_px", "y_l0_px", "size_l0_px")
 _EVERYTHING = select(*events.c, events.c.id.in_(select(standing.c.id)).label("stands"))
 
@@ -133,6 +134,26 @@ def read_scores(connection: Connection, bundle_sha256: str, kind: str | None, ca
     table = _table(connection, _of_kind(query, kind).order_by(scores.c.case_id))
     table["embedding"] = pd.Series([_vector(value) for value in table["embedding"]], index=table.index, dtype=object)
     return _whole_numbers(table.astype({"novelty": float, "disagreement": float}), POSITIONS)
+
+
+def read_vectors(
+    connection: Connection, bundle_sha256: str, model_id: str, kind: str, after_id: int
+) -> Iterator[tuple[list[int], list[str], list[bytes]]]:
+    """Embeddings of cases of a kind by one model, in the order in which they came, as long as they are newer than a score.
+
+    Yields
+    ------
+    ids of the scores, ids of the cases, embeddings as float32 in little-endian order; at most ``VECTORS_AT_ONCE`` of each
+    """
+    query = (
+        select(scores.c.id, scores.c.case_id, scores.c.embedding)
+        .join(cases, cases.c.id == scores.c.case_id)
+        .where(scores.c.bundle_sha256 == bundle_sha256, scores.c.model_id == model_id, scores.c.id > after_id)
+        .where(cases.c.kind == kind, scores.c.embedding.is_not(None))
+        .order_by(scores.c.id)
+    )
+    for part in connection.execution_options(yield_per=VECTORS_AT_ONCE).execute(query).partitions():
+        yield [row[0] for row in part], [row[1] for row in part], [row[2] for row in part]
 
 
 def read_unscored(connection: Connection, bundle_sha256: str, kind: str) -> pd.DataFrame:

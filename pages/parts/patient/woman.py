@@ -1,5 +1,6 @@
 """One woman of a visit table: her risk, the published one and the step, her course drawn whole, why, what if, exports."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import streamlit as st
 
 from cervix.bundle import Bundle, Model, ModelSession
 from cervix.errors import BundleError
+from cervix.labels.similar.women import woman_asked
 from cervix.patients.charts import course_figure, findings_figure, passes_the_ends, waterfall_figure
 from cervix.patients.completeness import completeness_of
 from cervix.patients.diagnosis import TREATED
@@ -25,11 +27,14 @@ from cervix.patients.vocabulary import PATIENT_ID
 from cervix.plain_text import escaped
 from cervix.provenance import provenance_of
 from pages.parts.patient.both import download_one, leading_tasks, percent
+from pages.parts.patient.table import CONTENT
 from pages.parts.patient.what_if import show_what_if
 from pages.parts.patient.with_slide import show_slide_beside
 from pages.parts.shared.frame import STILL_CHART
+from pages.parts.shared.similar import show_similar
+from pages.parts.shared.store import label_store_or_stop
 
-VIEWS = ("Why", "What if", "With a slide", "Visits", "Take away")
+VIEWS = ("Why", "Similar", "What if", "With a slide", "Visits", "Take away")
 WITHOUT_ANSWER = ("Why no risk", "Visits", "Take away")
 SCALES = ("Linear", "Log")
 REFERENCE = "Ages and dates alone"
@@ -70,6 +75,8 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
         if opened == "Why":
             _show_why(visits, session, bundle)
             _show_step(step)
+        elif opened == "Similar":
+            _show_similar(visits, bundle, session)
         elif opened == "Why no risk":
             st.warning(scores[NO_ANSWER])
             if scores[TREATED]:
@@ -248,6 +255,13 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
     )
     bar = "" if explained.exact else f" The bar, from other samples, shows {explained.contributions[picked] * 100:+.1f}."
     st.write(f"{words}. Together {inside['contribution'].sum() * 100:+.1f}.{bar}")
+
+
+def _show_similar(visits: pd.DataFrame, bundle: Bundle, session: ModelSession) -> None:
+    st.markdown("**Similar labelled women**")
+    table_sha256 = hashlib.sha256(st.session_state[CONTENT]).hexdigest()
+    asked = woman_asked(visits, table_sha256, session)
+    show_similar(label_store_or_stop(), bundle, "patient", asked, f"similar_{visits.index[0]}", visits)
 
 
 def _short(found: pd.DataFrame) -> str:

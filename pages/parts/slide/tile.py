@@ -8,11 +8,15 @@ import streamlit as st
 
 from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
+from cervix.labels.similar.found import Asked
 from cervix.plain_text import escaped
 from cervix.slides.decision import SlideAnswer, answered_tiles, tile_probabilities
 from cervix.slides.explanation import TileExplanation, cancer_probability, explain_tile, most_suspicious
 from cervix.slides.scoring import SlideScore
 from cervix.sources.slide import Slide
+from pages.parts.shared.people import person
+from pages.parts.shared.similar import show_similar
+from pages.parts.shared.store import label_store_or_stop
 
 RANKED_TILES = 50
 
@@ -58,6 +62,9 @@ def show_tile(slide: Slide, score: SlideScore, bundle: Bundle, corner: tuple[int
         with heading.popover("Grad-CAM", icon=":material/tune:", type="tertiary", key="slide_cam_tools"):
             label, opacity = _ask_for_cam(explained, session.model)
         _show_explained(explained, session.model, label, opacity)
+        if person().may_browse:
+            place = (*corner, score.summary.size_l0_px)
+            _show_similar(bundle, Asked(explained.embedding, slide.sha256, place))
 
 
 def _show_silent_tile(slide: Slide, score: SlideScore, bundle: Bundle, corner: tuple[int, int] | None) -> None:
@@ -100,6 +107,15 @@ def _show_picker(slide: Slide, score: SlideScore, model: Model, corner: tuple[in
         placeholder=f"the {len(corners)} most suspicious tiles" if corners else "no tile has an answer",
         label_visibility="collapsed",
     )
+
+
+@st.fragment
+def _show_similar(bundle: Bundle, asked: Asked) -> None:
+    """Labelled tiles that look alike to the model, where somebody opens them."""
+    part = st.expander("Similar labelled tiles", icon=":material/grid_view:", key="slide_similar", on_change="rerun")
+    if part.open:
+        with part:
+            show_similar(label_store_or_stop(), bundle, "tile", asked, "slide_similar")
 
 
 def _ask_for_cam(explained: TileExplanation, model: Model) -> tuple[str, float]:

@@ -12,6 +12,7 @@ from cervix.labels.store.cases import KINDS
 from cervix.labels.store.events import new_key
 from cervix.people import Person
 from cervix.plain_text import escaped
+from pages.parts.improve.readers.similar import offer_similar, similar_seen
 from pages.parts.improve.readers.words import case_words, said_words
 from pages.parts.shared.frame import class_title, sentence_case, verified_bundle
 
@@ -34,6 +35,8 @@ def show_case(store: LabelStore, case_id: str, who: Person, *, blind: bool, mode
         seen.clear()
         seen[case_id] = time.monotonic()
     picture, words = st.columns([1, 2])
+    if who.may_decide:
+        offer_similar(store, case, key)
     with picture:
         if who.may_browse:
             _show_content(case)
@@ -67,7 +70,8 @@ def show_case(store: LabelStore, case_id: str, who: Person, *, blind: bool, mode
             st.caption("You are one of its readers: somebody else should settle it.")
         # A click counts for the case as it was shown: were anything done to it since, buttons and keys would be others.
         shown = f"{key}_{history['event_id'].max()}"
-        _show_buttons(store, case, who, seen[case_id], blinded=not model_shown, key=shown)
+        blinded = not (model_shown or similar_seen(case_id))
+        _show_buttons(store, case, who, seen[case_id], blinded=blinded, key=shown)
         if settled is not None and settled.reader == who.name:
             _offer_undo(store, who, settled.event_id, key)
 
