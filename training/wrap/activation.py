@@ -1,14 +1,12 @@
 """What a model answers with: what its owner says, held against its last operator and against what it really answers."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from training.wrap.about import Activation, AnswerOut
-from training.wrap.head import GraphReader, plain
 from training.wrap.loading import PREFIX
+from training.wrap.reader import GraphReader, plain
 from training.wrap.refusal import WrapRefused
 
 LAST: dict[str, Activation] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
@@ -17,16 +15,8 @@ SUM_TOLERANCE = 1e-3
 """Of probabilities that sum to 1, in half precision too."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The output that is read: tensor names, the logits before any activation."""
-
-    output: str
-    logits: str
-
-
-def find_answer(model: onnx.ModelProto, reader: GraphReader, said: AnswerOut) -> Answer:
-    """The output and its logits.
+def find_answer(model: onnx.ModelProto, reader: GraphReader, said: AnswerOut) -> str:
+    """The tensor of the logits, before any activation.
 
     Raises
     ------
@@ -55,7 +45,7 @@ def find_answer(model: onnx.ModelProto, reader: GraphReader, said: AnswerOut) ->
     before = _last(reader, logits)
     if last is not None and last.op_type in LAST and before is not None and before.op_type in LAST:
         raise _twice(f"{before.op_type}, then {last.op_type}")
-    return Answer(output, logits)
+    return logits
 
 
 def check_answers(said: AnswerOut, logits: NDArray[np.floating], classes: int) -> None:

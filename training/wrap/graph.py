@@ -5,42 +5,27 @@ Before it: tiles of 8 bits become what the network takes. Behind it: calibrated 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from cervix.bundle.manifest import TensorSpec
 from training.shared.onnx_graphs import declare_shapes
 from training.slide.novelty import Novelty
 from training.wrap.about import PixelsIn
-from training.wrap.head import Affine, Gate, GraphReader, Head
+from training.wrap.cam import add_cam
+from training.wrap.head import Head
 from training.wrap.loading import CHANNELS, PIXEL_TYPES
+from training.wrap.parts import Parts, single
+from training.wrap.reader import GraphReader
 from training.wrap.refusal import WrapRefused
 
 TILES = "tiles"
-NOVELTY_PREFIX = "novelty/"
-"""Of operators that square distances: half precision has no room for those of strange tiles."""
-
-
-class Parts:
-    """Nodes and constants, added one after another."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-
-    def add(self, kind: str, inputs: Sequence[str], output: str, **settings: Any) -> str:
-        """One operator, named as its output, which is returned."""
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **settings))
-        return output
-
-    def constant(self, name: str, values: Any, kind: type[np.generic] = np.float32) -> str:
-        """A constant of the graph."""
-        self.constants[name] = numpy_helper.from_array(np.asarray(values, kind), name)
-        return name
+NOVELTY = "novelty"
+"""The output, and the first part of the names of operators behind it: they square distances, and half precision has no room
+for those of strange tiles."""
 
 
 @dataclass(frozen=True)
@@ -137,14 +122,14 @@ def wrapped_graph(
     outputs : as ``answers``
     """
     parts = Parts()
-    logits = _single(parts, reader, head.logits)
+    logits = single(parts, reader, head.logits)
     if columns == 1:
         logits = parts.add("MatMul", [logits, parts.constant("both/kernel", both_sides(1))], "both/logits")
     scaled = parts.add("Mul", [logits, parts.constant("calibration/weight", fits.weight)], "calibration/logits")
     parts.add("Softmax", [scaled], "probabilities", axis=1)
-    told = parts.add("Identity", [_single(parts, reader, embedding)], "embedding")
+    told = parts.add("Identity", [single(parts, reader, embedding)], "embedding")
     _add_novelty(parts, told, fits.novelty)
-    _add_cam(parts, reader, head, both_sides(columns))
+    add_cam(parts, reader, head, both_sides(columns))
     values = [helper.make_tensor_value_info(item.name, TensorProto.FLOAT, item.shape) for item in outputs]
     wrapped = _assembled(model, pixels, parts, values)
     declare_shapes(wrapped, [tile_input(pixels.size_px)], outputs)
@@ -159,15 +144,11 @@ def both_sides(columns: int) -> NDArray[np.float64]:
     return np.array([[-0.5, 0.5]]) if columns == 1 else np.eye(columns)
 
 
-def _single(parts: Parts, reader: GraphReader, tensor: str) -> str:
-    return tensor if reader.is_single(tensor) else parts.add("Cast", [tensor], f"single/{tensor}", to=TensorProto.FLOAT)
-
-
 def _add_novelty(parts: Parts, embedding: str, known: Novelty) -> None:
     """As ``Novelty.distances``."""
 
     def name(what: str) -> str:
-        return NOVELTY_PREFIX + what
+        return f"{NOVELTY}/{what}"
 
     whitened = parts.add("MatMul", [embedding, parts.constant(name("whitening"), known.whitening)], name("whitened"))
     apart = parts.add("Unsqueeze", [whitened, parts.constant(name("one"), [1], np.int64)], name("apart"))
@@ -175,59 +156,7 @@ def _add_novelty(parts: Parts, embedding: str, known: Novelty) -> None:
     squared = parts.add("Mul", [gap, gap], name("squared"))
     summed = parts.add("ReduceSum", [squared, parts.constant(name("two"), [2], np.int64)], name("summed"), keepdims=0)
     nearest = parts.add("ReduceMin", [summed, name("one")], name("nearest"), keepdims=0)
-    parts.add("Sqrt", [nearest], "novelty")
-
-
-def _add_cam(parts: Parts, reader: GraphReader, head: Head, last: NDArray[np.float64]) -> None:
-    """Gradient of each logit by the map's features, averaged over the map, times the map."""
-    height, width, channels = head.sizes
-    constant: NDArray[np.float64] | None = last.T[None]  # (1, classes, columns) until a gate makes it differ from tile to tile
-    gradient, pixels = "", height * width
-
-    def name(what: str, at: int = 0) -> str:
-        return f"cam/{what}{at}"
-
-    for at, step in enumerate(head.steps):
-        if isinstance(step, Gate):
-            answer = _single(parts, reader, step.tensor)
-            open_ = parts.add("Greater", [answer, parts.constant(name("zero", at), 0.0)], name("open", at))
-            number = parts.add("Cast", [open_], name("gate", at), to=TensorProto.FLOAT)
-            spread = parts.add("Unsqueeze", [number, parts.constant(name("axis", at), [1], np.int64)], name("gates", at))
-            before = gradient if constant is None else parts.constant(name("before", at), constant)
-            gradient, constant = parts.add("Mul", [before, spread], name("through", at)), None
-            continue
-        values = step.kernel.T if isinstance(step, Affine) else step.factor
-        if constant is not None:
-            constant = constant @ values if isinstance(step, Affine) else constant * values
-        else:
-            kind = "MatMul" if isinstance(step, Affine) else "Mul"
-            gradient = parts.add(kind, [gradient, parts.constant(name("kernel", at), values)], name("through", at))
-    weight = _over_map(parts, head, constant, gradient)
-    shape = [0, pixels, channels] if head.layout == "NHWC" else [0, channels, pixels]
-    flat = parts.add(
-        "Reshape", [_single(parts, reader, head.features), parts.constant("cam/flat-shape", shape, np.int64)], "cam/flat"
-    )
-    if head.layout == "NHWC":
-        flat = parts.add("Transpose", [flat], "cam/channels-first", perm=[0, 2, 1])
-    summed = parts.add("Relu", [parts.add("MatMul", [weight, flat], "cam/sum")], "cam/positive")
-    parts.add("Reshape", [summed, parts.constant("cam/shape", [0, last.shape[1], height, width], np.int64)], "cam")
-
-
-def _over_map(parts: Parts, head: Head, constant: NDArray[np.float64] | None, gradient: str) -> str:
-    """The mean over the map of the gradient at each of its places: ``(1 or N, classes, channels)``."""
-    height, width, channels = head.sizes
-    pixels = height * width
-    if head.pooled:  # the mean spreads its gradient evenly
-        if constant is not None:
-            return parts.constant("cam/weight", constant / pixels)
-        return parts.add("Mul", [gradient, parts.constant("cam/share", 1 / pixels)], "cam/weight")
-    places = (pixels, channels) if head.layout == "NHWC" else (channels, pixels)
-    over = 2 if head.layout == "NHWC" else 3
-    if constant is not None:
-        return parts.constant("cam/weight", constant.reshape(*constant.shape[:2], *places).mean(axis=over))
-    shape = parts.constant("cam/places", [0, 0, *places], np.int64)
-    placed = parts.add("Reshape", [gradient, shape], "cam/placed")
-    return parts.add("ReduceMean", [placed, parts.constant("cam/over", [over], np.int64)], "cam/weight", keepdims=0)
+    parts.add("Sqrt", [nearest], NOVELTY)
 
 
 def _front(pixels: PixelsIn, entry: onnx.ValueInfoProto) -> Parts:

@@ -11,9 +11,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from training.wrap.loading import PREFIX
+from training.wrap.reader import GraphReader, settings_of
 from training.wrap.refusal import WrapRefused
 
 Floats = NDArray[np.float64]
@@ -99,44 +98,6 @@ class Head:
     pooled: bool
 
 
-class GraphReader:
-    """Looks up nodes, constants and shapes of a graph."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        graph = shape_inference.infer_shapes(model, data_prop=True).graph
-        self.producers: dict[str, onnx.NodeProto] = {name: node for node in graph.node for name in node.output}
-        self._constants = {tensor.name: tensor for tensor in graph.initializer}
-        self._constants |= {
-            node.output[0]: attribute.t
-            for node in graph.node
-            if node.op_type == "Constant"
-            for attribute in node.attribute
-            if attribute.name == "value"
-        }
-        values = (*graph.input, *graph.value_info, *graph.output)
-        self._types = {value.name: value.type.tensor_type for value in values}
-
-    def constant(self, name: str) -> NDArray[Any] | None:
-        """The values of a constant, looked at through what only passes it on; None where it is none."""
-        node = self.producers.get(name)
-        if node is not None and node.op_type in ("Identity", "Cast"):
-            return self.constant(node.input[0])
-        tensor = self._constants.get(name)
-        return None if tensor is None else np.asarray(numpy_helper.to_array(tensor))
-
-    def shape(self, name: str) -> list[int | None]:
-        """Sizes of a tensor, None where one is free; an empty list where nothing is known."""
-        tensor = self._types.get(name)
-        if tensor is None or not tensor.HasField("shape"):
-            return []
-        return [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
-
-    def is_single(self, name: str) -> bool:
-        """Whether a tensor is of float32."""
-        tensor = self._types.get(name)
-        return tensor is not None and tensor.elem_type == TensorProto.FLOAT
-
-
 def read_head(reader: GraphReader, logits: str) -> Head:
     """Follow the graph back from ``logits``; ``WrapRefused`` where something else lies on the way to a map of features."""
     steps: list[Affine | Scale | Gate] = []
@@ -145,7 +106,7 @@ def read_head(reader: GraphReader, logits: str) -> Head:
         node = reader.producers.get(name)
         if node is None:
             raise _unread("no map of features before the answer")
-        kind, settings = node.op_type, _settings(node)
+        kind, settings = node.op_type, settings_of(node)
         if kind in PASSED:
             name = node.input[0]
         elif kind == "Gemm":
@@ -224,7 +185,7 @@ def _layout(reader: GraphReader, features: str) -> Layout:
     name = features
     while (node := reader.producers.get(name)) is not None:
         if node.op_type == "Transpose":
-            return "NHWC" if list(_settings(node).get("perm", [])) == [0, 2, 3, 1] else "NCHW"
+            return "NHWC" if list(settings_of(node).get("perm", [])) == [0, 2, 3, 1] else "NCHW"
         if node.op_type in CHANNELS_FIRST:
             return "NCHW"
         if node.op_type not in ELEMENTWISE:
@@ -246,10 +207,6 @@ def _needed(reader: GraphReader, name: str, kind: str) -> NDArray[Any]:
     return np.asarray(values, np.float64)
 
 
-def _settings(node: onnx.NodeProto) -> dict[str, Any]:
-    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-
-
 def _unread(found: str) -> WrapRefused:
     return WrapRefused(
         "It cannot be told where in a tile the model looks",
@@ -257,8 +214,3 @@ def _unread(found: str) -> WrapRefused:
         found=found,
         action="A bundle shows for each class what drove it, so models with another head are not wrapped yet.",
     )
-
-
-def plain(name: str) -> str:
-    """A tensor's name as the model's owner knows it."""
-    return name.removeprefix(PREFIX)
