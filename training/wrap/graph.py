@@ -153,8 +153,7 @@ def _add_novelty(parts: Parts, embedding: str, known: Novelty) -> None:
     whitened = parts.add("MatMul", [embedding, parts.constant(name("whitening"), known.whitening)], name("whitened"))
     apart = parts.add("Unsqueeze", [whitened, parts.constant(name("one"), [1], np.int64)], name("apart"))
     gap = parts.add("Sub", [apart, parts.constant(name("centres"), known.whitened_centres[None])], name("gap"))
-    squared = parts.add("Mul", [gap, gap], name("squared"))
-    summed = parts.add("ReduceSum", [squared, parts.constant(name("two"), [2], np.int64)], name("summed"), keepdims=0)
+    summed = parts.add("ReduceSumSquare", [gap, parts.constant(name("two"), [2], np.int64)], name("summed"), keepdims=0)
     nearest = parts.add("ReduceMin", [summed, name("one")], name("nearest"), keepdims=0)
     parts.add("Sqrt", [nearest], NOVELTY)
 

@@ -48,7 +48,7 @@ def write_onnx(path: str, written: str, size_px: int, layout: str) -> None:
         raise WrapRefused(
             "The model cannot be converted to ONNX",
             expected=f"one that reads {layout} of {size_px} px",
-            found=_first_line(error),
+            found=_last_line(error),
             action="Correct layout and size_px in about.toml, or export the model as ONNX.",
         ) from error
     Path(written).write_bytes(model.SerializeToString())
@@ -62,7 +62,7 @@ def _of_keras(path: Path) -> Callable[[Any], Any]:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise WrapRefused(
-            "The Keras file cannot be loaded", expected="layers of Keras alone", found=_first_line(error)
+            "The Keras file cannot be loaded", expected="layers of Keras alone", found=_last_line(error)
         ) from error
     if len(model.inputs) != 1:
         raise WrapRefused("The model has not one input", expected="one, the pixels", found=str(len(model.inputs)))
@@ -113,12 +113,14 @@ def _of_saved_model(folder: Path) -> Callable[[Any], Any]:
         signature = loaded.signatures[SIGNATURE]
     except Exception as error:
         raise WrapRefused(
-            "The SavedModel cannot be loaded", expected=f"one with a signature {SIGNATURE}", found=_first_line(error)
+            "The SavedModel cannot be loaded", expected=f"one with a signature {SIGNATURE}", found=_last_line(error)
         ) from error
     names = list(signature.structured_input_signature[1])
     if len(names) != 1:
         raise WrapRefused("The model has not one input", expected="one, the pixels", found=str(len(names)))
-    return lambda pixels: signature(**{names[0]: pixels})
+
+    # A signature does not keep its own variables: whoever asks it holds the model.
+    return lambda pixels, _model=loaded: signature(**{names[0]: pixels})
 
 
 def _look_through_saved_model(folder: Path) -> None:
@@ -143,5 +145,7 @@ def _look_through_saved_model(folder: Path) -> None:
             )
 
 
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+def _last_line(error: Exception) -> str:
+    """What TensorFlow says last is what went wrong; before it comes where."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {(lines or [''])[-1][:200]}"

@@ -106,7 +106,7 @@ def _fix_input(model: onnx.ModelProto, pixels: PixelsIn) -> None:
             expected="one, the pixels",
             found=f"{len(inputs)}: {', '.join(v.name for v in inputs)}",
         )
-    tensor = inputs[0].type.tensor_type
+    tensor = model.graph.input[0].type.tensor_type  # extend has copied it
     if tensor.elem_type not in PIXEL_TYPES:
         found = TensorProto.DataType.Name(tensor.elem_type).lower()
         raise WrapRefused("The model reads no pixels", expected=" or ".join(PIXEL_TYPES.values()), found=found)

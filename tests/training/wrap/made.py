@@ -57,9 +57,12 @@ def write_model(
     opset: int = 18,
     channels: int = 3,
     size_px: int = SIZE_PX,
+    declared_px: int | None = SIZE_PX,
+    tiles: int | str = "batch",
     dtype: type[np.generic] = np.float32,
     hidden: bool = False,
     flat: bool = False,
+    channels_last: bool = False,
     extra: Sequence[onnx.NodeProto] = (),
     outputs: Sequence[str] = (),
 ) -> Path:
@@ -67,6 +70,8 @@ def write_model(
 
     Parameters
     ----------
+    size_px, declared_px : what the network is made for, and what its input says; None: any size
+    tiles : how many at once its input says
     last : operator after the logits, none where empty
     extra : more nodes, which may begin at ``logits`` or ``features``
     outputs : names of outputs, where they are others than the last
@@ -81,23 +86,29 @@ def write_model(
         helper.make_node("Conv", ["pixels", "filters"], ["mapped"], pads=[1, 1, 1, 1], strides=[2, 2]),
         helper.make_node("Relu", ["mapped"], ["features"]),
     ]
+    shown = "features"
+    if channels_last:
+        nodes.append(helper.make_node("Transpose", ["features"], ["turned-map"], perm=[0, 2, 3, 1]))
+        shown = "turned-map"
     if flat:
-        nodes.append(helper.make_node("Flatten", ["features"], ["pooled"]))
+        nodes.append(helper.make_node("Flatten", [shown], ["pooled"]))
         places = (size_px // 2) ** 2
-        constants["kernel"] = np.repeat(kernel / places, places, axis=0)
+        share = kernel / places
+        constants["kernel"] = np.tile(share, (places, 1)) if channels_last else np.repeat(share, places, axis=0)
+    elif channels_last:
+        constants["height-and-width"] = np.array([1, 2], np.int64)
+        nodes.append(helper.make_node("ReduceMean", [shown, "height-and-width"], ["pooled"], keepdims=0))
     else:
         nodes += [
-            helper.make_node("GlobalAveragePool", ["features"], ["mean"]),
+            helper.make_node("GlobalAveragePool", [shown], ["mean"]),
             helper.make_node("Flatten", ["mean"], ["pooled"]),
         ]
     read = "pooled"
     if hidden:
-        constants |= {
-            "turn": np.linalg.qr(rng.normal(size=(FILTERS, FILTERS)))[0].astype(np.float32),
-            "shift": np.full(FILTERS, 5.0, np.float32),
-        }
-        constants["bias"] = bias - 5.0 * (constants["turn"].T @ kernel).sum(axis=0)
-        constants["kernel"] = constants["turn"].T @ kernel
+        # Some gates are open for some tiles alone.
+        constants["turn"] = rng.normal(0, 0.3, (len(constants["kernel"]), FILTERS)).astype(np.float32)
+        constants["shift"] = rng.normal(0, 0.1, FILTERS).astype(np.float32)
+        constants["kernel"] = rng.normal(size=(FILTERS, len(classes))).astype(np.float32)
         nodes += [
             helper.make_node("Gemm", ["pooled", "turn", "shift"], ["turned"]),
             helper.make_node("Relu", ["turned"], ["hidden"]),
@@ -112,16 +123,19 @@ def write_model(
     graph = helper.make_graph(
         nodes,
         "elsewhere",
-        [helper.make_tensor_value_info("pixels", kind, ["batch", channels, size_px, size_px])],
+        [helper.make_tensor_value_info("pixels", kind, [tiles, channels, declared_px, declared_px])],
         [helper.make_tensor_value_info(name, kind, None) for name in told],
-        [numpy_helper.from_array(values.astype(dtype), name) for name, values in constants.items()],
+        [
+            numpy_helper.from_array(values.astype(dtype) if values.dtype.kind == "f" else values, name)
+            for name, values in constants.items()
+        ],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     path.write_bytes(made.SerializeToString())
     return path
 
 
-def about(classes: Sequence[ClassInfo] = FOUR, **changes: Any) -> dict[str, Any]:
+def about(of: Sequence[ClassInfo] = FOUR, **changes: Any) -> dict[str, Any]:
     """What ``about.toml`` says, as Python has it; a change at ``input.size_px`` is given as ``input__size_px``."""
     statement = {
         "name": "Drawn tiles",
@@ -147,7 +161,7 @@ def about(classes: Sequence[ClassInfo] = FOUR, **changes: Any) -> dict[str, Any]
             "limits": ["Knows nothing of medicine."],
             "known_failures": [],
         },
-        "classes": [item.model_dump() for item in classes],
+        "classes": [item.model_dump() for item in of],
         "input": {
             "layout": "NCHW",
             "channels": "RGB",
