@@ -20,36 +20,12 @@ Layout = Literal["NHWC", "NCHW"]
 PASSED: Final = ("Identity", "Cast", "LogSoftmax")
 """Operators between answer and dense layers that change no gradient that counts: log-softmax shifts all logits alike."""
 ELEMENTWISE: Final = (
-    "Relu",
-    "LeakyRelu",
-    "Elu",
-    "Selu",
-    "Sigmoid",
-    "HardSigmoid",
-    "Tanh",
-    "Clip",
-    "Mul",
-    "Add",
-    "Sub",
-    "Div",
-    "Identity",
-    "Cast",
-    "PRelu",
-    "Softplus",
-    "Erf",
-    "Max",
-    "Min",
-    "Sum",
-)
+    "Relu", "LeakyRelu", "Elu", "Selu", "Sigmoid", "HardSigmoid", "Tanh", "Clip", "Mul", "Add", "Sub", "Div", "Identity",
+    "Cast", "PRelu", "Softplus", "Erf", "Max", "Min", "Sum",
+)  # fmt: skip
 CHANNELS_FIRST: Final = (
-    "Conv",
-    "MaxPool",
-    "AveragePool",
-    "BatchNormalization",
-    "GlobalAveragePool",
-    "QuantizeLinear",
-    "DequantizeLinear",
-)
+    "Conv", "MaxPool", "AveragePool", "BatchNormalization", "GlobalAveragePool", "QuantizeLinear", "DequantizeLinear",
+)  # fmt: skip
 WHAT_IS_READ: Final = "a map of features, pooled or flattened, then dense layers with ReLU or nothing between them"
 
 

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,22 +12,10 @@ from training.wrap.refusal import WrapRefused
 
 OWN_CODE: Final = frozenset({"Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"})
 """Layers of Keras that run code, or load a graph, from the file."""
-TOUCHES_MORE: Final = frozenset(
-    {
-        "DebugGradientIdentity",
-        "DebugIdentityV2",
-        "DeleteOldDirs",
-        "EagerPyFunc",
-        "LoadLibrary",
-        "MatchingFiles",
-        "PyFunc",
-        "PyFuncStateless",
-        "ReadFile",
-        "SaveSlices",
-        "WriteFile",
-        "XlaHostCompute",
-    }
-)
+TOUCHES_MORE: Final = frozenset({
+    "DebugGradientIdentity", "DebugIdentityV2", "DeleteOldDirs", "EagerPyFunc", "LoadLibrary", "MatchingFiles", "PyFunc",
+    "PyFuncStateless", "ReadFile", "SaveSlices", "WriteFile", "XlaHostCompute",
+})  # fmt: skip
 """Operators of TensorFlow that call back into Python or read and write files of their choice."""
 CONFIG_BYTES_AT_MOST: Final = 64 << 20
 SIGNATURE: Final = "serving_default"
@@ -120,7 +109,11 @@ def _of_saved_model(folder: Path) -> Callable[[Any], Any]:
         raise WrapRefused("The model has not one input", expected="one, the pixels", found=str(len(names)))
 
     # A signature does not keep its own variables: whoever asks it holds the model.
-    return lambda pixels, _model=loaded: signature(**{names[0]: pixels})
+    return partial(_of_signature, loaded, names[0])
+
+
+def _of_signature(loaded: Any, name: str, pixels: Any) -> Any:
+    return loaded.signatures[SIGNATURE](**{name: pixels})
 
 
 def _look_through_saved_model(folder: Path) -> None:

@@ -109,6 +109,7 @@ def write_model(
         constants["turn"] = rng.normal(0, 0.3, (len(constants["kernel"]), FILTERS)).astype(np.float32)
         constants["shift"] = rng.normal(0, 0.1, FILTERS).astype(np.float32)
         constants["kernel"] = rng.normal(size=(FILTERS, len(classes))).astype(np.float32)
+        constants["bias"] = np.zeros(len(classes), np.float32)
         nodes += [
             helper.make_node("Gemm", ["pooled", "turn", "shift"], ["turned"]),
             helper.make_node("Relu", ["turned"], ["hidden"]),

@@ -74,6 +74,7 @@ def test_pixels_arrive_as_the_transforms_say_in_the_models_order_of_channels(tmp
         ("operators of 2018", {"opset": 9}),
         ("half precision", {"dtype": np.float16}),
         ("any size", {"declared_px": None}),
+        ("one tile at once", {"tiles": 1}),
     ],
 )
 def test_a_model_answers_the_same_whatever_form_it_comes_in(tmp_path: Path, name: str, how: Mapping[str, Any]) -> None:
@@ -112,7 +113,8 @@ def test_grad_cam_is_the_gradient_of_each_logit_on_the_last_map(
     model = onnx.shape_inference.infer_shapes(onnx.load(path))
     features = own_features(model, channels_first(small / 255))
     after = open_session(Extractor(model).extract_model(["features"], ["logits"]).SerializeToString(), CPU_PROVIDER)
-    step, places = 0.02, features.shape[2] * features.shape[3]
+    # Through gates so small a step that none closes; without them the logits are large, and so is what is rounded off.
+    step, places = 2e-4 if hidden else 0.02, features.shape[2] * features.shape[3]
     weights = np.empty((len(TILES), len(FOUR), features.shape[1]))
     for channel in range(features.shape[1]):
         moved = [features.copy(), features.copy()]

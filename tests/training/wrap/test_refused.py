@@ -27,6 +27,11 @@ from training.wrap.tiles import HeldOutTiles, read_tiles
 
 FOLDS = {"novelty": {"folds": 5}}
 CUSTOM = helper.make_node("Gelu", ["logits"], ["answer"], domain="com.microsoft")
+ONE_TILE = (
+    helper.make_node("Constant", [], ["one-row"], value=helper.make_tensor("one-row", TensorProto.INT64, [2], [1, 4])),
+    helper.make_node("Reshape", ["logits", "one-row"], ["answer"]),
+)
+"""For one tile at once, in a way that nobody can take back."""
 TWO_SOFTMAXES = (
     helper.make_node("Softmax", ["logits"], ["once"], axis=1),
     helper.make_node("Softmax", ["once"], ["answer"], axis=1),
@@ -107,6 +112,21 @@ def test_a_model_that_answers_the_same_for_every_tile(tmp_path: Path) -> None:
     network = read_network(write_model(tmp_path / "model.onnx"), AboutModel.model_validate(about()))
     described = AboutModel.model_validate(about(input__transforms=[{"multiply": 0}]))
     with pytest.raises(WrapRefused, match="same for every tile.*Check the transforms"):
+        fit(network, described, pictures(), FOLDS)
+
+
+def test_a_model_that_reads_more_than_pixels(tmp_path: Path) -> None:
+    model = onnx.load(write_model(tmp_path / "model.onnx"))
+    model.graph.input.append(helper.make_tensor_value_info("age", TensorProto.FLOAT, ["batch", 1]))
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(WrapRefused, match="expected one, the pixels; found 2: pixels, age"):
+        read(tmp_path / "model.onnx")
+
+
+def test_a_model_for_one_tile_at_once(tmp_path: Path) -> None:
+    described = AboutModel.model_validate(about())
+    network = read_network(write_model(tmp_path / "model.onnx", extra=ONE_TILE, outputs=["answer"], tiles=1), described)
+    with pytest.raises(WrapRefused, match="any number of tiles at once.*free batch size"):
         fit(network, described, pictures(), FOLDS)
 
 
