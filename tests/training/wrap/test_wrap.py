@@ -25,6 +25,8 @@ from training.slide.variants import VariantRefused
 from training.wrap.entry import NOT_SEEN
 from training.wrap.tile_model import wrap_tile_model
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
