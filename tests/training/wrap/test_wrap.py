@@ -57,7 +57,8 @@ def test_the_bundle_says_what_its_owner_said_and_what_was_not_checked(wrapped: B
     assert (wrapped.manifest.name, wrapped.manifest.version) == ("elsewhere", "1.0.0")
     assert model.class_ids == [item.id for item in FOUR]
     assert model.limits == ["Knows nothing of medicine."]
-    assert [variant.precision for variant in model.variants] == ["fp32", "int8", "fp16"]
+    assert [variant.precision for variant in model.variants] == ["int8", "fp32", "fp16"]
+    assert wrapped.session(model.id).variant.precision == model.evaluation.precision == "int8"
     assert NOT_SEEN in model.evaluation.notes
     assert model.tiles is not None
     assert model.tiles.steps_in_graph == ["divide by 255", "put channels first"]
