@@ -1,5 +1,5 @@
-"""``python -m training data | slide | risk-factors | history | build | retrain | cervix | generate``: from data or labels
-to a proven bundle.
+"""``python -m training data | slide | risk-factors | history | build | retrain | cervix | generate | wrap``: from data,
+labels or somebody's model to a proven bundle.
 """
 
 import argparse
@@ -306,6 +306,13 @@ def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
         options.tell("candidate", f"candidate {label}", candidate=label)
 
 
+def _wrap(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.wrap.tile_model import wrap_tile_model
+
+    manifest = wrap_tile_model(options.model, options.about, options.tiles, options.out, log)
+    log(f"{manifest.name} {manifest.version} is in {options.out} and proved itself.")
+
+
 def _path_of(recipe: str) -> Path:
     return RECIPES_DIR / f"{recipe}.toml"
 
@@ -354,6 +361,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_cervix(commands, data)
     _add_drawn_settings(commands)
     _add_sample_candidate(commands)
+    _add_wrap(commands)
     for name, parents, run, text in (
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
@@ -453,6 +461,16 @@ def _add_sample_candidate(commands: "argparse._SubParsersAction[argparse.Argumen
     command.add_argument("--recipe", choices=RECIPES, default=next(iter(RECIPES)))
     command.add_argument("--out", type=Path, default=ARCHIVE, help="the archive (default: that of the package)")
     command.set_defaults(run=_sample_candidate)
+
+
+def _add_wrap(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "make a proved bundle of a tile classifier from elsewhere (docs/bring-your-own-model.md)"
+    command = commands.add_parser("wrap", help=text, description=text)
+    command.add_argument("model", type=Path, help="a file .onnx or .keras, or the folder of a SavedModel")
+    command.add_argument("--about", type=Path, required=True, help="what the graph does not show: about.toml")
+    command.add_argument("--tiles", type=Path, required=True, help="labelled tiles: CSV of path, label, group, split")
+    command.add_argument("--out", type=Path, required=True, help="folder of the bundle, which must not exist")
+    command.set_defaults(run=_wrap)
 
 
 def _add_cohort_options(parser: argparse.ArgumentParser) -> None:

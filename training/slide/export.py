@@ -12,9 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from cervix.bundle.manifest import DerivedTask, SlideRule, TensorSpec, Variant, VariantDifference, within_novelty
+from cervix.bundle.manifest import DerivedTask, SlideRule, TensorSpec, Variant, within_novelty
 from cervix.bundle.sessions import Arrays
-from cervix.errors import CervixError
 from cervix.evaluation.comparison import decimal, percent
 from cervix.evaluation.metrics import METRICS
 from cervix.evaluation.questions import task_scores
@@ -31,8 +30,9 @@ from training.shared.manifest_parts import (
     write_predictions,
     write_table,
 )
+from training.shared.onnx_graphs import run_onnx
 from training.shared.stages import Log
-from training.shared.to_onnx import run_onnx, to_onnx
+from training.shared.to_onnx import to_onnx
 from training.slide.checks.baselines import fitted_baselines
 from training.slide.checks.cam import cam_table
 from training.slide.checks.robustness import Scorer, novelty_table, one_per_group, robustness_table
@@ -51,6 +51,7 @@ from training.slide.novelty import RefusalLimits
 from training.slide.quantise import to_fp16, to_int8
 from training.slide.rehearsal import write_slide_rehearsal
 from training.slide.slide_level import STRANGE, Calling, ScoredTiles, fit_and_compare
+from training.slide.variants import compare, refuse_if_different
 from training.slide.vgg16 import last_block, with_last_block
 
 GOLDEN_TILES = 4
@@ -66,10 +67,6 @@ FLAGGED_AT_LEAST, ACCEPTED_AT_LEAST = 0.95, 0.60
 FLAGGED, ACCEPTED = "Pictures that are no histology, flagged as novel", "Test tiles kept"
 """Rows of the table ``reach`` by their ``figure``: a retraining finds them by it, so bundles that were built keep it."""
 Positions = NDArray[np.int64]
-
-
-class VariantRefused(CervixError, ValueError, code="variant-refused"):
-    """Raised when a smaller variant differs too much from the reference to be shipped."""
 
 
 @dataclass(frozen=True)
@@ -343,47 +340,6 @@ def quantised(fitted: Fitted, pixels: NDArray[np.uint8], train: Positions, recip
 def golden_tiles(size_px: int) -> NDArray[np.uint8]:
     """Generated tiles, nobody's tissue: ``(GOLDEN_TILES, size, size, 3)`` uint8."""
     return np.stack([phantom_region(size_px, size_px, seed=seed, tissue_share=0.9) for seed in range(GOLDEN_TILES)])
-
-
-def compare(
-    reference: NDArray[np.floating],
-    variant: NDArray[np.floating],
-    labels: NDArray[np.str_],
-    groups: NDArray[np.str_],
-    classes: list[str],
-    tasks: Sequence[DerivedTask],
-) -> VariantDifference:
-    """How far a variant's test probabilities ``(n, classes)`` are from the reference's."""
-    gap = np.abs(reference - variant)
-    auroc = []
-    for scores in (reference, variant):
-        frame = pd.DataFrame({"label": labels, "group": groups})
-        add_probabilities(frame, "p_", classes, scores)
-        auroc.append([task_scores(frame, task).auroc().value for task in tasks])
-    return VariantDifference(
-        computed_on="test split",
-        n=len(reference),
-        largest_probability=float(gap.max()),
-        mean_probability=float(gap.mean()),
-        agreement=float((reference.argmax(axis=1) == variant.argmax(axis=1)).mean()),
-        auroc_difference=float(np.min(np.subtract(auroc[1], auroc[0]))),
-    )
-
-
-def refuse_if_different(precision: str, difference: VariantDifference, limits: Mapping[str, float]) -> None:
-    """Raise ``VariantRefused`` unless agreement and AUROC are within the recipe's limits."""
-    if difference.agreement < limits["agreement_at_least"]:
-        raise VariantRefused(
-            f"The {precision} variant is not the model it should be",
-            expected=f"agreement with fp32 of at least {limits['agreement_at_least']:.1%}",
-            found=f"{difference.agreement:.2%} of {difference.n} test tiles",
-        )
-    if difference.auroc_difference < -limits["auroc_loss_at_most"]:
-        raise VariantRefused(
-            f"The {precision} variant ranks worse than fp32",
-            expected=f"an AUROC at most {limits['auroc_loss_at_most']} lower",
-            found=f"{-difference.auroc_difference:.4f} lower",
-        )
 
 
 def slide_rule_table(

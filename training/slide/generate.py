@@ -21,8 +21,8 @@ from training.data.tissue.sources import SourceTiles, tiles_of_recipe
 from training.data.tissue.tiles import TileSet
 from training.shared.declared import declared_classes, read_recipe
 from training.shared.manifest_parts import write_table
+from training.shared.onnx_graphs import run_onnx
 from training.shared.stages import Log, Stages, array_digest, digest_of
-from training.shared.to_onnx import run_onnx
 from training.slide.activations import cached_activations
 from training.slide.balance import tile_weights
 from training.slide.diffusion import Diffusion, Tiles

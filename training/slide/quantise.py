@@ -1,6 +1,7 @@
 """Smaller variants of an exported graph: int8 for CPUs, fp16 for GPUs."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +51,12 @@ def to_int8(model: onnx.ModelProto, calibration_tiles: NDArray[np.uint8]) -> byt
         return quantised.read_bytes()
 
 
-def to_fp16(model: onnx.ModelProto) -> bytes:
-    """Half precision inside; inputs and outputs keep their float32 and uint8 types.
+def to_fp16(model: onnx.ModelProto, in_single: Sequence[str] = ()) -> bytes:
+    """Half precision inside; inputs and outputs keep their float32 and uint8 types, and nodes of these names are left alone.
 
     The conversion writes the casts around operators that stay in single precision, such as Max, behind all others; the check of
     a bundle tells types in the order of the nodes, so they are sorted.
     """
-    half = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
+    half = OnnxModel(convert_float_to_float16(model, keep_io_types=True, node_block_list=list(in_single)))
     half.topological_sort()
     return bytes(half.model.SerializeToString())

@@ -19,16 +19,17 @@ from cervix.labels.store.cases import case_pixels
 from training.shared.calibrate import fit_opinion_weights
 from training.shared.installation_labels import Labels, folds_of, without_leaking
 from training.shared.manifest_parts import add_probabilities, write_bytes, write_golden, write_predictions, write_table
+from training.shared.onnx_graphs import run_onnx
 from training.shared.retrain_parts import Progress, copied, golden_inputs, learned_from, lineage_of, needed, write_new_cases
 from training.shared.stages import Log
-from training.shared.to_onnx import run_onnx
 from training.slide.entry import slide_outputs
-from training.slide.export import compare, reach_table, refuse_if_different
+from training.slide.export import reach_table
 from training.slide.fit import standardisation
 from training.slide.graph import BATCH, SlideGraph, SlideHead, TileFeatures
 from training.slide.novelty import doubt, role_signs
 from training.slide.rehearsal import REFERENCE, SHIPPED, SlideRehearsal, pixels_sha256, read_slide_rehearsal
 from training.slide.slide_level import Calling, ScoredTiles, with_new_head
+from training.slide.variants import compare, refuse_if_different
 
 Floats = NDArray[np.float32]
 NEARLY_THE_SAME = 0.95

@@ -36,7 +36,7 @@ from training.history.rehearsal import read_history_rehearsal  # noqa: E402
 from training.history.retrain import known_test_women, retrain_history  # noqa: E402
 from training.shared.installation_labels import LEAKING, OTHER_CLASS, LabelsTooFew, folds_of, read_labels  # noqa: E402
 from training.shared.manifest_parts import SIGNIFICANT_BITS  # noqa: E402
-from training.shared.to_onnx import run_onnx  # noqa: E402
+from training.shared.onnx_graphs import run_onnx  # noqa: E402
 from training.slide.rehearsal import read_slide_rehearsal  # noqa: E402
 from training.slide.retrain import near_test_tiles  # noqa: E402
 

@@ -17,7 +17,7 @@ from training.history.export import run_graph  # noqa: E402
 from training.history.graph import HistoryGraph  # noqa: E402
 from training.history.rehearsal import read_history_rehearsal  # noqa: E402
 from training.shared.calibrate import CoursePlatt  # noqa: E402
-from training.shared.to_onnx import run_onnx  # noqa: E402
+from training.shared.onnx_graphs import run_onnx  # noqa: E402
 from training.slide.graph import SlideGraph, batches  # noqa: E402
 from training.slide.novelty import doubt, role_signs  # noqa: E402
 

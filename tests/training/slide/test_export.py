@@ -21,17 +21,15 @@ from training.shared.declared import read_recipe  # noqa: E402
 from training.slide.export import (  # noqa: E402
     Fitted,
     Split,
-    VariantRefused,
     apart_table,
     cam_check_tiles,
-    compare,
-    refuse_if_different,
     slide_rule_table,
 )
 from training.slide.functions import SlideParameters  # noqa: E402
 from training.slide.novelty import Novelty, Refusal, RefusalLimits, role_signs  # noqa: E402
 from training.slide.slide_level import SHIPPED, TOUCHING, Calling, ScoredTiles  # noqa: E402
 from training.slide.texture_path import LinearPath  # noqa: E402
+from training.slide.variants import VariantRefused, compare, refuse_if_different  # noqa: E402
 
 CLASSES = ["benign", "scc", "ac"]
 TASKS = [

@@ -17,7 +17,8 @@ tf = pytest.importorskip("tensorflow", reason="training needs TensorFlow, which 
 
 import keras  # noqa: E402
 
-from training.shared.to_onnx import declare_shapes, run_onnx, to_onnx  # noqa: E402
+from training.shared.onnx_graphs import declare_shapes, run_onnx  # noqa: E402
+from training.shared.to_onnx import to_onnx  # noqa: E402
 from training.slide.functions import (  # noqa: E402
     IMAGENET_MEAN_BGR,
     SLOPE_LIMITS,

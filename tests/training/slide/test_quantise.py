@@ -15,7 +15,8 @@ tf = pytest.importorskip("tensorflow", reason="training needs TensorFlow, which 
 
 import keras  # noqa: E402
 
-from training.shared.to_onnx import run_onnx, to_onnx  # noqa: E402
+from training.shared.onnx_graphs import run_onnx  # noqa: E402
+from training.shared.to_onnx import to_onnx  # noqa: E402
 from training.slide.quantise import to_fp16, to_int8  # noqa: E402
 
 SIZE_PX = 32

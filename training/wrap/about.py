@@ -1,0 +1,240 @@
+"""What the owner of a model says of it: the file ``about.toml``.
+
+Whatever a graph does not show is asked here and never guessed. Keys that nobody knows are refused, and everything that is
+missing is named at once.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cervix.bundle.card_facts import NOT_REPORTED, CardFacts, Citation, Licence, ModelFacts, Sentences
+from cervix.bundle.classes import ClassInfo, PlainName, check_distinct
+from cervix.bundle.manifest import DerivedTask, ModelId, Precision, Title
+from training.wrap.refusal import WrapRefused
+
+Activation = Literal["softmax", "sigmoid", "none (logits)"]
+Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
+CANCER_TASK = "cancer"
+ABOUT_BYTES_AT_MOST = 1 << 20
+"""A description longer than this is none."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Transform(_Strict):
+    """One step of what is done to pixels before the model sees them: exactly one operation, with one number or one a channel.
+
+    Channels count in the order in which the model takes them.
+    """
+
+    divide: float | Triple | None = None
+    multiply: float | Triple | None = None
+    subtract: float | Triple | None = None
+    add: float | Triple | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Transform":
+        if len(self.model_fields_set) != 1:
+            raise ValueError("a transform is one of divide, multiply, subtract, add")
+        if self.operation == "divide" and 0.0 in self.numbers:
+            raise ValueError("nothing can be divided by 0")
+        return self
+
+    @property
+    def operation(self) -> str:
+        return next(iter(self.model_fields_set))
+
+    @property
+    def numbers(self) -> list[float]:
+        """One number, or three."""
+        value = getattr(self, self.operation)
+        return list(value) if isinstance(value, list) else [float(value)]
+
+    @property
+    def sentence(self) -> str:
+        """For the manifest, e.g. ``divide by 255``."""
+        words = {"divide": "divide by", "multiply": "multiply by", "subtract": "subtract", "add": "add"}
+        return f"{words[self.operation]} {', '.join(f'{number:g}' for number in self.numbers)}"
+
+
+class ModelWords(_Strict):
+    """What the model is called and what it is for."""
+
+    id: ModelId
+    title: Title
+    short: Annotated[PlainName, Field(max_length=40)]
+    task: Sentences
+    outcome: Sentences
+    architecture: Sentences
+    intended_use: list[Sentences] = Field(min_length=1)
+    limits: list[Sentences] = Field(min_length=1)
+    """The most important one first: it stands on every page."""
+    known_failures: list[Sentences]
+
+
+class PixelsIn(_Strict):
+    """How the model takes its tiles."""
+
+    layout: Literal["NHWC", "NCHW"]
+    channels: Literal["RGB", "BGR"]
+    size_px: int = Field(gt=0, le=2048)
+    spacing_um_px: float = Field(gt=0.0)
+    spacing_source: Sentences
+    transforms: list[Transform]
+
+
+class AnswerOut(_Strict):
+    """Where the model answers, and what it answers with."""
+
+    activation: Activation
+    name: str = ""
+    """Of the output; may be left out where there is one."""
+    embedding: str = ""
+    """Of a tensor ``(N, features)``; the input of the last dense layer where it is not named."""
+
+
+class Wanted(_Strict):
+    """What is fitted and exported, where the recipe's own numbers are not wanted."""
+
+    seed: int = 0
+    accepted_share: float = Field(default=0.95, gt=0.0, lt=1.0)
+    """Share of validation tiles that the novelty limit keeps."""
+    variants: list[Precision] = []
+    """Beside fp32."""
+
+
+class DataStatement(_Strict):
+    """A source of tiles: whose they are and under which licence."""
+
+    name: Sentences
+    licence: Sentences
+    citation: Sentences
+    nature: Literal["real", "simulated"]
+    note: Sentences
+    grouped_by: Sentences
+    organs: list[Title] = []
+    laboratory: str = ""
+    tissue_types: list[Title] = []
+
+
+class CardWords(_Strict):
+    """The fields of the model card that only people can fill. What nobody decided or asked is ``Not reported``."""
+
+    developer: Sentences
+    contact: Sentences
+    licence_id: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
+    intended_users: Sentences
+    how_to_use: Sentences
+    population: Sentences
+    out_of_scope: Sentences
+    biases_and_ethics: Sentences
+    clinical_risk_level: Sentences
+    keywords: list[str] = Field(min_length=1)
+    availability: Sentences = NOT_REPORTED
+    regulatory_approval: Sentences = NOT_REPORTED
+    maintenance: Sentences = NOT_REPORTED
+    security: Sentences = NOT_REPORTED
+    transparency: Sentences = NOT_REPORTED
+    funding: Sentences = NOT_REPORTED
+    third_party: Sentences = NOT_REPORTED
+    stakeholders: Sentences = NOT_REPORTED
+    peer_reviewed_publications: Sentences = NOT_REPORTED
+    patient_consent: Sentences = NOT_REPORTED
+    ethics_approval: Sentences = NOT_REPORTED
+    workflow: Sentences = NOT_REPORTED
+    foundation_models: Sentences = NOT_REPORTED
+    bias_mitigation: Sentences = NOT_REPORTED
+    usefulness_goal: Sentences = NOT_REPORTED
+    fairness_goal: Sentences = NOT_REPORTED
+    safety_goal: Sentences = NOT_REPORTED
+
+
+class AboutModel(_Strict):
+    """``about.toml``, whole."""
+
+    kind: Literal["tile"]
+    """Further kinds get an entry of their own here and a function beside ``wrap_tile_model``."""
+    name: Title
+    version: Annotated[str, Field(pattern=r"^\d{1,9}\.\d{1,9}\.\d{1,9}$")]
+    changelog: list[Sentences] = []
+    model: ModelWords
+    classes: list[ClassInfo] = Field(min_length=2)
+    """In the order of the model's outputs."""
+    questions: list[DerivedTask] = []
+    """Beside the first, malignant classes against all others, which is always asked."""
+    input: PixelsIn
+    output: AnswerOut
+    fit: Wanted = Wanted()
+    trained_on: list[DataStatement] = Field(min_length=1)
+    held_out: DataStatement
+    """Of the tiles that are brought with the model."""
+    card: CardWords
+    licences: list[Licence] = Field(min_length=1)
+    citations: list[Citation] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> "AboutModel":
+        check_distinct(self.classes)
+        roles = [item.role for item in self.classes]
+        if "malignant" not in roles or set(roles) == {"malignant"}:
+            raise ValueError("a tile model is asked for its malignant classes against all others: give both roles")
+        if any(task.id == CANCER_TASK for task in self.questions):
+            raise ValueError(f"question {CANCER_TASK!r} is always asked, give others another id")
+        return self
+
+    @property
+    def class_ids(self) -> list[str]:
+        return [item.id for item in self.classes]
+
+    @property
+    def tasks(self) -> list[DerivedTask]:
+        """All questions, malignant or not first."""
+        malignant = [item.id for item in self.classes if item.role == "malignant"]
+        others = [item.id for item in self.classes if item.role != "malignant"]
+        title = "Malignant or not"
+        return [DerivedTask(id=CANCER_TASK, title=title, positive=malignant, negative=others), *self.questions]
+
+    @property
+    def card_facts(self) -> CardFacts:
+        """The same as the manifest keeps them."""
+        said = self.card.model_dump()
+        of_model = {name: said.pop(name) for name in ModelFacts.model_fields}
+        return CardFacts(
+            **said,
+            licences=self.licences,
+            citations=self.citations,
+            models={self.model.id: ModelFacts(**of_model)},
+        )
+
+
+def read_about(path: Path) -> AboutModel:
+    """Read ``about.toml``.
+
+    Raises
+    ------
+    WrapRefused
+        It is not there or not TOML; with every key that is missing, unknown or wrong.
+    """
+    if not path.is_file():
+        raise WrapRefused("There is no description of the model", expected="a file about.toml", found="no such file")
+    if path.stat().st_size > ABOUT_BYTES_AT_MOST:
+        raise WrapRefused("The description is too long", expected="at most 1 MB", found=f"{path.stat().st_size / 1e6:.0f} MB")
+    try:
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WrapRefused("The description cannot be read", expected="TOML in UTF-8", found=str(error)) from error
+    try:
+        return AboutModel.model_validate(said)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, item['loc'])) or 'all'}: {item['msg']}" for item in error.errors(include_url=False)]
+        raise WrapRefused(
+            "The description of the model is not complete",
+            expected="what docs/bring-your-own-model.md lists",
+            found="; ".join(faults),
+            action="Correct these keys; what is not known may be said to be so in words.",
+        ) from error
