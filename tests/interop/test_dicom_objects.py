@@ -29,6 +29,7 @@ from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
 from cervix.sources.slide import Slide
 from tests.dicom_slides import PATIENT, TELLING, rewritten
+from tests.pages.opening import TIMEOUT_S
 
 Change = Callable[[Dataset, int], object]
 OBJECTS = ("parametric-map", "segmentation", "report", "annotations")
@@ -311,7 +312,7 @@ def test_page_and_command_line_offer_them_for_dicom_alone(
         show_exports(slide, score, bundle)
 
     plain = open_slide(phantom_slide)
-    app = AppTest.from_function(page, args=(plain, phantom_score, bundle)).run()
+    app = AppTest.from_function(page, args=(plain, phantom_score, bundle), default_timeout=TIMEOUT_S).run()
     button = next(button for button in app.get("download_button") if button.label == "DICOM objects (ZIP)")
     assert button.proto.disabled
     assert button.proto.help == why_no_objects(plain) != ""

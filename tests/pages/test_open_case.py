@@ -4,6 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.parts.shared.open_case import Opened
+from tests.pages.opening import TIMEOUT_S
 
 KEEPING = """
 import streamlit as st
@@ -28,13 +29,13 @@ def _own_home(home: object) -> None:
 
 def kept() -> str:
     """The address of a session that keeps a list open."""
-    app = AppTest.from_string(KEEPING).run()
+    app = AppTest.from_string(KEEPING, default_timeout=TIMEOUT_S).run()
     assert not app.exception
     return str(app.query_params["open"])
 
 
 def reloaded(kind: str, token: str, reader: str = "") -> Opened | None:
-    app = AppTest.from_string(ASKING.format(kind=kind))
+    app = AppTest.from_string(ASKING.format(kind=kind), default_timeout=TIMEOUT_S)
     app.query_params["open"] = token
     if reader:
         app.session_state["reader_name"] = reader
@@ -61,7 +62,7 @@ def test_an_address_opens_nothing_for_another_person_page_or_token() -> None:
 
 
 def test_what_is_kept_again_unchanged_keeps_its_address() -> None:
-    app = AppTest.from_string(KEEPING).run()
+    app = AppTest.from_string(KEEPING, default_timeout=TIMEOUT_S).run()
     first = app.query_params["open"]
     assert app.run().query_params["open"] == first
 
@@ -75,7 +76,7 @@ if st.query_params.get("close"):
 
 
 def test_what_is_closed_is_held_no_more() -> None:
-    app = AppTest.from_string(KEEPING + CLOSING)
+    app = AppTest.from_string(KEEPING + CLOSING, default_timeout=TIMEOUT_S)
     token = str(app.run().query_params["open"])
     assert reloaded("list", token) is not None
     app.query_params["close"] = "yes"

@@ -12,7 +12,7 @@ from cervix.settings import get_settings
 from pages.parts.shared.sandbox import Sandbox
 from pages.parts.start.tour import Place, moved
 from pages.parts.start.tour_steps import STEPS
-from tests.pages.opening import open_page, texts
+from tests.pages.opening import TIMEOUT_S, open_page, texts
 from tests.pages.test_exposed import listen_on
 
 LAST = Place(at=len(STEPS) - 1)
@@ -127,7 +127,7 @@ held_by_sandbox("second", lambda: "another", ended.append)
 
 
 def test_what_works_in_a_sandbox_ends_before_it_is_deleted_the_last_first() -> None:
-    app = AppTest.from_string(KEEPING_BUSY)
+    app = AppTest.from_string(KEEPING_BUSY, default_timeout=TIMEOUT_S)
     ended: list[str] = []
     app.session_state["ended"] = ended
     app.run()

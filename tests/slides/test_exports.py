@@ -25,6 +25,7 @@ from cervix.slides.scoring import SlideScore
 from cervix.sources.opening import open_slide
 from cervix.sources.plane import FilePlane
 from cervix.sources.slide import Slide
+from tests.pages.opening import TIMEOUT_S
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +230,7 @@ def test_a_kind_more_is_one_entry(
 
         show_exports(slide, score, bundle)
 
-    app = AppTest.from_function(page, args=(slide, score, bundle)).run()
+    app = AppTest.from_function(page, args=(slide, score, bundle), default_timeout=TIMEOUT_S).run()
     assert not app.exception
     titles = [button.label for button in app.get("download_button")]
     assert sorted(titles) == sorted(export.title for export in EXPORTS.values())
