@@ -247,10 +247,10 @@ def test_a_file_that_is_no_ledger_is_said(tmp_path: Path) -> None:
 
 def test_of_many_that_wait_no_more_are_looked_at_than_are_taken(ledger: Ledger) -> None:
     ledger.add(found(*(f"s{number}" for number in range(60_000))), BUNDLE)
-    before = time.perf_counter()
+    before = time.thread_time()
     for _ in range(20):
         ledger.take(4, now=NOW)
-    assert time.perf_counter() - before < 1.0, "a scan of all would take some seconds"
+    assert time.thread_time() - before < 1.0, "a scan of all would take some seconds"
 
 
 def test_the_ledger_of_another_version_is_said_and_stays_as_it_is(tmp_path: Path) -> None:
