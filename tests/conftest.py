@@ -43,6 +43,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: (tests[item.path], item.path))
 
 
+@pytest.fixture(autouse=True)
+def _own_main() -> Iterator[None]:
+    """A page that is run from a test takes the place of the main module; whatever spawns a process would run it there again."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The real slides, tiles and tables; tests that need them are skipped where they are not at hand."""
