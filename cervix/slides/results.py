@@ -191,20 +191,29 @@ def _order_at(path: Path) -> ScoreOrder | None:
 
 def write_order(folder: Path, order: ScoreOrder) -> None:
     """Write what is ordered, whole or not at all."""
-    with replacing(folder / ORDER_NAME) as temporary:
+    _write_order_at(folder / ORDER_NAME, order)
+
+
+def _write_order_at(path: Path, order: ScoreOrder) -> None:
+    with replacing(path) as temporary:
         temporary.write_text(order.model_dump_json(), encoding="utf-8")
 
 
 def put_in_line(folder: Path, order: ScoreOrder) -> None:
     """Keep an order before its turn comes: beside the one whose rows lie in the folder, which may be another."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(_in_line(folder, order)) as temporary:
-        temporary.write_text(order.model_dump_json(), encoding="utf-8")
+    _write_order_at(_in_line(folder, order), order)
 
 
 def out_of_line(folder: Path, order: ScoreOrder) -> None:
-    """Forget an order that was put in line: it has ended, or was given up."""
-    _in_line(folder, order).unlink(missing_ok=True)
+    """Forget an order that was put in line: it has ended, or was given up.
+
+    Where the disk does not let it, a restarted server looks at it once more, which costs no score.
+    """
+    try:
+        _in_line(folder, order).unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("a score that has ended cannot be taken out of line: %s", error.strerror)
 
 
 def _in_line(folder: Path, order: ScoreOrder) -> Path:

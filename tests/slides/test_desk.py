@@ -1,6 +1,7 @@
 """Background scores: kept batch by batch, resumed after a kill, shared fairly, never lost silently."""
 
 import dataclasses
+import errno
 import os
 import signal
 import subprocess
@@ -199,6 +200,21 @@ def test_a_score_given_up_before_its_turn_is_asked_for_no_more(
     job.cancel()
     assert ended(job).state == "cancelled"
     assert not unfinished_orders(tmp_path, bundle)
+
+
+def test_an_order_that_cannot_be_taken_out_of_line_costs_no_score(
+    slide: Slide, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that was made read-only after it had failed."""
+    unlink = Path.unlink
+
+    def read_only(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith("waiting-"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    assert ended(ScoringDesk(tmp_path).start(slide, bundle, plan_slide(slide, bundle), "me")).state == "done"
 
 
 def test_an_order_in_line_whose_slide_is_gone_waits_no_more(slide: Slide, bundle: Bundle, tmp_path: Path) -> None:
