@@ -20,6 +20,7 @@ from cervix.errors import BundleError
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_NAME = "manifest.schema.json"
+CARD_NAME = "MODEL_CARD.md"
 
 SCHEMA_VERSION: Literal[2] = 2
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from cervix.bundle.manifest import MANIFEST_NAME, SCHEMA_NAME, Manifest
+from cervix.bundle.manifest import CARD_NAME, MANIFEST_NAME, SCHEMA_NAME, Manifest
 from cervix.errors import NameRefused, SignatureRefused
 from cervix.outside_names import inside
 from cervix.settings import get_settings
@@ -23,7 +23,7 @@ SIGNATURE_NAME: Final = "model.sig"
 """As the tools of OpenSSF name it. The manifest does not list it."""
 SIGNATURE_BYTES_AT_MOST: Final = 1 << 20
 KEY_BYTES_AT_MOST: Final = 64 << 10
-BESIDE: Final = (SIGNATURE_NAME, SCHEMA_NAME, "MODEL_CARD.md", "README.md", "DATA.md", "LICENSE", ".gitattributes")
+BESIDE: Final = (SIGNATURE_NAME, SCHEMA_NAME, CARD_NAME, "README.md", "DATA.md", "LICENSE", ".gitattributes")
 """What lies in a bundle's folder and is made from the manifest, or for people: nothing of it is read, so it is not signed."""
 INSTALL: Final = "Install it: pip install -r requirements-signing.txt."
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from cervix.bundle import Bundle
 from cervix.bundle.loading import read_verified
-from cervix.bundle.manifest import MANIFEST_NAME, SCHEMA_NAME, json_schema
+from cervix.bundle.manifest import CARD_NAME, MANIFEST_NAME, SCHEMA_NAME, json_schema
 from cervix.bundle.sessions import Device
 from cervix.bundle.signature import SIGNATURE_NAME, signature_of
 from cervix.card.markdown import model_card
@@ -18,7 +18,6 @@ from cervix.files import replacing, sha256_of
 from cervix.interop.proved_files import proved_files
 from cervix.promotion.candidates import unpack_bundle
 
-CARD_NAME: Final = "MODEL_CARD.md"
 # The first day that a zip can state (APPNOTE.TXT 4.4.6): when a bundle was packed is none of its bytes.
 PACKED_AT: Final = (1980, 1, 1, 0, 0, 0)
 UNIX: Final = 3

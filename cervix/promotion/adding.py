@@ -1,6 +1,5 @@
 """A bundle of the registry comes to this server: fetched, held against the list, proved apart, kept."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from cervix.errors import BundleError, CervixError, RegistryRefused
 from cervix.promotion.candidates import candidate_folders, keep_bundle
 from cervix.promotion.registry import SERVICE, Listed, require_network
 from cervix.settings import Settings
-from cervix.sources.downloads import Arriving, Downloader, RemoteFile, part_of, require_room, size_of
+from cervix.sources.downloads import Arriving, Downloader, RemoteFile, counting, part_of, require_room, size_of
 
 ADDED: Final = "add bundle"
 """What the audit trail calls it."""
@@ -95,15 +94,8 @@ def _place(listed: Listed, settings: Settings) -> Path:
 def _fetch(
     listed: Listed, archive: Path, settings: Settings, arriving: Callable[[Arriving], None], cancel: Event | None
 ) -> None:
-    begun = done = size_of(part_of(archive))
+    begun = size_of(part_of(archive))
     require_room(listed.label, archive.parent, COPIES * listed.bytes - begun)
-    started_s = time.monotonic()
-
-    def count(block_bytes: int) -> None:
-        nonlocal done
-        done += block_bytes
-        arriving(Arriving(done, listed.bytes, (done - begun) / max(time.monotonic() - started_s, 1e-3)))
-
-    arriving(Arriving(done, listed.bytes, 0.0))
+    count = counting(begun, listed.bytes, arriving)
     with Downloader(SERVICE, read_timeout_s=settings.sample_timeout_s, arrived=count, cancel=cancel) as service:
         service.fetch(RemoteFile(listed.url, listed.label, listed.bytes, f"sha256:{listed.sha256}"), archive)

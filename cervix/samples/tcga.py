@@ -5,7 +5,6 @@ its index (package ``idc-index-data``), diagnoses those of TCGA's open clinical 
 """
 
 import csv
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,7 @@ from threading import Event
 
 from cervix.errors import DownloadFailed
 from cervix.settings import Settings
-from cervix.sources.downloads import Arriving, Downloader, require_room
+from cervix.sources.downloads import Arriving, Downloader, counting, require_room
 from cervix.sources.idc import IDC_SERVICE, Series, arrived_bytes, fetch_series
 from cervix.sources.identity import slides_in
 
@@ -124,16 +123,9 @@ def fetch_real_slide(
         )
     folder = _folder(slide, settings)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    begun = done = arrived_bytes(folder)
+    begun = arrived_bytes(folder)
     require_room(slide.patient, folder.parent, slide.size_bytes - begun)
-    started_s = time.monotonic()
-
-    def count(block_bytes: int) -> None:
-        nonlocal done
-        done += block_bytes
-        arriving(Arriving(done, slide.size_bytes, (done - begun) / max(time.monotonic() - started_s, 1e-3)))
-
-    arriving(Arriving(done, slide.size_bytes, 0.0))
+    count = counting(begun, slide.size_bytes, arriving)
     with Downloader(IDC_SERVICE, read_timeout_s=settings.sample_timeout_s, arrived=count, cancel=cancel) as service:
         fetch_series(service, slide.series, folder, settings.idc_address, slide.patient)
     return slides_in(folder)[0]

@@ -43,6 +43,8 @@ ANSWER_BYTES_AT_MOST: Final = 64 << 20
 KEPT_FREE_BYTES: Final = 500_000_000
 """Room that is left besides a download itself: for scores, thumbnails and whatever else the app writes meanwhile."""
 LOG_EVERY_S = 5.0
+SHORTEST_S = 1e-3
+"""Of which a speed is told: the first block may come within no time that the clock can tell."""
 PASSING_STATUS = frozenset({408, 425, 429})  # and all from 500
 NOT_OPEN = ("it is not open access", "Only what is open to everybody can be had: no password or token is sent.")
 REFUSALS = {
@@ -117,6 +119,25 @@ class Arriving:
     def left_s(self) -> float | None:
         """Seconds that are left at this pace; None where there is none yet."""
         return max(self.total_bytes - self.done_bytes, 0) / self.bytes_s if self.bytes_s > 0 else None
+
+
+def counting(begun_bytes: int, total_bytes: int, arriving: Callable[[Arriving], None]) -> Callable[[int], None]:
+    """Tell how far a download is, at once and with each block: what is returned is called with the bytes that came.
+
+    Parameters
+    ----------
+    begun_bytes : int
+        What an earlier attempt left; it does not count for the speed.
+    """
+    done_bytes, started_s = begun_bytes, time.monotonic()
+
+    def count(block_bytes: int) -> None:
+        nonlocal done_bytes
+        done_bytes += block_bytes
+        arriving(Arriving(done_bytes, total_bytes, (done_bytes - begun_bytes) / max(time.monotonic() - started_s, SHORTEST_S)))
+
+    arriving(Arriving(done_bytes, total_bytes, 0.0))
+    return count
 
 
 class TryAgain(Exception):

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from cervix.bundle.card_facts import CardFacts
 from cervix.bundle.manifest import (
+    CARD_NAME,
     MANIFEST_NAME,
     SCHEMA_NAME,
     SCHEMA_VERSION,
@@ -58,7 +59,6 @@ CHANGELOG = [
 ]
 SIZE_LIMIT_BYTES = 60_000_000
 """Largest size of the bundle that is kept with the code."""
-CARD_NAME = "MODEL_CARD.md"
 CARD_FACTS = Path(__file__).parents[1] / "recipes/card.toml"
 RECORDED_PACKAGES = (
     "tensorflow",

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from cervix.sources.downloads import Arriving
+from cervix.sources.downloads import SHORTEST_S, Arriving
 
 
 class Progress:
@@ -52,5 +52,5 @@ class Progress:
         total_bytes = round(stated_bytes + left * (stated_bytes / of_stated if of_stated else 1.0))
         done_bytes = self._whole_bytes + self._file_bytes
         came_bytes = max(done_bytes - self._begun_bytes, 0)
-        bytes_s = came_bytes / max(time.monotonic() - self._started_s, 1e-3)
+        bytes_s = came_bytes / max(time.monotonic() - self._started_s, SHORTEST_S)
         self._arriving(Arriving(done_bytes, max(total_bytes, done_bytes, 1), bytes_s))

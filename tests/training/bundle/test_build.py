@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cervix.bundle import load_bundle, verify_bundle
-from cervix.bundle.manifest import MANIFEST_NAME, SCHEMA_NAME, Manifest, Model
+from cervix.bundle.manifest import CARD_NAME, MANIFEST_NAME, SCHEMA_NAME, Manifest, Model
 from cervix.card.markdown import model_card
 from cervix.errors import BundleError
 from cervix.settings import PROJECT_ROOT
@@ -19,7 +19,7 @@ from cervix.settings import PROJECT_ROOT
 pytestmark = pytest.mark.training
 pytest.importorskip("tensorflow", reason="a bundle records the version of TensorFlow, which the app's environment has not")
 
-from training.bundle.build import CARD_NAME, SIZE_LIMIT_BYTES, about_build, assemble_bundle, git_commit  # noqa: E402
+from training.bundle.build import SIZE_LIMIT_BYTES, about_build, assemble_bundle, git_commit  # noqa: E402
 
 RISK_MODELS = ("risk-factors", "risk-factors-with-tests")
 
