@@ -4,9 +4,10 @@ import os
 import re
 import shutil
 import time
+from typing import Any
 
 import pytest
-from playwright.sync_api import Page, TimeoutError
+from playwright.sync_api import FloatRect, Locator, Page, Response, TimeoutError
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first that is installed. The one without windows needs a third less processor time."""
@@ -30,6 +31,10 @@ WAIT_MS = 180_000
 POLL_MS = 5
 OPENED_MS = 3_000
 WIDTHS = {"desktop": 1440, "phone": 390}
+ROOT = "#root"
+"""What the app's page has before anything is drawn; files that are opened have none."""
+DRAWN = "[data-testid=stApp][data-test-script-state=notRunning]"
+"""The app while none of its pages is being drawn."""
 VIOLATION = "violation of the policy: "
 TELL_VIOLATIONS = (
     "document.addEventListener('securitypolicyviolation', found => "
@@ -53,6 +58,19 @@ def watch(page: Page) -> list[str]:
     return found
 
 
+def opens_whole(page: Page) -> None:
+    """From now on an address is open when the app has drawn it: a click on a page still being drawn may go nowhere."""
+    goto = page.goto
+
+    def opened(url: str, **options: Any) -> Response | None:
+        answer = goto(url, **options)
+        if page.locator(ROOT).count():
+            page.locator(DRAWN).wait_for()
+        return answer
+
+    page.goto = opened
+
+
 def until(page: Page, expression: str, argument: object = None, timeout_ms: float = WAIT_MS) -> None:
     """Wait until an expression is true on a page.
 
@@ -64,6 +82,19 @@ def until(page: Page, expression: str, argument: object = None, timeout_ms: floa
         if time.monotonic() > deadline:
             raise TimeoutError(f"not true within {timeout_ms / 1e3:g} s: {expression}")
         page.wait_for_timeout(POLL_MS)
+
+
+def box_of(page: Page, part: Locator, timeout_ms: float = WAIT_MS) -> FloatRect:
+    """Where a part stands on the screen, in CSS pixels; one that is just being drawn anew is waited for.
+
+    Raises Playwright's ``TimeoutError``.
+    """
+    deadline = time.monotonic() + timeout_ms / 1e3
+    while (box := part.bounding_box()) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not on the screen within {timeout_ms / 1e3:g} s: {part}")
+        page.wait_for_timeout(POLL_MS)
+    return box
 
 
 def choose(page: Page, label: str, option: str | re.Pattern[str], timeout_ms: float = WAIT_MS) -> None:

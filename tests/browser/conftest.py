@@ -3,15 +3,26 @@
 Not one for the session: Playwright keeps an event loop running in the main thread while it lives, and other tests need it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.chromium import LAUNCH_OPTIONS, STILL, WAIT_MS, WIDTHS, watch
+from tests.browser.chromium import LAUNCH_OPTIONS, STILL, WAIT_MS, WIDTHS, opens_whole, watch
 
 expect.set_options(timeout=WAIT_MS / 3)
+SHOWN_CHARACTERS = 2_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What stood on the page when a test failed is printed with it."""
+    report = yield
+    page = item.funcargs.get("page")
+    if report.when == "call" and report.failed and isinstance(page, Page) and not page.is_closed():
+        report.sections.append((f"the page {page.url}", page.locator("body").inner_text()[:SHOWN_CHARACTERS]))
+    return report
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,6 +47,7 @@ def page(browser: Browser) -> Iterator[Page]:
     opened.add_init_script(STILL)
     opened.set_default_timeout(WAIT_MS)
     violations = watch(opened)
+    opens_whole(opened)
     yield opened
     opened.close()
     assert not violations, "the app's own pages do what its Content-Security-Policy forbids"

@@ -14,7 +14,7 @@ from cervix.labels.store.cases import tile_case
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
 from cervix.slides.pyramid import write_pyramid
 from cervix.sources.opening import open_slide
-from tests.browser.chromium import WAIT_MS, WIDTHS, choose, needs_browser
+from tests.browser.chromium import WAIT_MS, WIDTHS, box_of, choose, needs_browser
 from tests.browser.label_keys import LOOK_MS, TILE, press
 from tests.browser.server import free_port, running_app
 from tests.labels.making import CLASSES, scored
@@ -71,9 +71,7 @@ def test_tiles_are_labelled_by_keyboard_and_the_model_speaks_afterwards(page: Pa
     expect(page.get_by_text("9 × as wide, the tile outlined")).to_be_visible()
     for width, height in SCREENS:
         page.set_viewport_size({"width": width, "height": height})
-        tile, answers = (page.locator(f".st-key-label_{name}").bounding_box() for name in ("picture", "answers"))
-        assert tile
-        assert answers
+        tile, answers = (box_of(page, page.locator(f".st-key-label_{name}")) for name in ("picture", "answers"))
         assert 0 < tile["y"] < tile["y"] + tile["height"] <= answers["y"], "the tile stands before its buttons"
         assert answers["y"] + answers["height"] <= height, "nothing is scrolled while labelling"
     expect(page.get_by_text("The model said")).to_have_count(0)

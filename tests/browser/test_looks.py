@@ -7,7 +7,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.chromium import WAIT_MS, needs_browser
+from tests.browser.chromium import DRAWN, WAIT_MS, needs_browser
 from tests.browser.server import SHIPPED, free_port, running_app
 
 pytestmark = needs_browser
@@ -38,7 +38,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def settled(page: Page) -> None:
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.locator(DRAWN).wait_for()
     page.wait_for_timeout(600)
 
 

@@ -12,11 +12,10 @@ from playwright.sync_api import Browser, Page, expect
 from sklearn.metrics import roc_auc_score
 
 from cervix import RESEARCH_NOTICE
-from tests.browser.chromium import WAIT_MS, WIDTHS, needs_browser
+from tests.browser.chromium import DRAWN, WAIT_MS, WIDTHS, needs_browser
 from tests.browser.server import free_port, running_app
 
 pytestmark = needs_browser
-IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 NAMESPACE = "{https://mc.chai.org/v0.2/schema.xsd}"
 
 
@@ -34,7 +33,7 @@ def address(home: Path) -> Iterator[str]:
 def open_card(page: Page, address: str) -> None:
     page.goto(address)
     page.get_by_role("heading", name="Held-out figures").wait_for()
-    page.locator(IDLE).wait_for()
+    page.locator(DRAWN).wait_for()
 
 
 def download(page: Page, label: str) -> tuple[str, Path]:

@@ -21,8 +21,6 @@ def address(tmp_path_factory: pytest.TempPathFactory, four_class_root: Path) -> 
 
 def test_a_slide_is_scored_and_its_map_shows_each_class(page: Page, address: str, four_class_slide: Path) -> None:
     page.goto(address)
-    # What is opened while the page is still drawn for the first time closes again.
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     page.get_by_role("button", name="Bundle").click()
     page.get_by_text("Made up: knows nothing of medicine.").first.wait_for()
     page.keyboard.press("Escape")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.chromium import WAIT_MS, WIDTHS, choose, needs_browser
+from tests.browser.chromium import WAIT_MS, WIDTHS, box_of, choose, needs_browser
 from tests.browser.server import free_port, running_app
 from tests.bundle.made.tiles import SHIPPED_CLASSES, TILE_PX, centres_rgb, tissue_of
 
@@ -34,7 +34,7 @@ def test_the_slider_moves_the_matrix_to_the_counts_of_the_predictions(page: Page
     words = [page.get_by_text(text) for text in ("Strongest rival.", "Worst failure.", "Card and downloads")]
     for part in (verdict, page.locator(CHART).first, *words):
         part.wait_for()
-        box = part.bounding_box()
+        box = box_of(page, part)
         assert box["y"] + box["height"] <= FIRST_SCREEN["height"], "all of the summary is on the first screen"
     page.get_by_role("slider").wait_for()
     frame = pd.read_parquet(bundle_root / "slide/predictions.parquet")

@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
 from cervix.slides.pyramid import write_pyramid
-from tests.browser.chromium import WAIT_MS, choose, needs_browser, until
+from tests.browser.chromium import WAIT_MS, box_of, choose, needs_browser, until
 from tests.browser.line import Line, line_to
 from tests.browser.server import SHIPPED, free_port, running_app, running_server
 
@@ -63,8 +63,7 @@ def canvas_middle(page: Page) -> tuple[float, float]:
     canvas.wait_for()
     canvas.scroll_into_view_if_needed()
     page.wait_for_timeout(1000)
-    box = canvas.bounding_box()
-    assert box is not None
+    box = box_of(page, canvas)
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
@@ -126,8 +125,7 @@ def test_the_map_stays_as_it_is_while_a_slide_is_answered_and_a_tile_of_it_is_ex
     expect(page.locator(".cervix-legend")).to_contain_text("Squamous-cell carcinoma")
     assert page.evaluate(MAP_LOOK) == before, "the same element at the same place, zoom and scroll, to the end"
     for part in ("[class*=st-key-slide_answer_]", ".st-key-slide_tile_pictures"):
-        box = page.locator(part).bounding_box()
-        assert box is not None
+        box = box_of(page, page.locator(part))
         assert box["y"] + box["height"] < 768, "in sight"
     picker = page.get_by_label(PICKER)
     expect(picker).to_have_value(re.compile(r"carcinoma"))
@@ -309,8 +307,7 @@ def test_scoring_is_seen_live_paused_stopped_and_goes_on_where_it_was(
     until(page, "performance.getEntriesByType('resource').some(entry => /class_map.*v=live/.test(entry.name))")
     expect(page.locator(".cervix-legend")).to_contain_text("No")
     assert page.evaluate(MAP_LOOK) == before, "the map is the same element at the same place, zoom and scroll"
-    headline = page.locator("[class*=st-key-slide_answer_]").bounding_box()
-    assert headline is not None
+    headline = box_of(page, page.locator("[class*=st-key-slide_answer_]"))
     assert headline["y"] + headline["height"] < 768, "the answer is in sight"
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("· paused").wait_for()

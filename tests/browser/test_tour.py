@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pages.parts.start.tour_steps import STEPS
-from tests.browser.chromium import needs_browser, until
+from tests.browser.chromium import DRAWN, needs_browser, until
 from tests.browser.server import SHIPPED, free_port, running_app
 
 pytestmark = [*needs_browser, pytest.mark.slow]
@@ -54,7 +54,7 @@ def test_every_step_is_lit_and_what_it_did_is_gone_afterwards(page: Page, addres
         for selector in step.press:
             page.locator(selector).first.evaluate("button => button.click()")
             page.wait_for_timeout(1_000)
-            page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+            page.locator(DRAWN).wait_for()
         assert list(sandboxes.glob("cervix-demo-*")), "it plays in a sandbox"
         page.keyboard.press("ArrowRight")
     expect(page.locator(CARD)).to_have_count(0)

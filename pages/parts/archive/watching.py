@@ -60,14 +60,17 @@ def _show_now(run: DeskRun) -> None:
         except ArchiveRunRefused as error:
             st.error(escaped(str(error)), icon=":material/error:")
             return
+    # Places of their own: what moves up as the run ends would stand there twice until the whole page is drawn again.
+    bar, message, figures = st.container(), st.container(), st.container()
     if run.state != "done":
-        with st.container(horizontal=True, vertical_alignment="center", key="archive_bar"):
+        with bar.container(horizontal=True, vertical_alignment="center", key="archive_bar"):
             st.progress(now.ended / now.slides if now is not None and now.slides else 0.0, _progress_words(run, now))
             _show_buttons(run, now)
-    if run.message and run.state != "done":
-        st.warning(escaped(run.message), icon=":material/info:")
+        if run.message:
+            message.warning(escaped(run.message), icon=":material/info:")
     if now is not None and now.slides:
-        _show_figures(run, now)
+        with figures:
+            _show_figures(run, now)
 
 
 def _progress_words(run: DeskRun, now: Watched | None) -> str:
