@@ -24,17 +24,17 @@ from cervix.archive.results.writing import WORDS_NAME, write_results
 from cervix.archive.running import LISTED_SAID, PASSED_SAID, Asked, is_driven, run_archive, station_of
 from cervix.archive.runs import RESULTS_NAME, RunOrder, read_order
 from cervix.archive.sources import listed
+from cervix.archive.sources.cache import CACHE_GB
 from cervix.archive.work import State, Station
 from cervix.bundle import Bundle
 from cervix.bundle.active import active_root
 from cervix.bundle.loading import bundle_label, read_manifest
-from cervix.cli_tables import CACHE_NAME, add_table_options, is_of_tables, score_tables_of
+from cervix.cli_tables import add_table_options, is_of_tables, score_tables_of
 from cervix.errors import ArchiveRunRefused, Cancelled
 from cervix.patients.golden import prove_bundle
 from cervix.settings import get_settings
 
 EXIT_REFUSED: Final = 1
-CACHE_GB: Final = 50.0
 GO_ON: Final = "Go on with `python -m cervix archive score --out DIR`."
 ENDED: Final[tuple[State, ...]] = ("done", "duplicate", "refused", "quarantined")
 
@@ -116,7 +116,7 @@ def _score(options: argparse.Namespace) -> int:
         despite_quality=options.despite_quality or (before is not None and before.despite_quality),
         attempts_at_most=options.attempts,
     )  # fmt: skip
-    cache_dir = (options.cache or settings.home / CACHE_NAME).absolute()
+    cache_dir = (options.cache or settings.archive_cache_dir).absolute()
     asked = Asked(order, root, cache_dir, int(options.cache_gb * 1e9), only_changed=options.only_changed)
     if options.dry_run:
         return _say_how_long(out, asked, prove_bundle(root, device=options.device, kind="tile"))

@@ -24,7 +24,6 @@ from cervix.patients.questions import DATES, MINUS
 from cervix.settings import get_settings
 
 EXIT_REFUSED: Final = 1
-CACHE_NAME: Final = "archive-cache"
 FOR_SLIDES: Final = ("dry_run", "only_changed", "triage", "everywhere", "despite_quality", "results")
 
 
@@ -64,7 +63,7 @@ def score_tables_of(options: argparse.Namespace) -> int:
         minus=options.minus,
         started_by=options.by,
     )
-    cache_dir = (options.cache or settings.home / CACHE_NAME).absolute()
+    cache_dir = (options.cache or settings.archive_cache_dir).absolute()
     asked = Asked(order, root, cache_dir, int(options.cache_gb * 1e9), options.workers or _cores())
     stop = Event()
     for name in (signal.SIGINT, signal.SIGTERM):

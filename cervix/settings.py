@@ -174,6 +174,11 @@ class Settings(BaseSettings):
         return self.home / "archive"
 
     @property
+    def archive_cache_dir(self) -> Path:
+        """Where slides from object stores and archives are kept until others need the room, unless a run names a folder."""
+        return self.home / "archive-cache"
+
+    @property
     def samples_dir(self) -> Path:
         return self.home / "samples"
 

@@ -12,6 +12,13 @@ from moto.server import ThreadedMotoServer
 from tests.file_server import Answer, Archive, Handler, serving
 
 BUCKET = "slides"
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "key-of-the-test",
+    "AWS_SECRET_ACCESS_KEY": "secret-key-of-the-test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "NO_PROXY": "127.0.0.1",
+}
+"""What whoever asks it must know."""
 
 
 @dataclass

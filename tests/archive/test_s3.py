@@ -12,7 +12,7 @@ from cervix.archive.work import Found, Station, Work
 from cervix.errors import ArchiveRunRefused, CervixError, SlideNotSuitable, SourceUnavailable, SourceVanished
 from cervix.settings import Settings, get_settings
 from cervix.sources.identity import identity_of
-from tests.archive.s3_server import BUCKET, Store, cut_short, object_store, passed_on, refusing, silent
+from tests.archive.s3_server import BUCKET, KEYS, Store, cut_short, object_store, passed_on, refusing, silent
 from tests.file_server import Handler, status
 
 LIST = f"/{BUCKET}"
@@ -22,10 +22,8 @@ TIMEOUT_S = 0.5
 @pytest.fixture(scope="module")
 def running_store() -> Iterator[Store]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "key-of-the-test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret-key-of-the-test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("NO_PROXY", "127.0.0.1")
+        for name, value in KEYS.items():
+            patch.setenv(name, value)
         with object_store() as store:
             yield store
 

@@ -1,7 +1,8 @@
 """The page Archive in each of its states; runs are made up, or small programs in place of the command."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from cervix.settings import get_settings
 from cervix.slides.scoring import score_slide
 from cervix.sources.opening import open_slide
 from tests.archive.made_runs import ANSWERED, bundle_of, made_run, scored_slide
+from tests.archive.s3_server import BUCKET, KEYS, object_store
 from tests.archive.test_desk import WAITING, eventually
-from tests.pages.opening import open_page, texts
+from tests.pages.opening import PATIENCE_S, open_page, texts
 
 ID = "20261130-070000-abcdef"
 CANCER = {**ANSWERED, "verdict": "cancer", "headline": "Squamous-cell carcinoma", "cancerous_share": 0.5, "cancerous_low": 0.4,
@@ -228,6 +230,56 @@ def test_tiles_of_a_chosen_slide_become_cases_of_the_label_desk(home: Path, bund
     assert not app.exception
     with open_store(get_settings().label_store_url) as store:
         eventually(lambda: store.status()["cases"].sum() == len(score.tiles))
+
+
+def choose_first(app: AppTest) -> None:
+    app.session_state[f"archive_rows_{ID}_{hash((1,))}"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    app.run()
+
+
+def run_until(app: AppTest, is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < deadline, texts(app)
+        app.run()
+
+
+def test_a_slide_of_an_object_store_is_fetched_opened_with_its_score_and_labelled(
+    home: Path, bundle: Bundle, carcinoma_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = score_slide(open_slide(carcinoma_slide), bundle)
+    ended(home, bundle, [scored_slide(score, home / "results", locator=f"s3://{BUCKET}/a.tiff")])
+    for name, value in {**KEYS, "CERVIX_OFFLINE": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with object_store() as store:
+        monkeypatch.setenv("CERVIX_S3_ENDPOINT", store.address)
+        get_settings.cache_clear()
+        store.put("a.tiff", carcinoma_slide.read_bytes())
+        app = open_page("archive")
+        choose_first(app)
+        app.button(key="archive_label").click().run()
+        with open_store(get_settings().label_store_url) as labels:
+            eventually(lambda: labels.status()["cases"].sum() == len(score.tiles))
+        fetched = store.asked_for("a.tiff")
+        app = open_page("archive")
+        choose_first(app)
+        app.button(key="archive_open").click().run()
+        run_until(app, lambda: "slide_path" in app.session_state)
+        assert not app.exception
+        assert app.session_state["slide_path"].read_bytes() == carcinoma_slide.read_bytes()
+        assert app.session_state["slide_name"] == "a.tiff"
+        assert store.asked_for("a.tiff") == fetched, "it was there still"
+        store.put("a.tiff", carcinoma_slide.read_bytes() + b"x")
+        app = open_page("archive")
+        choose_first(app)
+        app.button(key="archive_open").click().run()
+        run_until(app, lambda: bool(app.error))
+        assert "Another slide lies there than the one that was scored" in app.error[0].value
+        assert "slide_path" not in app.session_state
+        store.remove("a.tiff")
+        app.button(key="archive_open").click().run()
+        run_until(app, lambda: bool(app.error) and "not any more where it was listed" in app.error[0].value)
+    assert not app.exception
 
 
 @pytest.mark.usefixtures("made")

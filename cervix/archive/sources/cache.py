@@ -18,6 +18,8 @@ from filelock import FileLock, Timeout
 
 from cervix.errors import CervixError, SlideNotSuitable, SourceUnavailable
 
+CACHE_GB: Final = 50.0
+"""What a run may keep of slides from elsewhere, where it is told nothing else."""
 PART: Final = ".part"
 USED: Final = ".used"
 _ENTRY: Final = re.compile(r"([0-9a-f]{32})-(\d+)(\.part)?")

@@ -1,7 +1,7 @@
 """Slides of the hospital's archive: all that a search finds, fetched into the cache.
 
 What is fetched is not cleaned as uploads are. It lies in the cache, which is this account's alone, until others need the room;
-no page shows it, and levels alone are fetched, without photographs of label and glass.
+levels alone are fetched, without photographs of label and glass, and pages show the picture alone.
 """
 
 import re

@@ -11,6 +11,7 @@ from cervix.archive.desk_runs import DeskRun
 from cervix.archive.results.answers import answers_table
 from cervix.archive.runs import RunOrder, read_order
 from cervix.archive.thumbnails import make_thumbnail
+from cervix.archive.viewing import held_for_viewing, lies_here
 from cervix.bundle import Bundle
 from cervix.errors import CervixError, LabelStoreUnavailable
 from cervix.files import inert
@@ -19,6 +20,7 @@ from cervix.labels import LabelStore
 from cervix.labels.gathering.tiles import gather_tiles, keep_cases
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
+from pages.parts.archive.fetched import fetch_and_open, open_awaited
 from pages.parts.archive.resources import board, desk
 from pages.parts.archive.rows import name_of
 from pages.parts.improve.labels.gathering import GatherJob, start_gathering
@@ -43,12 +45,17 @@ def show_actions(
     scored = [row for row in chosen if row["state"] == "done"]
     opens = len(chosen) == 1 and _opens(chosen[0])
     if st.button("Open in the viewer", icon=":material/open_in_new:", key="archive_open", disabled=not opens,
-                 type="primary" if opens else "secondary", help=_why_not(chosen)):  # fmt: skip
-        with told:
-            _open(chosen[0], order)
+                 type="primary" if opens else "secondary", help=_open_words(chosen)):  # fmt: skip
+        if lies_here(chosen[0]["locator"]):
+            with told:
+                _open(order, chosen[0], Path(chosen[0]["locator"]))
+        else:
+            fetch_and_open(chosen[0], bundle)
+    with told:
+        open_awaited(partial(_open, order))
     if person().may_label and st.button(
         f"Label tiles of {len(scored):,}" if len(scored) > 1 else "Label its tiles", icon=":material/playlist_add:",
-        key="archive_label", disabled=not scored or len(scored) > SLIDES_AT_ONCE or not all(map(_opens, scored)),
+        key="archive_label", disabled=not scored or len(scored) > SLIDES_AT_ONCE,
         help=f"Up to {TILES_A_SLIDE} tiles of each become cases at the label desk, of up to {SLIDES_AT_ONCE} scored slides.",
     ):  # fmt: skip
         with told:
@@ -61,17 +68,19 @@ def show_actions(
 
 
 def _opens(row: dict[str, Any]) -> bool:
-    return Path(row["locator"]).is_absolute()
+    """What was fetched once can be fetched again, and known to be the same."""
+    return lies_here(row["locator"]) or bool(row["slide_sha256"])
 
 
-def _why_not(chosen: list[dict[str, Any]]) -> str:
-    if len(chosen) == 1 and not _opens(chosen[0]):
-        return "It lies in another store. Slides in folders of this server open here."
-    return "Choose one slide in the list: its score is there already." if len(chosen) != 1 else "With its score."
+def _open_words(chosen: list[dict[str, Any]]) -> str:
+    if len(chosen) != 1:
+        return "Choose one slide in the list: its score is there already."
+    if not _opens(chosen[0]):
+        return "Nobody has read it yet, and it lies elsewhere."
+    return "With its score." if lies_here(chosen[0]["locator"]) else "With its score. It is fetched to this server first."
 
 
-def _open(row: dict[str, Any], order: RunOrder | None) -> None:
-    path = Path(row["locator"])
+def _open(order: RunOrder | None, row: dict[str, Any], path: Path) -> None:
     if not path.exists():
         words = "The slide is no longer where it was listed. Put it back to open it; its answer is kept."
         st.error(words, icon=":material/broken_image:")
@@ -101,24 +110,26 @@ def _gather(
     store: LabelStore, bundle: Bundle, rows: list[dict[str, Any]], is_everywhere: bool, who: str, job: GatherJob
 ) -> int:
     """Cases of several slides; returns how many are new."""
+    settings = get_settings()
     new, total = 0, TILES_A_SLIDE * len(rows)
     for place, row in enumerate(rows):
-        slide = opened(Path(row["locator"]))
-        if row["spacing_asked_um_px"]:
-            slide = slide.with_spacing(row["spacing_asked_um_px"])
-        score = scoring_desk().score(slide, bundle, everywhere=is_everywhere)
-        if score is None:
-            raise CervixError(
-                "A slide has no score by the bundle of this session",
-                action="Score it on the page Slide, or use the run's bundle.",
-            )
         before = place * TILES_A_SLIDE
 
         def tell(done: int, _of: int, before: int = before) -> None:
             job.progress = (before + done, total)
 
-        gathered = gather_tiles(slide, score, bundle, TILES_A_SLIDE, on_progress=tell, cancel=job.cancel_requested)
-        new += keep_cases(store, "tile", bundle.session_of("tile").model.class_ids, gathered, who)
+        with held_for_viewing(row["locator"], row["slide_sha256"], settings, bundle) as path:
+            slide = opened(path)
+            if row["spacing_asked_um_px"]:
+                slide = slide.with_spacing(row["spacing_asked_um_px"])
+            score = scoring_desk().score(slide, bundle, everywhere=is_everywhere)
+            if score is None:
+                raise CervixError(
+                    "A slide has no score by the bundle of this session",
+                    action="Score it on the page Slide, or use the run's bundle.",
+                )
+            gathered = gather_tiles(slide, score, bundle, TILES_A_SLIDE, on_progress=tell, cancel=job.cancel_requested)
+            new += keep_cases(store, "tile", bundle.session_of("tile").model.class_ids, gathered, who)
     return new
 
 

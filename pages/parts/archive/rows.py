@@ -1,6 +1,6 @@
 """One row a slide, as the list shows it."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -8,6 +8,7 @@ import streamlit as st
 
 from cervix.archive.results.summary import VERDICTS
 from cervix.archive.thumbnails import thumbnail_address, thumbnail_of
+from cervix.archive.viewing import lies_here
 from cervix.intake.shelf import thumbnail_path
 from cervix.settings import get_settings
 
@@ -45,7 +46,7 @@ def table_of(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, list[dict[str, A
         if sha256:
             kept = thumbnail_of(settings.results_dir, sha256)
             picture = thumbnail_address(kept) or thumbnail_address(thumbnail_path(settings.shelf_dir, sha256))
-            if picture is None and Path(row["locator"]).is_absolute():
+            if picture is None and lies_here(row["locator"]):
                 missing.append(row)
         shown.append(_shown(row) | {"Picture": picture})
     return pd.DataFrame(shown, columns=list(COLUMNS)), missing
