@@ -206,6 +206,8 @@ def _say_how_long(out: Path, asked: Asked, bundle: Bundle) -> int:
         )
     for line in estimate.in_words:
         print(line)
+    if asked.order.triage:
+        print("This is every tile of them. A triage ends sooner on slides that are called; by how much, the slides decide.")
     print(f"Nothing was written. {bundle.label}. {RESEARCH_NOTICE}")
     return 0
 

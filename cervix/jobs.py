@@ -75,6 +75,8 @@ class Job(Generic[Progress, Result]):
     result: Result | None = None
     error: str = ""
     """One sentence for people; empty unless ``failed``."""
+    code: str = ""
+    """Of the error, for programs (``cervix.errors``); empty likewise."""
     cancel_requested: Event = field(default_factory=Event)
     pause_requested: Event = field(default_factory=Event)
     given_up: Callable[[], None] = _nothing
@@ -170,8 +172,8 @@ class JobBoard(Generic[Progress, Result]):
         except Cancelled:
             job.state = "cancelled"
         except CervixError as error:
-            job.error, job.state = str(error), "failed"
+            job.error, job.code, job.state = str(error), error.code, "failed"
         except Exception as error:
             logger.exception("job failed")
             job.error = f"Something unexpected went wrong ({type(error).__name__}); the server's log has the details."
-            job.state = "failed"
+            job.code, job.state = CervixError.code, "failed"

@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
-from cervix.errors import Cancelled, PatientFileError
+from cervix.errors import Cancelled, CervixError, PatientFileError
 from cervix.jobs import FINISHED_JOBS_KEPT, FairTurns, Job, JobBoard
 
 PATIENCE_SECONDS = 10.0
@@ -108,6 +108,7 @@ def test_an_expected_failure_is_told_in_its_own_words(board: JobBoard[int, str],
     error = PatientFileError("The file is empty", expected="a table", found="0 bytes")
     job = finished(board.submit("table", failing(error)))
     assert (job.state, job.error) == ("failed", "The file is empty: expected a table; found 0 bytes.")
+    assert job.code == PatientFileError.code
     assert caplog.records == []
 
 
@@ -116,7 +117,7 @@ def test_an_unforeseen_failure_shows_its_type_alone_and_logs_the_rest(
 ) -> None:
     with caplog.at_level(logging.ERROR):
         job = finished(board.submit("slide", failing(ZeroDivisionError("inner detail"))))
-    assert job.state == "failed"
+    assert (job.state, job.code) == ("failed", CervixError.code)
     assert "ZeroDivisionError" in job.error
     assert "inner detail" not in job.error
     assert "inner detail" in caplog.text

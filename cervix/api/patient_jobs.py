@@ -7,7 +7,7 @@ from functools import partial
 from threading import Lock
 from typing import Final
 
-from cervix.api.records import JobRecord, code_of, new_record, records_of, told_of
+from cervix.api.records import JobRecord, new_record, records_of, told_of
 from cervix.api.told import (
     JobState,
     JobTold,
@@ -85,7 +85,7 @@ class PatientJobs:
         state: JobState = record.ended or "failed"
         error, code, done, total = record.error, record.code, None, None
         if job is not None and not record.ended:
-            state, error, code = job.state, job.error, code_of(job)
+            state, error, code = job.state, job.error, job.code
             if job.progress is not None:
                 done, total = job.progress.done, job.progress.total
             if not job.active:
@@ -131,7 +131,7 @@ class PatientJobs:
             with self._lock:
                 holder, _ = self._live.pop(name, ("", job))
             if record := records_of(get_settings()).find(name, holder):
-                records_of(get_settings()).keep(record.with_end(job.state, job.error, code_of(job)))
+                records_of(get_settings()).keep(record.with_end(job.state, job.error, job.code))
 
     def _noted(self, record: JobRecord) -> None:
         records_of(get_settings()).keep(record)

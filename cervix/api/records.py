@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cervix.api import PREFIX
 from cervix.api.told import JobState, JobTold, Sha256
 from cervix.bundle import Bundle
-from cervix.errors import CervixError, NameRefused
+from cervix.errors import NameRefused
 from cervix.files import replacing
-from cervix.jobs import Job
 from cervix.outside_names import inside
 from cervix.settings import Settings
 
@@ -85,11 +84,6 @@ def told_of(record: JobRecord, state: JobState, error: str, code: str, **details
         result=result_address(record.id) if state == "done" else "",
         **details,
     )
-
-
-def code_of(job: Job[Any, Any]) -> str:
-    """The code of what ended a job: of its error no more is kept than the sentence. Empty where it has none."""
-    return CervixError.code if job.error else ""
 
 
 def new_record(kind: Literal["slide", "patients"], holder: str, bundle: Bundle, slide: SlideAsked | None = None) -> JobRecord:

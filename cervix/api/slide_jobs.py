@@ -10,7 +10,7 @@ from threading import Lock
 
 from pydantic import ValidationError
 
-from cervix.api.records import JobRecord, Records, SlideAsked, code_of, new_record, records_of, told_of
+from cervix.api.records import JobRecord, Records, SlideAsked, new_record, records_of, told_of
 from cervix.api.told import JobState, JobTold, SlideOptions, SlideResult
 from cervix.bundle import Bundle
 from cervix.bundle.active import active_bundle
@@ -94,7 +94,7 @@ class SlideJobs:
             state, error, code = "done", "", ""
             self._noted(record, "done")
         elif job is not None and job.state in ("failed", "cancelled"):
-            state, error, code = job.state, job.error, code_of(job)
+            state, error, code = job.state, job.error, job.code
             self._noted(record, state, error, code)
         else:
             state, error, code = self._from_disk(record)

@@ -96,7 +96,7 @@ def test_a_large_table_becomes_a_job_that_is_its_token_s_alone(caller: TestClien
     assert caller.get(done["result"]).json()["patients"][0]["patient_id"] == "RISING"
     assert ended(caller, job)["state"] == "done"
     failed = ended(caller, caller.post(PATIENTS, content=b"no table at all", headers=CSV).json()["id"])
-    assert (failed["state"], bool(failed["error"])) == ("failed", True)
+    assert (failed["state"], bool(failed["error"]), failed["code"]) == ("failed", True, PatientFileError.code)
     assert caller.get(f"{JOBS}/{failed['id']}/result").status_code == 409
     assert caller.delete(f"{JOBS}/{job}").status_code == 204
     assert caller.get(done["result"]).status_code == 404

@@ -70,8 +70,9 @@ def test_a_dry_run_says_how_much_and_how_long_and_writes_nothing(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
-    assert main(["archive", "score", str(archive), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
+    assert main(["archive", "score", str(archive), "--out", str(tmp_path / "out"), "--dry-run", "--triage"]) == 0
     printed = capsys.readouterr().out
+    assert "This is every tile of them. A triage ends sooner" in printed
     assert "3 slides to score" in printed
     assert "about 18 tiles by all of them; 1 of them cannot be scored" in printed
     assert "95 % interval" not in printed  # of a sample there would be one
