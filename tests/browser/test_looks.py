@@ -39,6 +39,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def settled(page: Page) -> None:
     page.locator(DRAWN).wait_for()
+    expect(page.locator("[data-stale=true]")).to_have_count(0)
     page.wait_for_timeout(600)
 
 

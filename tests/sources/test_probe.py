@@ -9,6 +9,7 @@ import pytest
 
 import cervix.sources.probe
 from cervix.errors import CervixError, LostApart, SlideNotReadable, SlideNotSuitable
+from cervix.sources import examining
 from cervix.sources.apart import Limits, run_apart
 from cervix.sources.opening import open_slide
 from cervix.sources.probe import open_outside, probe_slide
@@ -114,6 +115,14 @@ def test_a_real_slide_of_ten_gigapixels_opens(tmp_path: Path, pyramid: bool) -> 
     write_gigapixels(path, pyramid=pyramid)
     assert probe_slide(path).width_l0_px == 100_000
     assert open_slide(path, sha256="known").width_l0_px == 100_000
+
+
+def test_on_a_slow_machine_a_place_that_cannot_be_read_does_not_end_the_look(
+    cases_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examining, "SAMPLING_S", -1.0)
+    facts = examining.examine_slide(str(cases_dir / "slides/pyramid_one_damaged_l0_tile.tif"))
+    assert 0 < facts["parts_unreadable"] < facts["parts_looked_at"]
 
 
 def test_a_slide_with_one_damaged_tile_is_opened_and_the_tile_counted(cases_dir: Path) -> None:
