@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from playwright.sync_api import FloatRect, Locator, Page, Response, TimeoutError
+from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, Response, TimeoutError
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first that is installed. The one without windows needs a third less processor time."""
@@ -58,8 +58,13 @@ def watch(page: Page) -> list[str]:
     return found
 
 
-def opens_whole(page: Page) -> None:
-    """From now on an address is open when the app has drawn it: a click on a page still being drawn may go nowhere."""
+def new_page(browser: Browser | BrowserContext, **options: Any) -> Page:
+    """A page with patience, on which an address is open when the app has drawn it.
+
+    A click on a page still being drawn for the first time may go nowhere. ``options``: as ``Browser.new_page`` takes them.
+    """
+    page = browser.new_page(**options)
+    page.set_default_timeout(WAIT_MS)
     goto = page.goto
 
     def opened(url: str, **options: Any) -> Response | None:
@@ -69,6 +74,7 @@ def opens_whole(page: Page) -> None:
         return answer
 
     page.goto = opened
+    return page
 
 
 def until(page: Page, expression: str, argument: object = None, timeout_ms: float = WAIT_MS) -> None:

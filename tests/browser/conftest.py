@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.chromium import LAUNCH_OPTIONS, STILL, WAIT_MS, WIDTHS, opens_whole, watch
+from tests.browser.chromium import LAUNCH_OPTIONS, STILL, WAIT_MS, WIDTHS, new_page, watch
 
 expect.set_options(timeout=WAIT_MS / 3)
 SHOWN_CHARACTERS = 2_000
@@ -43,11 +43,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    opened = browser.new_page(viewport={"width": WIDTHS["desktop"], "height": 1000}, reduced_motion="reduce")
+    opened = new_page(browser, viewport={"width": WIDTHS["desktop"], "height": 1000}, reduced_motion="reduce")
     opened.add_init_script(STILL)
-    opened.set_default_timeout(WAIT_MS)
     violations = watch(opened)
-    opens_whole(opened)
     yield opened
     opened.close()
     assert not violations, "the app's own pages do what its Content-Security-Policy forbids"

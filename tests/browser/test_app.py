@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cervix import RESEARCH_NOTICE as NOTICE
 from cervix.bundle import Bundle
-from tests.browser.chromium import VIOLATION, WAIT_MS, WIDTHS, needs_browser, until, watch
+from tests.browser.chromium import VIOLATION, WIDTHS, needs_browser, new_page, until, watch
 from tests.browser.server import SHIPPED, free_port, running_app
 
 pytestmark = needs_browser
@@ -55,8 +55,7 @@ def test_the_first_page_shows_the_notice_a_verified_bundle_and_where_it_runs(
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_no_page_is_wider_than_the_screen_or_shows_an_exception(browser: Browser, address: str, width: int) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    page.set_default_timeout(WAIT_MS)
+    page = new_page(browser, viewport={"width": width, "height": 900})
     violations = watch(page)
     for path, landmark in PAGES.items():
         page.goto(f"{address}/{path}")
@@ -93,7 +92,7 @@ def test_the_sample_slide_s_map_is_drawn_within_the_policy(page: Page, address: 
 
 
 def test_a_violation_would_be_noticed_and_a_foreign_picture_is_not_fetched(browser: Browser, address: str) -> None:
-    page = browser.new_page()
+    page = new_page(browser)
     refused: dict[str, str] = {}
     # The browser announces a request and then does not send it.
     page.on("requestfailed", lambda request: refused.update({request.url: request.failure or ""}))

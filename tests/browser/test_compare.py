@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.chromium import needs_browser
+from tests.browser.chromium import needs_browser, new_page
 from tests.browser.server import free_port, running_app
 from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models
 
@@ -18,7 +18,7 @@ def test_a_candidate_is_compared_promoted_and_rolled_back_while_another_session_
 ) -> None:
     active, home = bundle_of_risk_models(tmp_path / "active"), tmp_path / "home"
     archive = packed(candidate_of_risk_models(tmp_path / "candidate", "0.9.1", worse=True), tmp_path / "candidate.zip")
-    other = browser.new_page()
+    other = new_page(browser)
     with running_app(home, free_port(), CERVIX_BUNDLE_DIR=str(active)) as address:
         other.goto(address)
         other.get_by_role("button", name="Bundle 0.").wait_for()

@@ -14,7 +14,7 @@ from cervix.labels.store.cases import tile_case
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
 from cervix.slides.pyramid import write_pyramid
 from cervix.sources.opening import open_slide
-from tests.browser.chromium import WAIT_MS, WIDTHS, box_of, choose, needs_browser
+from tests.browser.chromium import WAIT_MS, WIDTHS, box_of, choose, needs_browser, new_page
 from tests.browser.label_keys import LOOK_MS, TILE, press
 from tests.browser.server import free_port, running_app
 from tests.labels.making import CLASSES, scored
@@ -127,7 +127,7 @@ def test_a_gallery_is_saved_with_one_click(page: Page, address: str, store: Labe
 
 def test_two_readers_at_once_have_different_tiles(browser: Browser, address: str, store: LabelStore) -> None:
     before = len(store.events())
-    sessions = [browser.new_context(viewport={"width": width, "height": 1000}).new_page() for width in WIDTHS.values()]
+    sessions = [new_page(browser.new_context(viewport={"width": width, "height": 1000})) for width in WIDTHS.values()]
     for session, name in zip(sessions, ("Dr Left", "Dr Right"), strict=True):
         sit_down(session, address, name)
     for _ in range(2):

@@ -7,7 +7,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.chromium import DRAWN, WAIT_MS, needs_browser
+from tests.browser.chromium import DRAWN, needs_browser, new_page
 from tests.browser.server import SHIPPED, free_port, running_app
 
 pytestmark = needs_browser
@@ -58,10 +58,12 @@ def grave_faults(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_page_has_a_serious_fault_of_accessibility(browser: Browser, address: str, theme: str) -> None:
-    page = browser.new_page(
-        viewport={"width": 1366, "height": 768}, color_scheme="light" if theme == "light" else "dark", reduced_motion="reduce"
+    page = new_page(
+        browser,
+        viewport={"width": 1366, "height": 768},
+        color_scheme="light" if theme == "light" else "dark",
+        reduced_motion="reduce",
     )
-    page.set_default_timeout(WAIT_MS)
     faults: dict[str, list[str]] = {}
     for name, path in ADDRESSES.items():
         page.goto(f"{address}/{path}")
@@ -72,8 +74,7 @@ def test_no_page_has_a_serious_fault_of_accessibility(browser: Browser, address:
 
 
 def test_on_a_phone_the_pages_are_one_tap_away_and_no_drawer_lies_over_them(browser: Browser, address: str) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
-    page.set_default_timeout(WAIT_MS)
+    page = new_page(browser, viewport={"width": 390, "height": 844}, reduced_motion="reduce")
     page.goto(address)
     page.locator(".st-key-phone_nav").get_by_role("link", name="Patient").click()
     page.locator("h1", has_text="Patient").wait_for()

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from sklearn.metrics import roc_auc_score
 
 from cervix import RESEARCH_NOTICE
-from tests.browser.chromium import DRAWN, WAIT_MS, WIDTHS, needs_browser
+from tests.browser.chromium import DRAWN, WIDTHS, needs_browser, new_page
 from tests.browser.server import free_port, running_app
 
 pytestmark = needs_browser
@@ -79,7 +79,7 @@ def test_all_four_files_are_taken_along_and_hold_the_same_figure(
     assert name.endswith(".html")
     named = path.rename(path.with_suffix(".html"))
     asked: list[str] = []
-    reader = browser.new_page(viewport={"width": WIDTHS["phone"], "height": 800})
+    reader = new_page(browser, viewport={"width": WIDTHS["phone"], "height": 800})
     reader.on("request", lambda request: asked.append(request.url))
     reader.goto(named.as_uri())
     expect(reader.get_by_text(RESEARCH_NOTICE).first).to_be_visible()
@@ -100,8 +100,7 @@ def test_the_xml_follows_the_chosen_model(page: Page, address: str) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_figures_and_guidelines_are_read_on_the_page(browser: Browser, address: str, width: int) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 1000})
-    page.set_default_timeout(WAIT_MS)
+    page = new_page(browser, viewport={"width": width, "height": 1000})
     open_card(page, address)
     roc = page.get_by_role("img", name="ROC curve of Colours of tiles")
     roc.scroll_into_view_if_needed()

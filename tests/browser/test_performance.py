@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.chromium import WAIT_MS, WIDTHS, box_of, choose, needs_browser
+from tests.browser.chromium import WIDTHS, box_of, choose, needs_browser, new_page
 from tests.browser.server import free_port, running_app
 from tests.bundle.made.tiles import SHIPPED_CLASSES, TILE_PX, centres_rgb, tissue_of
 
@@ -84,8 +84,7 @@ def test_published_risks_fit_on_a_phone_and_their_table_is_taken_along(
     browser: Browser, published_root: Path, tmp_path: Path
 ) -> None:
     with running_app(tmp_path / "home", free_port(), CERVIX_BUNDLE_DIR=str(published_root)) as address:
-        page = browser.new_page(viewport={"width": WIDTHS["phone"], "height": 900})
-        page.set_default_timeout(WAIT_MS)
+        page = new_page(browser, viewport={"width": WIDTHS["phone"], "height": 900})
         page.goto(f"{address}/evidence?evidence_model=history&evidence_view=world")
         page.get_by_text("1.5 million real women").wait_for()
         expect(page.locator(CHART).nth(1)).to_contain_text("after colposcopy")
