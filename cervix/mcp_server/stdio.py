@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from mcp.server.stdio import stdio_server
 
-from cervix.mcp_server.asked import TABLE_BYTES_AT_MOST
+from cervix.mcp_server.call import TABLE_BYTES_AT_MOST
 from cervix.mcp_server.server import tool_server
 
 LINE_BYTES_AT_MOST: Final = 6 * TABLE_BYTES_AT_MOST + (1 << 20)
