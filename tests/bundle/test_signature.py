@@ -27,7 +27,7 @@ from cervix.promotion.candidates import keep_bundle
 from cervix.promotion.proving import checked_apart, load_candidate, prove, prove_apart
 from cervix.sandbox.candidate import sample_candidate
 from cervix.settings import PROJECT_ROOT, get_settings
-from pages.parts.shared import sandbox as _playing  # noqa: F401 - vouches for the sample
+from pages.parts.shared import sandbox
 from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models, edit_manifest
 from tests.bundle.keys import write_keys
 
@@ -250,7 +250,7 @@ def test_the_sample_candidate_is_part_of_the_app_where_somebody_plays_and_nowher
 ) -> None:
     sample = sample_candidate().sha256
     assert not is_vouched(sample), "outside of a sandbox it is a bundle like others"
-    monkeypatch.setattr("pages.parts.shared.sandbox._home_of_session", lambda: tmp_path)
+    monkeypatch.setattr(sandbox, "_home_of_session", lambda: tmp_path)
     assert is_vouched(sample)
     assert not is_vouched("0" * 64)
 
