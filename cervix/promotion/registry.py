@@ -156,7 +156,7 @@ def _require_no_nearer(url: str, where: str) -> None:
 
 
 def _is_here(address: str) -> bool:
-    return is_loopback(urlsplit(address).hostname or "")
+    return is_loopback((urlsplit(address).hostname or "").rstrip("."))
 
 
 def _is_inside(address: str) -> bool:

@@ -241,7 +241,7 @@ def test_a_list_from_elsewhere_cannot_make_this_server_ask_itself(
 
     elsewhere = "https://registry.example/list.json"
     for url, what in (
-        (entry(archive)["url"], "this computer"), ("https://localhost/x", "this computer"),
+        (entry(archive)["url"], "this computer"), ("https://localhost./x", "this computer"),
         ("https://169.254.169.254/latest", "a private network"), ("https://10.1/x", "a private network"),
         ("https://0x7f000001/x", "a private network"), ("https://[::ffff:10.0.0.1]/x", "a private network"),
     ):  # fmt: skip
