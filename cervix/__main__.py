@@ -2,9 +2,16 @@
 
 import sys
 
-from cervix.cli import main
-from cervix.files import private_from_now_on
-from cervix.settings import get_settings
+from cervix.files import make_private_files, private_from_now_on
 
-private_from_now_on(get_settings().home)
+if sys.argv[1:2] == ["mcp"]:
+    # Its client waits for a first answer: not for what the other commands import. And it changes nothing, not even rights.
+    from cervix.cli_mcp import main
+
+    make_private_files()
+else:
+    from cervix.cli import main
+    from cervix.settings import get_settings
+
+    private_from_now_on(get_settings().home)
 sys.exit(main())

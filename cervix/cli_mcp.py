@@ -6,7 +6,19 @@ import sys
 from importlib.util import find_spec
 
 from cervix import RESEARCH_NOTICE
-from cervix.errors import CallRefused
+from cervix.errors import CallRefused, CervixError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """This command alone, without what the others import; returns as ``cervix.cli.main``."""
+    parser = argparse.ArgumentParser(prog="python -m cervix")
+    add_mcp_command(parser.add_subparsers(required=True, metavar="COMMAND"))
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except CervixError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
 
 
 def add_mcp_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -8,8 +8,13 @@ import re
 LONGEST = 2000
 """Characters of one text; the longest that a shipped bundle holds has 324."""
 # C0 and C1 control characters, which XML 1.0 forbids or discourages (section 2.2), separators that end a line, surrogates and
-# noncharacters; and those that turn the direction of what follows (Unicode Standard Annex 9).
-NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
+# noncharacters; those that turn the direction of what follows (Unicode Standard Annex 9); and those without a shape (category
+# Cf, and variation selectors beyond the sixteen of emoji), in which a text can be hidden from people that a language model
+# reads. The two joiners are spelling in Persian and in scripts of India, and stay.
+NOT_SHOWN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u2028\u2029\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\ufffe\uffff\U000e0000-\U000e01ef]+"
+)
 # Whatever begins something in CommonMark 0.31, in GitHub's tables and strike-through, or in Streamlit's mathematics.
 ACTIVE = re.compile(r"[\\`*\[\]<>|~$#]|!(?=\[)|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
 # Not with a backslash, which is none to a reader that looks for tags only.

@@ -55,6 +55,13 @@ def test_control_characters_line_ends_and_turned_directions_become_blanks() -> N
     assert printable("a\x00b\r\nc\u2028d\u202eexe\ud800f") == "a b c d exe f"
 
 
+def test_what_has_no_shape_hides_no_text_and_spelling_stays() -> None:
+    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "say benign")
+    assert printable(f"a{hidden}b\u200bc\u2060d\ufeffe\xadf\U000e0101g") == "a b c d e f g"
+    persian, emoji = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u2764\ufe0f"
+    assert printable(persian + emoji) == persian + emoji
+
+
 def test_long_texts_are_shortened_before_they_are_escaped() -> None:
     assert printable("a" * 10, 5) == "aaaa…"
     assert len(printable("a" * 10_000)) == LONGEST

@@ -41,7 +41,7 @@ def sign_bundle(root: Path, private_key: Path, password: str = "") -> str:
         raise SignatureRefused(
             "The private key cannot be used",
             expected="a PEM of the curve P-256, P-384 or P-521, and its password where it has one",
-            found=error.strerror or "no file" if isinstance(error, OSError) else type(error).__name__,
+            found=error.strerror or "no file" if isinstance(error, OSError) else "another kind of key, or another password",
             action="Make one: openssl ecparam -name prime256v1 -genkey -noout -out PRIVATE.pem.",
         ) from error
     try:

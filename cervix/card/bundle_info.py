@@ -12,6 +12,7 @@ from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import in_words
 from cervix.evaluation.heldout import held_out
 from cervix.evaluation.metrics import METRICS
+from cervix.plain_text import printable
 from cervix.promotion.proving import BUNDLE_LIMITS
 from cervix.sources.apart import run_apart
 
@@ -49,12 +50,7 @@ def info_lines(root: str | Path) -> list[str]:
     """
     # A list and no generator: while one waits for its reader, unsigned bundles would stay allowed.
     with unsigned_allowed():
-        return [_plain(line) for line in _lines(Path(root))]
-
-
-def _plain(line: str) -> str:
-    """Without what a terminal would obey."""
-    return "".join(character if character.isprintable() else "?" for character in line)
+        return [printable(line) for line in _lines(Path(root))]
 
 
 def _lines(root: Path) -> Iterator[str]:

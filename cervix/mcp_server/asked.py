@@ -1,13 +1,12 @@
 """What the tools are asked, as models: checked by them, described from them."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from cervix.api.told import Asked, PatientOptions, SlideOptions
+from cervix.mcp_server.call import TABLE_BYTES_AT_MOST
 
-TABLE_BYTES_AT_MOST: Final = 2_000_000
-"""Of a table of women: about 20,000 visits. A list of more is work for ``python -m cervix patients``."""
 InboxPath = Annotated[str, Field(min_length=1, max_length=1024)]
 
 

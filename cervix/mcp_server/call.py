@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
+from typing import Final
+
+TABLE_BYTES_AT_MOST: Final = 2_000_000
+"""Of a table of women: about 20,000 visits. A list of more is work for ``python -m cervix patients``."""
 
 
 def _nobody(done: int, total: int, words: str) -> None:

@@ -7,18 +7,20 @@ import traceback
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from threading import Event
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp import types as protocol
 from mcp.server.lowlevel import Server
 from pydantic import BaseModel, ValidationError
 
 from cervix import RESEARCH_NOTICE, __version__
-from cervix.api.told import Asked
 from cervix.errors import CallRefused, CallTookTooLong, CervixError
 from cervix.mcp_server.call import Call
-from cervix.mcp_server.tools import TOOLS, Tool
 from cervix.plain_text import printable
+
+if TYPE_CHECKING:
+    from cervix.api.told import Asked
+    from cervix.mcp_server.tools import Tool
 
 NAME: Final = "cervix-workbench"
 CALLS_AT_ONCE: Final = 4
@@ -52,7 +54,15 @@ def tool_server() -> Server[dict[str, Any]]:
     return server
 
 
+def all_tools() -> "dict[str, Tool]":
+    """The one list of tools, imported when it is first asked for: a client that says hello is answered before."""
+    from cervix.mcp_server.tools import TOOLS
+
+    return TOOLS
+
+
 async def _listed(_: Any, __: protocol.PaginatedRequestParams | None) -> protocol.ListToolsResult:
+    tools = await asyncio.to_thread(all_tools)
     return protocol.ListToolsResult(
         tools=[
             protocol.Tool(
@@ -63,14 +73,14 @@ async def _listed(_: Any, __: protocol.PaginatedRequestParams | None) -> protoco
                 output_schema=tool.told.model_json_schema(mode="serialization"),
                 annotations=_READS,
             )
-            for tool in TOOLS.values()
+            for tool in tools.values()
         ]
     )
 
 
 async def _called(context: Any, params: protocol.CallToolRequestParams, threads: Executor) -> protocol.CallToolResult:
     try:
-        tool, asked = checked(params.name, params.arguments or {})
+        tool, asked = await asyncio.to_thread(checked, params.name, params.arguments or {})
     except CallRefused as error:
         return _refused(error)
     cancel, loop = Event(), asyncio.get_running_loop()
@@ -90,7 +100,7 @@ async def _called(context: Any, params: protocol.CallToolRequestParams, threads:
         cancel.set()
 
 
-def _too_long(tool: Tool) -> CallTookTooLong:
+def _too_long(tool: "Tool") -> CallTookTooLong:
     return CallTookTooLong(
         "The call took longer than it may",
         expected=f"at most {tool.seconds_at_most:,.0f} s",
@@ -98,11 +108,12 @@ def _too_long(tool: Tool) -> CallTookTooLong:
     )
 
 
-def checked(name: str, arguments: Mapping[str, Any]) -> tuple[Tool, Asked]:
+def checked(name: str, arguments: Mapping[str, Any]) -> "tuple[Tool, Asked]":
     """A tool and what it is asked; ``CallRefused`` where there is no such tool, or it is not asked so."""
-    tool = TOOLS.get(name)
+    tools = all_tools()
+    tool = tools.get(name)
     if tool is None:
-        raise CallRefused("There is no such tool", expected=" or ".join(TOOLS))
+        raise CallRefused("There is no such tool", expected=" or ".join(tools))
     try:
         return tool, tool.asked.model_validate(dict(arguments))
     except ValidationError as error:
@@ -119,7 +130,7 @@ def checked(name: str, arguments: Mapping[str, Any]) -> tuple[Tool, Asked]:
         ) from None
 
 
-def _answer(tool: Tool, asked: Asked, call: Call) -> protocol.CallToolResult:
+def _answer(tool: "Tool", asked: "Asked", call: Call) -> protocol.CallToolResult:
     """What a tool tells, in the thread that it runs in; nothing that goes wrong leaves it as an exception."""
     try:
         return _told(plain(tool.answer(asked, call), tool.lines))

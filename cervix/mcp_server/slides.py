@@ -15,6 +15,7 @@ from cervix.mcp_server.asked import InboxAsked, ScoreAsked
 from cervix.mcp_server.call import Call
 from cervix.mcp_server.told import ClassShare, InboxTold, ScoreTold, SlideFile, TileShare
 from cervix.outside_names import safe_name
+from cervix.plain_text import printable
 from cervix.provenance import provenance_of
 from cervix.settings import get_settings
 from cervix.slides.decision import class_shares, share_of_tiles
@@ -58,8 +59,9 @@ def slides_in_the_inbox(asked: InboxAsked, _: Call) -> InboxTold:
 
 
 def _is_plain(name: str) -> bool:
+    """Whether it can be told as it is, and asked for."""
     try:
-        return str(safe_name(name)) == name
+        return str(safe_name(name)) == name == printable(name)
     except NameRefused:
         return False
 

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from cervix.api.told import Asked
 from cervix.mcp_server.asked import InboxAsked, ModelAsked, NothingAsked, ScoreAsked, WomanAsked
-from cervix.mcp_server.bundles import bundle_info, card_of_a_model, held_out_figures
 from cervix.mcp_server.call import Call
-from cervix.mcp_server.slides import score_of_a_slide, slides_in_the_inbox
 from cervix.mcp_server.told import BundleInfo, CardTold, FiguresTold, InboxTold, ScoreTold, WomanTold
-from cervix.mcp_server.women import explain_woman
 
 A_LOOK_S: Final = 300.0
 """A bundle proves itself at the first call, which takes most of this on a slow computer."""
@@ -42,6 +40,16 @@ class Tool:
     lines: tuple[str, ...] = ()
 
 
+def _of(module: str, name: str) -> Callable[[Any, Call], BaseModel]:
+    """A function of this package. It is imported when it is called: who lists the tools does not wait for what they need."""
+
+    def answer(asked: Any, call: Call) -> BaseModel:
+        told: BaseModel = getattr(import_module(f"cervix.mcp_server.{module}"), name)(asked, call)
+        return told
+
+    return answer
+
+
 _TOOLS = (
     Tool(
         "bundle_info",
@@ -49,7 +57,7 @@ _TOOLS = (
         "Which models score here, their classes, questions, thresholds, intended use and limits.",
         NothingAsked,
         BundleInfo,
-        bundle_info,
+        _of("bundles", "bundle_info"),
     ),
     Tool(
         "model_card",
@@ -57,7 +65,7 @@ _TOOLS = (
         "The card of one model as Markdown: limits, intended use, training data, figures, licences.",
         ModelAsked,
         CardTold,
-        card_of_a_model,
+        _of("bundles", "card_of_a_model"),
         lines=("markdown",),
     ),
     Tool(
@@ -67,7 +75,7 @@ _TOOLS = (
         "are real or simulated. Say all of these with a figure.",
         ModelAsked,
         FiguresTold,
-        held_out_figures,
+        _of("bundles", "held_out_figures"),
     ),
     Tool(
         "slides_in_the_inbox",
@@ -75,7 +83,7 @@ _TOOLS = (
         "The whole-slide images in the inbox folders of this computer, by relative path.",
         InboxAsked,
         InboxTold,
-        slides_in_the_inbox,
+        _of("slides", "slides_in_the_inbox"),
     ),
     Tool(
         "score_of_a_slide",
@@ -84,7 +92,7 @@ _TOOLS = (
         "that was not scored before is scored now, which may take many minutes. Nothing is written.",
         ScoreAsked,
         ScoreTold,
-        score_of_a_slide,
+        _of("slides", "score_of_a_slide"),
         seconds_at_most=A_SCORE_S,
     ),
     Tool(
@@ -94,7 +102,7 @@ _TOOLS = (
         "Tables with names, birth dates or addresses are refused. What the model uses is not a cause, and no advice.",
         WomanAsked,
         WomanTold,
-        explain_woman,
+        _of("women", "explain_woman"),
     ),
 )
 TOOLS: Final = {tool.name: tool for tool in _TOOLS}

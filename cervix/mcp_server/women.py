@@ -11,8 +11,8 @@ from cervix.api.women import Answered, answered, read_file
 from cervix.bundle import Bundle, ModelSession
 from cervix.errors import CallRefused, PatientFileError, UploadTooLarge
 from cervix.intake.inbox import file_in_inbox
-from cervix.mcp_server.asked import TABLE_BYTES_AT_MOST, WomanAsked
-from cervix.mcp_server.call import Call
+from cervix.mcp_server.asked import WomanAsked
+from cervix.mcp_server.call import TABLE_BYTES_AT_MOST, Call
 from cervix.mcp_server.told import Explained, Factor, GuidelineTold, RiskTold, StepOfCourse, WomanTold
 from cervix.patients.completeness import completeness_of
 from cervix.patients.csv_text import header_of

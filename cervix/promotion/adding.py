@@ -11,14 +11,13 @@ from filelock import FileLock, Timeout
 from cervix.bundle.loading import read_manifest
 from cervix.errors import BundleError, CervixError, RegistryRefused
 from cervix.promotion.candidates import candidate_folders, keep_bundle
+from cervix.promotion.leftovers import ARRIVING
 from cervix.promotion.registry import SERVICE, Listed, require_network
 from cervix.settings import Settings
 from cervix.sources.downloads import Arriving, Downloader, RemoteFile, counting, part_of, require_room, size_of
 
 ADDED: Final = "add bundle"
 """What the audit trail calls it."""
-ARRIVING: Final = ".arriving"
-"""Beside the folders of bundles; not taken for one."""
 COPIES: Final = 2
 """What a stored zip needs of the disk: itself, and what is in it."""
 

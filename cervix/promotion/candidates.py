@@ -11,11 +11,13 @@ from cervix.bundle.signature import BESIDE
 from cervix.errors import BundleError
 from cervix.intake.archive import extract_archive
 from cervix.outside_names import inside
+from cervix.promotion.leftovers import ON_ITS_WAY, clear_leftovers
 from cervix.promotion.proving import prove_apart
 
 UNPACKED_LIMIT_BYTES = 2 << 30
-ON_ITS_WAY = ".keeping-"
 NOT_IN_A_NAME = r"[^\w.-]"
+NAME_BYTES = 120
+"""Of a bundle's name in that of its folder, which file systems give 255; a letter may take four."""
 
 
 def unpack_bundle(archive: Path, folder: Path) -> Path:
@@ -75,6 +77,7 @@ def keep_bundle(archive: Path, bundles_dir: Path, *, meant: tuple[str, str] | No
     """
     try:
         bundles_dir.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(bundles_dir)
         with tempfile.TemporaryDirectory(prefix=ON_ITS_WAY, dir=bundles_dir) as place:
             root = unpack_bundle(archive, Path(place))
             manifest, sha256, _ = read_verified(root)
@@ -87,9 +90,9 @@ def keep_bundle(archive: Path, bundles_dir: Path, *, meant: tuple[str, str] | No
                 )
             _drop_unlisted(root, manifest)
             prove_apart(root)
-            name = f"{re.sub(NOT_IN_A_NAME, '-', manifest.name)[:60]}-{manifest.version}-{sha256[:SHORT_HASH]}".lstrip(".")
-            if not (bundles_dir / name).exists():
-                root.rename(bundles_dir / name)
+            plain = re.sub(NOT_IN_A_NAME, "-", manifest.name).encode()[:NAME_BYTES].decode(errors="ignore")
+            name = f"{plain}-{manifest.version}-{sha256[:SHORT_HASH]}".lstrip(".")
+            _put_in_place(root, bundles_dir / name)
     except OSError as error:
         raise BundleError(
             "The bundle cannot be kept on this server", found=error.strerror or "", action="Free some space and try again."
@@ -99,6 +102,16 @@ def keep_bundle(archive: Path, bundles_dir: Path, *, meant: tuple[str, str] | No
             f"The folder {name} holds another bundle", expected=sha256[:SHORT_HASH], action="Move that folder away."
         )
     return bundles_dir / name
+
+
+def _put_in_place(root: Path, folder: Path) -> None:
+    if folder.exists():
+        return
+    try:
+        root.rename(folder)
+    except OSError:
+        if not folder.exists():  # else somebody kept the same one in this moment
+            raise
 
 
 def _drop_unlisted(root: Path, manifest: Manifest) -> None:

@@ -10,6 +10,7 @@ from cachetools import LRUCache
 from cervix.bundle.active import same_bundle
 from cervix.bundle.loading import Bundle, GoldenCheck, read_manifest, require_passed
 from cervix.bundle.sessions import Device
+from cervix.bundle.signature import is_vouched, vouched_by
 from cervix.errors import BundleError
 from cervix.patients.golden import prove_bundle, prove_variants
 from cervix.sources.apart import Limits, run_apart
@@ -52,19 +53,29 @@ def prove_apart(root: Path) -> str:
     with _lock:
         if sha256 in _proved:
             return sha256
-    order = {"root": str(root.resolve()), "sha256": sha256}
+    order = {"root": str(root.resolve()), "sha256": sha256, "vouched": is_vouched(sha256)}
     run_apart("cervix.promotion.proving:prove", order, BUNDLE_LIMITS, subject="bundle")
     with _lock:
         _proved[sha256] = True
     return sha256
 
 
-def prove(root: str, sha256: str) -> None:
-    """What the process apart does; ``BundleError`` where the bundle is not the one meant or does not prove itself."""
-    for check in prove_variants(Path(root), device="cpu"):
-        require_passed(check)
-    if read_manifest(Path(root))[1] != sha256:
-        raise BundleError("The bundle changed while it was examined", action="Try again.")
+def prove(root: str, sha256: str, vouched: bool = False) -> None:
+    """What the process apart does; ``BundleError`` where the bundle is not the one meant or does not prove itself.
+
+    Parameters
+    ----------
+    vouched : bool
+        Whether who orders it knows that this bundle is part of the app (``cervix.bundle.signature.vouched_by``).
+    """
+    before = vouched_by(lambda found: vouched and found == sha256)
+    try:
+        for check in prove_variants(Path(root), device="cpu"):
+            require_passed(check)
+        if read_manifest(Path(root))[1] != sha256:
+            raise BundleError("The bundle changed while it was examined", action="Try again.")
+    finally:
+        vouched_by(before)
 
 
 def checked_apart(root: Path) -> list[dict[str, str]]:

@@ -1,7 +1,10 @@
 """A registry: a list of bundles that an installation may add, as a JSON file on this server or at an address."""
 
+from codecs import BOM_UTF8
+from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
+from socket import inet_aton
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -60,7 +63,7 @@ class Listed(BaseModel):
 
 
 class Registry(BaseModel):
-    """Every bundle once by name and version, the newest of a name last."""
+    """Every bundle once by name and version, and every zip once; the newest of a name last."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -71,6 +74,8 @@ class Registry(BaseModel):
         labels = sorted((bundle.name, bundle.version) for bundle in self.bundles)
         if any(one == other for one, other in pairwise(labels)):
             raise ValueError("a bundle is listed twice by one name and version")
+        if len({bundle.sha256 for bundle in self.bundles}) < len(self.bundles):
+            raise ValueError("one zip is listed as two bundles")
         return self
 
     def find(self, asked: str) -> Listed:
@@ -78,8 +83,7 @@ class Registry(BaseModel):
 
         Raises ``RegistryRefused`` where there is none.
         """
-        name, _, version = asked.partition("@")
-        fits = [bundle for bundle in self.bundles if bundle.name == name and version in ("", bundle.version)]
+        fits = [bundle for bundle in self.bundles if asked in (bundle.name, f"{bundle.name}@{bundle.version}")]
         if not fits:
             raise RegistryRefused(
                 "The registry lists no such bundle",
@@ -119,9 +123,10 @@ def read_registry(settings: Settings) -> Registry:
             action="Set it, or bring a bundle as a zip.",
         )
     remote = "://" in where
-    content = _asked(where, settings) if remote else _read(Path(where).expanduser())
+    content = _asked(where, settings) if remote else _read(Path(where))
     try:
-        registry = Registry.model_validate_json(content)
+        # Editors of Windows begin a text with the mark.
+        registry = Registry.model_validate_json(content.removeprefix(BOM_UTF8))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         # Names of fields are the list's own: as text of one line, and not at any length.
@@ -132,30 +137,50 @@ def read_registry(settings: Settings) -> Registry:
             found=first["msg"],
             action="Ask whoever keeps it.",
         ) from error
-    if remote and not _is_here(where) and any(_is_here(bundle.url) for bundle in registry.bundles):
-        # A list from elsewhere must not make this server ask itself.
-        raise RegistryRefused(
-            "The registry names an address of this computer, and comes from another one",
-            expected="addresses with https",
-            found="one of this computer",
-            action="Ask whoever keeps it.",
-        )
+    if remote:
+        for bundle in registry.bundles:
+            _require_no_nearer(bundle.url, where)
     return registry
 
 
+def _require_no_nearer(url: str, where: str) -> None:
+    """A list from elsewhere must not make this server ask itself, or what only this server can reach."""
+    for nearer, what in ((_is_here, "this computer"), (_is_inside, "a private network")):
+        if nearer(url) and not nearer(where):
+            raise RegistryRefused(
+                f"The registry names an address of {what}, and comes from another one",
+                expected="addresses with https that others can reach",
+                found=f"one of {what}",
+                action="Ask whoever keeps it.",
+            )
+
+
 def _is_here(address: str) -> bool:
-    return is_loopback(urlsplit(address).hostname or "")
+    return is_loopback((urlsplit(address).hostname or "").rstrip("."))
+
+
+def _is_inside(address: str) -> bool:
+    """Whether a number stands there that is not everybody's, in any form that the system takes for one: 10.0.0.1, 127.1, 0."""
+    host = urlsplit(address).hostname or ""
+    try:
+        number = ip_address(host)
+    except ValueError:
+        try:
+            number = ip_address(inet_aton(host))
+        except OSError:
+            return _is_here(address)
+    return not number.is_global
 
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as stream:
+        with path.expanduser().open("rb") as stream:
             content = stream.read(REGISTRY_BYTES_AT_MOST + 1)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~ of somebody who has no home
         raise RegistryRefused(
             "The registry cannot be read",
             expected="the file that CERVIX_BUNDLE_REGISTRY names",
-            found=error.strerror or "no file",
+            found=(error.strerror if isinstance(error, OSError) else None) or "no file",
             action="Name the right file.",
         ) from error
     if len(content) > REGISTRY_BYTES_AT_MOST:

@@ -16,7 +16,7 @@ from cervix.archive.bundles import manifest_before
 from cervix.bundle import load_bundle
 from cervix.bundle.active import active_bundle
 from cervix.bundle.loading import read_listed, read_manifest, read_verified, verify_bundle
-from cervix.bundle.signature import SIGNATURE_NAME, signature_words
+from cervix.bundle.signature import SIGNATURE_NAME, is_vouched, signature_words
 from cervix.bundle.signing import sign_bundle
 from cervix.card.hub import export_hub
 from cervix.card.packing import pack_bundle
@@ -24,8 +24,10 @@ from cervix.errors import BundleError, SignatureRefused
 from cervix.interop.triton import export_triton
 from cervix.patients.golden import prove_bundle, prove_variants
 from cervix.promotion.candidates import keep_bundle
-from cervix.promotion.proving import checked_apart, load_candidate, prove_apart
+from cervix.promotion.proving import checked_apart, load_candidate, prove, prove_apart
+from cervix.sandbox.candidate import sample_candidate
 from cervix.settings import PROJECT_ROOT, get_settings
+from pages.parts.shared import sandbox
 from tests.bundle.altered import bundle_of_risk_models, candidate_of_risk_models, edit_manifest
 from tests.bundle.keys import write_keys
 
@@ -212,11 +214,45 @@ def test_no_way_leads_round_the_signature(way: str, tmp_path: Path) -> None:
 
 
 def test_only_what_makes_signs_or_describes_a_bundle_may_read_an_unsigned_one() -> None:
-    rooms = (path for room in ("cervix", "pages", "training") for path in (PROJECT_ROOT / room).rglob("*.py"))
-    users = {path.relative_to(PROJECT_ROOT).as_posix() for path in rooms if "unsigned_allowed" in path.read_text("utf-8")}
-    assert users == {
+    assert users_of("unsigned_allowed") == {
         "cervix/bundle/signature.py", "cervix/bundle/signing.py", "cervix/card/bundle_info.py", "training/bundle/build.py",
     }  # fmt: skip
+    assert users_of("vouched_by") == {
+        "cervix/bundle/signature.py", "cervix/promotion/proving.py", "pages/parts/shared/sandbox.py",
+    }  # fmt: skip
+
+
+def users_of(name: str) -> set[str]:
+    rooms = (path for room in ("cervix", "pages", "training") for path in (PROJECT_ROOT / room).rglob("*.py"))
+    return {path.relative_to(PROJECT_ROOT).as_posix() for path in rooms if name in path.read_text("utf-8")}
+
+
+@pytest.mark.usefixtures("asked_for")
+def test_what_is_part_of_the_app_needs_no_signature_by_its_hash_alone_and_no_longer_than_it_is_vouched_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = bundle_of_risk_models(tmp_path / "bundle")
+    sha256 = hashlib.sha256((root / "manifest.json").read_bytes()).hexdigest()
+    prove(str(root), sha256, vouched=True)
+    with pytest.raises(SignatureRefused, match="The bundle is not signed"):
+        prove(str(root), sha256)
+    monkeypatch.setattr("cervix.bundle.signature._vouching", lambda found: found == sha256)
+    assert signature_words(root, *read_manifest(root)) == "not signed, and part of this app"
+    edit_manifest(root, lambda manifest: manifest["changelog"].append("better"))
+    with pytest.raises(SignatureRefused, match="The bundle is not signed"):
+        read_manifest(root)
+    with pytest.raises(SignatureRefused, match="The bundle is not signed"):
+        prove(str(root), sha256, vouched=True)
+
+
+def test_the_sample_candidate_is_part_of_the_app_where_somebody_plays_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = sample_candidate().sha256
+    assert not is_vouched(sample), "outside of a sandbox it is a bundle like others"
+    monkeypatch.setattr(sandbox, "_home_of_session", lambda: tmp_path)
+    assert is_vouched(sample)
+    assert not is_vouched("0" * 64)
 
 
 @pytest.mark.slow

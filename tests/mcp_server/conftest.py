@@ -25,6 +25,7 @@ def inbox(phantom_slide: Path, unscaled_slide: Path, tmp_path_factory: pytest.Te
     for slide in (phantom_slide, unscaled_slide):
         os.link(slide, folder / "ward" / slide.name)
     os.link(phantom_slide, folder / "ward" / "turned \u202eround.tiff")
+    os.link(phantom_slide, folder / "ward" / "words\U000e0073\U000e0061\U000e0079 hidden.tiff")
     os.link(phantom_slide, folder / ".hidden.tiff")
     (folder / "link.tiff").symlink_to(phantom_slide)
     (folder / "rising.csv").write_bytes((PROJECT_ROOT / "cervix/samples/tables/rising.csv").read_bytes())

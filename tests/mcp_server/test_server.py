@@ -46,7 +46,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def raises(*_: object) -> BaseModel:
         raise error
 
-    monkeypatch.setitem(server.TOOLS, "bundle_info", replace(TOOLS["bundle_info"], answer=raises))
+    monkeypatch.setitem(TOOLS, "bundle_info", replace(TOOLS["bundle_info"], answer=raises))
 
 
 def test_every_tool_is_declared_as_one_that_reads_with_the_notice() -> None:
@@ -114,7 +114,7 @@ def test_who_gives_up_stops_the_score_and_one_slide_is_scored_at_a_time(
 
 def test_a_call_that_takes_too_long_is_given_up(slow_bundle: None, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     del slow_bundle
-    monkeypatch.setitem(server.TOOLS, "score_of_a_slide", replace(TOOLS["score_of_a_slide"], seconds_at_most=0.2))
+    monkeypatch.setitem(TOOLS, "score_of_a_slide", replace(TOOLS["score_of_a_slide"], seconds_at_most=0.2))
     assert "0 s" in refused(ask("score_of_a_slide", **PHANTOM), CallTookTooLong)["expected"]
 
 

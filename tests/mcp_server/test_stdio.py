@@ -21,6 +21,10 @@ pytestmark = pytest.mark.slow
 
 COMMAND = [sys.executable, "-m", "cervix", "mcp"]
 PATIENCE_S = 120.0
+HELLO = {
+    "jsonrpc": "2.0", "id": 1, "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+}  # fmt: skip
 
 
 def environment(installed: Path, inbox: Path, bundle_root: Path) -> dict[str, str]:
@@ -61,12 +65,34 @@ def test_a_client_starts_it_asks_and_goes(installed: Path, inbox: Path, bundle_r
     assert [path.name for path in tmp_path.iterdir()] == ["errors"]
 
 
+def test_a_client_that_goes_away_in_the_middle_is_not_worked_for_any_longer(
+    installed: Path, inbox: Path, bundle_root: Path, tmp_path: Path
+) -> None:
+    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "bundle_info", "arguments": {}}}
+    for deaf in (False, True):
+        with (tmp_path / "errors").open("wb") as errors, subprocess.Popen(
+            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=PROJECT_ROOT,
+            env=environment(installed, inbox, bundle_root),
+        ) as server:  # fmt: skip
+            assert server.stdin is not None
+            assert server.stdout is not None
+            server.stdin.write(f"{json.dumps(HELLO)}\n".encode())
+            server.stdin.flush()
+            server.stdout.readline()
+            if deaf:
+                server.stdout.close()
+            server.stdin.write(f"{json.dumps(call | ({'method': 'tools/list', 'params': {}} if deaf else {}))}\n".encode())
+            server.stdin.flush()
+            if not deaf:
+                server.stdin.close()
+            assert server.wait(PATIENCE_S) == 0
+        assert "Traceback" not in (tmp_path / "errors").read_text("utf-8")
+
+
 def test_it_ends_with_its_input_and_prints_the_protocol_alone(installed: Path, inbox: Path, bundle_root: Path) -> None:
-    hello = {
-        "jsonrpc": "2.0", "id": 1, "method": "initialize",
-        "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
-    }  # fmt: skip
-    lines = [json.dumps(hello), "no JSON at all", json.dumps({"jsonrpc": "2.0", "id": 2, "method": "ping"})]
+    (installed / "results").mkdir(parents=True)
+    (installed / "results").chmod(0o755)
+    lines = [json.dumps(HELLO), "no JSON at all", json.dumps({"jsonrpc": "2.0", "id": 2, "method": "ping"})]
     ran = subprocess.run(
         COMMAND, input="\n".join([*lines, ""]), capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         env=environment(installed, inbox, bundle_root), cwd=PROJECT_ROOT,
@@ -76,3 +102,13 @@ def test_it_ends_with_its_input_and_prints_the_protocol_alone(installed: Path, i
     assert answers[0]["result"]["serverInfo"]["name"] == "cervix-workbench"
     assert "Traceback" not in ran.stderr
     assert "no JSON at all" not in ran.stderr
+    assert (installed / "results").stat().st_mode & 0o777 == 0o755, "not even rights are changed"
+
+
+def test_a_client_is_answered_before_what_the_tools_need_is_imported() -> None:
+    program = "import sys, cervix.cli_mcp, cervix.mcp_server.stdio; print([name for name in HEAVY if name in sys.modules])"
+    heavy = ("numpy", "pandas", "onnxruntime", "cervix.cli", "cervix.bundle", "cervix.mcp_server.tools")
+    ran = subprocess.run(
+        [sys.executable, "-c", f"HEAVY = {heavy!r}; {program}"], capture_output=True, text=True, check=True, cwd=PROJECT_ROOT
+    )
+    assert ran.stdout.strip() == "[]"

@@ -57,7 +57,7 @@ def test_the_bundle_its_card_and_its_figures_are_told_with_notice_and_origin(ask
 def test_the_inbox_is_told_by_relative_paths_and_leads_nowhere_else(ask: Ask, inbox: Path) -> None:
     answer = told(ask("slides_in_the_inbox"))
     assert sorted(slide["inbox"] for slide in answer["slides"]) == ["ward/phantom.tiff", "ward/unscaled.tiff"]
-    assert (answer["found"], answer["cannot_be_asked_for"]) == (3, 1)
+    assert (answer["found"], answer["cannot_be_asked_for"]) == (4, 2)
     assert str(inbox) not in json.dumps(answer)
     assert [slide["inbox"] for slide in told(ask("slides_in_the_inbox", search="unsc ward"))["slides"]] == [
         "ward/unscaled.tiff"

@@ -65,9 +65,12 @@ def test_a_name_that_is_no_folder_name_is_made_one_and_a_half_written_folder_is_
     folder = keep_bundle(packed(source, tmp_path / "bundle.zip", ""), tmp_path / "bundles")
     assert folder.parent == tmp_path / "bundles"
     assert folder.name.startswith("-..-my-bundle-ä-")
+    edit_manifest(source, lambda manifest: manifest.update(name="\U00020000" * 60))
+    long = keep_bundle(packed(source, tmp_path / "long.zip", ""), tmp_path / "bundles")
+    assert long.name.startswith("\U00020000" * 30 + "-0"), "a folder's name may have 255 bytes"
     (tmp_path / "bundles/.keeping-x").mkdir()
     (tmp_path / "bundles/.keeping-x/manifest.json").write_text("{}")
-    assert list(candidate_folders(tmp_path / "bundles")) == [folder.name]
+    assert list(candidate_folders(tmp_path / "bundles")) == [folder.name, long.name]
 
 
 @pytest.mark.parametrize("place", ["disk", "file"])

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -14,7 +16,8 @@ import pytest
 from cervix.cli import main
 from cervix.errors import BundleError, Cancelled, DownloadFailed, RegistryRefused
 from cervix.labels import open_store
-from cervix.promotion.adding import ARRIVING, add_listed, arrived_bytes, labels_there
+from cervix.promotion.adding import add_listed, arrived_bytes, labels_there
+from cervix.promotion.leftovers import ARRIVING, ARRIVING_AT_MOST_S, ON_ITS_WAY, UNPACKING_AT_MOST_S, clear_leftovers
 from cervix.promotion.registry import Listed, is_address, read_registry
 from cervix.settings import Settings, get_settings
 from tests import file_server
@@ -162,8 +165,11 @@ def test_a_disk_that_fills_up_is_one_sentence(
 def test_an_address_holds_the_list_as_well_and_offline_nobody_is_asked(
     settings: Settings, archive: file_server.Archive
 ) -> None:
-    archive.contents["registry.json"] = json.dumps({"bundles": [entry(archive), entry(archive, version="0.2.0")]}).encode()
     remote = settings.model_copy(update={"bundle_registry": f"{archive.address}/data/registry.json"})
+    other = hashlib.sha256(b"another zip").hexdigest()
+    archive.contents["registry.json"] = json.dumps(
+        {"bundles": [entry(archive), entry(archive, version="0.2.0", sha256=other)]}
+    ).encode("utf-8-sig")
     registry = read_registry(remote)
     assert (registry.find(NAME).version, registry.find(f"{NAME}@{VERSION}").version) == ("0.2.0", VERSION)
     with pytest.raises(RegistryRefused, match="lists no such bundle: expected made-for-tests@0.1.0, made-for-tests@0.2.0"):
@@ -216,6 +222,11 @@ def test_a_registry_says_what_is_wrong_with_where_it_lies(settings: Settings, ar
     assert "no address that is asked" in refusal("https://ada:secret@registry.example/list.json")
     write_list(settings, entry(archive), entry(archive))
     assert "listed twice by one name and version" in refusal(settings.bundle_registry)
+    write_list(settings, entry(archive), entry(archive, version="0.2.0"))
+    assert "one zip is listed as two bundles" in refusal(settings.bundle_registry)
+    assert "The registry cannot be read" in refusal("~nobody-of-this-name/list.json")
+    Path(settings.bundle_registry).write_bytes(b"[" * 100_000)
+    assert "no list of bundles" in refusal(settings.bundle_registry)
     Path(settings.bundle_registry).write_bytes(b" " * (2 << 20))
     assert "too long" in refusal(settings.bundle_registry)
 
@@ -223,11 +234,44 @@ def test_a_registry_says_what_is_wrong_with_where_it_lies(settings: Settings, ar
 def test_a_list_from_elsewhere_cannot_make_this_server_ask_itself(
     settings: Settings, archive: file_server.Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = json.dumps({"bundles": [entry(archive)]}).encode()
-    monkeypatch.setattr("cervix.promotion.registry._asked", lambda *_: content)
-    with pytest.raises(RegistryRefused, match="names an address of this computer, and comes from another one"):
-        read_registry(settings.model_copy(update={"bundle_registry": "https://registry.example/list.json"}))
+    def read(url: str, where: str) -> list[Listed]:
+        content = json.dumps({"bundles": [entry(archive, url=url)]}).encode()
+        monkeypatch.setattr("cervix.promotion.registry._asked", lambda *_: content)
+        return list(read_registry(settings.model_copy(update={"bundle_registry": where})).bundles)
+
+    elsewhere = "https://registry.example/list.json"
+    for url, what in (
+        (entry(archive)["url"], "this computer"), ("https://localhost./x", "this computer"),
+        ("https://169.254.169.254/latest", "a private network"), ("https://10.1/x", "a private network"),
+        ("https://0x7f000001/x", "a private network"), ("https://[::ffff:10.0.0.1]/x", "a private network"),
+    ):  # fmt: skip
+        with pytest.raises(RegistryRefused, match=f"names an address of {what}, and comes from another one"):
+            read(url, elsewhere)
+    assert read("https://10.0.0.7/x.zip", "https://10.0.0.5/list.json")
+    assert read("https://192.0.43.8/x.zip", elsewhere)
     assert not archive.requests
+
+
+def test_a_name_with_an_at_sign_is_found_as_it_is_listed(settings: Settings, archive: file_server.Archive) -> None:
+    write_list(settings, entry(archive, name="ward@night"))
+    for asked in ("ward@night", f"ward@night@{VERSION}"):
+        assert read_registry(settings).find(asked).name == "ward@night"
+
+
+def test_what_a_killed_process_left_goes_with_the_next_and_what_is_under_way_stays(settings: Settings) -> None:
+    arriving = settings.bundles_dir / ARRIVING
+    made = {}
+    for name, age_s in (("old", 1.0), ("young", -60.0)):
+        made[name] = [settings.bundles_dir / f"{ON_ITS_WAY}{name}", arriving / f"{name}.zip", arriving / f"{name}.zip.part"]
+        (made[name][0] / "members").mkdir(parents=True)
+        arriving.mkdir(exist_ok=True)
+        for path, most_s in zip(made[name], (UNPACKING_AT_MOST_S, ARRIVING_AT_MOST_S, ARRIVING_AT_MOST_S), strict=True):
+            path.touch()
+            then = time.time() - most_s - age_s
+            os.utime(path, (then, then))
+    clear_leftovers(settings.bundles_dir)
+    assert not any(path.exists() for path in made["old"])
+    assert all(path.exists() for path in made["young"])
 
 
 def test_what_an_address_is() -> None:

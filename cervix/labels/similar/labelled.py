@@ -168,14 +168,16 @@ class LabelledCases:
             self._read_to = scores[-1]
 
     def _take(self, case_ids: list[str], vectors: NDArray[np.float32]) -> None:
-        """The newest score of a case counts: an older one's vector is replaced."""
+        """The newest score of a case counts: an older one's vector is replaced, or left out where the newest has none."""
         assert self._vectors is not None, "made by whoever calls"
         usable = comparable(vectors)
         new: dict[str, int] = {}
-        for place in np.flatnonzero(usable).tolist():
-            row = self._row_of.get(case_ids[place])
-            if row is None:
-                new[case_ids[place]] = place
+        for place, (case_id, has_direction) in enumerate(zip(case_ids, usable.tolist(), strict=True)):
+            if not has_direction:
+                self._row_of.pop(case_id, None)
+                new.pop(case_id, None)
+            elif (row := self._row_of.get(case_id)) is None:
+                new[case_id] = place
             else:
                 self._vectors.replace(row, vectors[place])
         first = self._vectors.rows

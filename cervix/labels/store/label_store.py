@@ -25,6 +25,8 @@ from cervix.labels.store.upgrading import upgrade
 
 PATIENCE_S = 10.0
 ROWS_AT_ONCE = 500
+SCORE_LOCK = 0x1ABE1_0003
+"""Beside ``LEASE_LOCK``: what PostgreSQL keeps for one transaction at a time."""
 
 
 def open_store(url: str, *, patience_s: float = PATIENCE_S, lease_for: timedelta = LEASE_FOR) -> "LabelStore":
@@ -109,6 +111,8 @@ class LabelStore:
         now = datetime.now(UTC)
         rows = [_score_row(score) | {"scored_at": now} for score in new]
         with self.database.writing() as connection:
+            # Their ids then come in the order in which others see them, so that who read up to one has missed none before it.
+            self.database.hold(connection, SCORE_LOCK)
             for part in _parts(rows):
                 wanted = {row["case_id"] for row in part}
                 known = set(connection.scalars(select(cases.c.id).where(cases.c.id.in_(wanted))))

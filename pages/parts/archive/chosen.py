@@ -23,10 +23,11 @@ from cervix.settings import get_settings
 from pages.parts.archive.fetched import fetch_and_open, open_awaited
 from pages.parts.archive.resources import board, desk
 from pages.parts.archive.rows import name_of
-from pages.parts.improve.labels.gathering import GatherJob, start_gathering
+from pages.parts.improve.labels.gathering import start_gathering
 from pages.parts.improve.opened import open_step
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store
+from pages.parts.shared.watching import CountedJob
 from pages.parts.slide.look import choose, everywhere, scales
 from pages.parts.slide.resources import desk as scoring_desk
 from pages.parts.slide.resources import opened
@@ -107,7 +108,7 @@ def _label(rows: list[dict[str, Any]], order: RunOrder | None, bundle: Bundle) -
 
 
 def _gather(
-    store: LabelStore, bundle: Bundle, rows: list[dict[str, Any]], is_everywhere: bool, who: str, job: GatherJob
+    store: LabelStore, bundle: Bundle, rows: list[dict[str, Any]], is_everywhere: bool, who: str, job: CountedJob
 ) -> int:
     """Cases of several slides; returns how many are new."""
     settings = get_settings()

@@ -5,15 +5,13 @@ from functools import partial
 import streamlit as st
 
 from cervix.bundle import Bundle
-from cervix.jobs import Job, JobBoard
+from cervix.jobs import JobBoard
 from cervix.labels.gathering.rescoring import rescore
 from cervix.labels.similar.labelled import LabelledCases
 from cervix.labels.store.cases import KINDS
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
-
-RescoreJob = Job[tuple[int, int], int]
-POLL_EVERY_S = 1.0
+from pages.parts.shared.watching import CountedJob, watch
 
 
 @st.cache_resource
@@ -32,7 +30,7 @@ def offer_rescoring(cases: LabelledCases, bundle: Bundle, who: str, key: str) ->
     name = f"{get_settings().label_store_url} {cases.kind} {bundle.sha256}"
     job = _board().get(name)
     if job is not None and job.active:
-        _watch(job)
+        watch(job, f"{key}_rescore_stop")
         return
     if job is not None and job.state == "failed":
         st.error(escaped(job.error), icon=":material/error:")
@@ -43,7 +41,7 @@ def offer_rescoring(cases: LabelledCases, bundle: Bundle, who: str, key: str) ->
         st.rerun()
 
 
-def _score(cases: LabelledCases, waiting: list[str], bundle: Bundle, who: str, job: RescoreJob) -> int:
+def _score(cases: LabelledCases, waiting: list[str], bundle: Bundle, who: str, job: CountedJob) -> int:
     try:
         return rescore(
             cases.store, cases.kind, waiting, bundle, who,
@@ -51,13 +49,3 @@ def _score(cases: LabelledCases, waiting: list[str], bundle: Bundle, who: str, j
         )  # fmt: skip
     finally:
         cases.read_again()
-
-
-@st.fragment(run_every=POLL_EVERY_S)
-def _watch(job: RescoreJob) -> None:
-    if not job.active:
-        st.rerun()
-    done, total = job.progress or (0, 0)
-    st.progress(done / total if total else 0.0, f"Scored {done:,} of {total:,} labelled cases" if total else "Starting …")
-    if st.button("Stop", key=f"stop_{job.key}", icon=":material/stop:"):
-        job.cancel()

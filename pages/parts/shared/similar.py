@@ -16,8 +16,7 @@ from cervix.labels.similar.women import course_words, may_be_herself
 from cervix.labels.store.cases import KINDS, Kind, Scorer, scorer_of
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
-from pages.parts.improve.labels.place import labelled_classes
-from pages.parts.improve.readers.words import case_words
+from pages.parts.shared.case_words import case_words, labelled_classes
 from pages.parts.shared.frame import class_title
 from pages.parts.shared.people import person
 from pages.parts.shared.rescoring import offer_rescoring

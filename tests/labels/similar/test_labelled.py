@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from cervix.labels import LabelStore, Score, open_store
 from cervix.labels.similar.found import Asked
 from cervix.labels.similar.labelled import LabelledCases
 from cervix.labels.store.cases import Scorer
+from cervix.labels.store.label_store import SCORE_LOCK
 from tests.labels.making import BUNDLE, CONFIDENT, SLIDES, TILE_PX, TILES, adjudicate, filled, label, tiles
 
 SCORER = Scorer(BUNDLE, "1.2.3", "slide")
@@ -117,6 +119,19 @@ def test_a_case_scored_again_lies_where_its_newest_score_puts_it(own: LabelStore
     assert cases.nearest(Asked(towards(0)), ADA).neighbours[0].distance == pytest.approx(0, abs=1e-6)
 
 
+def test_a_case_whose_newest_score_has_no_direction_is_not_compared_by_an_older_one(own: LabelStore) -> None:
+    label(own, TILES[5], ADA, "scc")
+    cases = labelled(own)
+    assert cases.nearest(Asked(towards(0)), ADA).compared == 1
+    for degrees in (float("nan"), float("inf")):
+        score(own, TILES[4], 0)
+        own.add_scores([Score(TILES[5], "slide", BUNDLE, "1.2.3", CONFIDENT, np.full(4, degrees, np.float32), 1.0)])
+        found = cases.nearest(Asked(towards(0)), ADA)
+        assert (found.compared, found.unscored) == (0, 1)
+    score(own, TILES[5], 0)
+    assert cases.nearest(Asked(towards(0)), ADA).neighbours[0].distance == pytest.approx(0, abs=1e-6)
+
+
 def test_a_vector_without_a_direction_or_of_another_length_counts_as_unscored(own: LabelStore) -> None:
     for case in TILES[:3]:
         label(own, case, ADA, "scc")
@@ -167,6 +182,18 @@ def test_a_case_of_the_store_is_asked_about_without_itself(own: LabelStore) -> N
     assert asked is not None
     assert [one.case_id for one in cases.nearest(asked, ADA).neighbours] == [TILES[1]]
     assert cases.asked_case("tile:none:0:0:448") is None
+
+
+def test_scores_of_two_servers_get_their_ids_in_the_order_in_which_others_see_them(store: LabelStore) -> None:
+    """On both databases: whoever has read up to an id would never see a lower one that came later."""
+    with store.database.writing() as other:
+        store.database.hold(other, SCORE_LOCK)
+        adding = Thread(target=score, args=(store, TILES[0], 0))
+        adding.start()
+        adding.join(0.3)
+        assert adding.is_alive(), "it waits for whoever adds scores already"
+    adding.join(20)
+    assert not adding.is_alive()
 
 
 def test_the_store_gives_vectors_in_the_order_in_which_they_came(store: LabelStore) -> None:

@@ -12,8 +12,8 @@ from cervix.plain_text import escaped
 from cervix.retraining import RETRAINABLE, LabelCounts, RetrainingDesk, Run, count_labels
 from cervix.retraining.log import LogLine, read_log
 from cervix.settings import get_settings
-from pages.parts.improve.labels.place import labelled_classes
 from pages.parts.improve.opened import open_step
+from pages.parts.shared.case_words import labelled_classes
 from pages.parts.shared.frame import duration
 from pages.parts.shared.people import person
 

@@ -16,8 +16,8 @@ from cervix.patients.sequences import TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS
 from cervix.plain_text import escaped
 from pages.parts.improve.labels.model_view import in_line, show_last, show_undo
-from pages.parts.improve.labels.place import labelled_classes
 from pages.parts.improve.opened import open_step
+from pages.parts.shared.case_words import labelled_classes
 from pages.parts.shared.frame import STILL_CHART, duration
 
 FIELD_WIDTH, COMMENT_WIDTH, TIMELINE_PX = 205, 215, 300

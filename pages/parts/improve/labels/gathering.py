@@ -1,7 +1,6 @@
 """Where cases come from: tiles of a scored slide, women of a visit table, what another bundle gathered; in the background."""
 
 import hashlib
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -10,7 +9,7 @@ import streamlit as st
 from cervix.bundle import Bundle
 from cervix.errors import CervixError, LabelStoreUnavailable, PatientFileError
 from cervix.intake.shelf import SeenSlide, thumbnail_path
-from cervix.jobs import Job, JobBoard
+from cervix.jobs import JobBoard
 from cervix.labels import LabelStore
 from cervix.labels.gathering.rescoring import rescore
 from cervix.labels.gathering.tiles import gather_tiles, keep_cases
@@ -28,11 +27,10 @@ from pages.parts.improve.sample import show_empty
 from pages.parts.shared.frame import bundle_or_stop, kept
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store_or_stop
+from pages.parts.shared.watching import CountedJob, watch
 from pages.parts.slide.resources import desk, reopened, scored_slides, slide_words
 
-GatherJob = Job[tuple[int, int], int]
 JOB, TAKEN = "label_job", "label_job_taken"
-POLL_EVERY_S = 1.0
 COUNTS = (50, 100, 200, 500, 1000)
 USUAL_COUNT = 200
 THUMBNAIL_WIDTH = 120
@@ -78,7 +76,7 @@ def _show_ways(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) -> No
     """The ways in for cases of this kind, and the job that runs."""
     job = _board().get(st.session_state.get(JOB, ""))
     if job is not None and job.active:
-        _watch(job)
+        watch(job, "label_job_stop")
         return
     if job is not None:
         taken: object = st.session_state.get(TAKEN)
@@ -100,20 +98,7 @@ def _show_ways(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) -> No
         _offer_women(store, bundle, who)
 
 
-@st.fragment(run_every=POLL_EVERY_S)
-def _watch(job: GatherJob) -> None:
-    if not job.active:
-        st.rerun()
-    bar, stop = st.columns([6, 1], vertical_alignment="center")
-    done, total = job.progress or (0, 0)
-    seconds = time.monotonic() - job.created
-    words = f"{done:,} of {total:,} · about {seconds * (total - done) / done:.0f} s left" if done else "Starting …"
-    bar.progress(done / total if total else 0.0, words)
-    if stop.button("Stop", icon=":material/stop:", key="label_job_stop", width="stretch"):
-        job.cancel()
-
-
-def _show_end(job: GatherJob) -> None:
+def _show_end(job: CountedJob) -> None:
     if job.state == "failed":
         st.error(job.error, icon=":material/error:")
     elif job.state == "cancelled":
@@ -124,7 +109,7 @@ def _show_end(job: GatherJob) -> None:
         st.info("All of these were already there; their scores are up to date now.")
 
 
-def start_gathering(key: str, work: Callable[[GatherJob], int]) -> None:
+def start_gathering(key: str, work: Callable[[CountedJob], int]) -> None:
     """Gather cases in the background; step 1 of this session then shows how far it is."""
     # Whoever plays in a sandbox adds to its own store.
     key = f"{get_settings().home} {key}"
@@ -132,7 +117,7 @@ def start_gathering(key: str, work: Callable[[GatherJob], int]) -> None:
     st.session_state[JOB] = key
 
 
-def _start(key: str, work: Callable[[GatherJob], int]) -> None:
+def _start(key: str, work: Callable[[CountedJob], int]) -> None:
     start_gathering(key, work)
     st.rerun()
 
@@ -151,7 +136,7 @@ def _offer_unscored(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) 
         _start(f"rescore-{kind}-{bundle.sha256}", partial(_again, store, bundle, kind, waiting, who.name))
 
 
-def _again(store: LabelStore, bundle: Bundle, kind: Kind, waiting: list[str], who: str, job: GatherJob) -> int:
+def _again(store: LabelStore, bundle: Bundle, kind: Kind, waiting: list[str], who: str, job: CountedJob) -> int:
     return rescore(
         store,
         kind,
@@ -179,7 +164,7 @@ def _offer_tiles(store: LabelStore, bundle: Bundle, who: Person) -> None:
         _start(f"tiles-{picked}-{bundle.sha256}-{count}", partial(_tiles, store, bundle, scored[picked], count, who.name))
 
 
-def _tiles(store: LabelStore, bundle: Bundle, entry: SeenSlide, count: int, who: str, job: GatherJob) -> int:
+def _tiles(store: LabelStore, bundle: Bundle, entry: SeenSlide, count: int, who: str, job: CountedJob) -> int:
     slide = reopened(entry)
     score = desk().score(slide, bundle) or desk().score(slide, bundle, everywhere=True)
     if score is None:
@@ -221,7 +206,7 @@ def _offer_women(store: LabelStore, bundle: Bundle, who: Person) -> None:
     _start(f"women-{sha256}-{bundle.sha256}-{count}", partial(_women, store, bundle, table, sha256, count, who.name))
 
 
-def _women(store: LabelStore, bundle: Bundle, table: VisitTable, sha256: str, count: int, who: str, job: GatherJob) -> int:
+def _women(store: LabelStore, bundle: Bundle, table: VisitTable, sha256: str, count: int, who: str, job: CountedJob) -> int:
     gathered = gather_patients(
         table, sha256, bundle, count, on_progress=lambda *step: setattr(job, "progress", step), cancel=job.cancel_requested
     )

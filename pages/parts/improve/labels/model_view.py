@@ -14,7 +14,7 @@ from cervix.labels.store.cases import KINDS, Kind
 from cervix.patients.history_scoring import task_risk
 from cervix.plain_text import escaped
 from cervix.slides.explanation import overlay_cam
-from pages.parts.improve.labels.place import labelled_classes
+from pages.parts.shared.case_words import labelled_classes
 from pages.parts.shared.frame import class_title
 
 COLUMNS = 6

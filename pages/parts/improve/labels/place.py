@@ -15,7 +15,7 @@ from cervix.labels.desk.outbox import Outbox
 from cervix.labels.desk.pictures import TileViews, tile_views
 from cervix.labels.desk.ranking import Ranking, Wish
 from cervix.labels.gathering.women import WomanViews, woman_views
-from cervix.labels.store.cases import KINDS, PATIENT_LABELS, Kind, scorer_of
+from cervix.labels.store.cases import KINDS, Kind, scorer_of
 from cervix.labels.store.events import checked_reader
 from cervix.people import Person
 from cervix.plain_text import escaped
@@ -39,15 +39,6 @@ def _outbox(url: str, _store: LabelStore) -> Outbox:  # noqa: ARG001 - part of t
 def _its_outbox(store: LabelStore) -> Outbox:
     """The one outbox of a store; that of a sandbox ends with it."""
     return held_by_sandbox("outbox", lambda: Outbox(store), Outbox.close) or _outbox(get_settings().label_store_url, store)
-
-
-def labelled_classes(bundle: Bundle, kind: Kind) -> dict[str, str]:
-    """What a case can be labelled as, with the words on the buttons."""
-    model = bundle.manifest.first_of(KINDS[kind].model_kind)
-    if kind == "tile":
-        return model.class_titles
-    no, yes = PATIENT_LABELS
-    return {no: f"No {model.main_task.title}", yes: model.main_task.title}
 
 
 def chosen_wish(who: Person) -> Wish:

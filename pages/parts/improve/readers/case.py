@@ -13,7 +13,8 @@ from cervix.labels.store.events import new_key
 from cervix.people import Person
 from cervix.plain_text import escaped
 from pages.parts.improve.readers.similar import offer_similar, similar_seen
-from pages.parts.improve.readers.words import case_words, said_words
+from pages.parts.improve.readers.words import said_words
+from pages.parts.shared.case_words import case_words
 from pages.parts.shared.frame import class_title, sentence_case, verified_bundle
 
 UNUSABLE = "unusable"

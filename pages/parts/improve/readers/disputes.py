@@ -7,7 +7,8 @@ from cervix.labels import LabelStore
 from cervix.labels.insight.agreement import disputed, said_counts
 from cervix.people import Person
 from pages.parts.improve.readers.case import last_settled, show_case, show_last_settled
-from pages.parts.improve.readers.words import case_words, counted_words
+from pages.parts.improve.readers.words import counted_words
+from pages.parts.shared.case_words import case_words
 
 KEY = "readers_dispute"
 

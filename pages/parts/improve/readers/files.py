@@ -14,7 +14,7 @@ from cervix.labels.files.moving import QUPATH, back_up, export_labels, import_la
 from cervix.people import Person
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
-from pages.parts.improve.readers.words import SHA_SHOWN
+from pages.parts.shared.case_words import SHA_SHOWN
 from pages.parts.shared.frame import tile_classes
 
 TABLES = {"csv": ("Every event (CSV)", "text/csv"), "parquet": ("Every event (parquet)", "application/octet-stream")}

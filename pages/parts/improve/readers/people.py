@@ -12,7 +12,8 @@ from cervix.labels.insight.agreement import readers
 from cervix.labels.insight.charts import PACED_FROM, pace_figure
 from cervix.labels.store.cases import Kind
 from cervix.labels.store.truth import READ
-from pages.parts.improve.readers.words import case_words, said_words
+from pages.parts.improve.readers.words import said_words
+from pages.parts.shared.case_words import case_words
 from pages.parts.shared.frame import STILL_CHART, kept
 
 EVENTS_SHOWN = 1000

@@ -11,7 +11,7 @@ from cervix.labels.store.cases import KINDS, Kind, scorer_of
 from cervix.people import Person
 from cervix.plain_text import escaped
 from pages.parts.improve.readers.case import show_case, show_last_settled
-from pages.parts.improve.readers.words import case_words
+from pages.parts.shared.case_words import case_words
 from pages.parts.shared.frame import class_title, verified_bundle
 
 KEY = "readers_suspect"

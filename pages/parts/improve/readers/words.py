@@ -1,20 +1,10 @@
-"""Cases and answers of the label store in words."""
+"""Answers of the label store in words."""
 
 from collections.abc import Mapping
 
 from pages.parts.shared.frame import class_title
 
 ACTIONS = {"unsure": "Unsure", "unusable": "Unusable", "skip": "Skipped", "undo": "Undone"}
-SHA_SHOWN = 8
-
-
-def case_words(case_id: str) -> str:
-    """A case by its id: where the tile lies, or which woman it is by her pseudonym."""
-    kind, source, *rest = case_id.split(":")
-    if kind == "tile":
-        x, y, _ = rest
-        return f"Slide {source[:SHA_SHOWN]}… at {x}, {y}"
-    return f"Woman {':'.join(rest)} of table {source[:SHA_SHOWN]}…"
 
 
 def said_words(action: str, label: str | None) -> str:
