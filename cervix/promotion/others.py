@@ -63,6 +63,12 @@ def active_sha256(settings: Settings) -> str:
         return ""
 
 
+def proved_candidate(root: Path, sha256: str, device: Device) -> Bundle:
+    """A bundle in a folder of this server that somebody brought, proved apart and then here; raises as ``proved_other``."""
+    prove_apart(root)
+    return proved_before(root, sha256, device)
+
+
 def proved_other(other: OtherBundle, device: Device) -> Bundle:
     """The bundle, proved here; one that somebody brought proves itself in a process of its own first.
 
@@ -71,6 +77,5 @@ def proved_other(other: OtherBundle, device: Device) -> Bundle:
     BundleError, LostApart
         As ``load_candidate``.
     """
-    if other.brought:
-        prove_apart(other.root)
-    return proved_before(other.root, other.sha256, device)
+    prove = proved_candidate if other.brought else proved_before
+    return prove(other.root, other.sha256, device)

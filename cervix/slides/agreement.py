@@ -38,12 +38,14 @@ class PlaceKind:
 
     Attributes
     ----------
+    short : the title where there is no room for it
     states : of A and B, each pair that is of this kind
     sort : both answer the same or differently; at least one gives no answer; one has not scored it
     """
 
     id: str
     title: str
+    short: str
     colour: str
     pattern: Pattern
     sort: Sort
@@ -52,21 +54,23 @@ class PlaceKind:
 
 # Colours of Okabe and Ito, as those of classes; what must not be taken for a colour of a class is in lines or dots.
 KINDS: Final = (
-    PlaceKind("both-malignant", "Both: malignant", "#D55E00", "plain", "same", ((MALIGNANT, MALIGNANT),)),
-    PlaceKind("both-not", "Both: not malignant", "#0072B2", "plain", "same", ((NOT_MALIGNANT, NOT_MALIGNANT),)),
-    PlaceKind("only-a", "A malignant, B not", "#F0E442", "plain", "apart", ((MALIGNANT, NOT_MALIGNANT),)),
-    PlaceKind("only-b", "B malignant, A not", "#CC79A7", "plain", "apart", ((NOT_MALIGNANT, MALIGNANT),)),
+    PlaceKind("both-malignant", "Both: malignant", "Both malignant", "#D55E00", "plain", "same", ((MALIGNANT, MALIGNANT),)),
+    PlaceKind("both-not", "Both: not malignant", "Neither", "#0072B2", "plain", "same", ((NOT_MALIGNANT, NOT_MALIGNANT),)),
+    PlaceKind("only-a", "A malignant, B not", "A, not B", "#F0E442", "plain", "apart", ((MALIGNANT, NOT_MALIGNANT),)),
+    PlaceKind("only-b", "B malignant, A not", "B, not A", "#CC79A7", "plain", "apart", ((NOT_MALIGNANT, MALIGNANT),)),
     PlaceKind(
-        "malignant-or-silent", "One malignant, the other without an answer", "#000000", "lines", "silent",
+        "malignant-or-silent", "One malignant, the other without an answer", "One, other silent", "#000000", "lines", "silent",
         ((MALIGNANT, NO_ANSWER), (NO_ANSWER, MALIGNANT)),
     ),
     PlaceKind(
-        "not-or-silent", "One not malignant, the other without an answer", NO_ANSWER_COLOUR, "lines", "silent",
-        ((NOT_MALIGNANT, NO_ANSWER), (NO_ANSWER, NOT_MALIGNANT)),
+        "not-or-silent", "One not malignant, the other without an answer", "One not, other silent", NO_ANSWER_COLOUR, "lines",
+        "silent", ((NOT_MALIGNANT, NO_ANSWER), (NO_ANSWER, NOT_MALIGNANT)),
     ),
-    PlaceKind("both-silent", "Neither answers", NO_ANSWER_COLOUR, "plain", "silent", ((NO_ANSWER, NO_ANSWER),)),
     PlaceKind(
-        "one-scored", "Scored by one of the two only", NO_ANSWER_COLOUR, "dots", "uncompared",
+        "both-silent", "Neither answers", "No answer", NO_ANSWER_COLOUR, "plain", "silent", ((NO_ANSWER, NO_ANSWER),)
+    ),
+    PlaceKind(
+        "one-scored", "Scored by one of the two only", "Scored by one", NO_ANSWER_COLOUR, "dots", "uncompared",
         tuple(pair for state in (MALIGNANT, NOT_MALIGNANT, NO_ANSWER) for pair in ((state, NOT_SCORED), (NOT_SCORED, state))),
     ),
 )  # fmt: skip
@@ -95,7 +99,7 @@ class Raster:
     def cell_mm2(self) -> NDArray[np.float64]:
         """Area of each square: ``(rows, columns)``."""
         across, down = (np.diff(self.edges(axis)) * self.spacing_um_px / 1000.0 for axis in (0, 1))
-        return np.outer(down, across)
+        return np.asarray(np.outer(down, across), np.float64)
 
     def laid_on(self, values: NDArray[np.integer], tiles: pd.DataFrame, lattice: TileLattice, *, none: int) -> NDArray[np.int8]:
         """A value of each tile (``(n,)``, below 128) on the squares whose middle its cell holds: ``(rows, columns)``.
@@ -111,7 +115,7 @@ class Raster:
         grid[row, column] = values
         across = ((self.centres(0) - lattice.left_l0_px) // lattice.size_l0_px).astype(int)
         down = ((self.centres(1) - lattice.top_l0_px) // lattice.size_l0_px).astype(int)
-        return grid[np.ix_(down, across)]
+        return np.asarray(grid[np.ix_(down, across)], np.int8)
 
     def tissue_mm2(self, tissue: TissueMask, where: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Tissue in each square of ``where``, as the mask has it; 0 in all others: ``(rows, columns)``."""
@@ -227,7 +231,8 @@ def compare_scores(first: tuple[SlideScore, Model], second: tuple[SlideScore, Mo
     )
     tissue_mm2 = raster.tissue_mm2(tissue, (states[0] != NOT_SCORED) | (states[1] != NOT_SCORED))
     side = len(STATES)
-    area = np.bincount((states[0] * side + states[1]).ravel(), tissue_mm2.ravel(), side * side).reshape(side, side)
+    pairs = (states[0] * side + states[1]).ravel()
+    area = np.asarray(np.bincount(pairs, tissue_mm2.ravel(), side * side), np.float64).reshape(side, side)
     answered = np.isin(states[0], (MALIGNANT, NOT_MALIGNANT)) & np.isin(states[1], (MALIGNANT, NOT_MALIGNANT))
     same_class = None
     if set(first[1].class_ids) == set(second[1].class_ids):

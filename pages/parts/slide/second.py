@@ -104,7 +104,8 @@ def layers_with_second(seen: Look, bundle: Bundle) -> tuple[dict[str, HeatLayer]
         return {}, []
     model = bundle.session_of("tile").model
     layers = _layers(seen.score, model, second.score, second.model, seen.plan.tissue)
-    return layers, layers_beside(second.model, second.score.summary.answer)
+    agreement = _agreement(seen.score, model, second.score, second.model, seen.plan.tissue)
+    return layers, layers_beside(second.model, second.score.summary.answer, agreement)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=by_score)
@@ -217,6 +218,7 @@ def _show_agreement(agreement: Agreement, model: Model, other: Model) -> None:
             "Share": f"{100 * agreement.of_kind(kind) / whole:.1f} %" if whole and kind.sort in ("same", "apart") else "–",
         }
         for kind in KINDS
+        if kind.sort in ("same", "apart") or agreement.of_kind(kind) > 0
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", key="slide_second_kinds")
     classes = (

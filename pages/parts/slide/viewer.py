@@ -6,7 +6,7 @@ import streamlit as st
 
 from cervix.bundle import Model
 from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR
-from cervix.slides.agreement import KINDS
+from cervix.slides.agreement import KINDS, Agreement
 from cervix.slides.charts import viewer_figure
 from cervix.slides.decision import SlideAnswer
 from cervix.slides.deepzoom import WorldMap
@@ -95,12 +95,13 @@ def _layers(model: Model, *, silent: bool, unread: bool) -> list[dict[str, Any]]
     return [{"id": name, "title": title, "legend": legend} for name, title, legend in shown]
 
 
-def layers_beside(other: Model, answer: SlideAnswer) -> list[dict[str, Any]]:
+def layers_beside(other: Model, answer: SlideAnswer, agreement: Agreement) -> list[dict[str, Any]]:
     """Of two bundles A and B: where they agree, and the class map of B, with what their legends say."""
-    agreement = [_row(kind.title, kind.colour, kind.pattern) for kind in KINDS]
+    there = [kind for place, kind in enumerate(KINDS) if (agreement.kinds == place).any()]
+    legend = [_row(kind.title, kind.colour, kind.pattern, short=kind.short) for kind in there]
     class_map = next(item for item in _layers(other, silent=answer.abstained, unread=answer.unread_tiles > 0))
     return [
-        {"id": AGREEMENT_LAYER, "title": "A and B: where they agree", "legend": agreement},
+        {"id": AGREEMENT_LAYER, "title": "A and B: where they agree", "legend": legend},
         class_map | {"id": OTHER_CLASS_MAP, "title": "Class map of B"},
     ]
 
