@@ -31,6 +31,19 @@ def same_model(active: tuple[Manifest, Model], candidate: tuple[Manifest, Model]
     return sides[0] == sides[1]
 
 
+def other_question(one: Model, other: Model) -> str:
+    """Why the first questions of two models are not the same one, as a sentence; empty where they are.
+
+    Risks of other outcomes, or over other times, look alike and are not: only one id and one outcome count as the same.
+    """
+    first, second = one.derived_tasks[0], other.derived_tasks[0]
+    if first.id != second.id:
+        return f"It answers another question: “{second.title}”, not “{first.title}”."
+    if one.outcome != other.outcome:
+        return f"Its outcome is another: “{other.outcome}”, not “{one.outcome}”."
+    return ""
+
+
 def _differing(title: str, before: dict[str, str], after: dict[str, str]) -> Iterator[tuple[str, str, str, str]]:
     for what in dict.fromkeys([*before, *after]):
         old, new = before.get(what, ABSENT), after.get(what, ABSENT)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.classes import Role
+from cervix.bundle.differences import other_question
 from cervix.bundle.manifest import DerivedTask
 from cervix.bundle.tables import read_predictions
 from cervix.errors import EvaluationError
@@ -95,12 +96,7 @@ def shared_kinds(active: Bundle, candidate: Bundle) -> list[Kind]:
 
 def cannot_share(kind: Kind, active: Model, candidate: Model) -> str:
     """Why two models of a kind cannot be asked one question; empty where they can."""
-    if kind == "tile":
-        return ""
-    asked = [(model.outcome, model.main_task.id) for model in (active, candidate)]
-    if asked[0] == asked[1]:
-        return ""
-    return f"They answer other questions: “{active.main_task.title}” and “{candidate.main_task.title}”."
+    return "" if kind == "tile" else other_question(active, candidate)
 
 
 def labelled_pair(store: LabelStore, active: Bundle, candidate: Bundle, kind: Kind) -> LabelledPair:

@@ -1,59 +1,59 @@
-"""A second bundle beside the one at work."""
+"""A second bundle beside the one at work, on the page Patient; on the page Slide a browser looks (tests/browser)."""
 
-import shutil
-import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from cervix.bundle.loading import read_manifest
-from cervix.settings import get_settings
-from tests.bundle.made import write_risk_bundle
-from tests.pages.opening import PATIENCE_S, scored, texts
-
-
-@pytest.fixture
-def two_there(home: Path, four_class_root: Path, two_class_root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The four-class bundle active, that of two classes in a folder of this server; the hash of the latter."""
-    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(four_class_root))
-    get_settings.cache_clear()
-    shutil.copytree(two_class_root, home / "bundles/two")
-    return read_manifest(two_class_root)[1]
-
-
-def with_second(app: AppTest, sha256: str) -> AppTest:
-    app.selectbox(key="slide_other_bundle").set_value(sha256).run()
-    assert not app.exception
-    app.button(key="slide_second_score").click().run()
-    deadline = time.monotonic() + PATIENCE_S
-    while [button for button in app.button if button.key == "slide_second_stop"]:
-        assert time.monotonic() < deadline, "waited in vain"
-        app.run()
-    assert not app.exception
-    return app
-
-
-def test_a_slide_is_scored_by_a_second_bundle_and_both_answers_stand_side_by_side(
-    two_there: str, four_class_slide: Path, bundle_of_women: str
-) -> None:
-    app = scored(four_class_slide)
-    assert "Without a model of tiles, so not to be compared here: made-for-tests" in texts(app)
-    app = with_second(app, two_there)
-    said = texts(app)
-    assert "the active bundle" in said
-    assert "not the active bundle" in said
-    shares = {metric.label: metric.value for metric in app.metric}
-    assert shares["Malignant or not: the same"] == "50 %"
-    assert "The same class" not in shares, "their classes are others"
-    assert "B knows healthy, tumour" in said
-    kinds = next(table.value for table in app.dataframe if "On the map" in table.value)
-    areas = dict(zip(kinds["On the map"], kinds["Tissue, mm²"].astype(float), strict=True))
-    assert areas["B malignant, A not"] == pytest.approx(0.125, abs=0.005)
-    assert bundle_of_women not in app.selectbox(key="slide_other_bundle").options
+from tests.bundle.made import women, write_risk_bundle
+from tests.bundle.made.whole import write_manifest
+from tests.pages.opening import open_page, texts
 
 
 @pytest.fixture
 def bundle_of_women(home: Path) -> str:
-    """A bundle on this server that reads no slides; its hash."""
+    """A bundle on this server that reads no histories; its hash."""
     return read_manifest(write_risk_bundle(home / "bundles/women"))[1]
+
+
+@pytest.fixture
+def higher(home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bundle with a history model alone, whose odds are e times those of the made one; its hash."""
+    monkeypatch.setattr(women, "LOG_ODDS_OF_NOTHING_KNOWN", women.LOG_ODDS_OF_NOTHING_KNOWN + 1)
+    folder = home / "bundles/higher"
+    return read_manifest(write_manifest(folder, [women.write_history_model(folder, "rival")]))[1]
+
+
+@pytest.mark.slow
+def test_a_list_of_women_has_columns_of_the_second_bundle_and_the_difference(
+    higher: str,
+    bundle_of_women: str,  # noqa: ARG001 - it lies there, and is not offered
+) -> None:
+    app = open_page("patient")
+    app.query_params["case"] = "list"
+    app.run()
+    assert "B" not in worklist(app)
+    choice = app.selectbox(key="patients_other_bundle")
+    assert len(choice.options) == 1
+    assert "cannot be compared here: it has no model that reads such a list." in texts(app)
+    choice.set_value(higher).run()
+    assert not app.exception
+    listed = worklist(app)
+    first, second = listed["CIN2+ in 3 years"].dropna(), listed["B"].dropna()
+    assert list(second - first) == pytest.approx(list(listed["B − A"].dropna()), abs=1e-4)
+    odds = (second / (100 - second)) / (first / (100 - first))
+    assert odds.between(2.2, 2.8).all(), "e times, but for the mean over the networks"
+    said = texts(app)
+    assert "not the active bundle" in said
+    assert f"**A {first.iloc[0]:.1f} % · B {second.iloc[0]:.1f} %**" in said, "the woman who is open"
+    app.selectbox(key=next(box.key for box in app.selectbox if box.label == "Order")).set_value(
+        "Bundles widest apart first"
+    ).run()
+    gaps = worklist(app)["B − A"].abs().dropna()
+    assert list(gaps) == sorted(gaps, reverse=True)
+
+
+def worklist(app: AppTest) -> pd.DataFrame:
+    return next(table.value for table in app.dataframe if "Flag" in table.value)

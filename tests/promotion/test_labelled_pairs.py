@@ -1,13 +1,17 @@
 """Two bundles meet on what readers labelled here, though they know other classes."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cervix.bundle import Bundle
+from cervix.bundle.manifest import BundleFile, Lineage, manifest_text
 from cervix.labels import LabelEvent, LabelStore, open_store
 from cervix.labels.gathering.rescoring import rescore
 from cervix.labels.store.cases import tile_case
@@ -33,7 +37,7 @@ EACH = 4
 def store(
     tmp_path_factory: pytest.TempPathFactory, four_class_bundle: Bundle, two_class_bundle: Bundle
 ) -> Iterator[LabelStore]:
-    """Tiles of the four classes, labelled rightly and scored by both bundles; two more are not, one of them of another scale."""
+    """Tiles of the four classes, labelled rightly, scored by both bundles; two more are not, one of another scale."""
     with open_store(f"sqlite:///{tmp_path_factory.mktemp('labels') / 'labels.sqlite'}") as opened:
         opened.declare_classes("tile", [*(item.id for item in FOUR), "of-another-time"])
         tiles = [(item.id, tissue_of(colour, 224, 224, seed=seed)) for item, colour in zip(FOUR, centres_rgb(FOUR), strict=True)
@@ -80,6 +84,38 @@ def test_what_is_left_out_or_not_recognised_is_counted(found: LabelledPair) -> N
     assert found.learned == (0, 0)
 
 
+def test_cases_that_one_learned_from_are_counted_and_told_apart(
+    store: LabelStore, four_class_bundle: Bundle, two_class_bundle: Bundle, two_class_root: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(two_class_root, tmp_path / "taught"))
+    learned = store.truths("tile").query("label == 'normal'")["case_id"].head(3)
+    pd.DataFrame({"case": learned.to_numpy()}).to_parquet(root / "new-cases.parquet")
+    (root / "events.csv").write_text("key,label\n", encoding="utf-8")
+    contents = {name: (root / name).read_bytes() for name in ("new-cases.parquet", "events.csv")}
+    listed = [
+        BundleFile(path=name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for name, content in contents.items()
+    ]
+    lineage = Lineage(
+        parent="made 0.0.1", parent_sha256="0" * 64, seed=0, labels={"healthy": 3}, left_out={}, events="events.csv",
+        events_sha256="0" * 64, new_cases="new-cases.parquet", folds_by="slide",
+    )  # fmt: skip
+    manifest = two_class_bundle.manifest
+    taught = manifest.model_copy(
+        update={
+            "files": [*manifest.files, *listed],
+            "models": [manifest.models[0].model_copy(update={"lineage": lineage})],
+        }
+    )
+    (root / "manifest.json").write_text(manifest_text(taught), encoding="utf-8")
+    found = labelled_pair(store, four_class_bundle, replace(two_class_bundle, root=root, manifest=taught), "tile")
+    assert found.learned == (0, 3)
+    assert found.pair is not None
+    assert found.unseen is not None
+    assert found.unseen.n == found.pair.n - 3
+    assert "the candidate from 3: such cases favour whichever learned from them" in found.words
+
+
 def test_a_class_that_means_another_thing_to_each_decides_nothing(
     store: LabelStore, four_class_bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -105,5 +141,7 @@ def test_kinds_that_only_one_has_and_other_questions_are_not_compared(bundle: Bu
     model = bundle.manifest.first_of("sequence")
     assert cannot_share("patient", model, model) == ""
     asked = model.model_copy(update={"outcome": "CIN3+ within five years"})
-    assert "They answer other questions" in cannot_share("patient", model, asked)
+    assert "Its outcome is another: “CIN3+ within five years”, not “What was drawn”." in cannot_share("patient", model, asked)
+    later = model.model_copy(update={"derived_tasks": model.derived_tasks[1:]})
+    assert "another question: “CIN3+ within 3 years”, not “CIN2+ within 3 years”" in cannot_share("patient", model, later)
     assert cannot_share("tile", model, asked) == ""

@@ -10,8 +10,6 @@ from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
 from cervix.intervals import Interval
 from cervix.plain_text import escaped
-from cervix.promotion.others import OtherBundle, active_sha256, other_bundles, proved_other
-from cervix.settings import get_settings
 from cervix.slides.agreement import CELL_UM, KINDS, Agreement, compare_scores
 from cervix.slides.deepzoom import HeatLayer
 from cervix.slides.desk import SlideJob
@@ -19,14 +17,14 @@ from cervix.slides.layers import AGREEMENT_LAYER, OTHER_CLASS_MAP, agreement_lay
 from cervix.slides.scoring import SlidePlan, SlideScore
 from cervix.slides.tissue import TissueMask
 from pages.parts.shared.frame import duration, show_metrics
+from pages.parts.shared.second_bundle import choose_second, held_second, status_of
 from pages.parts.slide.answer import progress_line, share_line, show_cervix_unseen, show_verdict
 from pages.parts.slide.look import Look
 from pages.parts.slide.resources import by_score, desk, device_speed, owner, slide_plan
 from pages.parts.slide.viewer import layers_beside
 
-PICKED, HELD = "slide_other_bundle", "slide_other_held"
+PLACE = "slide"
 POLL_EVERY_S = 1.0
-NOT_ACTIVE = "not the active bundle"
 
 
 @dataclass(frozen=True)
@@ -47,46 +45,16 @@ class Second:
 
 
 def offer_second(bundle: Bundle) -> None:
-    """A popover in which another bundle of this server is chosen; those without a model of tiles are named."""
-    others = other_bundles(get_settings(), bundle.sha256)
-    able = {other.sha256: other for other in others if other.has("tile")}
-    with st.popover("Compare bundles", icon=":material/compare:", key="slide_compare"):
-        if st.session_state.get(PICKED) not in able:
-            st.session_state.pop(PICKED, None)
-        st.selectbox(
-            "Compare with another bundle",
-            list(able),
-            index=None,
-            placeholder="Choose a bundle" if able else "No other bundle reads slides",
-            format_func=lambda sha256: able[sha256].label + (" (active)" if able[sha256].active else ""),
-            disabled=not able,
-            key=PICKED,
-        )
-        if unable := [other.label for other in others if not other.has("tile")]:
-            st.caption(f"Without a model of tiles, so not to be compared here: {escaped(', '.join(unable))}.")
-        st.caption("Bundles come to this server on the page Improve, under Compare.")
-    _hold(able.get(st.session_state.get(PICKED, "")))
-
-
-def _hold(other: OtherBundle | None) -> None:
-    """Prove the chosen bundle once; what it lacks is kept as a sentence."""
-    held = st.session_state.get(HELD)
-    if other is None:
-        st.session_state.pop(HELD, None)
-    elif held is None or held[0] != other.sha256:
-        with st.spinner("Proving the other bundle …"):
-            try:
-                st.session_state[HELD] = (other.sha256, proved_other(other, get_settings().device), "")
-            except CervixError as error:
-                st.session_state[HELD] = (other.sha256, None, escaped(str(error)))
+    """A popover in which another bundle of this server is chosen."""
+    choose_second(bundle, PLACE, lambda other: "" if other.has("tile") else "it has no model of tiles.")
 
 
 def second_of(seen: Look) -> Second | None:
     """The other bundle that was chosen, and what there is of its score; None where none was, or it was refused."""
-    held = st.session_state.get(HELD)
-    if held is None or held[1] is None or seen.score is None or seen.plan is None or seen.score.summary.triage is not None:
+    held = held_second(PLACE)
+    if held is None or held.bundle is None or seen.score is None or seen.plan is None or seen.score.summary.triage is not None:
         return None
-    bundle: Bundle = held[1]
+    bundle = held.bundle
     everywhere = seen.plan.everywhere
     try:
         plan = slide_plan(seen.slide, bundle, everywhere)
@@ -129,13 +97,13 @@ def _layers(
 
 def show_second(seen: Look, bundle: Bundle) -> None:
     """Below the map: the other bundle's progress, then both answers and where they agree; runs by itself while it scores."""
-    held = st.session_state.get(HELD)
+    held = held_second(PLACE)
     if held is None:
         return
     with st.container(key="slide_second"):
         st.subheader("Two bundles side by side")
-        if held[1] is None:
-            st.error(f"The other bundle was refused. {held[2]}", icon=":material/gpp_bad:")
+        if held.bundle is None:
+            st.error(f"The other bundle was refused. {held.problem}", icon=":material/gpp_bad:")
             return
         if seen.score is None or seen.score.summary.triage is not None:
             st.info("Two bundles are compared where this one has scored every tile.")
@@ -191,12 +159,10 @@ def _show_both(seen: Look, bundle: Bundle, second: Second) -> None:
     assert seen.plan is not None
     assert second.score is not None
     model = bundle.session_of("tile").model
-    active = active_sha256(get_settings())
     sides = (("A", bundle, seen.score, model), ("B", second.bundle, second.score, second.model))
     for column, (name, of, score, its_model) in zip(st.columns(2), sides, strict=True):
         with column:
-            status = "the active bundle" if of.sha256 == active else NOT_ACTIVE
-            st.markdown(f"**{name}: {escaped(of.label)}**, {status}")
+            st.markdown(f"**{name}: {escaped(of.label)}**, {status_of(of)}")
             answer = score.summary.answer
             show_verdict(answer.verdict, answer.headline, share_line(answer), answer.reason, level=3, place=name)
             show_cervix_unseen(its_model)
