@@ -1,4 +1,4 @@
-"""A slide is scored by two bundles that know other classes, through a real Chromium: both answers, figures and the map's layer."""
+"""A slide is scored by two bundles that know other classes, through a real Chromium: both answers and the map's layer."""
 
 import shutil
 from pathlib import Path

@@ -109,8 +109,8 @@ def say_second(second: SecondRisks, bundle: Bundle, model: Model, scores: pd.Dat
     labels = ". ".join(f"**{name}: {escaped(of.label)}**, {status_of(of)}" for name, of in sides)
     question = escaped(model.derived_tasks[0].title)
     st.caption(
-        f"{labels}: {escaped(second.session.model.title)}. Both answer “{question}”. {said} An answer of one only: {one_only:,}. "
-        "Flags, course, reasons and exports are A's."
+        f"{labels}: {escaped(second.session.model.title)}. Both answer “{question}”. {said} An answer of one only: "
+        f"{one_only:,}. Flags, course, reasons and exports are A's."
     )
 
 
