@@ -14,7 +14,7 @@ import pandas as pd
 from cervix.bundle import Bundle, Model
 from cervix.bundle.classes import Role
 from cervix.bundle.differences import other_question
-from cervix.bundle.manifest import DerivedTask
+from cervix.bundle.manifest import DerivedTask, Manifest
 from cervix.bundle.tables import read_predictions
 from cervix.errors import EvaluationError
 from cervix.evaluation.paired import Pair, compare_answers
@@ -85,13 +85,9 @@ class LabelledPair:
         return " ".join(said)
 
 
-def shared_kinds(active: Bundle, candidate: Bundle) -> list[Kind]:
+def shared_kinds(active: Manifest, candidate: Manifest) -> list[Kind]:
     """The kinds of case that both bundles have a model for."""
-    return [
-        kind
-        for kind, of in KINDS.items()
-        if all(bundle.manifest.of_kind(of.model_kind) for bundle in (active, candidate))
-    ]  # fmt: skip
+    return [kind for kind, of in KINDS.items() if active.of_kind(of.model_kind) and candidate.of_kind(of.model_kind)]
 
 
 def cannot_share(kind: Kind, active: Model, candidate: Model) -> str:

@@ -88,7 +88,7 @@ class Raster:
         """Where squares begin and end along x (0) or y (1), in level-0 pixels: ``(n + 1,)``."""
         start, length = self.bounds_l0_px[axis], self.bounds_l0_px[2 + axis]
         count = int(np.ceil(length / self.cell_l0_px))
-        return np.minimum(start + np.arange(count + 1) * self.cell_l0_px, start + length)
+        return np.asarray(np.minimum(start + np.arange(count + 1) * self.cell_l0_px, start + length), np.float64)
 
     def centres(self, axis: Literal[0, 1]) -> NDArray[np.float64]:
         """Middle of each square along an axis: ``(n,)``."""

@@ -1,4 +1,4 @@
-"""One slide scored by two bundles, one after the other, and what they say of it: the slide page's comparison without the page."""
+"""One slide scored by two bundles, one after the other, and what they say of it: the comparison without the page."""
 
 from collections.abc import Mapping
 from pathlib import Path

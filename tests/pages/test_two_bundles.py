@@ -1,5 +1,7 @@
 """A second bundle beside the one at work, on the page Patient; on the page Slide a browser looks (tests/browser)."""
 
+import shutil
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -7,9 +9,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from cervix.bundle.loading import read_manifest
+from cervix.labels import open_store
+from cervix.settings import get_settings
 from tests.bundle.made import women, write_risk_bundle
 from tests.bundle.made.whole import write_manifest
-from tests.pages.opening import open_page, texts
+from tests.labels.making import label_four_classes
+from tests.pages.opening import PATIENCE_S, open_page, texts
 
 
 @pytest.fixture
@@ -53,6 +58,32 @@ def test_a_list_of_women_has_columns_of_the_second_bundle_and_the_difference(
     ).run()
     gaps = worklist(app)["B − A"].abs().dropna()
     assert list(gaps) == sorted(gaps, reverse=True)
+
+
+@pytest.mark.slow
+def test_a_candidate_of_other_classes_is_compared_on_the_labelled_tiles_of_this_installation(
+    home: Path, four_class_root: Path, two_class_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CERVIX_BUNDLE_DIR", str(four_class_root))
+    get_settings.cache_clear()
+    shutil.copytree(two_class_root, home / "bundles/two")
+    with open_store(get_settings().label_store_url) as store:
+        label_four_classes(store)
+    app = open_page("improve/compare")
+    assert not app.exception
+    for name in ("active", "candidate"):
+        app.button(key=f"compare_score_tile_{name}").click().run()
+        deadline = time.monotonic() + PATIENCE_S
+        while [button for button in app.button if button.key == f"compare_score_stop_{name}"]:
+            assert time.monotonic() < deadline, "waited in vain"
+            app.run()
+        assert not app.exception
+    assert "Malignant or not. 8 tiles (4 positive) of 2 slides; 95 % intervals, paired bootstrap over slides." in texts(app)
+    figures = next(table.value for table in app.dataframe if table.key == "compare_labelled_tile_0").set_index("Metric")
+    assert figures.loc["Sensitivity (recall)", "Active"].startswith("1.000")
+    assert figures.loc["Sensitivity (recall)", "Candidate"].startswith("0.000")
+    assert "The limits" not in texts(app)
+    assert "Limits of this installation: AUROC may fall by less than 0.02" in texts(app)
 
 
 def worklist(app: AppTest) -> pd.DataFrame:

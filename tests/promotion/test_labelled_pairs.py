@@ -12,7 +12,7 @@ import pytest
 
 from cervix.bundle import Bundle
 from cervix.bundle.manifest import BundleFile, Lineage, manifest_text
-from cervix.labels import LabelEvent, LabelStore, open_store
+from cervix.labels import LabelStore, open_store
 from cervix.labels.gathering.rescoring import rescore
 from cervix.labels.store.cases import tile_case
 from cervix.patients.golden import prove_bundle
@@ -28,6 +28,8 @@ from cervix.promotion.labelled_pairs import (
 )
 from tests.bundle.made import FOUR, class_of, write_tile_bundle
 from tests.bundle.made.tiles import centres_rgb, tissue_of
+from tests.labels.making import label as say
+from tests.labels.making import label_four_classes
 
 EACH = 4
 """Tiles of each class of ``FOUR``, of as many slides."""
@@ -39,25 +41,22 @@ def store(
 ) -> Iterator[LabelStore]:
     """Tiles of the four classes, labelled rightly, scored by both bundles; two more are not, one of another scale."""
     with open_store(f"sqlite:///{tmp_path_factory.mktemp('labels') / 'labels.sqlite'}") as opened:
-        opened.declare_classes("tile", [*(item.id for item in FOUR), "of-another-time"])
-        tiles = [(item.id, tissue_of(colour, 224, 224, seed=seed)) for item, colour in zip(FOUR, centres_rgb(FOUR), strict=True)
-                 for seed in range(EACH)]  # fmt: skip
-        tiles += [("of-another-time", tiles[0][1])]
-        for place, (label, pixels) in enumerate(tiles):
-            _labelled(opened, label, pixels, place, 0.5)
+        label_four_classes(opened, EACH)
+        opened.declare_classes("tile", ["of-another-time"])
+        healthy = tissue_of(centres_rgb(FOUR)[0], 224, 224)
+        _labelled(opened, "of-another-time", healthy, 100, 0.5)
         ids = list(opened.cases("tile")["case_id"])
         for bundle in (four_class_bundle, two_class_bundle):
             rescore(opened, "tile", ids, bundle, "ann", declare=False)
-        for place, spacing in enumerate((0.5, 0.25), len(tiles)):
-            _labelled(opened, "normal", tiles[0][1], place, spacing)
+        for place, spacing in ((200, 0.5), (300, 0.25)):
+            _labelled(opened, "normal", healthy, place, spacing)
         yield opened
 
 
 def _labelled(store: LabelStore, label: str, pixels: np.ndarray, place: int, spacing: float) -> None:
-    slide = hashlib.sha256(f"{place % EACH}".encode()).hexdigest()
-    case = tile_case(slide, 224 * place, 0, 224, spacing, pixels)
+    case = tile_case("a" * 64, 224 * place, 0, 224, spacing, pixels)
     store.add_cases([case])
-    store.record(LabelEvent(case.id, "ann", "label", label))
+    say(store, case.id, "ann", label)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +136,7 @@ def test_scoring_for_a_comparison_declares_no_class_to_readers(store: LabelStore
 
 
 def test_kinds_that_only_one_has_and_other_questions_are_not_compared(bundle: Bundle, two_class_bundle: Bundle) -> None:
-    assert shared_kinds(bundle, two_class_bundle) == ["tile"]
+    assert shared_kinds(bundle.manifest, two_class_bundle.manifest) == ["tile"]
     model = bundle.manifest.first_of("sequence")
     assert cannot_share("patient", model, model) == ""
     asked = model.model_copy(update={"outcome": "CIN3+ within five years"})

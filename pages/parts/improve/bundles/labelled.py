@@ -1,11 +1,14 @@
 """A candidate beside the active bundle on the labelled cases of this installation."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
 from cervix.bundle import Bundle
+from cervix.bundle.loading import read_manifest
+from cervix.bundle.manifest import Manifest
 from cervix.errors import CervixError
 from cervix.evaluation.charts import differences_figure
 from cervix.jobs import Job, JobBoard
@@ -58,31 +61,34 @@ def show_on_labelled(active: Bundle, comparison: BundleComparison, folder: Path 
             st.info("Keep the candidate on this server first: then it can score the labelled cases.")
             return
         try:
-            candidate = proved_candidate(folder, comparison.candidate_sha256, get_settings().device)
-            store = label_store()
-            kinds = shared_kinds(active, candidate)
+            manifest = read_manifest(folder)[0]
+            kinds = shared_kinds(active.manifest, manifest)
+            if not kinds:
+                st.info("The two have no kind of model in common that reads slides or visits.")
             for kind in kinds:
-                _show_kind(store, active, candidate, kind)
+                _show_kind(label_store(), active, manifest, partial(_proved, folder, comparison.candidate_sha256), kind)
         except CervixError as error:
             st.error(escaped(str(error)), icon=":material/error:")
-            return
-        if not kinds:
-            st.info("The two have no kind of model in common that reads slides or visits.")
 
 
-def _show_kind(store: LabelStore, active: Bundle, candidate: Bundle, kind: Kind) -> None:
+def _proved(folder: Path, sha256: str) -> Bundle:
+    """The candidate, ready to score; only asked for where there is something to score."""
+    with st.spinner("Proving the candidate …"):
+        return proved_candidate(folder, sha256, get_settings().device)
+
+
+def _show_kind(store: LabelStore, active: Bundle, manifest: Manifest, proved: Callable[[], Bundle], kind: Kind) -> None:
     st.subheader(KINDS[kind].title)
-    models = [bundle.manifest.first_of(KINDS[kind].model_kind) for bundle in (active, candidate)]
-    if problem := cannot_share(kind, *models):
+    before, after = (of.first_of(KINDS[kind].model_kind) for of in (active.manifest, manifest))
+    if problem := cannot_share(kind, before, after):
         st.info(escaped(problem))
         return
-    if not store.truths(kind)["label"].notna().any():
+    if not kept(f"any-labelled-{kind}", _mark(store), lambda: bool(store.truths(kind)["label"].notna().any())):
         st.info(f"No labelled {KINDS[kind].words} yet. Gather and label some first.")
         return
-    busy = False
-    for bundle, name in ((active, "active"), (candidate, "candidate")):
-        busy |= _offer_scores(store, bundle, kind, name)
-    if not busy:
+    candidate = proved()
+    busy = [_offer_scores(store, bundle, kind, name) for bundle, name in ((active, "active"), (candidate, "candidate"))]
+    if not any(busy):
         pair = partial(labelled_pair, store, active, candidate, kind)
         _show_pair(kept(f"labelled-{kind}", (active.sha256, candidate.sha256, *_mark(store)), pair), kind)
 
