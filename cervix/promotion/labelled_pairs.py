@@ -92,7 +92,7 @@ def shared_kinds(active: Manifest, candidate: Manifest) -> list[Kind]:
 
 def cannot_share(kind: Kind, active: Model, candidate: Model) -> str:
     """Why two models of a kind cannot be asked one question; empty where they can."""
-    return "" if kind == "tile" else other_question(active, candidate)
+    return "" if kind == "tile" else other_question(active, candidate, (active.main_task, candidate.main_task))
 
 
 def labelled_pair(store: LabelStore, active: Bundle, candidate: Bundle, kind: Kind) -> LabelledPair:

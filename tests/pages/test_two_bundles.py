@@ -79,10 +79,9 @@ def test_a_candidate_of_other_classes_is_compared_on_the_labelled_tiles_of_this_
             app.run()
         assert not app.exception
     assert "Malignant or not. 8 tiles (4 positive) of 2 slides; 95 % intervals, paired bootstrap over slides." in texts(app)
-    figures = next(table.value for table in app.dataframe if table.key == "compare_labelled_tile_0").set_index("Metric")
+    figures = next(table.value for table in app.dataframe if "Metric" in table.value).set_index("Metric")
     assert figures.loc["Sensitivity (recall)", "Active"].startswith("1.000")
     assert figures.loc["Sensitivity (recall)", "Candidate"].startswith("0.000")
-    assert "The limits" not in texts(app)
     assert "Limits of this installation: AUROC may fall by less than 0.02" in texts(app)
 
 

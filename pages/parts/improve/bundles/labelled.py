@@ -109,7 +109,7 @@ def _offer_scores(store: LabelStore, bundle: Bundle, kind: Kind, name: str) -> b
         st.error(escaped(job.error), icon=":material/error:")
     waiting, unfit = kept(f"waiting-{kind}-{name}", (bundle.sha256, *_mark(store)), partial(waiting_cases, store, bundle, kind))
     if unfit:
-        st.caption(f"{unfit:,} labelled tiles are of another scale or size than the {name} bundle reads: left out.")
+        st.caption(f"{unfit:,} labelled tiles are of another scale than the {name} bundle reads: left out.")
     words = f"Score {len(waiting):,} labelled {KINDS[kind].words} with the {name} bundle"
     if waiting and st.button(words, key=f"compare_score_{kind}_{name}", icon=":material/autorenew:"):
         _board().submit(order, partial(_score, store, kind, waiting, bundle, person().name))
