@@ -27,7 +27,7 @@ class Held:
 
 
 def choose_second(bundle: Bundle, place: str, unfit: Callable[[OtherBundle], str]) -> Held | None:
-    """Offer the other bundles of this server in a popover; the one that is chosen, proved, or None.
+    """Offer the other bundles of this server in a popover, where there are any; the one that is chosen, proved, or None.
 
     Parameters
     ----------
@@ -35,6 +35,8 @@ def choose_second(bundle: Bundle, place: str, unfit: Callable[[OtherBundle], str
     unfit : why a bundle cannot be compared there, in a few words; empty for one that can
     """
     others = kept(f"{place}_others", (bundle.sha256, _mark()), lambda: other_bundles(get_settings(), bundle.sha256))
+    if not others:
+        return _hold(place, None)
     reasons = {other.sha256: unfit(other) for other in others}
     able = {other.sha256: other for other in others if not reasons[other.sha256]}
     picked = f"{place}_other_bundle"
