@@ -1,6 +1,7 @@
 """``python -m cervix``: the app's work without it. Single slides, archives and the server have a file each beside this one."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -44,6 +45,7 @@ from cervix.promotion.comparison import compare_bundles
 from cervix.promotion.proving import load_candidate
 from cervix.provenance import provenance_of
 from cervix.settings import get_settings
+from cervix.slides.two_scores import compare_on_slide
 
 EXIT_CANCELLED = 130
 
@@ -174,7 +176,14 @@ def _labelled(options: argparse.Namespace, session: ModelSession, task: str) -> 
 
 def _compare(options: argparse.Namespace) -> int:
     active = prove_bundle(options.active, device=options.device)
-    comparison = compare_bundles(active, load_candidate(options.candidate, device=options.device))
+    candidate = load_candidate(options.candidate, device=options.device)
+    if options.slide:
+        told = json.dumps(compare_on_slide(options.slide, active, candidate, spacing_um_px=options.mpp), indent=2)
+        print(told)
+        if options.out:
+            _write(options.out, told.encode())
+        return 0
+    comparison = compare_bundles(active, candidate)
     print_comparison(comparison)
     if options.out:
         _write(options.out, comparison_text(comparison).encode())
@@ -310,7 +319,9 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", parents=[device], help="a candidate bundle beside the active one, and a verdict")
     compare.add_argument("active", type=Path, help="folder of the active bundle")
     compare.add_argument("candidate", type=Path, help="folder of the candidate")
-    compare.add_argument("--out", type=Path, help="Markdown file to write")
+    compare.add_argument("--slide", type=Path, help="score this slide by both instead, and say as JSON where they agree")
+    compare.add_argument("--mpp", type=float, help="micrometres per pixel of that slide, where its file does not say")
+    compare.add_argument("--out", type=Path, help="file to write: Markdown, or JSON with --slide")
     compare.set_defaults(run=_compare)
 
     add_serve_command(commands)

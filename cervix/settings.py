@@ -16,6 +16,10 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*\]?")
 # 32 hexadecimal digits are 128 random bits, which nobody guesses (NIST SP 800-131A asks for 112).
 TOKEN_CHARACTERS_AT_LEAST = 32
+# Beyond it a rule would rule nothing out: half of what lies between a coin and a perfect AUROC is 0.25.
+MARGIN_AT_MOST = 0.2
+# This project's own; a missed carcinoma weighs more than a false alarm.
+PROMOTION_MARGINS = {"auroc": 0.02, "recall": 0.02, "specificity": 0.05, "ece": 0.02}
 
 
 class Settings(BaseSettings):
@@ -62,6 +66,11 @@ class Settings(BaseSettings):
     """Names and addresses besides the loopback ones under which this server is reached, without scheme or port."""
     open_demo_room: bool = False
     """Whoever reaches the server may do everything, though others can reach it and nobody signs in."""
+    promotion_auroc_margin: float = Field(default=PROMOTION_MARGINS["auroc"], ge=0, le=MARGIN_AT_MOST)
+    promotion_recall_margin: float = Field(default=PROMOTION_MARGINS["recall"], ge=0, le=MARGIN_AT_MOST)
+    promotion_specificity_margin: float = Field(default=PROMOTION_MARGINS["specificity"], ge=0, le=MARGIN_AT_MOST)
+    promotion_ece_margin: float = Field(default=PROMOTION_MARGINS["ece"], ge=0, le=MARGIN_AT_MOST)
+    """The largest loss that a candidate bundle may bring (``cervix.promotion.rules``). 0: it must be shown to be better."""
     cds_token: SecretStr = SecretStr("")
     """What programs show to ask for cards by CDS Hooks; without it there are none. Never shown."""
     cds_open: bool = False

@@ -12,6 +12,7 @@ from pages.parts.slide.exports import show_exports
 from pages.parts.slide.intake import show_cases, show_intake, show_switch
 from pages.parts.slide.look import look, open_what_is_asked_for, say_what_is_missing, start_if_asked
 from pages.parts.slide.resources import desk, put_on_shelf
+from pages.parts.slide.second import offer_second, show_second
 from pages.parts.slide.workbench import show_workbench
 
 line = page_line("Slide")
@@ -44,9 +45,11 @@ with line:
     if seen.score is not None:
         with st.popover("Exports", icon=":material/download:", key="slide_exports"):
             show_exports(seen.slide, seen.score, bundle)
+    offer_second(bundle)
     beside = st.toggle("Second slide beside", key="slide_beside")
 
 show_workbench(seen, bundle)
+show_second(seen, bundle)
 if beside:
     show_beside(seen.slide, bundle)
 show_below(seen, bundle)

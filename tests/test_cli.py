@@ -242,6 +242,19 @@ def test_compare_prints_the_verdict_and_writes_the_document(tmp_path: Path, caps
     assert "The bundle has no readable manifest" in capsys.readouterr().err
 
 
+def test_compare_on_a_slide_says_as_json_where_two_bundles_agree(
+    four_class_root: Path, two_class_root: Path, four_class_slide: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundles = [str(four_class_root), str(two_class_root), "--device", "cpu"]
+    assert main(["compare", *bundles, "--slide", str(four_class_slide)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["a"]["verdict"], told["b"]["verdict"]) == ("cancer", "cancer")
+    assert told["agreement"]["tiles"] == {"a": 40, "b": 40}
+    assert told["agreement"]["same_role"]["value"] == pytest.approx(0.5, abs=0.1), "normal, and dysplasia that B calls a tumour"
+    assert told["agreement"]["same_class"] is None
+    assert told["notice"] == RESEARCH_NOTICE
+
+
 def test_a_candidate_is_promoted_and_rolled_back_and_the_active_bundle_is_what_scores(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

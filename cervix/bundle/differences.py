@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from cervix.bundle.manifest import Calibration, FeatureEncoding, Manifest, Model, TensorSpec
+from cervix.bundle.manifest import Calibration, DerivedTask, FeatureEncoding, Manifest, Model, TensorSpec
 
 COLUMNS = ["model", "what", "active", "candidate"]
 WHOLE_BUNDLE = "The bundle"
@@ -29,6 +29,23 @@ def same_model(active: tuple[Manifest, Model], candidate: tuple[Manifest, Model]
     """Whether every file that the model uses, and everything the manifest says of it, is the same."""
     sides = [(model.model_dump(), [_hash(manifest, name) for name in model.files]) for manifest, model in (active, candidate)]
     return sides[0] == sides[1]
+
+
+def other_question(one: Model, other: Model, asked: tuple[DerivedTask, DerivedTask] | None = None) -> str:
+    """Why a question of two models is not the same one, as a sentence; empty where it is.
+
+    Risks of other outcomes, or over other times, look alike and are not: only one id and one outcome count as the same.
+
+    Parameters
+    ----------
+    asked : of each; their first where none are given
+    """
+    first, second = asked or (one.derived_tasks[0], other.derived_tasks[0])
+    if first.id != second.id:
+        return f"It answers another question: “{second.title}”, not “{first.title}”."
+    if one.outcome != other.outcome:
+        return f"Its outcome is another: “{other.outcome}”, not “{one.outcome}”."
+    return ""
 
 
 def _differing(title: str, before: dict[str, str], after: dict[str, str]) -> Iterator[tuple[str, str, str, str]]:

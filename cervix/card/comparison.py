@@ -6,9 +6,11 @@ from cervix import RESEARCH_NOTICE
 from cervix.bundle.classes import ClassInfo
 from cervix.bundle.manifest import Lineage
 from cervix.card.blocks import Block, bullets, frame, markdown_text
+from cervix.evaluation.metrics import METRICS
 from cervix.evaluation.paired import Pair
 from cervix.plain_text import escaped
 from cervix.promotion.comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
+from cervix.promotion.rules import Margins
 
 DISAGREEMENTS_SHOWN = 20
 NEW_CASES_NOTE = (
@@ -32,6 +34,7 @@ def comparison_blocks(comparison: BundleComparison) -> Iterator[Block]:
         f"**{escaped(comparison.verdict)}**",
         "",
     )
+    yield from (margins_sentence(comparison.margins), "")
     if same := [model.title for model in comparison.models if model.same]:
         yield from ("Unchanged:", "", *bullets(map(escaped, same)), "")
     for model in comparison.changed:
@@ -59,6 +62,12 @@ def pair_blocks(pair: Pair) -> Iterator[Block]:
     else:
         yield "Both models call every case the same."
     yield ""
+
+
+def margins_sentence(margins: Margins) -> str:
+    """With which margins the rules were judged."""
+    falls = ", ".join(f"{METRICS[name].title} may fall by less than {margin:.3g}" for name, margin in margins.of_losses.items())
+    return f"Limits of this installation: {falls}, {METRICS['ece'].title} may rise by less than {margins.ece:.3g}."
 
 
 def mcnemar_sentence(pair: Pair) -> str:

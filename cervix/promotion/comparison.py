@@ -14,7 +14,8 @@ from cervix.evaluation.heldout import held_out
 from cervix.evaluation.metrics import METRICS
 from cervix.evaluation.paired import Pair, compare_answers
 from cervix.promotion.new_cases import new_case_pairs
-from cervix.promotion.rules import Decision, Ruling, decided, promotion_rulings, same_contract
+from cervix.promotion.rules import Decision, Margins, Ruling, decided, margins_of, promotion_rulings, same_contract
+from cervix.settings import get_settings
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class BundleComparison:
         Which bundles they were, exactly.
     differences : DataFrame
         As ``manifest_differences``.
+    margins : Margins
+        Those that the rules were judged with.
     """
 
     active: str
@@ -77,6 +80,7 @@ class BundleComparison:
     candidate_sha256: str
     differences: pd.DataFrame
     models: list[ModelComparison]
+    margins: Margins
 
     @property
     def identical(self) -> bool:
@@ -106,8 +110,15 @@ class BundleComparison:
         return f"Keep the active bundle. {' '.join(_reason(model) for model in kept)}"
 
 
-def compare_bundles(active: Bundle, candidate: Bundle) -> BundleComparison:
-    """Compare two bundles that have proved themselves, model by model and question by question."""
+def compare_bundles(active: Bundle, candidate: Bundle, margins: Margins | None = None) -> BundleComparison:
+    """Compare two bundles that have proved themselves, model by model and question by question.
+
+    Parameters
+    ----------
+    margins : Margins, optional
+        Of the promotion rules; those of the settings where none are given.
+    """
+    margins = margins or margins_of(get_settings())
     before, after = ({model.id: model for model in bundle.manifest.models} for bundle in (active, candidate))
     return BundleComparison(
         active=active.label,
@@ -116,11 +127,12 @@ def compare_bundles(active: Bundle, candidate: Bundle) -> BundleComparison:
         candidate_sha256=candidate.sha256,
         differences=manifest_differences(active.manifest, candidate.manifest),
         models=[
-            _compared(active, candidate, before[name], after[name])
+            _compared(active, candidate, before[name], after[name], margins)
             if name in before and name in after
             else _on_one_side(before.get(name), after.get(name))
             for name in dict.fromkeys([*before, *after])
         ],
+        margins=margins,
     )
 
 
@@ -149,7 +161,7 @@ def calibration_shift(pair: Pair) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["property", "active", "candidate"])
 
 
-def _compared(active: Bundle, candidate: Bundle, before: Model, after: Model) -> ModelComparison:
+def _compared(active: Bundle, candidate: Bundle, before: Model, after: Model, margins: Margins) -> ModelComparison:
     task = after.main_task
     if same_model((active.manifest, before), (candidate.manifest, after)):
         return ModelComparison(after.id, after.title, task.id, True, {}, [], fits=True)
@@ -165,7 +177,7 @@ def _compared(active: Bundle, candidate: Bundle, before: Model, after: Model) ->
         }
     except EvaluationError as error:
         return _cannot(after, str(error), fits=fits)
-    rulings = promotion_rulings(before, after, pairs[task.id])
+    rulings = promotion_rulings(before, after, pairs[task.id], margins)
     new_cases = new_case_pairs(active, candidate, after.id)
     return ModelComparison(
         after.id, after.title, task.id, False, pairs, rulings, fits, "", new_cases, after.lineage, after.classes

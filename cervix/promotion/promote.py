@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +24,7 @@ from cervix.labels.store.events import checked_reader
 from cervix.patients.golden import prove_bundle
 from cervix.promotion.comparison import BundleComparison
 from cervix.promotion.proving import prove_apart
+from cervix.promotion.rules import Margins, margins_of
 from cervix.settings import Settings
 
 REASON_AT_LEAST, REASON_AT_MOST = 10, 1_000
@@ -64,6 +66,22 @@ def check_promotable(comparison: BundleComparison, reason: str = "") -> None:
         )
 
 
+def check_margins(comparison: BundleComparison, settings: Settings) -> None:
+    """Whether the rules were judged with the margins of this installation; ``PromotionRefused`` where with others."""
+    here = margins_of(settings)
+    if comparison.margins != here:
+        raise PromotionRefused(
+            "The rules were judged with other margins than those of this installation",
+            expected=_in_words(here),
+            found=_in_words(comparison.margins),
+            action="Compare the candidate again.",
+        )
+
+
+def _in_words(margins: Margins) -> str:
+    return ", ".join(f"{name} {margin:g}" for name, margin in asdict(margins).items())
+
+
 def promote(
     settings: Settings, folder: Path, comparison: BundleComparison, store: LabelStore, by: str, *, reason: str = ""
 ) -> Promotion:
@@ -96,6 +114,7 @@ def promote(
     facts = _facts(comparison) | {"folder": folder.name, "reason": reason}
     with refusals_kept(store, by, NOT_PROMOTED, comparison.candidate, facts):
         check_promotable(comparison, reason)
+        check_margins(comparison, settings)
         candidate = _proved(_candidate_root(settings, folder), comparison.candidate_sha256)
         with changing(settings) as line:
             active = active_bundle(settings)
@@ -209,6 +228,7 @@ def _facts(comparison: BundleComparison) -> dict[str, Any]:
         "to_sha256": comparison.candidate_sha256,
         "decision": comparison.decision,
         "verdict": comparison.verdict,
+        "margins": asdict(comparison.margins),
         "rules": [
             {"model": model.title, "rule": ruling.rule, "finding": ruling.finding, "found": ruling.found}
             for model in comparison.changed

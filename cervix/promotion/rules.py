@@ -8,16 +8,44 @@ from cervix.evaluation.comparison import signed
 from cervix.evaluation.metrics import METRICS
 from cervix.evaluation.paired import Pair
 from cervix.intervals import Interval
+from cervix.settings import Settings
 
 Finding = Literal["met", "not met", "not shown", "cannot be judged"]
 Decision = Literal["promote", "keep"]
 
-# Largest loss that a candidate may bring. It must be ruled out by the whole 95 % interval (non-inferiority, Piaggio et al.
-# 2012, JAMA 308:2594-2604). The margins are this project's own; a missed carcinoma weighs more than a false alarm.
-MARGINS = {"auroc": 0.02, "recall": 0.02, "specificity": 0.05}
-ECE_MARGIN = 0.02
-LIMITS = {name: -margin for name, margin in MARGINS.items()} | {"ece": ECE_MARGIN}
-"""The difference, candidate minus active, that each rule allows at most."""
+
+@dataclass(frozen=True)
+class Margins:
+    """The largest loss that a candidate may bring, each in 0..1 of its figure.
+
+    It must be ruled out by the whole 95 % interval (non-inferiority, Piaggio et al. 2012, JAMA 308:2594-2604).
+    """
+
+    auroc: float
+    recall: float
+    specificity: float
+    ece: float
+    """By how much the calibration error may rise."""
+
+    @property
+    def of_losses(self) -> dict[str, float]:
+        """The figures that may not fall by more, by name."""
+        return {"auroc": self.auroc, "recall": self.recall, "specificity": self.specificity}
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The difference, candidate minus active, that each rule allows at most."""
+        return {name: -margin for name, margin in self.of_losses.items()} | {"ece": self.ece}
+
+
+def margins_of(settings: Settings) -> Margins:
+    """Those of this installation."""
+    return Margins(
+        settings.promotion_auroc_margin,
+        settings.promotion_recall_margin,
+        settings.promotion_specificity_margin,
+        settings.promotion_ece_margin,
+    )
 
 
 @dataclass(frozen=True)
@@ -37,13 +65,13 @@ class Ruling:
     found: str
 
 
-def promotion_rulings(active: Model, candidate: Model, pair: Pair) -> list[Ruling]:
+def promotion_rulings(active: Model, candidate: Model, pair: Pair, margins: Margins) -> list[Ruling]:
     """Every rule on a model's main question."""
     return [
         same_contract(active, candidate),
         _same_cases(pair),
-        *(_no_loss(pair, name, margin) for name, margin in MARGINS.items()),
-        _no_rise(pair),
+        *(_no_loss(pair, name, margin) for name, margin in margins.of_losses.items()),
+        _no_rise(pair, margins.ece),
         _calibration_kept(active, candidate),
     ]
 
@@ -83,17 +111,17 @@ def _same_cases(pair: Pair) -> Ruling:
 
 
 def _no_loss(pair: Pair, name: str, margin: float) -> Ruling:
-    rule = f"{METRICS[name].title} falls by less than {margin:.2f}"
+    rule = f"{METRICS[name].title} falls by less than {margin:.3g}"
     if name not in pair.differences:
         return Ruling(rule, "cannot be judged", "the shared cases lack one of the two classes")
     difference = pair.differences[name]
     return Ruling(rule, _within(Interval(-difference.value, -difference.high, -difference.low), margin), signed(difference))
 
 
-def _no_rise(pair: Pair) -> Ruling:
+def _no_rise(pair: Pair, margin: float) -> Ruling:
     difference = pair.differences["ece"]
-    rule = f"{METRICS['ece'].title} rises by less than {ECE_MARGIN:.2f}"
-    return Ruling(rule, _within(difference, ECE_MARGIN), signed(difference))
+    rule = f"{METRICS['ece'].title} rises by less than {margin:.3g}"
+    return Ruling(rule, _within(difference, margin), signed(difference))
 
 
 def _within(loss: Interval, margin: float) -> Finding:

@@ -8,14 +8,17 @@ from numpy.typing import NDArray
 
 from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR, UNRECOGNISED
 from cervix.bundle.manifest import Model
+from cervix.slides.agreement import KINDS, Agreement
 from cervix.slides.decision import answered_tiles, most_probable, read_tiles, recognised_tiles, tile_probabilities
-from cervix.slides.deepzoom import HeatLayer, cam_mosaic, heat_layer
+from cervix.slides.deepzoom import OPACITY_RANGE, HeatLayer, cam_mosaic, heat_layer, rgb_of
+from cervix.slides.grid import TileLattice
 from cervix.slides.scoring import SlideScore
 
 # Ids of classes hold no underscore, so no class has the name of another's Grad-CAM.
 CAM_PREFIX = "cam_"
 CLASS_MAP = "class_map"
 UNRECOGNISED_LAYER = UNRECOGNISED
+AGREEMENT_LAYER, OTHER_CLASS_MAP = "agreement_map", "other_class_map"
 UNANSWERED_VALUE = 0.6
 
 
@@ -73,6 +76,19 @@ def cam_layers(score: SlideScore, model: Model, version: str) -> dict[str, HeatL
         )
         for index, item in enumerate(model.classes)
     }
+
+
+def agreement_layer(agreement: Agreement, version: str) -> HeatLayer:
+    """Where two bundles agree and differ, each kind of place in its colour; what is no answer of both in lines or dots."""
+    raster = agreement.raster
+    lattice = TileLattice(*raster.bounds_l0_px, max(1, round(raster.cell_l0_px)))
+    drawn: HeatLayer | None = None
+    for place, kind in enumerate(KINDS):
+        opacity = np.where(agreement.kinds == place, OPACITY_RANGE[1], 0).astype(np.uint8)
+        if drawn is None or opacity.any():
+            drawn = HeatLayer(opacity, rgb_of(kind.colour), raster.cell_l0_px, lattice, version, drawn, kind.pattern)
+    assert drawn is not None, "there are kinds"
+    return drawn
 
 
 def _unanswered(tiles: pd.DataFrame, model: Model, version: str) -> HeatLayer:

@@ -11,8 +11,8 @@ from cervix.bundle.active import ActiveBundle, active_bundle, same_bundle
 from cervix.bundle.sessions import Device
 from cervix.settings import get_settings
 
-# Two at once after a promotion, and one on the CPU beside a GPU's.
-BUNDLES_HELD: Final = 3
+# Two at once after a promotion, one on the CPU beside a GPU's, and one that somebody looks at beside the active one.
+BUNDLES_HELD: Final = 4
 _held: "LRUCache[tuple[Path, str, Device], Bundle]" = LRUCache(BUNDLES_HELD)
 _proving = Lock()
 

@@ -1,5 +1,6 @@
 """Small things to label."""
 
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -7,7 +8,8 @@ import numpy as np
 from sqlalchemy import text
 
 from cervix.labels import Case, LabelEvent, LabelStore, Score, patient_case, tile_case
-from tests.bundle.made import SHIPPED_CLASSES
+from tests.bundle.made import FOUR, SHIPPED_CLASSES
+from tests.bundle.made.tiles import centres_rgb, tissue_of
 
 SLIDES = ("a" * 64, "b" * 64)
 BUNDLE = "f" * 64
@@ -44,6 +46,17 @@ def label(store: LabelStore, case: str, reader: str, said: str | None, **more: o
     """Record a label, or unsure, unusable or skip."""
     plain = said in ("unsure", "unusable", "skip")
     return store.record(LabelEvent(case, reader, said if plain else "label", None if plain else said, **more))  # type: ignore[arg-type]
+
+
+def label_four_classes(store: LabelStore, slides: int = 2) -> None:
+    """A tile of each class of ``FOUR`` of each of so many slides, labelled rightly."""
+    store.declare_classes("tile", [item.id for item in FOUR])
+    for at, (item, colour) in enumerate(zip(FOUR, centres_rgb(FOUR), strict=True)):
+        for number in range(slides):
+            slide = hashlib.sha256(str(number).encode()).hexdigest()
+            case = tile_case(slide, 224 * at, 0, 224, 0.5, tissue_of(colour, 224, 224, seed=number))
+            store.add_cases([case])
+            label(store, case.id, "ann", item.id)
 
 
 def adjudicate(store: LabelStore, case: str, said: str | None) -> int:

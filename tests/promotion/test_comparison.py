@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from scipy.stats import binomtest, chi2
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
@@ -18,6 +19,8 @@ from cervix.evaluation.metrics import expected_calibration_error, group_draws
 from cervix.evaluation.paired import compare_answers
 from cervix.evaluation.questions import CaseSet, Question
 from cervix.promotion.comparison import BundleComparison, calibration_shift, compare_bundles, figures_table
+from cervix.promotion.rules import Margins, margins_of
+from cervix.settings import Settings
 from tests.bundle.altered import bundle_of_risk_models, change_predictions, edit_manifest
 
 MODEL = "risk-factors"
@@ -165,6 +168,27 @@ class TestVerdict:
         (changed,) = candidate(tmp_path, noisy).changed
         assert "not shown" in {ruling.finding for ruling in changed.rulings}
         assert changed.decision == "keep"
+
+    def test_the_margins_are_those_given_and_stand_in_the_rules_and_the_document(self, tmp_path: Path) -> None:
+        active, other = bundle_of_risk_models(tmp_path / "active"), bundle_of_risk_models(tmp_path / "candidate")
+        change_predictions(other, MODEL, moved(1e-4))
+        given = Margins(auroc=0.005, recall=0.0, specificity=0.2, ece=0.1)
+        comparison = compare_bundles(*(load_bundle(root, device="cpu") for root in (active, other)), given)
+        rules = {ruling.rule: ruling.finding for ruling in comparison.changed[0].rulings}
+        assert rules["AUROC falls by less than 0.005"] == "met"
+        assert rules["Sensitivity (recall) falls by less than 0"] == "not met", "the same is not better, which 0 asks for"
+        assert "Limits of this installation: AUROC may fall by less than 0.005, " in comparison_text(comparison)
+
+    @pytest.mark.parametrize("wrong", ["-0.01", "0.21", "nan", "much"])
+    def test_a_margin_out_of_bounds_is_refused(self, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CERVIX_PROMOTION_AUROC_MARGIN", wrong)
+        with pytest.raises(ValidationError, match="promotion_auroc_margin"):
+            Settings()
+
+    def test_margins_come_from_the_settings(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert margins_of(Settings()) == Margins(auroc=0.02, recall=0.02, specificity=0.05, ece=0.02)
+        monkeypatch.setenv("CERVIX_PROMOTION_RECALL_MARGIN", "0.01")
+        assert margins_of(Settings()).limits == {"auroc": -0.02, "recall": -0.01, "specificity": -0.05, "ece": 0.02}
 
     def test_fewer_test_cases_break_the_rule_of_the_same_cases(self, tmp_path: Path) -> None:
         (changed,) = candidate(tmp_path, lambda frame: frame.iloc[100:].reset_index(drop=True)).changed

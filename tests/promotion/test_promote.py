@@ -117,6 +117,16 @@ class TestPromote:
         assert (entry["detail"]["from_sha256"], entry["detail"]["to_sha256"]) == (before.sha256, active.sha256)
         assert {rule["finding"] for rule in entry["detail"]["rules"]} == {"met"}
         assert entry["detail"]["verdict"].startswith("Promote: every rule is met")
+        assert entry["detail"]["margins"] == {"auroc": 0.02, "recall": 0.02, "specificity": 0.05, "ece": 0.02}
+
+    def test_rules_judged_with_other_margins_than_those_of_the_installation_promote_nothing(
+        self, settings: Settings, store: LabelStore, candidate: Path
+    ) -> None:
+        stricter = settings.model_copy(update={"promotion_auroc_margin": 0.01})
+        with pytest.raises(PromotionRefused, match=r"other margins .*expected auroc 0\.01, .*found auroc 0\.02, "):
+            promote(stricter, candidate, compared(settings, candidate), store, "Ada")
+        assert active_root(settings) == settings.bundle_dir
+        assert trail(store) == ["not promoted"]
 
     def test_against_the_rules_it_takes_a_written_reason_which_stays_with_the_bundle(
         self, settings: Settings, store: LabelStore, worse: Path

@@ -23,12 +23,15 @@ def rescore(
     bundle: Bundle,
     who: str,
     *,
+    declare: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
     cancel: Event | None = None,
 ) -> int:
     """Score cases from what the store holds of them, and keep the scores batch by batch; returns how many.
 
     Cases can be labelled as whatever the bundle's model can answer, from then on: it may know a class more than the one before.
+    Not so where it is not to ``declare`` them, as for a bundle that is only compared.
+
     What was kept before a stop stays. Tiles take as long as scoring them on a slide.
 
     Parameters
@@ -46,7 +49,8 @@ def rescore(
     LabelStoreUnavailable
         If the store does not answer.
     """
-    store.declare_classes(kind, bundle.session_of("tile").model.class_ids if kind == "tile" else PATIENT_LABELS)
+    if declare:
+        store.declare_classes(kind, bundle.session_of("tile").model.class_ids if kind == "tile" else PATIENT_LABELS)
     at_once = TILES_AT_ONCE if kind == "tile" else WOMEN_AT_ONCE
     for at in range(0, len(case_ids), at_once):
         if cancel is not None and cancel.is_set():

@@ -25,6 +25,16 @@ from pages.parts.patient.both import download_scores, file_words, flagged_at, he
 from pages.parts.patient.cohort import show_cohort
 from pages.parts.patient.intake import show_file
 from pages.parts.patient.problems import show_problems
+from pages.parts.patient.second import (
+    COLUMN_CONFIG,
+    DIFFERENCE,
+    ORDER,
+    RISK_B,
+    SecondRisks,
+    say_second,
+    second_risks,
+    show_second_of,
+)
 from pages.parts.patient.woman import show_woman
 from pages.parts.patient.work_list import show_work_list
 from pages.parts.shared.frame import kept
@@ -58,16 +68,27 @@ def show_visit_table(table: VisitTable, bundle: Bundle, key: str, line: DeltaGen
     show_problems(table)
     if unread := not_fed(table.frame, features_of(session)):
         st.caption(f"Not read by this model, and shown only: {', '.join(unread)}.")
+    second = second_risks(line, bundle, model, key, partial(_other_risk, table, model))
+    beside = scores
+    if second is not None:
+        beside = second.beside(scores, MAIN)
+        say_second(second, bundle, model, beside, MAIN)
+
+    def show_one(at: int) -> None:
+        if second is not None:
+            show_second_of(second, beside.iloc[at], MAIN)
+        show_woman(_visits_of(at, table.frame, histories), scores.iloc[at], bundle, session)
+
     show_work_list(
-        scores,
+        beside,
         scores[PATIENT_ID].to_numpy(object),
-        ORDERS,
-        partial(_listed, scores, table.frame, histories, session),
-        _columns(model),
-        ["Patient", RISK, "Course", "Last finding", "Flag"],
+        ORDERS if second is None else {**ORDERS, **ORDER},
+        partial(_listed, beside, table.frame, histories, session, second),
+        {**_columns(model), **COLUMN_CONFIG},
+        ["Patient", RISK, *(("Course", "Last finding") if second is None else (RISK_B, DIFFERENCE)), "Flag"],
         RISK,
-        f"history_{key}_{bundle.sha256}",
-        lambda at: show_woman(_visits_of(at, table.frame, histories), scores.iloc[at], bundle, session),
+        f"history_{key}_{bundle.sha256}{second.key if second is not None else ''}",
+        show_one,
     )
     with st.container(key="patients_below"):
         st.subheader("The list as a whole", divider="gray")
@@ -92,6 +113,11 @@ def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.Dat
     scores = score_visits(table, session, histories=histories, on_progress=show)
     bar.empty()
     return histories, scores
+
+
+def _other_risk(table: VisitTable, model: Model, session: ModelSession) -> NDArray[np.float32]:
+    """The answers of another bundle's model to the same question, 0..1 ``(women,)``."""
+    return score_visits(table, session)[f"risk_{model.derived_tasks[0].id}"].to_numpy(np.float32)
 
 
 def _visits_of(position: int, visits: pd.DataFrame, histories: Histories) -> pd.DataFrame:
@@ -144,7 +170,12 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_lef
 
 
 def _listed(
-    scores: pd.DataFrame, visits: pd.DataFrame, histories: Histories, session: ModelSession, positions: NDArray[np.int64]
+    scores: pd.DataFrame,
+    visits: pd.DataFrame,
+    histories: Histories,
+    session: ModelSession,
+    second: SecondRisks | None,
+    positions: NDArray[np.int64],
 ) -> pd.DataFrame:
     """The rows of the work-list."""
     ranked = scores.iloc[positions]
@@ -154,6 +185,7 @@ def _listed(
         {
             "Patient": ranked[PATIENT_ID].to_numpy(),
             RISK: ranked[MAIN].to_numpy() * 100,
+            **(second.shown(ranked, MAIN) if second is not None else {}),
             "Course": [
                 course.risk[:0] if none else course.risk * 100
                 for none, course in zip(ranked["abstained"], followed, strict=True)

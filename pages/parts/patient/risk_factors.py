@@ -22,6 +22,8 @@ from pages.parts.patient.cohort import show_cohort
 from pages.parts.patient.intake import show_file
 from pages.parts.patient.problems import show_problems
 from pages.parts.patient.risk_factor_patient import ALIKE_BINS, show_patient
+from pages.parts.patient.second import COLUMN_CONFIG as SECOND_CONFIG
+from pages.parts.patient.second import DIFFERENCE, ORDER, RISK_B, SecondRisks, say_second, second_risks, show_second_of
 from pages.parts.patient.work_list import show_work_list
 from pages.parts.shared.frame import kept
 
@@ -64,16 +66,28 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
     listed = ["Row", RISK, "What matters most", "Flag"]
     if PATIENT_ID in scores:
         listed.insert(1, "Patient")
+    second = second_risks(line, bundle, model, key, partial(_other_risk, table))
+    beside = scores
+    if second is not None:
+        beside = second.beside(scores, "risk")
+        say_second(second, bundle, model, beside, "risk")
+        listed[listed.index("What matters most") : -1] = [RISK_B, DIFFERENCE]
+
+    def show_one(at: int) -> None:
+        if second is not None:
+            show_second_of(second, beside.iloc[at], "risk")
+        show_patient(table.frame.iloc[at], scores.iloc[at], bundle, session)
+
     show_work_list(
-        scores.reset_index(names=ROW),
+        beside.reset_index(names=ROW),
         np.array([f"Row {row}" for row in scores.index], object),
-        ORDERS,
-        partial(_listed, table, scores, session, bundle),
-        COLUMN_CONFIG,
+        ORDERS if second is None else {**ORDERS, **ORDER},
+        partial(_listed, table, beside, session, bundle, second),
+        {**COLUMN_CONFIG, **SECOND_CONFIG},
         listed,
         RISK,
-        key,
-        lambda at: show_patient(table.frame.iloc[at], scores.iloc[at], bundle, session),
+        key if second is None else f"{key}-{second.key}",
+        show_one,
     )
     with st.container(key="patients_below"):
         st.subheader("The list as a whole", divider="gray")
@@ -122,6 +136,11 @@ def _scored(table: PatientTable, session: ModelSession) -> pd.DataFrame:
     return scores
 
 
+def _other_risk(table: PatientTable, session: ModelSession) -> NDArray[np.float32]:
+    """The answers of another bundle's model, 0..1 ``(n,)``."""
+    return score_patients(table, session)["risk"].to_numpy(np.float32)
+
+
 def _threshold_key(model: Model) -> str:
     return f"patients_threshold_{model.id}"
 
@@ -159,7 +178,12 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_lef
 
 
 def _listed(
-    table: PatientTable, scores: pd.DataFrame, session: ModelSession, bundle: Bundle, positions: NDArray[np.int64]
+    table: PatientTable,
+    scores: pd.DataFrame,
+    session: ModelSession,
+    bundle: Bundle,
+    second: SecondRisks | None,
+    positions: NDArray[np.int64],
 ) -> pd.DataFrame:
     ranked = scores.iloc[positions]
     leading = leading_factors(table.frame.iloc[positions], session)
@@ -169,6 +193,8 @@ def _listed(
     if PATIENT_ID in ranked:
         shown["Patient"] = ranked[PATIENT_ID].to_numpy()
     shown[RISK] = ranked["risk"].to_numpy() * 100
+    if second is not None:
+        shown = shown.assign(**second.shown(ranked, "risk"))
     shown["Seen at similar risk"] = [
         "–" if none else f"{share.low:.0%}–{share.high:.0%}" for none, share in zip(ranked["abstained"], alike, strict=True)
     ]

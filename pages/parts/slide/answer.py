@@ -19,7 +19,7 @@ def show_progress(job: SlideJob, bundle: Bundle) -> None:
     model, progress = bundle.session_of("tile").model, job.progress
     if progress is None:
         ahead = desk().ahead_of(job)
-        _show_verdict("waiting", "Reading the first tiles …", f"{ahead} other slides come first." if ahead else "")
+        show_verdict("waiting", "Reading the first tiles …", f"{ahead} other slides come first." if ahead else "")
         st.progress(0.0, "Starting")
     else:
         rule = model.slide_rule
@@ -27,12 +27,10 @@ def show_progress(job: SlideJob, bundle: Bundle) -> None:
         first = "" if progress.done >= min(FIRST_ANSWER_TILES, progress.total) else " (few tiles yet)"
         st.caption(f"So far, over the whole slide{first}")
         if too_few:
-            _show_verdict("waiting", "Too few tiles yet", f"The rule needs {rule.minimum_tiles if rule else 0}.")
+            show_verdict("waiting", "Too few tiles yet", f"The rule needs {rule.minimum_tiles if rule else 0}.")
         else:
-            _show_verdict(
-                progress.answer.verdict, progress.answer.headline, _share_line(progress.answer), progress.answer.reason
-            )
-        st.progress(progress.done / progress.total, _progress_line(progress, paused=job.paused))
+            show_verdict(progress.answer.verdict, progress.answer.headline, share_line(progress.answer), progress.answer.reason)
+        st.progress(progress.done / progress.total, progress_line(progress, paused=job.paused))
     with st.container(horizontal=True, gap="small"):
         paused = job.paused
         if st.button(
@@ -53,7 +51,7 @@ def show_progress(job: SlideJob, bundle: Bundle) -> None:
 def show_answer(score: SlideScore, model: Model) -> None:
     """The decision and what it rests on. An abstention is as loud as a finding."""
     answer = score.summary.answer
-    _show_verdict(answer.verdict, answer.headline, _share_line(answer), answer.reason)
+    show_verdict(answer.verdict, answer.headline, share_line(answer), answer.reason)
     show_cervix_unseen(model)
     if answer.abstained:
         known = ", ".join(item.mid_sentence for item in model.classes)
@@ -74,7 +72,7 @@ def show_region(score: SlideScore, model: Model, region: list[tuple[float, float
             st.caption("No scored tile has its centre in this region. Draw it around some tissue.")
             return
         answer = decide_tiles(inside, model)
-        _show_verdict(answer.verdict, answer.headline, _share_line(answer), answer.reason, level=3)
+        show_verdict(answer.verdict, answer.headline, share_line(answer), answer.reason, level=3)
         st.caption(areas_line(answer, class_areas_mm2(inside, model, score.summary.spacing_um_px), model))
         st.caption("A region chosen after looking at the scores is biased towards a finding: it is not a second opinion.")
 
@@ -104,9 +102,10 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _show_verdict(verdict: str, headline: str, figures: str, reason: str = "", *, level: int = 2) -> None:
+def show_verdict(verdict: str, headline: str, figures: str, reason: str = "", *, level: int = 2, place: str = "") -> None:
+    """An answer in the colour of its verdict; several of one level at once each need a place."""
     # The key is what the style sheet colours it by.
-    with st.container(key=f"slide_answer_{level}_{verdict}", gap=None):
+    with st.container(key=f"slide_answer_{level}{place}_{verdict}", gap=None):
         st.markdown(f"{'#' * level} {escaped(headline)}")
         if figures:
             st.markdown(figures)
@@ -114,7 +113,8 @@ def _show_verdict(verdict: str, headline: str, figures: str, reason: str = "", *
             st.caption(reason)
 
 
-def _share_line(answer: SlideAnswer) -> str:
+def share_line(answer: SlideAnswer) -> str:
+    """Share of cancerous tiles with its interval; empty without one."""
     share = answer.cancerous_share
     if share is None:
         return ""
@@ -122,7 +122,8 @@ def _share_line(answer: SlideAnswer) -> str:
     return f"**{percent(share.value)}** of {answer.counted} tiles cancerous (95 % interval {low} to {high} %)"
 
 
-def _progress_line(progress: ScoreProgress, *, paused: bool) -> str:
+def progress_line(progress: ScoreProgress, *, paused: bool) -> str:
+    """How far a score is, how fast, and how long it still takes."""
     done = f"{progress.done:,} of {progress.total:,} tiles"
     if paused:
         return f"{done} · paused"

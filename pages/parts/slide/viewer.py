@@ -6,10 +6,11 @@ import streamlit as st
 
 from cervix.bundle import Model
 from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR
+from cervix.slides.agreement import KINDS, Agreement
 from cervix.slides.charts import viewer_figure
 from cervix.slides.decision import SlideAnswer
 from cervix.slides.deepzoom import WorldMap
-from cervix.slides.layers import CAM_PREFIX, CLASS_MAP, UNRECOGNISED_LAYER
+from cervix.slides.layers import AGREEMENT_LAYER, CAM_PREFIX, CLASS_MAP, OTHER_CLASS_MAP, UNRECOGNISED_LAYER
 from cervix.sources.slide import Slide
 from pages.parts.shared.components import viewer
 from pages.parts.slide.resources import inset_picture, slide_url
@@ -24,6 +25,7 @@ def show_map(
     spots: list[tuple[int, int]] | None = None,
     chosen: tuple[int, int, int] | None = None,
     region: list[tuple[float, float]] | None = None,
+    beside: list[dict[str, Any]] | None = None,
     key: str = "slide_map",
 ) -> Any:
     """The map with its instruments, at first with the class map over it.
@@ -31,12 +33,17 @@ def show_map(
     Nothing but the figure's slide makes the browser draw it anew: whatever else changes goes through the instruments, which
     work on the map that is there. Without hot spots nothing can be clicked or drawn yet.
 
+    Parameters
+    ----------
+    beside : list of dict, optional
+        Further layers, as ``layers_beside`` has them.
+
     Returns what was clicked or drawn in this run.
     """
     world = WorldMap(slide.width_l0_px, slide.height_l0_px)
     silent = answer is not None and answer.abstained
     unread = answer is not None and answer.unread_tiles > 0
-    layers = [item for item in _layers(model, silent=silent, unread=unread) if item["id"] in urls]
+    layers = [item for item in [*_layers(model, silent=silent, unread=unread), *(beside or [])] if item["id"] in urls]
     with st.container(key=f"viewer_{key}", gap=None):
         with st.container(key=key):
             st.plotly_chart(
@@ -86,6 +93,17 @@ def _layers(model: Model, *, silent: bool, unread: bool) -> list[dict[str, Any]]
             scale = _row(f"Speaks for {item.mid_sentence}", item.colour, "ramp", short=f"For {item.short}")
             shown.append((CAM_PREFIX + item.id, f"Grad-CAM: {item.title}", [scale, rest]))
     return [{"id": name, "title": title, "legend": legend} for name, title, legend in shown]
+
+
+def layers_beside(other: Model, answer: SlideAnswer, agreement: Agreement) -> list[dict[str, Any]]:
+    """Of two bundles A and B: where they agree, and the class map of B, with what their legends say."""
+    there = [kind for place, kind in enumerate(KINDS) if (agreement.kinds == place).any()]
+    legend = [_row(kind.title, kind.colour, kind.pattern, short=kind.short) for kind in there]
+    class_map = next(item for item in _layers(other, silent=answer.abstained, unread=answer.unread_tiles > 0))
+    return [
+        {"id": AGREEMENT_LAYER, "title": "A and B: where they agree", "legend": legend},
+        class_map | {"id": OTHER_CLASS_MAP, "title": "Class map of B"},
+    ]
 
 
 def _row(title: str, colour: str, pattern: str = "plain", *, short: str = "") -> dict[str, str]:

@@ -10,6 +10,7 @@ from pages.parts.slide.answer import show_answer, show_organs, show_progress, sh
 from pages.parts.slide.before import ask_for_scale, offer_everything, offer_scoring, offer_the_rest, say_unsuitable
 from pages.parts.slide.look import SHOWN, Look, look, remember_open
 from pages.parts.slide.resources import final_layers, offer_layers
+from pages.parts.slide.second import layers_with_second
 from pages.parts.slide.tile import first_tile, show_tile
 from pages.parts.slide.viewer import show_map
 
@@ -73,14 +74,16 @@ def _show_map_of(seen: Look, bundle: Bundle) -> tuple[tuple[int, int] | None, li
     tiles, regions = (st.session_state.setdefault(name, {}) for name in ("slide_tile", "slide_region"))
     corner, region = tiles.get(slide.sha256) or first_tile(score, model), regions.get(slide.sha256)
     spots = _spots(score, model)
+    more, beside = layers_with_second(seen, bundle)
     done = show_map(
         slide,
         model,
-        offer_layers(slide, final_layers(score, model)),
+        offer_layers(slide, final_layers(score, model) | more),
         answer=score.summary.answer,
         spots=spots,
         region=region,
         chosen=(*corner, score.summary.size_l0_px) if corner else None,
+        beside=beside,
     )
     clicked = done.tile and tile_at(score.tiles, *done.tile)
     if done.spot is not None:

@@ -24,6 +24,7 @@ from pages.parts.improve.bundles.comparison import (
     show_verdict,
     show_what_counts,
 )
+from pages.parts.improve.bundles.labelled import show_on_labelled
 from pages.parts.improve.bundles.promotion import line_or_none, show_done, show_promotion, show_roll_back
 from pages.parts.improve.bundles.registry import registry_button, show_registry
 from pages.parts.improve.sample import show_empty
@@ -110,7 +111,8 @@ def show_compare() -> None:
     show_promotion(comparison, folder, partial(keep_upload, content, comparison))
     show_what_counts(comparison)
     for model in comparison.changed:
-        show_model(model)
+        show_model(model, comparison.margins)
+    show_on_labelled(active, comparison, folder)
     show_manifest_differences(comparison)
     st.download_button(
         "Download the comparison (Markdown)",

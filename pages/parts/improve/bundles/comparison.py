@@ -3,13 +3,13 @@
 import pandas as pd
 import streamlit as st
 
-from cervix.card.comparison import NEW_CASES_NOTE, lineage_sentence, mcnemar_sentence
+from cervix.card.comparison import NEW_CASES_NOTE, lineage_sentence, margins_sentence, mcnemar_sentence
 from cervix.evaluation.charts import differences_figure
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.paired import Pair
 from cervix.plain_text import escaped
 from cervix.promotion.comparison import BundleComparison, ModelComparison, calibration_shift, figures_table
-from cervix.promotion.rules import LIMITS, Finding
+from cervix.promotion.rules import Finding, Margins
 from pages.parts.shared.frame import STILL_CHART, sentence_case, show_metrics
 
 SIGNS: dict[Finding, str] = {"met": "✓", "not met": "✗", "not shown": "?", "cannot be judged": "?"}
@@ -33,7 +33,7 @@ def show_what_counts(comparison: BundleComparison) -> None:
     if comparison.changed:
         st.caption(
             "A rule is met only if the whole 95 % interval rules out the loss. “Not shown”: the figure lies within the "
-            "limit but its interval does not; more test cases would tell. The limits are this project's own."
+            "limit but its interval does not; more test cases would tell. " + margins_sentence(comparison.margins)
         )
 
 
@@ -56,7 +56,7 @@ def show_figures(comparison: BundleComparison) -> None:
         )
 
 
-def show_model(model: ModelComparison) -> None:
+def show_model(model: ModelComparison, margins: Margins) -> None:
     """Rules, then one question: figures, calibration and the cases flagged differently."""
     st.header(escaped(model.title))
     if model.problem:
@@ -85,11 +85,12 @@ def show_model(model: ModelComparison) -> None:
         )
     if model.lineage is not None:
         st.caption(lineage_sentence(model.lineage, model.classes))
-    _show_pair(model.pairs[question], f"{model.id}_{question}", ruled=question == model.main_task)
+    limits = margins.limits if question == model.main_task else {}
+    _show_pair(model.pairs[question], f"{model.id}_{question}", limits)
     if question in model.new_cases:
         st.subheader("On the newly labelled cases")
         st.caption(NEW_CASES_NOTE)
-        _show_pair(model.new_cases[question], f"{model.id}_{question}_new", ruled=False)
+        _show_pair(model.new_cases[question], f"{model.id}_{question}_new", {})
 
 
 def show_manifest_differences(comparison: BundleComparison) -> None:
@@ -103,14 +104,12 @@ def show_manifest_differences(comparison: BundleComparison) -> None:
     )
 
 
-def _show_pair(pair: Pair, key: str, *, ruled: bool) -> None:
+def _show_pair(pair: Pair, key: str, limits: dict[str, float]) -> None:
     st.caption(
         f"{pair.n:,} cases ({pair.active.positives:,} positive) in {pair.active.groups:,} independent groups. Difference is "
         f"candidate minus active; brackets are 95 % bootstrap intervals over groups, paired. {mcnemar_sentence(pair)}"
     )
-    st.plotly_chart(
-        differences_figure(pair.differences, LIMITS if ruled else {}), key=f"compare_differences_{key}", config=STILL_CHART
-    )
+    st.plotly_chart(differences_figure(pair.differences, limits), key=f"compare_differences_{key}", config=STILL_CHART)
     table, calibration = st.columns(2)
     with table:
         st.subheader("Figures")
