@@ -28,7 +28,7 @@ THUMBNAIL_PX = 32
 
 @dataclass(frozen=True)
 class HeldOutTiles:
-    """Labelled tiles in memory, none of which the model learned from.
+    """Labelled tiles in memory, none of which the model learned from; test tiles may be missing.
 
     Attributes
     ----------
@@ -43,6 +43,10 @@ class HeldOutTiles:
     split: NDArray[np.str_]
     laboratory: NDArray[np.str_]
     cases: NDArray[np.str_]
+
+    def has(self, split: str) -> bool:
+        """Whether there is a tile of a split; without test tiles nothing is measured, and the bundle says so everywhere."""
+        return bool((self.split == split).any())
 
     def of(self, split: str) -> "HeldOutTiles":
         """The tiles of one split, in their order."""
@@ -101,7 +105,7 @@ def _table(path: Path) -> pd.DataFrame:
             "The list of tiles lacks columns",
             expected=", ".join(COLUMNS),
             found=f"no {', '.join(missing)}",
-            action="Without held-out labels no figure can be computed, and a bundle without figures is not made.",
+            action="Label the tiles, and say of each which patient or image it is from and which split it is of.",
         )
     if "laboratory" not in table:
         table["laboratory"] = "one laboratory"
@@ -120,28 +124,27 @@ def _check_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:
                 expected=" or ".join(allowed),
                 found=f"{other[name].iloc[0]!r} in {_rows(other['row'])}",
             )
-    for split in (VALIDATION, TEST):
-        if not (table["split"] == split).any():
-            raise WrapRefused(
-                f"There are no {split} tiles",
-                expected=f"labelled tiles of split {split}",
-                found="none",
-                action="A model without held-out labels cannot be shown with figures, and is not wrapped without them.",
-            )
+    if not (table["split"] == VALIDATION).any():
+        raise WrapRefused(
+            f"There are no {VALIDATION} tiles",
+            expected=f"labelled tiles of split {VALIDATION}",
+            found="none",
+            action="Temperature, novelty, thresholds and the slide rule are fitted on them, and never on test tiles.",
+        )
 
 
 def _check_groups(table: pd.DataFrame, classes: Sequence[str], fewest: int) -> None:
     groups = table.groupby(["split", "label"])["group"].nunique()
     few = [
         f"{groups.get((split, label), 0)} of {label} in {split}"
-        for split in (VALIDATION, TEST)
+        for split in sorted(table["split"].unique(), reverse=True)
         for label in classes
         if groups.get((split, label), 0) < fewest
     ]
     if few:
         raise WrapRefused(
             "A class has too few groups to be fitted or measured",
-            expected=f"at least {fewest} groups of each class in {VALIDATION} and in {TEST}",
+            expected=f"at least {fewest} groups of each class in {VALIDATION} and, where there are any, in {TEST}",
             found=", ".join(few),
             action="Add tiles of other patients or source images.",
         )

@@ -233,8 +233,8 @@ def with_file(folder: Path, tile: Image.Image, name: str, **options: Any) -> Any
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda table: table.drop(columns="label"), "no label.*Without held-out labels"),
-        (lambda table: table[table["split"] == "validation"], "There are no test tiles.*is not wrapped"),
+        (lambda table: table.drop(columns="label"), "no label.*Label the tiles"),
+        (lambda table: table[table["split"] == "test"], "There are no validation tiles.*never on test tiles"),
         (lambda table: table[(table["split"] == "test") | (table["label"] == "normal")], "0 of dysplasia in validation"),
         (lambda table: table.replace("normal", "healthy"), "another label.*found 'healthy' in 20 rows"),
         (lambda table: table.replace("test", "train"), "expected validation or test; found 'train'"),
