@@ -131,6 +131,7 @@ def _steps(about: AboutModel) -> list[str]:
     pixels = about.input
     return [
         *(["reverse the channels to BGR"] if pixels.channels == "BGR" else []),
+        *([f"resize to {pixels.resized_to_px} px, bilinear"] if pixels.resized_to_px else []),
         *(step.sentence for step in pixels.transforms),
         *(["put channels first"] if pixels.layout == "NCHW" else []),
     ] or ["none: the network takes 8-bit pixels"]

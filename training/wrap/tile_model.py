@@ -33,11 +33,12 @@ from training.wrap.fitting import (
 )
 from training.wrap.graph import Fits, answers, both_sides, raw_graph, wrapped_graph
 from training.wrap.head import Head, read_head
-from training.wrap.loading import PREFIX, load_model
+from training.wrap.loading import PREFIX, TORCHSCRIPT, load_model
 from training.wrap.reader import GraphReader
 from training.wrap.refusal import WrapRefused
 from training.wrap.tiles import TEST, VALIDATION, HeldOutTiles, read_tiles
 from training.wrap.variants import SCORES, Told, export_variants, run, write_variants
+from training.wrap.wsinfer import CONFIG_NAME
 
 Log = Callable[[str], None]
 RECIPE = Path(__file__).parents[1] / "recipes/wrap.toml"
@@ -72,7 +73,7 @@ def wrap_tile_model(model_path: Path, about_path: Path, tiles_path: Path, out_di
 
     Parameters
     ----------
-    model_path : ``.onnx``, ``.keras``, or the folder of a SavedModel
+    model_path : ``.onnx``, ``.keras``, ``.pt`` (TorchScript, with its ``config.json`` beside it), or the folder of a SavedModel
     about_path : ``about.toml``, see ``AboutModel``
     tiles_path : ``tiles.csv``, see ``read_tiles``
     out_dir : where the bundle is written; it must not exist
@@ -85,8 +86,8 @@ def wrap_tile_model(model_path: Path, about_path: Path, tiles_path: Path, out_di
     recipe = tomllib.loads(RECIPE.read_text(encoding="utf-8"))
     if out_dir.exists():
         raise WrapRefused("The bundle's folder is there already", expected="a new folder", action="Name another with --out.")
-    about = read_about(about_path)
-    network = read_network(model_path, about)
+    about = read_about(about_path, model_path.parent / CONFIG_NAME if model_path.suffix == TORCHSCRIPT else None)
+    network = read_network(model_path, about, log)
     log(f"The model is read: {len(network.graph.graph.node)} operators.")
     tiles = read_tiles(tiles_path, about.class_ids, about.input.size_px, recipe["tiles"]["fewest_groups"])
     log(f"{len(tiles.labels):,} tiles are read; no group and no picture is on both sides.")
@@ -105,9 +106,9 @@ def wrap_tile_model(model_path: Path, about_path: Path, tiles_path: Path, out_di
         return assemble_bundle(parts, out_dir, [wrapped_entry(about, wrapped)], _about_bundle(about))
 
 
-def read_network(path: Path, about: AboutModel) -> Network:
+def read_network(path: Path, about: AboutModel, log: Log = lambda _: None) -> Network:
     """Load the model and find its answer, head and embedding; ``WrapRefused`` or ``LostApart`` where that is not possible."""
-    graph = load_model(path, about.input)
+    graph = load_model(path, about.input, log)
     reader = GraphReader(graph)
     head = read_head(reader, find_answer(graph, reader, about.output))
     tensor = PREFIX + about.output.embedding if about.output.embedding else head.embedding
