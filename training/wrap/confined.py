@@ -54,7 +54,7 @@ def confine(folder: Path, cpu_seconds: int) -> list[str]:
 
 def _without_network(library: ctypes.CDLL) -> bool:
     # A user namespace of its own gives the right to a network namespace, in which there is no device.
-    return library.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 or library.unshare(CLONE_NEWNET) == 0
+    return bool(library.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 or library.unshare(CLONE_NEWNET) == 0)
 
 
 def _write_below(library: ctypes.CDLL, folder: Path) -> bool:
