@@ -237,7 +237,7 @@ def read_about(path: Path, config: Path | None = None) -> AboutModel:
     if path.stat().st_size > ABOUT_BYTES_AT_MOST:
         raise WrapRefused("The description is too long", expected="at most 1 MB", found=f"{path.stat().st_size / 1e6:.0f} MB")
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrapRefused("The description cannot be read", expected="TOML in UTF-8", found=str(error)) from error
     try:

@@ -107,7 +107,7 @@ def _read(path: Path) -> Config:
     if path.stat().st_size > CONFIG_BYTES_AT_MOST:
         raise WrapRefused(f"{CONFIG_NAME} is too long", expected="at most 1 MB", found=f"{path.stat().st_size / 1e6:.0f} MB")
     try:
-        return Config.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return Config.model_validate(json.loads(path.read_text(encoding="utf-8-sig")))
     except ValidationError as error:
         raise WrapRefused(
             f"{CONFIG_NAME} does not say how a tile is read",

@@ -1,5 +1,6 @@
 """What is not made into a bundle: each model, description and list of tiles that would mislead, with the reason."""
 
+import codecs
 import json
 import struct
 import zipfile
@@ -184,6 +185,12 @@ def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
         read_about(write_about(tmp_path / "about.toml", said))
     for key in ("model.limits", "card.licence_id", "held_out.licence", "output: "):
         assert key in refused.value.found
+
+
+def test_a_mark_of_byte_order_before_it_is_no_fault(tmp_path: Path) -> None:
+    path = write_about(tmp_path / "about.toml", about())
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert read_about(path).name == "elsewhere"
 
 
 @pytest.mark.parametrize(
