@@ -8,9 +8,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cervix import RESEARCH_NOTICE, __version__
-from cervix.bundle import Bundle
+from cervix.bundle import Bundle, Model
 from cervix.bundle.active import active_bundle
 from cervix.bundle.classes import ClassInfo
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.bundle.sessions import ModelSession
 from cervix.card.comparison import comparison_text
 from cervix.card.formats import FORMATS, card_file
@@ -106,7 +107,7 @@ def _patients(options: argparse.Namespace) -> int:
     print(f"{len(scores):,} patients scored with {session.model.id} of {bundle.label}; written to {options.out}")
     if incomplete := int(scores[INCOMPLETE].sum()):
         print(f"{incomplete:,} of them rest on a part of their file only: see the column {RESTS_ON}")
-    print(RESEARCH_NOTICE)
+    print(session.model.notice)
     return 0
 
 
@@ -131,7 +132,6 @@ def _evaluate(options: argparse.Namespace) -> int:
     threshold = model.threshold(task.id) if options.threshold is None else options.threshold
     if not 0 <= threshold <= 1:
         raise EvaluationError("There is no such threshold", expected="a score from 0 to 1", found=f"{threshold:g}")
-    tested = question = Question(held_out_cases(bundle, model), task, threshold)
     if options.labelled:
         labelled = _labelled(options, session, task.id)
         for problem in labelled.problems:
@@ -139,6 +139,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         for notice in labelled.notices:
             print(f"note: {notice}", file=sys.stderr)
         question = Question(labelled.cases, task, threshold)
+    else:
+        question = Question(held_out_cases(bundle, model), task, threshold)
     report = question.report()
     figures = figures_table(report)
     print(f"{model.title}: {task.title}, called at {threshold:.4g}")
@@ -152,12 +154,19 @@ def _evaluate(options: argparse.Namespace) -> int:
     )
     print(figures.to_string(index=False))
     if options.labelled:
-        print(drift_table(tested, question).to_string(index=False))
+        print(_beside_held_out(bundle, model, question))
     if options.out:
         stamped = provenance_of(bundle, model.id).stamp(figures.assign(question=task.id, threshold=threshold, n=report.n))
         _write(options.out, inert(stamped).to_csv(index=False).encode())
-    print(f"{bundle.label}. {RESEARCH_NOTICE}")
+    print(f"{bundle.label}. {model.notice}")
     return 0
+
+
+def _beside_held_out(bundle: Bundle, model: Model, own: Question) -> str:
+    """How far cases of one's own lie from the held-out ones, or that there are none."""
+    if not model.is_evaluated:
+        return UNEVALUATED
+    return drift_table(Question(held_out_cases(bundle, model), own.task, own.threshold), own).to_string(index=False)
 
 
 def _labelled(options: argparse.Namespace, session: ModelSession, task: str) -> Labelled:

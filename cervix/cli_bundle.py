@@ -11,6 +11,7 @@ from tqdm import tqdm
 from cervix import RESEARCH_NOTICE
 from cervix.bundle.active import SHIPPED, active_bundle, active_root, promotion_line
 from cervix.bundle.loading import read_manifest
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.bundle.signature import signature_words
 from cervix.bundle.signing import sign_bundle
 from cervix.card.bundle_info import info_apart
@@ -88,6 +89,9 @@ def _verify(options: argparse.Namespace) -> int:
         manifest, sha256 = read_manifest(root)
         print(pd.DataFrame(rows).to_string(index=False))
         print(f"{manifest.name} {manifest.version}, manifest SHA-256 {sha256}; {signature_words(root, manifest, sha256)}")
+        for model in manifest.models:
+            if not model.is_evaluated:
+                print(f"{model.id}: {UNEVALUATED}")
     return EXIT_REFUSED if any(row["verdict"] == FAILED for row in rows) else 0
 
 

@@ -12,7 +12,6 @@ from threading import Event
 
 from tqdm import tqdm
 
-from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle
 from cervix.errors import (
     Cancelled,
@@ -229,13 +228,14 @@ def _score(slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle,
     answer, timings, triage = score.summary.answer, score.summary.timings, score.summary.triage
     scored = answer.tiles if triage is None else triage.seen_tiles
     print(answer.sentence)
-    if seen := bundle.session_of("tile").model.organs_seen:
-        print(seen)
+    model = bundle.session_of("tile").model
+    if model.organs_seen:
+        print(model.organs_seen)
     print(
         f"{scored:,} tiles in {timings.total_s:.1f} s ({timings.tiles_per_s:.1f} tiles/s) on "
         f"{score.summary.provenance.provider}; bundle {bundle.label}"
     )
-    print(f"written to {options.out / stem}-*. {RESEARCH_NOTICE}")
+    print(f"written to {options.out / stem}-*. {model.notice}")
     if refused:
         raise refused[0]
 

@@ -12,7 +12,6 @@ from typing import Final
 
 from tqdm import tqdm
 
-from cervix import RESEARCH_NOTICE
 from cervix.archive.tables.order import TablesOrder, read_tables_order
 from cervix.archive.tables.parts import are_tables
 from cervix.archive.tables.run import Asked, Scored, in_processes, on_cluster, score_tables
@@ -117,4 +116,4 @@ def _say(summary: TablesSummary, out: Path) -> None:
         f"{summary.rows_set_aside:,} of {summary.rows:,} rows set aside, {summary.incomplete:,} women rest on a part of "
         f"theirs, {summary.gone:,} have no usable row; every loss is one of {summary.problems:,} rows under {out / 'problems'}"
     )
-    print(f"scores in {out / 'scores'}, counts in {out / SUMMARY_NAME}. {summary.bundle}. {RESEARCH_NOTICE}")
+    print(f"scores in {out / 'scores'}, counts in {out / SUMMARY_NAME}. {summary.bundle}. {summary.notice}")

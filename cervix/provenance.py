@@ -20,6 +20,7 @@ class Provenance:
     created: str
     """ISO 8601, UTC, to the second."""
     notice: str = RESEARCH_NOTICE
+    """``Model.notice``: of an unevaluated model it says so too."""
 
     def stamp(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table with one constant column per fact, so that every row of an export carries them."""
@@ -41,4 +42,5 @@ def provenance_of(bundle: Bundle, model_id: str) -> Provenance:
         app_version=__version__,
         provider=bundle.session(model_id).device_label,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        notice=bundle.manifest.model(model_id).notice,
     )

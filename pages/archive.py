@@ -12,6 +12,7 @@ from pages.parts.archive.watching import show_watched
 from pages.parts.shared.frame import bundle_or_stop, page_line
 from pages.parts.shared.people import person
 from pages.parts.shared.sandbox import in_sandbox
+from pages.parts.shared.unevaluated import show_unevaluated
 
 line = page_line("Archive")
 bundle = bundle_or_stop()
@@ -33,6 +34,7 @@ with line:
     view = choose_view()
     run = chosen_run(runs)
 try:
+    show_unevaluated(bundle.manifest.first_of("tile"))
     show_watched(run.id)
     if person().may_browse and view == "slides":
         show_slides(run, bundle)

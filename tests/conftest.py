@@ -24,6 +24,7 @@ from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
 from cervix.slides.pyramid import write_pyramid
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
+from tests.bundle.altered import without_figures
 from tests.bundle.made import SHIPPED_CLASSES, class_of, write_bundle, write_slide, write_tile_bundle
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
 from tests.bundle.published import published_table, write_published_bundle
@@ -91,6 +92,18 @@ def published_root(bundle_root: Path, data_dir: Path, tmp_path_factory: pytest.T
 def published_bundle(published_root: Path) -> Bundle:
     """The same, proved."""
     return prove_bundle(published_root, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def unevaluated_root(bundle_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the same, of which nobody measured any model."""
+    return without_figures(bundle_root, tmp_path_factory.mktemp("unevaluated") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def unevaluated_bundle(unevaluated_root: Path) -> Bundle:
+    """The same, proved."""
+    return prove_bundle(unevaluated_root, device="cpu")
 
 
 @pytest.fixture(scope="session")

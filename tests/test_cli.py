@@ -197,7 +197,7 @@ def test_evaluate_prints_the_held_out_figures_of_the_page_and_writes_them(
     report = held_out(bundle, model, model.main_task, 0.3).report()
     assert main(["evaluate", "risk-factors", "--threshold", "0.3", "--out", str(tmp_path / "out.csv"), "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
-    assert f"{report.n:,} cases of {model.evaluation.predictions}" in printed
+    assert f"{report.n:,} cases of {model.measured.predictions}" in printed
     assert f"true positive {report.true_positive:,}, false positive {report.false_positive:,}" in printed
     written = pd.read_csv(tmp_path / "out.csv", dtype=str)
     assert written["value"].tolist() == figures_table(report)["value"].tolist()

@@ -156,7 +156,7 @@ def test_the_history_model_may_stand_on_the_guidelines_ladder(shipped_bundle: Bu
 def test_the_label_queue_has_a_default_that_was_measured(shipped_bundle: Bundle) -> None:
     model = shipped_bundle.manifest.model("history")
     assert model.acquisition is not None
-    tables = {table.id: table for table in model.evaluation.tables}
+    tables = {table.id: table for table in model.measured.tables}
     assert {"learning-curves", "labels-saved", "comparison", "calibration"} <= set(tables)
     assert "Simulated women" in tables["learning-curves"].note
 
@@ -170,7 +170,7 @@ def test_the_background_set_can_be_scored(shipped_bundle: Bundle) -> None:
 
 def test_the_hybrid_says_everywhere_that_its_pairs_are_made_up(shipped_bundle: Bundle) -> None:
     model = shipped_bundle.manifest.model("hybrid")
-    for text in (model.title, model.outcome, model.limits[0], model.training_data[0].note, model.evaluation.tables[0].note):
+    for text in (model.title, model.outcome, model.limits[0], model.training_data[0].note, model.measured.tables[0].note):
         assert "made-up" in text or "made up" in text
 
 
@@ -314,7 +314,7 @@ def test_the_history_model_is_evaluated_on_test_women_followed_to_the_end(shippe
 def test_every_baseline_that_the_manifest_names_has_predictions(shipped_bundle: Bundle) -> None:
     for model in shipped_bundle.manifest.models:
         frame = load_predictions(shipped_bundle, model)
-        for baseline in model.evaluation.baselines:
+        for baseline in model.measured.baselines:
             for task in model.derived_tasks:
                 assert np.isfinite(task_scores(frame, task, baseline=baseline.id).score).all()
 
@@ -329,7 +329,7 @@ def test_published_figures_are_as_published_without_an_interval_of_ours(shipped_
 
 
 def test_the_paper_stands_above_its_reproduction_as_published(shipped_bundle: Bundle) -> None:
-    tables = {table.id: table for table in shipped_bundle.manifest.model("slide").evaluation.tables}
+    tables = {table.id: table for table in shipped_bundle.manifest.model("slide").measured.tables}
     assert tables["reproduction"].title == "The published recipe, reproduced"
     first = load_table(shipped_bundle, tables["reproduction"]).iloc[0]
     assert first["source"].startswith("Published")
@@ -348,7 +348,7 @@ def test_always_no_is_right_most_of_the_time_and_finds_nobody(shipped_bundle: Bu
 @pytest.mark.parametrize("model_id", ["risk-factors", "risk-factors-with-tests"])
 def test_a_leaky_0_99_is_named_as_such_wherever_it_is_quoted(shipped_bundle: Bundle, model_id: str) -> None:
     model = shipped_bundle.session(model_id).model
-    quoted = [figure.source for figure in model.evaluation.published if figure.value >= 0.99]
+    quoted = [figure.source for figure in model.measured.published if figure.value >= 0.99]
     assert all("before the split" in source for source in quoted)
     assert bool(quoted) == (model_id == "risk-factors-with-tests")
 
@@ -381,7 +381,7 @@ def test_no_sentence_of_the_card_ends_in_two_full_stops(card: str) -> None:
 
 
 def test_search_robustness_and_the_paper_are_told_in_tables_of_their_own(shipped_bundle: Bundle) -> None:
-    tables = [table for model in shipped_bundle.manifest.models for table in model.evaluation.tables]
+    tables = [table for model in shipped_bundle.manifest.models for table in model.measured.tables]
     assert {"reproduction", "reach", "robustness", "trials"} <= {table.id for table in tables}
     assert "russakovsky-2015" in {citation.key for citation in shipped_bundle.manifest.card.citations}
     assert any(model.training_cost for model in shipped_bundle.manifest.models)
@@ -467,7 +467,7 @@ def test_a_drawn_slide_is_answered_as_it_is_meant(drawn: DrawnSlide, shipped_bun
 
 def published_model_risks(bundle: Bundle) -> pd.DataFrame:
     """Scored rows of CIN3+ in 5 years with the factor between the model and the published risk."""
-    name = bundle.manifest.model("history").evaluation.published_risks
+    name = bundle.manifest.model("history").measured.published_risks
     assert name is not None
     table = read_published_risks(bundle.root, name)
     of_5_years = (table[f"published_cin3_5{end}"].to_numpy() for end in ("", "_low", "_high"))

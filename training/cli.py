@@ -466,7 +466,7 @@ def _add_sample_candidate(commands: "argparse._SubParsersAction[argparse.Argumen
 def _add_wrap(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     text = "make a proved bundle of a tile classifier from elsewhere (docs/bring-your-own-model.md)"
     command = commands.add_parser("wrap", help=text, description=text)
-    command.add_argument("model", type=Path, help="a file .onnx or .keras, or the folder of a SavedModel")
+    command.add_argument("model", type=Path, help="a file .onnx, .keras or .pt (TorchScript), or the folder of a SavedModel")
     command.add_argument("--about", type=Path, required=True, help="what the graph does not show: about.toml")
     command.add_argument("--tiles", type=Path, required=True, help="labelled tiles: CSV of path, label, group, split")
     command.add_argument("--out", type=Path, required=True, help="folder of the bundle, which must not exist")

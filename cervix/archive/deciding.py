@@ -61,6 +61,7 @@ def _decided(row: DoneBefore, out: Path, order: RunOrder, manifest: Manifest) ->
         app_version=__version__,
         provider=summary.provenance.provider,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        notice=model.notice,
     )
     again = summary.model_copy(
         update={

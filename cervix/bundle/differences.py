@@ -4,7 +4,16 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from cervix.bundle.manifest import Calibration, DerivedTask, FeatureEncoding, Manifest, Model, TensorSpec
+from cervix.bundle.manifest import (
+    UNEVALUATED,
+    Calibration,
+    DerivedTask,
+    Evaluation,
+    FeatureEncoding,
+    Manifest,
+    Model,
+    TensorSpec,
+)
 
 COLUMNS = ["model", "what", "active", "candidate"]
 WHOLE_BUNDLE = "The bundle"
@@ -98,12 +107,20 @@ def _model_facts(manifest: Manifest, model: Model) -> dict[str, str]:
         },
         "Organs": ", ".join(model.organs) or ABSENT,
         "Laboratories": ", ".join(model.laboratories) or ABSENT,
-        "Held-out cases": model.evaluation.split,
-        "Held-out predictions": _hash(manifest, model.evaluation.predictions),
-        "Published risks": _hash(manifest, model.evaluation.published_risks) if model.evaluation.published_risks else ABSENT,
+        **_held_out_facts(manifest, model.evaluation),
         "Intended use": " ".join(model.intended_use),
         "Limits": " ".join(model.limits),
         "Known failures": " ".join(model.known_failures) or "none recorded",
+    }
+
+
+def _held_out_facts(manifest: Manifest, evaluation: Evaluation | None) -> dict[str, str]:
+    if evaluation is None:
+        return {"Held-out cases": UNEVALUATED}
+    return {
+        "Held-out cases": evaluation.split,
+        "Held-out predictions": _hash(manifest, evaluation.predictions),
+        "Published risks": _hash(manifest, evaluation.published_risks) if evaluation.published_risks else ABSENT,
     }
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cervix import RESEARCH_NOTICE
 from cervix.bundle.card_facts import CardFacts
 from cervix.bundle.classes import ClassInfo, PlainName, check_distinct
-from cervix.errors import BundleError
+from cervix.errors import BundleError, EvaluationError
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_NAME = "manifest.schema.json"
@@ -37,6 +38,8 @@ RelativePath = Annotated[str, Field(pattern=r"^[\w-]+(\.[\w-]+)*(/[\w-]+(\.[\w-]
 Title = Annotated[str, Field(min_length=1, max_length=200)]
 """What stands in headings, lists and on every page."""
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+UNEVALUATED = "Unevaluated: no held-out figures of this model exist."
+"""Stands beside every answer of a model that nobody measured, and wherever its figures would."""
 JOULES_PER_KWH = 3.6e6
 # Held-out tiles of bundle 0.6.0, enlarged (``python -m benchmarks coarse``; the table is in docs/clinical.md): up to 1.5 times,
 # tissue of the model's scale keeps its answers, but for one source that it reads badly as it is; of all sources that are
@@ -410,7 +413,8 @@ class Model(_Strict):
     abstention: list[Abstention]
     slide_rule: SlideRule | None = None
     training_data: list[TrainingData] = Field(min_length=1)
-    evaluation: Evaluation
+    evaluation: Evaluation | None = None
+    """None for a model that nobody measured on held-out cases: see ``is_evaluated``."""
     golden: RelativePath
     """npz: ``input:<name>`` once, ``<precision>:<output>`` for every variant."""
     background: RelativePath | None = None
@@ -450,7 +454,17 @@ class Model(_Strict):
         check_distinct(self.classes)
         self._answers_each_class()
         self._is_of_its_kind()
+        self._says_whether_measured()
         return self
+
+    def _says_whether_measured(self) -> None:
+        """An unevaluated model says so first, and claims nothing that rests on held-out cases."""
+        if self.evaluation is not None:
+            return
+        if not self.limits[0].startswith(UNEVALUATED):
+            raise ValueError(f"a model without held-out cases begins its first limit with {UNEVALUATED!r}")
+        if self.calibration.tests:
+            raise ValueError("calibration tests need held-out cases, and this model has none")
 
     def _answers_each_class(self) -> None:
         for spec in self.outputs:
@@ -479,6 +493,33 @@ class Model(_Strict):
         return next(
             (task for task in self.derived_tasks if set(task.positive) == malignant and set(task.negative) == others), None
         )
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether held-out figures of it exist."""
+        return self.evaluation is not None
+
+    @property
+    def measured(self) -> Evaluation:
+        """Its held-out cases; ``EvaluationError``, which says ``UNEVALUATED``, where there are none."""
+        if self.evaluation is None:
+            raise EvaluationError(
+                f"{self.title}. {UNEVALUATED.rstrip('.')}",
+                expected="a bundle made with labelled test cases",
+                found="none",
+                action="Make the bundle again with test cases, or bring labelled cases of your own.",
+            )
+        return self.evaluation
+
+    @property
+    def tables(self) -> list[EvaluationTable]:
+        """The tables that training put beside the predictions; none of an unevaluated model."""
+        return self.evaluation.tables if self.evaluation else []
+
+    @property
+    def notice(self) -> str:
+        """What stands beside its answers and in their exports: the research notice, and whether it is unevaluated."""
+        return RESEARCH_NOTICE if self.is_evaluated else f"{RESEARCH_NOTICE} {UNEVALUATED}"
 
     @property
     def organs(self) -> list[str]:
@@ -539,16 +580,16 @@ class Model(_Strict):
             *([self.background] if self.background else []),
             *([self.rehearsal] if self.rehearsal else []),
             *([self.lineage.events, self.lineage.new_cases] if self.lineage else []),
-            self.evaluation.predictions,
-            *(table.file for table in self.evaluation.tables),
-            *([self.evaluation.published_risks] if self.evaluation.published_risks else []),
+            *([self.evaluation.predictions] if self.evaluation else []),
+            *(table.file for table in self.tables),
+            *([self.evaluation.published_risks] if self.evaluation and self.evaluation.published_risks else []),
             *(variant.file for variant in self.variants),
         ]
 
     @property
     def main_task(self) -> DerivedTask:
         """The question that a publication answers too, or the first."""
-        published = [figure.task for figure in self.evaluation.published]
+        published = [figure.task for figure in self.evaluation.published] if self.evaluation else []
         return next((task for task in self.derived_tasks if task.id in published), self.derived_tasks[0])
 
     def task_named(self, task: str) -> DerivedTask:
@@ -564,8 +605,8 @@ class Model(_Strict):
 
     def with_table(self, table: EvaluationTable) -> "Model":
         """The same entry with one more table, shown first."""
-        tables = [table, *self.evaluation.tables]
-        return self.model_copy(update={"evaluation": self.evaluation.model_copy(update={"tables": tables})})
+        tables = [table, *self.tables]
+        return self.model_copy(update={"evaluation": self.measured.model_copy(update={"tables": tables})})
 
     def threshold(self, task: str) -> float:
         """The decision limit of a derived task."""

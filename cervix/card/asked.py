@@ -58,7 +58,7 @@ def subgroups(bundle: Bundle, model: Model) -> list[SubgroupRanking]:
     task = model.main_task
     question = held_out(bundle, model, task, model.threshold(task.id))
     found = []
-    for subgroup in model.evaluation.subgroups:
+    for subgroup in model.measured.subgroups:
         for value in subgroup_values(question.cases, subgroup):
             of = Question(question.cases.among(subgroup.column, value), task, question.threshold)
             if of.scores.has_both:

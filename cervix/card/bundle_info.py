@@ -6,7 +6,7 @@ from typing import Final
 
 from cervix.bundle import Bundle
 from cervix.bundle.loading import read_verified
-from cervix.bundle.manifest import Model
+from cervix.bundle.manifest import UNEVALUATED, Model
 from cervix.bundle.signature import signature_words, unsigned_allowed
 from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import in_words
@@ -71,9 +71,17 @@ def _of_model(bundle: Bundle, model: Model) -> Iterator[str]:
     named = ", ".join(f"{item.title} ({item.role})" for item in model.classes[:CLASSES_NAMED])
     more = len(model.classes) - CLASSES_NAMED
     yield f"  classes: {named}{f' and {more} more' if more > 0 else ''}"
+    if model.evaluation is None:
+        yield f"  {UNEVALUATED}"
+    else:
+        yield from _figures(bundle, model, model.evaluation.split)
+    yield f"  first limit: {model.limits[0]}"
+
+
+def _figures(bundle: Bundle, model: Model, split: str) -> Iterator[str]:
     task = model.main_task
     question = held_out(bundle, model, task, model.threshold(task.id))
-    yield f"  held out ({model.evaluation.split}), {task.title}, called at {question.threshold:.4g}:"
+    yield f"  held out ({split}), {task.title}, called at {question.threshold:.4g}:"
     try:
         report = question.report()
     except EvaluationError as error:
@@ -83,4 +91,3 @@ def _of_model(bundle: Bundle, model: Model) -> Iterator[str]:
         for name in FIGURES:
             if (found := report.metrics.get(name)) is not None:
                 yield f"    {METRICS[name].title} {in_words(name, found)}"
-    yield f"  first limit: {model.limits[0]}"

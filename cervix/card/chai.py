@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import TrainingData
 from cervix.card.blocks import sentence
@@ -45,7 +44,7 @@ def chai_card(bundle: Bundle, model: Model) -> tuple[Part, ...]:
             _bundle("DeveloperContact", "Contact", facts.contact),
         )),
         Part("ReleaseInfo", "Release", (
-            _bundle("ReleaseStage", "Stage", f"{bundle.manifest.stage}. {RESEARCH_NOTICE}"),
+            _bundle("ReleaseStage", "Stage", f"{bundle.manifest.stage}. {model.notice}"),
             _bundle("ReleaseDate", "Date", f"{bundle.manifest.created:%Y-%m-%d}"),
             _bundle("ReleaseVersion", "Version", bundle.label),
             _bundle("GlobalAvailability", "Availability", facts.availability),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.card.asked import Asked, asked, rival_report, subgroups
 from cervix.card.blocks import sentence
 from cervix.evaluation.comparison import decimal, percent
@@ -16,6 +17,10 @@ from cervix.intervals import CONFIDENCE, Interval
 
 USEFUL = ("auroc", "average_precision", "recall", "specificity", "precision")
 SAFE = ("ece", "brier")
+USEFULNESS = ("UsefulnessUsabilityEfficacy", "Usefulness, usability, efficacy")
+FAIRNESS = ("FairnessEquity", "Fairness and equity")
+SAFETY = ("SafetyReliability", "Safety and reliability")
+"""Element of the CHAI card, and its title."""
 AS_PERCENT = ("recall", "specificity", "precision")
 HOW = (
     "Internal validation. The data were split by independent groups before anything was fitted, and thresholds and calibration "
@@ -61,8 +66,13 @@ class Metric:
 
 def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
     """Usefulness, fairness and safety of the model's main question."""
-    question = asked(bundle, model)
     facts = bundle.manifest.card.models[model.id]
+    if model.evaluation is None:
+        return (
+            _unmeasured(*USEFULNESS, facts.usefulness_goal), _unmeasured(*FAIRNESS, facts.fairness_goal),
+            _unmeasured(*SAFETY, facts.safety_goal),
+        )  # fmt: skip
+    question = asked(bundle, model)
     test_type = f"Retrospective, internal, held out: {model.evaluation.split}; variant {model.evaluation.precision}."
     data = f"{question.task.title}: {question.size}. {'; '.join(item.name for item in model.training_data)}."
     published = published_risks(bundle, model)
@@ -76,12 +86,12 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
     )
     return (
         Metric(
-            "UsefulnessUsabilityEfficacy", "Usefulness, usability, efficacy", facts.usefulness_goal,
+            *USEFULNESS, facts.usefulness_goal,
             (*_near_published(published), *_results(question, USEFUL)), _beside_rivals(bundle, model, question), test_type,
             data, how,
         ),
         Metric(
-            "FairnessEquity", "Fairness and equity", facts.fairness_goal,
+            *FAIRNESS, facts.fairness_goal,
             (counted, *(
                 MetricResult(f"AUROC, {group.title}; n = {group.n:,}, {group.positives:,} positive", _estimate(group.auroc))
                 for group in groups
@@ -89,10 +99,15 @@ def key_metrics(bundle: Bundle, model: Model) -> tuple[Metric, Metric, Metric]:
             _fairness([group.auroc for group in groups]), test_type, data, how,
         ),
         Metric(
-            "SafetyReliability", "Safety and reliability", facts.safety_goal, (*_results(question, SAFE), _missed(question)),
+            *SAFETY, facts.safety_goal, (*_results(question, SAFE), _missed(question)),
             _safety(model), test_type, data, how,
         ),
     )  # fmt: skip
+
+
+def _unmeasured(element: str, title: str, goal: str) -> Metric:
+    """A key metric of a model that nobody measured: the goal, and that there is no result."""
+    return Metric(element, title, goal, (), *(UNEVALUATED,) * 4)
 
 
 def _results(question: Asked, names: tuple[str, ...]) -> tuple[MetricResult, ...]:
@@ -120,7 +135,7 @@ def _near_published(published: pd.DataFrame | None) -> Iterator[MetricResult]:
 def _beside_rivals(bundle: Bundle, model: Model, question: Asked) -> str:
     """The model's ranking beside that of the best rival."""
     own = question.report.metrics["auroc"]
-    rivals = [(rival_report(bundle, model, question.task, rival.id), rival.title) for rival in model.evaluation.baselines]
+    rivals = [(rival_report(bundle, model, question.task, rival.id), rival.title) for rival in model.measured.baselines]
     ranked = [(report.metrics["auroc"], title) for report, title in rivals if "auroc" in report.metrics]
     if not ranked:
         return "No baseline was evaluated on the same cases."

@@ -26,7 +26,11 @@ def front_matter(bundle: Bundle) -> str:
         library_name="onnx",
         tags=sorted(map(escaped, words)),
         eval_results=[
-            result for model in manifest.models for task in model.derived_tasks for result in _results(bundle, model, task)
+            result
+            for model in manifest.models
+            if model.is_evaluated
+            for task in model.derived_tasks
+            for result in _results(bundle, model, task)
         ],
     )
     return f"---\n{data.to_yaml()}\n---\n"
@@ -40,7 +44,7 @@ def _results(bundle: Bundle, model: Model, task: DerivedTask) -> list[EvalResult
             task_type=TASK_TYPES[model.tiles is not None],
             task_name=escaped(f"{model.title}: {task.title}"),
             dataset_type=model.id,
-            dataset_name=escaped(f"{sources}; {model.evaluation.split}"),
+            dataset_name=escaped(f"{sources}; {model.measured.split}"),
             dataset_config=escaped(task.id),
             dataset_split="test",
             metric_type=metric,

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from cervix import RESEARCH_NOTICE, __version__
-from cervix.bundle.manifest import MANIFEST_NAME, SCHEMA_NAME, TrainingData, json_schema
+from cervix.bundle.manifest import MANIFEST_NAME, SCHEMA_NAME, UNEVALUATED, TrainingData, json_schema
 from cervix.bundle.sessions import Device
 from cervix.bundle.signature import SIGNATURE_NAME, signature_of
 from cervix.card.markdown import model_card
@@ -87,6 +87,8 @@ def data_statement(files: ProvedFiles) -> Iterator[str]:
     yield f"Of the bundle {escaped(files.label)}. None of the data is in this folder but what the manifest lists.\n"
     for model in files.manifest.models:
         yield f"## {escaped(model.title)}\n"
+        if not model.is_evaluated:
+            yield f"**{UNEVALUATED}**\n"
         for data in model.training_data:
             yield from _source(data)
 

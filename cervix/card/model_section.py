@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cervix.bundle import Bundle, Model
-from cervix.bundle.manifest import CalibrationTest
+from cervix.bundle.manifest import UNEVALUATED, CalibrationTest
 from cervix.card.asked import report_of
 from cervix.card.blocks import Block, bullets, frame, sentence
 from cervix.card.chai import chai_card
@@ -74,6 +74,9 @@ def _left_out(bundle: Bundle, model: Model) -> Iterator[Block]:
 
 
 def _figures(bundle: Bundle, model: Model) -> Iterator[Block]:
+    if model.evaluation is None:
+        yield from ("### Held-out figures", "", f"**{UNEVALUATED}**", "")
+        return
     yield from _left_out(bundle, model)
     yield from published_section(bundle, model)
     yield from (

@@ -31,4 +31,4 @@ def published_section(bundle: Bundle, model: Model) -> Iterator[Block]:
     if found := agreement(table, *DEFAULT):
         yield from (f"**Agreement: {title}**", "", agreement_table(found), "", escaped(NOTE), "")
         yield from (f"**The worst histories: {title}**", "", cells_table(worst_cells(table, *DEFAULT)), "")
-    yield from (escaped(f"{SOURCE} The whole table: {model.evaluation.published_risks}."), "")
+    yield from (escaped(f"{SOURCE} The whole table: {model.measured.published_risks}."), "")

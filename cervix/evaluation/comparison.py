@@ -88,7 +88,7 @@ def comparison_table(bundle: Bundle, model: Model, task: DerivedTask) -> pd.Data
     """
     rivals = [
         _row(baseline.title, "same cases", held_out(bundle, model, task, BASELINE_THRESHOLD, baseline.id).report())
-        for baseline in model.evaluation.baselines
+        for baseline in model.measured.baselines
     ]
     return pd.DataFrame([_ours(bundle, model, task), *rivals, *_published(model, task)])
 
@@ -99,7 +99,7 @@ def paper_table(bundle: Bundle) -> pd.DataFrame:
         {"model": f"{model.title}: {task.title}"} | row
         for model in bundle.manifest.models
         for task in model.derived_tasks
-        if any(figure.task == task.id for figure in model.evaluation.published)
+        if model.evaluation and any(figure.task == task.id for figure in model.evaluation.published)
         for row in [*_published(model, task), _ours(bundle, model, task)]
     ]
     return pd.DataFrame(rows)
@@ -107,13 +107,13 @@ def paper_table(bundle: Bundle) -> pd.DataFrame:
 
 def _ours(bundle: Bundle, model: Model, task: DerivedTask) -> dict[str, str]:
     report = held_out(bundle, model, task, model.threshold(task.id)).report()
-    return _row("This model", f"{model.evaluation.split}, {model.evaluation.precision}", report)
+    return _row("This model", f"{model.measured.split}, {model.measured.precision}", report)
 
 
 def _published(model: Model, task: DerivedTask) -> list[dict[str, str]]:
     """One row a publication."""
     figures: dict[str, dict[str, str]] = {}
-    for figure in model.evaluation.published:
+    for figure in model.measured.published:
         if figure.task == task.id:
             figures.setdefault(figure.source, {})[figure.metric] = (
                 f"{figure.value * 100:.4g} %" if METRICS[figure.metric].independent else f"{figure.value:.4g}"

@@ -17,8 +17,11 @@ def load_predictions(bundle: Bundle, model: Model) -> pd.DataFrame:
 
 
 def held_out_cases(bundle: Bundle, model: Model) -> CaseSet:
-    """The same as a set of cases that keeps what was computed of it, once a process."""
-    return _cases(bundle.root, bundle.sha256, model.evaluation.predictions, tuple(model.class_ids))
+    """The same as a set of cases that keeps what was computed of it, once a process.
+
+    Raises ``EvaluationError`` for an unevaluated model, as all here do.
+    """
+    return _cases(bundle.root, bundle.sha256, model.measured.predictions, tuple(model.class_ids))
 
 
 @lru_cache(maxsize=16)

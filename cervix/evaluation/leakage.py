@@ -42,7 +42,7 @@ class Protocol:
 
 def leakage_frame(bundle: Bundle, model: Model) -> pd.DataFrame | None:
     """The table as it stands in the bundle, every cell text; None for a model without it."""
-    declared = next((table for table in model.evaluation.tables if table.id == TABLE), None)
+    declared = next((table for table in model.tables if table.id == TABLE), None)
     return None if declared is None else load_table(bundle, declared)
 
 

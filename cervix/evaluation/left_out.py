@@ -49,12 +49,12 @@ class LeftOut:
 
 def left_out_table(model: Model) -> EvaluationTable | None:
     """The declared table of a model's left-out laboratories; None where nobody left one out."""
-    return next((table for table in model.evaluation.tables if table.id == TABLE), None)
+    return next((table for table in model.tables if table.id == TABLE), None)
 
 
 def other_tables(model: Model) -> list[EvaluationTable]:
     """All tables but that one, in the order of the manifest."""
-    return [table for table in model.evaluation.tables if table.id != TABLE]
+    return [table for table in model.tables if table.id != TABLE]
 
 
 def left_out_verdict(bundle: Bundle, model: Model) -> str:

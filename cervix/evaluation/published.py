@@ -124,7 +124,7 @@ def is_scored(value: NDArray[np.floating], low: NDArray[np.floating], high: NDAr
 
 def published_risks(bundle: Bundle, model: Model) -> pd.DataFrame | None:
     """A model's table, read once a process; None where it has none. ``BundleError`` where it is not one."""
-    name = model.evaluation.published_risks
+    name = model.evaluation.published_risks if model.evaluation else None
     return None if name is None else _table(bundle.root, bundle.sha256, name)
 
 

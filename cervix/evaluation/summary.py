@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from cervix.bundle import Bundle, Model
-from cervix.bundle.manifest import DerivedTask
+from cervix.bundle.manifest import UNEVALUATED, DerivedTask
 from cervix.errors import BundleError
 from cervix.evaluation.comparison import BASELINE_THRESHOLD, decimal, in_words, parsed_decimal, percent, signed
 from cervix.evaluation.heldout import held_out, load_table
@@ -76,15 +76,15 @@ class Summary:
         At most three.
     facts : heading -> sentence
         Strongest rival, worst failure, published against measured: those that there are.
-    picture : str
-        Which one picture shows the verdict.
+    picture : str, optional
+        Which one picture shows the verdict; None for an unevaluated model, of which there is nothing to show.
     """
 
     what: str
     verdict: str
     figures: list[Figure]
     facts: dict[str, str]
-    picture: Picture
+    picture: Picture | None
 
 
 class Rival(NamedTuple):
@@ -126,6 +126,8 @@ class _Once:
 @lru_cache(maxsize=32)
 def _made(of: _Once) -> Summary:
     bundle, model = of.bundle, of.model
+    if model.evaluation is None:
+        return Summary(model.limits[0], UNEVALUATED, [], {}, None)
     asked = [model.main_task, *([model.cancer_task] if model.tiles else [])]
     if not all(question_of(bundle, model, task).scores.has_both for task in asked):
         return Summary(model.limits[0], "Its held-out cases are all alike, so nothing can be said.", [], {}, "rivals")
@@ -176,7 +178,7 @@ def strongest_rival(bundle: Bundle, model: Model, task: DerivedTask) -> Rival | 
     own = question_of(bundle, model, task).scores
     rivals = {
         baseline.title: question_of(bundle, model, task, baseline.id)
-        for baseline in model.evaluation.baselines
+        for baseline in model.measured.baselines
         if baseline.id not in NO_RIVAL
     }
     if not rivals:
@@ -326,7 +328,7 @@ def _auroc_figure(bundle: Bundle, model: Model, task: DerivedTask, title: str = 
 
 def _cross_validated(bundle: Bundle, model: Model, task: DerivedTask) -> tuple[tuple[Figure, float] | None, str, str]:
     """Figure and AUROC by repeated cross-validation, the strongest rival there in words, and whether it is as good."""
-    declared = next((table for table in model.evaluation.tables if table.id == CROSS_VALIDATION), None)
+    declared = next((table for table in model.tables if table.id == CROSS_VALIDATION), None)
     if declared is None:
         return None, "", ""
     table = load_table(bundle, declared)
@@ -383,7 +385,7 @@ def _worst_leak(honest: Protocol, leaked: Protocol) -> str:
 
 def _published_fact(bundle: Bundle, model: Model) -> dict[str, str]:
     """The highest figure that a publication gives to the main question, beside ours."""
-    figures = [figure for figure in model.evaluation.published if figure.task == model.main_task.id]
+    figures = [figure for figure in model.measured.published if figure.task == model.main_task.id]
     chosen = [figure for figure in figures if figure.metric == "accuracy"] or figures
     if not chosen:
         return {"Published, measured": "Nothing is published that it could be held against."}

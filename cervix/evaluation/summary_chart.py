@@ -110,7 +110,7 @@ def published_figure_in_short(cells: pd.DataFrame) -> go.Figure:
 
 def _beside_rivals(bundle: Bundle, model: Model) -> list[tuple[str, Interval]]:
     task = model.main_task
-    titles = {"": "This model"} | {item.id: item.title for item in model.evaluation.baselines if item.id not in NO_RIVAL}
+    titles = {"": "This model"} | {item.id: item.title for item in model.measured.baselines if item.id not in NO_RIVAL}
     asked = {title: question_of(bundle, model, task, baseline) for baseline, title in titles.items()}
     return [(title, of.report().metrics["auroc"]) for title, of in asked.items() if of.scores.has_both]
 

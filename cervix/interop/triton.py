@@ -149,7 +149,7 @@ def _tensor(spec: TensorSpec, batches: bool) -> str:
 
 def _origin(model: Model, variant: Variant, files: ProvedFiles) -> dict[str, str]:
     return {
-        "cervix_notice": RESEARCH_NOTICE,
+        "cervix_notice": model.notice,
         "cervix_bundle": f"{files.manifest.name} {files.manifest.version}",
         "cervix_bundle_sha256": files.sha256,
         "cervix_graph_sha256": next(file.sha256 for file in files.manifest.files if file.path == variant.file),

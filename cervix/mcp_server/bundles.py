@@ -1,7 +1,10 @@
 """Tools about the active bundle: in brief, its card, its held-out figures."""
 
+from typing import Any
+
 from cervix.api.brief import bundle_told
 from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.card.blocks import markdown_text
 from cervix.card.markdown import bundle_sections, head_blocks
 from cervix.card.model_section import model_section
@@ -51,12 +54,21 @@ def held_out_figures(asked: ModelAsked, _: Call) -> FiguresTold:
         ],
         facts=summary.facts,
         world=world_of(model),
-        source=model.evaluation.predictions,
-        split=model.evaluation.split,
-        precision=model.evaluation.precision,
-        questions=[_figures(bundle, model, task.id) for task in model.derived_tasks],
+        **_held_out(bundle, model),
         limits=model.limits,
     )
+
+
+def _held_out(bundle: Bundle, model: Model) -> dict[str, Any]:
+    """What the figures are of, and the figures; of an unevaluated model that there are none."""
+    if model.evaluation is None:
+        return {"source": "", "split": UNEVALUATED, "precision": "", "questions": []}
+    return {
+        "source": model.evaluation.predictions,
+        "split": model.evaluation.split,
+        "precision": model.evaluation.precision,
+        "questions": [_figures(bundle, model, task.id) for task in model.derived_tasks],
+    }
 
 
 def _figures(bundle: Bundle, model: Model, task_id: str) -> QuestionFigures:

@@ -95,8 +95,8 @@ class FiguresTold(Answer):
     headlines: list[Headline]
     facts: Annotated[dict[str, str], Field(description="Strongest rival, worst failure, published against measured.")]
     world: str
-    source: Annotated[str, Field(description="File of the bundle that the figures are computed from.")]
-    split: str
+    source: Annotated[str, Field(description="File of the bundle that the figures are computed from; empty without figures.")]
+    split: Annotated[str, Field(description="Which cases; of a model that nobody measured, that it is unevaluated.")]
     precision: str
     intervals: str = INTERVALS
     questions: list[QuestionFigures]

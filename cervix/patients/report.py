@@ -120,7 +120,7 @@ def write_factor_report(
     row: pd.Series,
     scores: pd.Series,
     explained: Explanation | None,
-    alike: Interval,
+    alike: Interval | None,
     session: ModelSession,
     origin: Provenance,
     path: Path,
@@ -135,7 +135,7 @@ def write_factor_report(
         Her row of ``score_patients``.
     explained : Explanation, optional
         None where the model abstains.
-    alike : Interval
+    alike : Interval, optional
         Share of held-out patients of like risk who had the outcome.
     """
     model = session.model
@@ -145,7 +145,11 @@ def write_factor_report(
     else:
         risks = [
             (title, f"{explained.risk:.2%}"),
-            ("Of held-out patients of like risk", f"{alike.value:.1%} ({alike.low:.1%} to {alike.high:.1%})"),
+            *(
+                [("Of held-out patients of like risk", f"{alike.value:.1%} ({alike.low:.1%} to {alike.high:.1%})")]
+                if alike
+                else []
+            ),
         ]
     known = [
         (column.label, value_words(column.name, float(row[column.name])))

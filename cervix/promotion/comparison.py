@@ -1,13 +1,13 @@
 """A candidate bundle beside the active one, with a verdict by the promotion rules."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.classes import ClassInfo
 from cervix.bundle.differences import manifest_differences, same_model
-from cervix.bundle.manifest import DerivedTask, Lineage
+from cervix.bundle.manifest import UNEVALUATED, DerivedTask, Lineage
 from cervix.errors import EvaluationError
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.heldout import held_out
@@ -38,6 +38,8 @@ class ModelComparison:
         Of the candidate's model.
     classes : list of ClassInfo
         Likewise.
+    evaluated : bool
+        Whether held-out figures of the candidate's model exist; without, it is never promoted.
     """
 
     id: str
@@ -51,6 +53,7 @@ class ModelComparison:
     new_cases: dict[str, Pair] = field(default_factory=dict)
     lineage: Lineage | None = None
     classes: list[ClassInfo] = field(default_factory=list)
+    evaluated: bool = True
 
     @property
     def decision(self) -> Decision:
@@ -162,10 +165,11 @@ def calibration_shift(pair: Pair) -> pd.DataFrame:
 
 
 def _compared(active: Bundle, candidate: Bundle, before: Model, after: Model, margins: Margins) -> ModelComparison:
-    task = after.main_task
     if same_model((active.manifest, before), (candidate.manifest, after)):
-        return ModelComparison(after.id, after.title, task.id, True, {}, [], fits=True)
-    fits = same_contract(before, after).finding == "met"
+        return ModelComparison(after.id, after.title, after.main_task.id, True, {}, [], fits=True)
+    task, fits = after.main_task, same_contract(before, after).finding == "met"
+    if not after.is_evaluated:
+        return _unevaluated(after, fits=fits)
     asked_before = {item.id: item for item in before.derived_tasks}
     if task.id not in asked_before:
         return _cannot(after, f"The active {after.title} is not asked “{task.title}”.", fits=fits)
@@ -194,6 +198,8 @@ def _pair(
 
 
 def _on_one_side(before: Model | None, after: Model | None) -> ModelComparison:
+    if after is not None and not after.is_evaluated:
+        return _unevaluated(after, fits=True)
     if after is not None:
         return _cannot(after, "The active bundle has no such model.", fits=True)
     assert before is not None, "an id comes from one of the two"
@@ -202,6 +208,10 @@ def _on_one_side(before: Model | None, after: Model | None) -> ModelComparison:
 
 def _cannot(model: Model, problem: str, *, fits: bool) -> ModelComparison:
     return ModelComparison(model.id, model.title, model.main_task.id, False, {}, [], fits, problem)
+
+
+def _unevaluated(model: Model, *, fits: bool) -> ModelComparison:
+    return replace(_cannot(model, UNEVALUATED, fits=fits), evaluated=False)
 
 
 def _reason(model: ModelComparison) -> str:

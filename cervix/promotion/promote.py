@@ -18,6 +18,7 @@ from cervix.bundle.active import (
     write_line,
 )
 from cervix.bundle.loading import Bundle, read_verified
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.errors import BundleError, LabelStoreUnavailable, LostApart, PromotionRefused
 from cervix.labels import LabelStore
 from cervix.labels.store.events import checked_reader
@@ -42,6 +43,13 @@ def check_usable(comparison: BundleComparison) -> None:
             expected="every model of the active bundle, with the same inputs, outputs, classes, questions and features",
             found=f"none, or another contract, of {', '.join(misfits)}",
             action="No reason makes up for that; such a bundle needs a release of the app.",
+        )
+    if unmeasured := [model.title for model in comparison.models if not model.evaluated]:
+        raise PromotionRefused(
+            f"{UNEVALUATED.rstrip('.')}, so it is never promoted",
+            expected="held-out figures of every model that changed",
+            found=f"none of {', '.join(unmeasured)}",
+            action="Make the candidate again with labelled test cases. No reason makes up for that.",
         )
 
 

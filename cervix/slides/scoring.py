@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from cervix.bundle import Bundle
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.provenance import Provenance, provenance_of
 from cervix.slides.decision import SlideAnswer, decide
 from cervix.slides.grid import TileGrid, TileLattice, lay_grid
@@ -277,7 +278,7 @@ def summary_of(
         Whether the plan was made before that.
     """
     slide, grid, tiles_per_s = run.slide, plan.grid, run.tiles_per_s
-    notices = [*slide.notices, *run.notices]
+    notices = [*slide.notices, *run.notices, *([] if run.session.model.is_evaluated else [UNEVALUATED])]
     if unread_rows(run.rows[run.known]).any():
         notices.append(f"{what_is_wrong(slide.path)} Tiles that cannot be read were left out of the answer.")
     return SlideSummary(

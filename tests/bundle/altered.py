@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from cervix.bundle import Bundle
-from cervix.bundle.manifest import Manifest
+from cervix.bundle.manifest import UNEVALUATED, Manifest
 from cervix.bundle.sessions import Arrays
 from tests.bundle.made import write_risk_bundle
 
@@ -149,3 +150,21 @@ def _takes(whole: dict[str, Any], part: Any, key: Any) -> bool:
         part[key] = was
         return False
     return True
+
+
+def without_figures(made: Path, root: Path) -> Path:
+    """A copy of a made bundle of which nobody measured any model; returns ``root``."""
+    shutil.copytree(made, root)
+
+    def bare(manifest: dict[str, Any]) -> None:
+        for model in manifest["models"]:
+            told = model.pop("evaluation")
+            gone = {told["predictions"], *(table["file"] for table in told["tables"])}
+            manifest["files"] = [file for file in manifest["files"] if file["path"] not in gone]
+            for name in gone:
+                (root / name).unlink()
+            model["limits"][0] = f"{UNEVALUATED} {model['limits'][0]}"
+            model["calibration"]["tests"] = []
+
+    edit_manifest(root, bare)
+    return root

@@ -67,6 +67,6 @@ def test_a_table_of_something_else_is_refused(change: Change, complaint: str) ->
 
 def test_a_bundle_with_the_table_proves_itself_and_lists_it_among_its_models_files(published_bundle: Bundle) -> None:
     model = published_bundle.manifest.model("history")
-    assert model.evaluation.published_risks == NAME
+    assert model.measured.published_risks == NAME
     assert NAME in model.files
     assert prove_bundle(published_bundle.root, device="cpu").sha256 == published_bundle.sha256

@@ -53,7 +53,7 @@ def truth_of(bundle: Bundle, model_id: str, task_id: str) -> Truth:
     model = next(model for model in bundle.manifest.models if model.id == model_id)
     task = next(task for task in model.derived_tasks if task.id == task_id)
     threshold = next(item.value for item in model.thresholds if item.task == task_id)
-    rows = pd.read_parquet(bundle.root / model.evaluation.predictions)
+    rows = pd.read_parquet(bundle.root / model.measured.predictions)
     rows = rows[rows["label"].isin([*task.positive, *task.negative])]
     yes = sum(rows[f"p_{label}"].astype(float) for label in task.positive)
     no = sum(rows[f"p_{label}"].astype(float) for label in task.negative)

@@ -213,7 +213,7 @@ def test_every_comparison_is_on_the_card(bundle: Bundle, card: str) -> None:
 
 
 def test_every_table_of_training_is_on_the_card_with_its_note(bundle: Bundle, card: str) -> None:
-    tables = [table for model in bundle.manifest.models for table in model.evaluation.tables]
+    tables = [table for model in bundle.manifest.models for table in model.measured.tables]
     assert {"reach", "learning-curves", "halves", "leakage"} <= {table.id for table in tables}
     for table in tables:
         assert table.note in card

@@ -33,8 +33,8 @@ def test_a_figure_is_written_in_percent_with_its_interval() -> None:
 def test_every_question_compares_the_model_every_baseline_and_every_publication(bundle: Bundle) -> None:
     for model, task in questions(bundle):
         table = comparison_table(bundle, model, task)
-        published = {figure.source for figure in model.evaluation.published if figure.task == task.id}
-        titles = ["This model", *(baseline.title for baseline in model.evaluation.baselines), *["Published"] * len(published)]
+        published = {figure.source for figure in model.measured.published if figure.task == task.id}
+        titles = ["This model", *(baseline.title for baseline in model.measured.baselines), *["Published"] * len(published)]
         assert table["source"].tolist() == titles
         assert set(table.loc[table["source"] == "Published", "computed on"]) == published
 

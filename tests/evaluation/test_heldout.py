@@ -99,7 +99,7 @@ def test_predictions_that_lack_a_class_are_refused_by_name(bundle: Bundle, tmp_p
 def test_figures_do_not_come_from_a_table_that_was_exchanged_under_a_bundle_in_use(bundle: Bundle, tmp_path: Path) -> None:
     model = bundle.session("risk-factors").model
     bundle_of_risk_models(tmp_path)
-    path = tmp_path / model.evaluation.predictions
+    path = tmp_path / model.measured.predictions
     pd.read_parquet(path).assign(p_yes=1.0, p_no=0.0).to_parquet(path)
     with pytest.raises(BundleError, match=r"risk-factors/predictions\.parquet has"):
         load_predictions(dataclasses.replace(bundle, root=tmp_path), model)

@@ -60,7 +60,7 @@ def test_a_table_of_something_else_is_refused(broken: pd.DataFrame) -> None:
 def test_a_tile_model_without_the_table_says_that_it_was_not_measured_and_others_say_nothing(bundle: Bundle) -> None:
     slide, history = bundle.manifest.model("slide"), bundle.manifest.model("history")
     assert left_out_verdict(bundle, slide).startswith("Left-out laboratories: AUROC 0.58 to 0.94, worst Bowel")
-    without = slide.model_copy(update={"evaluation": slide.evaluation.model_copy(update={"tables": other_tables(slide)})})
+    without = slide.model_copy(update={"evaluation": slide.measured.model_copy(update={"tables": other_tables(slide)})})
     assert left_out_table(without) is None
     assert left_out_verdict(bundle, without) == NOT_MEASURED
     assert left_out_verdict(bundle, history) == ""

@@ -224,7 +224,7 @@ def test_steps_that_are_on_no_ladder_are_refused(
         bundle_root, tmp_path / "bundle", published_table(data_dir).assign(**{column: "Wait and see"})
     )
     model = bundle.manifest.model("history")
-    evaluation = model.evaluation.model_copy(update={"published_risks": "history/published-risks.csv"})
+    evaluation = model.measured.model_copy(update={"published_risks": "history/published-risks.csv"})
     other = Bundle(root, bundle.manifest, str(tmp_path), bundle.sessions, bundle.checks)
     with pytest.raises(BundleError, match=complaint):
         published_risks(other, model.model_copy(update={"evaluation": evaluation}))

@@ -107,7 +107,7 @@ def test_every_model_of_the_shipped_bundle_has_three_figures_each_with_interval_
 def test_the_strongest_rival_is_no_oracle_and_its_gain_is_measured_on_the_same_draws(shipped_bundle: Bundle) -> None:
     model = shipped_bundle.manifest.model("history")
     rival = strongest_rival(shipped_bundle, model, model.main_task)
-    assert "oracle" in {baseline.id for baseline in model.evaluation.baselines}
+    assert "oracle" in {baseline.id for baseline in model.measured.baselines}
     assert rival is not None
     assert not rival.title.startswith("Oracle")
     assert rival.gain.value == pytest.approx(auroc_of(shipped_bundle, model, model.main_task.id) - rival.auroc.value, abs=1e-9)

@@ -46,7 +46,7 @@ def test_the_bundle_its_card_and_its_figures_are_told_with_notice_and_origin(ask
     assert (first["n"], first["groups"], first["positives"]) == (report.n, report.groups, report.positives)
     by_id = {metric["id"]: (metric["value"], metric["low"], metric["high"]) for metric in first["metrics"]}
     assert by_id["auroc"] == pytest.approx(tuple(report.metrics["auroc"]))
-    assert (figures["source"], figures["limits"]) == (model.evaluation.predictions, model.limits)
+    assert (figures["source"], figures["limits"]) == (model.measured.predictions, model.limits)
     assert figures["world"]
     for answer in (brief, card, figures):
         assert answer["notice"] == answer["provenance"]["notice"] == RESEARCH_NOTICE

@@ -28,7 +28,7 @@ def open_page(where: str) -> AppTest:
 
 def published_accuracy(manifest: Manifest) -> str:
     """Of the publication that the slide model follows, as pages write it."""
-    figures = manifest.model("slide").evaluation.published
+    figures = manifest.model("slide").measured.published
     return f"{100 * next(figure.value for figure in figures if figure.metric == 'accuracy'):g} %"
 
 

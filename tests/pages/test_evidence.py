@@ -209,7 +209,7 @@ def test_a_table_of_something_else_is_one_sentence_and_the_rest_of_the_page_is_s
 @pytest.mark.parametrize("model_id", ["slide", "history", "hybrid", "risk-factors"])
 def test_every_table_that_training_put_into_the_bundle_is_in_exactly_one_tab(model_id: str, bundle: Bundle) -> None:
     app = turn(open_page("evidence"), model_id)
-    declared = bundle.manifest.model(model_id).evaluation.tables
+    declared = bundle.manifest.model(model_id).measured.tables
     found: list[str] = []
     for view in ("calibration", "subgroups", "rivals", "world", "training", "leakage"):
         if view in view_ids(app):

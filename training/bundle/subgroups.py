@@ -29,7 +29,7 @@ def with_subgroups(model: Model, out_dir: Path, table: Path) -> Model:
     table : Path
         The UCI table.
     """
-    path = out_dir / model.evaluation.predictions
+    path = out_dir / model.measured.predictions
     predictions = pd.read_parquet(path)
     if model.tiles:
         divided = _tiles(predictions)
@@ -41,7 +41,7 @@ def with_subgroups(model: Model, out_dir: Path, table: Path) -> Model:
         predictions[column] = values.loc[predictions["case"]].to_numpy(dtype=str)
     write_predictions(path, predictions)
     subgroups = [Subgroup(column=column, title=title, values=values) for column, (title, values, _) in divided.items()]
-    return model.model_copy(update={"evaluation": model.evaluation.model_copy(update={"subgroups": subgroups})})
+    return model.model_copy(update={"evaluation": model.measured.model_copy(update={"subgroups": subgroups})})
 
 
 def _tiles(predictions: pd.DataFrame) -> Divided:

@@ -58,7 +58,7 @@ def history_entry(
     if published is None:
         return entry
     write_table(folder / PUBLISHED_RISKS, published)
-    evaluation = entry.evaluation.model_copy(update={"published_risks": f"{entry.id}/{PUBLISHED_RISKS}"})
+    evaluation = entry.measured.model_copy(update={"published_risks": f"{entry.id}/{PUBLISHED_RISKS}"})
     return entry.model_copy(update={"evaluation": evaluation})
 
 

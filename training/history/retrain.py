@@ -224,20 +224,20 @@ def _exported(
     for vectors in (model.golden, golden_table.vectors):
         golden = golden_inputs(parent, model, vectors)
         write_golden(out_dir / vectors, golden, {"fp32": run_graph(onnx_bytes, golden)})
-    predictions = pd.read_parquet(parent.root / model.evaluation.predictions)
+    predictions = pd.read_parquet(parent.root / model.measured.predictions)
     test = data.evaluated("test")
     if not np.array_equal(predictions["label"].to_numpy(str), np.array(CLASSES)[data.outcomes.label[data.index_visits(test)]]):
         raise ValueError("the rehearsal holds other test women than the predictions")
     add_probabilities(predictions, "p_", list(CLASSES), test_probabilities(onnx_bytes, data, test).astype(np.float32))
-    write_predictions(out_dir / model.evaluation.predictions, predictions)
+    write_predictions(out_dir / model.measured.predictions, predictions)
     groups = predictions["group"].to_numpy(str)
     tests = calibration_tests(predictions, groups, model.derived_tasks, recipe["calibration"])
-    comparison = comparison_figures(predictions, groups, model.main_task, model.evaluation.baselines)
+    comparison = comparison_figures(predictions, groups, model.main_task, model.measured.baselines)
     made = {"comparison": comparison, "calibration": tests_table(tests, model.derived_tasks)}
     for name, table in made.items():
         write_table(out_dir / f"{model.id}/{name}.csv", table)
         log(f"history: {name}\n{table.to_string(index=False)}")
-    tables = [table for table in model.evaluation.tables if table.id in (*CHANGED_TABLES, *STILL_TRUE_TABLES)]
+    tables = [table for table in model.measured.tables if table.id in (*CHANGED_TABLES, *STILL_TRUE_TABLES)]
     unchanged = [table.file for table in tables if table.id in STILL_TRUE_TABLES]
     copied(parent, [golden_table.file, model.rehearsal, model.background, *unchanged], out_dir)
     published = _published_risks(parent, model, onnx_bytes, out_dir)
@@ -254,12 +254,12 @@ def _exported(
             ),
             "thresholds": [threshold_of(task, label, calibrated) for task in model.derived_tasks],
             "training_data": [*model.training_data, learned_from(labels, "woman")],
-            "evaluation": model.evaluation.model_copy(
+            "evaluation": model.measured.model_copy(
                 update={
                     "tables": tables,
                     "published_risks": published,
                     "notes": [
-                        *model.evaluation.notes,
+                        *model.measured.notes,
                         "The parent's networks were trained further on labels of an installation. The test women are "
                         "simulated: they say whether something was lost, not whether the labels helped.",
                     ],
@@ -271,7 +271,7 @@ def _exported(
 
 def _published_risks(parent: Bundle, model: Model, onnx_bytes: bytes, out_dir: Path) -> str | None:
     """The parent's table of published risks with what the new networks say; the rivals' columns are still true."""
-    name = model.evaluation.published_risks
+    name = model.measured.published_risks
     if name is None or model.features is None:
         return None
     table = pd.read_csv(parent.root / name)

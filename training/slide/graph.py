@@ -112,6 +112,11 @@ class SlideGraph:
             raise another_graph("a hidden layer on the embedding")
 
     @property
+    def texture_path(self) -> tuple[Floats, Floats]:
+        """Kernel ``(512, classes)`` and bias ``(classes,)`` of the linear path for the texture, on the mean of block 4."""
+        return self._graph.floats(self._texture.kernel), self._graph.floats(self._texture.bias)
+
+    @property
     def doubt_scale(self) -> float:
         """The novelty that full doubt of the answer counts as; 0 in a graph whose novelty is a distance alone."""
         _, scaled = self._distance_and_doubt()

@@ -294,7 +294,7 @@ def _exported(
         answers[variant.precision] = dict(run_onnx(onnx_bytes, golden["tiles"].astype(np.uint8), outputs))
         variants.append(_with_difference(variant, difference))
     write_golden(out_dir / model.golden, golden, answers)
-    predictions = pd.read_parquet(parent.root / model.evaluation.predictions)
+    predictions = pd.read_parquet(parent.root / model.measured.predictions)
     add_probabilities(predictions, "p_", classes, shipped)
 
     def novelty(here: NDArray[np.int64], probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -302,7 +302,7 @@ def _exported(
         return np.maximum(rehearsal.distance[here], graphs[SHIPPED].doubt_scale * doubts)
 
     predictions["novelty"] = novelty(test, shipped)
-    write_predictions(out_dir / model.evaluation.predictions, predictions)
+    write_predictions(out_dir / model.measured.predictions, predictions)
     thresholds = {item.task: item.value for item in model.thresholds}
     accepted = float(model.is_recognised(predictions["novelty"].to_numpy(), shipped).mean())
     reach = reach_table(predictions, None, accepted, model.derived_tasks, thresholds)
@@ -315,7 +315,7 @@ def _exported(
         rehearsal.label[validation], rehearsal.group[validation], np.full(len(validation), "validation"),
     )  # fmt: skip
     calling = Calling(model.classes, thresholds[model.cancer_task.id], model.abstention_limit("novelty"))
-    tables = [table for table in model.evaluation.tables if table.id in (*CHANGED_TABLES, *STILL_TRUE_TABLES)]
+    tables = [table for table in model.measured.tables if table.id in (*CHANGED_TABLES, *STILL_TRUE_TABLES)]
     copied(parent, [model.rehearsal, *(table.file for table in tables if table.id in STILL_TRUE_TABLES)], out_dir)
     return model.model_copy(
         update={
@@ -327,11 +327,11 @@ def _exported(
                 fitted_on=f"validation split, {len(validation)} tiles, after the head had learned from labels",
             ),
             "training_data": [*model.training_data, labelled],
-            "evaluation": model.evaluation.model_copy(
+            "evaluation": model.measured.model_copy(
                 update={
                     "tables": tables,
                     "notes": [
-                        *model.evaluation.notes,
+                        *model.measured.notes,
                         f"The parent's head was trained further ({labelled.name}). Refusal, laboratories, robustness, "
                         "Grad-CAM and search were measured on the parent and are left out here.",
                     ],

@@ -416,6 +416,11 @@ class _Bag:
         return np.stack(columns, axis=1)
 
 
+def fitted_rule(fit_on: ScoredTiles, calling: Calling, settings: Mapping[str, Any], seed: int) -> SlideRule:
+    """The shipped rule alone, as ``fit_and_compare`` fits it: where there are no other tiles to measure it on."""
+    return _fit(_make(fit_on, calling, settings, seed), fit_on, calling, settings, "read")
+
+
 def fit_and_compare(
     fit_on: ScoredTiles, worlds: Mapping[str, ScoredTiles], calling: Calling, settings: Mapping[str, Any], seed: int
 ) -> tuple[SlideRule, pd.DataFrame]:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cervix.bundle.card_facts import NOT_REPORTED, CardFacts, Citation, Licence, ModelFacts, Sentences
 from cervix.bundle.classes import ClassInfo, PlainName, check_distinct
 from cervix.bundle.manifest import DerivedTask, ModelId, Precision, Title
-from training.wrap.refusal import WrapRefused
+from training.wrap.refusal import WrapRefused, faults_of
+from training.wrap.wsinfer import with_config
 
 Activation = Literal["softmax", "sigmoid", "none (logits)"]
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
@@ -86,6 +87,13 @@ class PixelsIn(_Strict):
     spacing_um_px: float = Field(gt=0.0)
     spacing_source: Sentences
     transforms: list[Transform]
+    resized_to_px: int | None = Field(default=None, gt=0, le=2048)
+    """Side of the picture that the network reads, where tiles are resized first: bilinear, over the whole area of a pixel."""
+
+    @property
+    def network_px(self) -> int:
+        """Side of the picture that the network itself reads."""
+        return self.resized_to_px or self.size_px
 
 
 class AnswerOut(_Strict):
@@ -212,8 +220,12 @@ class AboutModel(_Strict):
         )
 
 
-def read_about(path: Path) -> AboutModel:
+def read_about(path: Path, config: Path | None = None) -> AboutModel:
     """Read ``about.toml``.
+
+    Parameters
+    ----------
+    config : ``config.json`` of WSInfer, which may say some of it
 
     Raises
     ------
@@ -225,16 +237,15 @@ def read_about(path: Path) -> AboutModel:
     if path.stat().st_size > ABOUT_BYTES_AT_MOST:
         raise WrapRefused("The description is too long", expected="at most 1 MB", found=f"{path.stat().st_size / 1e6:.0f} MB")
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrapRefused("The description cannot be read", expected="TOML in UTF-8", found=str(error)) from error
     try:
-        return AboutModel.model_validate(said)
+        return AboutModel.model_validate(with_config(said, config) if config else said)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, item['loc'])) or 'all'}: {item['msg']}" for item in error.errors(include_url=False)]
         raise WrapRefused(
             "The description of the model is not complete",
             expected="what docs/bring-your-own-model.md lists",
-            found="; ".join(faults),
+            found=faults_of(error),
             action="Correct these keys; what is not known may be said to be so in words.",
         ) from error

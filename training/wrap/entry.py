@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cervix.bundle.manifest import (
+    UNEVALUATED,
     Abstention,
     Calibration,
     Evaluation,
@@ -102,23 +103,27 @@ def wrapped_entry(about: AboutModel, made: Wrapped) -> Model:
         ],
         slide_rule=made.rule,
         training_data=[*(_stated(data) for data in about.trained_on), _held_out(about.held_out, tiles)],
-        evaluation=Evaluation(
-            predictions=f"{model_id}/predictions.parquet",
-            precision=made.precision,
-            split=TEST,
-            baselines=BASELINES,
-            published=[],
-            notes=[NOT_SEEN, "Whether the model saw these tiles in training cannot be told from here."],
-            tables=[
-                EvaluationTable(id=name, title=title, file=f"{model_id}/{name}.csv", note=note)
-                for name, (title, note) in TABLES.items()
-            ],
-            subgroups=_subgroups(tiles.of(TEST)),
-        ),
+        evaluation=_evaluation(model_id, made) if tiles.has(TEST) else None,
         golden=f"{model_id}/golden.npz",
         intended_use=words.intended_use,
-        limits=words.limits,
+        limits=words.limits if tiles.has(TEST) else [f"{UNEVALUATED} {words.limits[0]}", *words.limits[1:]],
         known_failures=words.known_failures,
+    )
+
+
+def _evaluation(model_id: str, made: Wrapped) -> Evaluation:
+    return Evaluation(
+        predictions=f"{model_id}/predictions.parquet",
+        precision=made.precision,
+        split=TEST,
+        baselines=BASELINES,
+        published=[],
+        notes=[NOT_SEEN, "Whether the model saw these tiles in training cannot be told from here."],
+        tables=[
+            EvaluationTable(id=name, title=title, file=f"{model_id}/{name}.csv", note=note)
+            for name, (title, note) in TABLES.items()
+        ],
+        subgroups=_subgroups(made.tiles.of(TEST)),
     )
 
 
@@ -126,6 +131,7 @@ def _steps(about: AboutModel) -> list[str]:
     pixels = about.input
     return [
         *(["reverse the channels to BGR"] if pixels.channels == "BGR" else []),
+        *([f"resize to {pixels.resized_to_px} px, bilinear"] if pixels.resized_to_px else []),
         *(step.sentence for step in pixels.transforms),
         *(["put channels first"] if pixels.layout == "NCHW" else []),
     ] or ["none: the network takes 8-bit pixels"]
@@ -138,10 +144,11 @@ def _stated(data: DataStatement) -> TrainingData:
 def _held_out(data: DataStatement, tiles: HeldOutTiles) -> TrainingData:
     said = data.model_dump() | {"organs": [], "tissue_types": [], "laboratory": ""}
     organs = f" Organs: {', '.join(data.organs)}." if data.organs else ""
+    what_for = "calibrate and measure" if tiles.has(TEST) else "calibrate"
     return TrainingData(
         **{
             **said,
-            "note": f"{data.note}{organs} The model learned nothing from these tiles here: they calibrate and measure it.",
+            "note": f"{data.note}{organs} The model learned nothing from these tiles here: they {what_for} it.",
         },
         counts=counts_by_split(tiles.labels, tiles.split),
         groups=groups_by_split(tiles.groups, tiles.split),

@@ -173,6 +173,14 @@ def _front(pixels: PixelsIn, entry: onnx.ValueInfoProto) -> Parts:
         at = parts.add("Gather", [at, parts.constant("front/bgr", [2, 1, 0], np.int64)], "front/reversed", axis=3)
     if kind != TensorProto.UINT8:
         at = parts.add("Cast", [at], "front/float", to=TensorProto.FLOAT)
+    if pixels.resized_to_px and kind == TensorProto.UINT8:
+        raise WrapRefused(
+            "The model reads whole numbers and is said to want tiles resized",
+            expected="an input of float32 or float16, as resizing makes fractions",
+            found="uint8",
+        )
+    if pixels.resized_to_px:
+        at = _add_resize(parts, at, pixels.size_px, pixels.resized_to_px)
     for place, step in enumerate(pixels.transforms):
         operator = {"divide": "Div", "multiply": "Mul", "subtract": "Sub", "add": "Add"}[step.operation]
         numbers = parts.constant(f"front/numbers{place}", step.numbers)
@@ -186,6 +194,27 @@ def _front(pixels: PixelsIn, entry: onnx.ValueInfoProto) -> Parts:
         **({"to": TensorProto.FLOAT16} if PIXEL_TYPES[kind] == "float16" else {}),
     )
     return parts
+
+
+def _add_resize(parts: Parts, tiles: str, from_px: int, to_px: int) -> str:
+    """Tiles ``(N, to, to, 3)``: rows, then columns, by products with constants, as no operator that resizes is in a bundle."""
+    weights = resize_weights(from_px, to_px)
+    planes = parts.add("Transpose", [tiles], "front/planes", perm=[0, 3, 1, 2])
+    rows = parts.add("MatMul", [parts.constant("front/rows", weights), planes], "front/rows-resized")
+    both = parts.add("MatMul", [rows, parts.constant("front/columns", weights.T)], "front/resized")
+    return parts.add("Transpose", [both], "front/resized-tiles", perm=[0, 2, 3, 1])
+
+
+def resize_weights(from_px: int, to_px: int) -> NDArray[np.float64]:
+    """Weights ``(to, from)`` of bilinear resizing over the whole area of a pixel, as Pillow and torchvision do it.
+
+    A triangle of the width of an output pixel, or of an input pixel where that is wider, around its centre.
+    """
+    scale = from_px / to_px
+    reach = max(scale, 1.0)
+    centres = (np.arange(to_px)[:, None] + 0.5) * scale
+    weights = np.maximum(0.0, 1.0 - np.abs((np.arange(from_px)[None] + 0.5 - centres) / reach))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def _assembled(

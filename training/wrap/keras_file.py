@@ -37,7 +37,7 @@ def write_onnx(path: str, written: str, size_px: int, layout: str) -> None:
         raise WrapRefused(
             "The model cannot be converted to ONNX",
             expected=f"one that reads {layout} of {size_px} px",
-            found=_last_line(error),
+            found=last_line(error),
             action="Correct layout and size_px in about.toml, or export the model as ONNX.",
         ) from error
     Path(written).write_bytes(model.SerializeToString())
@@ -51,7 +51,7 @@ def _of_keras(path: Path) -> Callable[[Any], Any]:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise WrapRefused(
-            "The Keras file cannot be loaded", expected="layers of Keras alone", found=_last_line(error)
+            "The Keras file cannot be loaded", expected="layers of Keras alone", found=last_line(error)
         ) from error
     if len(model.inputs) != 1:
         raise WrapRefused("The model has not one input", expected="one, the pixels", found=str(len(model.inputs)))
@@ -102,7 +102,7 @@ def _of_saved_model(folder: Path) -> Callable[[Any], Any]:
         signature = loaded.signatures[SIGNATURE]
     except Exception as error:
         raise WrapRefused(
-            "The SavedModel cannot be loaded", expected=f"one with a signature {SIGNATURE}", found=_last_line(error)
+            "The SavedModel cannot be loaded", expected=f"one with a signature {SIGNATURE}", found=last_line(error)
         ) from error
     names = list(signature.structured_input_signature[1])
     if len(names) != 1:
@@ -138,7 +138,7 @@ def _look_through_saved_model(folder: Path) -> None:
             )
 
 
-def _last_line(error: Exception) -> str:
-    """What TensorFlow says last is what went wrong; before it comes where."""
+def last_line(error: Exception) -> str:
+    """What a framework says last is what went wrong; before it comes where."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {(lines or [''])[-1][:200]}"

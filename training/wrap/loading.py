@@ -1,6 +1,7 @@
 """A model file from elsewhere as a plain ONNX graph that reads ``N`` pictures, or a sentence that says why not."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -13,6 +14,7 @@ from cervix.sources.apart import Limits, run_apart
 from training.shared.onnx_graphs import OPSET
 from training.wrap.about import PixelsIn
 from training.wrap.refusal import WrapRefused
+from training.wrap.torchscript_file import look_through
 
 PREFIX = "model/"
 """Before every name of the model's own, so that none is that of an input or output of the bundle."""
@@ -22,13 +24,15 @@ PIXEL_TYPES = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", Ten
 CHANNELS = 3
 KERAS_LIMITS = Limits(memory_bytes=24 << 30, seconds=600.0, file_bytes=FILE_BYTES_AT_MOST)
 """Address space, not memory: TensorFlow reserves far more than it uses."""
+TORCH_LIMITS = Limits(memory_bytes=16 << 30, seconds=300.0, file_bytes=FILE_BYTES_AT_MOST)
+TORCHSCRIPT = ".pt"
 
 
-def load_model(path: Path, pixels: PixelsIn) -> onnx.ModelProto:
-    """Read an ONNX file, a ``.keras`` file or the folder of a SavedModel.
+def load_model(path: Path, pixels: PixelsIn, log: Callable[[str], None] = lambda _: None) -> onnx.ModelProto:
+    """Read an ONNX file, a ``.keras`` file, the folder of a SavedModel or a TorchScript ``.pt``.
 
-    Keras files can name code of their own and SavedModels operators that touch files: both are looked through before they are
-    loaded, and loaded in a process apart with limits.
+    Keras files can name code of their own, SavedModels operators that touch files, and TorchScript runs code as it is loaded:
+    they are looked through before they are loaded, and loaded in a process apart with limits, TorchScript in a confined one.
 
     Returns
     -------
@@ -44,18 +48,47 @@ def load_model(path: Path, pixels: PixelsIn) -> onnx.ModelProto:
             arguments = {
                 "path": str(path.resolve()),
                 "written": str(written),
-                "size_px": pixels.size_px,
+                "size_px": pixels.network_px,
                 "layout": pixels.layout,
             }
             run_apart("training.wrap.keras_file:write_onnx", arguments, KERAS_LIMITS, subject="model file")
             return read_onnx(written, pixels)
+    if path.suffix == TORCHSCRIPT:
+        return _of_torchscript(path, pixels, log)
     if path.suffix == ".onnx":
         return read_onnx(path, pixels)
     raise WrapRefused(
         "The model file is of no kind that is wrapped",
-        expected="a file .onnx or .keras, or the folder of a SavedModel",
+        expected="a file .onnx, .keras or .pt (TorchScript), or the folder of a SavedModel",
         found=path.suffix or "a file without a suffix",
         action="Export the model as ONNX.",
+    )
+
+
+def _of_torchscript(path: Path, pixels: PixelsIn, log: Callable[[str], None]) -> onnx.ModelProto:
+    if not path.is_file():
+        raise WrapRefused("There is no such model file", expected="a TorchScript file", found="no such file")
+    if (size := path.stat().st_size) > FILE_BYTES_AT_MOST:
+        raise _too_large(size)
+    look_through(path)
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "model.onnx"
+        arguments = {
+            "path": str(path.resolve()), "written": str(written), "size_px": pixels.network_px,
+            "cpu_seconds": int(TORCH_LIMITS.seconds),
+        }  # fmt: skip
+        function = "training.wrap.torchscript_file:write_onnx"
+        for missing in run_apart(function, arguments, TORCH_LIMITS, subject="model file"):
+            log(f"{missing} Wrap only a TorchScript that you would open anyway.")
+        return read_onnx(written, pixels)
+
+
+def _too_large(size_bytes: int) -> WrapRefused:
+    return WrapRefused(
+        "The model is too large",
+        expected="less than 2 GiB in one file",
+        found=f"{size_bytes / (1 << 30):.1f} GiB",
+        action="Export it in half precision, or a smaller one.",
     )
 
 
@@ -64,12 +97,7 @@ def read_onnx(path: Path, pixels: PixelsIn) -> onnx.ModelProto:
     if not path.is_file():
         raise WrapRefused("There is no such model file", expected="an ONNX file", found="no such file")
     if (size := path.stat().st_size) > FILE_BYTES_AT_MOST:
-        raise WrapRefused(
-            "The model is too large",
-            expected="less than 2 GiB in one file",
-            found=f"{size / (1 << 30):.1f} GiB",
-            action="Export it in half precision, or a smaller one.",
-        )
+        raise _too_large(size)
     try:
         model = onnx.load_model_from_string(path.read_bytes())
     except DecodeError as error:
@@ -110,7 +138,7 @@ def _fix_input(model: onnx.ModelProto, pixels: PixelsIn) -> None:
     if tensor.elem_type not in PIXEL_TYPES:
         found = TensorProto.DataType.Name(tensor.elem_type).lower()
         raise WrapRefused("The model reads no pixels", expected=" or ".join(PIXEL_TYPES.values()), found=found)
-    side = pixels.size_px
+    side = pixels.network_px
     wanted = [side, side, CHANNELS] if pixels.layout == "NHWC" else [CHANNELS, side, side]
     dims = tensor.shape.dim
     found = [dim.dim_value if dim.HasField("dim_value") else "any" for dim in dims]

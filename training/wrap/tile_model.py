@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pandas as pd
 
-from cervix.bundle.manifest import Manifest, Precision, SlideRule, TensorSpec, within_novelty
+from cervix.bundle.manifest import UNEVALUATED, Manifest, Precision, SlideRule, TensorSpec, within_novelty
 from cervix.bundle.operators import check_operators
 from cervix.errors import BundleError
 from training.bundle.build import About, assemble_bundle, git_commit
@@ -19,7 +19,7 @@ from training.data.tissue.strange import strange_tiles
 from training.shared.manifest_parts import write_predictions, write_table
 from training.slide.checks.robustness import novelty_table
 from training.slide.novelty import fit_novelty
-from training.slide.slide_level import STRANGE, Calling, ScoredTiles, fit_and_compare
+from training.slide.slide_level import STRANGE, Calling, ScoredTiles, fit_and_compare, fitted_rule
 from training.wrap.about import AboutModel, read_about
 from training.wrap.activation import check_answers, find_answer
 from training.wrap.entry import Wrapped, wrapped_entry
@@ -33,11 +33,12 @@ from training.wrap.fitting import (
 )
 from training.wrap.graph import Fits, answers, both_sides, raw_graph, wrapped_graph
 from training.wrap.head import Head, read_head
-from training.wrap.loading import PREFIX, load_model
+from training.wrap.loading import PREFIX, TORCHSCRIPT, load_model
 from training.wrap.reader import GraphReader
 from training.wrap.refusal import WrapRefused
 from training.wrap.tiles import TEST, VALIDATION, HeldOutTiles, read_tiles
 from training.wrap.variants import SCORES, Told, export_variants, run, write_variants
+from training.wrap.wsinfer import CONFIG_NAME
 
 Log = Callable[[str], None]
 RECIPE = Path(__file__).parents[1] / "recipes/wrap.toml"
@@ -72,7 +73,7 @@ def wrap_tile_model(model_path: Path, about_path: Path, tiles_path: Path, out_di
 
     Parameters
     ----------
-    model_path : ``.onnx``, ``.keras``, or the folder of a SavedModel
+    model_path : ``.onnx``, ``.keras``, ``.pt`` (TorchScript, with its ``config.json`` beside it), or the folder of a SavedModel
     about_path : ``about.toml``, see ``AboutModel``
     tiles_path : ``tiles.csv``, see ``read_tiles``
     out_dir : where the bundle is written; it must not exist
@@ -85,11 +86,13 @@ def wrap_tile_model(model_path: Path, about_path: Path, tiles_path: Path, out_di
     recipe = tomllib.loads(RECIPE.read_text(encoding="utf-8"))
     if out_dir.exists():
         raise WrapRefused("The bundle's folder is there already", expected="a new folder", action="Name another with --out.")
-    about = read_about(about_path)
-    network = read_network(model_path, about)
+    about = read_about(about_path, model_path.parent / CONFIG_NAME if model_path.suffix == TORCHSCRIPT else None)
+    network = read_network(model_path, about, log)
     log(f"The model is read: {len(network.graph.graph.node)} operators.")
     tiles = read_tiles(tiles_path, about.class_ids, about.input.size_px, recipe["tiles"]["fewest_groups"])
     log(f"{len(tiles.labels):,} tiles are read; no group and no picture is on both sides.")
+    if not tiles.has(TEST):
+        log(f"{UNEVALUATED} There are no test tiles: the bundle, its card and every answer will say so.")
     fitted = fit(network, about, tiles.of(VALIDATION), recipe)
     log(f"Temperature {1 / fitted.fits.weight:.3f}, novelty limit {fitted.limit:.3f}.")
     made = export_variants(fitted.single, about, recipe["quantise"], tiles, log)
@@ -98,14 +101,14 @@ def wrap_tile_model(model_path: Path, about_path: Path, tiles_path: Path, out_di
         parts = Path(folder)
         variants = write_variants(parts, about, made, [item.name for item in fitted.outputs])
         thresholds, rule = _evaluate(parts, about, made[shipped].content, made[shipped].on_test, tiles, fitted.limit, recipe)
-        log("Held-out predictions and tables are made.")
+        log("Held-out predictions and tables are made." if tiles.has(TEST) else "Thresholds and slide rule are fitted.")
         wrapped = Wrapped(tiles, fitted.outputs, fitted.fits, fitted.limit, thresholds, variants, shipped, rule)
         return assemble_bundle(parts, out_dir, [wrapped_entry(about, wrapped)], _about_bundle(about))
 
 
-def read_network(path: Path, about: AboutModel) -> Network:
+def read_network(path: Path, about: AboutModel, log: Log = lambda _: None) -> Network:
     """Load the model and find its answer, head and embedding; ``WrapRefused`` or ``LostApart`` where that is not possible."""
-    graph = load_model(path, about.input)
+    graph = load_model(path, about.input, log)
     reader = GraphReader(graph)
     head = read_head(reader, find_answer(graph, reader, about.output))
     tensor = PREFIX + about.output.embedding if about.output.embedding else head.embedding
@@ -144,25 +147,29 @@ def fit(network: Network, about: AboutModel, validation: HeldOutTiles, recipe: M
 def _evaluate(
     parts: Path, about: AboutModel, graph: bytes, on_test: Told, tiles: HeldOutTiles, limit: float, recipe: Mapping[str, Any]
 ) -> tuple[dict[str, float], SlideRule]:
-    """Thresholds and slide rule by validation tiles; predictions and tables of test tiles are written under ``parts``."""
+    """Thresholds and slide rule by validation tiles; predictions and tables of test tiles, if any, go under ``parts``."""
     validation, test, folder = tiles.of(VALIDATION), tiles.of(TEST), parts / about.model.id
     on_validation = run(graph, validation.pixels, SCORES)
     thresholds = {
         task.id: youden_threshold(on_validation["probabilities"], validation.labels, about.class_ids, task)
         for task in about.tasks
     }
-    scores = {"p_": on_test["probabilities"]}
-    scores |= {f"{name}__p_": rival for name, rival in rival_scores(validation, test, about.class_ids).items()}
-    write_predictions(folder / "predictions.parquet", predictions_frame(test, about.class_ids, scores, on_test["novelty"]))
+    calling = Calling(about.classes, thresholds[about.tasks[0].id], limit)
     strange = strange_tiles(about.input.size_px, about.fit.seed, validation.pixels)
     odd = run(graph, strange.pixels, SCORES)
     name = np.full(len(strange.kind), STRANGE)
     mixed = ScoredTiles(odd["probabilities"], odd["novelty"], name, strange.source, name)
     first = np.isin(strange.source, np.unique(strange.source)[::2])
+    fit_on = _scored(validation, on_validation).beside(mixed.of(first))
+    if not len(test.labels):
+        return thresholds, fitted_rule(fit_on, calling, recipe["slide_rule"], about.fit.seed)
+    scores = {"p_": on_test["probabilities"]}
+    scores |= {f"{name}__p_": rival for name, rival in rival_scores(validation, test, about.class_ids).items()}
+    write_predictions(folder / "predictions.parquet", predictions_frame(test, about.class_ids, scores, on_test["novelty"]))
     rule, slides = fit_and_compare(
-        _scored(validation, on_validation).beside(mixed.of(first)),
+        fit_on,
         {"test groups": _scored(test, on_test).beside(mixed.of(~first))},
-        Calling(about.classes, thresholds[about.tasks[0].id], limit),
+        calling,
         recipe["slide_rule"],
         about.fit.seed,
     )

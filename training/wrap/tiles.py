@@ -15,12 +15,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from cervix.errors import NameRefused
+from cervix.outside_names import inside
 from training.data.splits import check_no_leak, check_no_near_duplicates
 from training.wrap.refusal import WrapRefused
 
 COLUMNS = ("path", "label", "group", "split")
 VALIDATION, TEST = "validation", "test"
 HEADER_ROWS = 1
+HEADER_CHARACTERS = 1 << 16
 MOST_NAMED = 5
 THUMBNAIL_PX = 32
 """Side of the pictures by which copies are found: saved again or turned, they hardly change."""
@@ -28,7 +31,7 @@ THUMBNAIL_PX = 32
 
 @dataclass(frozen=True)
 class HeldOutTiles:
-    """Labelled tiles in memory, none of which the model learned from.
+    """Labelled tiles in memory, none of which the model learned from; test tiles may be missing.
 
     Attributes
     ----------
@@ -43,6 +46,10 @@ class HeldOutTiles:
     split: NDArray[np.str_]
     laboratory: NDArray[np.str_]
     cases: NDArray[np.str_]
+
+    def has(self, split: str) -> bool:
+        """Whether there is a tile of a split; without test tiles nothing is measured, and the bundle says so everywhere."""
+        return bool((self.split == split).any())
 
     def of(self, split: str) -> "HeldOutTiles":
         """The tiles of one split, in their order."""
@@ -72,7 +79,7 @@ def read_tiles(path: Path, classes: Sequence[str], size_px: int, fewest_groups: 
     check_no_leak(table["split"].to_numpy(str), table["group"].to_numpy(str))
     _check_groups(table, classes, fewest_groups)
     pixels = np.stack(
-        [_pixels(path.parent / name, row, size_px) for row, name in zip(table["row"], table["path"], strict=True)]
+        [_pixels(_place(path.parent, name, row), row, size_px) for row, name in zip(table["row"], table["path"], strict=True)]
     )
     tiles = HeldOutTiles(
         pixels,
@@ -93,15 +100,20 @@ def _table(path: Path) -> pd.DataFrame:
             "There is no list of tiles", expected=f"CSV with the columns {', '.join(COLUMNS)}", found="no such file"
         )
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        table = pd.read_csv(path, sep=_separator(path), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        action = "Save the list again as CSV in UTF-8."
+        raise WrapRefused(
+            "The list of tiles cannot be read", expected="CSV in UTF-8", found="another encoding", action=action
+        ) from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise WrapRefused("The list of tiles cannot be read", expected="CSV in UTF-8", found=str(error)) from error
     if missing := [name for name in COLUMNS if name not in table]:
         raise WrapRefused(
             "The list of tiles lacks columns",
             expected=", ".join(COLUMNS),
             found=f"no {', '.join(missing)}",
-            action="Without held-out labels no figure can be computed, and a bundle without figures is not made.",
+            action="Label the tiles, and say of each which patient or image it is from and which split it is of.",
         )
     if "laboratory" not in table:
         table["laboratory"] = "one laboratory"
@@ -112,6 +124,13 @@ def _table(path: Path) -> pd.DataFrame:
     return table
 
 
+def _separator(path: Path) -> str:
+    """The one of the header: a comma, or what spreadsheets write where a comma is in numbers."""
+    with path.open(encoding="utf-8-sig") as file:
+        header = file.readline(HEADER_CHARACTERS)
+    return max(",;\t", key=header.count)
+
+
 def _check_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:
     for name, allowed in (("label", classes), ("split", (VALIDATION, TEST))):
         if len(other := table.loc[~table[name].isin(list(allowed))]):
@@ -120,31 +139,42 @@ def _check_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:
                 expected=" or ".join(allowed),
                 found=f"{other[name].iloc[0]!r} in {_rows(other['row'])}",
             )
-    for split in (VALIDATION, TEST):
-        if not (table["split"] == split).any():
-            raise WrapRefused(
-                f"There are no {split} tiles",
-                expected=f"labelled tiles of split {split}",
-                found="none",
-                action="A model without held-out labels cannot be shown with figures, and is not wrapped without them.",
-            )
+    if not (table["split"] == VALIDATION).any():
+        raise WrapRefused(
+            f"There are no {VALIDATION} tiles",
+            expected=f"labelled tiles of split {VALIDATION}",
+            found="none",
+            action="Temperature, novelty, thresholds and the slide rule are fitted on them, and never on test tiles.",
+        )
 
 
 def _check_groups(table: pd.DataFrame, classes: Sequence[str], fewest: int) -> None:
     groups = table.groupby(["split", "label"])["group"].nunique()
     few = [
         f"{groups.get((split, label), 0)} of {label} in {split}"
-        for split in (VALIDATION, TEST)
+        for split in sorted(table["split"].unique(), reverse=True)
         for label in classes
         if groups.get((split, label), 0) < fewest
     ]
     if few:
         raise WrapRefused(
             "A class has too few groups to be fitted or measured",
-            expected=f"at least {fewest} groups of each class in {VALIDATION} and in {TEST}",
+            expected=f"at least {fewest} groups of each class in {VALIDATION} and, where there are any, in {TEST}",
             found=", ".join(few),
             action="Add tiles of other patients or source images.",
         )
+
+
+def _place(folder: Path, name: str, row: int) -> Path:
+    try:
+        return inside(folder, name)
+    except NameRefused as error:
+        raise WrapRefused(
+            "A tile lies elsewhere",
+            expected="a path below the folder of the list, without .. and without links that lead out",
+            found=f"{error.found} in row {row}",
+            action="Copy the tiles into the folder of the list.",
+        ) from error
 
 
 def _pixels(path: Path, row: int, size_px: int) -> NDArray[np.uint8]:
@@ -158,6 +188,9 @@ def _pixels(path: Path, row: int, size_px: int) -> NDArray[np.uint8]:
                 raise WrapRefused(
                     "A tile is no RGB picture", expected="8 bits in three channels", found=f"{image.mode} in row {row}"
                 )
+            if image.format == "PNG" and "16" in str(image.tile[0][3]):
+                # Pillow would keep the upper half of each number and say nothing.
+                raise WrapRefused("A tile is no RGB picture", expected="8 bits a channel", found=f"16 bits in row {row}")
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise WrapRefused(

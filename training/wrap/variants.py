@@ -33,7 +33,7 @@ SMALLEST_TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Exported:
-    """One graph, what it says of the test tiles, and how far that is from fp32 (None for fp32 itself)."""
+    """One graph, what it says of the test tiles, if any, and how far that is from fp32 (None for fp32 itself)."""
 
     content: bytes
     on_test: Told
@@ -70,6 +70,15 @@ def export_variants(
     """
     validation, test = tiles.of(VALIDATION), tiles.of(TEST)
     content = single.SerializeToString()
+    if not len(test.labels):
+        if wanted := [item for item in about.fit.variants if item != "fp32"]:
+            raise WrapRefused(
+                "A smaller variant cannot be held against fp32",
+                expected="test tiles, on which the two must agree",
+                found=f"{' and '.join(wanted)} wanted, and no test tiles",
+                action="Bring test tiles, or leave fit.variants out.",
+            )
+        return {"fp32": Exported(content, {}, None)}
     reference = Exported(content, run(content, test.pixels, SCORES), None)
     made: dict[Precision, Exported] = {"fp32": reference}
     for precision in dict.fromkeys(item for item in about.fit.variants if item != "fp32"):

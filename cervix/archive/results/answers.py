@@ -37,7 +37,9 @@ _LEDGER: Final = (
 _KEY: Final = ["slide_sha256", "bundle_sha256", "ended_at"]
 
 
-def answers_table(out: Path, order: RunOrder, classes: Sequence[str], before: pd.DataFrame | None = None) -> pd.DataFrame:
+def answers_table(
+    out: Path, order: RunOrder, classes: Sequence[str], before: pd.DataFrame | None = None, notice: str = RESEARCH_NOTICE
+) -> pd.DataFrame:
     """Every slide of a run, in the order of the ledger.
 
     Parameters
@@ -48,6 +50,8 @@ def answers_table(out: Path, order: RunOrder, classes: Sequence[str], before: pd
         Ids of the tile model's classes.
     before : DataFrame, optional
         What this function made earlier: of slides that have not changed since, what stands in their own files is taken from it.
+    notice : str
+        ``Model.notice`` of the tile model.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def answers_table(out: Path, order: RunOrder, classes: Sequence[str], before: pd
     told = pd.DataFrame(rows, columns=own, index=table.index)
     counts = {name: told[name].astype("Int64") for name in own[:-2]}
     texts = {name: told[name].astype("string") for name in own[-2:]}
-    return table.assign(**counts, **texts, bundle=order.bundle_label, notice=RESEARCH_NOTICE)
+    return table.assign(**counts, **texts, bundle=order.bundle_label, notice=notice)
 
 
 def _of_ledger(out: Path) -> pd.DataFrame:

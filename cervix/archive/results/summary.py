@@ -83,7 +83,7 @@ class RunSummary(BaseModel):
     notice: str = RESEARCH_NOTICE
 
 
-def summarise(answers: pd.DataFrame, order: RunOrder) -> RunSummary:
+def summarise(answers: pd.DataFrame, order: RunOrder, notice: str) -> RunSummary:
     """Sum up a table of answers (``cervix.archive.results.answers.answers_table``)."""
     done = answers[answers["state"] == "done"]
     started = order.started.astimezone(UTC)
@@ -105,6 +105,7 @@ def summarise(answers: pd.DataFrame, order: RunOrder) -> RunSummary:
         refusals=_refusals(answers),
         by_scanner=_speeds(done, "scanner"),
         by_site=_speeds(done, "site"),
+        notice=notice,
     )
 
 

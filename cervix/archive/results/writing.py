@@ -67,11 +67,11 @@ def write_results(out: Path, *, tiles: bool = True, on_progress: Callable[[int, 
     root = out / BUNDLE_NAME
     model = _tile_model(root)
     folder = out / SUMMARY_DIR_NAME
-    answers = answers_table(out, order, model.class_ids, read_answers(folder / ANSWERS_NAME))
+    answers = answers_table(out, order, model.class_ids, read_answers(folder / ANSWERS_NAME), model.notice)
     write_answers(answers, folder / ANSWERS_NAME)
     parts, gone = write_tiles(out, order, model, folder / TILES_DIR_NAME, on_progress) if tiles else (0, 0)
-    summary = summarise(answers, order)
-    held_out = held_out_shares(read_predictions(root, model.evaluation.predictions), model)
+    summary = summarise(answers, order, model.notice)
+    held_out = held_out_shares(read_predictions(root, model.evaluation.predictions), model) if model.evaluation else {}
     drift = drift_table(answers[answers["state"] == "done"], model, held_out)
     for name, content in (
         (DRIFT_NAME, inert(drift.assign(bundle=summary.bundle, notice=summary.notice)).to_csv(index=False)),

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from cervix import RESEARCH_NOTICE
+from cervix.archive.bundles import notice_of
 from cervix.archive.tables.ledger import TablesLedger
 from cervix.archive.tables.order import TablesOrder
 from cervix.files import replacing
@@ -50,7 +50,7 @@ class TablesSummary:
     problems: int
     notices: dict[int, list[str]]
     refused: dict[int, str]
-    notice: str = RESEARCH_NOTICE
+    notice: str
 
     @property
     def is_whole(self) -> bool:
@@ -68,6 +68,7 @@ def summed_up(out: Path, ledger: TablesLedger, order: TablesOrder) -> TablesSumm
 
     summary = TablesSummary(
         bundle=order.bundle_label,
+        notice=notice_of(out, "sequence"),
         files=len(parts),
         files_done=len(done),
         files_twice=sum(part.state == "duplicate" for part in parts),

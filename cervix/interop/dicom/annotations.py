@@ -59,7 +59,7 @@ def hot_tiles(score: SlideScore, source: SourceSlide, maker: Maker) -> Microscop
                 AnnotationGroupGenerationTypeValues.AUTOMATIC,
                 algorithm_identification=maker.algorithm(),
                 measurements=[Measurements(PROBABILITY_OF_CANCER, shares[here].sum(axis=1), UNITLESS)],
-                description=f"Tiles called cancerous. {RESEARCH_NOTICE}",
+                description=f"Tiles called cancerous. {maker.model.notice}",
             )
         )
     return _annotations(groups, source, maker.identity(ANNOTATION_SERIES)) if groups else None

@@ -32,6 +32,10 @@ def identity(series_number: int, model: str, serial: str, version: str) -> dict[
     }
 
 
+UNEVALUATED_IN_SHORT: Final = "Unevaluated model. Research only. Not a medical device."
+"""``Model.notice`` of an unevaluated model, as long as a description may be."""
+
+
 @dataclass(frozen=True)
 class Maker:
     """The app with the model that scored.
@@ -60,9 +64,15 @@ class Maker:
         """The bundle's hash as files and pages shorten it: the device's serial number."""
         return self.origin.bundle_sha256[:SHORT_HASH]
 
+    @property
+    def in_short(self) -> str:
+        """The notice, as long as a description may be (64 characters)."""
+        return RESEARCH_NOTICE if self.model.is_evaluated else UNEVALUATED_IN_SHORT
+
     def identity(self, series_number: int) -> dict[str, Any]:
         """``identity`` of an object that the model made."""
-        return identity(series_number, self.name, self.serial, self.origin.app_version)
+        named = identity(series_number, self.name, self.serial, self.origin.app_version)
+        return named | {"series_description": self.in_short}
 
     def algorithm(self) -> AlgorithmIdentificationSequence:
         """Name, version and hash of the bundle, for images and annotations (PS3.3, 10.16)."""

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 
-from cervix import RESEARCH_NOTICE
 from cervix.interop.dicom.made import Maker
 from cervix.interop.dicom.source import SourceSlide
 from cervix.interop.dicom.terms import UNITLESS, class_category, class_type, own
@@ -51,7 +50,7 @@ def parametric_map(score: SlideScore, source: SourceSlide, maker: Maker) -> Para
         real_world_value_mappings=mappings,
         voi_lut_transformations=[_window(1.0)],
         content_label="PROBABILITIES",
-        content_description=RESEARCH_NOTICE,
+        content_description=maker.in_short,
         **_placed(score, source),
         **maker.identity(MAP_SERIES),
     )
@@ -88,7 +87,7 @@ def segmentation(score: SlideScore, source: SourceSlide, maker: Maker) -> Segmen
         segment_descriptions=segments,
         omit_empty_frames=False,
         content_label="CLASSES",
-        content_description=RESEARCH_NOTICE,
+        content_description=maker.in_short,
         **_placed(score, source),
         **maker.identity(SEGMENTATION_SERIES),
     )

@@ -26,7 +26,6 @@ from highdicom.sr import (
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from cervix import RESEARCH_NOTICE
 from cervix.bundle.classes import NO_CLASS, UNREAD, UNRECOGNISED
 from cervix.interop.dicom.made import MANUFACTURER, Maker
 from cervix.interop.dicom.source import SourceSlide
@@ -100,7 +99,14 @@ def _of_the_slide(summary: SlideSummary, source: SourceSlide, maker: Maker) -> P
         measurements=measured,
         qualitative_evaluations=[QualitativeEvaluation(own("answer", "Answer"), own(answer.verdict, answer.headline))],
     )
-    said = [answer.sentence, answer.rule, maker.model.organs_seen, *summary.notices, *maker.model.intended_use, RESEARCH_NOTICE]
+    said = [
+        answer.sentence,
+        answer.rule,
+        maker.model.organs_seen,
+        *summary.notices,
+        *maker.model.intended_use,
+        maker.model.notice,
+    ]
     group[0].ContentSequence.extend(
         TextContentItem(codes.DCM.Comment, words, RelationshipTypeValues.CONTAINS) for words in said if words
     )

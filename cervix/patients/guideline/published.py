@@ -147,7 +147,7 @@ Key = tuple[int, str, str, str]
 
 def published_tables(bundle: Bundle, model: Model) -> "PublishedTables | None":
     """The tables that a bundle carries with a model, read once a process; None where it has none."""
-    name = model.evaluation.published_risks
+    name = model.evaluation.published_risks if model.evaluation else None
     return None if name is None else _tables(bundle.root, bundle.sha256, name)
 
 

@@ -42,7 +42,9 @@ def _make(bundle: Bundle) -> None:
 
     for model in bundle.manifest.models:
         try:
-            summary_figure(bundle, model, summary_of(bundle, model).picture)
+            if (picture := summary_of(bundle, model).picture) is None:
+                continue
+            summary_figure(bundle, model, picture)
             question_of(bundle, model, model.main_task).sweep()
             time.sleep(REST_S)
         except CervixError as error:  # said on the page of the model

@@ -53,9 +53,7 @@ def show_subgroups(bundle: Bundle, model: Model) -> None:
     question = _asked(bundle, model)
     report_or_stop(question)
     with st.spinner("Drawing 1,000 bootstrap samples of each subgroup …"):
-        table = question.cases.kept(
-            ("subgroups", question.task.id), lambda: subgroup_table(question, model.evaluation.subgroups)
-        )
+        table = question.cases.kept(("subgroups", question.task.id), lambda: subgroup_table(question, model.measured.subgroups))
     show_table(table, "evidence_subgroups")
     st.caption("At the model's own threshold. 95 % intervals within the subgroup; with few cases they say little.")
     show_tables(bundle, model, "subgroups")
@@ -72,10 +70,10 @@ def show_rivals(bundle: Bundle, model: Model) -> None:
         "Baselines flag from 0.5, the model from its own threshold: AUROC compares them fairly. Published figures come "
         "without interval and on other data; they are shown, not matched."
     )
-    for note in model.evaluation.notes:
+    for note in model.measured.notes:
         st.info(escaped(note))
     show_tables(bundle, model, "rivals")
-    if any(figure.task for figure in model.evaluation.published):
+    if any(figure.task for figure in model.measured.published):
         st.subheader("CNN beside LSTM, as the report compares them")
         with st.spinner("Computing every model's figures …"):
             show_table(paper_table(bundle).rename(columns=metric_titles()), "evidence_paper")
@@ -145,14 +143,14 @@ def _asked(bundle: Bundle, model: Model, *, among: bool = False) -> Question:
         st.stop()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         task = choose_task(model, [task.id for task in model.derived_tasks], f"evidence_task_{model.id}")
-        if among and model.evaluation.subgroups:
+        if among and model.measured.subgroups:
             cases = _among(cases, model)
     question = Question(cases, task, model.threshold(task.id))
     scores = question.scores
     groups, positives = len(set(scores.groups.tolist())), int(scores.positive.sum())
     st.caption(
         f"{escaped(task.title)}: {len(scores.score):,} {cases_word(model)} ({positives:,} positive, {groups:,} "
-        f"independent groups), {escaped(model.evaluation.split)}; {model.evaluation.precision} variant. Computed now from "
+        f"independent groups), {escaped(model.measured.split)}; {model.measured.precision} variant. Computed now from "
         f"`{cases.source}`. Brackets and ranges are 95 % intervals."
     )
     return question
@@ -161,7 +159,7 @@ def _asked(bundle: Bundle, model: Model, *, among: bool = False) -> Question:
 def _among(cases: CaseSet, model: Model) -> CaseSet:
     choices = {EVERYONE: ("", "")} | {
         f"{subgroup.title}: {value}": (subgroup.column, value)
-        for subgroup in model.evaluation.subgroups
+        for subgroup in model.measured.subgroups
         for value in subgroup_values(cases, subgroup)
     }
     chosen = st.selectbox("Among", list(choices), key=f"evidence_among_{model.id}", width=320)

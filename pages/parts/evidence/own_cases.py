@@ -7,6 +7,7 @@ from functools import partial
 import streamlit as st
 
 from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.errors import CervixError, EvaluationError
 from cervix.evaluation.drift import drift_table
 from cervix.evaluation.heldout import held_out_cases
@@ -41,7 +42,7 @@ VISITS_HELP = (
 def show_own_cases(bundle: Bundle, model: Model) -> None:
     """Upload, what was read, its figures, and how far they are from the test set."""
     try:
-        tested = held_out_cases(bundle, model)
+        tested = held_out_cases(bundle, model) if model.is_evaluated else None
     except EvaluationError as error:
         st.error(escaped(str(error)))
         return
@@ -59,7 +60,10 @@ def show_own_cases(bundle: Bundle, model: Model) -> None:
     )
     show_figures(question, model, f"{model.id}_{task.id}_own")
     show_ranking(question, report)
-    show_drift(Question(tested, task, question.threshold), question)
+    if tested is None:
+        st.caption(f"{UNEVALUATED} So nothing can be said of how far these cases lie from a test set.")
+    else:
+        show_drift(Question(tested, task, question.threshold), question)
     show_mistakes(question, model, sides_of(model, task), partial(picture_of, content) if model.tiles else None, "")
     if has_classes(model):
         show_classes(labelled.cases, model)

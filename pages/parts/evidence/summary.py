@@ -14,7 +14,7 @@ def show_summary(bundle: Bundle, model: Model) -> None:
     """The whole screen; where a table of the bundle cannot be read, why."""
     try:
         summary = summary_of(bundle, model)
-        figure = summary_figure(bundle, model, summary.picture)
+        figure = summary_figure(bundle, model, summary.picture) if summary.picture else None
     except (BundleError, EvaluationError) as error:
         st.error(escaped(str(error)), icon=":material/error:")
         return
@@ -23,11 +23,13 @@ def show_summary(bundle: Bundle, model: Model) -> None:
         st.header(_unbroken(escaped(summary.verdict)), anchor=False)
         words, picture = st.columns([6, 5], gap="medium")
         with words:
-            places = st.columns(len(summary.figures) or 1, border=True, gap="small")
+            places = st.columns(len(summary.figures), border=True, gap="small") if summary.figures else []
             for place, shown in zip(places, summary.figures, strict=False):
                 with place:
                     _show_figure(shown)
             _show_facts(summary)
+        if figure is None or summary.picture is None:
+            return
         with picture:
             caption = CAPTIONS[summary.picture]
             st.plotly_chart(figure, key=f"evidence_picture_{model.id}", config=STILL_CHART, alt=f"{summary.verdict} {caption}")

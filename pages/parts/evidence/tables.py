@@ -35,7 +35,7 @@ ROWS_WRAPPED = 40
 def show_tables(bundle: Bundle, model: Model, tab: str) -> None:
     """The tables of one tab that training put into the bundle."""
     elsewhere = {name for names in TABS.values() for name in names}
-    for measured in model.evaluation.tables:
+    for measured in model.tables:
         if measured.id in TABS.get(tab, ()) or (tab == TRAINING and measured.id not in elsewhere):
             st.subheader(escaped(measured.title))
             show_measured(bundle, model, measured)

@@ -28,7 +28,7 @@ def show_training(bundle: Bundle, model: Model) -> None:
 def show_leakage(bundle: Bundle, model: Model) -> None:
     """One table, tested honestly and with copies of the cases on both sides."""
     frame = leakage.leakage_frame(bundle, model)
-    declared = next(table for table in model.evaluation.tables if table.id == leakage.TABLE)
+    declared = next(table for table in model.tables if table.id == leakage.TABLE)
     assert frame is not None
     try:
         found = leakage.leaks(leakage.protocols(frame))

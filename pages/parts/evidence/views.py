@@ -23,10 +23,12 @@ class View:
 
 def views_of(model: Model) -> dict[str, View]:
     """The tabs that have something to show of a model, by their id in the address, in order."""
+    evaluation = model.evaluation
     has = {
-        "subgroups": bool(model.evaluation.subgroups),
-        "world": left_out_table(model) is not None or bool(model.evaluation.published_risks),
-        "leakage": any(table.id == leakage.TABLE for table in model.evaluation.tables),
+        **dict.fromkeys(("threshold", "calibration", "rivals"), evaluation is not None),
+        "subgroups": evaluation is not None and bool(evaluation.subgroups),
+        "world": left_out_table(model) is not None or (evaluation is not None and bool(evaluation.published_risks)),
+        "leakage": any(table.id == leakage.TABLE for table in model.tables),
         # A string here would be shown on the page.
         "own": model.kind in BROUGHT,
     }

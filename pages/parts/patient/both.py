@@ -14,10 +14,10 @@ from cervix.evaluation.heldout import held_out
 from cervix.files import inert
 from cervix.interop.fhir.resources import MEDIA_TYPE, VERSIONS, FhirVersion
 from cervix.interop.fhir.women import fhir_json
-from cervix.intervals import Interval
 from cervix.patients.completeness import INCOMPLETE
 from cervix.patients.guideline import with_steps
 from cervix.patients.guideline.ladder import FIVE_YEAR_TASK, immediate_task
+from cervix.plain_text import escaped
 from cervix.provenance import provenance_of
 from pages.parts.shared.frame import show_metrics
 
@@ -26,10 +26,22 @@ FHIR_AT_MOST = 10_000
 LEAST_TOLD = 5e-4
 
 
-def held_out_auroc(bundle: Bundle, model: Model) -> Interval:
-    """How well the model ranks women it never saw, on its first question."""
-    task = model.derived_tasks[0]
-    return held_out(bundle, model, task, model.threshold(task.id)).report().metrics["auroc"]
+def trust_words(bundle: Bundle, model: Model, question: str, note: str) -> str:
+    """How well the model ranks women it never saw, on its first question, and its limits; the first says where nobody knows.
+
+    Parameters
+    ----------
+    question, note : str
+        What follows the AUROC, and its interval.
+    """
+    limits, task = escaped(" ".join(model.limits)), model.derived_tasks[0]
+    if not model.is_evaluated:
+        return f"**{escaped(model.title)}.** {limits}"
+    auroc = held_out(bundle, model, task, model.threshold(task.id)).report().metrics["auroc"]
+    return (
+        f"**{escaped(model.title)}: held-out AUROC {auroc.value:.2f}{question}** "
+        f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}{note}). {limits}"
+    )
 
 
 def leading_tasks(model: Model) -> list[DerivedTask]:

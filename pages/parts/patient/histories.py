@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from cervix.bundle import Bundle, Model, ModelSession
+from cervix.bundle.manifest import UNEVALUATED, DerivedTask
 from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_histories
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
@@ -21,7 +22,7 @@ from cervix.patients.visit_vocabulary import AGE
 from cervix.patients.visits import VisitTable
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.plain_text import escaped
-from pages.parts.patient.both import download_scores, file_words, flagged_at, held_out_auroc, show_counts
+from pages.parts.patient.both import download_scores, file_words, flagged_at, show_counts, trust_words
 from pages.parts.patient.cohort import show_cohort
 from pages.parts.patient.intake import show_file
 from pages.parts.patient.problems import show_problems
@@ -125,12 +126,7 @@ def _visits_of(position: int, visits: pd.DataFrame, histories: Histories) -> pd.
 
 
 def _show_trust(bundle: Bundle, model: Model) -> None:
-    task = model.derived_tasks[0]
-    auroc = held_out_auroc(bundle, model)
-    st.info(
-        f"**{escaped(model.title)}: held-out AUROC {auroc.value:.2f} for {escaped(task.title)}** "
-        f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}, simulated). {escaped(' '.join(model.limits))}"
-    )
+    st.info(trust_words(bundle, model, f" for {escaped(model.derived_tasks[0].title)}", ", simulated"))
 
 
 def _threshold(model: Model) -> float:
@@ -157,16 +153,25 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_lef
         help=f"{usual:.2%} is the bundle's own threshold",
     )
     drawn, scores = scores["flagged"], flagged_at(scores, MAIN, percent / 100)
-    sensitivity, specificity = held_out(bundle, model, task, percent / 100).operating_point()
     st.caption(
-        f"**{int(scores['flagged'].sum()):,} of {int((~scores['abstained']).sum()):,} women would be recalled.** On held-out "
-        f"simulated women this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those "
-        f"with the outcome, and does not flag {specificity.value:.1%} ({specificity.low:.1%}–{specificity.high:.1%}) of those "
-        "without."
+        f"**{int(scores['flagged'].sum()):,} of {int((~scores['abstained']).sum()):,} women would be recalled.** "
+        f"{_held_out_words(bundle, model, task, percent / 100)}"
     )
     show_counts(scores, f"{task.title}: ≥ {percent:.1f} %", rows_left_out)
     if not scores["flagged"].equals(drawn):
         st.rerun()
+
+
+def _held_out_words(bundle: Bundle, model: Model, task: DerivedTask, threshold: float) -> str:
+    """How a threshold does on women the model never saw, or that there are none."""
+    if not model.is_evaluated:
+        return UNEVALUATED
+    sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()
+    return (
+        f"On held-out simulated women this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–"
+        f"{sensitivity.high:.0%}) of those with the outcome, and does not flag {specificity.value:.1%} "
+        f"({specificity.low:.1%}–{specificity.high:.1%}) of those without."
+    )
 
 
 def _listed(

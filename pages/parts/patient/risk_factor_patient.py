@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.bundle import Bundle, ModelSession
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.evaluation.heldout import held_out
 from cervix.intervals import Interval
 from cervix.patients.charts import contribution_figure, waterfall_figure, within_the_ends
@@ -18,6 +19,7 @@ from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.provenance import provenance_of
 from pages.parts.patient.both import download_one, percent, show_hypothetical
 from pages.parts.shared.frame import STILL_CHART
+from pages.parts.shared.unevaluated import show_unevaluated
 
 VIEWS = ("Why", "What if", "Factor sheet", "Take away")
 GROUP_TITLES = {
@@ -75,7 +77,7 @@ def _show_head(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Model
             st.metric(
                 "Biopsy positive",
                 percent(float(scores["risk"])),
-                f"seen at similar risk: {alike.low:.0%} to {alike.high:.0%}",
+                f"seen at similar risk: {alike.low:.0%} to {alike.high:.0%}" if alike else UNEVALUATED.partition(":")[0],
                 delta_color="off",
                 delta_arrow="off",
                 width="content",
@@ -89,10 +91,13 @@ def _show_head(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Model
             delta_arrow="off",
             width="content",
         )
+    show_unevaluated(session.model)
 
 
-def _alike(scores: pd.Series, bundle: Bundle, session: ModelSession) -> Interval:
-    """The share with a positive biopsy among held-out patients of similar risk."""
+def _alike(scores: pd.Series, bundle: Bundle, session: ModelSession) -> Interval | None:
+    """The share with a positive biopsy among held-out patients of similar risk; None for an unevaluated model."""
+    if not session.model.is_evaluated:
+        return None
     seen = held_out(bundle, session.model, session.model.derived_tasks[0], 0.0)
     return seen.share_among_alike(np.array([scores["risk"]]), ALIKE_BINS)[0]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from cervix.bundle import Bundle, Model, ModelSession
+from cervix.bundle.manifest import UNEVALUATED, DerivedTask
 from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_factors
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
@@ -16,8 +17,7 @@ from cervix.patients.explanation import leading_factors
 from cervix.patients.reading import PatientTable
 from cervix.patients.scoring import BIOPSY_TASK, score_patients
 from cervix.patients.vocabulary import PATIENT_ID
-from cervix.plain_text import escaped
-from pages.parts.patient.both import download_scores, file_words, flagged_at, held_out_auroc, show_counts
+from pages.parts.patient.both import download_scores, file_words, flagged_at, show_counts, trust_words
 from pages.parts.patient.cohort import show_cohort
 from pages.parts.patient.intake import show_file
 from pages.parts.patient.problems import show_problems
@@ -93,12 +93,8 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
         st.subheader("The list as a whole", divider="gray")
         _show_threshold(scores, bundle, model, table.rows_left_out)
         download_scores(scores, table.frame, bundle, model)
-        auroc = held_out_auroc(bundle, model)
-        st.info(
-            f"**{escaped(model.title)}: held-out AUROC {auroc.value:.2f}** "
-            f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}; 0.5 is chance). "
-            f"{escaped(' '.join(model.limits))} No guideline action is shown: the outcome is not CIN3+."
-        )
+        no_action = "No guideline action is shown: the outcome is not CIN3+."
+        st.info(f"{trust_words(bundle, model, '', '; 0.5 is chance')} {no_action}")
         answered = ~scores["abstained"].to_numpy(bool)
         show_cohort(
             lambda tell: explain_factors(table.frame, answered, session, on_progress=tell),
@@ -165,16 +161,26 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_lef
         help=f"{usual:.1%} is the bundle's own threshold",
     )
     drawn, scores = scores["flagged"], flagged_at(scores, "risk", percent / 100)
-    sensitivity, specificity = held_out(bundle, model, task, percent / 100).operating_point()
     of = int((~scores["abstained"]).sum())
     st.caption(
-        f"**{int(scores['flagged'].sum()):,} of {of:,} patients would be recalled.** Of held-out patients this threshold finds "
-        f"{sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with a positive biopsy, and does not "
-        f"flag {specificity.value:.0%} ({specificity.low:.0%}–{specificity.high:.0%}) of those without."
+        f"**{int(scores['flagged'].sum()):,} of {of:,} patients would be recalled.** "
+        f"{_held_out_words(bundle, model, task, percent / 100)}"
     )
     show_counts(scores, f"risk ≥ {percent:.1f} %", rows_left_out)
     if not scores["flagged"].equals(drawn):
         st.rerun()
+
+
+def _held_out_words(bundle: Bundle, model: Model, task: DerivedTask, threshold: float) -> str:
+    """How a threshold does on patients the model never saw, or that there are none."""
+    if not model.is_evaluated:
+        return UNEVALUATED
+    sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()
+    return (
+        f"Of held-out patients this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of "
+        f"those with a positive biopsy, and does not flag {specificity.value:.0%} ({specificity.low:.0%}–"
+        f"{specificity.high:.0%}) of those without."
+    )
 
 
 def _listed(
@@ -188,7 +194,8 @@ def _listed(
     ranked = scores.iloc[positions]
     leading = leading_factors(table.frame.iloc[positions], session)
     task = session.model.derived_tasks[0]
-    alike = held_out(bundle, session.model, task, 0.0).share_among_alike(ranked["risk"].to_numpy(), ALIKE_BINS)
+    seen = held_out(bundle, session.model, task, 0.0) if session.model.is_evaluated else None
+    alike = seen.share_among_alike(ranked["risk"].to_numpy(), ALIKE_BINS) if seen else [None] * len(ranked)
     shown = pd.DataFrame({"Row": ranked.index})
     if PATIENT_ID in ranked:
         shown["Patient"] = ranked[PATIENT_ID].to_numpy()
@@ -196,7 +203,8 @@ def _listed(
     if second is not None:
         shown = shown.assign(**second.shown(ranked, "risk"))
     shown["Seen at similar risk"] = [
-        "–" if none else f"{share.low:.0%}–{share.high:.0%}" for none, share in zip(ranked["abstained"], alike, strict=True)
+        "–" if none or share is None else f"{share.low:.0%}–{share.high:.0%}"
+        for none, share in zip(ranked["abstained"], alike, strict=True)
     ]
     shown["Rests on"] = [words or "all of the row" for words in ranked[RESTS_ON]]
     shown["What matters most"] = [

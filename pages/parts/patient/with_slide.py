@@ -15,6 +15,7 @@ from cervix.patients.visit_vocabulary import SLIDE
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from cervix.slides.embedding import telling_embeddings
+from pages.parts.shared.unevaluated import show_unevaluated
 from pages.parts.slide.resources import desk, reopened, scored_slides, slide_words
 
 NONE = ""
@@ -58,6 +59,7 @@ def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
         f"History up to visit {len(until)} of {len(visits)}; its own histology and treatment are hidden, as they come after it."
     )
     st.caption(told)
+    show_unevaluated(session.model)
 
 
 def _show_side_by_side(risk: JointRisk, title: str, sha256: str, headline: str) -> None:

@@ -33,6 +33,7 @@ from pages.parts.patient.with_slide import show_slide_beside
 from pages.parts.shared.frame import STILL_CHART
 from pages.parts.shared.similar import show_similar
 from pages.parts.shared.store import label_store_or_stop
+from pages.parts.shared.unevaluated import show_unevaluated
 
 VIEWS = ("Why", "Similar", "What if", "With a slide", "Visits", "Take away")
 WITHOUT_ANSWER = ("Why no risk", "Visits", "Take away")
@@ -109,6 +110,7 @@ def _show_head(visits: pd.DataFrame, scores: pd.Series, model: Model, step: Step
     age, count = scores[AGE], len(visits)
     facts = ["age not known" if pd.isna(age) else f"{age:.0f} years", f"{count} visit{'s' * (count != 1)}"]
     main = model.derived_tasks[0]
+    show_unevaluated(model)
     prefix, after = ("after_treatment_", "After treatment: ") if scores[TREATED] else ("risk_", "")
     with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
         with st.container(width="content", gap="xxsmall"):

@@ -4,11 +4,13 @@ import streamlit as st
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.classes import NO_CLASS, UNREAD
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.plain_text import escaped
 from cervix.slides.decision import SlideAnswer, class_areas_mm2, decide_tiles, tiles_within
 from cervix.slides.desk import SlideJob
 from cervix.slides.scoring import ScoreProgress, SlideScore
 from pages.parts.shared.frame import duration
+from pages.parts.shared.unevaluated import show_unevaluated
 from pages.parts.slide.resources import desk
 
 FIRST_ANSWER_TILES = 64
@@ -44,6 +46,7 @@ def show_progress(job: SlideJob, bundle: Bundle) -> None:
             job.cancel()
     if progress is not None:
         st.caption(_split_line(progress))
+    show_unevaluated(model)
     show_cervix_unseen(model)
     show_organs(model)
 
@@ -52,6 +55,7 @@ def show_answer(score: SlideScore, model: Model) -> None:
     """The decision and what it rests on. An abstention is as loud as a finding."""
     answer = score.summary.answer
     show_verdict(answer.verdict, answer.headline, share_line(answer), answer.reason)
+    show_unevaluated(model)
     show_cervix_unseen(model)
     if answer.abstained:
         known = ", ".join(item.mid_sentence for item in model.classes)
@@ -60,7 +64,8 @@ def show_answer(score: SlideScore, model: Model) -> None:
             f"{answer.unrecognised_tiles:,} not recognised. **The model knows:** {escaped(known)}."
         )
     for notice in score.summary.notices:
-        st.info(notice)
+        if notice != UNEVALUATED:  # stands beside the answer
+            st.info(notice)
 
 
 def show_region(score: SlideScore, model: Model, region: list[tuple[float, float]]) -> None:
@@ -73,6 +78,7 @@ def show_region(score: SlideScore, model: Model, region: list[tuple[float, float
             return
         answer = decide_tiles(inside, model)
         show_verdict(answer.verdict, answer.headline, share_line(answer), answer.reason, level=3)
+        show_unevaluated(model)
         st.caption(areas_line(answer, class_areas_mm2(inside, model, score.summary.spacing_um_px), model))
         st.caption("A region chosen after looking at the scores is biased towards a finding: it is not a second opinion.")
 

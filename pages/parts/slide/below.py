@@ -4,7 +4,6 @@ from html import escape
 
 import streamlit as st
 
-from cervix import RESEARCH_NOTICE
 from cervix.bundle import Bundle, Model
 from cervix.errors import CervixError
 from cervix.plain_text import escaped
@@ -148,7 +147,7 @@ def _show_rule(score: SlideScore, model: Model) -> None:
 
 def _show_print(score: SlideScore, model: Model) -> None:
     """On paper there is nothing to open: the rule, the organs and the notice are written out."""
-    said = [RESEARCH_NOTICE, model.organs_seen if model.organs else "", score.summary.answer.rule]
+    said = [model.notice, model.organs_seen if model.organs else "", score.summary.answer.rule]
     made = score.summary.provenance
     said.append(f"Slide {score.summary.slide_sha256[:12]}…, bundle {made.bundle_sha256[:12]}…, {made.created[:10]}.")
     st.html("<div class='print-only'>" + "".join(f"<p>{escape(line)}</p>" for line in said if line) + "</div>")

@@ -12,7 +12,7 @@ from cervix.labels.insight.learning_curve import LearningCurve
 
 
 def test_simulated_strategies_are_told_apart_by_dash_and_marker_with_their_intervals(bundle: Bundle) -> None:
-    tables = {table.id: table for table in bundle.session("history").model.evaluation.tables}
+    tables = {table.id: table for table in bundle.session("history").model.measured.tables}
     table = load_table(bundle, tables["learning-curves"])
     figure = simulated_curves_figure(table, "average precision", "Entropy")
     lines = [trace for trace in figure.data if trace.fill is None]

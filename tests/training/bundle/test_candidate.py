@@ -180,7 +180,7 @@ def test_the_history_model_learns_from_labelled_women(url: str, bundle: Bundle, 
     session = ModelSession(entry, entry.variants[0], open_session(graph, CPU_PROVIDER), CPU_PROVIDER)
     assert replay_golden(session, (tmp_path / entry.golden).read_bytes()).passed
     assert (entry.inputs, entry.outputs, entry.classes) == (before.inputs, before.outputs, before.classes)
-    old, new = (pd.read_parquet(root / entry.evaluation.predictions) for root in (bundle.root, tmp_path))
+    old, new = (pd.read_parquet(root / entry.measured.predictions) for root in (bundle.root, tmp_path))
     scores = [f"p_{name}" for name in entry.class_ids]
     assert old.drop(columns=scores).equals(new.drop(columns=scores))
     assert 0 < np.abs(old[scores].to_numpy() - new[scores].to_numpy()).max() < 0.5

@@ -158,7 +158,7 @@ def test_the_graph_holds_no_loop_and_names_its_dimensions(trained: tuple[Model, 
 
 def test_it_equals_keras_and_its_golden_vectors(trained: tuple[Model, Path, list[str]], session: ModelSession) -> None:
     model, out, _ = trained
-    assert any("largest difference to Keras" in note or "between graph and Keras" in note for note in model.evaluation.notes)
+    assert any("largest difference to Keras" in note or "between graph and Keras" in note for note in model.measured.notes)
     assert replay_golden(session, (out / model.golden).read_bytes()).passed
 
 
@@ -202,7 +202,7 @@ def test_it_learns_that_persistent_hpv_is_a_risk(session: ModelSession) -> None:
 
 def test_tables_compare_with_every_rival_and_test_the_calibration(trained: tuple[Model, Path, list[str]]) -> None:
     model, out, _ = trained
-    tables: dict[str, Any] = {table.id: pd.read_csv(out / table.file) for table in model.evaluation.tables}
+    tables: dict[str, Any] = {table.id: pd.read_csv(out / table.file) for table in model.measured.tables}
     assert len(tables["comparison"]) == 6
     assert {"trials", "calibration", "comparison"} == set(tables)
     assert {test.task for test in model.calibration.tests} == {"cin2-3y", "cin3-0y", "cin3-3y", "cin3-5y"}
@@ -221,8 +221,8 @@ def test_the_background_set_has_the_shape_of_the_inputs(trained: tuple[Model, Pa
 
 def test_it_is_held_against_published_risks(trained: tuple[Model, Path, list[str]]) -> None:
     model, out, _ = trained
-    assert model.evaluation.published_risks is not None
-    table = published_risks_in((out / model.evaluation.published_risks).read_bytes(), model.evaluation.published_risks)
+    assert model.measured.published_risks is not None
+    table = published_risks_in((out / model.measured.published_risks).read_bytes(), model.measured.published_risks)
     assert len(table) == 168
     for grade in GRADES:
         risks = table[[f"model_{grade}_{years}" for years in YEARS]].to_numpy()

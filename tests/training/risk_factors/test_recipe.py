@@ -80,7 +80,7 @@ def session(model: Model, trained: tuple[list[Model], Path]) -> ModelSession:
 
 @pytest.fixture
 def predictions(model: Model, trained: tuple[list[Model], Path]) -> pd.DataFrame:
-    return pd.read_parquet(trained[1] / model.evaluation.predictions)
+    return pd.read_parquet(trained[1] / model.measured.predictions)
 
 
 def assigned_splits(table: RiskTable) -> "np.ndarray[Any, np.dtype[np.str_]]":
@@ -227,21 +227,21 @@ def test_the_entry_survives_the_manifest_and_says_what_a_reader_must_know(
 ) -> None:
     assert Model.model_validate(json.loads(model.model_dump_json())) == model
     assert 0 < model.threshold(BIOPSY_TASK) < 1
-    assert {figure.value for figure in model.evaluation.published if "another data set" in figure.source} == {0.945, 0.937}
+    assert {figure.value for figure in model.measured.published if "another data set" in figure.source} == {0.945, 0.937}
     (source,) = model.training_data
     assert (source.nature, source.licence) == ("real", "CC BY 4.0")
     assert "10.24432/C5Z310" in source.citation
     assert sum(sum(counts.values()) for counts in source.counts.values()) == 835
-    text = " ".join([*model.limits, *model.evaluation.notes])
+    text = " ".join([*model.limits, *model.measured.notes])
     for needed in ("single time step", "Prior diagnoses", "cross-validation", "54 positive biopsies"):
         assert needed in text
-    tables = {table.id: pd.read_csv(trained[1] / table.file) for table in model.evaluation.tables}
+    tables = {table.id: pd.read_csv(trained[1] / table.file) for table in model.measured.tables}
     assert tables["cross-validation"]["n"].str.startswith("835 rows, 54 positive").all()
     assert (tables["leakage"]["leaked"] == "LEAKED").sum() == 3
 
 
 def test_the_leaky_figure_stands_beside_the_model_that_invites_it_alone(trained: tuple[list[Model], Path]) -> None:
-    leaky = [[figure for figure in model.evaluation.published if figure.value == 0.99] for model in trained[0]]
+    leaky = [[figure for figure in model.measured.published if figure.value == 0.99] for model in trained[0]]
     assert [len(figures) for figures in leaky] == [0, 1]
     assert "before the split" in leaky[1][0].source
 

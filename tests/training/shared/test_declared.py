@@ -92,12 +92,10 @@ def test_a_shipped_recipe_declares_nothing_that_the_manifest_does_not_hold(name:
 def test_figures_stand_in_the_sentences_and_repeated_words_wherever_they_are_named() -> None:
     model = entry(recipe("shipped"))
     assert "dense 256 → 4" in model.architecture
-    assert model.evaluation.notes[0].startswith(
-        "The novelty limit accepts 95.1% of the 10 test tiles (int8) and flags 97.3% of"
-    )
-    assert len({figure.source for figure in model.evaluation.published}) == 1
-    assert model.evaluation.published[0].source.startswith("Published VGG16")
-    assert "{" not in " ".join([*model.evaluation.notes, *(item.chosen_by for item in (*model.thresholds, *model.abstention))])
+    assert model.measured.notes[0].startswith("The novelty limit accepts 95.1% of the 10 test tiles (int8) and flags 97.3% of")
+    assert len({figure.source for figure in model.measured.published}) == 1
+    assert model.measured.published[0].source.startswith("Published VGG16")
+    assert "{" not in " ".join([*model.measured.notes, *(item.chosen_by for item in (*model.thresholds, *model.abstention))])
 
 
 def test_a_word_changed_in_the_recipe_is_changed_in_the_manifest() -> None:

@@ -93,10 +93,8 @@ def test_whole_source_images_stand_on_one_side_and_every_class_on_each(run: Run)
 
 
 def test_every_table_is_written_and_holds_something(run: Run) -> None:
-    assert {table.file for table in run.entry.evaluation.tables} == {
-        f"slide/{path.name}" for path in run.out.glob("slide/*.csv")
-    }
-    for table in run.entry.evaluation.tables:
+    assert {table.file for table in run.entry.measured.tables} == {f"slide/{path.name}" for path in run.out.glob("slide/*.csv")}
+    for table in run.entry.measured.tables:
         assert len(pd.read_csv(run.out / table.file)) >= 1, table.id
 
 
@@ -108,11 +106,11 @@ def test_every_search_trial_and_run_is_listed(run: Run) -> None:
 
 
 def test_predictions_are_of_test_tiles_by_the_int8_graph(run: Run) -> None:
-    frame = pd.read_parquet(run.out / run.entry.evaluation.predictions)
+    frame = pd.read_parquet(run.out / run.entry.measured.predictions)
     assert len(frame) == held_out_of(run)
     assert set(frame["by_source"]) <= {data.name for data in run.entry.training_data}
     np.testing.assert_allclose(frame[["p_benign", "p_scc", "p_ac", "p_other"]].sum(axis=1), 1.0, atol=2.0**-SIGNIFICANT_BITS)
-    for baseline in run.entry.evaluation.baselines:
+    for baseline in run.entry.measured.baselines:
         np.testing.assert_allclose(
             frame[[f"{baseline.id}__p_{name}" for name in run.entry.class_ids]].sum(axis=1), 1.0, atol=2.0**-SIGNIFICANT_BITS
         )

@@ -1,7 +1,10 @@
 """What is not made into a bundle: each model, description and list of tiles that would mislead, with the reason."""
 
+import codecs
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -145,10 +148,10 @@ def test_a_file_of_more_than_two_gigabytes_is_not_even_read(tmp_path: Path) -> N
         read(path)
 
 
-@pytest.mark.parametrize(("name", "content"), [("model.onnx", b"\xff\xfe no graph"), ("model.onnx", b""), ("model.pt", b"PK")])
+@pytest.mark.parametrize(("name", "content"), [("model.onnx", b"\xff\xfe no graph"), ("model.onnx", b""), ("model.pth", b"PK")])
 def test_a_file_that_holds_no_model(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(WrapRefused, match=r"an ONNX file|\.onnx or \.keras"):
+    with pytest.raises(WrapRefused, match=r"an ONNX file|\.onnx, \.keras or \.pt"):
         read(tmp_path / name)
 
 
@@ -182,6 +185,12 @@ def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
         read_about(write_about(tmp_path / "about.toml", said))
     for key in ("model.limits", "card.licence_id", "held_out.licence", "output: "):
         assert key in refused.value.found
+
+
+def test_a_mark_of_byte_order_before_it_is_no_fault(tmp_path: Path) -> None:
+    path = write_about(tmp_path / "about.toml", about())
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert read_about(path).name == "elsewhere"
 
 
 @pytest.mark.parametrize(
@@ -233,8 +242,8 @@ def with_file(folder: Path, tile: Image.Image, name: str, **options: Any) -> Any
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda table: table.drop(columns="label"), "no label.*Without held-out labels"),
-        (lambda table: table[table["split"] == "validation"], "There are no test tiles.*is not wrapped"),
+        (lambda table: table.drop(columns="label"), "no label.*Label the tiles"),
+        (lambda table: table[table["split"] == "test"], "There are no validation tiles.*never on test tiles"),
         (lambda table: table[(table["split"] == "test") | (table["label"] == "normal")], "0 of dysplasia in validation"),
         (lambda table: table.replace("normal", "healthy"), "another label.*found 'healthy' in 20 rows"),
         (lambda table: table.replace("test", "train"), "expected validation or test; found 'train'"),
@@ -272,6 +281,43 @@ def test_a_tile_of_another_size_or_depth(folder: Path) -> None:
         listed(folder, with_file(folder, Image.new("RGB", (16, 32)), "small.png"))
     with pytest.raises(WrapRefused, match="8 bits in three channels; found RGBA in row 81"):
         listed(folder, with_file(folder, Image.new("RGBA", (32, 32)), "alpha.png"))
+    with pytest.raises(WrapRefused, match="found I;16 in row 81"):
+        listed(folder, with_file(folder, Image.new("I;16", (32, 32)), "grey16.png"))
+
+
+def png_of_16_bits(path: Path) -> None:
+    """Three channels of 16 bits, which Pillow reads as 8 and cannot write."""
+    rows = b"".join(b"\0" + bytes(SIZE_PX * 6) for _ in range(SIZE_PX))
+    parts = (b"IHDR", struct.pack(">IIBBBBB", SIZE_PX, SIZE_PX, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    chunks = (struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+def test_a_tile_of_16_bits_a_channel_is_not_cut_to_8(folder: Path) -> None:
+    png_of_16_bits(folder / "deep.png")
+    with pytest.raises(WrapRefused, match="expected 8 bits a channel; found 16 bits in row 2"):
+        listed(folder, lambda table: table.assign(path=["deep.png", *table["path"][1:]]))
+
+
+@pytest.mark.parametrize("name", ["../model.onnx", "/etc/hostname", "link.png", "C:x.png"])
+def test_a_tile_that_lies_elsewhere_is_not_opened(folder: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "elsewhere.png").write_bytes((folder / "1.png").read_bytes())
+    if not (folder / "link.png").is_symlink():
+        (folder / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    with pytest.raises(WrapRefused, match="A tile lies elsewhere.*in row 2") as refused:
+        listed(folder, lambda table: table.assign(path=[name, *table["path"][1:]]))
+    assert name not in str(refused.value)
+    (folder / "link.png").unlink()
+
+
+def test_a_list_as_spreadsheets_write_it(folder: Path) -> None:
+    text = (folder / "tiles.csv").read_text()
+    path = folder / "spreadsheet.csv"
+    path.write_text(text.replace(",", ";"), encoding="utf-8-sig")
+    assert len(read_tiles(path, [item.id for item in FOUR], SIZE_PX, 5).labels) == 80
+    path.write_bytes(text.replace("validation-normal-0", "Müller").encode("latin-1"))
+    with pytest.raises(WrapRefused, match=r"expected CSV in UTF-8; found another encoding\. Save the list again"):
+        read_tiles(path, [item.id for item in FOUR], SIZE_PX, 5)
 
 
 # Files that name code

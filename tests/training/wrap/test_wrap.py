@@ -11,6 +11,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from cervix.bundle import Bundle
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.bundle.sessions import CPU_PROVIDER, open_session
 from cervix.card.markdown import model_card
 from cervix.evaluation.questions import task_scores
@@ -23,6 +24,7 @@ from tests.bundle.made.tiles import centres_rgb, tissue_of
 from tests.training.wrap.made import SIZE_PX, about, write_about, write_model, write_tiles
 from training.slide.variants import VariantRefused
 from training.wrap.entry import NOT_SEEN
+from training.wrap.refusal import WrapRefused
 from training.wrap.tile_model import wrap_tile_model
 
 pytestmark = pytest.mark.training
@@ -58,8 +60,8 @@ def test_the_bundle_says_what_its_owner_said_and_what_was_not_checked(wrapped: B
     assert model.class_ids == [item.id for item in FOUR]
     assert model.limits == ["Knows nothing of medicine."]
     assert [variant.precision for variant in model.variants] == ["int8", "fp32", "fp16"]
-    assert wrapped.session(model.id).variant.precision == model.evaluation.precision == "int8"
-    assert NOT_SEEN in model.evaluation.notes
+    assert wrapped.session(model.id).variant.precision == model.measured.precision == "int8"
+    assert NOT_SEEN in model.measured.notes
     assert model.tiles is not None
     assert model.tiles.steps_in_graph == ["divide by 255", "put channels first"]
     stated, held_out = model.training_data
@@ -69,7 +71,7 @@ def test_the_bundle_says_what_its_owner_said_and_what_was_not_checked(wrapped: B
 
 def test_held_out_predictions_are_of_test_tiles_and_name_nobody(wrapped: Bundle, wrapped_root: Path, folder: Path) -> None:
     model = wrapped.manifest.first_of("tile")
-    frame = pd.read_parquet(wrapped_root / model.evaluation.predictions)
+    frame = pd.read_parquet(wrapped_root / model.measured.predictions)
     table = pd.read_csv(folder / "tiles/tiles.csv")
     rows = table.index[table["split"] == "test"]
     assert frame["case"].tolist() == [f"row {row + 2}" for row in rows]
@@ -95,7 +97,7 @@ def test_probabilities_are_those_of_the_model_at_the_fitted_temperature(
 
 def test_the_novelty_limit_keeps_about_the_share_that_was_wanted(wrapped: Bundle, wrapped_root: Path) -> None:
     model = wrapped.manifest.first_of("tile")
-    frame = pd.read_parquet(wrapped_root / model.evaluation.predictions)
+    frame = pd.read_parquet(wrapped_root / model.measured.predictions)
     assert (frame["novelty"] <= model.abstention_limit("novelty")).mean() > 0.8
     table = pd.read_csv(wrapped_root / f"{model.id}/novelty.csv")
     assert "not histology (pictures and patterns)" in table["tiles"].tolist()
@@ -114,6 +116,30 @@ def test_the_card_has_its_words_and_its_figures(wrapped: Bundle) -> None:
     card = model_card(wrapped)
     for words in ("Colours of tiles", "Knows nothing of medicine.", "Drawn tiles", "Malignant or not", NOT_SEEN):
         assert words in card
+
+
+def test_without_test_tiles_the_bundle_is_unevaluated_and_fitted_as_it_would_be_with_them(
+    wrapped: Bundle, folder: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(folder / "tiles/tiles.csv")
+    table[table["split"] == "validation"].to_csv(folder / "tiles/validation.csv", index=False)
+    description, said = write_about(tmp_path / "about.toml", about()), list[str]()
+    wrap_tile_model(folder / "model.onnx", description, folder / "tiles/validation.csv", tmp_path / "out", said.append)
+    bare, full = prove_bundle(tmp_path / "out", device="cpu").manifest.first_of("tile"), wrapped.manifest.first_of("tile")
+    assert not bare.is_evaluated
+    assert bare.limits == [f"{UNEVALUATED} {full.limits[0]}"]
+    assert sum(UNEVALUATED in line for line in said) == 1
+    assert (bare.calibration, bare.abstention) == (full.calibration, full.abstention)
+    assert bare.slide_rule is not None
+    assert full.slide_rule is not None
+    assert bare.slide_rule.minimum_tiles == full.slide_rule.minimum_tiles
+    assert all("validation tiles" in threshold.chosen_by for threshold in bare.thresholds)
+    assert bare.training_data[-1].groups == {"validation": 20}
+    assert "measure" not in bare.training_data[-1].note
+
+    description = write_about(tmp_path / "about.toml", about(fit__variants=["int8"]))
+    with pytest.raises(WrapRefused, match="cannot be held against fp32.*int8 wanted, and no test tiles"):
+        wrap_tile_model(folder / "model.onnx", description, folder / "tiles/validation.csv", tmp_path / "more", lambda _: None)
 
 
 def test_a_variant_that_answers_otherwise_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,7 @@ def show_labels_saved(bundle: Bundle) -> None:
     found = {
         table.id: table
         for model in bundle.manifest.of_kind(KINDS["patient"].model_kind)
-        for table in model.evaluation.tables
+        for table in model.tables
         if table.id in (CURVES, SAVED)
     }
     if CURVES not in found:

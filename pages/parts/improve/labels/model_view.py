@@ -16,6 +16,7 @@ from cervix.plain_text import escaped
 from cervix.slides.explanation import overlay_cam
 from pages.parts.shared.case_words import labelled_classes
 from pages.parts.shared.frame import class_title
+from pages.parts.shared.unevaluated import show_unevaluated
 
 COLUMNS = 6
 LAST_PX = 96
@@ -77,6 +78,7 @@ def _show_one(shown: Shown, event: LabelEvent, desk: LabelDesk, bundle: Bundle) 
             st.markdown(f"{said} This bundle has not scored it.")
         else:
             st.markdown(f"{said} {model_words(shown.opinion, kind, bundle)}")
+            show_unevaluated(bundle.manifest.first_of(KINDS[kind].model_kind))
             if kind == "tile" and shown.opinion.answered_by(bundle.session_of("tile").model):
                 _offer_cam(shown, bundle)
 
@@ -132,6 +134,7 @@ def _show_many(last: Answered, bundle: Bundle) -> None:
         f"You answered **{len(last.events)}** tiles. The model said the same of {agreed}, something else of {len(differing)}; "
         f"it does not recognise {silent}."
     )
+    show_unevaluated(model)
     if differing:
         with st.expander("Where the model said something else"):
             columns = st.columns(COLUMNS)

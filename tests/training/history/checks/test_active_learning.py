@@ -86,7 +86,7 @@ def test_the_entry_gains_the_best_strategy_and_the_tables_that_the_recipe_declar
     entry = with_acquisition(bare, RECIPES_DIR / "active-learning.toml", tmp_path)
     assert entry.acquisition is not None
     assert entry.acquisition.strategy == "margin"
-    added = entry.evaluation.tables[: -len(bare.evaluation.tables)]
+    added = entry.measured.tables[: -len(bare.measured.tables)]
     assert [table.file for table in added] == ["women/labels-saved.csv", "women/learning-curves.csv"]
     assert all((tmp_path / table.file).is_file() for table in added)
 
