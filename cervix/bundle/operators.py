@@ -7,6 +7,7 @@ from typing import Final
 import onnx
 from onnx import AttributeProto, shape_inference
 
+from cervix.bundle.tree_operators import TREE_DOMAIN, TREE_OPERATORS, check_trees, told_shape
 from cervix.errors import BundleError
 
 DOMAINS: Final = ("", "ai.onnx")
@@ -15,7 +16,7 @@ DOMAINS: Final = ("", "ai.onnx")
 # down all of its numbers while it infers shapes.
 OPERATORS: Final = frozenset({
     "Abs", "Add", "And", "ArgMax", "ArgMin", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat",
-    "Constant", "ConstantOfShape", "Conv", "DequantizeLinear", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "Flatten",
+    "Constant", "ConstantOfShape", "Conv", "CumSum", "DequantizeLinear", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "Flatten",
     "Floor", "GRU", "Gather", "GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater",
     "GreaterOrEqual", "HardSigmoid", "Identity", "IsInf", "IsNaN", "LSTM", "LayerNormalization", "LeakyRelu", "Less",
     "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool", "Mean", "Min", "Mul", "Neg", "Not", "OneHot", "Or",
@@ -57,10 +58,11 @@ def check_operators(model: onnx.ModelProto, name: str) -> None:
     if model.functions or model.training_info or model.graph.sparse_initializer:
         raise _refused(name, OWN_GRAPHS, "a function, training or a sparse constant")
     for node in model.graph.node:
-        if node.domain not in DOMAINS or node.op_type not in OPERATORS:
+        allowed = OPERATORS if node.domain in DOMAINS else TREE_OPERATORS if node.domain == TREE_DOMAIN else ()
+        if node.op_type not in allowed:
             raise BundleError(
                 f"{name} uses an operator that is not allowed in a bundle",
-                expected=f"one of the {len(OPERATORS)} that these models need",
+                expected=f"one of the {len(OPERATORS) + len(TREE_OPERATORS)} that these models need",
                 found=_shown(f"{node.domain}.{node.op_type}".lstrip(".")),
             )
         for attribute in node.attribute:
@@ -100,10 +102,7 @@ def _check_sizes(model: onnx.ModelProto, name: str) -> None:
     del bare.graph.value_info[:]
     for value in bare.graph.output:
         value.type.tensor_type.ClearField("shape")
-    try:
-        inferred = shape_inference.infer_shapes(bare, data_prop=True, strict_mode=True).graph
-    except Exception as error:
-        raise BundleError(f"{name} has operators that do not fit each other", found=_shown(str(error))) from error
+    inferred = _inferred(bare, name)
     known = {value.name: value.type.tensor_type for value in (*inferred.value_info, *inferred.output)}
     total = 0
     for node in inferred.node:
@@ -114,6 +113,42 @@ def _check_sizes(model: onnx.ModelProto, name: str) -> None:
             total += held
             if held > TENSOR_BYTES_AT_MOST or total > ALL_TENSORS_BYTES_AT_MOST:
                 raise _too_large(name, output, f"{max(held, total) / 1e9:,.0f} GB, of {_shown(node.op_type)}")
+
+
+def _inferred(bare: onnx.ModelProto, name: str) -> onnx.GraphProto:
+    """The graph with the sizes of all tensors. ONNX infers none for most operators on tables: those are told it one by one."""
+    waiting = [node for node in bare.graph.node if node.domain == TREE_DOMAIN]
+    while waiting:
+        # Not strictly: what follows such an operator does not fit anything yet.
+        graph = shape_inference.infer_shapes(bare, data_prop=True).graph
+        known = {value.name: value.type.tensor_type for value in (*graph.input, *graph.value_info)}
+        known |= {tensor.name: _type_of(tensor) for tensor in graph.initializer}
+        ready = [node for node in waiting if all(_bytes_of(known.get(tensor)) is not None for tensor in node.input)]
+        if not ready:
+            break
+        for node in ready:
+            waiting.remove(node)
+            shapes = [[dim.dim_value for dim in known[tensor].shape.dim] for tensor in node.input]
+            check_trees(node, shapes[0], name)
+            _tell(bare.graph, told_shape(node, shapes, known[node.input[0]].elem_type))
+    try:
+        return shape_inference.infer_shapes(bare, data_prop=True, strict_mode=True).graph
+    except Exception as error:
+        raise BundleError(f"{name} has operators that do not fit each other", found=_shown(str(error))) from error
+
+
+def _type_of(tensor: onnx.TensorProto) -> onnx.TypeProto.Tensor:
+    return onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims).tensor_type
+
+
+def _tell(graph: onnx.GraphProto, told: list[onnx.ValueInfoProto]) -> None:
+    """Write the sizes of some tensors into the graph."""
+    outputs = {value.name: value for value in graph.output}
+    for value in told:
+        if value.name in outputs:
+            outputs[value.name].CopyFrom(value)
+        else:
+            graph.value_info.append(value)
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -6,7 +6,7 @@ missing is named at once.
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -22,11 +22,13 @@ ABOUT_BYTES_AT_MOST = 1 << 20
 """A description longer than this is none."""
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Transform(_Strict):
+class Transform(Strict):
     """One step of what is done to pixels before the model sees them: exactly one operation, with one number or one a channel.
 
     Channels count in the order in which the model takes them.
@@ -62,7 +64,7 @@ class Transform(_Strict):
         return f"{words[self.operation]} {', '.join(f'{number:g}' for number in self.numbers)}"
 
 
-class ModelWords(_Strict):
+class ModelWords(Strict):
     """What the model is called and what it is for."""
 
     id: ModelId
@@ -77,7 +79,7 @@ class ModelWords(_Strict):
     known_failures: list[Sentences]
 
 
-class PixelsIn(_Strict):
+class PixelsIn(Strict):
     """How the model takes its tiles."""
 
     layout: Literal["NHWC", "NCHW"]
@@ -88,7 +90,7 @@ class PixelsIn(_Strict):
     transforms: list[Transform]
 
 
-class AnswerOut(_Strict):
+class AnswerOut(Strict):
     """Where the model answers, and what it answers with."""
 
     activation: Activation
@@ -98,7 +100,7 @@ class AnswerOut(_Strict):
     """Of a tensor ``(N, features)``; the input of the last dense layer where it is not named."""
 
 
-class Wanted(_Strict):
+class Wanted(Strict):
     """What is fitted and exported, where the recipe's own numbers are not wanted."""
 
     seed: int = 0
@@ -108,7 +110,7 @@ class Wanted(_Strict):
     """Beside fp32."""
 
 
-class DataStatement(_Strict):
+class DataStatement(Strict):
     """A source of tiles: whose they are and under which licence."""
 
     name: Sentences
@@ -122,7 +124,7 @@ class DataStatement(_Strict):
     tissue_types: list[Title] = []
 
 
-class CardWords(_Strict):
+class CardWords(Strict):
     """The fields of the model card that only people can fill. What nobody decided or asked is ``Not reported``."""
 
     developer: Sentences
@@ -154,7 +156,7 @@ class CardWords(_Strict):
     safety_goal: Sentences = NOT_REPORTED
 
 
-class AboutModel(_Strict):
+class AboutModel(Strict):
     """``about.toml``, whole."""
 
     kind: Literal["tile"]
@@ -202,34 +204,40 @@ class AboutModel(_Strict):
     @property
     def card_facts(self) -> CardFacts:
         """The same as the manifest keeps them."""
-        said = self.card.model_dump()
-        of_model = {name: said.pop(name) for name in ModelFacts.model_fields}
-        return CardFacts(
-            **said,
-            licences=self.licences,
-            citations=self.citations,
-            models={self.model.id: ModelFacts(**of_model)},
-        )
+        return card_facts_of(self.card, self.licences, self.citations, self.model.id)
+
+
+About = TypeVar("About", bound=Strict)
+
+
+def card_facts_of(card: CardWords, licences: list[Licence], citations: list[Citation], model_id: str) -> CardFacts:
+    """What the owner says for the card, as the manifest of a bundle of one model keeps it."""
+    said = card.model_dump()
+    of_model = {name: said.pop(name) for name in ModelFacts.model_fields}
+    return CardFacts(**said, licences=licences, citations=citations, models={model_id: ModelFacts(**of_model)})
 
 
 def read_about(path: Path) -> AboutModel:
-    """Read ``about.toml``.
+    """Read the ``about.toml`` of a tile model; raises as ``said_in`` and ``described``."""
+    return described(AboutModel, said_in(path))
 
-    Raises
-    ------
-    WrapRefused
-        It is not there or not TOML; with every key that is missing, unknown or wrong.
-    """
+
+def said_in(path: Path) -> dict[str, Any]:
+    """What ``about.toml`` holds; ``WrapRefused`` where it is not there, too long or not TOML."""
     if not path.is_file():
         raise WrapRefused("There is no description of the model", expected="a file about.toml", found="no such file")
     if path.stat().st_size > ABOUT_BYTES_AT_MOST:
         raise WrapRefused("The description is too long", expected="at most 1 MB", found=f"{path.stat().st_size / 1e6:.0f} MB")
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrapRefused("The description cannot be read", expected="TOML in UTF-8", found=str(error)) from error
+
+
+def described(kind: type[About], said: dict[str, Any]) -> About:
+    """The same as a description of one kind of model; ``WrapRefused`` with every key that is missing, unknown or wrong."""
     try:
-        return AboutModel.model_validate(said)
+        return kind.model_validate(said)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, item['loc'])) or 'all'}: {item['msg']}" for item in error.errors(include_url=False)]
         raise WrapRefused(
