@@ -43,7 +43,7 @@ def told_shape(node: onnx.NodeProto, inputs: Sequence[Sequence[int]], kind: int)
         whole = said.get("classlabels_int64s", said.get("classlabels_ints", []))
         shapes = [
             (TensorProto.STRING if words else TensorProto.INT64, [rows]),
-             (TensorProto.FLOAT, [rows, max(1, len(words) or len(whole))]),
+            (TensorProto.FLOAT, [rows, max(1, len(words) or len(whole))]),
         ]
     elif node.op_type in ("TreeEnsembleRegressor", "LinearRegressor"):
         shapes = [(TensorProto.FLOAT, [rows, int(said.get("n_targets", said.get("targets", 1)))])]
@@ -53,9 +53,7 @@ def told_shape(node: onnx.NodeProto, inputs: Sequence[Sequence[int]], kind: int)
         shapes = [(kind, [*inputs[0][:-1], math.prod(inputs[1])] if len(inputs[0]) > 1 else [1, math.prod(inputs[1])])]
     else:
         shapes = [(TensorProto.FLOAT, [rows, columns])]
-    return [
-        helper.make_tensor_value_info(named[at], kind, shape) for at, (kind, shape) in enumerate(shapes) if named.get(at)
-    ]
+    return [helper.make_tensor_value_info(named[at], kind, shape) for at, (kind, shape) in enumerate(shapes) if named.get(at)]
 
 
 def check_trees(node: onnx.NodeProto, read: Sequence[int], name: str) -> None:
@@ -94,7 +92,7 @@ def check_trees(node: onnx.NodeProto, read: Sequence[int], name: str) -> None:
     roots = np.unique(trees, return_index=True)[1]
     if (parents > 1).any() or parents[roots].any():
         raise _not_trees(name, "a branch that leads back, or two to one node")
-    if inner.any() and not (0 <= columns[inner].min() and columns[inner].max() < _two(read)[1]):
+    if inner.any() and not (columns[inner].min() >= 0 and columns[inner].max() < _two(read)[1]):
         raise _not_trees(name, f"column {int(columns[inner].max()) + 1} of {_two(read)[1]}")
 
 

@@ -14,7 +14,7 @@ from cervix.patients.cohort import explain_factors
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.explanation import leading_factors
 from cervix.patients.reading import PatientTable
-from cervix.patients.scoring import BIOPSY_TASK, score_patients
+from cervix.patients.scoring import score_patients
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.plain_text import escaped
 from pages.parts.patient.both import download_scores, file_words, flagged_at, held_out_auroc, show_counts
@@ -25,7 +25,7 @@ from pages.parts.patient.risk_factor_patient import ALIKE_BINS, show_patient
 from pages.parts.patient.work_list import show_work_list
 from pages.parts.shared.frame import kept
 
-ROW, RISK, MODEL = "row", "Biopsy positive", "patients_model"
+ROW, MODEL = "row", "patients_model"
 ORDERS = {
     "Highest risk first": ("risk", False),
     "Lowest risk first": ("risk", True),
@@ -61,7 +61,8 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
         label_visibility="collapsed",
         help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
     )
-    listed = ["Row", RISK, "What matters most", "Flag"]
+    risk = escaped(model.derived_tasks[0].title)
+    listed = ["Row", risk, "What matters most", "Flag"]
     if PATIENT_ID in scores:
         listed.insert(1, "Patient")
     show_work_list(
@@ -69,9 +70,9 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
         np.array([f"Row {row}" for row in scores.index], object),
         ORDERS,
         partial(_listed, table, scores, session, bundle),
-        COLUMN_CONFIG,
+        _columns(risk),
         listed,
-        RISK,
+        risk,
         key,
         lambda at: show_patient(table.frame.iloc[at], scores.iloc[at], bundle, session),
     )
@@ -93,24 +94,6 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
         )
 
 
-COLUMN_CONFIG = {
-    "Row": st.column_config.NumberColumn(help="Line in the file, the header being line 1", format="%d", width=60),
-    RISK: st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, width=116),
-    "Seen at similar risk": st.column_config.TextColumn(
-        help="95 % interval of the share of held-out patients in the same quarter of risk whose biopsy was positive"
-    ),
-    "Known": st.column_config.NumberColumn(format="%.0f %%", help="Share of the inputs that are known"),
-    "What matters most": st.column_config.TextColumn(
-        help="The input that changes the risk most when it alone is hidden. There is no course: one row a patient.", width=200
-    ),
-    "Hidden alone": st.column_config.NumberColumn(
-        format="%+.1f points",
-        help="By how much the risk changes when that input alone is hidden. Not its Shapley value, which shares out the "
-        "whole risk.",
-    ),
-}
-
-
 def _scored(table: PatientTable, session: ModelSession) -> pd.DataFrame:
     bar = st.progress(0.0, "Scoring …")
 
@@ -122,13 +105,33 @@ def _scored(table: PatientTable, session: ModelSession) -> pd.DataFrame:
     return scores
 
 
+def _columns(risk: str) -> dict[str, object]:
+    return {
+        "Row": st.column_config.NumberColumn(help="Line in the file, the header being line 1", format="%d", width=60),
+        risk: st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, width=116),
+        "Seen at similar risk": st.column_config.TextColumn(
+            help="95 % interval of the share of held-out patients in the same quarter of risk who had the outcome"
+        ),
+        "Known": st.column_config.NumberColumn(format="%.0f %%", help="Share of the inputs that are known"),
+        "What matters most": st.column_config.TextColumn(
+            help="The input that changes the risk most when it alone is hidden. There is no course: one row a patient.",
+            width=200,
+        ),
+        "Hidden alone": st.column_config.NumberColumn(
+            format="%+.1f points",
+            help="By how much the risk changes when that input alone is hidden. Not its Shapley value, which shares out the "
+            "whole risk.",
+        ),
+    }
+
+
 def _threshold_key(model: Model) -> str:
     return f"patients_threshold_{model.id}"
 
 
 def _threshold(model: Model) -> float:
     """Of risk, 0..1, at which patients are flagged: the manifest's until somebody moves it."""
-    return float(st.session_state.get(_threshold_key(model), round(100 * model.threshold(BIOPSY_TASK), 1))) / 100
+    return float(st.session_state.get(_threshold_key(model), round(100 * model.threshold(model.derived_tasks[0].id), 1))) / 100
 
 
 @st.fragment
@@ -150,7 +153,7 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_lef
     of = int((~scores["abstained"]).sum())
     st.caption(
         f"**{int(scores['flagged'].sum()):,} of {of:,} patients would be recalled.** Of held-out patients this threshold finds "
-        f"{sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with a positive biopsy, and does not "
+        f"{sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with the outcome, and does not "
         f"flag {specificity.value:.0%} ({specificity.low:.0%}–{specificity.high:.0%}) of those without."
     )
     show_counts(scores, f"risk ≥ {percent:.1f} %", rows_left_out)
@@ -168,7 +171,7 @@ def _listed(
     shown = pd.DataFrame({"Row": ranked.index})
     if PATIENT_ID in ranked:
         shown["Patient"] = ranked[PATIENT_ID].to_numpy()
-    shown[RISK] = ranked["risk"].to_numpy() * 100
+    shown[escaped(task.title)] = ranked["risk"].to_numpy() * 100
     shown["Seen at similar risk"] = [
         "–" if none else f"{share.low:.0%}–{share.high:.0%}" for none, share in zip(ranked["abstained"], alike, strict=True)
     ]
