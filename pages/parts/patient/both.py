@@ -1,12 +1,13 @@
 """What the pages of both formats share: how far to trust a model, counts, flags, the scores as a file."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
@@ -30,6 +31,27 @@ def held_out_auroc(bundle: Bundle, model: Model) -> Interval:
     """How well the model ranks women it never saw, on its first question."""
     task = model.derived_tasks[0]
     return held_out(bundle, model, task, model.threshold(task.id)).report().metrics["auroc"]
+
+
+def chosen_model(key: str, models: Mapping[str, str]) -> str:
+    """The id of the model that was chosen under this key; the first where nothing is, or one of another bundle."""
+    if st.session_state.get(key) not in models:
+        st.session_state.pop(key, None)
+    return str(st.session_state.get(key) or next(iter(models)))
+
+
+def show_models(line: DeltaGenerator, key: str, models: Mapping[str, str], note: str) -> None:
+    """Buttons that choose between the models of a kind, id -> short name."""
+    line.segmented_control(
+        "What the model is given",
+        list(models),
+        default=next(iter(models)),
+        format_func=models.__getitem__,
+        key=key,
+        required=True,
+        label_visibility="collapsed",
+        help=note,
+    )
 
 
 def leading_tasks(model: Model) -> list[DerivedTask]:

@@ -81,7 +81,7 @@ def _show_head(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Model
                 delta_color="off",
                 delta_arrow="off",
                 width="content",
-                help="95 % interval of the share of held-out patients in the same quarter of risk whose biopsy was positive",
+                help="95 % interval of the share of held-out patients in the same quarter of risk who had the outcome",
             )
         st.metric(
             "Known of her",
@@ -94,7 +94,7 @@ def _show_head(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Model
 
 
 def _alike(scores: pd.Series, bundle: Bundle, session: ModelSession) -> Interval:
-    """The share with a positive biopsy among held-out patients of similar risk."""
+    """The share with the outcome among held-out patients of similar risk."""
     seen = held_out(bundle, session.model, session.model.derived_tasks[0], 0.0)
     return seen.share_among_alike(np.array([scores["risk"]]), ALIKE_BINS)[0]
 

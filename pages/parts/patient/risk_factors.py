@@ -17,7 +17,15 @@ from cervix.patients.reading import PatientTable
 from cervix.patients.scoring import score_patients
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.plain_text import escaped
-from pages.parts.patient.both import download_scores, file_words, flagged_at, held_out_auroc, show_counts
+from pages.parts.patient.both import (
+    chosen_model,
+    download_scores,
+    file_words,
+    flagged_at,
+    held_out_auroc,
+    show_counts,
+    show_models,
+)
 from pages.parts.patient.cohort import show_cohort
 from pages.parts.patient.intake import show_file
 from pages.parts.patient.problems import show_problems
@@ -26,6 +34,7 @@ from pages.parts.patient.work_list import show_work_list
 from pages.parts.shared.frame import kept
 
 ROW, MODEL = "row", "patients_model"
+FLAG_AT_MOST = 50.0
 ORDERS = {
     "Highest risk first": ("risk", False),
     "Lowest risk first": ("risk", True),
@@ -41,8 +50,7 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
         st.info("The bundle has no model that reads this table.")
         show_file(line, "Risk-factor table", 0, table)
         return
-    first = next(iter(models))
-    session = bundle.session_of("table", st.session_state.get(MODEL) or first)
+    session = bundle.session_of("table", chosen_model(MODEL, models))
     model = session.model
     key = f"{key}-{bundle.sha256}-{model.id}"
     scores = kept("patients_scores", key, partial(_scored, table, session))
@@ -51,16 +59,7 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
     words = file_words("Risk factors", "patients", scores, threshold)
     show_file(line, words, int(scores[INCOMPLETE].sum()), table)
     show_problems(table)
-    line.segmented_control(
-        "What the model is given",
-        list(models),
-        default=first,
-        format_func=models.__getitem__,
-        key=MODEL,
-        required=True,
-        label_visibility="collapsed",
-        help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
-    )
+    show_models(line, MODEL, models, "The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.")
     risk = escaped(model.derived_tasks[0].title)
     listed = ["Row", risk, "What matters most", "Flag"]
     if PATIENT_ID in scores:
@@ -142,7 +141,7 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_lef
     percent = st.slider(
         "Flag patients at or above this risk (%)",
         0.0,
-        50.0,
+        max(FLAG_AT_MOST, float(np.ceil(100 * usual))),
         round(100 * usual, 1),
         0.1,
         key=_threshold_key(model),
