@@ -108,7 +108,9 @@ def course_figure(
     figure.add_traces(_lanes(visits, moments, told), rows=1, cols=1)
     after = moments.iloc[rows]
     shown = risk.clip(LEAST_DRAWN) if logarithmic else risk
+    highest = max(float(risk.max()), threshold)
     if band is not None:
+        highest = max(highest, float(band[1].max()))
         low, high = (edge.clip(LEAST_DRAWN) if logarithmic else edge for edge in band)
         figure.add_traces(_range(after, low, high), rows=2, cols=1)
     figure.add_trace(
@@ -137,7 +139,7 @@ def course_figure(
         col=1,
     )
     figure.update_yaxes(_lane_axis(told), row=1, col=1)
-    top = next((top for top in TOPS if max(float(high.max()), float(risk.max()), threshold) <= top), 1.0)
+    top = next((top for top in TOPS if highest <= top), 1.0)
     figure.update_yaxes(_log_axis() if logarithmic else _linear_axis(top), title="Risk", automargin=True, row=2, col=1)
     figure.update_xaxes(title=None if dated else "Age (years)", row=2, col=1)
     if moments.nunique() == 1:

@@ -171,9 +171,9 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_lef
     sensitivity, specificity = held_out(bundle, model, task, percent / 100).operating_point()
     st.caption(
         f"**{int(scores['flagged'].sum()):,} of {int((~scores['abstained']).sum()):,} women would be recalled.** On held-out "
-        f"{_nature(model)} women this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of "
-        f"those with the outcome, and does not flag {specificity.value:.1%} ({specificity.low:.1%}–{specificity.high:.1%}) of "
-        "those without."
+        f"{_nature(model)} women this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) "
+        f"of those with the outcome, and does not flag {specificity.value:.1%} ({specificity.low:.1%}–{specificity.high:.1%}) "
+        "of those without."
     )
     show_counts(scores, f"{task.title}: ≥ {percent:.1f} %", rows_left_out)
     if not scores["flagged"].equals(drawn):

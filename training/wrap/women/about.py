@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from cervix.bundle.card_facts import CardFacts, Citation, Licence, Sentences
 from cervix.bundle.classes import ClassInfo, check_distinct
 from cervix.bundle.manifest import DerivedTask, Title
-from cervix.patients.encoding import FACTOR_FEATURES, VISIT_FEATURES
+from cervix.patients.encoding import FACTOR_FEATURES, RESULT_FEATURES, VISIT_FEATURES
 from cervix.patients.sequences import EPISODE_DAYS
 from training.wrap.about import CardWords, DataStatement, ModelWords, Strict, card_facts_of
 from training.wrap.women.summaries import Summary, summary_of
@@ -97,6 +97,8 @@ class AboutWomen(Strict):
         _named_once(self.input.columns, "input.columns")
         if unknown := set(self.input.columns) - set(there):
             raise ValueError(f"input.columns {sorted(unknown)} are not read by the app, which reads {', '.join(there)}")
+        if self.kind == "sequence" and not set(self.input.columns) & set(RESULT_FEATURES):
+            raise ValueError(f"input.columns have no result of a visit: one of {', '.join(RESULT_FEATURES)}")
         _named_once(self.input.summaries, "input.summaries")
         summed = [summary.column for summary in self.input.as_summaries]
         if self.input.summaries and (unused := set(self.input.columns) - set(summed)):
