@@ -276,7 +276,7 @@ def _parser() -> argparse.ArgumentParser:
         "--fhir", type=str.upper, choices=VERSIONS, help="also write FHIR beside the CSV, of this version, as .fhir.json"
     )
     patients.add_argument(
-        "--model", default="", help="of several that read such a table, such as risk-factors-with-tests (default: the first)"
+        "--model", default="", help="of several that read such a table, one by its id (default: the first)"
     )
     patients.add_argument("--strict", action="store_true", help="stop where anything cannot be read instead of marking it")
     _add_answers(patients)

@@ -73,6 +73,7 @@ def _booster() -> Any:
     return fitted_boosting(values_of(table), positive)
 
 
+PERHAPS = {"id": "perhaps", "title": "Perhaps", "short": "Perhaps", "colour": "#CC79A7", "role": "other"}
 FILLED: dict[str, Any] = {"input__fill": {f'"{name}"': 1.0 for name in COLUMNS}}
 
 
@@ -92,7 +93,7 @@ FILLED: dict[str, Any] = {"input__fill": {f'"{name}"': 1.0 for name in COLUMNS}}
         (lambda: linear(slope=-0.1), FILLED, "fall where the outcome is more frequent.*a slope of -"),
         (lambda: linear(slope=0.0), FILLED, "answers the same for every woman"),
         (lambda: linear(answers=3), FILLED, "not answer for the classes.*expected 2 numbers a woman, or one; found 3"),
-        (linear, {"classes": [*ANSWERS, {**ANSWERS[0], "id": "perhaps", "title": "P", "short": "P"}]}, "one of two classes"),
+        (linear, {"classes": [*ANSWERS, PERHAPS]}, "one of two classes"),
         (linear, {"input__columns": [*COLUMNS, "Weight"]}, "'Weight'.*are not read by the app"),
         (linear, {"input__columns": [*COLUMNS, "Age"]}, "names \\['Age'\\] twice"),
         (linear, {"input__summaries": ["last Age"]}, "nothing to summarise"),
