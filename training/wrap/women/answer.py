@@ -61,7 +61,7 @@ def _end(reader: GraphReader, tensor: str) -> str:
     if node.op_type == "Mul":  # by one, as onnxmltools writes it
         return _end(reader, node.input[0])
     if node.op_type in ENDS:
-        return node.op_type
+        return str(node.op_type)
     transform = settings_of(node).get("post_transform", b"NONE")
     return f"{node.op_type} with {transform.decode()}" if transform in POST_TRANSFORMS else ""
 

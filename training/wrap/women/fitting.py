@@ -98,7 +98,7 @@ def last_known(arrays: Arrays) -> NDArray[np.float32]:
     """Of each input the newest value that is known ``(n, F)``."""
     features = np.asarray(arrays[FEATURES], np.float32)
     if LENGTHS in arrays:
-        inside = np.arange(features.shape[1]) < np.asarray(arrays[LENGTHS])[:, None]
+        inside = np.arange(features.shape[1]) < np.asarray(arrays[LENGTHS], np.int32)[:, None]
         features = np.where(inside[..., None], features, np.float32(np.nan))
     place = np.where(np.isnan(features), -1, np.arange(features.shape[1])[:, None]).max(axis=1)
     return np.asarray(np.take_along_axis(features, np.maximum(place, 0)[:, None], axis=1)[:, 0], np.float32)

@@ -108,7 +108,7 @@ def _checked(graph: onnx.ModelProto) -> bytes:
         check_operators(graph, "The wrapped model")
     except BundleError as error:
         raise WrapRefused(error.problem, expected=error.expected, found=error.found) from error
-    return graph.SerializeToString()
+    return bytes(graph.SerializeToString())
 
 
 def _with_less_known(arrays: Arrays) -> Arrays:
