@@ -275,9 +275,7 @@ def _parser() -> argparse.ArgumentParser:
     patients.add_argument(
         "--fhir", type=str.upper, choices=VERSIONS, help="also write FHIR beside the CSV, of this version, as .fhir.json"
     )
-    patients.add_argument(
-        "--model", default="", help="of several that read such a table, one by its id (default: the first)"
-    )
+    patients.add_argument("--model", default="", help="of several that read such a table, one by its id (default: the first)")
     patients.add_argument("--strict", action="store_true", help="stop where anything cannot be read instead of marking it")
     _add_answers(patients)
     patients.set_defaults(run=_patients)

@@ -7,7 +7,7 @@ from typing import Final
 import onnx
 from onnx import AttributeProto, shape_inference
 
-from cervix.bundle.tree_operators import TREE_DOMAIN, TREE_OPERATORS, check_trees, told_shape
+from cervix.bundle.tree_operators import TREE_DOMAIN, TREE_OPERATORS, check_reach, told_shape
 from cervix.errors import BundleError
 
 DOMAINS: Final = ("", "ai.onnx")
@@ -33,6 +33,8 @@ TENSOR_BYTES_AT_MOST: Final = 2 << 30
 ALL_TENSORS_BYTES_AT_MOST: Final = 32 << 30
 # Constants above this size say nothing about sizes of others, and need not be copied to be looked at.
 SHAPE_BYTES_AT_MOST: Final = 1024
+# Of operators on tables, one after the other: shapes are inferred anew behind each, and a pipeline has a handful.
+LAYERS_AT_MOST: Final = 64
 NOT_PLAIN: Final = frozenset({
     AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS,
     AttributeProto.TYPE_PROTO, AttributeProto.TYPE_PROTOS,
@@ -118,7 +120,7 @@ def _check_sizes(model: onnx.ModelProto, name: str) -> None:
 def _inferred(bare: onnx.ModelProto, name: str) -> onnx.GraphProto:
     """The graph with the sizes of all tensors. ONNX infers none for most operators on tables: those are told it one by one."""
     waiting = [node for node in bare.graph.node if node.domain == TREE_DOMAIN]
-    while waiting:
+    for _ in range(LAYERS_AT_MOST):
         # Not strictly: what follows such an operator does not fit anything yet.
         graph = shape_inference.infer_shapes(bare, data_prop=True).graph
         known = {value.name: value.type.tensor_type for value in (*graph.input, *graph.value_info)}
@@ -129,7 +131,7 @@ def _inferred(bare: onnx.ModelProto, name: str) -> onnx.GraphProto:
         for node in ready:
             waiting.remove(node)
             shapes = [[dim.dim_value for dim in known[tensor].shape.dim] for tensor in node.input]
-            check_trees(node, shapes[0], name)
+            check_reach(node, shapes[0], name)
             _tell(bare.graph, told_shape(node, shapes, known[node.input[0]].elem_type))
     try:
         return shape_inference.infer_shapes(bare, data_prop=True, strict_mode=True).graph

@@ -5,7 +5,7 @@ itself would be walked for ever, one that asks for a column that is not there wo
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,8 +17,8 @@ from cervix.errors import BundleError
 TREE_DOMAIN: Final = "ai.onnx.ml"
 # What skl2onnx and onnxmltools write for scalers, imputers, linear models, forests and boosting. None of them reads text.
 TREE_OPERATORS: Final = frozenset({
-    "ArrayFeatureExtractor", "Binarizer", "FeatureVectorizer", "Imputer", "LinearClassifier", "LinearRegressor", "Normalizer",
-    "Scaler", "TreeEnsembleClassifier", "TreeEnsembleRegressor",
+    "ArrayFeatureExtractor", "Binarizer", "Imputer", "LinearClassifier", "LinearRegressor", "Normalizer", "Scaler",
+    "TreeEnsembleClassifier", "TreeEnsembleRegressor",
 })  # fmt: skip
 ENSEMBLES: Final = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 OF_NODES: Final = (
@@ -47,8 +47,6 @@ def told_shape(node: onnx.NodeProto, inputs: Sequence[Sequence[int]], kind: int)
         ]
     elif node.op_type in ("TreeEnsembleRegressor", "LinearRegressor"):
         shapes = [(TensorProto.FLOAT, [rows, int(said.get("n_targets", said.get("targets", 1)))])]
-    elif node.op_type == "FeatureVectorizer":
-        shapes = [(TensorProto.FLOAT, [rows, sum(_two(shape)[1] for shape in inputs)])]
     elif node.op_type == "ArrayFeatureExtractor":
         shapes = [(kind, [*inputs[0][:-1], math.prod(inputs[1])] if len(inputs[0]) > 1 else [1, math.prod(inputs[1])])]
     else:
@@ -56,10 +54,8 @@ def told_shape(node: onnx.NodeProto, inputs: Sequence[Sequence[int]], kind: int)
     return [helper.make_tensor_value_info(named[at], kind, shape) for at, (kind, shape) in enumerate(shapes) if named.get(at)]
 
 
-def check_trees(node: onnx.NodeProto, read: Sequence[int], name: str) -> None:
-    """Refuse an ensemble that a walk from a root could fail to leave, or that reads a column which is not there.
-
-    Every node must have at most one parent and a root none, within one tree: then no walk comes back to where it was.
+def check_reach(node: onnx.NodeProto, read: Sequence[int], name: str) -> None:
+    """Refuse an operator that would walk for ever, or read or write beyond what is there.
 
     Parameters
     ----------
@@ -70,9 +66,21 @@ def check_trees(node: onnx.NodeProto, read: Sequence[int], name: str) -> None:
     ------
     BundleError
     """
-    if node.op_type not in ENSEMBLES:
-        return
-    said = _settings(node)
+    said, columns = _settings(node), _two(read)[1]
+    if node.op_type in ENSEMBLES:
+        _check_trees(said, columns, name)
+    elif node.op_type in ("LinearClassifier", "LinearRegressor"):
+        answers = len(said.get("intercepts", [])) if node.op_type == "LinearClassifier" else int(said.get("targets", 1))
+        if len(found := said.get("coefficients", [])) != answers * columns:
+            raise BundleError(
+                f"{name} holds a linear model of other inputs than it is given",
+                expected=f"{answers} × {columns} coefficients",
+                found=str(len(found)),
+            )
+
+
+def _check_trees(said: Mapping[str, Any], width: int, name: str) -> None:
+    """Every node must have at most one parent and a root none, within one tree: then no walk comes back to where it was."""
     lists = [said.get(key, []) for key in OF_NODES]
     if len({len(values) for values in lists}) != 1 or not lists[0]:
         raise _not_trees(name, "lists of unequal length")
@@ -92,8 +100,15 @@ def check_trees(node: onnx.NodeProto, read: Sequence[int], name: str) -> None:
     roots = np.unique(trees, return_index=True)[1]
     if (parents > 1).any() or parents[roots].any():
         raise _not_trees(name, "a branch that leads back, or two to one node")
-    if inner.any() and not (columns[inner].min() >= 0 and columns[inner].max() < _two(read)[1]):
-        raise _not_trees(name, f"column {int(columns[inner].max()) + 1} of {_two(read)[1]}")
+    if inner.any() and not (columns[inner].min() >= 0 and columns[inner].max() < width):
+        raise _not_trees(name, f"column {int(columns[inner].max()) + 1} of {width}")
+    side = "class" if "class_ids" in said else "target"
+    labels = said.get("classlabels_strings", said.get("classlabels_int64s", []))
+    answers = len(labels) if side == "class" else int(said.get("n_targets", 1))
+    told = said.get(f"{side}_ids", [])
+    leaves = list(zip(said.get(f"{side}_treeids", []), said.get(f"{side}_nodeids", []), strict=False))
+    if len(told) != len(leaves) or any(leaf not in places for leaf in leaves) or any(not 0 <= at < answers for at in told):
+        raise _not_trees(name, "an answer of no leaf, or of no class")
 
 
 def _settings(node: onnx.NodeProto) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from cervix.bundle.operators import check_operators
+from cervix.bundle.operators import LAYERS_AT_MOST, check_operators
 from cervix.bundle.sessions import CPU_PROVIDER, open_session
 from cervix.errors import BundleError
 
@@ -66,11 +66,34 @@ def test_a_tree_is_allowed_and_answers() -> None:
         ({"nodes_featureids": [-1, 0, 0]}, "column 0 of 4"),
         ({"nodes_nodeids": [0, 1, 1]}, "a node that is there twice"),
         ({"nodes_featureids": [2, 0]}, "lists of unequal length"),
+        ({"class_ids": [0, 2]}, "an answer of no leaf, or of no class"),
+        ({"class_nodeids": [1, 5]}, "an answer of no leaf, or of no class"),
     ],
 )  # fmt: skip
 def test_an_ensemble_that_is_not_made_of_trees_is_refused(changes: dict[str, Any], found: str) -> None:
     with pytest.raises(BundleError, match=f"not made of trees over its inputs.*{found}"):
         check_operators(ensemble(**changes), "f")
+
+
+def test_a_linear_model_of_more_inputs_than_it_is_given_is_refused() -> None:
+    said = {"coefficients": [1.0] * 2 * (COLUMNS + 1), "intercepts": [0.0, 0.0], "classlabels_ints": [0, 1]}
+    model = ensemble()
+    model.graph.node[1].CopyFrom(
+        helper.make_node("LinearClassifier", ["scaled"], ["label", "shares"], domain="ai.onnx.ml", **said)
+    )
+    with pytest.raises(BundleError, match="a linear model of other inputs.*expected 2 × 4 coefficients; found 10"):
+        check_operators(model, "f")
+
+
+def test_a_chain_that_would_take_long_to_look_through_is_refused() -> None:
+    model = ensemble()
+    scalers = [
+        helper.make_node("Scaler", [f"s{at}" if at else "x"], [f"s{at + 1}"], domain="ai.onnx.ml", offset=[0.0], scale=[1.0])
+        for at in range(LAYERS_AT_MOST + 1)
+    ]
+    model.graph.node.extend(scalers)
+    with pytest.raises(BundleError, match="a size that cannot be told beforehand, of Scaler"):
+        check_operators(model, "f")
 
 
 @pytest.mark.parametrize(
