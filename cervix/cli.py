@@ -83,7 +83,7 @@ def _patients(options: argparse.Namespace) -> int:
     for question in table.questions if isinstance(table, VisitTable) else ():
         print(f"question: {question.title} Say --{question.name} {' or '.join(question.choices)}.", file=sys.stderr)
     bundle = _bundle(options)
-    session = bundle.session_of("sequence") if isinstance(table, VisitTable) else bundle.session_of("table", options.model)
+    session = bundle.session_of("sequence" if isinstance(table, VisitTable) else "table", options.model)
     with tqdm(unit="patient", desc="scoring", disable=None) as bar:
 
         def show(done: int, total: int) -> None:
@@ -293,7 +293,7 @@ def _parser() -> argparse.ArgumentParser:
     patients.add_argument(
         "--fhir", type=str.upper, choices=VERSIONS, help="also write FHIR beside the CSV, of this version, as .fhir.json"
     )
-    patients.add_argument("--model", default="", help="for risk factors, such as risk-factors-with-tests (default: the first)")
+    patients.add_argument("--model", default="", help="of several that read such a table, one by its id (default: the first)")
     patients.add_argument("--strict", action="store_true", help="stop where anything cannot be read instead of marking it")
     _add_answers(patients)
     patients.set_defaults(run=_patients)

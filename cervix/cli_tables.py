@@ -28,7 +28,7 @@ FOR_SLIDES: Final = ("dry_run", "only_changed", "triage", "everywhere", "despite
 
 def add_table_options(score: argparse.ArgumentParser) -> None:
     """Options that only tables have."""
-    score.add_argument("--model", default="", help="of tables with one row a patient: which model (default: the first)")
+    score.add_argument("--model", default="", help="of several models that read such tables, which (default: the first)")
     score.add_argument("--dates", choices=sorted(DATES.choices), help="of tables: what comes first in dates as 03/04/2020")
     score.add_argument("--minus", choices=sorted(MINUS.choices), help="of tables: what - means in a column that also holds +")
 

@@ -18,7 +18,7 @@ from typing import Any
 # TensorFlow's start-up messages hide the log of a run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from cervix.bundle.manifest import Model, ModelId
+from cervix.bundle.manifest import Manifest, Model, ModelId
 from cervix.errors import CervixError
 from cervix.retraining import RECIPES
 from cervix.retraining.log import Event, LogLine
@@ -307,10 +307,34 @@ def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 
 def _wrap(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    manifest = _wrapped_women(options, log) if options.outcomes or options.women else _wrapped_tiles(options, log)
+    log(f"{manifest.name} {manifest.version} is in {options.out} and proved itself.")
+
+
+def _wrapped_tiles(options: argparse.Namespace, log: Callable[[str], None]) -> Manifest:
+    from training.wrap.refusal import WrapRefused
     from training.wrap.tile_model import wrap_tile_model
 
-    manifest = wrap_tile_model(options.model, options.about, options.tiles, options.out, log)
-    log(f"{manifest.name} {manifest.version} is in {options.out} and proved itself.")
+    if options.tiles is None:
+        raise WrapRefused(
+            "It is not said where the labelled cases are",
+            expected="--tiles for a tile model, --women and --outcomes for one of a table or of histories",
+            found="neither",
+        )
+    return wrap_tile_model(options.model, options.about, options.tiles, options.out, log)
+
+
+def _wrapped_women(options: argparse.Namespace, log: Callable[[str], None]) -> Manifest:
+    from training.wrap.refusal import WrapRefused
+    from training.wrap.women.women_model import wrap_women_model
+
+    if options.tiles or not (options.women and options.outcomes):
+        raise WrapRefused(
+            "It is not said whether the model is one of tiles or of women",
+            expected="--women and --outcomes, both, and no --tiles; or --tiles alone",
+            found="other options",
+        )
+    return wrap_women_model(options.model, options.about, options.women, options.outcomes, options.out, log)
 
 
 def _path_of(recipe: str) -> Path:
@@ -464,11 +488,13 @@ def _add_sample_candidate(commands: "argparse._SubParsersAction[argparse.Argumen
 
 
 def _add_wrap(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    text = "make a proved bundle of a tile classifier from elsewhere (docs/bring-your-own-model.md)"
+    text = "make a proved bundle of a model from elsewhere (docs/bring-your-own-model.md)"
     command = commands.add_parser("wrap", help=text, description=text)
     command.add_argument("model", type=Path, help="a file .onnx, .keras or .pt (TorchScript), or the folder of a SavedModel")
     command.add_argument("--about", type=Path, required=True, help="what the graph does not show: about.toml")
-    command.add_argument("--tiles", type=Path, required=True, help="labelled tiles: CSV of path, label, group, split")
+    command.add_argument("--tiles", type=Path, help="of a tile model, labelled tiles: CSV of path, label, group, split")
+    command.add_argument("--women", type=Path, help="of a table or sequence model, women as the app reads them")
+    command.add_argument("--outcomes", type=Path, help="their outcomes: CSV of patient_id, label, split, group")
     command.add_argument("--out", type=Path, required=True, help="folder of the bundle, which must not exist")
     command.set_defaults(run=_wrap)
 

@@ -76,7 +76,7 @@ class PatientOptions(Asked):
     dates: Annotated[Literal["dmy", "mdy"] | None, Field(description="What comes first in dates such as 03/04/2020.")] = None
     minus: Annotated[Literal["negative", "not-done"] | None, Field(description="What - means beside +.")] = None
     strict: Annotated[Flag, Field(description="Refuse the file where anything in it cannot be read.")] = False
-    model: Annotated[str | None, Field(description="Id of the model, for a risk-factor table.", max_length=40)] = None
+    model: Annotated[str | None, Field(description="Id of the model, of several that read such a table.", max_length=40)] = None
 
 
 class ResultOptions(Asked):

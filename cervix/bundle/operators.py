@@ -7,6 +7,7 @@ from typing import Final
 import onnx
 from onnx import AttributeProto, shape_inference
 
+from cervix.bundle.tree_operators import TREE_DOMAIN, TREE_OPERATORS, check_reach, told_shape
 from cervix.errors import BundleError
 
 DOMAINS: Final = ("", "ai.onnx")
@@ -14,15 +15,15 @@ DOMAINS: Final = ("", "ai.onnx")
 # function, draws random numbers, or answers with a size that depends on values. Range is not among them: ONNX would write
 # down all of its numbers while it infers shapes.
 OPERATORS: Final = frozenset({
-    "Abs", "Add", "And", "ArgMax", "ArgMin", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat",
-    "Constant", "ConstantOfShape", "Conv", "DequantizeLinear", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "Flatten",
-    "Floor", "GRU", "Gather", "GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater",
-    "GreaterOrEqual", "HardSigmoid", "Identity", "IsInf", "IsNaN", "LSTM", "LayerNormalization", "LeakyRelu", "Less",
-    "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool", "Mean", "Min", "Mul", "Neg", "Not", "OneHot", "Or",
-    "PRelu", "Pad", "Pow", "QuantizeLinear", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax",
-    "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Round", "Selu", "Shape",
-    "Sigmoid", "Sign", "Size", "Slice", "Softmax", "Softplus", "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Sum",
-    "Tanh", "Tile", "TopK", "Transpose", "Unsqueeze", "Where", "Xor",
+    "Abs", "Add", "And", "ArgMax", "ArgMin", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat", "Constant",
+    "ConstantOfShape", "Conv", "CumSum", "DequantizeLinear", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor",
+    "GRU", "Gather", "GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater", "GreaterOrEqual",
+    "HardSigmoid", "Identity", "IsInf", "IsNaN", "LSTM", "LayerNormalization", "LeakyRelu", "Less", "LessOrEqual", "Log",
+    "LogSoftmax", "MatMul", "Max", "MaxPool", "Mean", "Min", "Mul", "Neg", "Not", "OneHot", "Or", "PRelu", "Pad", "Pow",
+    "QuantizeLinear", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
+    "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Round", "Selu", "Shape", "Sigmoid", "Sign", "Size",
+    "Slice", "Softmax", "Softplus", "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "TopK", "Transpose",
+    "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
 # Sizes are computed for as many tiles or women at once as a GPU gets, and for more visits than a woman has.
 ASSUMED_SIZES: Final = {"N": 64}
@@ -32,6 +33,8 @@ TENSOR_BYTES_AT_MOST: Final = 2 << 30
 ALL_TENSORS_BYTES_AT_MOST: Final = 32 << 30
 # Constants above this size say nothing about sizes of others, and need not be copied to be looked at.
 SHAPE_BYTES_AT_MOST: Final = 1024
+# Of operators on tables, one after the other: shapes are inferred anew behind each, and a pipeline has a handful.
+LAYERS_AT_MOST: Final = 64
 NOT_PLAIN: Final = frozenset({
     AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS,
     AttributeProto.TYPE_PROTO, AttributeProto.TYPE_PROTOS,
@@ -57,10 +60,11 @@ def check_operators(model: onnx.ModelProto, name: str) -> None:
     if model.functions or model.training_info or model.graph.sparse_initializer:
         raise _refused(name, OWN_GRAPHS, "a function, training or a sparse constant")
     for node in model.graph.node:
-        if node.domain not in DOMAINS or node.op_type not in OPERATORS:
+        allowed = OPERATORS if node.domain in DOMAINS else TREE_OPERATORS if node.domain == TREE_DOMAIN else ()
+        if node.op_type not in allowed:
             raise BundleError(
                 f"{name} uses an operator that is not allowed in a bundle",
-                expected=f"one of the {len(OPERATORS)} that these models need",
+                expected=f"one of the {len(OPERATORS) + len(TREE_OPERATORS)} that these models need",
                 found=_shown(f"{node.domain}.{node.op_type}".lstrip(".")),
             )
         for attribute in node.attribute:
@@ -100,10 +104,7 @@ def _check_sizes(model: onnx.ModelProto, name: str) -> None:
     del bare.graph.value_info[:]
     for value in bare.graph.output:
         value.type.tensor_type.ClearField("shape")
-    try:
-        inferred = shape_inference.infer_shapes(bare, data_prop=True, strict_mode=True).graph
-    except Exception as error:
-        raise BundleError(f"{name} has operators that do not fit each other", found=_shown(str(error))) from error
+    inferred = _inferred(bare, name)
     known = {value.name: value.type.tensor_type for value in (*inferred.value_info, *inferred.output)}
     total = 0
     for node in inferred.node:
@@ -114,6 +115,42 @@ def _check_sizes(model: onnx.ModelProto, name: str) -> None:
             total += held
             if held > TENSOR_BYTES_AT_MOST or total > ALL_TENSORS_BYTES_AT_MOST:
                 raise _too_large(name, output, f"{max(held, total) / 1e9:,.0f} GB, of {_shown(node.op_type)}")
+
+
+def _inferred(bare: onnx.ModelProto, name: str) -> onnx.GraphProto:
+    """The graph with the sizes of all tensors. ONNX infers none for most operators on tables: those are told it one by one."""
+    waiting = [node for node in bare.graph.node if node.domain == TREE_DOMAIN]
+    for _ in range(LAYERS_AT_MOST):
+        # Not strictly: what follows such an operator does not fit anything yet.
+        graph = shape_inference.infer_shapes(bare, data_prop=True).graph
+        known = {value.name: value.type.tensor_type for value in (*graph.input, *graph.value_info)}
+        known |= {tensor.name: _type_of(tensor) for tensor in graph.initializer}
+        ready = [node for node in waiting if all(_bytes_of(known.get(tensor)) is not None for tensor in node.input)]
+        if not ready:
+            break
+        for node in ready:
+            waiting.remove(node)
+            shapes = [[dim.dim_value for dim in known[tensor].shape.dim] for tensor in node.input]
+            check_reach(node, shapes[0], name)
+            _tell(bare.graph, told_shape(node, shapes, known[node.input[0]].elem_type))
+    try:
+        return shape_inference.infer_shapes(bare, data_prop=True, strict_mode=True).graph
+    except Exception as error:
+        raise BundleError(f"{name} has operators that do not fit each other", found=_shown(str(error))) from error
+
+
+def _type_of(tensor: onnx.TensorProto) -> onnx.TypeProto.Tensor:
+    return onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims).tensor_type
+
+
+def _tell(graph: onnx.GraphProto, told: list[onnx.ValueInfoProto]) -> None:
+    """Write the sizes of some tensors into the graph."""
+    outputs = {value.name: value for value in graph.output}
+    for value in told:
+        if value.name in outputs:
+            outputs[value.name].CopyFrom(value)
+        else:
+            graph.value_info.append(value)
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -157,8 +157,9 @@ def _lines(step: Step, row: pd.Series, table: VisitTable, model: Model, bundle: 
         yield str(row[NO_ANSWER])
     if not row["abstained"]:
         first = model.derived_tasks[0]
-        band = f"{row['lowest']:.1%} to {row['highest']:.1%}"
-        yield f"{MODEL_ALONE}: {first.title} {row[f'risk_{first.id}']:.1%} (its networks: {band})."
+        is_one = pd.isna(row["lowest"])  # no ensemble states a range
+        band = "" if is_one else f" (its networks: {row['lowest']:.1%} to {row['highest']:.1%})"
+        yield f"{MODEL_ALONE}: {first.title} {row[f'risk_{first.id}']:.1%}{band}."
     yield from filter(None, (completeness_of(row).note, beyond_note(row)))
     if table.problems:
         named = "; ".join(dict.fromkeys(problem.column for problem in table.problems[:PROBLEMS_TOLD]))

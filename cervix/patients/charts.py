@@ -80,7 +80,7 @@ def course_figure(
     visits: pd.DataFrame,
     rows: NDArray[np.int64],
     risk: NDArray[np.float32],
-    band: tuple[NDArray[np.float32], NDArray[np.float32]],
+    band: tuple[NDArray[np.float32], NDArray[np.float32]] | None,
     title: str,
     threshold: float,
     *,
@@ -95,7 +95,7 @@ def course_figure(
     rows : (steps,)
         The last of these visits that is in each step.
     risk, band : (steps,) in 0..1
-        The ensemble's answer; the lowest and the highest of its models.
+        The model's answer; the lowest and the highest of an ensemble's models, None where it is none.
     logarithmic : bool
         From 0.01 % to 100 % for every woman, each factor of ten as high as the next. Else from 0 to the lowest of ``TOPS``
         that holds all of her course and the threshold.
@@ -108,23 +108,11 @@ def course_figure(
     figure.add_traces(_lanes(visits, moments, told), rows=1, cols=1)
     after = moments.iloc[rows]
     shown = risk.clip(LEAST_DRAWN) if logarithmic else risk
-    low, high = (edge.clip(LEAST_DRAWN) if logarithmic else edge for edge in band)
-    edge = {"shape": "hv", "width": 0}
-    figure.add_trace(go.Scatter(x=after, y=low, line=edge, mode="lines", showlegend=False, hoverinfo="skip"), row=2, col=1)
-    figure.add_trace(
-        go.Scatter(
-            x=after,
-            y=high,
-            line=edge,
-            mode="lines",
-            fill="tonexty",
-            fillcolor="rgba(0,114,178,0.2)",
-            name="range of the models",
-            hoverinfo="skip",
-        ),
-        row=2,
-        col=1,
-    )
+    highest = max(float(risk.max()), threshold)
+    if band is not None:
+        highest = max(highest, float(band[1].max()))
+        low, high = (edge.clip(LEAST_DRAWN) if logarithmic else edge for edge in band)
+        figure.add_traces(_range(after, low, high), rows=2, cols=1)
     figure.add_trace(
         go.Scatter(
             x=after,
@@ -151,7 +139,7 @@ def course_figure(
         col=1,
     )
     figure.update_yaxes(_lane_axis(told), row=1, col=1)
-    top = next((top for top in TOPS if max(float(high.max()), float(risk.max()), threshold) <= top), 1.0)
+    top = next((top for top in TOPS if highest <= top), 1.0)
     figure.update_yaxes(_log_axis() if logarithmic else _linear_axis(top), title="Risk", automargin=True, row=2, col=1)
     figure.update_xaxes(title=None if dated else "Age (years)", row=2, col=1)
     if moments.nunique() == 1:
@@ -163,6 +151,24 @@ def course_figure(
         margin={"t": 22},
         legend={"yref": "container", "y": 0, "yanchor": "bottom", "font": SMALL},
     )
+
+
+def _range(after: pd.Series, low: NDArray[np.float32], high: NDArray[np.float32]) -> list[go.Scatter]:
+    """The range of an ensemble as a band."""
+    edge = {"shape": "hv", "width": 0}
+    return [
+        go.Scatter(x=after, y=low, line=edge, mode="lines", showlegend=False, hoverinfo="skip"),
+        go.Scatter(
+            x=after,
+            y=high,
+            line=edge,
+            mode="lines",
+            fill="tonexty",
+            fillcolor="rgba(0,114,178,0.2)",
+            name="range of the models",
+            hoverinfo="skip",
+        ),
+    ]
 
 
 def findings_figure(visits: pd.DataFrame) -> go.Figure:

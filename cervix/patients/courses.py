@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cervix.bundle import ModelSession
 from cervix.patients.encoding import features_of
-from cervix.patients.history_scoring import task_risk
+from cervix.patients.history_scoring import task_risk, trajectories
 from cervix.patients.sequences import Histories
 from cervix.patients.visit_vocabulary import AGE, VISIT_COLUMNS
 from cervix.patients.visit_words import finding_words, step_titles
@@ -38,12 +38,11 @@ class Course:
 
 
 def courses(histories: Histories, women: NDArray[np.integer], session: ModelSession) -> list[Course]:
-    """The courses of these women, in their order: two runs of the graph for all of them."""
+    """The courses of these women, in their order: two runs of the graph for all of them, or more where it does not
+    answer after each step."""
     if not len(women):
         return []
-    arrays = histories.padded(women)
-    risks = session.run(arrays, ["trajectory"])["trajectory"]
-    first = arrays["features"][:, :1].copy()
+    first = histories.padded(women)["features"][:, :1].copy()
     first[..., [feature.column != AGE for feature in features_of(session).encoding]] = np.nan
     nothing = session.run(
         {"features": first, "gap_years": np.full_like(first, np.nan), "lengths": np.ones(len(women), np.int32)},
@@ -51,8 +50,7 @@ def courses(histories: Histories, women: NDArray[np.integer], session: ModelSess
     )["probabilities"]
     reference = task_risk(np.asarray(nothing, np.float32), session.model.class_ids, session.model.derived_tasks[0])
     found = []
-    for position, length in enumerate(histories.lengths[women]):
-        risk = np.asarray(risks[position, :length], np.float32)
+    for position, risk in enumerate(trajectories(histories, women, session)):
         steps = np.diff(risk, prepend=reference[position])
         step = int(np.abs(steps).argmax())
         found.append(Course(risk, step, float(steps[step])))

@@ -42,6 +42,8 @@ FACTOR_FEATURES: tuple[FeatureEncoding, ...] = tuple(
     _of_number(column) for column in COLUMNS.values() if column.group != "outcome"
 )
 """Every number that a risk-factor model can be fed of a row."""
+RESULT_FEATURES = ("cytology_squamous", "hpv", "dual_stain", "colposcopy", "histology")
+"""Those of a visit that tell whether anything was found out at it."""
 _BY_NAME = {feature.name: feature for feature in (*VISIT_FEATURES, *FACTOR_FEATURES)}
 
 

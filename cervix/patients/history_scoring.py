@@ -20,8 +20,16 @@ from cervix.patients.vocabulary import PATIENT_ID
 
 BATCH_WOMEN = 4096
 BEYOND = "beyond_training"
-OUTPUTS = ["probabilities", "member_risk", "results_known"]
+OUTPUTS = ["probabilities", "results_known"]
+"""What every sequence model answers."""
+MEMBERS, AFTER_EACH = "member_risk", "trajectory"
+"""What only some answer: the first question's risk by each network of an ensemble, and after each step of a history."""
 NOTHING_KNOWN = "No answer: without any test result the model would only know her age."
+
+
+def answers_with(session: ModelSession, output: str) -> bool:
+    """Whether the model gives this output."""
+    return any(spec.name == output for spec in session.model.outputs)
 
 
 def histories_of(visits: pd.DataFrame, session: ModelSession) -> Histories:
@@ -51,16 +59,17 @@ def score_visits(
     DataFrame
         Index ``row``: line of her last visit. ``patient_id, last_visit, age`` (of the last visit that has it), ``visits``;
         ``risk_<task>`` of every question of the manifest, 0..1; ``lowest, highest`` of the ensemble's networks for the
-        first question; ``flagged`` at its threshold; ``results_known`` steps of the model with a test result; ``abstained``
-        and ``no_answer``, why: no result is known, or the diagnosis is (``known_diagnosis``, ``treated_by``, see
-        ``diagnosis``). Where there is no answer, the risks are NaN; after treatment of precancer the answers to the question
-        that may still be asked stand in ``after_treatment_<task>``, NaN elsewhere. Then what of her the model was never
-        taught, ``beyond_training``, and what each answer does not rest on: ``visits_in_file, cells_not_read,
-        contradictions, incomplete, rests_on`` (``completeness``).
+        first question, NaN of a model that is none; ``flagged`` at its threshold; ``results_known`` steps of the model with
+        a test result; ``abstained`` and ``no_answer``, why: no result is known, or the diagnosis is (``known_diagnosis``,
+        ``treated_by``, see ``diagnosis``). Where there is no answer, the risks are NaN; after treatment of precancer the
+        answers to the question that may still be asked stand in ``after_treatment_<task>``, NaN elsewhere. Then what of her
+        the model was never taught, ``beyond_training``, and what each answer does not rest on: ``visits_in_file,
+        cells_not_read, contradictions, incomplete, rests_on`` (``completeness``).
     """
     histories = histories_of(table.frame, session) if histories is None else histories
     women = len(histories)
-    answers = answer_histories(histories, session, on_progress=on_progress)
+    wanted = [*OUTPUTS, *([MEMBERS] if answers_with(session, MEMBERS) else [])]
+    answers = answer_histories(histories, session, wanted, on_progress=on_progress)
     tasks = session.model.derived_tasks
     silent = answers["results_known"] < session.model.abstention_limit("results_known")
     visits = histories.row_lengths
@@ -84,8 +93,9 @@ def score_visits(
         risk = task_risk(answers["probabilities"], session.model.class_ids, task)
         scores[f"risk_{task.id}"] = np.where(abstained, nowhere, risk)
         after[f"after_treatment_{task.id}"] = np.where(treated & ~silent, risk, nowhere)
-    scores["lowest"] = np.where(abstained, nowhere, answers["member_risk"].min(axis=1))
-    scores["highest"] = np.where(abstained, nowhere, answers["member_risk"].max(axis=1))
+    members = answers.get(MEMBERS, np.full((women, 1), nowhere))
+    scores["lowest"] = np.where(abstained, nowhere, members.min(axis=1))
+    scores["highest"] = np.where(abstained, nowhere, members.max(axis=1))
     first = tasks[0].id
     scores["flagged"] = ~abstained & (scores[f"risk_{first}"].to_numpy() >= session.model.threshold(first))
     scores["results_known"] = answers["results_known"]
@@ -167,14 +177,34 @@ def beyond_note(scores: "Mapping[str, Any] | pd.Series") -> str:
 
 def trajectory(histories: Histories, woman: int, session: ModelSession) -> NDArray[np.float32]:
     """Risk of the first question after each step of her history, ``(steps,)``."""
-    arrays = histories.padded(np.array([woman]))
-    return np.asarray(session.run(arrays, ["trajectory"])["trajectory"][0], np.float32)
+    return trajectories(histories, np.array([woman]), session)[0]
 
 
-def member_band(histories: Histories, woman: int, session: ModelSession) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lowest and highest answer of the ensemble's networks after each step of her history, ``(steps,)`` each."""
+def trajectories(histories: Histories, women: NDArray[np.integer], session: ModelSession) -> list[NDArray[np.float32]]:
+    """The same of several women, in their order.
+
+    A model that does not answer after each step is asked about each history that ends there.
+    """
+    if answers_with(session, AFTER_EACH):
+        risks = session.run(histories.padded(women), [AFTER_EACH])[AFTER_EACH]
+        return [np.asarray(risk[:length], np.float32) for risk, length in zip(risks, histories.lengths[women], strict=True)]
+    prefixes = histories.prefixes(histories.rows_of(women))
+    told = answer_histories(prefixes, session, ["probabilities"])["probabilities"]
+    risk = task_risk(told, session.model.class_ids, session.model.derived_tasks[0])
+    return np.split(risk, np.cumsum(histories.lengths[women])[:-1])
+
+
+def member_band(
+    histories: Histories, woman: int, session: ModelSession
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:  # fmt: skip
+    """Lowest and highest answer of the ensemble's networks after each step of her history, ``(steps,)`` each.
+
+    None of a model that is no ensemble: it states no range.
+    """
+    if not answers_with(session, MEMBERS):
+        return None
     prefixes = histories.prefixes(histories.rows_of(np.array([woman])))
-    members = session.run(prefixes.padded(np.arange(len(prefixes))), ["member_risk"])["member_risk"]
+    members = session.run(prefixes.padded(np.arange(len(prefixes))), [MEMBERS])[MEMBERS]
     return np.asarray(members.min(axis=1), np.float32), np.asarray(members.max(axis=1), np.float32)
 
 

@@ -65,12 +65,13 @@ def write_patient_report(
             risks += [(f"After treatment: {task.title}", f"{scores[f'after_treatment_{task.id}']:.2%}") for task in tasks]
     else:
         risks = [(task.title, f"{scores[f'risk_{task.id}']:.2%}") for task in tasks]
-        risks.append(
-            (
-                f"{tasks[0].title}, lowest to highest network of the ensemble",
-                f"{scores['lowest']:.2%} to {scores['highest']:.2%}",
+        if not pd.isna(scores["lowest"]):
+            risks.append(
+                (
+                    f"{tasks[0].title}, lowest to highest network of the ensemble",
+                    f"{scores['lowest']:.2%} to {scores['highest']:.2%}",
+                )
             )
-        )
     story = [
         text(f"Pseudonym {scores[PATIENT_ID]}", "strong"),
         text("Risk after the last visit", "heading"),

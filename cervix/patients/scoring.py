@@ -14,6 +14,7 @@ from cervix.patients.vocabulary import OTHER_TESTS, PATIENT_ID
 
 BATCH_ROWS = 8192
 BIOPSY_TASK = "biopsy"
+"""Of the shipped models; a model from elsewhere may be asked another question."""
 NO_ANSWER = "no_answer"
 TOO_LITTLE = "No answer: too little is known about this patient."
 
@@ -66,7 +67,7 @@ def score_patients(
     scores = pd.DataFrame(
         {
             "risk": np.where(abstained, np.float32(np.nan), risk),
-            "flagged": ~abstained & (risk >= session.model.threshold(BIOPSY_TASK)),
+            "flagged": ~abstained & (risk >= session.model.threshold(session.model.derived_tasks[0].id)),
             "known_share": known_share,
             "abstained": abstained,
             NO_ANSWER: np.where(abstained, TOO_LITTLE, ""),

@@ -213,10 +213,10 @@ def test_bad_rows_are_left_out_or_stop_the_reading_as_one_chooses() -> None:
 def test_the_threshold_says_who_would_be_recalled_and_what_it_costs() -> None:
     app = open_page("patient")
     open_case(app, "list")
-    app.slider(key="patients_threshold").set_value(0.0).run()
+    app.slider(key="patients_threshold_history").set_value(0.0).run()
     assert "36 of 36 women would be recalled" in texts(app)
     assert "finds 100%" in texts(app)
-    app.slider(key="patients_threshold").set_value(20.0).run()
+    app.slider(key="patients_threshold_history").set_value(20.0).run()
     assert not app.exception
     recalled = re.search(r"\*\*(\d+) of 36 women", texts(app))
     assert recalled is not None

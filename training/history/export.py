@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cervix.bundle.manifest import DerivedTask, FeatureEncoding, GoldenTable, TensorSpec
 from cervix.bundle.sessions import CPU_PROVIDER, Arrays, open_session
-from cervix.patients.encoding import encoding_named
+from cervix.patients.encoding import RESULT_FEATURES, encoding_named
 from cervix.patients.sequences import EPISODE_DAYS, encode
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
@@ -26,7 +26,6 @@ from training.shared.manifest_parts import write_arrays, write_bytes, write_gold
 from training.shared.stages import Log
 from training.shared.to_onnx import to_onnx
 
-RESULT_FEATURES = ("cytology_squamous", "hpv", "dual_stain", "colposcopy", "histology")
 GOLDEN_WOMEN = 16
 LARGEST_DIFFERENCE_TO_KERAS = 1e-5
 TOLERANCE = {"probabilities": 1e-5, "trajectory": 1e-5, "member_risk": 1e-5, "state": 1e-4, "results_known": 1e-6}

@@ -6,7 +6,7 @@ missing is named at once.
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -23,11 +23,13 @@ ABOUT_BYTES_AT_MOST = 1 << 20
 """A description longer than this is none."""
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Transform(_Strict):
+class Transform(Strict):
     """One step of what is done to pixels before the model sees them: exactly one operation, with one number or one a channel.
 
     Channels count in the order in which the model takes them.
@@ -63,7 +65,7 @@ class Transform(_Strict):
         return f"{words[self.operation]} {', '.join(f'{number:g}' for number in self.numbers)}"
 
 
-class ModelWords(_Strict):
+class ModelWords(Strict):
     """What the model is called and what it is for."""
 
     id: ModelId
@@ -78,7 +80,7 @@ class ModelWords(_Strict):
     known_failures: list[Sentences]
 
 
-class PixelsIn(_Strict):
+class PixelsIn(Strict):
     """How the model takes its tiles."""
 
     layout: Literal["NHWC", "NCHW"]
@@ -96,7 +98,7 @@ class PixelsIn(_Strict):
         return self.resized_to_px or self.size_px
 
 
-class AnswerOut(_Strict):
+class AnswerOut(Strict):
     """Where the model answers, and what it answers with."""
 
     activation: Activation
@@ -106,7 +108,7 @@ class AnswerOut(_Strict):
     """Of a tensor ``(N, features)``; the input of the last dense layer where it is not named."""
 
 
-class Wanted(_Strict):
+class Wanted(Strict):
     """What is fitted and exported, where the recipe's own numbers are not wanted."""
 
     seed: int = 0
@@ -116,7 +118,7 @@ class Wanted(_Strict):
     """Beside fp32."""
 
 
-class DataStatement(_Strict):
+class DataStatement(Strict):
     """A source of tiles: whose they are and under which licence."""
 
     name: Sentences
@@ -130,7 +132,7 @@ class DataStatement(_Strict):
     tissue_types: list[Title] = []
 
 
-class CardWords(_Strict):
+class CardWords(Strict):
     """The fields of the model card that only people can fill. What nobody decided or asked is ``Not reported``."""
 
     developer: Sentences
@@ -162,7 +164,7 @@ class CardWords(_Strict):
     safety_goal: Sentences = NOT_REPORTED
 
 
-class AboutModel(_Strict):
+class AboutModel(Strict):
     """``about.toml``, whole."""
 
     kind: Literal["tile"]
@@ -210,38 +212,46 @@ class AboutModel(_Strict):
     @property
     def card_facts(self) -> CardFacts:
         """The same as the manifest keeps them."""
-        said = self.card.model_dump()
-        of_model = {name: said.pop(name) for name in ModelFacts.model_fields}
-        return CardFacts(
-            **said,
-            licences=self.licences,
-            citations=self.citations,
-            models={self.model.id: ModelFacts(**of_model)},
-        )
+        return card_facts_of(self.card, self.licences, self.citations, self.model.id)
+
+
+About = TypeVar("About", bound=Strict)
+
+
+def card_facts_of(card: CardWords, licences: list[Licence], citations: list[Citation], model_id: str) -> CardFacts:
+    """What the owner says for the card, as the manifest of a bundle of one model keeps it."""
+    said = card.model_dump()
+    of_model = {name: said.pop(name) for name in ModelFacts.model_fields}
+    return CardFacts(**said, licences=licences, citations=citations, models={model_id: ModelFacts(**of_model)})
 
 
 def read_about(path: Path, config: Path | None = None) -> AboutModel:
-    """Read ``about.toml``.
+    """Read the ``about.toml`` of a tile model; raises as ``said_in`` and ``described``.
 
     Parameters
     ----------
     config : ``config.json`` of WSInfer, which may say some of it
-
-    Raises
-    ------
-    WrapRefused
-        It is not there or not TOML; with every key that is missing, unknown or wrong.
     """
+    said = said_in(path)
+    return described(AboutModel, with_config(said, config) if config else said)
+
+
+def said_in(path: Path) -> dict[str, Any]:
+    """What ``about.toml`` holds; ``WrapRefused`` where it is not there, too long or not TOML."""
     if not path.is_file():
         raise WrapRefused("There is no description of the model", expected="a file about.toml", found="no such file")
     if path.stat().st_size > ABOUT_BYTES_AT_MOST:
         raise WrapRefused("The description is too long", expected="at most 1 MB", found=f"{path.stat().st_size / 1e6:.0f} MB")
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrapRefused("The description cannot be read", expected="TOML in UTF-8", found=str(error)) from error
+
+
+def described(kind: type[About], said: dict[str, Any]) -> About:
+    """The same as a description of one kind of model; ``WrapRefused`` with every key that is missing, unknown or wrong."""
     try:
-        return AboutModel.model_validate(with_config(said, config) if config else said)
+        return kind.model_validate(said)
     except ValidationError as error:
         raise WrapRefused(
             "The description of the model is not complete",

@@ -17,6 +17,7 @@ from training.slide.novelty import Novelty
 from training.wrap.about import PixelsIn
 from training.wrap.cam import add_cam
 from training.wrap.head import Head
+from training.wrap.joining import joined
 from training.wrap.loading import CHANNELS, PIXEL_TYPES
 from training.wrap.parts import Parts, single
 from training.wrap.reader import GraphReader
@@ -221,21 +222,6 @@ def _assembled(
     model: onnx.ModelProto, pixels: PixelsIn, back: Parts, outputs: Sequence[onnx.ValueInfoProto]
 ) -> onnx.ModelProto:
     """Front, network and back as one graph, without whatever no output needs."""
-    front = _front(pixels, model.graph.input[0])
-    nodes = [*front.nodes, *model.graph.node, *back.nodes]
-    needed = {value.name for value in outputs}
-    kept: list[onnx.NodeProto] = []
-    for node in reversed(nodes):
-        if needed & set(node.output):
-            kept.append(node)
-            needed |= {name for name in node.input if name}
-    constants = [*front.constants.values(), *model.graph.initializer, *back.constants.values()]
     spec = tile_input(pixels.size_px)
-    graph = helper.make_graph(
-        kept[::-1],
-        "wrapped",
-        [helper.make_tensor_value_info(spec.name, TensorProto.UINT8, spec.shape)],
-        list(outputs),
-        [tensor for tensor in constants if tensor.name in needed],
-    )
-    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=max(model.ir_version, 8))
+    inputs = [helper.make_tensor_value_info(spec.name, TensorProto.UINT8, spec.shape)]
+    return joined(_front(pixels, model.graph.input[0]), model, back, inputs, outputs)

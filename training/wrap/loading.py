@@ -94,6 +94,13 @@ def _too_large(size_bytes: int) -> WrapRefused:
 
 def read_onnx(path: Path, pixels: PixelsIn) -> onnx.ModelProto:
     """An ONNX file as ``load_model`` returns it; ``WrapRefused`` where it is not fit for a bundle."""
+    model = open_onnx(path)
+    _fix_input(model, pixels)
+    return own_graph(model)
+
+
+def open_onnx(path: Path) -> onnx.ModelProto:
+    """An ONNX file, read and no more; ``WrapRefused`` where it is none, or too large."""
     if not path.is_file():
         raise WrapRefused("There is no such model file", expected="an ONNX file", found="no such file")
     if (size := path.stat().st_size) > FILE_BYTES_AT_MOST:
@@ -104,9 +111,23 @@ def read_onnx(path: Path, pixels: PixelsIn) -> onnx.ModelProto:
         raise WrapRefused("The model file cannot be read", expected="an ONNX file", found="other content") from error
     if not model.graph.node:
         raise WrapRefused("The model file holds no graph", expected="an ONNX file", found="no operators")
-    _fix_input(model, pixels)
+    return model
+
+
+def own_graph(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same in operators that a bundle allows, of ``OPSET`` or newer, each name after ``PREFIX``."""
     _check(model)
     return _prefixed(_current(model))
+
+
+def only_data_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """The inputs of a graph; weights that old exporters list among them are none, and are taken off."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    model.ir_version = max(model.ir_version, 4)  # from there on weights need not be inputs
+    return list(model.graph.input)
 
 
 def _check(model: onnx.ModelProto) -> None:
@@ -122,12 +143,8 @@ def _check(model: onnx.ModelProto) -> None:
 
 
 def _fix_input(model: onnx.ModelProto, pixels: PixelsIn) -> None:
-    """Leave one input, of ``N`` pictures of the declared size; weights that old exporters list as inputs are none."""
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
-    del model.graph.input[:]
-    model.graph.input.extend(inputs)
-    model.ir_version = max(model.ir_version, 4)  # from there on weights need not be inputs
+    """Leave one input, of ``N`` pictures of the declared size."""
+    inputs = only_data_inputs(model)
     if len(inputs) != 1:
         raise WrapRefused(
             "The model has not one input",

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cervix.bundle import Bundle
+from cervix.bundle import Bundle, ModelSession
 from cervix.bundle.manifest import FeatureEncoding
 from cervix.errors import Cancelled, LabelRefused
 from cervix.labels.desk.acquisition import entropy
@@ -22,7 +22,7 @@ from cervix.labels.gathering.tiles import doubted_and_drawn
 from cervix.labels.store.cases import AFTER, VISITS, Case, Score, history_in, patient_case
 from cervix.patients.diagnosis import CANCER, KNOWN, PRECANCER, TREATED, known_diagnoses
 from cervix.patients.encoding import features_of
-from cervix.patients.history_scoring import answer_histories
+from cervix.patients.history_scoring import answer_histories, answers_with
 from cervix.patients.sequences import TIME_YEARS, Histories, encode
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS
 from cervix.patients.visits import VisitTable
@@ -92,7 +92,7 @@ def gather_patients(
     LabelRefused
         If no woman of the table could be read in full, or the table tells the outcome of none.
     """
-    session = bundle.session_of("sequence")
+    session = _asked(bundle)
     whole = table.frame[~table.frame[PATIENT_ID].isin(table.losses.index)]
     if whole.empty:
         raise LabelRefused(
@@ -136,6 +136,19 @@ def gather_patients(
     return cases, scores
 
 
+def _asked(bundle: Bundle) -> ModelSession:
+    """The session of the model that scores women; ``LabelRefused`` where it answers less than the queue goes by."""
+    session = bundle.session_of("sequence")
+    if missing := [name for name in OUTPUTS if not answers_with(session, name)]:
+        raise LabelRefused(
+            f"{session.model.title} does not answer what women are chosen for labels by",
+            expected="an ensemble that gives its networks' answers and its state",
+            found=f"no {' and no '.join(missing)}",
+            action="Gather with a bundle whose first model of screening histories is such an ensemble, as the one that ships.",
+        )
+    return session
+
+
 def asked_steps(visits: pd.DataFrame, histories: Histories, keys: Sequence[str]) -> NDArray[np.int64]:
     """Of each woman the step after which she is asked about ``(women,)``, a position in the arrays; -1 where there is none.
 
@@ -173,7 +186,7 @@ def _askable(visits: pd.DataFrame, first: int, last: int, found: NDArray[np.bool
 
 def score_women(case_ids: Sequence[str], contents: Sequence[bytes], bundle: Bundle) -> list[Score]:
     """What the bundle's history model makes of women whose visits the store holds, as ``gather_patients`` scores them."""
-    session = bundle.session_of("sequence")
+    session = _asked(bundle)
     features = features_of(session)
     told = answer_histories(histories_of(contents, features.encoding, features.episode_days), session, OUTPUTS)
     return [_score(case_id, told, woman, bundle) for woman, case_id in enumerate(case_ids)]

@@ -1,12 +1,13 @@
 """What the pages of both formats share: how far to trust a model, counts, flags, the scores as a file."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.manifest import DerivedTask
@@ -41,6 +42,27 @@ def trust_words(bundle: Bundle, model: Model, question: str, note: str) -> str:
     return (
         f"**{escaped(model.title)}: held-out AUROC {auroc.value:.2f}{question}** "
         f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}{note}). {limits}"
+    )
+
+
+def chosen_model(key: str, models: Mapping[str, str]) -> str:
+    """The id of the model that was chosen under this key; the first where nothing is, or one of another bundle."""
+    if st.session_state.get(key) not in models:
+        st.session_state.pop(key, None)
+    return str(st.session_state.get(key) or next(iter(models)))
+
+
+def show_models(line: DeltaGenerator, key: str, models: Mapping[str, str], note: str) -> None:
+    """Buttons that choose between the models of a kind, id -> short name."""
+    line.segmented_control(
+        "What the model is given",
+        list(models),
+        default=next(iter(models)),
+        format_func=models.__getitem__,
+        key=key,
+        required=True,
+        label_visibility="collapsed",
+        help=note,
     )
 
 

@@ -16,6 +16,7 @@ from cervix.patients.explanation import explain_patient, value_words
 from cervix.patients.report import write_factor_report
 from cervix.patients.scoring import NO_ANSWER, feature_array, feature_names
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
+from cervix.plain_text import escaped
 from cervix.provenance import provenance_of
 from pages.parts.patient.both import download_one, percent, show_hypothetical
 from pages.parts.shared.frame import STILL_CHART
@@ -70,18 +71,19 @@ def _show_head(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Model
             st.subheader(f"Row {row.name}" + (f": {row[PATIENT_ID]}" if row.get(PATIENT_ID) else ""), anchor=False)
             age = row["Age"]
             st.caption("age not known" if pd.isna(age) else f"{age:.0f} years")
+        title = escaped(session.model.derived_tasks[0].title)
         if scores["abstained"]:
-            st.metric("Biopsy positive", "No answer", width="content")
+            st.metric(title, "No answer", width="content")
         else:
             alike = _alike(scores, bundle, session)
             st.metric(
-                "Biopsy positive",
+                title,
                 percent(float(scores["risk"])),
                 f"seen at similar risk: {alike.low:.0%} to {alike.high:.0%}" if alike else UNEVALUATED.partition(":")[0],
                 delta_color="off",
                 delta_arrow="off",
                 width="content",
-                help="95 % interval of the share of held-out patients in the same quarter of risk whose biopsy was positive",
+                help="95 % interval of the share of held-out patients in the same quarter of risk who had the outcome",
             )
         st.metric(
             "Known of her",
@@ -95,7 +97,7 @@ def _show_head(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Model
 
 
 def _alike(scores: pd.Series, bundle: Bundle, session: ModelSession) -> Interval | None:
-    """The share with a positive biopsy among held-out patients of similar risk; None for an unevaluated model."""
+    """The share with the outcome among held-out patients of similar risk; None for an unevaluated model."""
     if not session.model.is_evaluated:
         return None
     seen = held_out(bundle, session.model, session.model.derived_tasks[0], 0.0)
@@ -172,7 +174,11 @@ def _show_what_if(row: pd.Series, scores: pd.Series, session: ModelSession) -> N
     if float(out["known_share"][0]) < session.model.abstention_limit("known_share"):
         st.warning("No answer: too little would be known.")
         return
-    show_hypothetical("Biopsy positive", float(out["risk"][0]), None if scores["abstained"] else float(scores["risk"]))
+    show_hypothetical(
+        escaped(session.model.derived_tasks[0].title),
+        float(out["risk"][0]),
+        None if scores["abstained"] else float(scores["risk"]),
+    )
     st.caption("Compared with her risk according to the table. The model did not learn what changing a factor does to a woman.")
 
 

@@ -15,9 +15,18 @@ from cervix.patients.cohort import explain_factors
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.explanation import leading_factors
 from cervix.patients.reading import PatientTable
-from cervix.patients.scoring import BIOPSY_TASK, score_patients
+from cervix.patients.scoring import score_patients
 from cervix.patients.vocabulary import PATIENT_ID
-from pages.parts.patient.both import download_scores, file_words, flagged_at, show_counts, trust_words
+from cervix.plain_text import escaped
+from pages.parts.patient.both import (
+    chosen_model,
+    download_scores,
+    file_words,
+    flagged_at,
+    show_counts,
+    show_models,
+    trust_words,
+)
 from pages.parts.patient.cohort import show_cohort
 from pages.parts.patient.intake import show_file
 from pages.parts.patient.problems import show_problems
@@ -27,7 +36,8 @@ from pages.parts.patient.second import DIFFERENCE, ORDER, RISK_B, SecondRisks, s
 from pages.parts.patient.work_list import show_work_list
 from pages.parts.shared.frame import kept
 
-ROW, RISK, MODEL = "row", "Biopsy positive", "patients_model"
+ROW, MODEL = "row", "patients_model"
+FLAG_AT_MOST = 50.0
 ORDERS = {
     "Highest risk first": ("risk", False),
     "Lowest risk first": ("risk", True),
@@ -43,8 +53,7 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
         st.info("The bundle has no model that reads this table.")
         show_file(line, "Risk-factor table", 0, table)
         return
-    first = next(iter(models))
-    session = bundle.session_of("table", st.session_state.get(MODEL) or first)
+    session = bundle.session_of("table", chosen_model(MODEL, models))
     model = session.model
     key = f"{key}-{bundle.sha256}-{model.id}"
     scores = kept("patients_scores", key, partial(_scored, table, session))
@@ -53,17 +62,9 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
     words = file_words("Risk factors", "patients", scores, threshold)
     show_file(line, words, int(scores[INCOMPLETE].sum()), table)
     show_problems(table)
-    line.segmented_control(
-        "What the model is given",
-        list(models),
-        default=first,
-        format_func=models.__getitem__,
-        key=MODEL,
-        required=True,
-        label_visibility="collapsed",
-        help="The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.",
-    )
-    listed = ["Row", RISK, "What matters most", "Flag"]
+    show_models(line, MODEL, models, "The other tests are colposcopy (Hinselmann), the iodine test (Schiller) and cytology.")
+    risk = escaped(model.derived_tasks[0].title)
+    listed = ["Row", risk, "What matters most", "Flag"]
     if PATIENT_ID in scores:
         listed.insert(1, "Patient")
     second = second_risks(line, bundle, model, key, partial(_other_risk, table))
@@ -83,9 +84,9 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
         np.array([f"Row {row}" for row in scores.index], object),
         ORDERS if second is None else {**ORDERS, **ORDER},
         partial(_listed, table, beside, session, bundle, second),
-        {**COLUMN_CONFIG, **SECOND_CONFIG},
+        {**_columns(risk), **SECOND_CONFIG},
         listed,
-        RISK,
+        risk,
         key if second is None else f"{key}-{second.key}",
         show_one,
     )
@@ -101,24 +102,6 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
             key,
             "every known input, beside nothing known",
         )
-
-
-COLUMN_CONFIG = {
-    "Row": st.column_config.NumberColumn(help="Line in the file, the header being line 1", format="%d", width=60),
-    RISK: st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, width=116),
-    "Seen at similar risk": st.column_config.TextColumn(
-        help="95 % interval of the share of held-out patients in the same quarter of risk whose biopsy was positive"
-    ),
-    "Known": st.column_config.NumberColumn(format="%.0f %%", help="Share of the inputs that are known"),
-    "What matters most": st.column_config.TextColumn(
-        help="The input that changes the risk most when it alone is hidden. There is no course: one row a patient.", width=200
-    ),
-    "Hidden alone": st.column_config.NumberColumn(
-        format="%+.1f points",
-        help="By how much the risk changes when that input alone is hidden. Not its Shapley value, which shares out the "
-        "whole risk.",
-    ),
-}
 
 
 def _scored(table: PatientTable, session: ModelSession) -> pd.DataFrame:
@@ -137,13 +120,33 @@ def _other_risk(table: PatientTable, session: ModelSession) -> NDArray[np.float3
     return score_patients(table, session)["risk"].to_numpy(np.float32)
 
 
+def _columns(risk: str) -> dict[str, object]:
+    return {
+        "Row": st.column_config.NumberColumn(help="Line in the file, the header being line 1", format="%d", width=60),
+        risk: st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, width=116),
+        "Seen at similar risk": st.column_config.TextColumn(
+            help="95 % interval of the share of held-out patients in the same quarter of risk who had the outcome"
+        ),
+        "Known": st.column_config.NumberColumn(format="%.0f %%", help="Share of the inputs that are known"),
+        "What matters most": st.column_config.TextColumn(
+            help="The input that changes the risk most when it alone is hidden. There is no course: one row a patient.",
+            width=200,
+        ),
+        "Hidden alone": st.column_config.NumberColumn(
+            format="%+.1f points",
+            help="By how much the risk changes when that input alone is hidden. Not its Shapley value, which shares out the "
+            "whole risk.",
+        ),
+    }
+
+
 def _threshold_key(model: Model) -> str:
     return f"patients_threshold_{model.id}"
 
 
 def _threshold(model: Model) -> float:
     """Of risk, 0..1, at which patients are flagged: the manifest's until somebody moves it."""
-    return float(st.session_state.get(_threshold_key(model), round(100 * model.threshold(BIOPSY_TASK), 1))) / 100
+    return float(st.session_state.get(_threshold_key(model), round(100 * model.threshold(model.derived_tasks[0].id), 1))) / 100
 
 
 @st.fragment
@@ -154,7 +157,7 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_lef
     percent = st.slider(
         "Flag patients at or above this risk (%)",
         0.0,
-        50.0,
+        max(FLAG_AT_MOST, float(np.ceil(100 * usual))),
         round(100 * usual, 1),
         0.1,
         key=_threshold_key(model),
@@ -178,7 +181,7 @@ def _held_out_words(bundle: Bundle, model: Model, task: DerivedTask, threshold: 
     sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()
     return (
         f"Of held-out patients this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of "
-        f"those with a positive biopsy, and does not flag {specificity.value:.0%} ({specificity.low:.0%}–"
+        f"those with the outcome, and does not flag {specificity.value:.0%} ({specificity.low:.0%}–"
         f"{specificity.high:.0%}) of those without."
     )
 
@@ -199,7 +202,7 @@ def _listed(
     shown = pd.DataFrame({"Row": ranked.index})
     if PATIENT_ID in ranked:
         shown["Patient"] = ranked[PATIENT_ID].to_numpy()
-    shown[RISK] = ranked["risk"].to_numpy() * 100
+    shown[escaped(task.title)] = ranked["risk"].to_numpy() * 100
     if second is not None:
         shown = shown.assign(**second.shown(ranked, "risk"))
     shown["Seen at similar risk"] = [

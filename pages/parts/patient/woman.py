@@ -120,7 +120,9 @@ def _show_head(visits: pd.DataFrame, scores: pd.Series, model: Model, step: Step
         if np.isnan(risk):
             st.metric("Risk", "No answer", "why stands below", delta_color="off", delta_arrow="off", width="content")
             return
-        told = f"models {percent(scores['lowest'])} to {percent(scores['highest'])}"
+        told = "one model: no range"
+        if not pd.isna(scores["lowest"]):
+            told = f"models {percent(scores['lowest'])} to {percent(scores['highest'])}"
         st.metric(
             f"{after}{main.title}",
             percent(risk),
@@ -165,7 +167,7 @@ def _show_course(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) ->
         scale = st.segmented_control(
             "Scale", SCALES, default=SCALES[0], key="patients_scale", required=True, label_visibility="collapsed"
         )
-    figure = _drawn_course(visits, session, bundle.sha256, logarithmic=scale == "Log")
+    figure = _drawn_course(visits, session, _answering(bundle, session), logarithmic=scale == "Log")
     st.plotly_chart(
         figure,
         key="patients_trajectory",
@@ -174,11 +176,16 @@ def _show_course(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) ->
     )
 
 
+def _answering(bundle: Bundle, session: ModelSession) -> str:
+    """Which model of which bundle, for caches."""
+    return f"{bundle.sha256}-{session.model.id}"
+
+
 @st.cache_data(max_entries=200, scope="session", show_spinner=False)
 def _drawn_course(
     visits: pd.DataFrame,
     _session: ModelSession,
-    bundle_sha256: str,  # noqa: ARG001 - the key: a session may turn to another bundle
+    answering: str,  # noqa: ARG001 - the key: a session may turn to another bundle, or to another model of it
     *,
     logarithmic: bool,
 ) -> go.Figure:
@@ -213,7 +220,7 @@ def _show_visits(visits: pd.DataFrame) -> None:
 def explained_history(
     visits: pd.DataFrame,
     _session: ModelSession,
-    bundle_sha256: str,  # noqa: ARG001 - the key: a session may turn to another bundle
+    answering: str,  # noqa: ARG001 - the key: a session may turn to another bundle, or to another model of it
 ) -> HistoryExplanation:
     """Shapley values of her visits, once a woman and session."""
     return explain_history(visits, _session, _session.model.derived_tasks[0].id)
@@ -221,7 +228,7 @@ def explained_history(
 
 def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> None:
     task = session.model.derived_tasks[0]
-    explained = explained_history(visits, session, bundle.sha256)
+    explained = explained_history(visits, session, _answering(bundle, session))
     telling = np.flatnonzero(explained.contributions).tolist()
     titles = step_titles(visits, explained.rows)
     labels = [f"{titles[index]}: {_short(visits.iloc[explained.rows[index]])}" for index in telling]

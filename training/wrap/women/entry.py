@@ -1,0 +1,151 @@
+"""What the manifest says of a model of women from elsewhere: its owner's words, and what was fitted and measured here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cervix.bundle.manifest import (
+    Abstention,
+    Calibration,
+    Evaluation,
+    EvaluationTable,
+    FeatureInput,
+    GoldenTable,
+    Model,
+    Threshold,
+    TrainingData,
+    Variant,
+)
+from cervix.patients.sequences import MOST_VISITS
+from training.shared.manifest_parts import counts_by_split, groups_by_split
+from training.wrap.about import DataStatement
+from training.wrap.entry import NOT_SEEN
+from training.wrap.women.about import AboutWomen
+from training.wrap.women.fitting import BASELINES
+from training.wrap.women.graph import WomenFits, women_inputs, women_outputs
+from training.wrap.women.rows import TEST, VALIDATION, LabelledWomen, encoding_of
+
+TOLERANCE = {
+    "table": {"risk": 1e-4, "logit": 1e-3, "known_share": 1e-6},
+    "sequence": {"probabilities": 1e-4, "results_known": 1e-6},
+}
+"""Of each output, as of the shipped models; log odds near the floor of probabilities are steep."""
+
+
+@dataclass(frozen=True)
+class WrappedWomen:
+    """What was made of a model.
+
+    Attributes
+    ----------
+    thresholds : question -> score
+    """
+
+    women: LabelledWomen
+    fits: WomenFits
+    thresholds: Mapping[str, float]
+    golden_table: GoldenTable
+
+
+def women_entry(about: AboutWomen, made: WrappedWomen) -> Model:
+    """The manifest entry of the wrapped model."""
+    words, model_id = about.model, about.model.id
+    validation = f"{(made.women.split == VALIDATION).sum():,} validation women"
+    return Model(
+        id=model_id,
+        kind=about.kind,
+        title=words.title,
+        short=words.short,
+        task=words.task,
+        outcome=words.outcome,
+        architecture=words.architecture,
+        recipe="wrap",
+        seed=about.fit.seed,
+        variants=[
+            Variant(precision="fp32", file=f"{model_id}/fp32.onnx", runs_on="cpu", tolerance=TOLERANCE[about.kind]),
+        ],
+        inputs=women_inputs(about),
+        outputs=women_outputs(about),
+        classes=about.classes,
+        derived_tasks=about.questions,
+        features=_features(about, made.golden_table),
+        calibration=_calibration(about, made.fits, validation),
+        thresholds=[
+            Threshold(task=task, value=value, chosen_by=f"Youden's J on {validation}: sensitive to single cases")
+            for task, value in made.thresholds.items()
+        ],
+        abstention=[_abstention(about)],
+        training_data=[*(_stated(data) for data in about.trained_on), _held_out(about.held_out, made.women)],
+        evaluation=Evaluation(
+            predictions=f"{model_id}/predictions.parquet",
+            precision="fp32",
+            split=TEST,
+            baselines=BASELINES,
+            published=[],
+            notes=[NOT_SEEN, "Whether the model saw these women in training cannot be told from here."],
+            tables=[
+                EvaluationTable(
+                    id="calibration",
+                    title="Calibration",
+                    file=f"{model_id}/calibration.csv",
+                    note="On test women, who fitted nothing; intervals over groups.",
+                )
+            ],
+        ),
+        golden=f"{model_id}/golden.npz",
+        intended_use=words.intended_use,
+        limits=words.limits,
+        known_failures=words.known_failures,
+    )
+
+
+def _features(about: AboutWomen, golden_table: GoldenTable) -> FeatureInput:
+    encoding, steps = encoding_of(about), _steps(about)
+    if about.kind == "table":
+        return FeatureInput(encoding=encoding, visits=1, gaps="none", golden_table=golden_table, steps_in_graph=steps)
+    days = about.input.episode_days
+    return FeatureInput(
+        encoding=encoding,
+        visits=MOST_VISITS,
+        gaps="years-since-measured",
+        steps="rows" if days is None else "episodes",
+        episode_days=days,
+        golden_table=golden_table,
+        steps_in_graph=steps,
+    )
+
+
+def _steps(about: AboutWomen) -> list[str]:
+    said = about.input
+    return [
+        *([f"one row a woman: {', '.join(said.summaries)}"] if said.summaries else []),
+        *([f"not known: {', '.join(f'{name} becomes {value:g}' for name, value in said.fill.items())}"] if said.fill else []),
+        "all others that are not known stay so" if said.fill else "what is not known stays so",
+    ]
+
+
+def _calibration(about: AboutWomen, fits: WomenFits, validation: str) -> Calibration:
+    if len(about.classes) > 2:
+        return Calibration(method="temperature", parameters={"temperature": 1 / fits.slope}, fitted_on=validation)
+    parameters = {"slope": fits.slope, "intercept": fits.intercept}
+    return Calibration(method="platt", parameters=parameters, fitted_on=validation)
+
+
+def _abstention(about: AboutWomen) -> Abstention:
+    if about.kind == "table":
+        share = about.fit.known_share_at_least
+        return Abstention(output="known_share", limit=share, chosen_by="said by the model's owner, or a half where nothing was")
+    return Abstention(
+        output="results_known",
+        limit=about.fit.results_at_least,
+        chosen_by="said by the model's owner, or one where nothing was: without a result only an age would be known",
+    )
+
+
+def _stated(data: DataStatement) -> TrainingData:
+    return TrainingData(**{**data.model_dump(), "note": f"{data.note} {NOT_SEEN}"}, counts={}, groups={})
+
+
+def _held_out(data: DataStatement, women: LabelledWomen) -> TrainingData:
+    note = f"{data.note} The model learned nothing from these women here: they calibrate and measure it."
+    counts, groups = counts_by_split(women.labels, women.split), groups_by_split(women.groups, women.split)
+    return TrainingData(**{**data.model_dump(), "note": note}, counts=counts, groups=groups)
