@@ -41,21 +41,23 @@ class HeadAnswer(BaseModel):
     model_id: str
     title: str
     """Of the head."""
+    finding: str
+    """What it looks for, in words: its malignant classes."""
     tiles: int = 0
     """Accepted tiles that it was given."""
     probabilities: dict[str, float] = {}
     """Class of the head -> calibrated probability of the slide; empty without an answer."""
     probability: float | None = None
-    """Of carcinoma."""
+    """Of the finding."""
     called_at: float
-    """The probability of carcinoma from which the head calls a slide."""
+    """The probability of the finding from which the head calls a slide."""
     headline: str
     reason: str = ""
     """Why there is no answer; empty where there is one."""
 
     @property
     def called(self) -> bool | None:
-        """Whether the head calls carcinoma; None without an answer."""
+        """Whether the head calls its finding; None without an answer."""
         return None if self.probability is None else self.probability >= self.called_at
 
     @property
@@ -64,7 +66,7 @@ class HeadAnswer(BaseModel):
         if self.probability is None:
             return ""
         return (
-            f"Probability of carcinoma {_percent(self.probability)}, from {self.tiles:,} accepted tiles; the head calls a "
+            f"Probability of {self.finding} {_percent(self.probability)}, from {self.tiles:,} accepted tiles; the head calls a "
             f"slide from {_percent(self.called_at)}"
         )
 
@@ -132,11 +134,13 @@ def ask_head(
     attention[given] = out[ATTENTION]
     shares = dict(zip(model.class_ids, np.asarray(out[PROBABILITIES], np.float64)[0].tolist(), strict=True))
     probability = min(1.0, sum(shares[label] for label in model.cancer_task.positive))
-    called_at = model.threshold(model.cancer_task.id)
-    says = "calls carcinoma" if probability >= called_at else "does not call carcinoma"
-    said = HeadAnswer(
-        model_id=model.id, title=model.title, tiles=len(given), probabilities=shares, probability=probability,
-        called_at=called_at, headline=f"{model.short}: {says}",
+    silent = _silent(model, "")
+    says = "calls" if probability >= silent.called_at else "does not call"
+    said = silent.model_copy(
+        update={
+            "tiles": len(given), "probabilities": shares, "probability": probability,
+            "headline": f"{model.short}: {says} {silent.finding}",
+        }
     )  # fmt: skip
     return said, attention
 
@@ -162,10 +166,14 @@ def _run(bundle: Bundle, model: Model, inputs: Arrays) -> Arrays:
 
 
 def _silent(model: Model, reason: str) -> HeadAnswer:
-    called_at = model.threshold(model.cancer_task.id)
     return HeadAnswer(
-        model_id=model.id, title=model.title, called_at=called_at, headline=f"{model.short}: no answer", reason=reason
-    )  # fmt: skip
+        model_id=model.id,
+        title=model.title,
+        finding=" or ".join(model.class_named(label).mid_sentence for label in model.cancer_task.positive),
+        called_at=model.threshold(model.cancer_task.id),
+        headline=f"{model.short}: no answer",
+        reason=reason,
+    )
 
 
 def _percent(share: float) -> str:
