@@ -229,6 +229,8 @@ def _score(slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle,
     answer, timings, triage = score.summary.answer, score.summary.timings, score.summary.triage
     scored = answer.tiles if triage is None else triage.seen_tiles
     print(answer.sentence)
+    if score.summary.head is not None:
+        print(score.summary.head.sentence(answer))
     if seen := bundle.session_of("tile").model.organs_seen:
         print(seen)
     print(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cervix.errors import BundleError
 
@@ -94,10 +95,8 @@ def require_sound_answers(run: "Callable[[Arrays], Arrays]", golden: "Arrays", n
     alone = run({key: values[:1] for key, values in golden.items()})
     for answer, of in ((whole, f"{count} tiles"), (alone, "one tile")):
         require_shares(answer, name, of)
-    apart = max(
-        float(np.abs(whole[PROBABILITIES] - turned[PROBABILITIES]).max()),
-        float(np.abs(whole[ATTENTION] - turned[ATTENTION][::-1]).max()),
-    )
+    pairs = (whole[PROBABILITIES], turned[PROBABILITIES]), (whole[ATTENTION], turned[ATTENTION][::-1])
+    apart = max(float(np.abs(np.subtract(*map(_single, pair))).max()) for pair in pairs)
     if apart > LARGEST_DIFFERENCE:
         raise BundleError(
             f"{name} answers otherwise when the same tiles come in another order",
@@ -105,6 +104,10 @@ def require_sound_answers(run: "Callable[[Arrays], Arrays]", golden: "Arrays", n
             found=f"a difference of {apart:.3g}",
             action="Let the head know where a tile lies by its position, not by its place in the input.",
         )
+
+
+def _single(values: NDArray[np.generic]) -> NDArray[np.float32]:
+    return np.asarray(values, np.float32)
 
 
 def require_shares(answer: "Arrays", name: str, of: str) -> None:

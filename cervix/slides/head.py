@@ -24,6 +24,8 @@ from cervix.slides.rows import EMBEDDING, Rows
 __all__ = ["ATTENTION", "ATTENTION_MEANS", "HeadAnswer", "agreement_of", "ask_head", "looked_at", "tile_centres_um", "unasked"]
 
 ATTENTION_MEANS: Final = "Attention is where the head looked, not where cancer is."
+SCALE_QUANTILE: Final = 0.99
+"""As that of Grad-CAM over a slide (``cervix.slides.deepzoom``)."""
 Agreement = Literal["agrees", "differs", "open"]
 """Of head and rule; ``open`` where one of them leaves the slide undecided or without an answer."""
 AGREEMENT_WORDS: Final[dict[Agreement, str]] = {
@@ -152,10 +154,14 @@ def tile_centres_um(tiles: pd.DataFrame, spacing_um_px: float) -> NDArray[np.flo
 
 
 def looked_at(tiles: pd.DataFrame) -> NDArray[np.float32]:
-    """Attention to each tile ``(n,)`` as a share of the highest, 0..1; NaN where the head was not given the tile."""
+    """Attention to each tile ``(n,)`` on a scale from 0 to 1; NaN where the head was not given the tile.
+
+    The scale ends at the quantile ``SCALE_QUANTILE``, so that one tile that takes most of it does not hide the rest.
+    """
     attention = tiles[ATTENTION].to_numpy(np.float32)
-    highest = np.nanmax(attention, initial=0.0)
-    return np.asarray(attention / highest if highest > 0 else attention, np.float32)
+    given = attention[~np.isnan(attention)]
+    highest = float(np.quantile(given, SCALE_QUANTILE)) if len(given) else 0.0
+    return np.asarray(np.clip(attention / highest, 0.0, 1.0) if highest > 0 else attention, np.float32)
 
 
 def _run(bundle: Bundle, model: Model, inputs: Arrays) -> Arrays:
