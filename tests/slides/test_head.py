@@ -1,17 +1,21 @@
 """A slide head answers beside the rule, from the tiles that are accepted, and the same after any interruption."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import numpy as np
 import pandas as pd
+import pypdf
 import pytest
 
 from cervix.bundle import Bundle
 from cervix.errors import Cancelled
+from cervix.interop.exports import write_export
 from cervix.slides.decision import decide_tiles
 from cervix.slides.head import ATTENTION, HeadAnswer, agreement_of, ask_head, looked_at, tile_centres_um
+from cervix.slides.head_layer import attention_layers
 from cervix.slides.results import ROWS_NAME, RowJournal, load_score, order_of, result_dir, save_score
 from cervix.slides.rows import EMBEDDING, Rows
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide, score_slide
@@ -195,3 +199,37 @@ def test_a_bundle_without_a_head_keeps_no_embedding(four_class_bundle: Bundle, s
 def test_a_score_without_attention_looks_nowhere(score: SlideScore) -> None:
     silent = replace(score, tiles=score.tiles.assign(attention=np.float32(np.nan)))
     assert pd.isna(looked_at(silent.tiles)).all()
+
+
+def test_attention_is_a_layer_in_grey_where_the_head_was_given_nothing(score: SlideScore) -> None:
+    left_out = score.tiles["x_l0_px"] < 448
+    tiles = score.tiles.assign(attention=score.tiles[ATTENTION].where(~left_out))
+    (layer,) = attention_layers(tiles, "v").values()
+    assert layer.under is not None
+    assert (layer.under.opacity[:, :2] > 0).all()
+    assert (layer.under.opacity[:, 2:] == 0).all()
+    assert (layer.opacity[:, :2] == 0).all()
+    assert layer.opacity[:, 4].max() == layer.opacity.max() > 0, "the band of squamous carcinoma"
+    assert attention_layers(score.tiles.assign(attention=np.float32(np.nan)), "v") == {}
+    assert attention_layers(score.tiles.drop(columns=ATTENTION), "v") == {}
+
+
+def test_exports_carry_attention_and_name_the_answer_of_the_head(
+    slide: Slide, score: SlideScore, head_bundle: Bundle, tmp_path: Path
+) -> None:
+    session, sentence = head_bundle.session_of("tile"), head_of(score).sentence(score.summary.answer)
+
+    def written(kind: str) -> Path:
+        return write_export(kind, score, slide, session, tmp_path, "slide")
+
+    table = pd.read_parquet(written("parquet"))
+    assert table[ATTENTION].sum() == pytest.approx(1, abs=1e-5)
+    assert set(table["head"]) == {sentence}
+    assert pd.read_csv(written("csv"))[ATTENTION].tolist() == pytest.approx(table[ATTENTION].tolist(), rel=1e-5)
+    document = json.loads(written("geojson").read_text(encoding="utf-8"))
+    assert document["provenance"]["head"] == sentence
+    told = [feature["properties"]["measurements"]["Attention"] for feature in document["features"]]
+    assert told == pytest.approx(table[ATTENTION].tolist(), abs=1e-7)
+    report = "".join(page.extract_text() for page in pypdf.PdfReader(written("report")).pages)
+    assert "Looking head: calls carcinoma" in " ".join(report.split())
+    assert json.loads(score.summary.model_dump_json())["head"]["model_id"] == HEAD_ID
