@@ -50,8 +50,8 @@ def head_graph(weights: HeadWeights, inverse_temperature: float) -> bytes:
         "tanh_kernel": weights.tanh_kernel, "tanh_bias": weights.tanh_bias,
         "gate_kernel": weights.gate_kernel, "gate_bias": weights.gate_bias,
         "score_kernel": weights.score_kernel, "answer_kernel": weights.answer_kernel, "answer_bias": weights.answer_bias,
-        "warmth": np.float32(inverse_temperature), "sides": np.float32([[0.0, 1.0]]),
-        "first_axis": np.int64([0]), "last_axis": np.int64([1]),
+        "warmth": np.float32(inverse_temperature), "sides": np.array([[0.0, 1.0]], np.float32),
+        "first_axis": np.array([0], np.int64), "last_axis": np.array([1], np.int64),
     }  # fmt: skip
     nodes = [
         ("Sub", [EMBEDDINGS, "mean"], "away", {}), ("Div", ["away", "spread"], "standard", {}),

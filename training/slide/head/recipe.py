@@ -17,7 +17,7 @@ from sklearn.metrics import roc_curve
 
 from cervix.bundle import Bundle
 from cervix.bundle.head_contract import ATTENTION, EMBEDDINGS, POSITIONS, PROBABILITIES
-from cervix.bundle.manifest import Model, Subgroup, Variant
+from cervix.bundle.manifest import Model, Precision, Subgroup, Variant
 from cervix.bundle.sessions import Arrays
 from cervix.evaluation.comparison import decimal, signed
 from cervix.evaluation.metrics import binary_report, ranking_interval
@@ -37,7 +37,7 @@ from training.slide.slide_level import Calling, ScoredTiles
 
 Floats = NDArray[np.float64]
 SPLITS = ("train", "validation", "test")
-PRECISION = "fp32"
+PRECISION: Precision = "fp32"
 TOLERANCE = {PROBABILITIES: 1e-5, ATTENTION: 1e-5}
 GOLDEN_TILES = 24
 GRID_UM = 112.0
