@@ -229,6 +229,8 @@ def _score(slide: Slide, stem: str, options: argparse.Namespace, bundle: Bundle,
     scored = answer.tiles if triage is None else triage.seen_tiles
     print(answer.sentence)
     model = bundle.session_of("tile").model
+    if score.summary.head is not None:
+        print(score.summary.head.sentence(answer))
     if model.organs_seen:
         print(model.organs_seen)
     print(

@@ -25,7 +25,7 @@ from cervix.slides.pyramid import write_pyramid
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
 from tests.bundle.altered import without_figures
-from tests.bundle.made import SHIPPED_CLASSES, class_of, write_bundle, write_slide, write_tile_bundle
+from tests.bundle.made import SHIPPED_CLASSES, class_of, write_bundle, write_head_bundle, write_slide, write_tile_bundle
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
 from tests.bundle.published import published_table, write_published_bundle
 from tests.dicom_slides import converted
@@ -135,6 +135,18 @@ def two_class_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def two_class_bundle(two_class_root: Path) -> Bundle:
     """The same, proved."""
     return prove_bundle(two_class_root, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def head_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small bundle of the same tile model and a slide head over its embeddings; nobody changes it."""
+    return write_head_bundle(tmp_path_factory.mktemp("head") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def head_bundle(head_root: Path) -> Bundle:
+    """The same, proved."""
+    return prove_bundle(head_root, device="cpu")
 
 
 @pytest.fixture(scope="session")

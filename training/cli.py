@@ -1,5 +1,5 @@
-"""``python -m training data | slide | risk-factors | history | build | retrain | cervix | generate | wrap``: from data,
-labels or somebody's model to a proven bundle.
+"""``python -m training data | slide | risk-factors | history | build | retrain | cervix | generate | wrap | head``:
+from data, labels or somebody's model to a proven bundle.
 """
 
 import argparse
@@ -34,7 +34,7 @@ HONEST, LEAKY = "honest", "leaky"
 COHORT_WOMEN, COHORT_SEED = 240_000, 101
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
 COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE, CERVIX_RECIPE = "cohort", "hybrid", "active-learning", "cervix"
-GENERATE_RECIPE = "generate"
+GENERATE_RECIPE, HEAD_RECIPE = "generate", "head"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -337,6 +337,15 @@ def _wrapped_women(options: argparse.Namespace, log: Callable[[str], None]) -> M
     return wrap_women_model(options.model, options.about, options.women, options.outcomes, options.out, log)
 
 
+def _head(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.bundle.active import active_bundle
+    from training.bundle.with_head import make_head_candidate
+
+    parent = options.parent or active_bundle(get_settings()).root
+    label = make_head_candidate(parent, _path_of(HEAD_RECIPE), options.out, log)
+    options.tell("candidate", f"candidate {label} in {options.out}", candidate=label)
+
+
 def _path_of(recipe: str) -> Path:
     return RECIPES_DIR / f"{recipe}.toml"
 
@@ -386,6 +395,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_drawn_settings(commands)
     _add_sample_candidate(commands)
     _add_wrap(commands)
+    _add_head(commands)
     for name, parents, run, text in (
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
@@ -433,6 +443,14 @@ def _add_retrain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument("--seed", type=int, help="replaces the recipe's seed")
     command.add_argument("--by", default="command line", help="name for the audit trail")
     command.set_defaults(run=_retrain)
+
+
+def _add_head(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "make a candidate bundle with a slide head over its slide model"
+    command = commands.add_parser(HEAD_RECIPE, help=text, description=text)
+    command.add_argument("--from", dest="parent", type=Path, help="folder of the parent bundle (default: the active one)")
+    command.add_argument("--out", type=Path, required=True, help="folder of the candidate, which must not exist")
+    command.set_defaults(run=_head)
 
 
 def _add_cervix(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", data: Path) -> None:

@@ -44,7 +44,8 @@ def _decided(row: DoneBefore, out: Path, order: RunOrder, manifest: Manifest) ->
     before = manifest_before(out, row.bundle_sha256)
     folder = result_dir(order.results_dir, row.slide_sha256, row.bundle_sha256)
     model = manifest.first_of("tile")
-    if before is None or row.seen_share < 1:
+    # A slide head is asked anew where other tiles are accepted, and there is no session here.
+    if before is None or row.seen_share < 1 or before.slide_head or manifest.slide_head:
         return None
     try:
         summary = SlideSummary.model_validate_json((folder / SUMMARY_NAME).read_bytes())

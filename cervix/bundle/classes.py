@@ -13,6 +13,8 @@ Role = Literal["benign", "malignant", "other"]
 
 NOVELTY_COLOUR = "#000000"
 NO_ANSWER_COLOUR = "#767676"
+ATTENTION_COLOUR = "#56B4E9"
+"""Sky blue of Okabe and Ito (2008): seen on pink tissue, and a layer of its own, so no class is beside it."""
 TAKEN_COLOURS = {"tiles not recognised": NOVELTY_COLOUR, "tiles without an answer": NO_ANSWER_COLOUR}
 SMALLEST_COLOUR_DISTANCE = 10.0
 """CIEDE2000. About 1 is just seen side by side; a legend is read from memory (Sharma et al. 2005, doi:10.1002/col.20070)."""

@@ -88,6 +88,7 @@ def _model_facts(manifest: Manifest, model: Model) -> dict[str, str]:
         "Classes": ", ".join(f"{item.id} ({item.title}, {item.role}, {item.colour})" for item in model.classes),
         "Inputs": _tensors(model.inputs),
         "Outputs": _tensors(model.outputs),
+        "Reads the embeddings of": model.reads or ABSENT,
         "Features": ", ".join(model.features.names) if model.features else ABSENT,
         **{f"Input: {feature.label}": _encoding(feature) for feature in (model.features.encoding if model.features else [])},
         **{

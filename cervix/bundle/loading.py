@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from pydantic import ValidationError
 
+from cervix.bundle.head_contract import require_sound_answers
 from cervix.bundle.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
@@ -317,7 +318,20 @@ def _open_variant(
     except Exception as error:
         raise BundleError(f"{variant.file} does not load in ONNX Runtime", found=_short(str(error))) from error
     ready = ModelSession(model, variant, session, running_provider(session))
-    return ready, replay_golden(ready, contents[model.golden])
+    check = replay_golden(ready, contents[model.golden])
+    if model.kind == "slide-head":
+        _require_sound_head(ready, golden_arrays(contents[model.golden]))
+    return ready, check
+
+
+def _require_sound_head(head: ModelSession, golden: Arrays) -> None:
+    inputs, file = {spec.name: golden[f"input:{spec.name}"] for spec in head.model.inputs}, head.variant.file
+    try:
+        require_sound_answers(head.run, inputs, file)
+    except (BundleError, DeviceLost):
+        raise
+    except Exception as error:  # ONNX Runtime promises no set of exceptions for inputs that do not fit a graph
+        raise BundleError(f"{file} does not run on part of its golden tiles", found=_short(str(error))) from error
 
 
 def _check_graph(model: Model, variant: Variant, onnx_bytes: bytes) -> None:

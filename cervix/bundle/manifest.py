@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cervix import RESEARCH_NOTICE
 from cervix.bundle.card_facts import CardFacts
 from cervix.bundle.classes import ClassInfo, PlainName, check_distinct
+from cervix.bundle.head_contract import check_encoder, check_tensors
 from cervix.errors import BundleError, EvaluationError
 
 MANIFEST_NAME = "manifest.json"
@@ -412,6 +413,8 @@ class Model(_Strict):
     thresholds: list[Threshold] = Field(min_length=1)
     abstention: list[Abstention]
     slide_rule: SlideRule | None = None
+    reads: ModelId | None = None
+    """Of a slide head alone: the tile model of the bundle whose embeddings it reads (``cervix.bundle.head_contract``)."""
     training_data: list[TrainingData] = Field(min_length=1)
     evaluation: Evaluation | None = None
     """None for a model that nobody measured on held-out cases: see ``is_evaluated``."""
@@ -476,6 +479,12 @@ class Model(_Strict):
         reads_features = self.kind in ("sequence", "table", "joint")
         if (self.tiles is not None, self.features is not None) != (self.kind == "tile", reads_features):
             raise ValueError(f"a model reads either tiles or patient features, as its kind says, which is {self.kind}")
+        if (self.reads is not None) != (self.kind == "slide-head"):
+            raise ValueError(f"a slide head names the tile model that it reads, and no other does; this is of kind {self.kind}")
+        if self.kind == "slide-head":
+            check_tensors(self.inputs, self.outputs, len(self.classes))
+            if self._cancer_task() is None:
+                raise ValueError("a slide head is asked for its malignant classes against all others")
         if self.kind != "tile":
             return
         if missing := set(TILE_OUTPUTS) - {spec.name for spec in self.outputs}:
@@ -673,6 +682,8 @@ class Manifest(_Strict):
         ids = [model.id for model in self.models]
         if len(set(ids)) != len(ids):
             raise ValueError("a model id is used twice")
+        for head in self.of_kind("slide-head"):
+            check_encoder(head, self.models)
         if missing := set(ids) - set(self.card.models):
             raise ValueError(f"the card has no facts for {sorted(missing)}")
         return self
@@ -693,6 +704,12 @@ class Manifest(_Strict):
     def of_kind(self, kind: ModelKind) -> list[Model]:
         """The models of a kind, in the order of the manifest."""
         return [model for model in self.models if model.kind == kind]
+
+    @property
+    def slide_head(self) -> Model | None:
+        """The first slide head that reads the first tile model, which slides are scored with; None where there is none."""
+        encoders = [model.id for model in self.of_kind("tile")[:1]]
+        return next((model for model in self.of_kind("slide-head") if model.reads in encoders), None)
 
     def first_of(self, kind: ModelKind, named: str = "") -> Model:
         """The model of a kind that is named, or the first; ``BundleError`` where there is none."""

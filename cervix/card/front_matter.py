@@ -41,7 +41,7 @@ def _results(bundle: Bundle, model: Model, task: DerivedTask) -> list[EvalResult
     # The hub takes results of one data set, metric and arguments as one: n and interval keep them apart and complete.
     return [
         EvalResult(
-            task_type=TASK_TYPES[model.tiles is not None],
+            task_type=TASK_TYPES[model.kind in ("tile", "slide-head")],
             task_name=escaped(f"{model.title}: {task.title}"),
             dataset_type=model.id,
             dataset_name=escaped(f"{sources}; {model.measured.split}"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from cervix.bundle import Bundle, Model
+from cervix.bundle.head_contract import EMBEDDINGS
 from cervix.bundle.manifest import UNEVALUATED, CalibrationTest
 from cervix.card.asked import report_of
 from cervix.card.blocks import Block, bullets, frame, sentence
@@ -16,6 +17,7 @@ from cervix.evaluation.heldout import load_table
 from cervix.evaluation.left_out import HEADING, left_out_table, left_out_verdict, other_tables
 from cervix.evaluation.metrics import metric_titles
 from cervix.plain_text import escaped
+from cervix.slides.head import ATTENTION_MEANS
 
 HEADERS = {"source": "Source", "computed on": "Computed on"}
 SPLITS = ("train", "validation", "calibration", "test")
@@ -185,6 +187,15 @@ def _inputs(model: Model) -> Iterator[Block]:
             ]
         )
         yield from bullets(f"In the graph: {escaped(step)}" for step in model.tiles.steps_in_graph)
+    if model.reads:
+        size = next(spec.shape[-1] for spec in model.inputs if spec.name == EMBEDDINGS)
+        yield from bullets(
+            [
+                f"Embeddings of {size} numbers by `{model.reads}`, of the tiles of a slide that it recognises, and where each "
+                "lies in micrometres. Asked only where the slide has an answer by the rule of that model.",
+                ATTENTION_MEANS,
+            ]
+        )
     if model.features:
         yield from bullets([f"{len(model.features.names)} features: {escaped(', '.join(model.features.names))}."])
         yield from bullets(f"In the graph: {escaped(step)}" for step in model.features.steps_in_graph)

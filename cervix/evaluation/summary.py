@@ -145,14 +145,14 @@ def world_of(model: Model) -> str:
     simulated = any(data.nature == "simulated" for data in model.training_data)
     if model.kind == "joint":
         return "made-up pairs"
-    if model.tiles:
-        return "drawn tiles" if simulated else "real tissue"
+    if model.kind in ("tile", "slide-head"):
+        return f"drawn {cases_word(model)}" if simulated else "real tissue"
     return "simulated women" if simulated else "real women"
 
 
 def cases_word(model: Model) -> str:
     """What the cases of a model are called."""
-    return "tiles" if model.tiles else "pairs" if model.kind == "joint" else "women"
+    return {"tile": "tiles", "slide-head": "slides", "joint": "pairs"}.get(model.kind, "women")
 
 
 def auroc_short(value: float) -> str:

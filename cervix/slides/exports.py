@@ -18,6 +18,7 @@ from cervix.bundle.manifest import Model
 from cervix.files import replacing
 from cervix.slides.decision import most_probable, read_tiles, recognised_tiles, tile_probabilities
 from cervix.slides.deepzoom import value_grid
+from cervix.slides.head import ATTENTION, ATTENTION_MEANS
 from cervix.slides.qupath import qupath_boxes, qupath_class, tile_feature, write_features
 from cervix.slides.scoring import SlideScore
 
@@ -30,7 +31,7 @@ def tile_table(score: SlideScore, model: Model) -> pd.DataFrame:
     """The tile table for others: provenance in every row, and no probability where the model does not recognise the tile.
 
     Columns ``read`` and ``recognised`` say why a row has none; ``answer`` is that of the slide. ``triage``, of a triage alone,
-    says how much was seen.
+    says how much was seen; ``head``, where the bundle has a slide head, what that says, beside ``attention`` to each tile.
     """
     known = recognised_tiles(score.tiles, model)
     columns = [f"p_{label}" for label in model.class_ids]
@@ -39,6 +40,7 @@ def tile_table(score: SlideScore, model: Model) -> pd.DataFrame:
         recognised=known,
         answer=score.summary.answer.headline,
         **({} if score.summary.triage is None else {"triage": score.summary.triage.words}),
+        **({} if score.summary.head is None else {"head": score.summary.head.sentence(score.summary.answer)}),
         **{name: score.tiles[name].where(known) for name in columns},
     )
     return score.summary.provenance.stamp(table)
@@ -67,12 +69,14 @@ def _tile_features(score: SlideScore, model: Model) -> Iterator[dict[str, Any]]:
     names = [f"P({item.title})" for item in model.classes]
     classes = [qupath_class(item.title, item.colour) for item in model.classes]
     unknown, unread = qupath_class(UNRECOGNISED_TITLE, NOVELTY_COLOUR), qupath_class(NO_CLASS[UNREAD], NO_ANSWER_COLOUR)
-    for box, top, read, shares, distance in zip(
+    attention = score.tiles[ATTENTION].to_numpy(float) if ATTENTION in score.tiles else np.full(len(score.tiles), np.nan)
+    for box, top, read, shares, distance, looked in zip(
         qupath_boxes(score.tiles[["x_l0_px", "y_l0_px", "size_l0_px"]].to_numpy(int), score.summary.plane),
         most_probable(score.tiles, model).tolist(),
         read_tiles(score.tiles).tolist(),
         tile_probabilities(score.tiles, model).round(6).tolist(),
         score.tiles["novelty"].to_numpy(float).round(4).tolist(),
+        attention.round(8).tolist(),
         strict=True,
     ):
         if not read:
@@ -81,7 +85,8 @@ def _tile_features(score: SlideScore, model: Model) -> Iterator[dict[str, Any]]:
             # JSON has no infinity.
             yield tile_feature(box, unknown, {"Novelty": distance} if math.isfinite(distance) else {})
         else:
-            yield tile_feature(box, classes[top], dict(zip(names, shares, strict=True)) | {"Novelty": distance})
+            told = {} if math.isnan(looked) else {"Attention": looked}
+            yield tile_feature(box, classes[top], dict(zip(names, shares, strict=True)) | {"Novelty": distance} | told)
 
 
 def _facts(score: SlideScore) -> dict[str, object]:
@@ -91,6 +96,7 @@ def _facts(score: SlideScore) -> dict[str, object]:
         "slide_sha256": summary.slide_sha256,
         "answer": summary.answer.sentence,
         **({} if summary.triage is None else {"triage": summary.triage.model_dump()}),
+        **({} if summary.head is None else {"head": summary.head.sentence(summary.answer), "attention": ATTENTION_MEANS}),
         "unread_tiles": summary.answer.unread_tiles,
         "unrecognised_tiles": summary.answer.unrecognised_tiles,
         "spacing_um_px": summary.spacing_um_px,

@@ -63,6 +63,7 @@ def write_report(score: SlideScore, slide: Slide, session: ModelSession, path: P
                 (f"{area}, not recognised", f"{areas[UNRECOGNISED]:.2f} mm²"),
                 *([("Area that could not be read", f"{areas[UNREAD]:.2f} mm²")] if answer.unread_tiles else []),
                 ("Tissue", f"{summary.tissue_area_mm2:.2f} mm²"),
+                *([("Slide head, beside the rule", summary.head.sentence(answer))] if summary.head else []),
             ]
         ),
         text("The rule", "heading"),

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cervix.bundle import Bundle
 from cervix.files import replacing
 from cervix.slides.grid import is_too_coarse
-from cervix.slides.rows import Rows, have_places, placed_dtype, places_of, read_rows, row_dtype, with_places
+from cervix.slides.rows import Rows, have_places, kept_dtype, placed_dtype, places_of, read_rows, with_places
 from cervix.slides.scoring import SlidePlan, SlideScore, SlideSummary
 from cervix.sources.slide import Slide
 
@@ -129,7 +129,7 @@ class RowJournal:
         self.folder = self._triage if triage else folder
         self.order = order
         self._is_triage = triage
-        self._dtype = row_dtype(bundle.session_of("tile").model)
+        self._dtype = kept_dtype(bundle.manifest)
 
     @property
     def finished(self) -> Rows:
@@ -278,7 +278,7 @@ def load_score(
         tiles = pd.read_parquet(folder / TILES_NAME)
     except (FileNotFoundError, *DAMAGED):
         return None
-    dtype = row_dtype(session.model)
+    dtype = kept_dtype(bundle.manifest)
     rows = read_rows(folder / ROWS_NAME, placed_dtype(dtype) if triage else dtype, len(tiles))
     return SlideScore(tiles, summary, rows) if len(rows) == len(tiles) else None
 

@@ -3,6 +3,10 @@
 Tiles are scored in the grid's fixed order, so the number of whole rows in the file says exactly where to resume after a
 crash. A tile that could not be read has its row too, without numbers, so that it is not tried again. A row is a few
 hundred bytes; its Grad-CAM is kept in 256 steps of its own maximum, which a screen cannot tell from the float map.
+
+Where a bundle has a slide head, a row holds the tile's embedding too, in half precision: 1 kB more for 512 numbers, 20 MB for
+20,000 tiles, in memory and on disk. It stands in the row, so that no crash can leave a tile with one and without the other;
+and the head reads what is kept, so that a resumed score answers as one that was never interrupted.
 """
 
 from pathlib import Path
@@ -10,10 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cervix.bundle.manifest import Model
+from cervix.bundle.manifest import Manifest, Model
 from cervix.bundle.sessions import Arrays
 
 ROW_OUTPUTS = ["probabilities", "novelty", "cam"]
+EMBEDDING = "embedding"
+LARGEST_HALF = float(np.finfo(np.float16).max)
 CAM_STEPS = 255
 PLACE = "place"
 """Of a row whose tile is not known by the row's number: which tile of the grid, from 0."""
@@ -21,18 +27,32 @@ PLACE = "place"
 Rows = NDArray[np.void]
 
 
-def row_dtype(model: Model) -> np.dtype[np.void]:
-    """One tile: ``probabilities (classes,)``, ``novelty``, ``cam_peak (classes,)`` float32, ``cam (classes, h, w)`` uint8."""
-    cam = next(spec for spec in model.outputs if spec.name == "cam")
-    classes, height, width = (int(size) for size in cam.shape[1:])
+def row_dtype(model: Model, *, embedding: bool = False) -> np.dtype[np.void]:
+    """One tile: ``probabilities (classes,)``, ``novelty``, ``cam_peak (classes,)`` float32, ``cam (classes, h, w)`` uint8.
+
+    With ``embedding (size,)`` float16 after them where it is asked for.
+    """
+    shapes = {spec.name: tuple(int(size) for size in spec.shape[1:]) for spec in model.outputs}
+    classes, height, width = shapes["cam"]
     return np.dtype(
         [
             ("probabilities", "<f4", (classes,)),
             ("novelty", "<f4"),
             ("cam_peak", "<f4", (classes,)),
             ("cam", "u1", (classes, height, width)),
+            *([(EMBEDDING, "<f2", shapes[EMBEDDING])] if embedding else []),
         ]
     )
+
+
+def kept_dtype(manifest: Manifest) -> np.dtype[np.void]:
+    """The rows that are kept of a slide scored by this bundle: with embeddings where it has a slide head."""
+    return row_dtype(manifest.first_of("tile"), embedding=manifest.slide_head is not None)
+
+
+def outputs_of(dtype: np.dtype[np.void]) -> list[str]:
+    """What the tile model is asked for to fill such rows."""
+    return [*ROW_OUTPUTS, EMBEDDING] if EMBEDDING in (dtype.names or ()) else ROW_OUTPUTS
 
 
 def placed_dtype(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
@@ -65,6 +85,8 @@ def mark_unread(rows: Rows, unread: NDArray[np.bool_]) -> None:
     rows["novelty"][unread] = np.nan
     rows["cam_peak"][unread] = 0.0
     rows["cam"][unread] = 0
+    if EMBEDDING in (rows.dtype.names or ()):
+        rows[EMBEDDING][unread] = 0.0
 
 
 def unread_rows(rows: Rows) -> NDArray[np.bool_]:
@@ -81,6 +103,8 @@ def rows_of(out: Arrays, count: int, dtype: np.dtype[np.void]) -> Rows:
     peak = cam.max(axis=(2, 3))
     rows["cam_peak"] = peak
     rows["cam"] = np.round(cam / np.maximum(peak, np.finfo(np.float32).tiny)[..., None, None] * CAM_STEPS)
+    if EMBEDDING in (dtype.names or ()):
+        rows[EMBEDDING] = np.clip(out[EMBEDDING][:count], -LARGEST_HALF, LARGEST_HALF)
     return rows
 
 

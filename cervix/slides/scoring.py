@@ -16,6 +16,7 @@ from cervix.bundle.manifest import UNEVALUATED
 from cervix.provenance import Provenance, provenance_of
 from cervix.slides.decision import SlideAnswer, decide
 from cervix.slides.grid import TileGrid, TileLattice, lay_grid
+from cervix.slides.head import ATTENTION, HeadAnswer, ask_head, unasked
 from cervix.slides.rows import Rows, unread_rows
 from cervix.slides.tile_run import Controls, TileRun
 from cervix.slides.tissue import TissueMask, find_tissue, whole_area
@@ -98,6 +99,8 @@ class SlideSummary(BaseModel):
     provenance: Provenance
     triage: TriageSeen | None = None
     """None where every tile was scored, as of every score of versions before."""
+    head: HeadAnswer | None = None
+    """What the bundle's slide head says beside the answer; None where the bundle has none."""
 
     @property
     def lattice(self) -> TileLattice:
@@ -113,8 +116,8 @@ class SlideScore:
     ----------
     tiles : DataFrame
         One row a tile: ``x_l0_px, y_l0_px, size_l0_px, tissue_fraction, p_<class>…, novelty``, the last ones NaN where the
-        tile could not be read. This is what the model answered, shown or not;
-        ``cervix.slides.decision.answered_tiles`` says what may be shown.
+        tile could not be read; and ``attention`` where a slide head was asked, NaN of tiles that it was not given. This is what
+        the model answered, shown or not; ``cervix.slides.decision.answered_tiles`` says what may be shown.
     summary : SlideSummary
     rows : (n,) structured array
         The same tiles as the model answered, with their Grad-CAM (``cervix.slides.rows``); of a triage with their places.
@@ -262,8 +265,15 @@ def whole_score(run: TileRun, plan: SlidePlan, bundle: Bundle, started: float, *
     """The score of a run that knows every tile."""
     model = run.session.model
     answer = decide(run.rows["probabilities"], run.rows["novelty"], model)
+    tiles = tile_frame(plan.grid, model.class_ids, run.rows, np.arange(len(plan.grid)))
+    head = None
+    if bundle.manifest.slide_head is not None:
+        before = time.perf_counter()
+        with run.controls.turn():
+            head, tiles[ATTENTION] = ask_head(bundle, tiles, run.rows, answer, run.slide.known_spacing_um_px)
+        run.infer_s += time.perf_counter() - before
     summary = summary_of(run, plan, bundle, answer, started, planned_before=planned_before)
-    return SlideScore(tile_frame(plan.grid, model.class_ids, run.rows, np.arange(len(plan.grid))), summary, run.rows)
+    return SlideScore(tiles, summary.model_copy(update={"head": head}), run.rows)
 
 
 def summary_of(
@@ -308,6 +318,7 @@ def summary_of(
         ),
         precision=bundle.session_of("tile").variant.precision,
         provenance=provenance_of(bundle, bundle.session_of("tile").model.id),
+        head=unasked(bundle.manifest, "A triage sees a part of the tiles, and a slide head is asked about all of them."),
     )
 
 

@@ -18,12 +18,12 @@ from cervix.bundle.sessions import CPU_PROVIDER
 from cervix.errors import Cancelled, DeviceLost, TileNotReadable
 from cervix.slides.grid import TileGrid
 from cervix.slides.rows import (
-    ROW_OUTPUTS,
     Rows,
     have_places,
+    kept_dtype,
     mark_unread,
+    outputs_of,
     places_of,
-    row_dtype,
     rows_of,
     unread_rows,
     with_places,
@@ -93,7 +93,7 @@ class TileRun:
     ) -> None:
         self.slide, self.grid, self.controls = slide, grid, controls
         self.session, self._bundle = bundle.session_of("tile"), bundle
-        self.rows = np.zeros(len(grid), row_dtype(self.session.model))
+        self.rows = np.zeros(len(grid), kept_dtype(bundle.manifest))
         self.known = np.zeros(len(grid), np.bool_)
         self.notices: list[str] = []
         self.read_s = self.infer_s = self.post_s = self.held_s = 0.0
@@ -148,7 +148,7 @@ class TileRun:
         self.held_s += self._hold()
         with self.controls.turn():
             before = time.perf_counter()
-            out = self.session.run({"tiles": batch.pixels}, ROW_OUTPUTS)
+            out = self.session.run({"tiles": batch.pixels}, outputs_of(self.rows.dtype))
             now = time.perf_counter()
         self.infer_s += now - before
         made = rows_of(out, len(batch.places), self.rows.dtype)

@@ -160,13 +160,13 @@ def _about(parent: Bundle, made: Mapping[str, Model]) -> About:
         version=version,
         changelog=[f"{version}: retrained {learned}, starting from {parent.label}.", *before.changelog],
         stage=before.stage,
-        git_commit=_commit(before.git_commit),
+        git_commit=candidate_commit(before.git_commit),
         card=before.card,
         size_limit_bytes=CANDIDATE_LIMIT_BYTES,
     )
 
 
-def _commit(otherwise: str) -> str:
+def candidate_commit(otherwise: str) -> str:
     """The commit of the training code, or the parent's if the code was installed without its history."""
     try:
         return git_commit()

@@ -19,7 +19,7 @@ from cervix.errors import CervixError
 COMPUTED = (
     "kind", "recipe", "seed", "variants", "inputs", "outputs", "classes", "golden", "thresholds", "abstention", "value",
     "limit", "counts", "groups", "method", "parameters", "precision", "predictions", "file", "size_px", "spacing_um_px",
-    "spacing_source", "training_data", "encoding", "visits", "gaps", "golden_table",
+    "spacing_source", "training_data", "encoding", "visits", "gaps", "golden_table", "reads",
 )  # fmt: skip
 """Keys that a recipe may leave to the code, at any level; also ``id``, but only that of the model."""
 

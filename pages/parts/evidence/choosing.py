@@ -8,7 +8,13 @@ from streamlit.delta_generator import DeltaGenerator
 from cervix.bundle import Bundle, Model
 from pages.parts.evidence.views import View, views_of
 
-SHORT_KINDS = {"tile": "Slide model", "sequence": "History", "joint": "Hybrid", "molecular": "Molecular"}
+SHORT_KINDS = {
+    "tile": "Slide model",
+    "slide-head": "Slide head",
+    "sequence": "History",
+    "joint": "Hybrid",
+    "molecular": "Molecular",
+}
 """What a model is called where it is the only one of its kind."""
 
 

@@ -149,5 +149,7 @@ def _show_print(score: SlideScore, model: Model) -> None:
     """On paper there is nothing to open: the rule, the organs and the notice are written out."""
     said = [model.notice, model.organs_seen if model.organs else "", score.summary.answer.rule]
     made = score.summary.provenance
+    if score.summary.head is not None:
+        said.insert(2, score.summary.head.sentence(score.summary.answer))
     said.append(f"Slide {score.summary.slide_sha256[:12]}…, bundle {made.bundle_sha256[:12]}…, {made.created[:10]}.")
     st.html("<div class='print-only'>" + "".join(f"<p>{escape(line)}</p>" for line in said if line) + "</div>")

@@ -22,6 +22,7 @@ from cervix.settings import get_settings
 from cervix.slides.deepzoom import HeatLayer
 from cervix.slides.desk import ScoringDesk, measured_tiles_per_s
 from cervix.slides.gate import GateReport, inspect_slide
+from cervix.slides.head_layer import attention_layers
 from cervix.slides.layers import cam_layers, score_layers
 from cervix.slides.results import SUMMARY_NAME, result_dir
 from cervix.slides.scoring import SlidePlan, SlideScore, plan_slide
@@ -223,9 +224,10 @@ def offer_layers(slide: Slide, layers: dict[str, HeatLayer]) -> dict[str, str]:
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=by_score)
 def final_layers(score: SlideScore, _model: Model) -> dict[str, HeatLayer]:
-    """The layers of a finished score, and the mosaic of its Grad-CAM for each class."""
+    """The layers of a finished score, the mosaic of its Grad-CAM for each class, and where a slide head looked."""
     version = score.summary.provenance.created
-    return score_layers(score.tiles, _model, version) | cam_layers(score, _model, version)
+    layers = score_layers(score.tiles, _model, version) | cam_layers(score, _model, version)
+    return layers | attention_layers(score.tiles, version)
 
 
 @st.cache_resource

@@ -5,11 +5,13 @@ from typing import Any
 import streamlit as st
 
 from cervix.bundle import Model
-from cervix.bundle.classes import NO_ANSWER_COLOUR, NOVELTY_COLOUR
+from cervix.bundle.classes import ATTENTION_COLOUR, NO_ANSWER_COLOUR, NOVELTY_COLOUR
 from cervix.slides.agreement import KINDS, Agreement
 from cervix.slides.charts import viewer_figure
 from cervix.slides.decision import SlideAnswer
 from cervix.slides.deepzoom import WorldMap
+from cervix.slides.head import ATTENTION_MEANS
+from cervix.slides.head_layer import ATTENTION_LAYER
 from cervix.slides.layers import AGREEMENT_LAYER, CAM_PREFIX, CLASS_MAP, OTHER_CLASS_MAP, UNRECOGNISED_LAYER
 from cervix.sources.slide import Slide
 from pages.parts.shared.components import viewer
@@ -92,6 +94,10 @@ def _layers(model: Model, *, silent: bool, unread: bool) -> list[dict[str, Any]]
         for item in model.classes:
             scale = _row(f"Speaks for {item.mid_sentence}", item.colour, "ramp", short=f"For {item.short}")
             shown.append((CAM_PREFIX + item.id, f"Grad-CAM: {item.title}", [scale, rest]))
+        looked = _row(f"{ATTENTION_MEANS} Little to much", ATTENTION_COLOUR, "ramp", short="Attention")
+        shown.append(
+            (ATTENTION_LAYER, "Attention of the slide head", [looked, _row("Not given to the head", NO_ANSWER_COLOUR)])
+        )
     return [{"id": name, "title": title, "legend": legend} for name, title, legend in shown]
 
 

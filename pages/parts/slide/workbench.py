@@ -8,6 +8,7 @@ from cervix.slides.layers import score_layers
 from cervix.slides.scoring import SlideScore
 from pages.parts.slide.answer import show_answer, show_organs, show_progress, show_region
 from pages.parts.slide.before import ask_for_scale, offer_everything, offer_scoring, offer_the_rest, say_unsuitable
+from pages.parts.slide.head import show_head
 from pages.parts.slide.look import SHOWN, Look, look, remember_open
 from pages.parts.slide.resources import final_layers, offer_layers
 from pages.parts.slide.second import layers_with_second
@@ -53,6 +54,7 @@ def _show_dock(seen: Look, bundle: Bundle, tile: tuple[int, int] | None, region:
         case _ if seen.score is not None:
             offer_the_rest(seen, bundle)
             show_answer(seen.score, model)
+            show_head(seen.score, bundle)
             if region:
                 show_region(seen.score, model, region)
             show_tile(seen.slide, seen.score, bundle, tile)

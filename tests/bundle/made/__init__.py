@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cervix.bundle.classes import ClassInfo
 from cervix.bundle.manifest import Model
+from tests.bundle.made.heads import HEAD_ID, write_head_model
 from tests.bundle.made.patients import write_table_model
 from tests.bundle.made.tiles import FOUR, MODEL_ID, SHIPPED_CLASSES, class_of, write_slide, write_tile_model
 from tests.bundle.made.whole import write_manifest
@@ -16,10 +17,12 @@ from tests.bundle.made.women import write_history_model, write_joint_model
 
 __all__ = [
     "FOUR",
+    "HEAD_ID",
     "MODEL_ID",
     "SHIPPED_CLASSES",
     "class_of",
     "write_bundle",
+    "write_head_bundle",
     "write_risk_bundle",
     "write_slide",
     "write_tile_bundle",
@@ -54,3 +57,8 @@ def _risk_models(root: Path) -> list[Model]:
 def write_tile_bundle(root: Path, classes: Sequence[ClassInfo] = FOUR, model_id: str = MODEL_ID) -> Path:
     """A bundle with one tile model of these classes (at most six, one of them malignant) under ``root``."""
     return write_manifest(root, [write_tile_model(root, model_id, classes)])
+
+
+def write_head_bundle(root: Path) -> Path:
+    """A bundle with a tile model of the classes ``FOUR`` and a slide head that reads it, under ``root``."""
+    return write_manifest(root, [write_tile_model(root, MODEL_ID, FOUR), write_head_model(root, MODEL_ID)])
