@@ -19,7 +19,7 @@ def replay_markers(session: ModelSession, contents: Mapping[str, bytes]) -> Gold
     Raises
     ------
     BundleError
-        If the table is not read exactly as the bundle says. Whether the answers are those of the bundle is for the check to tell.
+        If the table is not read exactly as the bundle says. Whether the answers are the bundle's is for the check to tell.
     """
     markers = markers_of(session)
     file, vectors = markers.golden_table.file, markers.golden_table.vectors
