@@ -13,8 +13,8 @@ from cervix.sources.tables.reader import WantedTable, told
 from cervix.sources.tables.registry import open_table
 
 EXPECTED: Final = (
-    "a table of reads per million with a header, one row a tumour and one column a precursor (tumour, hsa-mir-205, hsa-mir-375, "
-    "…), or the precursors in rows; as CSV, TSV, XLSX, XLS, ODS or Parquet"
+    "a table of reads per million with a header, one row a tumour and one column a precursor (tumour, hsa-mir-205, "
+    "hsa-mir-375, …), or the precursors in rows; as CSV, TSV, XLSX, XLS, ODS or Parquet"
 )
 MARKER_TABLE: Final = WantedTable(is_marker_header, EXPECTED)
 ID_NAMES: Final = frozenset({
@@ -87,18 +87,16 @@ def read_columns(source: Path | bytes) -> Columns:
     return Columns(found_ids, lines, _by_marker(named, others, notices), turned, problems, notices)
 
 
-def chosen_columns(columns: Columns, markers: MarkerInput) -> dict[str, list[str]]:
-    """The columns that the model is fed, by its own names; what was taken for what is added to the notices.
+def chosen_columns(columns: Columns, markers: MarkerInput) -> dict[str, Named]:
+    """The columns that the model is fed, by its own names for them; what was taken for what is added to the notices.
 
     A precursor's reads are those of its arms together. Where a table has one arm alone it is taken for the precursor; of two
     neither is.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, Named] = {}
     by_arm, two_arms = [], []
     for marker in markers.encoding:
-        known = {
-            named.arm: cells for name in marker.names for named, cells in columns.markers.items() if named.precursor == name
-        }
+        known = {named.arm: named for named in columns.markers if named.precursor in marker.names}
         if "" in known:
             found[marker.name] = known[""]
         elif len(known) == 1:
@@ -125,10 +123,9 @@ def chosen_columns(columns: Columns, markers: MarkerInput) -> dict[str, list[str
     return found
 
 
-def profile_columns(columns: Columns) -> list[list[str]]:
+def profile_columns(columns: Columns) -> list[Named]:
     """Every column that counts reads once: precursors where there are any, else arms."""
-    precursors = [cells for named, cells in columns.markers.items() if not named.arm]
-    return precursors or list(columns.markers.values())
+    return [named for named in columns.markers if not named.arm] or list(columns.markers)
 
 
 def _by_marker(names: Sequence[str], values: Sequence[list[str]], notices: list[str]) -> dict[Named, list[str]]:
@@ -141,7 +138,7 @@ def _by_marker(names: Sequence[str], values: Sequence[list[str]], notices: list[
         elif named in markers:
             arm = f"-{named.arm}" if named.arm else ""
             raise MarkerFileError(
-                f"The table names {named.precursor}{arm} twice", expected="each marker once, in whatever spelling", found="it again",
+                f"The table names {named.precursor}{arm} twice", expected="each marker once, in any spelling", found="it again",
                 action="Leave the column that is meant.",
             )  # fmt: skip
         else:

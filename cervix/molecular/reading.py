@@ -1,7 +1,7 @@
 """Read a table of markers from outside into what a molecular model is fed. Nothing is lost unmarked."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cervix.bundle.manifest import MarkerInput
 from cervix.errors import MarkerFileError
-from cervix.molecular.layout import Columns, chosen_columns, profile_columns, read_columns
+from cervix.molecular.layout import chosen_columns, profile_columns, read_columns
 from cervix.molecular.problems import CELL_OUT, KEPT, ROW_OUT, WHOLE_ROW, MarkerProblem
 from cervix.molecular.units import COUNTS, LOGS, PER_CENT, RPM, SHARES, UNCLEAR, units_of
 
@@ -36,8 +36,8 @@ ROWS_ARE: Final = {
     ),
 }
 WHOLE_NUMBERS: Final = (
-    "All values are whole numbers, as counts are. Counts cannot be made reads per million without the whole profile; they are read as "
-    "reads per million, and the gate refuses them where they are not."
+    "All values are whole numbers, as counts are. Without the whole profile they cannot be made reads per million; "
+    "they are read as reads per million, and the gate refuses what is not like them."
 )
 FEWEST_FOR_COUNTS: Final = 10
 
@@ -82,14 +82,16 @@ def read_markers(source: Path | bytes, markers: MarkerInput) -> MarkerTable:
     problems, notices = columns.problems, columns.notices
     chosen = chosen_columns(columns, markers)
     rows = len(columns.lines)
+    numbers = {named: np.array([_number(cell) for cell in cells], np.float64) for named, cells in columns.markers.items()}
+    _refuse_negative(numbers.values())
     values = np.full((rows, len(markers.encoding)), np.nan)
     not_read = np.zeros(rows, np.int64)
     for at, marker in enumerate(markers.encoding):
         if marker.name in chosen:
-            values[:, at], bad = _numbers(chosen[marker.name], marker.name, columns, problems)
-            not_read += bad
-    profile = np.stack([_numbers(cells, "", columns, [])[0] for cells in profile_columns(columns)], axis=1)
-    _refuse_negative(columns)
+            named = chosen[marker.name]
+            values[:, at] = _measured(numbers[named])
+            not_read += _not_read(columns.markers[named], numbers[named], marker.name, columns.lines, problems)
+    profile = np.stack([_measured(numbers[named]) for named in profile_columns(columns)], axis=1)
     gate = [at for at, marker in enumerate(markers.encoding) if marker.use == "gate"]
     units = units_of(profile, values[:, gate])
     for kind, words in TURNED_INTO.items():
@@ -121,19 +123,23 @@ def read_markers(source: Path | bytes, markers: MarkerInput) -> MarkerTable:
     )
 
 
-def _numbers(
-    cells: Sequence[str], name: str, columns: Columns, problems: list[MarkerProblem]
-) -> tuple[Floats, NDArray[np.int64]]:
-    """Numbers of a column, NaN where there is none, and 1 where something could not be read."""
-    values = np.array([_number(cell) for cell in cells], np.float64)
-    told = np.array([cell.strip().casefold() not in NOT_MEASURED for cell in cells], bool)
+def _measured(values: Floats) -> Floats:
+    """The same without what no reads can be."""
     with np.errstate(invalid="ignore"):
-        bad = told & ~(np.isfinite(values) & (values >= 0))
+        return np.asarray(np.where(np.isfinite(values) & (values >= 0), values, np.nan), np.float64)
+
+
+def _not_read(
+    cells: Sequence[str], values: Floats, name: str, lines: Sequence[int], problems: list[MarkerProblem]
+) -> NDArray[np.int64]:
+    """1 for each cell that says something and could not be read, which is added to the problems."""
+    told = np.array([cell.strip().casefold() not in NOT_MEASURED for cell in cells], bool)
+    bad = told & np.isnan(_measured(values))
     for row in np.flatnonzero(bad).tolist():
         text = cells[row].strip()
         shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
-        problems.append(MarkerProblem(columns.lines[row], name, shown, ACCEPTED, CELL_OUT))
-    return np.where(told & ~bad, values, np.nan), bad.astype(np.int64)
+        problems.append(MarkerProblem(lines[row], name, shown, ACCEPTED, CELL_OUT))
+    return bad.astype(np.int64)
 
 
 def _number(cell: str) -> float:
@@ -149,8 +155,8 @@ def _number(cell: str) -> float:
         return np.nan
 
 
-def _refuse_negative(columns: Columns) -> None:
-    numbers = np.array([_number(cell) for cells in columns.markers.values() for cell in cells], np.float64)
+def _refuse_negative(columns: Iterable[Floats]) -> None:
+    numbers = np.concatenate(list(columns))
     known = numbers[~np.isnan(numbers)]
     if len(known) and (known < 0).mean() > NEGATIVE_SHARE:
         raise MarkerFileError(

@@ -18,8 +18,8 @@ GATE_BLIND: Final = (
     "No answer: too few reference markers were measured to tell whether this table is of the assay the model knows."
 )
 NOT_LIKE: Final = (
-    "No answer: the reference markers are not like those of cervical carcinomas in the model's assay. Logarithms, another assay, "
-    "another scale or normal tissue look like this."
+    "No answer: the reference markers are not like those of cervical carcinomas in the model's assay. Logarithms, another "
+    "assay, another scale or normal tissue look like this."
 )
 
 
@@ -31,7 +31,8 @@ class MolecularScores:
     ----------
     frame : DataFrame, a row a tumour
         ``tumour``, ``p_<class>`` (NaN without an answer), ``answer`` (a class, empty without), ``no_answer`` (why),
-        ``novelty``, ``reference_known``, ``key_known``, ``not_read``, ``beyond_training`` (markers outside the range of training).
+        ``novelty``, ``reference_known``, ``key_known``, ``not_read``, ``beyond_training``
+        (how many markers lie outside the range of training).
     contributions : (n, F) log odds that each marker adds to ``base``; they add up to the answer's log odds
     base : log odds of a tumour midway between the classes
     """
@@ -95,8 +96,8 @@ def explained(table: MarkerTable, scores: MolecularScores, row: int, markers: Ma
     Returns
     -------
     DataFrame
-        ``marker``, ``rpm`` (NaN where not measured), ``measured``, ``log_odds``: what it adds to ``scores.base``, exactly, since
-        the answer is a sum. A marker that was not measured adds what the measured ones make expected of it.
+        ``marker``, ``rpm`` (NaN where not measured), ``measured``, ``log_odds``: what it adds to ``scores.base``, exactly,
+        since the answer is a sum. A marker that was not measured adds what the measured ones make expected of it.
     """
     frame = pd.DataFrame(
         {
@@ -112,6 +113,6 @@ def explained(table: MarkerTable, scores: MolecularScores, row: int, markers: Ma
 
 
 def cohort_of(marker: MarkerEncoding) -> pd.DataFrame:
-    """The training tumours' values of a marker, for drawing: a row a class with ``p5, p25, p50, p75, p95`` in reads per million."""
+    """The training tumours' values of a marker, for drawing: a row a class, ``p5, p25, p50, p75, p95`` in reads per million."""
     names = ["p5", "p25", "p50", "p75", "p95"]
     return pd.DataFrame([{"class": label, **dict(zip(names, values, strict=True))} for label, values in marker.cohort.items()])

@@ -156,7 +156,7 @@ def _predictions(cohort: Cohort, probability: NDArray[np.float64], held: Any) ->
 
 
 def _sample(cohort: Cohort, test: NDArray[np.intp], seed: int) -> str:
-    """Whole profiles of some tumours of the test fold under drawn numbers, a third of them glandular where there are so many."""
+    """Whole profiles of some tumours of the test fold under drawn numbers, a third of them glandular if there are so many."""
     rng = np.random.default_rng(seed)
     glandular = rng.permutation(test[cohort.glandular[test]])[: SAMPLE_TUMOURS // 3]
     squamous = rng.permutation(test[~cohort.glandular[test]])[: SAMPLE_TUMOURS - len(glandular)]
