@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 NOT_MEASURED: Final = frozenset({"", "na", "nan", "n/a", "null", "none", "-", "."})
 LONGEST_NUMBER, LONGEST_SHOWN = 40, 20
 ACCEPTED: Final = "a number of 0 or more, or an empty cell"
-NEGATIVE_SHARE: Final = 0.01
+NEGATIVE_SHARE: Final = 0.05
 """Share of negative numbers above which a table is no table of reads: a logarithm, a ratio or a centred value."""
 LOGS_FOUND: Final = "values that all lie low, as logarithms do"
 TAKE_BACK: Final = "Give the reads per million themselves; of log2(x + 1), that is 2^x - 1."

@@ -72,7 +72,7 @@ def score_markers(table: MarkerTable, session: ModelSession) -> MolecularScores:
         frame[name] = out[name]
     frame["not_read"] = table.not_read
     frame["beyond_training"] = ((table.rpm < low) | (table.rpm > high)).sum(axis=1)
-    base = float(np.median(out["logit"] - out["contributions"].sum(axis=1))) if len(frame) else 0.0
+    base = float(np.median(out["logit"] - out["contributions"].sum(axis=1)))
     return MolecularScores(frame, out["contributions"], base)
 
 

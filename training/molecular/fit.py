@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Places = NDArray[np.intp]
 Texts = NDArray[np.str_]
-FEWEST_FOLDS = 2
+ROUNDING = 1e-9
+"""So that a share of one in five of five is one."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def fit_answer(
 def sensitive_threshold(probability: Floats, glandular: Bools, sensitivity: float) -> float:
     """The highest threshold at which at least so large a share of glandular tumours lies at or above it."""
     found = np.sort(probability[glandular])
-    return float(found[int(np.floor((1 - sensitivity) * len(found)))])
+    missed = int(np.floor((1 - sensitivity) * len(found) + ROUNDING))
+    return float(found[missed])
 
 
 def _fit(logs: Floats, glandular: Bools, penalty: float) -> tuple[Joint, Floats, float]:

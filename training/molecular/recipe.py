@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cervix.bundle.card_facts import ModelFacts
 from cervix.bundle.manifest import Model
 from cervix.bundle.markers import COHORT_QUANTILES, MarkerEncoding
 from cervix.bundle.sessions import CPU_PROVIDER, Arrays, open_session
@@ -98,11 +97,6 @@ def train_molecular(recipe_path: Path, folder: Path, out_dir: Path, log: Log) ->
     write_predictions(out_dir / f"{model_id}/predictions.parquet", _predictions(cohort, held.model.probability[0], held))
     write_bytes(out_dir / model_id / SAMPLE_NAME, _sample(cohort, test, seed).encode())
     return [molecular_entry(recipe, model_id, cohort, held, answer, gate, encoding, golden_table, file)]
-
-
-def card_facts(recipe_path: Path) -> ModelFacts:
-    """What the card says of this model that nobody can compute."""
-    return ModelFacts.model_validate(read_recipe(recipe_path)["card"])
 
 
 def _key_places(cohort: Cohort, answer: Answer, recipe: dict[str, Any]) -> NDArray[np.intp]:
