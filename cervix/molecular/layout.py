@@ -73,6 +73,8 @@ def read_columns(source: Path | bytes) -> Columns:
         notices.append(TURNED)
         names = [row[0] for row in rows]
         ids = [cell.strip() for cell in header[1:]]
+        if not ids:
+            raise MarkerFileError("The table names markers and holds no tumour", expected=EXPECTED, found="one column")
         values = [row[1:] for row in rows]
         return Columns(ids, list(range(2, len(header) + 1)), _by_marker(names, values, notices), turned, problems, notices)
     if not any(is_marker_header(cell) for cell in header):
@@ -96,7 +98,10 @@ def chosen_columns(columns: Columns, markers: MarkerInput) -> dict[str, Named]:
     found: dict[str, Named] = {}
     by_arm, two_arms = [], []
     for marker in markers.encoding:
-        known = {named.arm: named for named in columns.markers if named.precursor in marker.names}
+        of_marker = [named for named in columns.markers if named.precursor in marker.names]
+        known = {named.arm: named for named in of_marker}
+        if len(known) < len(of_marker):
+            raise _twice(marker.name, f"as {' and '.join(named.precursor for named in of_marker)}")
         if "" in known:
             found[marker.name] = known[""]
         elif len(known) == 1:
@@ -136,16 +141,19 @@ def _by_marker(names: Sequence[str], values: Sequence[list[str]], notices: list[
         if named is None:
             others += 1
         elif named in markers:
-            arm = f"-{named.arm}" if named.arm else ""
-            raise MarkerFileError(
-                f"The table names {named.precursor}{arm} twice", expected="each marker once, in any spelling", found="it again",
-                action="Leave the column that is meant.",
-            )  # fmt: skip
+            raise _twice(named.precursor + (f"-{named.arm}" if named.arm else ""), "it again")
         else:
             markers[named] = cells
     if others:
         notices.append(f"{others:,} columns name no microRNA and are not used.")
     return markers
+
+
+def _twice(name: str, found: str) -> MarkerFileError:
+    return MarkerFileError(
+        f"The table names {name} twice", expected="each marker once, in any spelling", found=found,
+        action="Leave the column that is meant.",
+    )  # fmt: skip
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Read a table of markers from outside into what a molecular model is fed. Nothing is lost unmarked."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ Floats = NDArray[np.float64]
 NOT_MEASURED: Final = frozenset({"", "na", "nan", "n/a", "null", "none", "-", "."})
 LONGEST_NUMBER, LONGEST_SHOWN = 40, 20
 ACCEPTED: Final = "a number of 0 or more, or an empty cell"
+_PROVES_COMMA: Final = re.compile(r"\d+,(?:\d{1,2}|\d{4,})|0,\d+")
+"""A decimal comma for sure: before exactly three digits it may part thousands, and would be read a thousand times too low."""
+MOST_READS: Final = 1e12
+"""Beyond any sequencer's; what is more is no count."""
 NEGATIVE_SHARE: Final = 0.05
 """Share of negative numbers above which a table is no table of reads: a logarithm, a ratio or a centred value."""
 LOGS_FOUND: Final = "values that all lie low, as logarithms do"
@@ -82,7 +87,11 @@ def read_markers(source: Path | bytes, markers: MarkerInput) -> MarkerTable:
     problems, notices = columns.problems, columns.notices
     chosen = chosen_columns(columns, markers)
     rows = len(columns.lines)
-    numbers = {named: np.array([_number(cell) for cell in cells], np.float64) for named, cells in columns.markers.items()}
+    commas = any(_PROVES_COMMA.fullmatch(cell.strip()) for cells in columns.markers.values() for cell in cells if "," in cell)
+    numbers = {
+        named: np.array([_number(cell, commas=commas) for cell in cells], np.float64)
+        for named, cells in columns.markers.items()
+    }
     _refuse_negative(numbers.values())
     values = np.full((rows, len(markers.encoding)), np.nan)
     not_read = np.zeros(rows, np.int64)
@@ -126,7 +135,7 @@ def read_markers(source: Path | bytes, markers: MarkerInput) -> MarkerTable:
 def _measured(values: Floats) -> Floats:
     """The same without what no reads can be."""
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(np.isfinite(values) & (values >= 0), values, np.nan), np.float64)
+        return np.asarray(np.where((values >= 0) & (values <= MOST_READS), values, np.nan), np.float64)
 
 
 def _not_read(
@@ -142,12 +151,12 @@ def _not_read(
     return bad.astype(np.int64)
 
 
-def _number(cell: str) -> float:
+def _number(cell: str, *, commas: bool) -> float:
+    """The number of a cell; of one with a comma only where the table proves that commas part decimals."""
     text = cell.strip()
     if not text or len(text) > LONGEST_NUMBER or "_" in text:
         return np.nan
-    # One comma and no point is a decimal comma: thousands are not written into tables of reads per million.
-    if text.count(",") == 1 and "." not in text:
+    if commas and text.count(",") == 1 and "." not in text:
         text = text.replace(",", ".")
     try:
         return float(text)

@@ -142,7 +142,7 @@ def test_a_whole_profile_with_another_sum_is_refused(frame: pd.DataFrame, marker
         read_markers(csv_of(whole_profile(frame, 3.3e6)), markers)
 
 
-@pytest.mark.parametrize("text", ["high", "<5", "-3", "inf", "1.2.3", "1_000"])
+@pytest.mark.parametrize("text", ["high", "<5", "-3", "inf", "1.2.3", "1_000", "12,345", "1,234.5", "1e13"])
 def test_a_cell_that_is_no_amount_counts_as_not_measured_and_is_listed(
     frame: pd.DataFrame, markers: MarkerInput, text: str
 ) -> None:
@@ -204,6 +204,8 @@ def test_one_marker_is_read_and_the_others_are_said_to_be_missing(frame: pd.Data
         (b"tumour,age\nT1,44\n", "No column and no row of the table names a microRNA.*found 2 columns"),
         (b"tumour,hsa-mir-7777\nT1,44\n", "none of the markers that the model reads: expected hsa-mir-205"),
         (b"tumour,hsa-mir-205,HSA_MIR_205\nT1,1,2\n", "names hsa-mir-205 twice"),
+        (b"tumour,hsa-mir-151,hsa-mir-151a\nT1,1,2\n", "names hsa-mir-151 twice.*hsa-mir-151 and hsa-mir-151a"),
+        (b"gene\nhsa-mir-205\nhsa-mir-375\n", "holds no tumour"),
         (b"<html><table></table></html>", "This is a web page"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "not a text file"),
     ],

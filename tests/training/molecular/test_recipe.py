@@ -17,7 +17,7 @@ from cervix.evaluation.comparison import parsed_decimal  # noqa: E402
 from cervix.molecular.golden import replay_markers  # noqa: E402
 from cervix.molecular.reading import read_markers  # noqa: E402
 from cervix.molecular.scoring import markers_of, score_markers  # noqa: E402
-from training.bundle.build import card_facts  # noqa: E402
+from training.bundle.build import about_build, assemble_bundle, card_facts  # noqa: E402
 from training.cli import RECIPES_DIR, main  # noqa: E402
 from training.molecular.data import FILES, MolecularDataMissing, load_cohort, load_lung  # noqa: E402
 from training.molecular.recipe import train_molecular  # noqa: E402
@@ -87,6 +87,15 @@ def test_golden_vectors_and_table_are_reproduced(made: Made, session: ModelSessi
     assert replay_golden(session, (out / model.golden).read_bytes()).passed
     contents = {name: (out / name).read_bytes() for name in model.files}
     assert replay_markers(session, contents).passed
+
+
+def test_the_part_becomes_a_bundle_that_proves_itself_with_a_card(made: Made, tmp_path: Path) -> None:
+    model, out = made
+    manifest = assemble_bundle(out, tmp_path / "bundle", [model], about_build([model]))
+    assert {"molecular/golden.csv", "molecular/sample.csv"} <= {file.path for file in manifest.files}
+    card = (tmp_path / "bundle/MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "with HPV 18 or 45" in card
+    assert "cancer.gov/tcga" in card
 
 
 def test_predictions_hold_every_patient_once_under_a_drawn_name(made: Made) -> None:
