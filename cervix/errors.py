@@ -94,6 +94,10 @@ class PatientFileError(CervixError, ValueError, code="patient-file-not-readable"
     """Raised when a patient table cannot be read as a whole, as opposed to single bad rows."""
 
 
+class MarkerFileError(PatientFileError, code="marker-file-not-readable"):
+    """Raised when a table of molecular markers cannot be read as a whole, as opposed to single bad rows."""
+
+
 class PatientFileUnclear(PatientFileError, code="patient-file-unclear"):
     """Raised when a patient table can be read in two ways and nobody has said which. A person can, once."""
 

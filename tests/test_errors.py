@@ -28,6 +28,7 @@ PINNED = {
     "label-refused": "LabelRefused",
     "label-store-unavailable": "LabelStoreUnavailable",
     "lost-apart": "LostApart",
+    "marker-file-not-readable": "MarkerFileError",
     "name-refused": "NameRefused",
     "patient-file-empty": "NoResultsInFile",
     "patient-file-not-readable": "PatientFileError",

@@ -1,5 +1,5 @@
-"""``python -m training data | slide | risk-factors | history | build | retrain | cervix | generate | wrap | head``:
-from data, labels or somebody's model to a proven bundle.
+"""``python -m training data | slide | risk-factors | history | molecular | build | retrain | cervix | generate | wrap |
+head``: from data, labels or somebody's model to a proven bundle.
 """
 
 import argparse
@@ -34,7 +34,7 @@ HONEST, LEAKY = "honest", "leaky"
 COHORT_WOMEN, COHORT_SEED = 240_000, 101
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
 COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE, CERVIX_RECIPE = "cohort", "hybrid", "active-learning", "cervix"
-GENERATE_RECIPE, HEAD_RECIPE = "generate", "head"
+GENERATE_RECIPE, HEAD_RECIPE, MOLECULAR_RECIPE = "generate", "head", "molecular"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -127,6 +127,15 @@ def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     def train(listening: Callable[[str], None]) -> list[Model]:
         recipe, cohort = _path_of(HISTORY_RECIPE), _path_of(COHORT_RECIPE)
         return train_history(recipe, cohort, options.women, options.seed, options.published, options.out, listening)
+
+    _save(costed(train, options.out, log), options.out)
+
+
+def _molecular(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.molecular.recipe import train_molecular
+
+    def train(listening: Callable[[str], None]) -> list[Model]:
+        return train_molecular(_path_of(MOLECULAR_RECIPE), options.omics, options.out, listening)
 
     _save(costed(train, options.out, log), options.out)
 
@@ -396,7 +405,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_sample_candidate(commands)
     _add_wrap(commands)
     _add_head(commands)
+    omics = argparse.ArgumentParser(add_help=False)
+    omics.add_argument("--omics", type=Path, default=data / "omics", help="folder of TCGA's tables of molecular measurements")
     for name, parents, run, text in (
+        (MOLECULAR_RECIPE, [omics, out], _molecular, "train and export the model of microRNA"),
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
         ("history", [cohort, yardstick, out], _history, "train and export the LSTM on simulated screening histories"),

@@ -18,6 +18,7 @@ from cervix import RESEARCH_NOTICE
 from cervix.bundle.card_facts import CardFacts
 from cervix.bundle.classes import ClassInfo, PlainName, check_distinct
 from cervix.bundle.head_contract import check_encoder, check_tensors
+from cervix.bundle.markers import MarkerEncoding
 from cervix.errors import BundleError, EvaluationError
 
 MANIFEST_NAME = "manifest.json"
@@ -33,6 +34,9 @@ ModelKind = Literal["tile", "slide-head", "sequence", "table", "molecular", "joi
 embedding. Readers choose by kind, never by id."""
 TILE_OUTPUTS = ("probabilities", "embedding", "novelty", "cam")
 """What every tile model answers: the map, the exports, the label desk and Grad-CAM rest on them."""
+MOLECULAR_GATES = ("novelty", "reference_known", "key_known")
+MOLECULAR_OUTPUTS = ("probabilities", "logit", "contributions", *MOLECULAR_GATES)
+"""What every molecular model answers; beyond the limit of each gate it is not heard."""
 Precision = Literal["fp32", "fp16", "int8"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[\w-]+(\.[\w-]+)*(/[\w-]+(\.[\w-]+)*)*$")]
@@ -263,6 +267,35 @@ class FeatureInput(_Strict):
         return self
 
 
+class MarkerInput(_Strict):
+    """What a molecular model is fed: its ordered markers, and cases to hold a reader against."""
+
+    encoding: list[MarkerEncoding] = Field(min_length=1)
+    golden_table: GoldenTable
+    sample: RelativePath | None = None
+    """CSV of held-out tumours under drawn numbers, for a try."""
+    steps_in_graph: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the markers, in order."""
+        return [marker.name for marker in self.encoding]
+
+    @property
+    def files(self) -> list[str]:
+        """Those that belong to the markers."""
+        return [self.golden_table.file, self.golden_table.vectors, *([self.sample] if self.sample else [])]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "MarkerInput":
+        names = [name.casefold() for marker in self.encoding for name in marker.names]
+        if len(set(names)) != len(names):
+            raise ValueError("two markers have one name")
+        if not any(marker.key for marker in self.encoding):
+            raise ValueError("no marker is a key marker")
+        return self
+
+
 class TrainingData(_Strict):
     """A data source with its licence and how it was split."""
 
@@ -409,6 +442,7 @@ class Model(_Strict):
     derived_tasks: list[DerivedTask] = Field(min_length=1)
     tiles: TileInput | None = None
     features: FeatureInput | None = None
+    markers: MarkerInput | None = None
     calibration: Calibration
     thresholds: list[Threshold] = Field(min_length=1)
     abstention: list[Abstention]
@@ -485,6 +519,10 @@ class Model(_Strict):
             check_tensors(self.inputs, self.outputs, len(self.classes))
             if self._cancer_task() is None:
                 raise ValueError("a slide head is asked for its malignant classes against all others")
+        if (self.markers is not None) != (self.kind == "molecular"):
+            raise ValueError(f"a molecular model, and no other, declares markers; its kind is {self.kind}")
+        if self.kind == "molecular":
+            self._is_molecular()
         if self.kind != "tile":
             return
         if missing := set(TILE_OUTPUTS) - {spec.name for spec in self.outputs}:
@@ -495,6 +533,16 @@ class Model(_Strict):
             raise ValueError("a tile model says beyond which novelty it is not heard")
         if self._cancer_task() is None:
             raise ValueError("a tile model is asked for its malignant classes against all others")
+
+    def _is_molecular(self) -> None:
+        """Refuse a molecular model that scoring cannot ask, or whose gates have no limit."""
+        width = len(self.markers.encoding) if self.markers else 0
+        if [(spec.name, spec.shape[1:]) for spec in self.inputs] != [("rpm", [width])]:
+            raise ValueError(f"a molecular model reads rpm (N, {width}), a column for each of its markers")
+        if missing := set(MOLECULAR_OUTPUTS) - {spec.name for spec in self.outputs}:
+            raise ValueError(f"a molecular model answers {', '.join(MOLECULAR_OUTPUTS)}; missing are {sorted(missing)}")
+        if missing := set(MOLECULAR_GATES) - {item.output for item in self.abstention}:
+            raise ValueError(f"a molecular model says beyond which limits it is not heard; missing are {sorted(missing)}")
 
     def _cancer_task(self) -> DerivedTask | None:
         malignant = {item.id for item in self.classes if item.role == "malignant"}
@@ -586,6 +634,7 @@ class Model(_Strict):
         return [
             self.golden,
             *([self.features.golden_table.file, self.features.golden_table.vectors] if self.features else []),
+            *(self.markers.files if self.markers else []),
             *([self.background] if self.background else []),
             *([self.rehearsal] if self.rehearsal else []),
             *([self.lineage.events, self.lineage.new_cases] if self.lineage else []),

@@ -14,6 +14,7 @@ from cervix.bundle.loading import Bundle, GoldenCheck, golden_arrays, load_bundl
 from cervix.bundle.manifest import FeatureEncoding, FeatureInput, ModelKind
 from cervix.bundle.sessions import Arrays, Device, ModelSession
 from cervix.errors import BundleError, PatientFileError
+from cervix.molecular.golden import replay_markers
 from cervix.patients.encoding import OTHER_APP, require_readable
 from cervix.patients.reading import PatientTable, read_patients
 from cervix.patients.scoring import feature_array
@@ -60,6 +61,8 @@ class GoldenTables:
             If the table is not read, or not encoded, exactly as the bundle says. Whether the answers are those that the
             bundle says is for the check to tell.
         """
+        if session.model.kind == "molecular":
+            return replay_markers(session, contents)
         features = session.model.features
         if features is None:
             return None

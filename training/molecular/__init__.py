@@ -1,0 +1,1 @@
+"""The model of molecular measurements: microRNA of real cervical tumours."""
