@@ -52,7 +52,7 @@ class PlaceKind:
     states: tuple[tuple[int, int], ...]
 
 
-# Colours of Okabe and Ito, those left out that are lost on the pink of the stain; what is no answer of both is in lines or dots.
+# Of Okabe and Ito, without those that are lost on the pink of the stain; what is no answer of both is in lines or dots.
 KINDS: Final = (
     PlaceKind("both-malignant", "Both: malignant", "Both malignant", "#D55E00", "plain", "same", ((MALIGNANT, MALIGNANT),)),
     PlaceKind("both-not", "Both: not malignant", "Neither", "#0072B2", "plain", "same", ((NOT_MALIGNANT, NOT_MALIGNANT),)),
