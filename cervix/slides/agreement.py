@@ -52,12 +52,12 @@ class PlaceKind:
     states: tuple[tuple[int, int], ...]
 
 
-# Colours of Okabe and Ito, as those of classes; what must not be taken for a colour of a class is in lines or dots.
+# Of Okabe and Ito, without those that are lost on the pink of the stain; what is no answer of both is in lines or dots.
 KINDS: Final = (
     PlaceKind("both-malignant", "Both: malignant", "Both malignant", "#D55E00", "plain", "same", ((MALIGNANT, MALIGNANT),)),
     PlaceKind("both-not", "Both: not malignant", "Neither", "#0072B2", "plain", "same", ((NOT_MALIGNANT, NOT_MALIGNANT),)),
     PlaceKind("only-a", "A malignant, B not", "A, not B", "#F0E442", "plain", "apart", ((MALIGNANT, NOT_MALIGNANT),)),
-    PlaceKind("only-b", "B malignant, A not", "B, not A", "#CC79A7", "plain", "apart", ((NOT_MALIGNANT, MALIGNANT),)),
+    PlaceKind("only-b", "B malignant, A not", "B, not A", "#009E73", "plain", "apart", ((NOT_MALIGNANT, MALIGNANT),)),
     PlaceKind(
         "malignant-or-silent", "One malignant, the other without an answer", "One, other silent", "#000000", "lines", "silent",
         ((MALIGNANT, NO_ANSWER), (NO_ANSWER, MALIGNANT)),
