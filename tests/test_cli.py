@@ -242,6 +242,7 @@ def test_compare_prints_the_verdict_and_writes_the_document(tmp_path: Path, caps
     assert "The bundle has no readable manifest" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_compare_on_a_slide_says_as_json_where_two_bundles_agree(
     four_class_root: Path, two_class_root: Path, four_class_slide: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

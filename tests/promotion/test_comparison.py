@@ -169,6 +169,7 @@ class TestVerdict:
         assert "not shown" in {ruling.finding for ruling in changed.rulings}
         assert changed.decision == "keep"
 
+    @pytest.mark.slow
     def test_the_margins_are_those_given_and_stand_in_the_rules_and_the_document(self, tmp_path: Path) -> None:
         active, other = bundle_of_risk_models(tmp_path / "active"), bundle_of_risk_models(tmp_path / "candidate")
         change_predictions(other, MODEL, moved(1e-4))
