@@ -5,6 +5,7 @@ from typing import Literal
 import streamlit as st
 
 from cervix.bundle import Bundle, Model
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.errors import BundleError, EvaluationError
 from cervix.evaluation.summary import summary_of
 from cervix.plain_text import escaped
@@ -38,6 +39,8 @@ def show_head(score: SlideScore, bundle: Bundle) -> None:
 
 def held_out_line(bundle: Bundle, model: Model) -> str:
     """The first held-out figure of a slide head with its interval, n and what it was computed on, or why there is none."""
+    if model.evaluation is None:
+        return UNEVALUATED
     try:
         figures = summary_of(bundle, model).figures
     except (BundleError, EvaluationError) as error:
