@@ -199,7 +199,7 @@ def _pixels(path: Path, row: int, size_px: int) -> NDArray[np.uint8]:
 
 
 def _check_equal(tiles: HeldOutTiles) -> None:
-    """Refuse equal pictures in two groups: one of them is a copy, and two groups would count where there is one."""
+    """Refuse equal pictures on both sides: the model would be measured on what it was fitted on."""
     frame = pd.DataFrame({"case": tiles.cases, "group": tiles.groups, "split": tiles.split})
     frame["hash"] = [hashlib.sha256(tile.tobytes()).hexdigest() for tile in tiles.pixels]
     twice = [part for _, part in frame.groupby("hash") if part["split"].nunique() > 1]
