@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cervix.bundle import Bundle, Manifest, Model
+from cervix.bundle import Bundle, Model
 from cervix.bundle.classes import ClassInfo, check_distinct
 from cervix.errors import BundleError
-from tests.bundle.made import FOUR, MODEL_ID, class_of
+from tests.bundle.made import MODEL_ID, class_of
 
 Entry = dict[str, Any]
 
@@ -117,15 +117,3 @@ def test_models_are_found_by_kind_the_first_or_the_one_named(bundle: Bundle, fou
         bundle.session_of("table", "slide")
     with pytest.raises(BundleError, match="no such sequence model"):
         four_class_bundle.session_of("sequence")
-
-
-def test_a_model_of_a_later_kind_needs_no_change_of_the_schema(four_class_bundle: Bundle) -> None:
-    """A slide head beside the tile model: it says neither what a tile is nor which columns it reads."""
-    manifest = four_class_bundle.manifest.model_dump(mode="json")
-    head = manifest["models"][0] | {"id": "mil-2", "kind": "slide-head", "tiles": None}
-    manifest["models"].append(head)
-    manifest["card"]["models"]["mil-2"] = manifest["card"]["models"][MODEL_ID]
-    read = Manifest.model_validate(manifest)
-    assert [model.id for model in read.of_kind("slide-head")] == ["mil-2"]
-    assert read.first_of("tile").id == MODEL_ID
-    assert read.class_titles == {item.id: item.title for item in FOUR}
