@@ -35,18 +35,18 @@ def show_watched(run_id: str) -> None:
     """The run from above; polled while it goes."""
     run = desk().run(run_id)
     with st.container(key="archive_watched"):
-        if run is not None and run.state == "running":
-            _show_running(run_id)
-        elif run is not None:
-            _show_now(run)
+        if run is not None:
+            # A fragment whether it is polled or not: it is a place of its own, and what was drawn within one and is then drawn
+            # without stands there twice until the whole page is drawn again.
+            polled = run.state == "running"
+            st.fragment(_show, run_every=POLL_EVERY_S if polled else None)(run_id, polled)
     if words := st.session_state.pop(REFUSED, ""):
         st.error(words, icon=":material/block:")
 
 
-@st.fragment(run_every=POLL_EVERY_S)
-def _show_running(run_id: str) -> None:
+def _show(run_id: str, polled: bool) -> None:
     run = desk().run(run_id)
-    if run is None or run.state != "running":
+    if run is None or (run.state == "running") != polled:
         st.rerun()
     _show_now(run)
 
