@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cervix.bundle import Bundle, Model
-from cervix.bundle.manifest import DerivedTask
+from cervix.bundle.manifest import UNEVALUATED, DerivedTask
 from cervix.evaluation.heldout import held_out
 from cervix.files import inert
 from cervix.interop.fhir.resources import MEDIA_TYPE, VERSIONS, FhirVersion
@@ -42,6 +42,23 @@ def trust_words(bundle: Bundle, model: Model, question: str, note: str) -> str:
     return (
         f"**{escaped(model.title)}: held-out AUROC {auroc.value:.2f}{question}** "
         f"(95 % interval {auroc.low:.2f}–{auroc.high:.2f}{note}). {limits}"
+    )
+
+
+def threshold_words(bundle: Bundle, model: Model, threshold: float, on: str) -> str:
+    """How a threshold of the first question does on cases the model never saw, or that there are none.
+
+    Parameters
+    ----------
+    threshold : of the risk, 0..1
+    on : how the sentence begins: ``"On held-out real women"``
+    """
+    if not model.is_evaluated:
+        return UNEVALUATED
+    sensitivity, specificity = held_out(bundle, model, model.derived_tasks[0], threshold).operating_point()
+    return (
+        f"{on} this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of those with the "
+        f"outcome, and does not flag {specificity.value:.1%} ({specificity.low:.1%}–{specificity.high:.1%}) of those without."
     )
 
 

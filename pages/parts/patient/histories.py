@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from cervix.bundle import Bundle, Model, ModelSession
-from cervix.bundle.manifest import UNEVALUATED, DerivedTask
-from cervix.evaluation.heldout import held_out
+from cervix.bundle.manifest import DerivedTask
 from cervix.patients.cohort import explain_histories
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
 from cervix.patients.courses import courses, last_findings, steps_in_words
@@ -30,6 +29,7 @@ from pages.parts.patient.both import (
     flagged_at,
     show_counts,
     show_models,
+    threshold_words,
     trust_words,
 )
 from pages.parts.patient.cohort import show_cohort
@@ -191,23 +191,11 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_lef
     drawn, scores = scores["flagged"], flagged_at(scores, f"risk_{task.id}", percent / 100)
     st.caption(
         f"**{int(scores['flagged'].sum()):,} of {int((~scores['abstained']).sum()):,} women would be recalled.** "
-        f"{_held_out_words(bundle, model, task, percent / 100)}"
+        + threshold_words(bundle, model, percent / 100, f"On held-out {_nature(model)} women")
     )
     show_counts(scores, f"{task.title}: ≥ {percent:.1f} %", rows_left_out)
     if not scores["flagged"].equals(drawn):
         st.rerun()
-
-
-def _held_out_words(bundle: Bundle, model: Model, task: DerivedTask, threshold: float) -> str:
-    """How a threshold does on women the model never saw, or that there are none."""
-    if not model.is_evaluated:
-        return UNEVALUATED
-    sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()
-    return (
-        f"On held-out {_nature(model)} women this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–"
-        f"{sensitivity.high:.0%}) of those with the outcome, and does not flag {specificity.value:.1%} "
-        f"({specificity.low:.1%}–{specificity.high:.1%}) of those without."
-    )
 
 
 def _listed(

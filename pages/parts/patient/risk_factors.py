@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from cervix.bundle import Bundle, Model, ModelSession
-from cervix.bundle.manifest import UNEVALUATED, DerivedTask
 from cervix.evaluation.heldout import held_out
 from cervix.patients.cohort import explain_factors
 from cervix.patients.completeness import INCOMPLETE, RESTS_ON
@@ -25,6 +24,7 @@ from pages.parts.patient.both import (
     flagged_at,
     show_counts,
     show_models,
+    threshold_words,
     trust_words,
 )
 from pages.parts.patient.cohort import show_cohort
@@ -167,23 +167,11 @@ def _show_threshold(scores: pd.DataFrame, bundle: Bundle, model: Model, rows_lef
     of = int((~scores["abstained"]).sum())
     st.caption(
         f"**{int(scores['flagged'].sum()):,} of {of:,} patients would be recalled.** "
-        f"{_held_out_words(bundle, model, task, percent / 100)}"
+        + threshold_words(bundle, model, percent / 100, "Of held-out patients")
     )
     show_counts(scores, f"risk ≥ {percent:.1f} %", rows_left_out)
     if not scores["flagged"].equals(drawn):
         st.rerun()
-
-
-def _held_out_words(bundle: Bundle, model: Model, task: DerivedTask, threshold: float) -> str:
-    """How a threshold does on patients the model never saw, or that there are none."""
-    if not model.is_evaluated:
-        return UNEVALUATED
-    sensitivity, specificity = held_out(bundle, model, task, threshold).operating_point()
-    return (
-        f"Of held-out patients this threshold finds {sensitivity.value:.0%} ({sensitivity.low:.0%}–{sensitivity.high:.0%}) of "
-        f"those with the outcome, and does not flag {specificity.value:.0%} ({specificity.low:.0%}–"
-        f"{specificity.high:.0%}) of those without."
-    )
 
 
 def _listed(
