@@ -164,28 +164,45 @@ class CardWords(Strict):
     safety_goal: Sentences = NOT_REPORTED
 
 
-class AboutModel(Strict):
-    """``about.toml``, whole."""
+class AboutAny(Strict):
+    """What ``about.toml`` says of a model of any kind."""
 
-    kind: Literal["tile"]
-    """Further kinds get an entry of their own here and a function beside ``wrap_tile_model``."""
     name: Title
     version: Annotated[str, Field(pattern=r"^\d{1,9}\.\d{1,9}\.\d{1,9}$")]
     changelog: list[Sentences] = []
     model: ModelWords
     classes: list[ClassInfo] = Field(min_length=2)
-    """In the order of the model's outputs."""
+    """In the order of the model's outputs; of a single number, its positive class last."""
+    trained_on: list[DataStatement] = Field(min_length=1)
+    held_out: DataStatement
+    """Of the cases that are brought with the model."""
+    card: CardWords
+    licences: list[Licence] = Field(min_length=1)
+    citations: list[Citation] = Field(min_length=1)
+
+    @property
+    def class_ids(self) -> list[str]:
+        return [item.id for item in self.classes]
+
+    @property
+    def card_facts(self) -> CardFacts:
+        """What the owner says for the card, as the manifest of a bundle of one model keeps it."""
+        said = self.card.model_dump()
+        of_model = {name: said.pop(name) for name in ModelFacts.model_fields}
+        models = {self.model.id: ModelFacts(**of_model)}
+        return CardFacts(**said, licences=self.licences, citations=self.citations, models=models)
+
+
+class AboutModel(AboutAny):
+    """``about.toml`` of a tile model, whole."""
+
+    kind: Literal["tile"]
+    """Further kinds get an entry of their own here and a function beside ``wrap_tile_model``."""
     questions: list[DerivedTask] = []
     """Beside the first, malignant classes against all others, which is always asked."""
     input: PixelsIn
     output: AnswerOut
     fit: Wanted = Wanted()
-    trained_on: list[DataStatement] = Field(min_length=1)
-    held_out: DataStatement
-    """Of the tiles that are brought with the model."""
-    card: CardWords
-    licences: list[Licence] = Field(min_length=1)
-    citations: list[Citation] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> "AboutModel":
@@ -198,10 +215,6 @@ class AboutModel(Strict):
         return self
 
     @property
-    def class_ids(self) -> list[str]:
-        return [item.id for item in self.classes]
-
-    @property
     def tasks(self) -> list[DerivedTask]:
         """All questions, malignant or not first."""
         malignant = [item.id for item in self.classes if item.role == "malignant"]
@@ -209,20 +222,8 @@ class AboutModel(Strict):
         title = "Malignant or not"
         return [DerivedTask(id=CANCER_TASK, title=title, positive=malignant, negative=others), *self.questions]
 
-    @property
-    def card_facts(self) -> CardFacts:
-        """The same as the manifest keeps them."""
-        return card_facts_of(self.card, self.licences, self.citations, self.model.id)
 
-
-About = TypeVar("About", bound=Strict)
-
-
-def card_facts_of(card: CardWords, licences: list[Licence], citations: list[Citation], model_id: str) -> CardFacts:
-    """What the owner says for the card, as the manifest of a bundle of one model keeps it."""
-    said = card.model_dump()
-    of_model = {name: said.pop(name) for name in ModelFacts.model_fields}
-    return CardFacts(**said, licences=licences, citations=citations, models={model_id: ModelFacts(**of_model)})
+About = TypeVar("About", bound=AboutAny)
 
 
 def read_about(path: Path, config: Path | None = None) -> AboutModel:

@@ -65,17 +65,14 @@ class Wrapped:
 
 def wrapped_entry(about: AboutModel, made: Wrapped) -> Model:
     """The manifest entry of the wrapped model."""
-    words, model_id, tiles = about.model, about.model.id, made.tiles
+    words, model_id, tiles = about.model.model_dump(), about.model.id, made.tiles
+    if not tiles.has(TEST):
+        words["limits"][0] = f"{UNEVALUATED} {words['limits'][0]}"
     validation = f"{(tiles.split == VALIDATION).sum()} validation tiles"
     kept = f"{about.fit.accepted_share:.0%} of {validation} are within it, each measured without the groups of its fold"
     return Model(
-        id=model_id,
+        **words,
         kind=about.kind,
-        title=words.title,
-        short=words.short,
-        task=words.task,
-        outcome=words.outcome,
-        architecture=words.architecture,
         recipe="wrap",
         seed=about.fit.seed,
         variants=made.variants,
@@ -102,12 +99,9 @@ def wrapped_entry(about: AboutModel, made: Wrapped) -> Model:
             )
         ],
         slide_rule=made.rule,
-        training_data=[*(_stated(data) for data in about.trained_on), _held_out(about.held_out, tiles)],
+        training_data=[*(stated(data) for data in about.trained_on), _held_out(about.held_out, tiles)],
         evaluation=_evaluation(model_id, made) if tiles.has(TEST) else None,
         golden=f"{model_id}/golden.npz",
-        intended_use=words.intended_use,
-        limits=words.limits if tiles.has(TEST) else [f"{UNEVALUATED} {words.limits[0]}", *words.limits[1:]],
-        known_failures=words.known_failures,
     )
 
 
@@ -137,7 +131,8 @@ def _steps(about: AboutModel) -> list[str]:
     ] or ["none: the network takes 8-bit pixels"]
 
 
-def _stated(data: DataStatement) -> TrainingData:
+def stated(data: DataStatement) -> TrainingData:
+    """A source that the model learned from, as its owner describes it."""
     return TrainingData(**{**data.model_dump(), "note": f"{data.note} {NOT_SEEN}"}, counts={}, groups={})
 
 

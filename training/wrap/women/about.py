@@ -1,16 +1,15 @@
 """What the owner of a model of women says of it: ``about.toml`` of the kinds ``table`` and ``sequence``."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from cervix.bundle.card_facts import CardFacts, Citation, Licence, Sentences
-from cervix.bundle.classes import ClassInfo, check_distinct
-from cervix.bundle.manifest import DerivedTask, Title
+from cervix.bundle.classes import check_distinct
+from cervix.bundle.manifest import DerivedTask
 from cervix.patients.encoding import FACTOR_FEATURES, RESULT_FEATURES, VISIT_FEATURES
 from cervix.patients.sequences import EPISODE_DAYS
-from training.wrap.about import CardWords, DataStatement, ModelWords, Strict, card_facts_of
+from training.wrap.about import AboutAny, Strict
 from training.wrap.women.summaries import Summary, summary_of
 
 Gives = Literal["probability", "logit"]
@@ -56,26 +55,15 @@ class WomenFit(Strict):
     """Of a sequence: visits with a result that must be known for an answer. As that of the shipped model."""
 
 
-class AboutWomen(Strict):
+class AboutWomen(AboutAny):
     """``about.toml`` of a model of women, whole."""
 
     kind: Literal["table", "sequence"]
-    name: Title
-    version: Annotated[str, Field(pattern=r"^\d{1,9}\.\d{1,9}\.\d{1,9}$")]
-    changelog: list[Sentences] = Field(default=[])
-    model: ModelWords
-    classes: list[ClassInfo] = Field(min_length=2)
-    """In the order of the model's outputs; of a single number, its positive class last."""
     questions: list[DerivedTask] = Field(min_length=1)
     """The first is the one by which women are ranked and flagged."""
     input: WomenIn
     output: WomenOut
     fit: WomenFit = WomenFit()
-    trained_on: list[DataStatement] = Field(min_length=1)
-    held_out: DataStatement
-    card: CardWords
-    licences: list[Licence] = Field(min_length=1)
-    citations: list[Citation] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> "AboutWomen":
@@ -107,18 +95,9 @@ class AboutWomen(Strict):
             raise ValueError(f"input.fill names no column of the model: {sorted(unknown)}")
 
     @property
-    def class_ids(self) -> list[str]:
-        return [item.id for item in self.classes]
-
-    @property
     def positive(self) -> int:
         """Of two classes, the place of the one that the first question asks for."""
         return self.class_ids.index(self.questions[0].positive[0])
-
-    @property
-    def card_facts(self) -> CardFacts:
-        """The same as the manifest keeps them."""
-        return card_facts_of(self.card, self.licences, self.citations, self.model.id)
 
 
 def _named_once(names: Sequence[str], where: str) -> None:

@@ -18,7 +18,7 @@ from cervix.bundle.manifest import (
 from cervix.patients.sequences import MOST_VISITS
 from training.shared.manifest_parts import counts_by_split, groups_by_split
 from training.wrap.about import DataStatement
-from training.wrap.entry import NOT_SEEN
+from training.wrap.entry import NOT_SEEN, stated
 from training.wrap.women.about import AboutWomen
 from training.wrap.women.fitting import BASELINES
 from training.wrap.women.graph import WomenFits, women_inputs, women_outputs
@@ -48,16 +48,11 @@ class WrappedWomen:
 
 def women_entry(about: AboutWomen, made: WrappedWomen) -> Model:
     """The manifest entry of the wrapped model."""
-    words, model_id = about.model, about.model.id
+    model_id = about.model.id
     validation = f"{(made.women.split == VALIDATION).sum():,} validation women"
     return Model(
-        id=model_id,
+        **about.model.model_dump(),
         kind=about.kind,
-        title=words.title,
-        short=words.short,
-        task=words.task,
-        outcome=words.outcome,
-        architecture=words.architecture,
         recipe="wrap",
         seed=about.fit.seed,
         variants=[
@@ -74,7 +69,7 @@ def women_entry(about: AboutWomen, made: WrappedWomen) -> Model:
             for task, value in made.thresholds.items()
         ],
         abstention=[_abstention(about)],
-        training_data=[*(_stated(data) for data in about.trained_on), _held_out(about.held_out, made.women)],
+        training_data=[*(stated(data) for data in about.trained_on), _held_out(about.held_out, made.women)],
         evaluation=Evaluation(
             predictions=f"{model_id}/predictions.parquet",
             precision="fp32",
@@ -92,9 +87,6 @@ def women_entry(about: AboutWomen, made: WrappedWomen) -> Model:
             ],
         ),
         golden=f"{model_id}/golden.npz",
-        intended_use=words.intended_use,
-        limits=words.limits,
-        known_failures=words.known_failures,
     )
 
 
@@ -139,10 +131,6 @@ def _abstention(about: AboutWomen) -> Abstention:
         limit=about.fit.results_at_least,
         chosen_by="said by the model's owner, or one where nothing was: without a result only an age would be known",
     )
-
-
-def _stated(data: DataStatement) -> TrainingData:
-    return TrainingData(**{**data.model_dump(), "note": f"{data.note} {NOT_SEEN}"}, counts={}, groups={})
 
 
 def _held_out(data: DataStatement, women: LabelledWomen) -> TrainingData:
