@@ -301,12 +301,12 @@ def test_scoring_is_seen_live_paused_stopped_and_goes_on_where_it_was(
     upload(page, slide_of_many_tiles)
     page.get_by_role("button", name="Score this slide").wait_for()
     before = marked_map(page)
-    page.get_by_role("button", name="Score this slide").click()
-    page.get_by_text("So far, over the whole slide").wait_for()
-    page.get_by_role("button", name="Pause").click()
-    page.get_by_text("· paused").wait_for()
+    with page.expect_response(lambda answer: bool(re.search("class_map.*v=live", answer.url))):
+        page.get_by_role("button", name="Score this slide").click()
+        page.get_by_text("So far, over the whole slide").wait_for()
+        page.get_by_role("button", name="Pause").click()
+        page.get_by_text("· paused").wait_for()
     expect(page.get_by_text(re.compile(r"A tile takes: read \d+ ms · infer \d+ ms · post \d+ ms"))).to_be_visible()
-    until(page, "performance.getEntriesByType('resource').some(entry => /class_map.*v=live/.test(entry.name))")
     expect(page.locator(".cervix-legend")).to_contain_text("No")
     assert page.evaluate(MAP_LOOK) == before, "the map is the same element at the same place, zoom and scroll"
     headline = box_of(page, page.locator("[class*=st-key-slide_answer_]"))
