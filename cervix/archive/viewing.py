@@ -10,6 +10,7 @@ from cervix.archive.work import Station, Work
 from cervix.bundle import Bundle
 from cervix.errors import SlideNotSuitable
 from cervix.settings import Settings
+from cervix.sources.downloads import Onlooker
 from cervix.sources.identity import identity_of
 
 
@@ -19,14 +20,16 @@ def lies_here(locator: str) -> bool:
 
 
 @contextmanager
-def held_for_viewing(locator: str, slide_sha256: str, settings: Settings, bundle: Bundle) -> Iterator[Path]:
+def held_for_viewing(
+    locator: str, slide_sha256: str, settings: Settings, bundle: Bundle, onlooker: Onlooker | None = None
+) -> Iterator[Path]:
     """The file that opens a slide, fetched where it lies elsewhere, and the very slide that was scored.
 
     Afterwards it stays in the cache until others need the room.
 
     Raises
     ------
-    SourceVanished, SourceUnavailable
+    SourceVanished, SourceUnavailable, Cancelled
         As ``at_hand``.
     SlideNotSuitable
         Where it is larger than the cache, or another slide than the one that was scored.
@@ -39,7 +42,7 @@ def held_for_viewing(locator: str, slide_sha256: str, settings: Settings, bundle
         cache_dir=settings.archive_cache_dir,
         cache_bytes=int(CACHE_GB * 1e9),
     )
-    with at_hand(Work(0, locator, 1, ""), station) as path:
+    with at_hand(Work(0, locator, 1, ""), station, onlooker) as path:
         if not lies_here(locator) and identity_of(path) != slide_sha256:
             raise SlideNotSuitable(
                 "Another slide lies there than the one that was scored",

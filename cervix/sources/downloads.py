@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from io import RawIOBase
 from pathlib import Path
@@ -119,6 +119,22 @@ class Arriving:
     def left_s(self) -> float | None:
         """Seconds that are left at this pace; None where there is none yet."""
         return max(self.total_bytes - self.done_bytes, 0) / self.bytes_s if self.bytes_s > 0 else None
+
+
+@dataclass(frozen=True)
+class Onlooker:
+    """Whoever watches something being fetched, and may stop it.
+
+    Attributes
+    ----------
+    arriving : callable
+        Told of every block, in the thread that fetches.
+    cancel : Event
+        Once it is set, the fetch ends with ``Cancelled``.
+    """
+
+    arriving: Callable[[Arriving], None] = lambda _: None
+    cancel: Event = field(default_factory=Event)
 
 
 def counting(begun_bytes: int, total_bytes: int, arriving: Callable[[Arriving], None]) -> Callable[[int], None]:

@@ -66,8 +66,13 @@ class ObjectStore:
                 return
             more = {"ContinuationToken": token}
 
-    def fetch(self, bucket: str, stored: StoredObject, target: Path) -> None:
+    def fetch(self, bucket: str, stored: StoredObject, target: Path, told: Callable[[int], None] = lambda _: None) -> None:
         """Fetch an object into a file that is not there yet.
+
+        Parameters
+        ----------
+        told : callable
+            Given the bytes of each block; what it raises ends the fetch.
 
         Raises
         ------
@@ -80,7 +85,7 @@ class ObjectStore:
         OSError
             If the disk is full.
         """
-        have = self._asked(partial(self._fetch, bucket, stored, target), disk=True)
+        have = self._asked(partial(self._fetch, bucket, stored, target, told), disk=True)
         if have != stored.bytes:
             raise SourceUnavailable(
                 "An object did not arrive whole",
@@ -89,7 +94,7 @@ class ObjectStore:
                 action="It is tried again.",
             )
 
-    async def _fetch(self, bucket: str, stored: StoredObject, target: Path) -> int:
+    async def _fetch(self, bucket: str, stored: StoredObject, target: Path, told: Callable[[int], None]) -> int:
         answer = await self._files._call_s3("get_object", Bucket=bucket, Key=stored.key, IfMatch=stored.etag)
         have = 0
         body = answer["Body"]
@@ -98,6 +103,7 @@ class ObjectStore:
                 while block := await body.read(BLOCK_BYTES):
                     file.write(block)
                     have += len(block)
+                    told(len(block))
         finally:
             body.close()
         return have

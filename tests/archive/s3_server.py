@@ -83,6 +83,13 @@ def cut_short(handler: Handler) -> None:
     handler.close_connection = True
 
 
+def held_back(handler: Handler) -> None:
+    """Half of the regular answer, and the rest for those with more patience than anybody has here."""
+    cut_short(handler)
+    handler.wfile.flush()
+    handler.archive.closing.wait(20)
+
+
 def silent(handler: Handler) -> None:
     """Nothing, for longer than anybody waits here."""
     handler.archive.closing.wait(20)

@@ -9,8 +9,9 @@ import pytest
 from cervix.archive.sources import PassedOver, at_hand, listed
 from cervix.archive.sources.cache import Cache
 from cervix.archive.work import Found, Station, Work
-from cervix.errors import ArchiveRunRefused, CervixError, SlideNotSuitable, SourceUnavailable, SourceVanished
+from cervix.errors import ArchiveRunRefused, Cancelled, CervixError, SlideNotSuitable, SourceUnavailable, SourceVanished
 from cervix.settings import Settings, get_settings
+from cervix.sources.downloads import Arriving, Onlooker
 from cervix.sources.identity import identity_of
 from tests.archive.s3_server import BUCKET, KEYS, Store, cut_short, object_store, passed_on, refusing, silent
 from tests.file_server import Handler, status
@@ -141,6 +142,28 @@ def test_a_fault_of_the_store_is_one_sentence_and_leaves_nothing_half(
     assert not [word for word in ("key-of-the-test", "fault.svs", store.address) if word in told]
     assert not [path.name for path in station.cache_dir.iterdir() if path.name.endswith((".part", ".used"))]
     assert fetched("fault.svs", station) == b"slide" * 100
+
+
+def test_who_looks_on_is_told_of_every_block_and_may_stop(
+    store: Store, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cervix.sources.objects.BLOCK_BYTES", 1_000)
+    store.put("watched.svs", b"slide" * 1_000)
+    told: list[Arriving] = []
+
+    def stop_at_half(now: Arriving) -> None:
+        told.append(now)
+        if now.share >= 0.5:
+            onlooker.cancel.set()
+
+    onlooker = Onlooker(stop_at_half)
+    with pytest.raises(Cancelled), at_hand(work("watched.svs"), station, onlooker):
+        pass
+    assert told[-1].total_bytes == 5_000
+    assert 2_500 <= told[-1].done_bytes < 5_000, "no block more than was asked for"
+    assert [now.done_bytes for now in told] == sorted(now.done_bytes for now in told)
+    assert not [path.name for path in station.cache_dir.iterdir() if path.name.endswith((".part", ".used"))]
+    assert fetched("watched.svs", station) == b"slide" * 1_000, "the next try begins anew"
 
 
 def test_an_object_that_is_replaced_while_it_is_fetched_is_fetched_anew(store: Store, station: Station) -> None:

@@ -20,8 +20,9 @@ from cervix.people import Person
 from cervix.settings import get_settings
 from cervix.slides.scoring import score_slide
 from cervix.sources.opening import open_slide
+from pages.parts.archive.resources import fetches
 from tests.archive.made_runs import ANSWERED, bundle_of, made_run, scored_slide
-from tests.archive.s3_server import BUCKET, KEYS, object_store
+from tests.archive.s3_server import BUCKET, KEYS, held_back, object_store
 from tests.archive.test_desk import WAITING, eventually
 from tests.pages.opening import PATIENCE_S, open_page, texts
 
@@ -279,6 +280,31 @@ def test_a_slide_of_an_object_store_is_fetched_opened_with_its_score_and_labelle
         store.remove("a.tiff")
         app.button(key="archive_open").click().run()
         run_until(app, lambda: bool(app.error) and "not any more where it was listed" in app.error[0].value)
+    assert not app.exception
+
+
+def test_a_slide_that_is_being_fetched_says_how_far_it_is_and_can_be_stopped(
+    home: Path, bundle: Bundle, carcinoma_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = score_slide(open_slide(carcinoma_slide), bundle)
+    ended(home, bundle, [scored_slide(score, home / "results", locator=f"s3://{BUCKET}/a.tiff")])
+    for name, value in {**KEYS, "CERVIX_OFFLINE": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with object_store() as store:
+        monkeypatch.setenv("CERVIX_S3_ENDPOINT", store.address)
+        get_settings.cache_clear()
+        store.put("a.tiff", carcinoma_slide.read_bytes())
+        store.plan(f"/{BUCKET}/a.tiff", held_back)
+        app = open_page("archive")
+        choose_first(app)
+        app.button(key="archive_open").click().run()
+        run_until(app, lambda: " left" in " ".join(bar.proto.text for bar in app.get("progress")))
+        app.button(key="archive_fetch_stop").click().run()
+        assert "archive_fetch_stop" not in {button.key for button in app.button}
+        eventually(lambda: not fetches().active_jobs())
+        app.run()
+        assert "slide_path" not in app.session_state
+        assert not app.error
     assert not app.exception
 
 

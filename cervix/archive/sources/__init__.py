@@ -9,6 +9,7 @@ from cervix.archive.sources.passed_over import PassedOver
 from cervix.archive.sources.registry import kind_of, listed_one
 from cervix.archive.work import Found, Station, Work
 from cervix.settings import Settings
+from cervix.sources.downloads import Onlooker
 
 __all__ = ["PassedOver", "at_hand", "listed"]
 
@@ -37,11 +38,13 @@ def listed(sources: Sequence[str], settings: Settings, passed: PassedOver | None
         logger.warning("Not listed: %s", line)
 
 
-def at_hand(work: Work, station: Station) -> AbstractContextManager[Path]:
+def at_hand(work: Work, station: Station, onlooker: Onlooker | None = None) -> AbstractContextManager[Path]:
     """The file that opens a slide, on a disk of this machine, for as long as the block runs.
 
     Raises
     ------
+    Cancelled
+        Where the onlooker stops what is fetched; nothing of it is kept.
     SourceVanished
         Where it is not any more where it was listed.
     SourceUnavailable
@@ -49,4 +52,4 @@ def at_hand(work: Work, station: Station) -> AbstractContextManager[Path]:
     SlideNotSuitable
         Where it is larger than the cache that it would be fetched into.
     """
-    return kind_of(work.locator).at_hand(work, station)
+    return kind_of(work.locator).at_hand(work, station, onlooker or Onlooker())

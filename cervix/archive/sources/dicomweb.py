@@ -20,7 +20,7 @@ from cervix.errors import ArchiveRunRefused, DownloadFailed, SourceUnavailable, 
 from cervix.settings import Settings, get_settings
 from cervix.sources.dicom import DICOM
 from cervix.sources.dicomweb import Archive, ArchivedSeries, archive_of
-from cervix.sources.downloads import Arriving
+from cervix.sources.downloads import Arriving, Onlooker
 
 SCHEME: Final = "dicomweb:"
 # A keyword of DICOM (PS3.6) or a tag.
@@ -53,13 +53,13 @@ class Dicomweb:
             raise _not_now(error) from error
 
     @contextmanager
-    def at_hand(self, work: Work, station: Station) -> Iterator[Path]:
+    def at_hand(self, work: Work, station: Station, onlooker: Onlooker) -> Iterator[Path]:
         match = _SERIES.fullmatch(work.locator[len(SCHEME) :])
         if match is None:
             raise SourceVanished("The ledger names no series", expected="study and series", action="List the archive again.")
         series = ArchivedSeries(match[1], match[2], "SM", None)
         cache = Cache(station.cache_dir, station.cache_bytes)
-        with archive_of(get_settings()) as archive:
+        with archive_of(get_settings(), cancel=onlooker.cancel) as archive:
             try:
                 instances = archive.instances_of(series)
             except DownloadFailed as error:
@@ -69,7 +69,7 @@ class Dicomweb:
             # A guess, until all of it is here.
             size_bytes = min(int(sum(instance.expected_bytes for instance in instances)), station.cache_bytes)
             key = digest_of_parts([series.study_uid, series.series_uid, *(instance.uid for instance in instances)])[:32]
-            with cache.held(key, size_bytes, partial(_fetch, archive, series, station.cache_bytes)) as folder:
+            with cache.held(key, size_bytes, partial(_fetch, archive, series, station.cache_bytes, onlooker)) as folder:
                 yield min(folder.glob(f"*{DICOM}"))
 
 
@@ -92,12 +92,13 @@ def _question(text: str) -> dict[str, str]:
     return question
 
 
-def _fetch(archive: Archive, series: ArchivedSeries, limit_bytes: int, folder: Path) -> None:
+def _fetch(archive: Archive, series: ArchivedSeries, limit_bytes: int, onlooker: Onlooker, folder: Path) -> None:
     largest = 0
 
     def arriving(now: Arriving) -> None:
         nonlocal largest
         largest = max(largest, now.done_bytes)
+        onlooker.arriving(now)
 
     try:
         archive.fetch(series, folder, limit_bytes=limit_bytes, arriving=arriving)

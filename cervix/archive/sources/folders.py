@@ -14,6 +14,7 @@ from cervix.errors import ArchiveRunRefused, NameRefused, SourceUnavailable, Sou
 from cervix.outside_names import is_litter, safe_name
 from cervix.settings import Settings
 from cervix.sources.dicom import DICOM, series_of
+from cervix.sources.downloads import Onlooker
 from cervix.sources.identity import slides_among
 from cervix.sources.mirax import MIRAX, listed_files
 from cervix.sources.readers.registry import readable, slide_suffixes
@@ -39,8 +40,8 @@ class Folders:
             )
 
     @contextmanager
-    def at_hand(self, work: Work, station: Station) -> Iterator[Path]:
-        del station
+    def at_hand(self, work: Work, station: Station, onlooker: Onlooker) -> Iterator[Path]:
+        del station, onlooker
         path = Path(work.locator)
         try:
             # A pipe that took its place would keep whoever opens it waiting for ever.

@@ -15,6 +15,7 @@ from cervix.archive.work import Found, Station, Work
 from cervix.errors import ArchiveRunRefused, NameRefused, PatientFileError, SourceUnavailable
 from cervix.outside_names import inside
 from cervix.settings import Settings
+from cervix.sources.downloads import Onlooker
 from cervix.sources.objects import store_of
 from cervix.sources.scale import PLAUSIBLE_SPACING_UM_PX
 from cervix.sources.tables.reader import TableRows, WantedTable, told
@@ -76,9 +77,9 @@ class Manifests:
                     seen.add(found.locator)
                     yield found
 
-    def at_hand(self, work: Work, station: Station) -> AbstractContextManager[Path]:
+    def at_hand(self, work: Work, station: Station, onlooker: Onlooker) -> AbstractContextManager[Path]:
         # A list holds no slide; a file of a table of women lies as one does.
-        return Folders().at_hand(work, station)
+        return Folders().at_hand(work, station, onlooker)
 
     def _of_row(self, row: dict[str, str], folder: Path, settings: Settings, passed: PassedOver, line: int) -> Iterator[Found]:
         spacing_um_px = _spacing(row.get("mpp", ""))

@@ -1,5 +1,6 @@
 """Slides of an object store: listed prefix by prefix, fetched into the cache."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from cervix.archive.sources.passed_over import PassedOver
 from cervix.archive.work import Found, Station, Work
 from cervix.errors import (
     ArchiveRunRefused,
+    Cancelled,
     NameRefused,
     SlideNotSuitable,
     SourceUnavailable,
@@ -20,6 +22,7 @@ from cervix.errors import (
 from cervix.outside_names import inside, is_litter, safe_name
 from cervix.settings import Settings, get_settings
 from cervix.sources.dicom import DICOM
+from cervix.sources.downloads import SHORTEST_S, Arriving, Onlooker
 from cervix.sources.identity import is_picture, slides_among, slides_in
 from cervix.sources.mirax import MIRAX
 from cervix.sources.objects import ObjectReplaced, ObjectStore, StoredObject, store_of
@@ -59,7 +62,7 @@ class S3:
             raise ArchiveRunRefused("A source holds no slides", expected="slides below the prefix", action="Look at its name.")
 
     @contextmanager
-    def at_hand(self, work: Work, station: Station) -> Iterator[Path]:
+    def at_hand(self, work: Work, station: Station, onlooker: Onlooker) -> Iterator[Path]:
         bucket, key = parts_of_address(work.locator)
         store = store_of(get_settings())
         cache = Cache(station.cache_dir, station.cache_bytes)
@@ -67,7 +70,7 @@ class S3:
             objects = _objects_of(store, bucket, key)
             entry = digest_of_parts([bucket, key, *(f"{stored.key} {stored.etag}" for stored in objects)])[:32]
             size_bytes = sum(stored.bytes for stored in objects)
-            fill = partial(_fetch_all, store, bucket, key, objects)
+            fill = partial(_fetch_all, store, bucket, key, objects, onlooker)
             try:
                 held = cache.held(entry, size_bytes, fill)
                 folder = held.__enter__()
@@ -189,14 +192,32 @@ def _mark(objects: list[StoredObject]) -> str:
     return f"{len(objects)} objects {digest_of_parts(f'{stored.key} {stored.etag}' for stored in objects)[:16]}"
 
 
-def _fetch_all(store: ObjectStore, bucket: str, key: str, objects: list[StoredObject], folder: Path) -> None:
+def _fetch_all(
+    store: ObjectStore, bucket: str, key: str, objects: list[StoredObject], onlooker: Onlooker, folder: Path
+) -> None:
+    told = _Telling(sum(stored.bytes for stored in objects), onlooker)
     above = key.rpartition("/")[0]
     for stored in objects:
         # Names within a MIRAX folder stand in its list, and series are told apart by what is in the files: ours would do as
         # well, but those of the store are what a person finds again.
         target = inside(folder, stored.key[len(above) + 1 if above else 0 :])
         target.parent.mkdir(parents=True, exist_ok=True)
-        store.fetch(bucket, stored, target)
+        store.fetch(bucket, stored, target, told)
+
+
+class _Telling:
+    """Tells an onlooker of each block of a slide, and stops for it."""
+
+    def __init__(self, total_bytes: int, onlooker: Onlooker) -> None:
+        self._total_bytes, self._onlooker = total_bytes, onlooker
+        self._done_bytes, self._started_s = 0, time.monotonic()
+
+    def __call__(self, block_bytes: int) -> None:
+        if self._onlooker.cancel.is_set():
+            raise Cancelled("The download was stopped")
+        self._done_bytes += block_bytes
+        bytes_s = self._done_bytes / max(time.monotonic() - self._started_s, SHORTEST_S)
+        self._onlooker.arriving(Arriving(self._done_bytes, max(self._total_bytes, self._done_bytes, 1), bytes_s))
 
 
 def _opening(folder: Path, key: str) -> Path:

@@ -11,6 +11,7 @@ from cervix.archive.desk_runs import DeskRun
 from cervix.archive.ledger import LEDGER_NAME
 from cervix.jobs import JobBoard
 from cervix.settings import get_settings
+from cervix.sources.downloads import Arriving
 from pages.parts.shared.people import person
 
 RUN, NEW = "archive_run", "archive_new"
@@ -32,6 +33,12 @@ def desk() -> ArchiveDesk:
 @st.cache_resource
 def board() -> JobBoard[tuple[int, int], object]:
     """Work of this page in the background: checks of a source, pictures, tables."""
+    return JobBoard()
+
+
+@st.cache_resource
+def fetches() -> JobBoard[Arriving, Path]:
+    """Slides of other stores on their way into the cache of this server."""
     return JobBoard()
 
 
