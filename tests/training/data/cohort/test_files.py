@@ -34,8 +34,8 @@ from training.data.cohort.sheet import (  # noqa: E402
 RECIPE_PATH = RECIPES_DIR / "cohort.toml"
 RECIPE = tomllib.loads(RECIPE_PATH.read_text(encoding="utf-8"))
 WOMEN, SEED = 4_000, 7
-# Half the years take half the time, and chance decides in each of them.
-SHORT = RECIPE | {"population": RECIPE["population"] | {"start": 1985}}
+# A third of the years takes a third of the time, and chance decides in each of them.
+SHORT = RECIPE | {"population": RECIPE["population"] | {"start": 2005}}
 
 
 @pytest.fixture(scope="module")
