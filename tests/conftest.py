@@ -34,14 +34,23 @@ from tests.orthanc import Orthanc, running
 
 DATA_VARIABLE = "CERVIX_DATA"
 CASES_VARIABLE = "CERVIX_CASES"
+LONGEST = (
+    "training/slide/test_recipe.py", "training/bundle/test_cervical.py", "training/bundle/test_candidate.py",
+    "training/slide/test_generate.py", "test_shipped_bundle.py", "training/data/cohort/test_files.py",
+    "archive/test_ray_engine.py", "browser/test_label_loop.py", "browser/test_slides.py", "browser/test_tour.py",
+    "training/risk_factors/test_recipe.py", "training/history/test_recipe.py", "labels/store/test_faults.py",
+    "interop/test_fhir_definitions.py",
+)  # fmt: skip
+"""Files whose slow tests take more than a minute in all, in the order of their time."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In the slow lane files with few tests go first: those tests last longest, and a long one at the end keeps all waiting."""
+    """In the slow lane the longest files go first, then those with few tests: a long one at the end keeps all waiting."""
     if config.getoption("markexpr") == "slow":
         tests = Counter(item.path for item in items)
-        items.sort(key=lambda item: (tests[item.path], item.path))
+        longest = {PROJECT_ROOT / "tests" / file: place for place, file in enumerate(LONGEST)}
+        items.sort(key=lambda item: (longest.get(item.path, len(LONGEST)), tests[item.path], item.path))
 
 
 @pytest.fixture(autouse=True)

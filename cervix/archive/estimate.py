@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from cervix.archive.preparing import readied
 from cervix.archive.work import Found, Station, Work
@@ -157,7 +157,7 @@ def _half_interval(seconds: list[float], slides: int) -> float | None:
     if count < 2:
         return None
     finite = math.sqrt(1 - count / slides)
-    return float(student.ppf(0.975, count - 1)) * statistics.stdev(seconds) / math.sqrt(count) * finite
+    return float(stdtrit(count - 1, 0.975)) * statistics.stdev(seconds) / math.sqrt(count) * finite
 
 
 def _duration(seconds: float) -> str:

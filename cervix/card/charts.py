@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 from reportlab.graphics.shapes import Circle, Drawing, Polygon, PolyLine, Rect, String
 from reportlab.lib import colors
-from sklearn.metrics import roc_curve
 
 from cervix.bundle import Bundle, Model
 from cervix.card.asked import Asked, asked
@@ -36,6 +35,8 @@ def thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def _roc(model: Model, question: Asked) -> Chart:
+    from sklearn.metrics import roc_curve
+
     report = question.report
     false_positive, true_positive, _ = roc_curve(question.scores.positive, question.scores.score)
     auroc, recall, specificity = (report.metrics[name] for name in ("auroc", "recall", "specificity"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from cervix.evaluation.metrics import binary_report, bootstrap_ratio
 from cervix.intervals import Interval, wilson_interval
@@ -36,7 +36,7 @@ class CalibrationFigures:
     @property
     def p_value(self) -> float:
         """Two-sided, of Spiegelhalter's z."""
-        return float(2 * norm.sf(abs(self.spiegelhalter_z)))
+        return float(2 * ndtr(-abs(self.spiegelhalter_z)))
 
 
 def calibration_figures(

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from cervix.evaluation.chance import CASES_DRAWN, Chance, Draws, chance_of, draws_like
 from cervix.evaluation.comparison import decimal, percent
@@ -146,6 +145,8 @@ def shift_in_words(index: float, by_chance: Chance) -> str:
 
 def _auroc_by_chance(reference: TaskScores, own: TaskScores, difference: float) -> Chance:
     """Draws have as many with and without the condition as the cases have: a sample may be rich in cases on purpose."""
+    from scipy.stats import rankdata  # slow to import
+
     parts = []
     for of_class, seed in ((True, REFERENCE_SEED), (False, NEGATIVE_SEED)):
         among, brought = reference.positive == of_class, own.positive == of_class

@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cervix.errors import EvaluationError
 from cervix.intervals import CONFIDENCE, Interval, wilson_interval
@@ -22,7 +21,7 @@ DRAWS_AT_ONCE = 100
 Ranking = Literal["auroc", "average_precision"]
 Counts = Any
 """One count, or an array of counts: what a figure of a decision is computed from."""
-WHOLE: dict[Ranking, Callable[..., float]] = {"auroc": roc_auc_score, "average_precision": average_precision_score}
+RANKINGS: tuple[Ranking, ...] = ("auroc", "average_precision")
 
 
 class Cells(NamedTuple):
@@ -276,15 +275,21 @@ def ranking_interval(
     ----------
     scores, rival : (n,), or (repeats, n) of repeated cross-validation
     """
-    whole = WHOLE[metric]
     weights = _group_weights(groups)
     value, draws = 0.0, np.zeros(weights.shape[1], np.float32)
     for sign, given in ((1, scores), (-1, rival)):
         if given is not None:
             repeats = np.atleast_2d(given)
-            value += sign * float(np.mean([whole(positive, score) for score in repeats]))
+            value += sign * float(np.mean([_of_ranking(metric, positive, score) for score in repeats]))
             draws += sign * np.mean([_ranking_replicates(positive, score, weights)[metric] for score in repeats], axis=0)
     return _interval(value, draws)
+
+
+def _of_ranking(metric: Ranking, positive: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
+    """The figure of ``(n,)`` cases, without its interval."""
+    from sklearn.metrics import average_precision_score, roc_auc_score  # slow to import, and most processes rank nothing
+
+    return float((roc_auc_score if metric == "auroc" else average_precision_score)(positive, score))
 
 
 def paired_differences(
@@ -323,9 +328,9 @@ def _free_of_threshold(
     figures: dict[str, tuple[float, NDArray[np.float32]]] = {}
     if positive.any():
         replicates = _ranking_replicates(positive, score, weights)
-        for metric, whole in WHOLE.items():
+        for metric in RANKINGS:
             if metric != "auroc" or not positive.all():
-                figures[metric] = (float(whole(positive, score)), replicates[metric])
+                figures[metric] = (_of_ranking(metric, positive, score), replicates[metric])
     drawn = _drawn(weights)
     error, excess = np.square(score - positive), positive - score
     gap = np.sum([np.abs(_sums(weights[of], excess[of])) for of in _bins(score)], axis=0)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from statsmodels.stats.contingency_tables import mcnemar
 
 from cervix.errors import EvaluationError
 from cervix.evaluation.metrics import BinaryReport, binary_report, bootstrap_ratio, paired_differences
@@ -116,6 +115,8 @@ def _mcnemar(only_active: int, only_candidate: int) -> float:
     apart = only_active + only_candidate
     if not apart:
         return 1.0
+    from statsmodels.stats.contingency_tables import mcnemar  # slow to import
+
     # What both get right or wrong does not enter the test.
     return float(mcnemar([[0, only_active], [only_candidate, 0]], exact=apart < EXACT_BELOW).pvalue)
 

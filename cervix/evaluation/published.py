@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from cervix.bundle import Bundle, Model
 from cervix.bundle.published_risks import (
@@ -294,6 +293,8 @@ def spearman(published: NDArray[np.floating], told: NDArray[np.floating]) -> Int
     """Rank correlation of two ``(n,)`` with its percentile interval over 1,000 draws of cells; None where it has no meaning."""
     if len(published) < FEWEST_CELLS or min(np.ptp(published), np.ptp(told)) == 0:
         return None
+    from scipy.stats import rankdata  # slow to import
+
     cells = np.arange(len(published))
     drawn = np.array([np.repeat(cells, times) for times in group_draws(len(cells)).T])
     replicates = _correlation(rankdata(published[drawn], axis=1), rankdata(told[drawn], axis=1))

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
-from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from cervix.bundle.manifest import DerivedTask
 from cervix.errors import EvaluationError
@@ -100,6 +99,8 @@ class TaskScores:
 
     def auroc_value(self) -> float:
         """Area under the ROC curve without its interval; needs both classes."""
+        from sklearn.metrics import roc_auc_score  # see cervix.evaluation.metrics
+
         return float(roc_auc_score(self.positive, self.score))
 
     def auroc(self) -> Interval:
@@ -191,6 +192,8 @@ class Question:
         """1 - specificity and sensitivity, the corners of the curve; needs both classes."""
 
         def corners() -> tuple[Floats, Floats]:
+            from sklearn.metrics import roc_curve
+
             false_positive, true_positive, _ = roc_curve(self.scores.positive, self.scores.score)
             return false_positive, true_positive
 
@@ -201,6 +204,8 @@ class Question:
         """Recall, falling, and precision, at the thresholds where recall changes; needs a positive case."""
 
         def corners() -> tuple[Floats, Floats]:
+            from sklearn.metrics import precision_recall_curve
+
             precision, recall, _ = precision_recall_curve(self.scores.positive, self.scores.score, drop_intermediate=True)
             return recall, precision
 

@@ -19,8 +19,6 @@ from bisect import bisect_left
 from collections.abc import Callable
 from math import ceil, floor
 
-from scipy.stats import hypergeom
-
 from cervix.bundle.manifest import SlideRule
 from cervix.slides.decision import Finding, TileCounts, tile_shares
 from cervix.sources.damage import TOUCHED_BY_ONE, UNREAD_SHARE_AT_MOST
@@ -81,11 +79,15 @@ def calling_boundary(tiles: int, rule: SlideRule) -> int:
 
 def at_least(seen: int, of: int, size: int, drawn: int) -> float:
     """The probability that ``drawn`` of ``size`` tiles hold at least ``seen`` of the ``of`` that are there."""
+    from scipy.stats import hypergeom  # slow to import, and a sweep of every tile never asks
+
     return float(hypergeom.sf(seen - 1, size, min(of, size), drawn))
 
 
 def at_most(seen: int, of: int, size: int, drawn: int) -> float:
     """The probability that they hold at most so many; 0 where there are not as many tiles as ``of``."""
+    from scipy.stats import hypergeom
+
     return float(hypergeom.cdf(seen, size, of, drawn)) if of <= size else 0.0
 
 

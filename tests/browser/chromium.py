@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -90,17 +91,31 @@ def until(page: Page, expression: str, argument: object = None, timeout_ms: floa
         page.wait_for_timeout(POLL_MS)
 
 
-def box_of(page: Page, part: Locator, timeout_ms: float = WAIT_MS) -> FloatRect:
-    """Where a part stands on the screen, in CSS pixels; one that is just being drawn anew is waited for.
+def until_holds(page: Page, holds: Callable[[], object], timeout_ms: float = WAIT_MS) -> None:
+    """Wait, while the page goes on, until something outside it is true, such as what its events have told.
 
     Raises Playwright's ``TimeoutError``.
     """
     deadline = time.monotonic() + timeout_ms / 1e3
-    while (box := part.bounding_box()) is None:
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"did not come about within {timeout_ms / 1e3:g} s")
+        page.wait_for_timeout(POLL_MS)
+
+
+def box_of(page: Page, part: Locator, timeout_ms: float = WAIT_MS) -> FloatRect:
+    """Where a part stands on the screen, in CSS pixels; one that is being drawn anew, or stands there twice, is waited for.
+
+    Raises Playwright's ``TimeoutError``.
+    """
+    deadline = time.monotonic() + timeout_ms / 1e3
+    while True:
+        boxes = [found.bounding_box() for found in part.all()]
+        if len(boxes) == 1 and boxes[0] is not None:
+            return boxes[0]
         if time.monotonic() > deadline:
             raise TimeoutError(f"not on the screen within {timeout_ms / 1e3:g} s: {part}")
         page.wait_for_timeout(POLL_MS)
-    return box
 
 
 def choose(page: Page, label: str, option: str | re.Pattern[str], timeout_ms: float = WAIT_MS) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cervix import RESEARCH_NOTICE as NOTICE
 from cervix.bundle import Bundle
-from tests.browser.chromium import VIOLATION, WIDTHS, needs_browser, new_page, watch
+from tests.browser.chromium import VIOLATION, WIDTHS, needs_browser, new_page, until_holds, watch
 from tests.browser.server import SHIPPED, free_port, running_app
 
 pytestmark = needs_browser
@@ -96,7 +96,7 @@ def test_a_violation_would_be_noticed_and_a_foreign_picture_is_not_fetched(brows
     page.get_by_role("button", name="Play the demo").wait_for()
     page.evaluate("document.body.append(Object.assign(new Image(), {src: 'http://evil.example/a.png'}))")
     page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
-    page.wait_for_timeout(300)
+    until_holds(page, lambda: len(violations) >= 2 and refused)
     page.close()
     assert [found.removeprefix(VIOLATION).split()[0] for found in violations] == ["img-src", "script-src-elem"]
     assert refused["http://evil.example/a.png"] == "csp"
@@ -106,7 +106,7 @@ def test_another_site_cannot_show_the_app_in_a_frame(page: Page, address: str) -
     refused: list[str] = []
     page.on("requestfailed", lambda request: refused.append(request.failure or ""))
     page.set_content(f'<iframe src="{address}"></iframe>')
-    page.wait_for_timeout(500)
+    until_holds(page, lambda: refused)
     assert refused == ["net::ERR_BLOCKED_BY_RESPONSE"]
 
 

@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from cervix.slides.phantom import PHANTOM_SPACING_UM_PX, phantom_region
 from cervix.slides.pyramid import write_pyramid
-from tests.browser.chromium import WAIT_MS, box_of, choose, needs_browser, until
+from tests.browser.chromium import DRAWN, WAIT_MS, box_of, choose, needs_browser, until, until_holds
 from tests.browser.line import Line, line_to
 from tests.browser.server import SHIPPED, free_port, running_app, running_server
 
@@ -31,6 +31,10 @@ MAP_LOOK = """() => {
     document.querySelector('[data-testid=stMain]').scrollTop];
 }"""
 """Whether it is the element that was marked; where and how large it stands on the screen; its zoom; how far is scrolled."""
+SETTLED_MS = 1_000
+"""A map that has just been drawn is fitted to its place once more, and nothing tells when."""
+MAP_STILL = "document.querySelector('.js-plotly-plot')?._fullLayout?.map?._subplot?.map?.isMoving() === false"
+"""There is a map, and it does not move."""
 MAP_ZOOM = "document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getZoom()"
 MAP_LAYERS = "document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getStyle().layers"
 MAP_CENTER = "JSON.stringify(document.querySelector('.js-plotly-plot')._fullLayout.map._subplot.map.getCenter())"
@@ -62,7 +66,9 @@ def canvas_middle(page: Page) -> tuple[float, float]:
     canvas = page.locator(".maplibregl-canvas").first
     canvas.wait_for()
     canvas.scroll_into_view_if_needed()
-    page.wait_for_timeout(1000)
+    page.locator(".cervix-scale-bar").wait_for()
+    until(page, MAP_STILL)
+    page.wait_for_timeout(SETTLED_MS)
     box = box_of(page, canvas)
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
@@ -70,9 +76,11 @@ def canvas_middle(page: Page) -> tuple[float, float]:
 def marked_map(page: Page) -> object:
     """Zoom in, mark the map's element and say how it looks then."""
     page.locator(".cervix-scale-bar").wait_for()
+    until(page, MAP_STILL)
     page.evaluate("document.querySelector('.maplibregl-canvas').mine = true")
     page.get_by_role("button", name="Zoom in").click()
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(SETTLED_MS)
+    until(page, MAP_STILL)
     page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop = 0")
     return page.evaluate(MAP_LOOK)
 
@@ -129,8 +137,13 @@ def test_the_map_stays_as_it_is_while_a_slide_is_answered_and_a_tile_of_it_is_ex
         assert box["y"] + box["height"] < 768, "in sight"
     picker = page.get_by_label(PICKER)
     expect(picker).to_have_value(re.compile(r"carcinoma"))
+    picture = page.locator(".st-key-slide_tile_pictures img").first
+    first = picture.get_attribute("src") or ""
     choose(page, PICKER, re.compile(r"^2\. carcinoma"))
     expect(picker).to_have_value(re.compile(r"^2\. carcinoma"))
+    # The list shows a choice before the app has heard of it; a reload before that would find the first tile again.
+    expect(picture).not_to_have_attribute("src", first, timeout=WAIT_MS)
+    page.locator(DRAWN).wait_for()
     page.get_by_test_id("stPopover").get_by_role("button", name="Grad-CAM").click()
     page.get_by_text("Grad-CAM opacity").wait_for()
     page.keyboard.press("Escape")
@@ -158,7 +171,7 @@ def test_the_map_zooms_beyond_full_resolution_by_mouse_and_keyboard_and_keeps_it
         for _ in range(10):
             page.mouse.wheel(0, -300)
             page.wait_for_timeout(200)
-    page.wait_for_timeout(1200)
+    until(page, f"{MAP_ZOOM} > {start} + 2 && {MAP_STILL}")
     near = page.evaluate(MAP_ZOOM)
     assert near > start + 2
     expect(page.locator(".cervix-scale-bar")).to_contain_text(re.compile(r"µm · .+×"))
@@ -169,15 +182,13 @@ def test_the_map_zooms_beyond_full_resolution_by_mouse_and_keyboard_and_keeps_it
     page.locator(".maplibregl-map").focus()
     before = page.evaluate(MAP_CENTER)
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(300)
-    assert page.evaluate(MAP_CENTER) != before
+    until(page, f"{MAP_CENTER} !== {before!r} && {MAP_STILL}")
     with page.expect_response(lambda answer: "/unrecognised/" in answer.url):
         page.locator("select.layer").select_option(label="Tiles not recognised")
     assert page.evaluate(MAP_ZOOM) == near, "another layer does not move the map"
     page.locator(".maplibregl-map").focus()
     page.keyboard.press("0")
-    page.wait_for_timeout(300)
-    assert page.evaluate(MAP_ZOOM) < near
+    until(page, f"{MAP_ZOOM} < {near}")
 
 
 def test_a_region_drawn_on_the_map_is_answered_and_cleared(page: Page, address: str, data_dir: Path) -> None:
@@ -276,8 +287,7 @@ def test_an_upload_can_be_cancelled_and_a_wrong_file_is_one_sentence(
     page.get_by_text("s left").wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("Drop a slide here").wait_for()
-    page.wait_for_timeout(1000)
-    assert not list((home / "uploads/.parts").glob("*/*.part"))
+    until_holds(page, lambda: not list((home / "uploads/.parts").glob("*/*.part")))
     upload(page, data_dir / "tables/uci_risk_factors_cervical_cancer.csv")
     expect(page.locator(".problem")).to_contain_text("This kind of file is not a slide")
     upload(page, data_dir / "slides/broken/text_renamed.svs")

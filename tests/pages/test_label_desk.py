@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import closing
 from pathlib import Path
 
@@ -245,7 +246,7 @@ def test_a_gallery_sends_all_its_answers_at_once(store: LabelStore) -> None:
 def test_a_locked_store_keeps_the_answer_and_sends_it_again(store: LabelStore) -> None:
     app = sit_down("Dr Reed")
     case = in_hand(app)
-    time.sleep(0.6)  # the case behind it is loaded meanwhile
+    wait([app.session_state[PLACE][1]._fetching])  # the case behind it is loaded meanwhile
     with closing(sqlite3.connect(get_settings().home / "labels.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         say(app, "benign")

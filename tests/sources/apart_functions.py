@@ -8,6 +8,8 @@ from pathlib import Path
 
 from cervix.errors import SlideNotReadable
 
+HANGS_S = 60
+
 
 def echo(value: object) -> object:
     return value
@@ -33,7 +35,7 @@ def take_memory() -> int:
 
 
 def hang(beside: str) -> None:
-    with subprocess.Popen(["sleep", "60"]) as sleeper:
+    with subprocess.Popen(["sleep", str(HANGS_S)]) as sleeper:
         Path(beside).write_text(str(sleeper.pid))
         sleeper.wait()
 

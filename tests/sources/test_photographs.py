@@ -26,6 +26,7 @@ from tests.intake.test_uploads import UPLOAD, send
 from tests.sources import photographed
 from tests.sources.damaged import damaged, photographs_in, structure_of
 from tests.sources.photographed import levels_of, photograph, still_readable
+from tests.sources.test_probe import OTHERS_BESIDE
 
 MADE: dict[str, Callable[[Path], None]] = {
     "slide.svs": photographed.write_svs,
@@ -134,7 +135,7 @@ def test_the_bytes_of_the_photographs_are_nowhere_in_the_file(tmp_path: Path, da
     path = copy(original, tmp_path)
     begun = time.monotonic()
     erase_photographs(path)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 5 * OTHERS_BESIDE
     content = path.read_bytes()
     assert not any(stored in content for stored in photographs_in(original))
     assert levels_of(path) == levels_of(original)

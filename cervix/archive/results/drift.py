@@ -12,8 +12,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control
-from scipy.stats import t as student
+from scipy.special import stdtr
 
 from cervix.archive.results.answers import TILES_PREFIX
 from cervix.archive.results.summary import UNNAMED, mean_share, unrecognised_shares
@@ -129,6 +128,8 @@ def drift_table(done: pd.DataFrame, model: Model, held_out: dict[str, HeldOut]) 
     tested = table["p_value"].notna()
     table["adjusted_p"] = np.nan
     if tested.any():
+        from scipy.stats import false_discovery_control  # slow to import
+
         table.loc[tested, "adjusted_p"] = false_discovery_control(table.loc[tested, "p_value"].to_numpy(np.float64))
     table.loc[tested, "flag"] = NOT_SHOWN
     table.loc[tested & (table["adjusted_p"] <= FALSE_ALARMS), "flag"] = "flagged"
@@ -189,4 +190,4 @@ def _p_value(own: Floats, reference: Floats) -> float:
         return float(apart <= MATTERS)
     freedom = variance**2 / (parts**2 / (np.array([len(own), len(reference)]) - 1)).sum()
     # Either mean may be the larger one: means that lie just so far apart come out as far the other way, too.
-    return float(sum(student.sf((apart + minimum) / np.sqrt(variance), freedom) for minimum in (-MATTERS, MATTERS)))
+    return float(sum(stdtr(freedom, -(apart + minimum) / np.sqrt(variance)) for minimum in (-MATTERS, MATTERS)))

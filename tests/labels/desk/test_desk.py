@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
@@ -203,7 +204,7 @@ def test_while_the_store_is_locked_answers_wait_and_are_kept_once(url: str, cloc
         outbox = Outbox(store, again_after_s=0.05)
         desk = LabelDesk(store, outbox, *MODEL, ahead_after_s=0, clock=clock)
         first, keys = look(desk, clock), []
-        time.sleep(0.5)  # the case behind it is loaded meanwhile
+        wait([desk._fetching])  # the case behind it is loaded meanwhile
         with held_by_another(store):
             desk.answer(first, "label", "benign")
             second = look(desk, clock)

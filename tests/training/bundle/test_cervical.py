@@ -21,6 +21,8 @@ from tests.file_server import Archive
 pytestmark = [pytest.mark.training, pytest.mark.usefixtures("no_proxy")]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
+from tests.training.recipes import recipe_with  # noqa: E402
+from training import cli as training_cli  # noqa: E402
 from training.bundle.cervical import estimate  # noqa: E402
 from training.cli import RECIPES_DIR, main  # noqa: E402
 from training.data.tissue.collecting import ListedSlide, SlideManifest  # noqa: E402
@@ -145,8 +147,12 @@ def test_a_killed_run_goes_on_and_ends_in_a_candidate_that_says_what_it_learned_
 
 @pytest.mark.slow
 def test_dicom_series_go_the_same_way(
-    archive: Archive, ordered: list[str], cases_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    archive: Archive, ordered: list[str], cases_dir: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    # How well it learns is not asked here, and the real recipe is that of the run above.
+    quick = recipe_with("cervix", tmp_path / "cervix.toml", epochs=1, train_tiles=400)
+    monkeypatch.setattr(training_cli, "_path_of", lambda _: quick)
     series: list[dict[str, bytes]] = []
     for name in ("dicom_macos", "two_dicom_one_folder"):
         with zipfile.ZipFile(cases_dir / f"slides/{name}.zip") as packed:

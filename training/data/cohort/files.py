@@ -15,7 +15,7 @@ import pandas as pd
 
 from cervix.errors import CervixError
 from cervix.files import replacing
-from training.data.cohort.natural_history import Course, simulate_course
+from training.data.cohort.course import Course
 from training.data.cohort.screening import AFTER_PREFIX, BEFORE_PREFIX, STATES, WAITS, Histories, is_rare, screen
 from training.data.cohort.sheet import data_sheet, sheet_is_of
 from training.shared.stages import Arrays, Log, Stages
@@ -103,6 +103,8 @@ def _batch(agents: int, seeds: list[int], recipe: dict[str, Any], stages_dir: Pa
 
 def population(agents: int, seed: int, recipe: Mapping[str, Any], stages_dir: Path | None) -> Course:
     """``simulate_course`` as a stage, where there is a folder for it: minutes of computing."""
+    from training.data.cohort.natural_history import simulate_course  # HPVsim takes seconds to import
+
     if stages_dir is None:
         return simulate_course(agents, seed, recipe)
 

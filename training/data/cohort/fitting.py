@@ -19,8 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cervix.bundle.published_risks import CURRENT, GRADES, YEARS
+from training.data.cohort.course import Course
 from training.data.cohort.files import population
-from training.data.cohort.natural_history import Course
 from training.data.cohort.published import read_published
 from training.data.cohort.screening import (
     CANCER,

@@ -6,7 +6,6 @@ cause is drawn in ``training.data.cohort.progression``; tests and treatment in `
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import hpvsim as hpv
@@ -15,27 +14,10 @@ import pandas as pd
 import starsim as ss
 from numpy.typing import NDArray
 
-GENOTYPES = ("hpv16", "hpv18", "hi5", "ohr")
-"""HPV 16, HPV 18, the pool 31/33/45/52/58 and the pool of the other high-risk types."""
+from training.data.cohort.course import GENOTYPES, NEVER, Course
+
 STEP_YEARS = 0.25
-NEVER = np.inf
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Course:
-    """The women of a population and their infections. Times are calendar years; ``inf`` means never.
-
-    Attributes
-    ----------
-    women : DataFrame
-        Index 0 … n - 1; ``born, exit`` (death, or ``inf``), ``smoker, immunosuppressed, vaccinated`` bool.
-    infections : DataFrame
-        ``woman`` (index into ``women``), ``genotype``, ``infected, cleared``.
-    """
-
-    women: pd.DataFrame
-    infections: pd.DataFrame
 
 
 def simulate_course(agents: int, seed: int, recipe: Mapping[str, Any]) -> Course:

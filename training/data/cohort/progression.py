@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.data.cohort.natural_history import NEVER, Course
+from training.data.cohort.course import NEVER, Course
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cervix.patients.codes import CODES, Referral
 from cervix.patients.diagnosis import CANCER as CANCERS
 from cervix.patients.diagnosis import PRECANCER
-from training.data.cohort.natural_history import GENOTYPES, NEVER, Course
+from training.data.cohort.course import GENOTYPES, NEVER, Course
 from training.data.cohort.progression import with_lesions
 
 Bools = NDArray[np.bool_]

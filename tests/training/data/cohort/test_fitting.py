@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("ignore")]
-pytest.importorskip("hpvsim", reason="the cohort needs HPVsim, which the app's environment has not")
+pytest.importorskip("optuna", reason="fitting needs Optuna, which the app's environment has not")
 
 from training.data.cohort import fitting  # noqa: E402
 from training.data.cohort.published import read_published  # noqa: E402
