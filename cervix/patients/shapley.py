@@ -19,31 +19,19 @@ def shapley_values(risk_of: RiskOf, players: int) -> tuple[Floats, float, float]
     """Shapley values ``(players,)``, the risk with nobody shown, and with everybody.
 
     Exact over all coalitions up to ``EXACT_PLAYERS`` (Shapley 1953); beyond, antithetic permutations (Štrumbelj and
-    Kononenko 2014), the same ones as the ``shap`` library's permutation explainer takes, which needs ten seconds to import and
-    compile itself. The values add up to the difference of the two risks.
+    Kononenko 2014, the ``shap`` library's permutation explainer). The values add up to the difference of the two risks.
     """
     if players <= EXACT_PLAYERS:
         coalitions = all_coalitions(players)
         risks = risk_of(coalitions)
         return exact_values(risks, players), float(risks[0]), float(risks[-1])
-    values = sampled_values(risk_of, players)
-    nobody, everybody = risk_of(np.stack([np.zeros(players, bool), np.ones(players, bool)]))
-    return values, float(nobody), float(everybody)
+    import shap  # slow to import (numba); only a long list of players pays for it
 
-
-def sampled_values(risk_of: RiskOf, players: int) -> Floats:
-    """Shapley values ``(players,)`` as the mean gain over ``PERMUTATIONS`` orders, each gone forth and back.
-
-    Forth, one player after the other is shown; back, they are hidden in the same order.
-    """
-    shuffled = np.random.RandomState(SEED)  # its stream, so that shap's values are met
-    order, values = np.arange(players), np.zeros(players)
-    for _ in range(PERMUTATIONS):
-        shuffled.shuffle(order)
-        forth = order.argsort() < np.arange(players + 1)[:, None]
-        risks = risk_of(np.concatenate([forth, ~forth[1:]]))
-        values[order] += np.diff(risks[: players + 1]) - np.diff(risks[players:])
-    return values / (2 * PERMUTATIONS)
+    nothing, everything = np.zeros((1, players)), np.ones((1, players))
+    explainer = shap.PermutationExplainer(lambda shown: risk_of(shown > 0.5), shap.maskers.Independent(nothing), seed=SEED)
+    values = explainer(everything, max_evals=PERMUTATIONS * (2 * players + 1), silent=True).values[0]
+    ends = risk_of(np.array([nothing[0], everything[0]]) > 0.5)
+    return np.asarray(values, np.float64), float(ends[0]), float(ends[1])
 
 
 def all_coalitions(players: int) -> Bools:

@@ -10,15 +10,7 @@ import pytest
 from cervix.bundle import Bundle
 from cervix.patients.history_explanation import explain_history, explain_step
 from cervix.patients.history_scoring import score_visits
-from cervix.patients.shapley import (
-    PERMUTATIONS,
-    SEED,
-    all_coalitions,
-    coalition_weights,
-    exact_values,
-    sampled_values,
-    shapley_values,
-)
+from cervix.patients.shapley import all_coalitions, coalition_weights, exact_values, shapley_values
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import VisitTable, read_visits
 from cervix.patients.vocabulary import PATIENT_ID
@@ -64,18 +56,6 @@ def test_many_players_are_sampled_and_stay_additive() -> None:
     values, nobody, everybody = shapley_values(lambda shown: shown @ weights, 15)
     assert values == pytest.approx(weights)
     assert values.sum() == pytest.approx(everybody - nobody)
-
-
-@pytest.mark.slow
-def test_sampled_values_are_those_of_the_shap_library() -> None:
-    import shap  # ten seconds until it has compiled itself
-
-    players = 14
-    risk_of = made_up(players)
-    nothing, everything = np.zeros((1, players)), np.ones((1, players))
-    explainer = shap.PermutationExplainer(lambda shown: risk_of(shown > 0.5), shap.maskers.Independent(nothing), seed=SEED)
-    theirs = explainer(everything, max_evals=PERMUTATIONS * (2 * players + 1), silent=True).values[0]
-    assert sampled_values(risk_of, players) == pytest.approx(theirs, abs=1e-12)
 
 
 def test_weights_of_all_coalitions_of_the_others_add_up_to_one() -> None:
