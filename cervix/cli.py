@@ -83,7 +83,7 @@ def _patients(options: argparse.Namespace) -> int:
     for question in table.questions if isinstance(table, VisitTable) else ():
         print(f"question: {question.title} Say --{question.name} {' or '.join(question.choices)}.", file=sys.stderr)
     bundle = _bundle(options)
-    session = bundle.session_of("sequence" if isinstance(table, VisitTable) else "table", options.model)
+    session = bundle.session_of(table.model_kind, options.model)
     with tqdm(unit="patient", desc="scoring", disable=None) as bar:
 
         def show(done: int, total: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from cervix.archive.bundles import notice_of
+from cervix.archive.bundles import model_of
 from cervix.archive.desk_runs import DeskRun
 from cervix.archive.results.answers import answers_table
 from cervix.archive.runs import RunOrder, read_order
@@ -149,7 +149,8 @@ def _show_downloads(run: DeskRun, order: RunOrder) -> None:
 
 
 def _answers(run: DeskRun, order: RunOrder, kind: str) -> bytes:
-    table = answers_table(desk().folder(run), order, (), notice=notice_of(desk().folder(run), "tile"))
+    folder = desk().folder(run)
+    table = answers_table(folder, order, (), notice=model_of(folder, "tile").notice)
     return inert(table).to_csv(index=False).encode() if kind == "csv" else bytes(table.to_parquet(index=False))
 
 

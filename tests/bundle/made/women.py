@@ -23,6 +23,7 @@ from cervix.bundle.manifest import (
 from cervix.bundle.sessions import Arrays
 from cervix.patients.encoding import VISIT_FEATURES
 from cervix.patients.golden import encoded_table
+from cervix.patients.history_scoring import OUTPUTS
 from cervix.patients.joint import EMBEDDING_SIZE
 from cervix.patients.sequences import EPISODE_DAYS, MOST_VISITS
 from cervix.patients.visit_sample import sample_visits_csv
@@ -81,13 +82,24 @@ def _question(years: int, grade: int) -> DerivedTask:
 QUESTIONS: Final = [_question(3, 2), _question(3, 3), _question(5, 2), _question(5, 3)]
 
 
-def write_history_model(root: Path, model_id: str) -> Model:
-    """Write a sequence model of five courses and its files under ``root``."""
+def write_history_model(
+    root: Path, model_id: str, *, short: str = "History", odds_higher: float = 0.0, is_ensemble: bool = True
+) -> Model:
+    """Write a sequence model of five courses and its files under ``root``.
+
+    Parameters
+    ----------
+    odds_higher : by how much its log odds lie above those of the usual one
+    is_ensemble : otherwise it gives no answer after each step, of each network, and no state, as trees do
+    """
     outputs = [
         spec("probabilities", len(COURSES)), spec("trajectory", "V"), spec("member_risk", len(MEMBERS)),
         spec("state", len(FEATURES)), spec("results_known"),
     ]  # fmt: skip
-    network = graph([*_NODES, *_COURSE_NODES], _constants() | _course_constants(), _inputs(), outputs)
+    if not is_ensemble:
+        outputs = [output for output in outputs if output.name in OUTPUTS]
+    constants = _constants() | _course_constants() | {"bias": LOG_ODDS_OF_NOTHING_KNOWN + odds_higher}
+    network = graph([*_NODES, *_COURSE_NODES], constants, _inputs(), outputs)
     women = _sample_women(EPISODE_DAYS)
     write_golden(root / model_id / "golden.npz", women, {"fp32": answers(network, women)})
     write_arrays(root / model_id / "background.npz", women)
@@ -101,7 +113,7 @@ def write_history_model(root: Path, model_id: str) -> Model:
     ]  # fmt: skip
     return model_of(
         root, model_id, network, {"fp32": "cpu"}, _courses_drawn(),
-        kind="sequence", title="Risk of CIN2+ and CIN3+ from visits", short="History", inputs=_inputs(), outputs=outputs,
+        kind="sequence", title="Risk of CIN2+ and CIN3+ from visits", short=short, inputs=_inputs(), outputs=outputs,
         classes=list(COURSES), derived_tasks=QUESTIONS, features=_features(root, model_id, network),
         thresholds={"cin2-3y": 0.05, "cin3-3y": 0.03, "cin2-5y": 0.08, "cin3-5y": 0.04},
         abstention=[Abstention(output="results_known", limit=1.0, chosen_by="made so")],
