@@ -60,7 +60,9 @@ def write_two_histories(root: Path) -> Path:
 
     The second, ``history-boosting``, answers the same questions with odds that are e times as high, and is no ensemble.
     """
-    boosting = write_history_model(root, "history-boosting", short="Boosting", odds_higher=1.0, is_ensemble=False)
+    boosting = write_history_model(
+        root, "history-boosting", "Boosting on summaries of visits", "Boosting", odds_higher=1.0, is_ensemble=False
+    )
     return write_manifest(root, [write_history_model(root, "history"), boosting, *_risk_models(root)])
 
 

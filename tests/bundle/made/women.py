@@ -46,6 +46,7 @@ WEIGHTS: Final = {
 RESULTS: Final = [name for name in FEATURES if name.startswith(("cytology", "hpv")) and name != "hpv_vaccinated"]
 RESULTS.extend(["colposcopy", "histology"])
 LOG_ODDS_OF_NOTHING_KNOWN = -3.9
+TITLE: Final = "Risk of CIN2+ and CIN3+ from visits"
 TRAINED_AGES: Final = (21.0, 75.0)
 TRAINED_GAP_YEARS: Final = 20.0
 A_YEAR_SINCE_CYTOLOGY = 0.02
@@ -83,7 +84,7 @@ QUESTIONS: Final = [_question(3, 2), _question(3, 3), _question(5, 2), _question
 
 
 def write_history_model(
-    root: Path, model_id: str, *, short: str = "History", odds_higher: float = 0.0, is_ensemble: bool = True
+    root: Path, model_id: str, title: str = TITLE, short: str = "History", *, odds_higher: float = 0.0, is_ensemble: bool = True
 ) -> Model:
     """Write a sequence model of five courses and its files under ``root``.
 
@@ -113,7 +114,7 @@ def write_history_model(
     ]  # fmt: skip
     return model_of(
         root, model_id, network, {"fp32": "cpu"}, _courses_drawn(),
-        kind="sequence", title="Risk of CIN2+ and CIN3+ from visits", short=short, inputs=_inputs(), outputs=outputs,
+        kind="sequence", title=title, short=short, inputs=_inputs(), outputs=outputs,
         classes=list(COURSES), derived_tasks=QUESTIONS, features=_features(root, model_id, network),
         thresholds={"cin2-3y": 0.05, "cin3-3y": 0.03, "cin2-5y": 0.08, "cin3-5y": 0.04},
         abstention=[Abstention(output="results_known", limit=1.0, chosen_by="made so")],
