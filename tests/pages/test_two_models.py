@@ -56,6 +56,7 @@ def test_the_two_models_of_a_bundle_stand_side_by_side_and_either_answers_in_ful
     assert f"{100 * second.iloc[0]:.1f} %" in said
     assert "they add up to her risk exactly" in said
     assert "one model: no range" in [metric.delta for metric in app.metric]
+    assert "does not answer CIN3+ both at once" in said, "no step, and why"
     turn_to(app, "patients_view", "Similar")
     assert f"labelled women are kept as “{TITLE}” sees them" in texts(app)
     turn_to(app, "patients_view", "What if")

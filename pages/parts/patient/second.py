@@ -89,7 +89,8 @@ def second_risks(
         fits = [item for item, reason in zip(there, reasons, strict=True) if not reason]
         return fits or next(iter(reasons), "it has no model that reads such a list.")
 
-    own = [item for item in bundle.manifest.of_kind(model.kind) if item.id != model.id and not other_question(model, item)]
+    beside = [item for item in bundle.manifest.of_kind(model.kind) if item.id != model.id]
+    own = [item for item in beside if not other_question(model, item, of_one_bundle=True)]
     with line:
         held = choose_second(bundle, PLACE, fitting, what="model", own=own)
     if held is None:
