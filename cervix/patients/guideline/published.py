@@ -146,7 +146,7 @@ Key = tuple[int, str, str, str]
 
 
 def published_tables(bundle: Bundle, model: Model) -> "PublishedTables | None":
-    """The tables that a bundle carries with a model, else with another of its kind, read once a process; None where it has none.
+    """The tables that a bundle carries with a model, else with another of its kind, read once a process; None without any.
 
     They are of real women, whichever model is asked. A model that nobody measured gets none: it leads to no step.
     """
