@@ -53,10 +53,12 @@ def compare_models(first: tuple[Bundle, str], second: tuple[Bundle, str]) -> lis
 
 
 def compared_words(pairs: list[Pair], names: tuple[str, str]) -> str:
-    """What ``compare_models`` gave, as text: a table a question, n and intervals with it."""
+    """What ``compare_models`` gave of two models of these ids, as text: a table a question, n and intervals with it."""
     parts = []
     for pair in pairs:
-        table = figures_table(pair).rename(columns={"active": names[0], "candidate": names[1]})
+        table = figures_table(pair).rename(
+            columns={"active": f"A: {names[0]}", "candidate": f"B: {names[1]}", "difference": "B − A"}
+        )
         parts += [
             f"{pair.question}: {pair.n:,} held-out cases ({pair.active.positives:,} positive) in {pair.active.groups:,} "
             f"independent groups, left out: {pair.left_out:,}; 95 % intervals, paired bootstrap over groups",
