@@ -298,10 +298,8 @@ def test_a_run_says_what_became_of_every_file(asked: Asked, tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("unevaluated", "table", "named", "speaks"),
     [
-        ("history-boosting", "visits", "", "history"),
         ("history-boosting", "visits", "history-boosting", "history-boosting"),
         ("history", "risk-factors", "", "risk-factors"),
-        ("risk-factors-with-tests", "risk-factors", "risk-factors-with-tests", "risk-factors-with-tests"),
     ],
 )
 def test_the_summary_is_that_of_the_model_that_was_asked(
