@@ -27,7 +27,8 @@ def main() -> None:
     programs: dict[str, Callable[[int], pd.DataFrame]] = {
         "slide": slides.slide, "first-answer": slides.first_answer, "deepzoom": slides.deepzoom, "upload": slides.upload,
         "memory": slides.memory, "gpu": slides.gpu, "demo": demo.demo, "patients": patients.risk_factors,
-        "histories": patients.histories, "explanations": patients.explanations, "patient-desk": patients.desk,
+        "histories": patients.histories, "histories-line": patients.on_the_command_line,
+        "explanations": patients.explanations, "patient-desk": patients.desk,
         "figures": figures.figures, "figures-on-screen": figures.figures_on_screen,
         "labels": labels.labels, "label-desk": label_desk.label_desk, "probe": probe.probe, "loads": loads.loads,
         "coarse": coarse.coarse, "pictures": pictures.pictures, "dicom-slide": dicom_slide.dicom_slide,

@@ -44,6 +44,7 @@ from cervix.patients.scoring import score_patients
 from cervix.patients.visits import VisitTable
 from cervix.promotion.comparison import compare_bundles
 from cervix.promotion.proving import load_candidate
+from cervix.promotion.two_models import compare_models, compared_words
 from cervix.provenance import provenance_of
 from cervix.settings import get_settings
 from cervix.slides.two_scores import compare_on_slide
@@ -83,7 +84,7 @@ def _patients(options: argparse.Namespace) -> int:
     for question in table.questions if isinstance(table, VisitTable) else ():
         print(f"question: {question.title} Say --{question.name} {' or '.join(question.choices)}.", file=sys.stderr)
     bundle = _bundle(options)
-    session = bundle.session_of("sequence" if isinstance(table, VisitTable) else "table", options.model)
+    session = bundle.session_of(table.model_kind, options.model)
     with tqdm(unit="patient", desc="scoring", disable=None) as bar:
 
         def show(done: int, total: int) -> None:
@@ -188,6 +189,13 @@ def _compare(options: argparse.Namespace) -> int:
     candidate = load_candidate(options.candidate, device=options.device)
     if options.slide:
         told = json.dumps(compare_on_slide(options.slide, active, candidate, spacing_um_px=options.mpp), indent=2)
+        print(told)
+        if options.out:
+            _write(options.out, told.encode())
+        return 0
+    if options.models:
+        one, other = options.models
+        told = compared_words(compare_models((active, one), (candidate, other)), (one, other))
         print(told)
         if options.out:
             _write(options.out, told.encode())
@@ -329,8 +337,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("active", type=Path, help="folder of the active bundle")
     compare.add_argument("candidate", type=Path, help="folder of the candidate")
     compare.add_argument("--slide", type=Path, help="score this slide by both instead, and say as JSON where they agree")
+    compare.add_argument(
+        "--models", nargs=2, metavar=("FIRST", "SECOND"),
+        help="these two instead, one of each folder, which may be the same: figures on the held-out cases of both, no verdict",
+    )  # fmt: skip
     compare.add_argument("--mpp", type=float, help="micrometres per pixel of that slide, where its file does not say")
-    compare.add_argument("--out", type=Path, help="file to write: Markdown, or JSON with --slide")
+    compare.add_argument("--out", type=Path, help="file to write: Markdown, JSON with --slide, text with --models")
     compare.set_defaults(run=_compare)
 
     add_serve_command(commands)

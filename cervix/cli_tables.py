@@ -111,7 +111,8 @@ def _say(summary: TablesSummary, out: Path) -> None:
         for notice in notices:
             print(f"note: file {number}: {notice}", file=sys.stderr)
     print(f"{summary.files_done:,} of {summary.files:,} files read; {summary.files_twice:,} others are copies of these")
-    print(f"{summary.women:,} women scored from {summary.visits:,} rows; {summary.flagged:,} flagged")
+    by = f" with {summary.model}" if summary.model else ""
+    print(f"{summary.women:,} women scored{by} from {summary.visits:,} rows; {summary.flagged:,} flagged")
     print(
         f"{summary.rows_set_aside:,} of {summary.rows:,} rows set aside, {summary.incomplete:,} women rest on a part of "
         f"theirs, {summary.gone:,} have no usable row; every loss is one of {summary.problems:,} rows under {out / 'problems'}"

@@ -25,7 +25,15 @@ from cervix.slides.pyramid import write_pyramid
 from cervix.slides.scoring import SlideScore, score_slide
 from cervix.sources.opening import open_slide
 from tests.bundle.altered import without_figures
-from tests.bundle.made import SHIPPED_CLASSES, class_of, write_bundle, write_head_bundle, write_slide, write_tile_bundle
+from tests.bundle.made import (
+    SHIPPED_CLASSES,
+    class_of,
+    write_bundle,
+    write_head_bundle,
+    write_slide,
+    write_tile_bundle,
+    write_two_histories,
+)
 from tests.bundle.made.tiles import SPACING_UM_PX, TILE_PX, centres_rgb, tissue_of
 from tests.bundle.published import published_table, write_published_bundle
 from tests.dicom_slides import converted
@@ -113,6 +121,12 @@ def unevaluated_root(bundle_root: Path, tmp_path_factory: pytest.TempPathFactory
 def unevaluated_bundle(unevaluated_root: Path) -> Bundle:
     """The same, proved."""
     return prove_bundle(unevaluated_root, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def two_histories_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small bundle with two models of visits that are asked the same; nobody changes it."""
+    return write_two_histories(tmp_path_factory.mktemp("two-histories") / "bundle")
 
 
 @pytest.fixture(scope="session")

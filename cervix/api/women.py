@@ -91,11 +91,10 @@ def answered(
     table: VisitTable | PatientTable, options: PatientOptions, bundle: Bundle, *, on_progress: Any = None
 ) -> Answered:  # fmt: skip
     """Women scored; ``CallRefused`` where the model named is none for such a table."""
-    kind: Any = "sequence" if isinstance(table, VisitTable) else "table"
-    there = [model.id for model in bundle.manifest.of_kind(kind)]
+    there = [model.id for model in bundle.manifest.of_kind(table.model_kind)]
     if not there or options.model not in (None, *there):
         raise CallRefused("There is no such model for this table", expected=" or ".join(there) or "a bundle with one")
-    session = bundle.session_of(kind, options.model or "")
+    session = bundle.session_of(table.model_kind, options.model or "")
     if isinstance(table, VisitTable):
         scores = with_steps(score_visits(table, session, on_progress=on_progress), table.frame, bundle, session.model)
     else:

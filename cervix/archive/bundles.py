@@ -5,10 +5,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from cervix import RESEARCH_NOTICE
 from cervix.archive.runs import BEFORE_NAME, BUNDLE_NAME
 from cervix.bundle.loading import read_manifest, read_verified
-from cervix.bundle.manifest import MANIFEST_NAME, Manifest, ModelKind
+from cervix.bundle.manifest import MANIFEST_NAME, Manifest, Model, ModelKind
 from cervix.bundle.signature import SIGNATURE_NAME, signature_of
 from cervix.errors import BundleError
 from cervix.outside_names import inside
@@ -53,10 +52,9 @@ def keep_bundle(out: Path, root: Path, sha256: str) -> None:
     part.rename(own)
 
 
-def notice_of(out: Path, kind: ModelKind) -> str:
-    """``Model.notice`` of the first model of a kind in a run's own bundle; the research notice alone where it has none."""
-    manifest, _ = read_manifest(out / BUNDLE_NAME)
-    return next((model.notice for model in manifest.of_kind(kind)), RESEARCH_NOTICE)
+def model_of(out: Path, kind: ModelKind, named: str = "") -> Model:
+    """The model of a kind in a run's own bundle that is named, or the first; ``BundleError`` where there is none."""
+    return read_manifest(out / BUNDLE_NAME)[0].first_of(kind, named)
 
 
 def manifest_before(out: Path, sha256: str) -> Manifest | None:

@@ -40,7 +40,9 @@ def same_model(active: tuple[Manifest, Model], candidate: tuple[Manifest, Model]
     return sides[0] == sides[1]
 
 
-def other_question(one: Model, other: Model, asked: tuple[DerivedTask, DerivedTask] | None = None) -> str:
+def other_question(
+    one: Model, other: Model, asked: tuple[DerivedTask, DerivedTask] | None = None, *, of_one_bundle: bool = False
+) -> str:
     """Why a question of two models is not the same one, as a sentence; empty where it is.
 
     Risks of other outcomes, or over other times, look alike and are not: only one id and one outcome count as the same.
@@ -48,11 +50,13 @@ def other_question(one: Model, other: Model, asked: tuple[DerivedTask, DerivedTa
     Parameters
     ----------
     asked : of each; their first where none are given
+    of_one_bundle : a bundle's maker names its questions once: there one id and one title are the same question, whatever
+        further outcomes one of the models speaks of
     """
     first, second = asked or (one.derived_tasks[0], other.derived_tasks[0])
-    if first.id != second.id:
+    if first.id != second.id or (of_one_bundle and first.title != second.title):
         return f"It answers another question: “{second.title}”, not “{first.title}”."
-    if one.outcome != other.outcome:
+    if not of_one_bundle and one.outcome != other.outcome:
         return f"Its outcome is another: “{other.outcome}”, not “{one.outcome}”."
     return ""
 

@@ -166,4 +166,4 @@ def _lines(step: Step, row: pd.Series, table: VisitTable, model: Model, bundle: 
         more = f" and {len(table.problems) - PROBLEMS_TOLD:,} more" if len(table.problems) > PROBLEMS_TOLD else ""
         yield f"Not read: {named}{more}."
     yield from (notice for notice in table.notices if notice != READ_AS_FHIR)
-    yield f"{RESEARCH_NOTICE} {bundle.label}. Limits: {model.limits[0]}"
+    yield f"{RESEARCH_NOTICE} {model.title}, {bundle.label}. Limits: {model.limits[0]}"

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cervix.bundle.manifest import ModelKind
 from cervix.errors import PatientFileError
 from cervix.patients.cells import Cells
 from cervix.patients.csv_text import (
@@ -49,7 +51,11 @@ class PatientTable:
         What had to be assumed to read the file.
     not_read : column -> (k,) lines
         The rows in which a cell of the column could not be read, so that it counts as not known.
+    model_kind : ModelKind
+        Of the models that read such a table.
     """
+
+    model_kind: ClassVar[ModelKind] = "table"
 
     frame: pd.DataFrame
     problems: list[RowProblem]

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cervix.bundle.manifest import ModelKind
 from cervix.errors import PatientFileError
 from cervix.patients import hpv
 from cervix.patients.cells import Cells
@@ -67,7 +69,11 @@ class VisitTable:
         of columns that a model reads, and ``contradictions``.
     questions : list of FileQuestion
         What a person can still say of the file; until then the cells concerned are not known.
+    model_kind : ModelKind
+        Of the models that read such a table.
     """
+
+    model_kind: ClassVar[ModelKind] = "sequence"
 
     frame: pd.DataFrame
     problems: list[RowProblem]

@@ -46,7 +46,7 @@ def test_the_command_scores_a_table_and_a_second_one_does_nothing(tmp_path: Path
     visits.write_text(sample_visits_csv(30))
     assert main(["archive", "score", str(visits), "--out", str(out), "--workers", "1"]) == 0
     printed = capsys.readouterr().out
-    assert "30 women scored" in printed
+    assert "30 women scored with history" in printed
     assert "not a medical device" in printed.lower()
     made = {path: path.stat().st_ino for path in (out / "scores").iterdir()}
 

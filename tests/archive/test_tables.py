@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cervix.archive.tables.ledger import LEDGER_NAME, TablesLedger
-from cervix.archive.tables.order import TablesOrder, begun
+from cervix.archive.tables.order import TablesOrder, begun, read_tables_order
 from cervix.archive.tables.partition import partition
 from cervix.archive.tables.problems import CODES, OLDER, TORN
 from cervix.archive.tables.rows import bucket_of
@@ -27,7 +27,9 @@ from cervix.archive.tables.run import Asked, score_tables
 from cervix.archive.tables.score import Bucket, score_bucket, score_ordered
 from cervix.archive.tables.summary import TablesSummary
 from cervix.bundle import Bundle
-from cervix.errors import ArchiveRunRefused, LostApart, PatientFileError, PatientFileUnclear
+from cervix.bundle.loading import read_manifest
+from cervix.bundle.manifest import UNEVALUATED
+from cervix.errors import ArchiveRunRefused, BundleError, LostApart, PatientFileError, PatientFileUnclear
 from cervix.patients.csv_text import WHOLE_ROW
 from cervix.patients.guideline import with_steps
 from cervix.patients.history_scoring import score_visits
@@ -37,6 +39,7 @@ from cervix.patients.scoring import score_patients
 from cervix.patients.visit_sample import sample_visits_csv
 from cervix.patients.visits import read_visits
 from cervix.settings import PROJECT_ROOT, Settings
+from tests.bundle.altered import without_figures
 
 TODAY = date(2026, 11, 30)
 BUCKETS = 5
@@ -290,6 +293,37 @@ def test_a_run_says_what_became_of_every_file(asked: Asked, tmp_path: Path, monk
     assert scores["patient_id"].is_unique
     assert set(PROVENANCE) <= set(scores.columns)
     assert not (out / "rows").exists()
+
+
+@pytest.mark.parametrize(
+    ("unevaluated", "table", "named", "speaks"),
+    [
+        ("history-boosting", "visits", "history-boosting", "history-boosting"),
+        ("history", "risk-factors", "", "risk-factors"),
+    ],
+)
+def test_the_summary_is_that_of_the_model_that_was_asked(
+    two_histories_root: Path, tmp_path: Path, unevaluated: str, table: str, named: str, speaks: str
+) -> None:
+    root = without_figures(two_histories_root, tmp_path / "bundle", of=unevaluated)
+    source = tmp_path / f"{table}.csv"
+    source.write_text(sample_visits_csv(4) if table == "visits" else sample_table_csv(4))
+    order = TablesOrder(
+        sources=[str(source)], bundle_label="made", bundle_sha256=read_manifest(root)[1], today=TODAY.isoformat(),
+        device="cpu", model=named,
+    )  # fmt: skip
+    summary = run(tmp_path / "out", Asked(order, root, tmp_path / "cache", 10**9))
+    scores = pq.read_table(tmp_path / "out" / "scores")
+    assert set(scores["model"].to_pylist()) == {summary.model} == {speaks}
+    assert set(scores["notice"].to_pylist()) == {summary.notice}
+    assert (UNEVALUATED in summary.notice) == (speaks == unevaluated)
+
+
+def test_a_model_that_the_bundle_has_not_is_refused_before_anything_is_written(asked: Asked, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no such model"):
+        run(tmp_path / "out", replace(asked, order=asked.order.model_copy(update={"model": "histories"})))
+    assert read_tables_order(tmp_path / "out") is None
+    assert run(tmp_path / "out", asked).women == 60
 
 
 def test_a_run_that_is_stopped_goes_on_where_it_was(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,12 +152,12 @@ def _takes(whole: dict[str, Any], part: Any, key: Any) -> bool:
     return True
 
 
-def without_figures(made: Path, root: Path) -> Path:
-    """A copy of a made bundle of which nobody measured any model; returns ``root``."""
+def without_figures(made: Path, root: Path, *, of: str = "") -> Path:
+    """A copy of a made bundle of which nobody measured any model, or one of that id; returns ``root``."""
     shutil.copytree(made, root)
 
     def bare(manifest: dict[str, Any]) -> None:
-        for model in manifest["models"]:
+        for model in (item for item in manifest["models"] if of in ("", item["id"])):
             told = model.pop("evaluation")
             gone = {told["predictions"], *(table["file"] for table in told["tables"])}
             manifest["files"] = [file for file in manifest["files"] if file["path"] not in gone]

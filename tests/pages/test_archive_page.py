@@ -19,6 +19,7 @@ from cervix.labels import open_store
 from cervix.people import Person
 from cervix.settings import get_settings
 from cervix.slides.scoring import score_slide
+from cervix.sources.identity import identity_of
 from cervix.sources.opening import open_slide
 from pages.parts.archive.resources import fetches
 from tests.archive.made_runs import ANSWERED, bundle_of, made_run, scored_slide
@@ -252,6 +253,13 @@ def test_a_slide_of_an_object_store_is_fetched_opened_with_its_score_and_labelle
     ended(home, bundle, [scored_slide(score, home / "results", locator=f"s3://{BUCKET}/a.tiff")])
     for name, value in {**KEYS, "CERVIX_OFFLINE": "0"}.items():
         monkeypatch.setenv(name, value)
+    again: list[Path] = []
+
+    def watched(path: Path) -> str:
+        again.append(path)
+        return identity_of(path)
+
+    monkeypatch.setattr("cervix.sources.opening.identity_of", watched)
     with object_store() as store:
         monkeypatch.setenv("CERVIX_S3_ENDPOINT", store.address)
         get_settings.cache_clear()
@@ -270,6 +278,8 @@ def test_a_slide_of_an_object_store_is_fetched_opened_with_its_score_and_labelle
         assert app.session_state["slide_path"].read_bytes() == carcinoma_slide.read_bytes()
         assert app.session_state["slide_name"] == "a.tiff"
         assert store.asked_for("a.tiff") == fetched, "it was there still"
+        app.switch_page("slide.py").run()
+        assert not again, "what was hashed when it came is not read through once more"
         store.put("a.tiff", carcinoma_slide.read_bytes() + b"x")
         app = open_page("archive")
         choose_first(app)

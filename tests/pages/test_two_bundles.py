@@ -43,7 +43,7 @@ def test_a_list_of_women_has_columns_of_the_second_bundle_and_the_difference(
     choice = app.selectbox(key="patients_other_bundle")
     assert len(choice.options) == 1
     assert "cannot be compared here: it has no model that reads such a list." in texts(app)
-    choice.set_value(higher).run()
+    choice.set_value(f"{higher} rival").run()
     assert not app.exception
     listed = worklist(app)
     first, second = listed["CIN2+ in 3 years"].dropna(), listed["B"].dropna()
@@ -54,7 +54,7 @@ def test_a_list_of_women_has_columns_of_the_second_bundle_and_the_difference(
     assert "not the active bundle" in said
     assert f"**A {first.iloc[0]:.1f} % · B {second.iloc[0]:.1f} %**" in said, "the woman who is open"
     app.selectbox(key=next(box.key for box in app.selectbox if box.label == "Order")).set_value(
-        "Bundles widest apart first"
+        "Models widest apart first"
     ).run()
     gaps = worklist(app)["B − A"].abs().dropna()
     assert list(gaps) == sorted(gaps, reverse=True)

@@ -350,6 +350,16 @@ class TestExports:
         assert [row.women for row in found.rows] == [row.women for row in tables.rows]
         assert published_tables(bundle, bundle.manifest.model("history")) is None
 
+    def test_another_model_of_histories_rests_on_the_same_tables_unless_nobody_measured_it(
+        self, published_bundle: Bundle, tables: PublishedTables
+    ) -> None:
+        model = published_bundle.manifest.model("history")
+        bare = model.measured.model_copy(update={"published_risks": None})
+        found = published_tables(published_bundle, model.model_copy(update={"id": "other", "evaluation": bare}))
+        assert found is not None
+        assert len(found.rows) == len(tables.rows)
+        assert published_tables(published_bundle, model.model_copy(update={"id": "other", "evaluation": None})) is None
+
     def test_fhir_has_a_note_of_it(self, published_bundle: Bundle) -> None:
         session = published_bundle.session("history")
         table = read_visits(visits_csv({"A": self.ROUNDS, "B": TREATED, "C": [*LOW, POSITIVE_NILM | {"hpv_16": "positive"}]}))

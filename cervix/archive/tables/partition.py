@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -17,20 +17,23 @@ import pyarrow as pa
 
 from cervix.archive.tables.problems import TORN, AllProblems, ProblemFile, told_of, written
 from cervix.archive.tables.rows import FACTORS, VISITS, bucket_of, in_buckets, torn_table, visits_table
+from cervix.bundle.manifest import ModelKind
 from cervix.errors import PatientFileError
 from cervix.files import replacing
 from cervix.patients.blocks import Block, WholeColumn, blocks, open_patients
 from cervix.patients.cells import Cells
 from cervix.patients.csv_text import EXPECTED, RowProblem
 from cervix.patients.questions import Answers
-from cervix.patients.reading import factor_columns_of, parsed_numbers_of
+from cervix.patients.reading import PatientTable, factor_columns_of, parsed_numbers_of
 from cervix.patients.schema import id_schema, unfit
 from cervix.patients.visit_cells import parsed_cells
-from cervix.patients.visits import is_visit_header, visit_columns_of
+from cervix.patients.visits import VisitTable, is_visit_header, visit_columns_of
 from cervix.patients.vocabulary import COLUMNS, PATIENT_ID
 from cervix.sources.tables.large import LargeTable
 
 VISIT_KIND, FACTOR_KIND = "visits", "risk-factors"
+MODEL_KINDS: Final[dict[str, ModelKind]] = {VISIT_KIND: VisitTable.model_kind, FACTOR_KIND: PatientTable.model_kind}
+"""Kind of table -> kind of the models that read it."""
 ROWS_SUFFIX, PROBLEMS_SUFFIX = ".arrow", ".parquet"
 
 

@@ -18,13 +18,22 @@ from cervix.archive.runs import BUNDLE_NAME
 from cervix.archive.sources import at_hand
 from cervix.archive.tables.ledger import LEDGER_NAME, Part, TablesLedger
 from cervix.archive.tables.order import TablesOrder, begun
-from cervix.archive.tables.partition import PROBLEMS_SUFFIX, ROWS_SUFFIX, kind_of_header
+from cervix.archive.tables.partition import MODEL_KINDS, PROBLEMS_SUFFIX, ROWS_SUFFIX, kind_of_header
 from cervix.archive.tables.parts import parts_of
 from cervix.archive.tables.problems import REFUSED, TWICE, written
 from cervix.archive.tables.score import ORDERED_NAME, PROBLEMS_NAME, Bucket, score_bucket
 from cervix.archive.tables.summary import TablesSummary, summed_up
 from cervix.archive.work import Found, Station, Work
-from cervix.errors import ArchiveRunRefused, CervixError, LostApart, PatientFileError, SourceUnavailable, SourceVanished
+from cervix.bundle.loading import read_manifest
+from cervix.errors import (
+    ArchiveRunRefused,
+    BundleError,
+    CervixError,
+    LostApart,
+    PatientFileError,
+    SourceUnavailable,
+    SourceVanished,
+)
 from cervix.files import make_private_files, sha256_of
 from cervix.patients.blocks import open_patients
 from cervix.settings import Settings
@@ -82,11 +91,14 @@ def score_tables(
 
     Raises
     ------
+    BundleError
+        Where the bundle has no such model.
     ArchiveRunRefused
         Where another driver has the run, it was ordered otherwise, or no file can be read.
     """
     stop = stop or Event()
     with held(out):
+        _require_model(asked)
         order = begun(out, asked.order)
         keep_bundle(out, asked.bundle_root, order.bundle_sha256)
         work = out / WORK_NAME
@@ -102,6 +114,13 @@ def score_tables(
             if summary.is_whole:
                 shutil.rmtree(work)
             return summary
+
+
+def _require_model(asked: Asked) -> None:
+    """Raise ``BundleError`` for a model that reads no table, before a run that can never be scored is begun."""
+    there = [model.id for kind in MODEL_KINDS.values() for model in read_manifest(asked.bundle_root)[0].of_kind(kind)]
+    if asked.order.model not in ("", *there):
+        raise BundleError("The bundle has no such model", expected=" or ".join(there), found=repr(asked.order.model))
 
 
 def _list(ledger: TablesLedger, found: Iterable[Found]) -> None:

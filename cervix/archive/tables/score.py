@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cervix.archive.tables.partition import VISIT_KIND
+from cervix.archive.tables.partition import MODEL_KINDS, VISIT_KIND
 from cervix.archive.tables.problems import CONTRADICTION, OLDER, AllProblems, ProblemFile, told_of, written
 from cervix.archive.tables.rows import FACTORS, VISITS, frame_of, rows_of
 from cervix.bundle import Bundle, ModelSession
-from cervix.bundle.manifest import ModelKind
 from cervix.bundle.sessions import Device
 from cervix.files import replacing
 from cervix.patients.completeness import INCOMPLETE
@@ -112,14 +111,13 @@ def score_bucket(bucket: Bucket) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def _session(root: Path, device: Device, threads: int | None, kind: str, model: str) -> tuple[Bundle, ModelSession]:
-    of_kind: ModelKind = "sequence" if kind == VISIT_KIND else "table"
-    bundle = prove_bundle(root, device=device, kind=of_kind, threads=threads)
-    return bundle, bundle.session_of(of_kind, model)
+    bundle = prove_bundle(root, device=device, kind=MODEL_KINDS[kind], threads=threads)
+    return bundle, bundle.session_of(MODEL_KINDS[kind], model)
 
 
 @lru_cache(maxsize=2)
-def _memory(root: Path, today: str) -> Memory:
-    del root, today
+def _memory(root: Path, model_id: str, today: str) -> Memory:
+    del root, model_id, today
     return {}
 
 
@@ -149,7 +147,7 @@ def _visits(
     losses = reading.losses(frame)
     visits = VisitTable(frame.drop(columns=AT), [], int(reading.bad.sum()), [], losses)
     scores = score_visits(visits, session)
-    memory = _memory(bucket.bundle_root, bucket.today)
+    memory = _memory(bucket.bundle_root, session.model.id, bucket.today)
     if len(memory) > HISTORIES_REMEMBERED:
         memory.clear()
     today = date.fromisoformat(bucket.today)

@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from cervix.archive.bundles import notice_of
+from cervix import RESEARCH_NOTICE
+from cervix.archive.bundles import model_of
 from cervix.archive.tables.ledger import TablesLedger
 from cervix.archive.tables.order import TablesOrder
+from cervix.archive.tables.partition import MODEL_KINDS
 from cervix.files import replacing
 
 SUMMARY_NAME: Final = "summary.json"
@@ -19,6 +21,8 @@ class TablesSummary:
 
     Attributes
     ----------
+    model : str
+        Id of the model that scores; empty until a file was read, which says of what kind it must be.
     rows, rows_set_aside : int
         Of all files that were read, and how many of them are no row of anybody's history.
     women, visits : int
@@ -34,6 +38,7 @@ class TablesSummary:
     """
 
     bundle: str
+    model: str
     files: int
     files_done: int
     files_twice: int
@@ -66,9 +71,12 @@ def summed_up(out: Path, ledger: TablesLedger, order: TablesOrder) -> TablesSumm
     def sum_of(name: str) -> int:
         return sum(bucket.get(name, 0) for bucket in buckets)
 
+    # One kind of table in a run: what was read of it says which of the bundle's models was asked.
+    model = model_of(out, MODEL_KINDS[done[0].told["kind"]], order.model) if done else None
     summary = TablesSummary(
         bundle=order.bundle_label,
-        notice=notice_of(out, "sequence"),
+        model=model.id if model else "",
+        notice=model.notice if model else RESEARCH_NOTICE,
         files=len(parts),
         files_done=len(done),
         files_twice=sum(part.state == "duplicate" for part in parts),

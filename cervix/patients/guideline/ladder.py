@@ -92,8 +92,10 @@ def why_no_ladder(model: Model) -> str:
     """
     asked = (immediate_task(model), FIVE_YEAR_TASK)
     declared = {task.id for task in model.derived_tasks}
-    if any(task not in declared for task in asked):
-        return "the model's outcome is not CIN3+ within a stated time."
+    if missing := [task for task in asked if task not in declared]:
+        if len(missing) == len(asked):
+            return "the model's outcome is not CIN3+ within a stated time."
+        return "the model does not answer CIN3+ both at once (or within 3 years) and within 5 years."
     if failed := [task for task in asked if not model.calibration.passed(task)]:
         return f"the calibration did not pass its test for {', '.join(failed)}."
     return ""

@@ -146,8 +146,14 @@ Key = tuple[int, str, str, str]
 
 
 def published_tables(bundle: Bundle, model: Model) -> "PublishedTables | None":
-    """The tables that a bundle carries with a model, read once a process; None where it has none."""
-    name = model.evaluation.published_risks if model.evaluation else None
+    """The tables that a bundle carries with a model, else with another of its kind, read once a process; None without any.
+
+    They are of real women, whichever model is asked. A model that nobody measured gets none: it leads to no step.
+    """
+    if not model.is_evaluated:
+        return None
+    kin = (model, *bundle.manifest.of_kind(model.kind))
+    name = next((one.evaluation.published_risks for one in kin if one.evaluation and one.evaluation.published_risks), None)
     return None if name is None else _tables(bundle.root, bundle.sha256, name)
 
 

@@ -254,7 +254,7 @@ def _step(visits: Sequence[Visit], scores: Scores, model: Model, published: Publ
     if found and found.exact:
         rung = allowed(found.row.rung, age=age, pregnant=pregnant)
     elif no_ladder:
-        return Step("", no_ladder)
+        return Step("", no_ladder, found=found)  # the published risk may stand beside the model's all the same
     elif risk is None:
         return Step("", str(scores.get(NO_ANSWER)), KNOWN)
     elif course.standing == "after treatment" and published is None:

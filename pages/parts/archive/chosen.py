@@ -1,5 +1,6 @@
 """What can be done with the slides chosen in the list: open one, label their tiles, take the answers along."""
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from cervix.archive.bundles import notice_of
+from cervix.archive.bundles import model_of
 from cervix.archive.desk_runs import DeskRun
 from cervix.archive.results.answers import answers_table
 from cervix.archive.runs import RunOrder, read_order
@@ -24,8 +25,8 @@ from cervix.settings import get_settings
 from pages.parts.archive.fetched import fetch_and_open, open_awaited
 from pages.parts.archive.resources import board, desk
 from pages.parts.archive.rows import name_of
-from pages.parts.improve.labels.gathering import start_gathering
-from pages.parts.improve.opened import open_step
+from pages.parts.shared.gathering import start_gathering
+from pages.parts.shared.improve_step import open_step
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store
 from pages.parts.shared.watching import CountedJob
@@ -91,8 +92,16 @@ def _open(order: RunOrder | None, row: dict[str, Any], path: Path) -> None:
         scales()[row["slide_sha256"]] = row["spacing_asked_um_px"]
     if order is not None and order.everywhere:
         everywhere().add(row["slide_sha256"])
+    if sha256 := _just_hashed(row):
+        with suppress(CervixError):  # the page Slide says why it cannot be opened
+            opened(path, sha256)
     choose(path, name=name_of(row))
     st.switch_page("slide.py")
+
+
+def _just_hashed(row: dict[str, Any]) -> str | None:
+    """The hash that a slide from elsewhere was held against when it came (``held_for_viewing``); None of one that lies here."""
+    return None if lies_here(row["locator"]) else row["slide_sha256"]
 
 
 def _label(rows: list[dict[str, Any]], order: RunOrder | None, bundle: Bundle) -> None:
@@ -121,7 +130,7 @@ def _gather(
             job.progress = (before + done, total)
 
         with held_for_viewing(row["locator"], row["slide_sha256"], settings, bundle) as path:
-            slide = opened(path)
+            slide = opened(path, _just_hashed(row))
             if row["spacing_asked_um_px"]:
                 slide = slide.with_spacing(row["spacing_asked_um_px"])
             score = scoring_desk().score(slide, bundle, everywhere=is_everywhere)
@@ -149,7 +158,8 @@ def _show_downloads(run: DeskRun, order: RunOrder) -> None:
 
 
 def _answers(run: DeskRun, order: RunOrder, kind: str) -> bytes:
-    table = answers_table(desk().folder(run), order, (), notice=notice_of(desk().folder(run), "tile"))
+    folder = desk().folder(run)
+    table = answers_table(folder, order, (), notice=model_of(folder, "tile").notice)
     return inert(table).to_csv(index=False).encode() if kind == "csv" else bytes(table.to_parquet(index=False))
 
 

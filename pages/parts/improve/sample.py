@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cervix.improving import StepId
-from pages.parts.improve.opened import open_step
+from pages.parts.shared.improve_step import open_step
 from pages.parts.shared.playing import fill_sandbox
 from pages.parts.shared.sandbox import in_sandbox
 

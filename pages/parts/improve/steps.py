@@ -8,8 +8,8 @@ from cervix.improving import LoopFacts, Step, StepId, loop_facts, loop_kappa, lo
 from cervix.promotion.comparison import BundleComparison
 from cervix.settings import get_settings
 from pages.parts.improve.bundles.runs import desk
-from pages.parts.improve.opened import NEXT, SEEN, VIEW
 from pages.parts.shared.frame import active_now, kept
+from pages.parts.shared.improve_step import NEXT, SEEN, VIEW
 from pages.parts.shared.store import label_store
 
 ICONS = {"done": ":material/check_circle:", "waits": ":material/pending:", "empty": ""}

@@ -41,9 +41,9 @@ from pages.parts.patient.second import (
     ORDER,
     RISK_B,
     SecondRisks,
+    chosen_side,
     say_second,
     second_risks,
-    show_second_of,
 )
 from pages.parts.patient.woman import show_woman
 from pages.parts.patient.work_list import show_work_list
@@ -74,16 +74,18 @@ def show_visit_table(table: VisitTable, bundle: Bundle, key: str, line: DeltaGen
         show_models(line, MODEL, models, "Each is asked about the same women. What they answer with is on the page Evidence.")
     if unread := not_fed(table.frame, features_of(session)):
         st.caption(f"Not read by this model, and shown only: {', '.join(unread)}.")
-    second = second_risks(line, bundle, model, key, partial(_other_risk, table, model))
+    second = second_risks(line, bundle, model, key, main, partial(score_visits, table))
     beside = scores
     if second is not None:
-        beside = second.beside(scores, main)
-        say_second(second, bundle, model, beside, main)
+        beside = second.beside(scores)
+        say_second(second, bundle, model, beside)
 
     def show_one(at: int) -> None:
-        if second is not None:
-            show_second_of(second, beside.iloc[at], main)
-        show_woman(_visits_of(at, table.frame, histories), scores.iloc[at], bundle, session)
+        visits = _visits_of(at, table.frame, histories)
+        if second is not None and chosen_side(second, beside.iloc[at], bundle):
+            show_woman(visits, second.scores.iloc[at], second.bundle, second.session)
+        else:
+            show_woman(visits, scores.iloc[at], bundle, session)
 
     show_work_list(
         beside,
@@ -119,11 +121,6 @@ def _scored(table: VisitTable, session: ModelSession) -> tuple[Histories, pd.Dat
     scores = score_visits(table, session, histories=histories, on_progress=show)
     bar.empty()
     return histories, scores
-
-
-def _other_risk(table: VisitTable, model: Model, session: ModelSession) -> NDArray[np.float32]:
-    """The answers of another bundle's model to the same question, 0..1 ``(women,)``."""
-    return score_visits(table, session)[f"risk_{model.derived_tasks[0].id}"].to_numpy(np.float32)
 
 
 def _visits_of(position: int, visits: pd.DataFrame, histories: Histories) -> pd.DataFrame:
@@ -221,7 +218,7 @@ def _listed(
         {
             "Patient": ranked[PATIENT_ID].to_numpy(),
             _heading(first): ranked[main].to_numpy() * 100,
-            **(second.shown(ranked, main) if second is not None else {}),
+            **(second.shown(ranked) if second is not None else {}),
             "Course": [
                 course.risk[:0] if none else course.risk * 100
                 for none, course in zip(ranked["abstained"], followed, strict=True)

@@ -45,6 +45,8 @@ def show_patient(row: pd.Series, scores: pd.Series, bundle: Bundle, session: Mod
     """
     with st.container(key="patient_head", gap="small"):
         _show_head(row, scores, bundle, session)
+        if len(bundle.manifest.of_kind(session.model.kind)) > 1:
+            st.caption(f"Answered by {escaped(session.model.title)}")
         if mark := completeness_of(scores).note:
             st.error(mark, icon=":material/rule:")
         if scores["abstained"]:

@@ -32,7 +32,7 @@ from pages.parts.patient.intake import show_file
 from pages.parts.patient.problems import show_problems
 from pages.parts.patient.risk_factor_patient import ALIKE_BINS, show_patient
 from pages.parts.patient.second import COLUMN_CONFIG as SECOND_CONFIG
-from pages.parts.patient.second import DIFFERENCE, ORDER, RISK_B, SecondRisks, say_second, second_risks, show_second_of
+from pages.parts.patient.second import DIFFERENCE, ORDER, RISK_B, SecondRisks, chosen_side, say_second, second_risks
 from pages.parts.patient.work_list import show_work_list
 from pages.parts.shared.frame import kept
 
@@ -67,17 +67,18 @@ def show_risk_factor_table(table: PatientTable, bundle: Bundle, key: str, line: 
     listed = ["Row", risk, "What matters most", "Flag"]
     if PATIENT_ID in scores:
         listed.insert(1, "Patient")
-    second = second_risks(line, bundle, model, key, partial(_other_risk, table))
+    second = second_risks(line, bundle, model, key, "risk", partial(score_patients, table))
     beside = scores
     if second is not None:
-        beside = second.beside(scores, "risk")
-        say_second(second, bundle, model, beside, "risk")
+        beside = second.beside(scores)
+        say_second(second, bundle, model, beside)
         listed[listed.index("What matters most") : -1] = [RISK_B, DIFFERENCE]
 
     def show_one(at: int) -> None:
-        if second is not None:
-            show_second_of(second, beside.iloc[at], "risk")
-        show_patient(table.frame.iloc[at], scores.iloc[at], bundle, session)
+        if second is not None and chosen_side(second, beside.iloc[at], bundle):
+            show_patient(table.frame.iloc[at], second.scores.iloc[at], second.bundle, second.session)
+        else:
+            show_patient(table.frame.iloc[at], scores.iloc[at], bundle, session)
 
     show_work_list(
         beside.reset_index(names=ROW),
@@ -113,11 +114,6 @@ def _scored(table: PatientTable, session: ModelSession) -> pd.DataFrame:
     scores = score_patients(table, session, on_progress=show)
     bar.empty()
     return scores
-
-
-def _other_risk(table: PatientTable, session: ModelSession) -> NDArray[np.float32]:
-    """The answers of another bundle's model, 0..1 ``(n,)``."""
-    return score_patients(table, session)["risk"].to_numpy(np.float32)
 
 
 def _columns(risk: str) -> dict[str, object]:
@@ -192,7 +188,7 @@ def _listed(
         shown["Patient"] = ranked[PATIENT_ID].to_numpy()
     shown[escaped(task.title)] = ranked["risk"].to_numpy() * 100
     if second is not None:
-        shown = shown.assign(**second.shown(ranked, "risk"))
+        shown = shown.assign(**second.shown(ranked))
     shown["Seen at similar risk"] = [
         "–" if none or share is None else f"{share.low:.0%}–{share.high:.0%}"
         for none, share in zip(ranked["abstained"], alike, strict=True)

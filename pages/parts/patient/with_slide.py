@@ -56,7 +56,8 @@ def show_slide_beside(visits: pd.DataFrame, bundle: Bundle) -> None:
         return
     _show_side_by_side(joint_risk(until, embeddings, session), task.title, picked, headline)
     told = (
-        f"History up to visit {len(until)} of {len(visits)}; its own histology and treatment are hidden, as they come after it."
+        f"All three by {escaped(session.model.title)}. History up to visit {len(until)} of {len(visits)}; its own histology "
+        "and treatment are hidden, as they come after it."
     )
     st.caption(told)
     show_unevaluated(session.model)

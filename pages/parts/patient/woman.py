@@ -11,6 +11,7 @@ import streamlit as st
 from cervix.bundle import Bundle, Model, ModelSession
 from cervix.errors import BundleError
 from cervix.labels.similar.women import woman_asked
+from cervix.labels.store.cases import scorer_of
 from cervix.patients.charts import course_figure, findings_figure, passes_the_ends, waterfall_figure
 from cervix.patients.completeness import completeness_of
 from cervix.patients.diagnosis import TREATED
@@ -53,6 +54,8 @@ def show_woman(visits: pd.DataFrame, scores: pd.Series, bundle: Bundle, session:
     step = _step_of(visits, scores, bundle, session.model)
     with st.container(key="patient_head", gap="small"):
         _show_head(visits, scores, session.model, step)
+        if len(bundle.manifest.of_kind(session.model.kind)) > 1:
+            st.caption(f"Answered by {escaped(session.model.title)}")
         if mark := completeness_of(scores).note:
             st.error(mark, icon=":material/rule:")
         if beyond := beyond_note(scores):
@@ -254,7 +257,7 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
         telling,
         index=len(telling) - 1,
         format_func=dict(zip(telling, labels, strict=True)).__getitem__,
-        key=f"patients_inside_{visits.index[0]}",
+        key=f"patients_inside_{visits.index[0]}_{session.model.id}",
     )
     with st.spinner("Explaining the visit …"):
         inside = explain_step(visits, session, task.id, picked)
@@ -268,6 +271,11 @@ def _show_why(visits: pd.DataFrame, session: ModelSession, bundle: Bundle) -> No
 
 def _show_similar(visits: pd.DataFrame, bundle: Bundle, session: ModelSession) -> None:
     st.markdown("**Similar labelled women**")
+    # Labelled women are kept as one model sees them: another's states lie elsewhere.
+    if session.model.id != scorer_of(bundle, "patient").model_id:
+        keeps = escaped(bundle.manifest.first_of("sequence").title)
+        st.info(f"By this model she has no like: labelled women are kept as “{keeps}” sees them.", icon=":material/block:")
+        return
     table_sha256 = hashlib.sha256(st.session_state[CONTENT]).hexdigest()
     asked = woman_asked(visits, table_sha256, session)
     show_similar(label_store_or_stop(), bundle, "patient", asked, f"similar_{visits.index[0]}", visits)

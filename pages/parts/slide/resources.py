@@ -63,17 +63,22 @@ def owner() -> str:
 
 
 @st.cache_resource(max_entries=20, show_spinner="Opening the slide …")
-def _opened(path: Path, changed: tuple[int, float]) -> Slide:  # noqa: ARG001 - part of the key
-    return open_outside(path, sha256=upload_store().sha256_at(path))
+def _opened(path: Path, changed: tuple[int, float], _sha256: str | None) -> Slide:  # noqa: ARG001 - part of the key
+    return open_outside(path, sha256=_sha256 or upload_store().sha256_at(path))
 
 
-def opened(path: Path) -> Slide:
-    """A slide's handle, shared by every session that looks at it; opened again when its file has changed."""
+def opened(path: Path, sha256: str | None = None) -> Slide:
+    """A slide's handle, shared by every session that looks at it; opened again when its file has changed.
+
+    Parameters
+    ----------
+    sha256 : of the slide, where it was read from this file just now: a large one takes long to be read again
+    """
     try:
         stats = [file.stat() for file in files_of(path)]
     except OSError:
         return open_outside(path)
-    return _opened(path, (sum(stat.st_size for stat in stats), max(stat.st_mtime for stat in stats)))
+    return _opened(path, (sum(stat.st_size for stat in stats), max(stat.st_mtime for stat in stats)), sha256)
 
 
 def reopened(entry: SeenSlide) -> Slide:

@@ -46,7 +46,7 @@ class Second:
 
 def offer_second(bundle: Bundle) -> None:
     """A popover in which another bundle of this server is chosen."""
-    choose_second(bundle, PLACE, lambda other: "" if other.has("tile") else "it has no model of tiles.")
+    choose_second(bundle, PLACE, lambda other: other.manifest.of_kind("tile")[:1] or "it has no model of tiles.")
 
 
 def second_of(seen: Look) -> Second | None:

@@ -26,6 +26,7 @@ __all__ = [
     "write_risk_bundle",
     "write_slide",
     "write_tile_bundle",
+    "write_two_histories",
 ]
 
 
@@ -52,6 +53,17 @@ def _risk_models(root: Path) -> list[Model]:
         write_table_model(root, "risk-factors", with_tests=False),
         write_table_model(root, "risk-factors-with-tests", with_tests=True),
     ]
+
+
+def write_two_histories(root: Path) -> Path:
+    """A bundle with two models of visits, and those of risk factors, under ``root``.
+
+    The second, ``history-boosting``, answers the same questions with odds that are e times as high, and is no ensemble.
+    """
+    boosting = write_history_model(
+        root, "history-boosting", "Boosting on summaries of visits", "Boosting", odds_higher=1.0, is_ensemble=False
+    )
+    return write_manifest(root, [write_history_model(root, "history"), boosting, *_risk_models(root)])
 
 
 def write_tile_bundle(root: Path, classes: Sequence[ClassInfo] = FOUR, model_id: str = MODEL_ID) -> Path:

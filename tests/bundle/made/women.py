@@ -23,6 +23,7 @@ from cervix.bundle.manifest import (
 from cervix.bundle.sessions import Arrays
 from cervix.patients.encoding import VISIT_FEATURES
 from cervix.patients.golden import encoded_table
+from cervix.patients.history_scoring import OUTPUTS
 from cervix.patients.joint import EMBEDDING_SIZE
 from cervix.patients.sequences import EPISODE_DAYS, MOST_VISITS
 from cervix.patients.visit_sample import sample_visits_csv
@@ -45,6 +46,7 @@ WEIGHTS: Final = {
 RESULTS: Final = [name for name in FEATURES if name.startswith(("cytology", "hpv")) and name != "hpv_vaccinated"]
 RESULTS.extend(["colposcopy", "histology"])
 LOG_ODDS_OF_NOTHING_KNOWN = -3.9
+TITLE: Final = "Risk of CIN2+ and CIN3+ from visits"
 TRAINED_AGES: Final = (21.0, 75.0)
 TRAINED_GAP_YEARS: Final = 20.0
 A_YEAR_SINCE_CYTOLOGY = 0.02
@@ -81,13 +83,30 @@ def _question(years: int, grade: int) -> DerivedTask:
 QUESTIONS: Final = [_question(3, 2), _question(3, 3), _question(5, 2), _question(5, 3)]
 
 
-def write_history_model(root: Path, model_id: str) -> Model:
-    """Write a sequence model of five courses and its files under ``root``."""
+THRESHOLDS: Final = {"cin2-3y": 0.05, "cin3-3y": 0.03, "cin2-5y": 0.08, "cin3-5y": 0.04}
+
+
+def write_history_model(
+    root: Path, model_id: str, title: str = TITLE, short: str = "History", *, odds_higher: float = 0.0, is_ensemble: bool = True
+) -> Model:
+    """Write a sequence model of five courses and its files under ``root``.
+
+    Parameters
+    ----------
+    odds_higher : by how much its log odds lie above those of the usual one
+    is_ensemble : otherwise it is asked two questions alone, and gives no answer after each step, of each network, and no state,
+        as trees do
+    """
     outputs = [
         spec("probabilities", len(COURSES)), spec("trajectory", "V"), spec("member_risk", len(MEMBERS)),
         spec("state", len(FEATURES)), spec("results_known"),
     ]  # fmt: skip
-    network = graph([*_NODES, *_COURSE_NODES], _constants() | _course_constants(), _inputs(), outputs)
+    asked = QUESTIONS
+    if not is_ensemble:
+        asked = [question for question in QUESTIONS if question.id in ("cin2-3y", "cin3-5y")]
+        outputs = [output for output in outputs if output.name in OUTPUTS]
+    constants = _constants() | _course_constants() | {"bias": LOG_ODDS_OF_NOTHING_KNOWN + odds_higher}
+    network = graph([*_NODES, *_COURSE_NODES], constants, _inputs(), outputs)
     women = _sample_women(EPISODE_DAYS)
     write_golden(root / model_id / "golden.npz", women, {"fp32": answers(network, women)})
     write_arrays(root / model_id / "background.npz", women)
@@ -98,12 +117,14 @@ def write_history_model(root: Path, model_id: str) -> Model:
             passed=True,
         )
         for task in ("cin2-3y", "cin3-3y", "cin3-5y")
+        if any(question.id == task for question in asked)
     ]  # fmt: skip
     return model_of(
         root, model_id, network, {"fp32": "cpu"}, _courses_drawn(),
-        kind="sequence", title="Risk of CIN2+ and CIN3+ from visits", short="History", inputs=_inputs(), outputs=outputs,
-        classes=list(COURSES), derived_tasks=QUESTIONS, features=_features(root, model_id, network),
-        thresholds={"cin2-3y": 0.05, "cin3-3y": 0.03, "cin2-5y": 0.08, "cin3-5y": 0.04},
+        kind="sequence", title=title, short=short, inputs=_inputs(), outputs=outputs,
+        classes=list(COURSES), derived_tasks=asked, features=_features(root, model_id, network),
+        outcome="What was drawn" if is_ensemble else "What was drawn of two outcomes",
+        thresholds={question.id: THRESHOLDS[question.id] for question in asked},
         abstention=[Abstention(output="results_known", limit=1.0, chosen_by="made so")],
         calibration=Calibration(method="none", parameters={}, fitted_on="nothing", tests=tests),
         background=f"{model_id}/background.npz", rehearsal=f"{model_id}/rehearsal.npz",

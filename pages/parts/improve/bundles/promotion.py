@@ -13,9 +13,9 @@ from cervix.plain_text import escaped
 from cervix.promotion.comparison import BundleComparison
 from cervix.promotion.promote import REASON_AT_LEAST, REASON_AT_MOST, check_promotable, check_usable, promote, roll_back
 from cervix.settings import get_settings
-from pages.parts.improve.opened import open_step
 from pages.parts.improve.sample import show_empty
 from pages.parts.shared.frame import active_or_stop, since_words, use_active_bundle
+from pages.parts.shared.improve_step import open_step
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store_or_stop
 

@@ -12,9 +12,9 @@ from cervix.plain_text import escaped
 from cervix.retraining import RETRAINABLE, LabelCounts, RetrainingDesk, Run, count_labels
 from cervix.retraining.log import LogLine, read_log
 from cervix.settings import get_settings
-from pages.parts.improve.opened import open_step
 from pages.parts.shared.case_words import labelled_classes
 from pages.parts.shared.frame import duration
+from pages.parts.shared.improve_step import open_step
 from pages.parts.shared.people import person
 
 POLL_EVERY_S = 1.0

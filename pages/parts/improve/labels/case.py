@@ -16,9 +16,9 @@ from cervix.patients.sequences import TIME_YEARS
 from cervix.patients.visit_vocabulary import AGE, CODE_COLUMNS
 from cervix.plain_text import escaped
 from pages.parts.improve.labels.model_view import in_line, show_last, show_undo
-from pages.parts.improve.opened import open_step
 from pages.parts.shared.case_words import labelled_classes
 from pages.parts.shared.frame import STILL_CHART, duration
+from pages.parts.shared.improve_step import open_step
 
 FIELD_WIDTH, COMMENT_WIDTH, TIMELINE_PX = 205, 215, 300
 OTHER_ANSWERS: tuple[tuple[Action, str, str, str], ...] = (

@@ -9,7 +9,6 @@ import streamlit as st
 from cervix.bundle import Bundle
 from cervix.errors import CervixError, LabelStoreUnavailable, PatientFileError
 from cervix.intake.shelf import SeenSlide, thumbnail_path
-from cervix.jobs import JobBoard
 from cervix.labels import LabelStore
 from cervix.labels.gathering.rescoring import rescore
 from cervix.labels.gathering.tiles import gather_tiles, keep_cases
@@ -22,23 +21,19 @@ from cervix.plain_text import escaped
 from cervix.settings import get_settings
 from pages.parts.improve.kinds import choose_kind
 from pages.parts.improve.labels.place import leave_desk
-from pages.parts.improve.opened import open_step
 from pages.parts.improve.sample import show_empty
 from pages.parts.shared.frame import bundle_or_stop, kept
+from pages.parts.shared.gathering import gathering_job, start_gathering
+from pages.parts.shared.improve_step import open_step
 from pages.parts.shared.people import person
 from pages.parts.shared.store import label_store_or_stop
 from pages.parts.shared.watching import CountedJob, watch
 from pages.parts.slide.resources import desk, reopened, scored_slides, slide_words
 
-JOB, TAKEN = "label_job", "label_job_taken"
+TAKEN = "label_job_taken"
 COUNTS = (50, 100, 200, 500, 1000)
 USUAL_COUNT = 200
 THUMBNAIL_WIDTH = 120
-
-
-@st.cache_resource
-def _board() -> JobBoard[tuple[int, int], int]:
-    return JobBoard()
 
 
 def show_gather() -> None:
@@ -74,7 +69,7 @@ def _label_them(kind: Kind) -> None:
 
 def _show_ways(store: LabelStore, bundle: Bundle, kind: Kind, who: Person) -> None:
     """The ways in for cases of this kind, and the job that runs."""
-    job = _board().get(st.session_state.get(JOB, ""))
+    job = gathering_job()
     if job is not None and job.active:
         watch(job, "label_job_stop")
         return
@@ -107,14 +102,6 @@ def _show_end(job: CountedJob) -> None:
         st.success(f"{job.result:,} new cases to label.", icon=":material/playlist_add_check:")
     else:
         st.info("All of these were already there; their scores are up to date now.")
-
-
-def start_gathering(key: str, work: Callable[[CountedJob], int]) -> None:
-    """Gather cases in the background; step 1 of this session then shows how far it is."""
-    # Whoever plays in a sandbox adds to its own store.
-    key = f"{get_settings().home} {key}"
-    _board().submit(key, work)
-    st.session_state[JOB] = key
 
 
 def _start(key: str, work: Callable[[CountedJob], int]) -> None:
