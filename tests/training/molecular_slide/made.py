@@ -19,6 +19,8 @@ from training.molecular_slide.pairs import GLANDULAR, SQUAMOUS
 TERMS: Final = {SQUAMOUS: "Squamous cell carcinoma, NOS", GLANDULAR: "Adenocarcinoma, endocervical type"}
 MARKERS: Final = (*ANSWER, *GATE)
 TUMOURS, PAIRED, HOSPITALS = 72, 36, 9
+BLUR_LOG2 = 5.0
+"""Spread of what is added to every answering marker, so that microRNA alone is often wrong and a second witness helps."""
 SIDE_TILES = 2
 BY_ANOTHER_KIND = 2
 """Tiles of every fourth slide that look like the other kind."""
@@ -46,6 +48,7 @@ def write_omics(folder: Path) -> pd.DataFrame:
     """Tables of ``TUMOURS`` drawn tumours under ``folder``; returns the clinical one."""
     folder.mkdir()
     rpm, glandular = drawn_tumours()
+    rpm[:, : len(ANSWER)] *= np.exp2(np.random.default_rng(1).normal(0, BLUR_LOG2, (len(rpm), len(ANSWER))))
     patients = [patient_of(number) for number in range(TUMOURS)]
     clinical = pd.DataFrame(
         {
@@ -65,7 +68,9 @@ def write_omics(folder: Path) -> pd.DataFrame:
 
 def write_quick_recipes(folder: Path) -> None:
     """The three recipes with fewer folds, choices and shuffles."""
-    texts = {name: (RECIPES_DIR / f"{name}.toml").read_text(encoding="utf-8") for name in ("molecular", "molecular-slide", "cervix")}
+    texts = {
+        name: (RECIPES_DIR / f"{name}.toml").read_text(encoding="utf-8") for name in ("molecular", "molecular-slide", "cervix")
+    }
     for name, slow, quick in QUICK:
         texts[name], count = re.subn(slow, quick, texts[name])
         assert count, slow
