@@ -18,7 +18,7 @@ from training.molecular_slide.pairs import GLANDULAR, SQUAMOUS
 
 TERMS: Final = {SQUAMOUS: "Squamous cell carcinoma, NOS", GLANDULAR: "Adenocarcinoma, endocervical type"}
 MARKERS: Final = (*ANSWER, *GATE)
-TUMOURS, PAIRED, HOSPITALS = 72, 36, 9
+TUMOURS, PAIRED, HOSPITALS = 72, 27, 9
 BLUR_LOG2 = 5.0
 """Spread of what is added to every answering marker, so that microRNA alone is often wrong and a second witness helps."""
 SIDE_TILES = 2

@@ -248,7 +248,7 @@ def test_a_killed_run_goes_on_where_it_was_killed_and_a_slide_without_tissue_giv
         [sys.executable, "-m", "training", *command], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        assert any("5 of 36: 4 of 4 tiles recognised" in line for line in process.stdout)
+        assert any(f"5 of {PAIRED}: 4 of 4 tiles recognised" in line for line in process.stdout)
         process.kill()
     assert not (tmp_path / RESULTS).exists()
     capsys.readouterr()
