@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cervix.bundle import Bundle, ModelSession
+from cervix.bundle import Bundle, Model, ModelSession
 from training.data.tissue.slide_tiles import CutSlide, tile_paths
 from training.data.tissue.tiles import read_pixels
 from training.molecular.data import Cohort
@@ -44,20 +44,30 @@ class SlidesSay:
 
 
 def tile_session(bundle: Bundle) -> ModelSession:
-    """The bundle's tile model.
+    """The bundle's tile model; ``PairsRefused`` as ``require_witness``."""
+    session = bundle.session_of("tile")
+    require_witness(session.model)
+    return session
+
+
+def require_witness(model: Model) -> None:
+    """Refuse a tile model that cannot bear witness of these patients.
 
     Raises
     ------
     PairsRefused
-        If it does not tell the two kinds apart.
+        If it does not tell the two kinds apart, or learned from cervical slides: nothing excludes that these were among them.
     """
-    session = bundle.session_of("tile")
-    if lacking := {SQUAMOUS, GLANDULAR} - set(session.model.class_ids):
+    if lacking := {SQUAMOUS, GLANDULAR} - set(model.class_ids):
         raise PairsRefused(
             "The tile model does not know a kind", expected=f"classes {SQUAMOUS} and {GLANDULAR}",
             found=f"no {', '.join(sorted(lacking))}", action="Name another bundle with --bundle.",
         )  # fmt: skip
-    return session
+    if model.saw_cervix:
+        raise PairsRefused(
+            "The tile model learned from cervical slides, perhaps from these", expected="one that saw none of the patients",
+            found=f"cervix among the organs of {model.id}", action="Name another bundle with --bundle.",
+        )  # fmt: skip
 
 
 def score_slides(

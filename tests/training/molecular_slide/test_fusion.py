@@ -1,6 +1,7 @@
 """Slide and microRNA are joined by folds that leave a hospital out on both levels, and silence stays silence."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from training.molecular_slide.pairs import PairsRefused
 
 N, FOLDS, MARKERS = 48, 3, 8
 TOLD = {"penalty": 1.0, "each_kind_at_least": 3}
-MOLECULAR = {
+MOLECULAR: dict[str, Any] = {
     "seed": 5,
     "model": {"marker_counts": [2], "penalties": [0.3], "least_rpm": 1.0, "expressed_share": 0.2, "inner_folds": 2},
     "novelty": {"markers": 3, "least_median_rpm": 1.0, "kept_share": 0.97, "inner_folds": 2},

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cervix import RESEARCH_NOTICE
-from cervix.bundle import Bundle
+from cervix.bundle import Bundle, load_bundle
 from cervix.evaluation.comparison import parsed_decimal
 from cervix.settings import PROJECT_ROOT
 from tests.bundle.made import SHIPPED_CLASSES, write_tile_bundle
@@ -25,9 +25,9 @@ from tests.training.molecular_slide.made import (
 )
 from training import cli
 from training.molecular.data import FILES
-from training.molecular_slide.pairs import GLANDULAR, SQUAMOUS
+from training.molecular_slide.pairs import GLANDULAR, SQUAMOUS, PairsRefused
 from training.molecular_slide.recipe import NOT_RUN, RESULTS
-from training.molecular_slide.slides import tile_session
+from training.molecular_slide.slides import require_witness, tile_session
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 TABLES = ("pairs", "figures", "answers", "control", "patients")
@@ -233,8 +233,19 @@ def test_a_place_that_is_full_is_a_sentence(
 
 
 def test_a_tile_model_of_other_kinds_is_refused(four_class_bundle: Bundle) -> None:
-    with pytest.raises(ValueError, match="The tile model does not know a kind: expected classes scc and ac; found no ac, scc"):
+    with pytest.raises(
+        PairsRefused, match="The tile model does not know a kind: expected classes scc and ac; found no ac, scc"
+    ):
         tile_session(four_class_bundle)
+
+
+def test_a_tile_model_that_learned_from_cervical_slides_is_refused_since_they_may_be_these(tile_root: Path) -> None:
+    model = load_bundle(tile_root, device="cpu").session_of("tile").model
+    require_witness(model)
+    cervical = model.training_data[0].model_copy(update={"organs": ["cervix"]})
+    saw = model.model_copy(update={"training_data": [*model.training_data, cervical]})
+    with pytest.raises(PairsRefused, match="The tile model learned from cervical slides, perhaps from these"):
+        require_witness(saw)
 
 
 @pytest.mark.slow
