@@ -116,7 +116,8 @@ def answer_rows(cohort: Cohort, fused: Fused, says: SlidesSay, source: str) -> p
 
 
 def control_rows(
-    cohort: Cohort, folds: MolecularFolds, slide: Floats, fused: Fused, recipe: Mapping[str, Any], sensitivity: float, seed: int
+    cohort: Cohort, folds: MolecularFolds, slide: Floats, fused: Fused, recipe: Mapping[str, Any], sensitivity: float,
+    seed: int, source: str,
 ) -> pd.DataFrame:  # fmt: skip
     """The same with slides that belong to other patients.
 
@@ -149,7 +150,7 @@ def control_rows(
         )
     table = pd.DataFrame(rows).fillna("–")
     table.insert(1, "n", f"{len(truth)}, {int(truth.sum())} glandular")
-    return table
+    return table.assign(source=source)
 
 
 def patient_rows(cohort: Cohort, fused: Fused, says: SlidesSay) -> pd.DataFrame:

@@ -66,7 +66,7 @@ def require_enough(learned: NDArray[np.bool_], each_kind_at_least: int) -> None:
     fewest = min(int(learned.sum()), int((~learned).sum()))
     if fewest < each_kind_at_least:
         raise PairsRefused(
-            "The training hospitals of a fold have too few pairs of a kind that both answer",
+            "The training hospitals of a fold have too few pairs of a kind",
             expected=f"at least {each_kind_at_least} of each kind", found=str(fewest), action=MORE_SLIDES,
         )  # fmt: skip
 

@@ -99,10 +99,10 @@ def join_slides(
     fused = fuse(cohort, folds, slide, recipe["fusion"], sensitivity)
     source = f"{archive.title}: slides by {bundle.manifest.name} {bundle.manifest.version}, microRNA out of fold by hospital"
     tables = {
-        "pairs": _pair_rows(manifest, len(cohort.patients), int(paired.sum())),
+        "pairs": _pair_rows(manifest, len(cohort.patients), int(paired.sum()), archive.title),
         "figures": figure_rows(cohort, says.slides > 0, fused, source),
         "answers": answer_rows(cohort, fused, says, source),
-        "control": control_rows(cohort, folds, slide, fused, recipe, sensitivity, molecular["seed"]),
+        "control": control_rows(cohort, folds, slide, fused, recipe, sensitivity, molecular["seed"], source),
         "patients": patient_rows(cohort, fused, says),
     }
     return _told(tables, work / RESULTS, log)
@@ -125,7 +125,7 @@ def _foreseen(manifest: SlideManifest, pairs: PairedSlides, cervix: Mapping[str,
     yield f"time: at most about {sum(hours.values()):.1f} h ({steps})"
 
 
-def _pair_rows(manifest: SlideManifest, tumours: int, patients: int) -> pd.DataFrame:
+def _pair_rows(manifest: SlideManifest, tumours: int, patients: int, title: str) -> pd.DataFrame:
     """How pairs came to be: what was there, what was left out and why."""
     reasons = Counter(slide.reason for slide in manifest.excluded).most_common()
     counts = [
@@ -134,7 +134,7 @@ def _pair_rows(manifest: SlideManifest, tumours: int, patients: int) -> pd.DataF
         ("slides chosen", len(manifest.slides)),
         ("patients with slide and microRNA", patients),
     ]
-    return pd.DataFrame(counts, columns=["what", "n"])
+    return pd.DataFrame(counts, columns=["what", "n"]).assign(source=f"{title}, the archive's list and the table of tumours")
 
 
 def _told(tables: Mapping[str, pd.DataFrame], out: Path, log: Log) -> Path:

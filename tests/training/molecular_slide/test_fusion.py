@@ -125,5 +125,5 @@ def test_slides_are_dealt_out_among_those_that_answer_within_their_group() -> No
 
 def test_slides_that_hardly_answer_are_refused_and_not_fitted(folds: MolecularFolds, slide: NDArray[np.float64]) -> None:
     few = np.where(np.arange(N) < 6, slide, np.nan)
-    with pytest.raises(PairsRefused, match="too few pairs of a kind that both answer: expected at least 3 of each kind"):
+    with pytest.raises(PairsRefused, match="too few pairs of a kind: expected at least 3 of each kind"):
         joined(folds, few)
