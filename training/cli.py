@@ -1,5 +1,5 @@
-"""``python -m training data | slide | risk-factors | history | molecular | build | retrain | cervix | generate | wrap |
-head``: from data, labels or somebody's model to a proven bundle.
+"""``python -m training data | slide | risk-factors | history | molecular | molecular-slide | build | retrain | cervix |
+generate | wrap | head``: from data, labels or somebody's model to a proven bundle.
 """
 
 import argparse
@@ -10,10 +10,11 @@ import shutil
 import sys
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # TensorFlow's start-up messages hide the log of a run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -27,6 +28,9 @@ from training.bundle.build import about_build, assemble_bundle
 from training.bundle.cost import costed
 from training.shared.declared import declared_ids
 
+if TYPE_CHECKING:
+    from training.data.tissue.collecting import Archive
+
 RECIPES_DIR = Path(__file__).parent / "recipes"
 BUILD_DIR = PROJECT_ROOT / "build"
 ENTRY_NAME = "model.json"
@@ -34,7 +38,7 @@ HONEST, LEAKY = "honest", "leaky"
 COHORT_WOMEN, COHORT_SEED = 240_000, 101
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
 COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE, CERVIX_RECIPE = "cohort", "hybrid", "active-learning", "cervix"
-GENERATE_RECIPE, HEAD_RECIPE, MOLECULAR_RECIPE = "generate", "head", "molecular"
+GENERATE_RECIPE, HEAD_RECIPE, MOLECULAR_RECIPE, PAIRS_RECIPE = "generate", "head", "molecular", "molecular-slide"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -289,30 +293,50 @@ def _since(started: float) -> float:
     return round(time.perf_counter() - started, 1)
 
 
-def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from cervix.bundle.active import active_bundle
+@contextmanager
+def _archive(options: argparse.Namespace, log: Callable[[str], None]) -> "Iterator[Archive]":
+    """The archive of cervical slides that the options name."""
     from cervix.sources.downloads import Downloader
     from cervix.sources.idc import IDC_SERVICE
-    from training.bundle.cervical import make_cervical_candidate
     from training.data.tissue.gdc import SERVICE, GenomicDataCommons
     from training.data.tissue.idc import ImagingDataCommons
+
+    project = tomllib.loads(_path_of(CERVIX_RECIPE).read_text(encoding="utf-8"))["project"]
+    with Downloader(SERVICE, log=log) as service, Downloader(IDC_SERVICE, log=log) as buckets:
+        gdc = GenomicDataCommons(service, project, options.gdc)
+        yield gdc if options.source == "gdc" else ImagingDataCommons(buckets, options.addresses, gdc, options.idc)
+
+
+def _cervix(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.bundle.active import active_bundle
+    from training.bundle.cervical import make_cervical_candidate
 
     def progress(stage: str, share: float, what: str) -> None:
         options.tell("progress", what, stage=stage, done=round(share, 3))
 
-    recipe = _path_of(CERVIX_RECIPE)
-    project = tomllib.loads(recipe.read_text(encoding="utf-8"))["project"]
     settings = get_settings()
-    with Downloader(SERVICE, log=log) as service, Downloader(IDC_SERVICE, log=log) as buckets:
-        gdc = GenomicDataCommons(service, project, options.gdc)
-        archive = gdc if options.source == "gdc" else ImagingDataCommons(buckets, options.addresses, gdc, options.idc)
+    with _archive(options, log) as archive:
         label = make_cervical_candidate(
-            archive, options.source, options.parent or active_bundle(settings).root, recipe, options.out,
+            archive, options.source, options.parent or active_bundle(settings).root, _path_of(CERVIX_RECIPE), options.out,
             options.candidates or settings.bundles_dir,
             limit=options.limit, smallest=options.smallest, go_on=options.yes, log=log, progress=progress,
         )  # fmt: skip
     if label:
         options.tell("candidate", f"candidate {label}", candidate=label)
+
+
+def _molecular_slide(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from cervix.bundle.active import active_bundle
+    from cervix.patients.golden import prove_bundle
+    from training.molecular_slide.recipe import join_slides
+
+    bundle = prove_bundle(options.bundle or active_bundle(get_settings()).root, device="cpu")
+    recipes = {name: _path_of(name) for name in (PAIRS_RECIPE, MOLECULAR_RECIPE, CERVIX_RECIPE)}
+    with _archive(options, log) as archive:
+        join_slides(
+            archive, recipes, options.omics, bundle, options.out, limit=options.limit, smallest=options.smallest,
+            go_on=options.yes, log=log,
+        )  # fmt: skip
 
 
 def _wrap(options: argparse.Namespace, log: Callable[[str], None]) -> None:
@@ -407,6 +431,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_head(commands)
     omics = argparse.ArgumentParser(add_help=False)
     omics.add_argument("--omics", type=Path, default=data / "omics", help="folder of TCGA's tables of molecular measurements")
+    _add_molecular_slide(commands, omics, data)
     for name, parents, run, text in (
         (MOLECULAR_RECIPE, [omics, out], _molecular, "train and export the model of microRNA"),
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
@@ -466,23 +491,41 @@ def _add_head(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _add_cervix(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", data: Path) -> None:
+    text = "make a candidate bundle from cervical slides of TCGA: estimate, fetch, cut, continue the slide model"
+    command = commands.add_parser("cervix", help=text, description=text)
+    _add_archive(command, data)
+    command.add_argument("--out", type=Path, default=BUILD_DIR / "cervix", help="slides, tiles, stages (default build/cervix)")
+    command.add_argument("--parent", type=Path, help="folder of the parent bundle (default: the active one)")
+    command.add_argument("--candidates", type=Path, help="where the candidate's folder is made (default: where the app looks)")
+    command.set_defaults(run=_cervix)
+
+
+def _add_molecular_slide(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", omics: argparse.ArgumentParser, data: Path
+) -> None:  # fmt: skip
+    text = "measure slide and microRNA of the same patients of TCGA, alone and joined: estimate, fetch, cut, score, fuse"
+    command = commands.add_parser(PAIRS_RECIPE, parents=[omics], help=text, description=text)
+    _add_archive(command, data)
+    command.add_argument("--bundle", type=Path, help="folder of the bundle whose tile model scores (default: the active one)")
+    command.add_argument(
+        "--out", type=Path, default=BUILD_DIR / "cervix", help="slides, tiles, stages, tables (default build/cervix)"
+    )
+    command.set_defaults(run=_molecular_slide)
+
+
+def _add_archive(command: argparse.ArgumentParser, data: Path) -> None:
+    """Where cervical slides are had from, how many, and whether to go on after the estimate."""
     from cervix.sources.idc import IDC_ADDRESS
     from training.data.tissue.gdc import GDC_API
 
-    text = "make a candidate bundle from cervical slides of TCGA: estimate, fetch, cut, continue the slide model"
-    command = commands.add_parser("cervix", help=text, description=text)
     command.add_argument("--from", dest="source", choices=["gdc", "idc"], required=True, help="SVS files, or DICOM series")
     command.add_argument(
         "--addresses", type=Path, default=data / "tables/tcga_cesc_slides.csv", help="table of the DICOM series (with idc)"
     )
     command.add_argument("--yes", action="store_true", help="go on after the estimate")
     _add_choice_of_slides(command)
-    command.add_argument("--out", type=Path, default=BUILD_DIR / "cervix", help="slides, tiles, stages (default build/cervix)")
-    command.add_argument("--parent", type=Path, help="folder of the parent bundle (default: the active one)")
-    command.add_argument("--candidates", type=Path, help="where the candidate's folder is made (default: where the app looks)")
     command.add_argument("--gdc", default=GDC_API, help=f"address of the Genomic Data Commons (default {GDC_API})")
     command.add_argument("--idc", default=IDC_ADDRESS, help=f"address of a bucket (default {IDC_ADDRESS})")
-    command.set_defaults(run=_cervix)
 
 
 def _add_choice_of_slides(parser: argparse.ArgumentParser) -> None:

@@ -43,6 +43,7 @@ def fit_head(
         for start in range(0, len(order), settings["batch_size"]):
             trained.step(*_padded(standard, [train[at] for at in order[start : start + settings["batch_size"]]]))
         loss = trained.loss_of(standard, validation, settings["batch_size"])
+        log(f"slide head: epoch {epochs}, log loss {loss:.3f} on validation bags")
         if loss < best_loss:
             best, best_loss, waited = trained.arrays(), loss, 0
     log(f"slide head: {epochs} epochs, log loss {best_loss:.3f} on {len(validation)} validation bags")
