@@ -147,12 +147,12 @@ def world_of(model: Model) -> str:
         return "made-up pairs"
     if model.kind in ("tile", "slide-head"):
         return f"drawn {cases_word(model)}" if simulated else "real tissue"
-    return "simulated women" if simulated else "real women"
+    return f"{'simulated' if simulated else 'real'} {cases_word(model)}"
 
 
 def cases_word(model: Model) -> str:
     """What the cases of a model are called."""
-    return {"tile": "tiles", "slide-head": "slides", "joint": "pairs"}.get(model.kind, "women")
+    return {"tile": "tiles", "slide-head": "slides", "joint": "pairs", "molecular": "tumours"}.get(model.kind, "women")
 
 
 def auroc_short(value: float) -> str:

@@ -18,6 +18,8 @@ APART, REACH = 0.17, 0.36
 """Of a row: how far the band of each kind lies from its middle, and how far the tumour's line reaches."""
 THIN_PX, THICK_PX, TUMOUR_PX = 2, 9, 3
 TICKS_RPM: Final = (0, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
+ROOM: Final = {"t": 34, "b": 48}
+"""Above for the legend and below for the axis, alike in both charts, so that their rows stand beside each other."""
 SMALL: Final = {"size": 11}
 HEADROOM: Final = 1.3
 NOT_MEASURED: Final = "not measured"
@@ -46,7 +48,7 @@ def markers_figure(
                 line={"color": item.colour, "width": width}, hoverinfo="skip", showlegend=False,
             )  # fmt: skip
         figure.add_scatter(
-            x=_place(spread["p50"]), y=level, mode="markers", name=f"{item.short}: median, middle half, 5 to 95 %",
+            x=_place(spread["p50"]), y=level, mode="markers", name=item.short,
             marker={"color": item.colour, "symbol": "line-ns", "size": 15, "line": {"width": 3, "color": item.colour}},
             customdata=spread[["p5", "p25", "p50", "p75", "p95"]].to_numpy(), legendrank=2,
             hovertemplate=(
@@ -72,7 +74,7 @@ def markers_figure(
     figure.update_xaxes(
         title="Reads per million (logarithmic)", tickvals=_place(TICKS_RPM).tolist(), ticktext=[_short(n) for n in TICKS_RPM]
     )
-    return laid_out(figure, AROUND_PX + ROW_PX * len(names), legend=LEGEND_ABOVE)
+    return laid_out(figure, AROUND_PX + ROW_PX * len(names), legend=LEGEND_ABOVE, margin=ROOM)
 
 
 def added_figure(explained: pd.DataFrame, toward: Mapping[bool, ClassInfo]) -> go.Figure:
@@ -100,7 +102,7 @@ def added_figure(explained: pd.DataFrame, toward: Mapping[bool, ClassInfo]) -> g
     )
     reach = float(np.abs(amounts).max(initial=0.1)) * HEADROOM
     figure.update_xaxes(title="Added to the log odds", range=[-reach, reach], zeroline=True, nticks=5)
-    return laid_out(figure, AROUND_PX + ROW_PX * len(amounts), legend=LEGEND_ABOVE, barmode="overlay", bargap=0.45)
+    return laid_out(figure, AROUND_PX + ROW_PX * len(amounts), legend=LEGEND_ABOVE, margin=ROOM, barmode="overlay", bargap=0.45)
 
 
 def _name_rows(figure: go.Figure, words: Sequence[str]) -> None:

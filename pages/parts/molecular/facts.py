@@ -13,8 +13,8 @@ from cervix.provenance import provenance_of
 from pages.parts.molecular.table import Scored
 
 NOT_JOINED = (
-    "**Why no screening history is joined here.** There are no pairs: no data set that is open to us has the microRNA of tumours "
-    "and the screening histories of the same women. A joint figure could be neither fitted nor checked, so none is shown."
+    "**Why no screening history is joined here.** There are no pairs: no data set open to us has the microRNA of tumours and "
+    "the screening histories of the same women. A joint figure could be neither fitted nor checked, so none is shown."
 )
 
 

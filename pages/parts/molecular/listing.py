@@ -88,9 +88,7 @@ def _chosen(of: Scored, positions: NDArray[np.int64]) -> int:
             height=min(38 + 35 * len(rows), LIST_PX),
             on_select=take_row,
             selection_mode=["single-row", "single-cell"],
-            placeholder="–",
             alt="The list: a click on a row shows that tumour beside it",
-            column_config={rows.columns[2]: st.column_config.NumberColumn(format="%.0f %%", width="small")},
             key=grid,
         )
     st.session_state[menu] = place
@@ -111,7 +109,9 @@ def _rows(of: Scored, positions: NDArray[np.int64]) -> pd.DataFrame:
         {
             "Tumour": frame["tumour"].to_numpy(),
             "Answer": [shorts.get(label, NO_ANSWER) for label in frame["answer"]],
-            f"P({shorts[positive]})": (100 * frame[f"p_{positive}"]).to_numpy(),
+            f"P({shorts[positive]})": [
+                "–" if np.isnan(value) else probability_words(value) for value in frame[f"p_{positive}"]
+            ],
             "Mark": marks,
         }
     )

@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.bundle import Bundle
-from cervix.molecular.answers import kinds_of, probability_words
+from cervix.molecular.answers import kinds_of, learned_from, probability_words
 from cervix.molecular.charts import added_figure, markers_figure
 from cervix.molecular.scoring import explained
 from cervix.plain_text import escaped
@@ -20,8 +20,9 @@ from pages.parts.slide.head import held_out_line
 def show_tumour(of: Scored, row: int, bundle: Bundle) -> None:
     """The answer first, beneath it the slide beside it, the markers, and what each added."""
     told = of.scores.frame.iloc[row]
-    st.caption(f"Tumour {escaped(str(told['tumour']))}")
-    _show_answer(of, told, bundle)
+    with st.container(key="tumour_head", gap="small"):
+        st.caption(f"Tumour {escaped(str(told['tumour']))}")
+        _show_answer(of, told, bundle)
     show_beside_slide(of, row, bundle)
     parts = explained(of.table, of.scores, row, of.markers)
     kinds = {item.id: item for item in of.model.classes}
@@ -75,9 +76,10 @@ def _warnings(told: pd.Series) -> list[str]:
 def _sum_words(of: Scored, row: int, parts: pd.DataFrame, kind: str) -> str:
     added = float(parts["log_odds"].sum())
     words = (
-        f"Reads per million. The bars add up to {added:+.2f}; with the {of.scores.base:+.2f} of a tumour midway between both "
-        f"kinds that is {of.scores.base + added:+.2f} log odds of {escaped(kind)}, exactly. In a logistic regression these are "
-        "its SHAP values, against a background in which both kinds weigh half."
+        f"Bands: median, middle half, and 5 to 95 % of the tumours it learned from ({escaped(learned_from(of.model))}). The "
+        f"bars add up to {added:+.2f}; with the {of.scores.base:+.2f} of a tumour midway between both kinds that is "
+        f"{of.scores.base + added:+.2f} log odds of {escaped(kind)}, exactly. In a logistic regression these are its SHAP "
+        "values, against a background in which both kinds weigh half."
     )
     if not parts["measured"].all():
         words += " A marker that was not measured adds what the measured ones make expected of it."
