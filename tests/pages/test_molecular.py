@@ -12,6 +12,7 @@ from cervix.molecular.scoring import KEY_MISSING
 from cervix.settings import get_settings
 from cervix.slides.tumour import NO_PRODUCT
 from pages.parts.molecular.facts import NOT_JOINED
+from tests.bundle.made import SHIPPED_CLASSES, write_slide
 from tests.bundle.made.tumours import ANSWER, KEY, drawn_tumours, sample_csv, write_tumour_bundle
 from tests.pages.opening import open_page, scored, texts
 
@@ -71,8 +72,8 @@ def test_the_empty_side_says_what_to_do_and_why_no_history_is_joined() -> None:
     assert "Bring a table of microRNA, or open the sample." in said
     assert NOT_JOINED in said
     assert RESEARCH_NOTICE in said
-    assert app.query_params["slide_view"] == ["molecular"]
-    assert app.dataframe(key="tumours_context").value["Glandular"].tolist() == ["9 of 44: 20.5 % (11.2–34.5)"]
+    assert app.query_params["slide_view"] == "molecular"
+    assert app.dataframe[0].value["Glandular"].tolist() == ["9 of 44: 20.5 % (11.2–34.5)"]
 
 
 def test_the_sample_is_answered_the_most_doubtful_first_and_filtered() -> None:
@@ -94,10 +95,11 @@ def test_the_sample_is_answered_the_most_doubtful_first_and_filtered() -> None:
 def test_one_tumour_that_is_no_answer_says_why_and_names_what_was_not_read() -> None:
     app = brought(rows(**dict.fromkeys(KEY, ""), **{ANSWER[3]: "much"}))
     said = texts(app)
-    assert KEY_MISSING.removeprefix("No answer: ")[1:] in said
+    assert KEY_MISSING.removeprefix("No answer: n") in said
     assert "1 cell counts as not measured." in said
     assert "1 marker of this tumour could not be read." in said
-    assert app.dataframe(key="tumours_problems").value["Found"].tolist() == ["much"]
+    assert "8 of 14 markers" in said
+    assert app.dataframe[0].value["Found"].tolist() == ["much"]
 
 
 def test_a_table_that_cannot_be_read_says_so_and_what_to_bring_instead() -> None:
@@ -111,7 +113,7 @@ def test_a_reload_finds_table_and_tumour_and_closing_forgets_them() -> None:
     menu = next(box for box in app.selectbox if str(box.key).startswith("tumours_menu"))
     menu.set_value(3).run()
     chosen = app.session_state["tumours_row"]
-    token = app.query_params["tumours"][0]
+    token = app.query_params["tumours"]
     again = open_page("start")
     again.query_params["slide_view"] = "molecular"
     again.query_params["tumours"] = token
@@ -124,20 +126,24 @@ def test_a_reload_finds_table_and_tumour_and_closing_forgets_them() -> None:
     assert "Bring a table of microRNA" in texts(again)
 
 
-def test_beside_a_scored_slide_it_agrees_or_disagrees_once_somebody_says_that_they_belong_together(phantom_slide: Path) -> None:
-    app = scored(phantom_slide)
-    assert not [box for box in app.selectbox if str(box.key).startswith("slide_tumour")]
+@pytest.mark.slow
+def test_beside_a_scored_slide_it_agrees_or_disagrees_once_somebody_says_that_they_belong_together(tmp_path: Path) -> None:
+    write_slide(tmp_path / "bands.tiff", SHIPPED_CLASSES)
+    app = scored(tmp_path / "bands.tiff")
+    assert "## Squamous-cell carcinoma" in texts(app)
+    assert not [box for box in app.selectbox if str(box.key).startswith("slide_tumour")], "no table, no question"
     app.segmented_control(key="slide_view").set_value("molecular").run()
     app.button(key="tumours_sample").click().run()
-    assert NO_PRODUCT not in texts(app)
-    box = next(box for box in app.checkbox if str(box.key).startswith("tumour_of_slide"))
-    box.check().run()
-    said = texts(app)
-    assert NO_PRODUCT in said
-    sentence = next(line for line in said.splitlines() if line.startswith(("Slide and tumour", "No cancerous tile was")))
+    assert NO_PRODUCT not in texts(app), "nobody said that they belong together"
+    assert "## Adenocarcinoma" in texts(app)
+    next(box for box in app.checkbox if str(box.key).startswith("tumour_of_slide")).check().run()
+    said = "Slide and tumour disagree: the slide says squamous-cell carcinoma, the tumour's microRNA adenocarcinoma."
+    assert {said, NO_PRODUCT} <= set(texts(app).splitlines())
     app.segmented_control(key="slide_view").set_value("slide").run()
     assert not app.exception
-    assert sentence in texts(app)
+    assert said in texts(app)
     dock = next(box for box in app.selectbox if str(box.key).startswith("slide_tumour"))
-    dock.select_index(0).run()
+    dock.set_value(2).run()
+    assert "Slide and tumour agree: both say squamous-cell carcinoma." in texts(app)
+    next(box for box in app.selectbox if str(box.key).startswith("slide_tumour")).set_value(-1).run()
     assert NO_PRODUCT not in texts(app)

@@ -80,11 +80,15 @@ def show_intake(bundle: Bundle) -> None:
 def show_file(line: DeltaGenerator, of: Scored, bundle: Bundle) -> None:
     """The chip of the open file in the page's first line, and behind it everything about the file."""
     count, none = len(of.table.tumours), int((of.scores.frame["answer"] == "").sum())
-    words = f"{count:,} tumour{'s' if count != 1 else ''}" + (f" · {none:,} no answer" if none else "")
-    mark = f" · :orange-badge[{len(of.table.problems):,} to be mended]" if of.table.problems else ""
+    words = f"{count:,} tumour{'s' if count != 1 else ''}"
+    mark = f" · {none:,} no answer" if none else ""
+    if of.table.problems:
+        mark += f" · :orange-badge[{len(of.table.problems):,} to be mended]"
+    if of.table.notices:
+        mark += f" · :blue-badge[{len(of.table.notices):,} to know]"
     credit = st.session_state[CREDIT]
     with line.popover(words + mark, icon=":material/table_view:", key=f"tumours_file_{st.session_state[TABLES]}", wrap=True):
-        st.caption(f"{count:,} tumours read, {of.table.left_out:,} rows left out. {credit}")
+        st.caption(f"{words} read, {of.table.left_out:,} rows left out. {credit}")
         for notice in of.table.notices:
             st.info(escaped(notice))
         st.markdown("**Another table**")
