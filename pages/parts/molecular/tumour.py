@@ -46,7 +46,7 @@ def _show_answer(of: Scored, told: pd.Series, bundle: Bundle) -> None:
         positive, negative = kinds_of(model)
         threshold = next(item for item in model.thresholds if item.task == task.id)
         show_verdict(
-            "cancer",
+            "kind",  # both are cancer: in no colour of a verdict, since those of the kinds are in the charts
             model.class_titles[answer],
             f"**{p[positive]}** {escaped(titles[positive])}, {p[negative]} {escaped(titles[negative])}; called "
             f"{escaped(titles[positive])} from {100 * threshold.value:.0f} %",
