@@ -21,6 +21,7 @@ TICKS_RPM: Final = (0, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 ROOM: Final = {"t": 34, "b": 48}
 """Above for the legend and below for the axis, alike in both charts, so that their rows stand beside each other."""
 SMALL: Final = {"size": 11}
+WHOLE_FROM: Final = 100
 HEADROOM: Final = 1.3
 NOT_MEASURED: Final = "not measured"
 
@@ -52,8 +53,8 @@ def markers_figure(
             marker={"color": item.colour, "symbol": "line-ns", "size": 15, "line": {"width": 3, "color": item.colour}},
             customdata=spread[["p5", "p25", "p50", "p75", "p95"]].to_numpy(), legendrank=2,
             hovertemplate=(
-                f"{item.title}<br>median %{{customdata[2]:,.4g}}<br>middle half %{{customdata[1]:,.4g}} to "
-                "%{customdata[3]:,.4g}<br>5 to 95 % %{customdata[0]:,.4g} to %{customdata[4]:,.4g} per million<extra></extra>"
+                f"{item.title}<br>median %{{customdata[2]:,.1f}}<br>middle half %{{customdata[1]:,.1f}} to "
+                "%{customdata[3]:,.1f}<br>5 to 95 % %{customdata[0]:,.1f} to %{customdata[4]:,.1f} per million<extra></extra>"
             ),
         )  # fmt: skip
     values = explained["rpm"].to_numpy(np.float64)
@@ -64,10 +65,10 @@ def markers_figure(
     )  # fmt: skip
     figure.add_scatter(
         x=_place(values), y=level, mode="markers", marker={"color": BLUE, "symbol": "diamond", "size": 10}, showlegend=False,
-        customdata=values, hovertemplate="This tumour: %{customdata:,.4g} per million<extra></extra>",
+        customdata=values, hovertemplate="This tumour: %{customdata:,.1f} per million<extra></extra>",
     )  # fmt: skip
     words = [
-        f"{marker_words(name)}<br>{NOT_MEASURED if np.isnan(value) else f'{value:,.4g}'}"
+        f"{marker_words(name)}<br>{NOT_MEASURED if np.isnan(value) else rpm_words(value)}"
         for name, value in zip(names, values, strict=True)
     ]
     _name_rows(figure, words)
@@ -103,6 +104,11 @@ def added_figure(explained: pd.DataFrame, toward: Mapping[bool, ClassInfo]) -> g
     reach = float(np.abs(amounts).max(initial=0.1)) * HEADROOM
     figure.update_xaxes(title="Added to the log odds", range=[-reach, reach], zeroline=True, nticks=5)
     return laid_out(figure, AROUND_PX + ROW_PX * len(amounts), legend=LEGEND_ABOVE, margin=ROOM, barmode="overlay", bargap=0.45)
+
+
+def rpm_words(rpm: float) -> str:
+    """Reads per million as rows are labelled: whole from a hundred on, else three figures."""
+    return f"{rpm:,.0f}" if rpm >= WHOLE_FROM else f"{rpm:.3g}"
 
 
 def _name_rows(figure: go.Figure, words: Sequence[str]) -> None:

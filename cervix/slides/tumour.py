@@ -26,7 +26,7 @@ def tumour_beside(answer: SlideAnswer, slide_model: Model, called: str, tumour_m
     called : class of ``tumour_model``, empty where the tumour has no answer
     """
     if gaps := [gap for gap in (_slide_gap(answer, slide_model, tumour_model), "" if called else _TUMOUR_GAP) if gap]:
-        return Beside("open", f"{' '.join(gaps)} There is nothing to compare.")
+        return Beside("open", " ".join(gaps))
     kind = kind_called(answer, slide_model)
     ours, theirs = (item.mid_sentence for item in (_of(slide_model, kind), _of(tumour_model, called)))
     if kind == called:

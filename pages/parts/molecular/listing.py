@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cervix.molecular.answers import kinds_of, probability_words
 from pages.parts.molecular.table import FIND, ROW, WHICH, Scored, keep_tumours
 
-ROWS_SHOWN, LIST_PX = 500, 470
+ROWS_SHOWN, LIST_PX, NARROW_PX = 500, 470, 78
 ALL, UNANSWERED = "All", "No answer"
 NO_ANSWER: Final = "no answer"
 
@@ -89,6 +89,7 @@ def _chosen(of: Scored, positions: NDArray[np.int64]) -> int:
             on_select=take_row,
             selection_mode=["single-row", "single-cell"],
             alt="The list: a click on a row shows that tumour beside it",
+            column_config={name: st.column_config.Column(width=NARROW_PX) for name in rows.columns[:-1]},
             key=grid,
         )
     st.session_state[menu] = place

@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from cervix.bundle import Bundle
-from cervix.molecular.answers import kinds_of, learned_from, probability_words
+from cervix.molecular.answers import kinds_of, learned_from, marker_words, probability_words
 from cervix.molecular.charts import added_figure, markers_figure
 from cervix.molecular.scoring import explained
 from cervix.plain_text import escaped
@@ -22,7 +22,7 @@ def show_tumour(of: Scored, row: int, bundle: Bundle) -> None:
     told = of.scores.frame.iloc[row]
     with st.container(key="tumour_head", gap="small"):
         st.caption(f"Tumour {escaped(str(told['tumour']))}")
-        _show_answer(of, told, bundle)
+        _show_answer(of, row, bundle)
     show_beside_slide(of, row, bundle)
     parts = explained(of.table, of.scores, row, of.markers)
     kinds = {item.id: item for item in of.model.classes}
@@ -32,14 +32,16 @@ def show_tumour(of: Scored, row: int, bundle: Bundle) -> None:
         st.markdown("**Where it lies among the tumours the model learned from**")
         figure = markers_figure(parts, of.markers.encoding, [negative, positive], "This tumour")
         st.plotly_chart(figure, key="tumour_markers", config=STILL_CHART)
-    with why:
-        st.markdown("**What each marker added**" if told["answer"] else "**What each marker would have added**")
-        st.plotly_chart(added_figure(parts, {True: positive, False: negative}), key="tumour_added", config=STILL_CHART)
-    st.caption(_sum_words(of, row, parts, positive.mid_sentence))
+    if told["answer"]:
+        with why:
+            st.markdown("**What each marker added**")
+            st.plotly_chart(added_figure(parts, {True: positive, False: negative}), key="tumour_added", config=STILL_CHART)
+    st.caption(" ".join([_bands_words(of, row), *([_sum_words(of, parts, positive.mid_sentence)] if told["answer"] else [])]))
 
 
-def _show_answer(of: Scored, told: pd.Series, bundle: Bundle) -> None:
-    model, answer = of.model, str(told["answer"])
+def _show_answer(of: Scored, row: int, bundle: Bundle) -> None:
+    told, model = of.scores.frame.iloc[row], of.model
+    answer = str(told["answer"])
     task, titles = model.main_task, {item.id: item.mid_sentence for item in model.classes}
     if answer:
         p = {label: probability_words(float(told[f"p_{label}"])) for label in kinds_of(model)}
@@ -58,33 +60,42 @@ def _show_answer(of: Scored, told: pd.Series, bundle: Bundle) -> None:
         show_verdict("abstained", headline, "", escaped(reason[:1].upper() + reason[1:]), place="_tumour")
     show_unevaluated(model)
     st.caption(f"{escaped(held_out_line(bundle, model))} {escaped(model.notice)}")
-    for warning in _warnings(told):
+    for warning in _warnings(of, row):
         st.warning(warning, icon=":material/rule:")
 
 
-def _warnings(told: pd.Series) -> list[str]:
-    lost, beyond = int(told["not_read"]), int(told["beyond_training"])
-    said = []
+def _warnings(of: Scored, row: int) -> list[str]:
+    lost, said = int(of.scores.frame["not_read"].iloc[row]), []
     if lost:
         said.append(f"{'1 marker of this tumour' if lost == 1 else f'{lost} markers of this tumour'} could not be read.")
+    beyond = [
+        marker_words(marker.name)
+        for marker, rpm in zip(of.markers.encoding, of.table.rpm[row], strict=True)
+        if rpm < np.float32(marker.trained_on[0]) or rpm > np.float32(marker.trained_on[1])
+    ]
     if beyond:
-        is_or_are = "1 marker lies" if beyond == 1 else f"{beyond} markers lie"
-        said.append(f"{is_or_are} outside the range of the tumours that the model learned from.")
+        lies = "lies" if len(beyond) == 1 else "lie"
+        said.append(f"{', '.join(beyond)} {lies} outside the range of the tumours that the model learned from.")
     return said
 
 
-def _sum_words(of: Scored, row: int, parts: pd.DataFrame, kind: str) -> str:
+def _bands_words(of: Scored, row: int) -> str:
+    words = (
+        "Reads per million. Bands: median, middle half, and 5 to 95 % of the tumours it learned from "
+        f"({escaped(learned_from(of.model))})."
+    )
+    gate = [at for at, marker in enumerate(of.markers.encoding) if marker.use == "gate"]
+    known = int((~np.isnan(of.table.rpm[row, gate])).sum())
+    return words if known == len(gate) else f"{words} {known} of {len(gate)} reference markers were measured."
+
+
+def _sum_words(of: Scored, parts: pd.DataFrame, kind: str) -> str:
     added = float(parts["log_odds"].sum())
     words = (
-        f"Bands: median, middle half, and 5 to 95 % of the tumours it learned from ({escaped(learned_from(of.model))}). The "
-        f"bars add up to {added:+.2f}; with the {of.scores.base:+.2f} of a tumour midway between both kinds that is "
+        f"The bars add up to {added:+.2f}; with the {of.scores.base:+.2f} of a tumour midway between both kinds that is "
         f"{of.scores.base + added:+.2f} log odds of {escaped(kind)}, exactly. In a logistic regression these are its SHAP "
         "values, against a background in which both kinds weigh half."
     )
     if not parts["measured"].all():
         words += " A marker that was not measured adds what the measured ones make expected of it."
-    if np.isnan(of.table.rpm[row]).any():
-        gate = [at for at, marker in enumerate(of.markers.encoding) if marker.use == "gate"]
-        known = int((~np.isnan(of.table.rpm[row, gate])).sum())
-        words += f" {known} of {len(gate)} reference markers were measured."
     return words
