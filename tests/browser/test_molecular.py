@@ -10,7 +10,7 @@ from tests.browser.chromium import needs_browser
 from tests.browser.server import free_port, running_app
 from tests.bundle.made.tumours import drawn_tumours, sample_csv, write_tumour_bundle
 
-pytestmark = [needs_browser, pytest.mark.slow]
+pytestmark = [*needs_browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_a_table_is_brought_answered_drawn_and_found_again(page: Page, address: 
     table.write_bytes(sample_csv(drawn_tumours()[0]))
     page.goto(address)
     page.get_by_text("Molecular", exact=True).click()
-    page.locator("input[type=file]").set_input_files([str(table)])
+    page.locator("[class*=st-key-tumours_upload] input[type=file]").set_input_files([str(table)])
     expect(page.get_by_role("heading", name="Adenocarcinoma")).to_be_visible()
     expect(page.locator(".st-key-tumour_markers .js-plotly-plot")).to_be_visible()
     expect(page.locator(".st-key-tumour_added .js-plotly-plot")).to_contain_text("toward AC")
