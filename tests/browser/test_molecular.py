@@ -8,15 +8,14 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.chromium import needs_browser
 from tests.browser.server import free_port, running_app
-from tests.bundle.made.tumours import drawn_tumours, sample_csv, write_tumour_bundle
+from tests.bundle.made.tumours import drawn_tumours, sample_csv
 
 pytestmark = [*needs_browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    root = write_tumour_bundle(tmp_path_factory.mktemp("tumours") / "bundle")
-    with running_app(tmp_path_factory.mktemp("tumours-home"), free_port(), CERVIX_BUNDLE_DIR=str(root)) as started:
+def address(tmp_path_factory: pytest.TempPathFactory, tumour_root: Path) -> Iterator[str]:
+    with running_app(tmp_path_factory.mktemp("tumours-home"), free_port(), CERVIX_BUNDLE_DIR=str(tumour_root)) as started:
         yield f"{started}/slide"
 
 

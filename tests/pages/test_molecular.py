@@ -13,13 +13,8 @@ from cervix.settings import get_settings
 from cervix.slides.tumour import NO_PRODUCT
 from pages.parts.molecular.facts import NOT_JOINED
 from tests.bundle.made import SHIPPED_CLASSES, write_slide
-from tests.bundle.made.tumours import ANSWER, KEY, drawn_tumours, sample_csv, write_tumour_bundle
+from tests.bundle.made.tumours import ANSWER, KEY, drawn_tumours, sample_csv
 from tests.pages.opening import open_page, scored, texts
-
-
-@pytest.fixture(scope="module")
-def tumour_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tumour_bundle(tmp_path_factory.mktemp("tumours") / "bundle")
 
 
 @pytest.fixture(autouse=True)

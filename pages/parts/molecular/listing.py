@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from cervix.molecular.answers import kinds_of, probability_words
 from pages.parts.molecular.table import FIND, ROW, WHICH, Scored, keep_tumours
 
-ROWS_SHOWN, LIST_PX, NARROW_PX = 500, 470, 78
+ROWS_SHOWN, LIST_PX = 500, 470
 ALL, UNANSWERED = "All", "No answer"
 NO_ANSWER: Final = "no answer"
+PARTLY, OUTSIDE = "partly read", "outside"
+MARKS_MEAN: Final = (
+    f"Marked {OUTSIDE}: a marker beyond the range of the tumours learned from; {PARTLY}: a cell that could not be read."
+)
 
 
 @st.fragment
@@ -35,7 +39,7 @@ def show_list(of: Scored, show_one: Callable[[int], None]) -> None:
         row = _chosen(of, positions)
         if wanted > len(positions):
             st.caption(f"The first {len(positions):,} of {wanted:,} are shown; narrow the list to see others.")
-        st.caption(f"n = {count:,}. Without an answer first, then those nearest to the threshold.")
+        st.caption(f"n = {count:,}. Without an answer first, then those nearest to the threshold. {MARKS_MEAN}")
     keep_tumours()
     with beside.container(key="tumours_one", gap="small"):
         show_one(row)
@@ -89,7 +93,6 @@ def _chosen(of: Scored, positions: NDArray[np.int64]) -> int:
             on_select=take_row,
             selection_mode=["single-row", "single-cell"],
             alt="The list: a click on a row shows that tumour beside it",
-            column_config={name: st.column_config.Column(width=NARROW_PX) for name in rows.columns[:-1]},
             key=grid,
         )
     st.session_state[menu] = place
@@ -103,7 +106,7 @@ def _rows(of: Scored, positions: NDArray[np.int64]) -> pd.DataFrame:
     frame, shorts = of.scores.frame.iloc[positions], {item.id: item.short for item in of.model.classes}
     positive = kinds_of(of.model)[0]
     marks = [
-        " · ".join(filter(None, ("not read in full" if lost else "", "beyond training" if beyond else "")))
+        " · ".join(filter(None, (PARTLY if lost else "", OUTSIDE if beyond else "")))
         for lost, beyond in zip(frame["not_read"], frame["beyond_training"], strict=True)
     ]
     return pd.DataFrame(
