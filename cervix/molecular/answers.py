@@ -71,7 +71,7 @@ def scores_csv(
         tumours_in_file=len(table.tumours),
         learned_from=learned_from(model),
     )
-    # Nobody is called by what a marker would have added to an answer that is not given.
+    # Added up they would be the answer that is not given.
     silent = (told["answer"] == "").to_numpy(bool)
     adds = [name for name in told.columns if name.startswith("adds_")]
     told.loc[silent, adds] = np.nan
