@@ -18,6 +18,7 @@ from cervix.card.formats import FORMATS, card_file
 from cervix.cli_archive import add_archive_command
 from cervix.cli_bundle import COMMAND_LINE, add_bundle_command, print_comparison
 from cervix.cli_mcp import add_mcp_command
+from cervix.cli_molecular import add_molecular_command
 from cervix.cli_serve import add_serve_command
 from cervix.cli_slide import EXIT_REFUSED, add_slide_command
 from cervix.errors import BundleError, Cancelled, CervixError, EvaluationError
@@ -305,6 +306,8 @@ def _parser() -> argparse.ArgumentParser:
     patients.add_argument("--strict", action="store_true", help="stop where anything cannot be read instead of marking it")
     _add_answers(patients)
     patients.set_defaults(run=_patients)
+
+    add_molecular_command(commands, common, _bundle)
 
     card = commands.add_parser("card", parents=[common], help="write the model card")
     card.add_argument(

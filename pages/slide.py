@@ -1,10 +1,12 @@
-"""Slide: the map first, and beside it the answer, from the first tiles to the last."""
+"""Slide: the map first, and beside it the answer, from the first tiles to the last; on its other side the tumour's microRNA."""
 
 import streamlit as st
 
 from cervix.errors import CervixError
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
+from pages.parts.molecular.side import show_molecular
+from pages.parts.molecular.table import keep_tumours, open_tumours_again, tumours_are_open
 from pages.parts.shared.frame import bundle_or_stop, page_line
 from pages.parts.slide.below import show_below
 from pages.parts.slide.beside import show_beside
@@ -13,10 +15,19 @@ from pages.parts.slide.intake import show_cases, show_intake, show_switch
 from pages.parts.slide.look import look, open_what_is_asked_for, say_what_is_missing, start_if_asked
 from pages.parts.slide.resources import desk, put_on_shelf
 from pages.parts.slide.second import offer_second, show_second
+from pages.parts.slide.views import MOLECULAR, chosen_view
 from pages.parts.slide.workbench import show_workbench
 
 line = page_line("Slide")
 bundle = bundle_or_stop()
+view = chosen_view(bundle, line)
+open_tumours_again()
+if tumours_are_open():
+    keep_tumours()
+if view == MOLECULAR:
+    open_what_is_asked_for()
+    show_molecular(bundle, line)
+    st.stop()
 if not bundle.manifest.of_kind("tile"):
     st.info("The bundle has no model that reads slides.", icon=":material/block:")
     st.stop()

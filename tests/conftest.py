@@ -173,6 +173,15 @@ def head_bundle(head_root: Path) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def tumour_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small bundle with a tile model and a molecular one that tell the same kinds apart; nobody changes it."""
+    # What fits the made model takes a second to import: only who asks for it waits.
+    from tests.bundle.made.tumours import write_tumour_bundle
+
+    return write_tumour_bundle(tmp_path_factory.mktemp("tumours") / "bundle")
+
+
+@pytest.fixture(scope="session")
 def four_class_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A slide with a quarter of its tiles of each of these classes."""
     path = tmp_path_factory.mktemp("four-slide") / "four.tiff"

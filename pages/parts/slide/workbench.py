@@ -6,6 +6,7 @@ from cervix.bundle import Bundle, Model
 from cervix.slides.decision import hot_spots, tile_at
 from cervix.slides.layers import score_layers
 from cervix.slides.scoring import SlideScore
+from pages.parts.molecular.beside import show_tumour_of_slide
 from pages.parts.slide.answer import show_answer, show_organs, show_progress, show_region
 from pages.parts.slide.before import ask_for_scale, offer_everything, offer_scoring, offer_the_rest, say_unsuitable
 from pages.parts.slide.head import show_head
@@ -55,6 +56,7 @@ def _show_dock(seen: Look, bundle: Bundle, tile: tuple[int, int] | None, region:
             offer_the_rest(seen, bundle)
             show_answer(seen.score, model)
             show_head(seen.score, bundle)
+            show_tumour_of_slide(seen.slide.sha256, seen.score, bundle)
             if region:
                 show_region(seen.score, model, region)
             show_tile(seen.slide, seen.score, bundle, tile)

@@ -11,7 +11,8 @@ from cervix.bundle.classes import ClassInfo
 from cervix.bundle.manifest import Abstention, DerivedTask, GoldenTable, MarkerInput, Model
 from cervix.bundle.markers import COHORT_QUANTILES, MarkerEncoding
 from cervix.bundle.sessions import CPU_PROVIDER, Arrays, open_session
-from tests.bundle.made.whole import baselines, model_of, sigmoid, write_manifest
+from tests.bundle.made.tiles import SHIPPED_CLASSES, write_tile_model
+from tests.bundle.made.whole import baselines, model_of, sigmoid, table_of, write_manifest
 from training.molecular.export import CLASSES, inputs, molecular_graph, outputs
 from training.molecular.fit import Answer
 from training.molecular.gaussian import fit_joint
@@ -23,6 +24,11 @@ MODEL_ID: Final = "molecular"
 ANSWER: Final = ("hsa-mir-205", "hsa-mir-944", "hsa-mir-375", "hsa-mir-1293", "hsa-mir-10a", "hsa-mir-192")
 GATE: Final = tuple(f"hsa-mir-{number}" for number in ("21", "22", "25", "28", "140", "151", "186", "423"))
 KEY: Final = ("hsa-mir-205", "hsa-mir-944", "hsa-mir-375")
+SAMPLE_TUMOURS: Final = 8
+CONTEXT: Final = [
+    {"gene or HPV type": "KRAS mutated", "kind": kind, "n": n, "of": of, "share": share, "source": "Drawn"}
+    for kind, n, of, share in (("glandular", "9", "44", "20.5 % (11.2–34.5)"), ("squamous", "7", "239", "2.9 % (1.4–5.9)"))
+]
 TUMOURS, LIMIT, THRESHOLD = 240, 1.7, 0.3
 SHIFT: Final = np.array([-5.0, -4.0, 3.0, -2.0, 1.5, 1.5])
 """By how much more, in log2, a glandular tumour has of each answering marker."""
@@ -55,6 +61,23 @@ def made_parts() -> tuple[Answer, Gate]:
 
 def write_molecular_bundle(root: Path) -> Path:
     """A bundle with the made molecular model alone, under ``root``."""
+    return write_manifest(root, [write_molecular_model(root)])
+
+
+def write_tumour_bundle(root: Path) -> Path:
+    """A bundle with a tile model that names the same kinds of carcinoma, and the made molecular model."""
+    return write_manifest(root, [write_tile_model(root, "slide", SHIPPED_CLASSES), write_molecular_model(root)])
+
+
+def sample_csv(rpm: NDArray[np.float64]) -> bytes:
+    """The first drawn tumours as a table."""
+    rows = pd.DataFrame(rpm[:SAMPLE_TUMOURS], columns=[*ANSWER, *GATE])
+    rows.insert(0, "tumour", [f"T{row:03d}" for row in range(SAMPLE_TUMOURS)])
+    return rows.to_csv(index=False, float_format="%.5g").encode()
+
+
+def write_molecular_model(root: Path) -> Model:
+    """The made molecular model under ``root``, and its entry."""
     rpm, glandular = drawn_tumours()
     answer, gate = made_parts()
     network = molecular_graph(answer, gate, np.array([ANSWER.index(name) for name in KEY]))
@@ -78,10 +101,8 @@ def write_molecular_bundle(root: Path) -> Path:
     rows = golden_rows(rpm, len(ANSWER))
     write_golden(root / MODEL_ID / "golden.npz", {"rpm": rows}, {"fp32": run(rows)})
     golden_table = write_golden_markers(root, MODEL_ID, encoding, rows, run)
-    write_bytes(root / MODEL_ID / "sample.csv", b"tumour\n")
-    return write_manifest(
-        root, [_entry(root, network, encoding, golden_table, width, answer.logits(np.log2(rpm + 1)), glandular)]
-    )
+    write_bytes(root / MODEL_ID / "sample.csv", sample_csv(rpm))
+    return _entry(root, network, encoding, golden_table, width, answer.logits(np.log2(rpm + 1)), glandular)
 
 
 def _entry(
@@ -107,5 +128,8 @@ def _entry(
             Abstention(output="reference_known", limit=0.75, chosen_by="made so"),
             Abstention(output="key_known", limit=0.3, chosen_by="made so"),
         ],
-        evaluation={"baselines": baselines(rival="Always the same")},
+        evaluation={
+            "baselines": baselines(rival="Always the same"),
+            "tables": [table_of(root, MODEL_ID, "context", "Mutations by kind", CONTEXT)],
+        },
     )  # fmt: skip

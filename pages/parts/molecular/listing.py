@@ -1,0 +1,129 @@
+"""The tumours of a table, the most doubtful first; a click opens one beside the list."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from cervix.molecular.answers import kinds_of, probability_words
+from pages.parts.molecular.table import FIND, ROW, WHICH, Scored, keep_tumours
+
+ROWS_SHOWN, LIST_PX = 500, 470
+ALL, UNANSWERED = "All", "No answer"
+NO_ANSWER: Final = "no answer"
+PARTLY, OUTSIDE = "partly read", "outside"
+MARKS_MEAN: Final = (
+    f"Marked {OUTSIDE}: a marker beyond the range of the tumours learned from; {PARTLY}: a cell that could not be read."
+)
+
+
+@st.fragment
+def show_list(of: Scored, show_one: Callable[[int], None]) -> None:
+    """The list on the left, the tumour chosen on the right; of a single tumour no list."""
+    count = len(of.table.tumours)
+    if count == 1:
+        st.session_state[ROW] = 0
+        keep_tumours()
+        show_one(0)
+        return
+    side, beside = st.columns([5, 9], gap="medium")
+    with side.container(key="tumours_side", gap="small"):
+        positions, wanted = _narrowed(of)
+        if not len(positions):
+            st.info("No tumour matches. Clear the search or show all.")
+            return
+        row = _chosen(of, positions)
+        if wanted > len(positions):
+            st.caption(f"The first {len(positions):,} of {wanted:,} are shown; narrow the list to see others.")
+        st.caption(f"n = {count:,}. Without an answer first, then those nearest to the threshold. {MARKS_MEAN}")
+    keep_tumours()
+    with beside.container(key="tumours_one", gap="small"):
+        show_one(row)
+
+
+def _narrowed(of: Scored) -> tuple[NDArray[np.int64], int]:
+    """The rows to list, in order, and how many there would be."""
+    titles = {label: of.model.class_titles[label] for label in kinds_of(of.model)}
+    shorts = {item.id: item.short for item in of.model.classes}
+    text = st.text_input("Find a tumour", key=FIND, placeholder="Find a tumour", label_visibility="collapsed")
+    choices = [ALL, *titles, UNANSWERED]
+    which = st.segmented_control(
+        "Show", choices, default=ALL, format_func=lambda choice: shorts.get(choice, choice), key=WHICH, required=True,
+        label_visibility="collapsed", width="stretch",
+    )  # fmt: skip
+    frame = of.scores.frame
+    wanted = np.ones(len(frame), bool)
+    if text:
+        wanted &= frame["tumour"].astype(str).str.contains(text, case=False, regex=False).to_numpy(bool)
+    if which != ALL:
+        wanted &= (frame["answer"] == ("" if which == UNANSWERED else which)).to_numpy(bool)
+    return of.order[wanted[of.order]][:ROWS_SHOWN], int(wanted.sum())
+
+
+def _chosen(of: Scored, positions: NDArray[np.int64]) -> int:
+    """The row that is open: by a click in the list, or on a phone from a menu."""
+    at = np.flatnonzero(positions == st.session_state.get(ROW, -1))
+    place = int(at[0]) if len(at) else 0
+    st.session_state[ROW] = int(positions[place])
+    shown = hashlib.blake2b(positions.tobytes() + of.key.encode(), digest_size=8).hexdigest()
+    # The rows' place is what a selection names: another list must not inherit it.
+    grid, menu = f"tumours_list_{shown}", f"tumours_menu_{shown}"
+
+    def take_row() -> None:
+        state = st.session_state[grid]["selection"]
+        row = next((row for row in [*(cell[0] for cell in state["cells"]), *state["rows"]] if row < len(positions)), place)
+        st.session_state[ROW] = int(positions[row])
+
+    def take_name() -> None:
+        st.session_state[ROW] = int(positions[st.session_state[menu]])
+
+    picked = {"selection": {"rows": [place], "columns": [], "cells": []}}
+    if st.session_state.get(grid) != picked:
+        st.session_state[grid] = picked
+    rows = _rows(of, positions)
+    with st.container(key="tumours_grid"):
+        st.dataframe(
+            rows,
+            hide_index=True,
+            height=min(38 + 35 * len(rows), LIST_PX),
+            on_select=take_row,
+            selection_mode=["single-row", "single-cell"],
+            alt="The list: a click on a row shows that tumour beside it",
+            key=grid,
+        )
+    st.session_state[menu] = place
+    with st.container(key="tumours_menu"):
+        told = [f"{name}: {_said(of, int(row))}" for name, row in zip(rows["Tumour"], positions, strict=True)]
+        st.selectbox("Tumour", list(range(len(told))), format_func=told.__getitem__, key=menu, on_change=take_name)
+    return int(positions[place])
+
+
+def _rows(of: Scored, positions: NDArray[np.int64]) -> pd.DataFrame:
+    frame, shorts = of.scores.frame.iloc[positions], {item.id: item.short for item in of.model.classes}
+    positive = kinds_of(of.model)[0]
+    marks = [
+        " · ".join(filter(None, (PARTLY if lost else "", OUTSIDE if beyond else "")))
+        for lost, beyond in zip(frame["not_read"], frame["beyond_training"], strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "Tumour": frame["tumour"].to_numpy(),
+            "Answer": [shorts.get(label, NO_ANSWER) for label in frame["answer"]],
+            f"P({shorts[positive]})": [
+                "–" if np.isnan(value) else probability_words(value) for value in frame[f"p_{positive}"]
+            ],
+            "Mark": marks,
+        }
+    )
+
+
+def _said(of: Scored, row: int) -> str:
+    answer = of.scores.frame["answer"].iloc[row]
+    if not answer:
+        return NO_ANSWER
+    short = next(item.short for item in of.model.classes if item.id == answer)
+    return f"{short}, {probability_words(float(of.scores.frame[f'p_{answer}'].iloc[row]))}"
