@@ -45,6 +45,6 @@ def probability_histogram(tiles: pd.DataFrame, model: Model) -> go.Figure:
     cancer = cancer_probability(tiles[answered_tiles(tiles, model)], model)
     # Counted here: bins of Plotly's leave out tiles of exactly 1, of which a model that is certain has many.
     counts, edges = np.histogram(np.clip(cancer, 0, 1), bins=BINS, range=(0, 1))
-    figure = go.Figure(go.Bar(x=(edges[1:] + edges[:-1]) / 2, y=counts, width=1 / BINS, marker_color="#5B6B73"))
+    figure = go.Figure(go.Bar(x=(edges[1:] + edges[:-1]) / 2, y=counts, marker_color="#5B6B73"))
     xaxis, yaxis = {"title": "Probability of carcinoma", "range": [0, 1]}, {"title": "Tiles"}
     return laid_out(figure, 220, xaxis=xaxis, yaxis=yaxis, bargap=0.05)
