@@ -20,6 +20,7 @@ from benchmarks.similar_tiles import similar_tiles
 from benchmarks.triage import triage
 from benchmarks.triage_drawn import triage_drawn
 from benchmarks.triage_looks import triage_looks
+from benchmarks.wrap import wrap
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
         "triage": triage, "triage-drawn": triage_drawn, "triage-looks": triage_looks,
         "archive-cluster": archive_cluster,
         "archive-simulation": archive_simulation, "archive-ray": archive_ray,
-        "archive-two-nodes": archive_two_nodes, "archive-ledger": archive_ledger,
+        "archive-two-nodes": archive_two_nodes, "archive-ledger": archive_ledger, "wrap": wrap,
     }  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", choices=[*programs, "api-fuzz", "hostile", "mutants"])

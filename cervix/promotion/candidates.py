@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from cervix.bundle.loading import SHORT_HASH, read_manifest, read_verified
@@ -11,7 +10,7 @@ from cervix.bundle.signature import BESIDE
 from cervix.errors import BundleError
 from cervix.intake.archive import extract_archive
 from cervix.outside_names import inside
-from cervix.promotion.leftovers import ON_ITS_WAY, clear_leftovers
+from cervix.promotion.leftovers import clear_leftovers, on_its_way
 from cervix.promotion.proving import prove_apart
 
 UNPACKED_LIMIT_BYTES = 2 << 30
@@ -78,8 +77,8 @@ def keep_bundle(archive: Path, bundles_dir: Path, *, meant: tuple[str, str] | No
     try:
         bundles_dir.mkdir(parents=True, exist_ok=True)
         clear_leftovers(bundles_dir)
-        with tempfile.TemporaryDirectory(prefix=ON_ITS_WAY, dir=bundles_dir) as place:
-            root = unpack_bundle(archive, Path(place))
+        with on_its_way(bundles_dir) as place:
+            root = unpack_bundle(archive, place)
             manifest, sha256, _ = read_verified(root)
             if meant is not None and meant != (manifest.name, manifest.version):
                 raise BundleError(

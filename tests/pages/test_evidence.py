@@ -43,6 +43,16 @@ def said(app: AppTest) -> str:
     return texts(app).replace("\N{NO-BREAK SPACE}", " ")
 
 
+def test_a_folder_of_tiles_that_lacks_those_of_this_model_shows_its_mistakes_without_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CERVIX_TILES_DIR", str(tmp_path))
+    get_settings.cache_clear()
+    app = open_page("evidence")
+    assert not app.exception
+    assert "Of these tiles none is in the folder of tiles (CERVIX_TILES_DIR)." in said(app)
+
+
 def test_every_model_opens_on_its_summary_and_has_the_tabs_that_make_sense(bundle: Bundle) -> None:
     app = open_page("evidence")
     for model_id in MODELS:

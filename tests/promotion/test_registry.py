@@ -6,7 +6,6 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,38 +18,10 @@ from cervix.labels import open_store
 from cervix.promotion.adding import add_listed, arrived_bytes, labels_there
 from cervix.promotion.leftovers import ARRIVING, ARRIVING_AT_MOST_S, ON_ITS_WAY, UNPACKING_AT_MOST_S, clear_leftovers
 from cervix.promotion.registry import Listed, is_address, read_registry
-from cervix.settings import Settings, get_settings
+from cervix.settings import Settings
 from tests import file_server
-from tests.bundle.altered import bundle_of_risk_models
 
 NAME, VERSION = "made-for-tests", "0.1.0"
-
-
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    folder = tmp_path_factory.mktemp("packed")
-    root = bundle_of_risk_models(folder / "bundle")
-    (root / "notes.txt").write_text("the manifest does not list me")
-    return Path(shutil.make_archive(str(folder / "packed"), "zip", root)).read_bytes()
-
-
-@pytest.fixture
-def archive(packed: bytes) -> Iterator[file_server.Archive]:
-    held = file_server.Archive()
-    held.contents["bundle.zip"] = packed
-    with file_server.serving(held):
-        yield held
-
-
-@pytest.fixture
-def settings(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Of a server with a registry and the network, which is this computer."""
-    del home
-    monkeypatch.setenv("CERVIX_OFFLINE", "0")
-    monkeypatch.setenv("CERVIX_BUNDLE_REGISTRY", str(tmp_path / "registry.json"))
-    monkeypatch.setattr("cervix.sources.downloads.Downloader._wait", lambda *_: None)
-    get_settings.cache_clear()
-    return get_settings()
 
 
 def entry(archive: file_server.Archive, **other: Any) -> dict[str, Any]:

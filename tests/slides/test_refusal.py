@@ -104,7 +104,7 @@ def test_every_place_agrees_on_which_tiles_have_no_answer(
     for label in model.class_ids:
         for side in gallery(slide, score, model, label):
             assert not {places(tiles)[tile.row] for tile in side} & silent
-    assert len(probability_histogram(tiles, model).data[0].x) == 16 - len(silent)
+    assert probability_histogram(tiles, model).data[0].y.sum() == 16 - len(silent)
 
     for kind, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
         table = read(write_export(kind, score, slide, bundle.session("slide"), tmp_path, "s"))
@@ -151,7 +151,7 @@ def test_a_slide_without_an_answer_shows_no_percentage_of_any_tile(
     assert hot_spots(refused.tiles, model) == []
     assert not len(most_suspicious(refused.tiles, model, 50))
     assert gallery(slide, refused, model, "scc") == ([], [])
-    assert not len(probability_histogram(refused.tiles, model).data[0].x)
+    assert not probability_histogram(refused.tiles, model).data[0].y.any()
     said = pdf_text(refused, slide, bundle, tmp_path / "report.pdf")
     assert "so no tile is shown" in said
     assert "Squamous-cell carcinoma 9" not in said

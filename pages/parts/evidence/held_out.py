@@ -23,11 +23,16 @@ from pages.parts.evidence.thresholds import Sides, show_at_threshold, show_ranki
 
 EVERYONE = "All cases"
 NO_PICTURES = "The tiles may not be shipped with the app. Set their folder (CERVIX_TILES_DIR) to see the pictures here."
+NOT_AMONG_THEM = "Of these tiles none is in the folder of tiles (CERVIX_TILES_DIR)."
+ROW = "row "
+"""How ``python -m training wrap`` names cases: by where they stood in their owner's list."""
+ROWS_ALONE = "The bundle names these tiles by their rows in its owner's list and does not say which files they are."
 
 
-def tile_of(tiles_dir: Path, case: str) -> Image.Image:
-    """A held-out tile by its path in the folder of tiles."""
-    return Image.open(inside(tiles_dir, case))
+def tile_of(tiles_dir: Path, case: str) -> Image.Image | None:
+    """A held-out tile by its path in the folder of tiles; None where it is not there: the folder may be another model's."""
+    place = inside(tiles_dir, case)
+    return Image.open(place) if place.is_file() else None
 
 
 def show_threshold(bundle: Bundle, model: Model) -> None:
@@ -36,7 +41,9 @@ def show_threshold(bundle: Bundle, model: Model) -> None:
     tiles_dir = get_settings().tiles_dir
     picture = partial(tile_of, tiles_dir) if model.tiles and tiles_dir else None
     show_figures(question, model, f"{model.id}_{question.task.id}")
-    show_mistakes(question, model, sides_of(model, question.task), picture, "" if picture or not model.tiles else NO_PICTURES)
+    named_by_rows = question.cases.frame["case"].astype(str).str.startswith(ROW).all()
+    why_none = ROWS_ALONE if named_by_rows else NOT_AMONG_THEM if picture else NO_PICTURES
+    show_mistakes(question, model, sides_of(model, question.task), picture, why_none if model.tiles else "")
     if has_classes(model):
         show_classes(question.cases, model)
 

@@ -64,14 +64,14 @@ def show_table(table: pd.DataFrame, key: str | None = None) -> None:
 
 
 def show_mistakes(
-    question: Question, model: Model, sides: Sides, picture: Callable[[str], Image.Image] | None, why_none: str
+    question: Question, model: Model, sides: Sides, picture: Callable[[str], Image.Image | None] | None, why_none: str
 ) -> None:
     """The cases that are answered wrongly, the worst first: pictures where there are any, and a table.
 
     Parameters
     ----------
     picture : callable, optional
-        From the name of a case to its tile.
+        From the name of a case to its tile, or None.
     why_none : str
         Why there are no pictures; empty where none are expected.
     """
@@ -80,11 +80,12 @@ def show_mistakes(
     if worst.empty:
         st.success("At this threshold every case is answered correctly.", icon=":material/check:")
         return
-    if picture:
+    shown = [(found, row) for row in worst.itertuples() if picture and (found := picture(str(row.case)))]
+    if shown:
         with st.container(horizontal=True):
-            for row in worst.itertuples():
+            for found, row in shown:
                 words = f"{titles.get(str(row.label), row.label)}, score {row.score:.0%}"
-                st.image(picture(str(row.case)), caption=words, width=PICTURE_PX)
+                st.image(found, caption=words, width=PICTURE_PX)
     elif why_none:
         st.caption(why_none)
     table = worst.assign(
@@ -107,6 +108,10 @@ def show_classes(cases: CaseSet, model: Model) -> None:
         config=STILL_CHART,
     )
     wrong = group_errors(cases.frame, cases.classes)
+    groups = cases.frame["group"].nunique()
+    if wrong.empty:
+        st.caption(f"None of {groups} groups (source images) has a wrong case.")
+        return
     told = wrong.replace({"label": model.class_titles, "called as": model.class_titles})
     show_table(told.rename(columns={"label": "truth", "called as": "the model says"}), "evidence_sources")
-    st.caption(f"{len(wrong)} of {cases.frame['group'].nunique()} groups (source images) have a wrong case, the others none.")
+    st.caption(f"{len(wrong)} of {groups} groups (source images) have a wrong case, the others none.")

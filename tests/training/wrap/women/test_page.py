@@ -49,4 +49,7 @@ def test_its_commands_run_as_they_are_printed(tmp_path: Path, data_dir: Path, mo
             assert PROGRAMS[words[2]](words[3:]) == 0, line
     get_settings.cache_clear()
     assert pd.read_csv("own/risks.csv")["risk"].between(0, 1).any()
+    for bundle, nature in (("forest", "real"), ("boosting", "simulated")):
+        manifest = Path(f"own/bundle-of-{bundle}/manifest.json").read_text(encoding="utf-8")
+        assert set(re.findall(r'"nature": "(\w+)"', manifest)) == {nature}, "made-up women are never called real"
     assert pd.read_csv("own/risks-of-visits.csv")["risk_drawn"].between(0, 1).any()
