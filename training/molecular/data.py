@@ -25,6 +25,7 @@ GLANDULAR, SQUAMOUS, ADENOSQUAMOUS = "glandular", "squamous", "adenosquamous"
 ONE_OF_SEVERAL_PLACES = re.compile(r"-\d+$")
 """``hsa-mir-194-2``: one of several places in the genome with one mature product, which a table of mature names cannot tell."""
 FILES = ("cesc_clinical.csv", "cesc_mirna_rpm.csv.gz", "lung_luad_mirna_rpm.csv.gz", "lung_lusc_mirna_rpm.csv.gz")
+GENES = "cesc_gene_by_case.csv.gz"
 
 
 class MolecularDataMissing(CervixError, OSError, code="molecular-data-missing"):
@@ -147,13 +148,22 @@ def of_one_place(markers: Texts) -> Bools:
     )
 
 
+def load_mutations(folder: Path, cohort: Cohort, genes: list[str]) -> Floats:
+    """Non-silent mutations of genes in the same patients ``(n, genes)``: 1 or 0, NaN where a tumour was not sequenced.
+
+    ``KeyError`` for a gene that the table, of genes hit in six patients or more, does not have.
+    """
+    table = pd.read_csv(folder / GENES, usecols=["patient", *genes]).set_index("patient")
+    return np.asarray(table[genes].reindex(cohort.patients).to_numpy(np.float64), np.float64)
+
+
 def load_rivals(folder: Path, cohort: Cohort) -> dict[str, Floats]:
     """Other measurements of the same patients -> ``(n, k)``, a row all NaN where a patient has none."""
     proteins = pd.read_csv(folder / "cesc_rppa.csv.gz").drop_duplicates("bcr_patient_barcode")
     code = proteins["bcr_patient_barcode"]
     proteins = proteins[code.str[SAMPLE_CODE] == TUMOUR].set_index(code.str[PATIENT_CODE])
     arms = pd.read_csv(folder / "cesc_arm_level.csv.gz").drop_duplicates("patient").set_index("patient")
-    genes = pd.read_csv(folder / "cesc_gene_by_case.csv.gz").set_index("patient")
+    genes = pd.read_csv(folder / GENES).set_index("patient")
     a_visitor_would_name = [name for name in ("TP53", "PIK3CA", "PTEN", "KRAS", "ERBB2", "ARID1A", "STK11") if name in genes]
     panel = genes[a_visitor_would_name].reindex(cohort.patients).to_numpy(np.float64)
     types = np.stack([cohort.hpv == name for name in ("hpv16", "hpv18", "hpv45", "none")], axis=1).astype(np.float64)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from cervix.bundle.manifest import Model
 from cervix.bundle.markers import COHORT_QUANTILES, MarkerEncoding
 from cervix.bundle.sessions import CPU_PROVIDER, Arrays, open_session
-from training.molecular.data import Cohort, load_cohort, load_lung, load_rivals
+from training.molecular.context import context_rows
+from training.molecular.data import Cohort, load_cohort, load_lung, load_mutations, load_rivals
 from training.molecular.elsewhere import external_rows, gate_allowed, gate_rows, shown_rows
 from training.molecular.entry import SAMPLE_NAME, molecular_entry
 from training.molecular.export import CLASSES, graph_places, molecular_graph, outputs
@@ -73,6 +74,7 @@ def train_molecular(recipe_path: Path, folder: Path, out_dir: Path, log: Log) ->
         "gate": gate_rows(cohort, lung, held, gate, recipe),
         "errors": error_rows(cohort, held.model),
         "left-out": shown_rows(cohort, answer, gate),
+        "context": context_rows(cohort, load_mutations(folder, cohort, recipe["context"]["genes"]), recipe["context"]),
     }
     chance = pd.DataFrame([permuted_row(cohort, settings, recipe)])
     tables["rivals"] = pd.concat([tables["rivals"], chance], ignore_index=True).fillna("–")

@@ -132,6 +132,14 @@ def test_adenosquamous_tumours_are_shown_and_taught_nothing(made: Made, omics: P
     assert len(load_cohort(omics, 0).cases) == 301
 
 
+def test_mutations_and_hpv_types_are_counted_by_kind_with_an_interval(made: Made) -> None:
+    context = pd.read_csv(made[1] / "molecular/context.csv").set_index(["gene or HPV type", "kind"])
+    assert context.loc[("KRAS mutated", "glandular"), ["n", "of"]].tolist() == [9, 44]
+    assert context.loc[("KRAS mutated", "squamous"), "share"] == "2.9 % (1.4–5.9)"
+    of_hpv = context[context.index.get_level_values(0).str.contains("HPV")]
+    assert of_hpv.groupby("kind")["n"].sum().to_dict() == {"glandular": 47, "squamous": 254}
+
+
 def test_a_marker_that_only_one_lung_table_has_is_not_used_there(omics: Path) -> None:
     cohort = load_cohort(omics, 0)
     lung = load_lung(omics, cohort.markers)
