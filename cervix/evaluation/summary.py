@@ -147,12 +147,15 @@ def world_of(model: Model) -> str:
         return "made-up pairs"
     if model.kind in ("tile", "slide-head"):
         return f"drawn {cases_word(model)}" if simulated else "real tissue"
+    if model.kind == "molecular":
+        return f"drawn {cases_word(model)}" if simulated else f"real tumours{' of the cervix' if model.saw_cervix else ''}"
     return "simulated women" if simulated else "real women"
 
 
 def cases_word(model: Model) -> str:
     """What the cases of a model are called."""
-    return {"tile": "tiles", "slide-head": "slides", "joint": "pairs"}.get(model.kind, "women")
+    words = {"tile": "tiles", "slide-head": "slides", "joint": "pairs", "molecular": "tumours"}
+    return words.get(model.kind, "women")
 
 
 def auroc_short(value: float) -> str:
@@ -313,6 +316,11 @@ def _of_rivals(bundle: Bundle, model: Model) -> Summary:
 
 def _n(bundle: Bundle, model: Model, task: DerivedTask) -> int:
     return len(question_of(bundle, model, task).scores.score)
+
+
+def main_figure(bundle: Bundle, model: Model) -> Figure:
+    """AUROC of the main question to the held-out cases; ``EvaluationError`` for an unevaluated model."""
+    return _auroc_figure(bundle, model, model.main_task)
 
 
 def _auroc_figure(bundle: Bundle, model: Model, task: DerivedTask, title: str = "") -> Figure:
