@@ -42,6 +42,7 @@ def grown(bundle_root: Path, parts: Path, tmp_path_factory: pytest.TempPathFacto
     return prove_bundle(out, device="cpu")
 
 
+@pytest.mark.slow
 def test_the_parents_models_are_copied_and_the_new_one_answers(parent: Bundle, grown: Bundle) -> None:
     for model in parent.manifest.models:
         assert grown.manifest.model(model.id) == model
@@ -53,6 +54,7 @@ def test_the_parents_models_are_copied_and_the_new_one_answers(parent: Bundle, g
     assert parent.label in grown.manifest.changelog[0]
 
 
+@pytest.mark.slow
 def test_whoever_is_asked_where_nobody_chooses_stays_the_same(parent: Bundle, grown: Bundle) -> None:
     for kind in {model.kind for model in parent.manifest.models}:
         assert grown.manifest.first_of(kind).id == parent.manifest.first_of(kind).id
@@ -72,6 +74,7 @@ def test_kinds_stand_together_tiles_first_and_the_parents_model_before_its_rival
     assert listed.index("a-rival") == listed.index("history") + 1
 
 
+@pytest.mark.slow
 def test_a_model_of_the_same_id_is_replaced(grown: Bundle, parts: Path, tmp_path: Path) -> None:
     entry = Model.model_validate_json((parts / "molecular/model.json").read_bytes()).model_copy(update={"title": "Another"})
     shutil.copytree(parts / "molecular", tmp_path / "parts/molecular")
