@@ -41,6 +41,10 @@ GENERATE_RECIPE, HEAD_RECIPE, MOLECULAR_RECIPE, BOOSTING_RECIPE = "generate", "h
 SHIPPED_BUNDLE = PROJECT_ROOT / "bundle"
 
 
+class BoostingNotInstalled(CervixError, code="boosting-not-installed"):
+    """Raised when a boosting model is to be fitted and its library is not there."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line. Returns 0 on success, or 1 after one sentence on stderr that says what is wrong."""
     options = _parser().parse_args(arguments)
@@ -150,7 +154,15 @@ def _boosting_in_build(options: argparse.Namespace, log: Callable[[str], None]) 
 
 
 def _boosting_beside(files: "HistoryFiles", options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from training.boosting.recipe import train_boosting
+    try:
+        from training.boosting.recipe import train_boosting
+    except ModuleNotFoundError as error:
+        raise BoostingNotInstalled(
+            "Boosting is not installed",
+            expected="the packages lightgbm and onnxmltools",
+            found=f"no {error.name}",
+            action="Run: pip install -r requirements-wrap.txt",
+        ) from error
 
     def train(listening: Callable[[str], None]) -> list[Model]:
         return train_boosting(_path_of(BOOSTING_RECIPE), files, options.out, listening)

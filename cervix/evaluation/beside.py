@@ -15,6 +15,7 @@ from cervix.evaluation.paired import Pair, compare_answers
 from cervix.evaluation.questions import CaseSet, Question
 
 SHOWN = ("auroc", "average_precision", "brier", "recall", "specificity")
+"""Figures of the table, in order: those that no threshold changes first."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ TRAIN = "train"
 def models_table(bundle: Bundle) -> pd.DataFrame:
     """One row a model: ``model, what it is, learned from, question, AUROC, n, world``, as text.
 
-    A model that nobody measured, or whose figure cannot be computed, stands there without one.
+    A model that nobody measured stands there without a figure.
     """
     return pd.DataFrame([_row(bundle, model) for model in bundle.manifest.models])
 

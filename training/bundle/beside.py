@@ -10,7 +10,7 @@ from cervix.bundle.manifest import MANIFEST_NAME, Manifest, Model
 from cervix.errors import BundleError
 from cervix.files import sha256_of
 from cervix.patients.golden import prove_bundle
-from training.bundle.build import BUNDLE_NAME, About, assemble_bundle, card_facts, in_order
+from training.bundle.build import BUNDLE_NAME, CARD_FACTS, About, assemble_bundle, card_facts, in_order
 from training.bundle.candidate import CANDIDATE_LIMIT_BYTES, candidate_commit, new_candidate, require_new
 from training.bundle.cost import COST_NAME
 from training.shared.retrain_parts import copied
@@ -30,7 +30,7 @@ def add_models(parent_dir: Path, entries: Sequence[Path], parts_dir: Path, out: 
     CandidateRefused
         If ``out`` is there already.
     BundleError
-        If an entry is not there, or parent or candidate does not prove itself.
+        If an entry is not there, the card has no words for a model, or parent or candidate does not prove itself.
     """
     require_new(out)
     if missing := [path.parent.name for path in entries if not path.is_file()]:
@@ -42,6 +42,13 @@ def add_models(parent_dir: Path, entries: Sequence[Path], parts_dir: Path, out: 
         )
     added = [Model.model_validate_json(path.read_bytes()) for path in entries]
     facts = card_facts().models
+    if unknown := [model.id for model in added if model.id not in facts]:
+        raise BundleError(
+            "The card has no words for a model",
+            expected=f"[models.{unknown[0]}] in {CARD_FACTS.name}",
+            found="none",
+            action="Write them first: whom the model is for, and whom not.",
+        )
     parent = prove_bundle(parent_dir, device="cpu")
     log(f"{', '.join(model.id for model in added)} beside {parent.label}")
     with new_candidate(out) as (parts, whole):

@@ -1,5 +1,6 @@
 """The boosting recipe on a small cohort: the history model's women, their splits, and a graph that answers as its trees do."""
 
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from tests.training.history_small import write_small_cohort  # noqa: E402
 from training.boosting.data import CIN2, CIN3, CLASSES, HistoryFiles, boosting_data  # noqa: E402
 from training.boosting.recipe import asked_of, train_boosting  # noqa: E402
 from training.boosting.rows import summary_rows  # noqa: E402
-from training.cli import RECIPES_DIR  # noqa: E402
+from training.cli import RECIPES_DIR, main  # noqa: E402
 from training.history.data import CLASSES as COURSES  # noqa: E402
 from training.history.data import load_history_data  # noqa: E402
 from training.history.rehearsal import chosen_women, write_history_rehearsal  # noqa: E402
@@ -141,3 +142,19 @@ def test_a_row_tells_what_the_visits_do(files: HistoryFiles) -> None:
         assert rows.loc[woman, "last hpv"] == known[-1]
         assert rows.loc[woman, "max hpv"] == known.max()
         assert rows.loc[woman, "count-of hpv"] == len(known)
+
+
+def test_a_bundle_and_the_folder_of_a_build_give_the_same_women() -> None:
+    root = PROJECT_ROOT / "bundle"
+    bundled = HistoryFiles.of_bundle(root)
+    built = HistoryFiles.of_parts(bundled.model, root)
+    assert (built.rehearsal, built.background) == (bundled.rehearsal, bundled.background)
+    assert built.predictions.equals(bundled.predictions)
+
+
+def test_without_the_library_the_command_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "training.boosting.recipe", None)
+    assert main(["history-boosting", "--out", str(tmp_path)]) == 1
+    assert "pip install -r requirements-wrap.txt" in capsys.readouterr().err

@@ -86,9 +86,16 @@ def test_a_model_of_the_same_id_is_replaced(grown: Bundle, parts: Path, tmp_path
     assert len(again.models) == len(grown.manifest.models)
 
 
-def test_a_model_that_was_not_trained_and_a_folder_that_is_there_are_refused(bundle_root: Path, tmp_path: Path) -> None:
+def test_a_model_that_was_not_trained_or_has_no_card_and_a_folder_that_is_there_are_refused(
+    bundle_root: Path, parts: Path, tmp_path: Path
+) -> None:
     with pytest.raises(BundleError, match="none of molecular"):
         add_models(bundle_root, [tmp_path / "molecular/model.json"], tmp_path, tmp_path / "out", lambda _: None)
+    (tmp_path / "made-up").mkdir()
+    made_up = Model.model_validate_json((parts / "molecular/model.json").read_bytes()).model_copy(update={"id": "made-up"})
+    (tmp_path / "made-up/model.json").write_text(made_up.model_dump_json(), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"no words for a model: expected \[models.made-up\]"):
+        add_models(bundle_root, [tmp_path / "made-up/model.json"], tmp_path, tmp_path / "out", lambda _: None)
     assert not (tmp_path / "out").exists()
     with pytest.raises(CandidateRefused, match="there already"):
         add_models(bundle_root, [], tmp_path, tmp_path, lambda _: None)
