@@ -109,8 +109,8 @@ def beside_figure(found: Beside) -> go.Figure:
         )  # fmt: skip
     chance = {"color": GREY, "dash": "dot"}
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", name="Chance", line=chance, hoverinfo="skip")
-    axes = ({"title": title, "range": [-0.02, 1.02]} for title in ("1 − specificity", "Sensitivity"))
-    return laid_out(figure, **dict(zip(("xaxis", "yaxis"), axes, strict=True)))
+    whole = [-0.02, 1.02]
+    return laid_out(figure, xaxis={"title": "1 − specificity", "range": whole}, yaxis={"title": "Sensitivity", "range": whole})
 
 
 def _compared(bundle: Bundle, model: Model, rival: Model, task: DerivedTask) -> Beside:
