@@ -1,5 +1,5 @@
-"""``python -m training data | slide | risk-factors | history | molecular | molecular-slide | build | retrain | cervix |
-generate | wrap | head``: from data, labels or somebody's model to a proven bundle.
+"""``python -m training data | slide | risk-factors | history | history-boosting | molecular | molecular-slide | build | add | retrain |
+cervix | generate | wrap | head``: from data, labels or somebody's model to a proven bundle.
 """
 
 import argparse
@@ -24,11 +24,12 @@ from cervix.errors import CervixError
 from cervix.retraining import RECIPES
 from cervix.retraining.log import Event, LogLine
 from cervix.settings import PROJECT_ROOT, get_settings
-from training.bundle.build import about_build, assemble_bundle
+from training.bundle.build import about_build, assemble_bundle, in_order
 from training.bundle.cost import costed
 from training.shared.declared import declared_ids
 
 if TYPE_CHECKING:
+    from training.boosting.data import HistoryFiles
     from training.data.tissue.collecting import Archive
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
@@ -39,6 +40,12 @@ COHORT_WOMEN, COHORT_SEED = 240_000, 101
 PAPER_RECIPE, SHIPPED_RECIPE, RISK_RECIPE, HISTORY_RECIPE = "paper", "shipped", "risk-factors", "history"
 COHORT_RECIPE, HYBRID_RECIPE, ACTIVE_RECIPE, CERVIX_RECIPE = "cohort", "hybrid", "active-learning", "cervix"
 GENERATE_RECIPE, HEAD_RECIPE, MOLECULAR_RECIPE, PAIRS_RECIPE = "generate", "head", "molecular", "molecular-slide"
+BOOSTING_RECIPE = "history-boosting"
+SHIPPED_BUNDLE = PROJECT_ROOT / "bundle"
+
+
+class BoostingNotInstalled(CervixError, code="boosting-not-installed"):
+    """Raised when a boosting model is to be fitted and its library is not there."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -131,6 +138,37 @@ def _history(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     def train(listening: Callable[[str], None]) -> list[Model]:
         recipe, cohort = _path_of(HISTORY_RECIPE), _path_of(COHORT_RECIPE)
         return train_history(recipe, cohort, options.women, options.seed, options.published, options.out, listening)
+
+    _save(costed(train, options.out, log), options.out)
+
+
+def _boosting(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.boosting.data import HistoryFiles
+
+    _boosting_beside(HistoryFiles.of_bundle(options.parent), options, log)
+
+
+def _boosting_in_build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    """The boosting beside a history model that was trained under ``--out``."""
+    from training.boosting.data import HistoryFiles
+
+    history = Model.model_validate_json((options.out / _first_model(HISTORY_RECIPE) / ENTRY_NAME).read_bytes())
+    _boosting_beside(HistoryFiles.of_parts(history, options.out), options, log)
+
+
+def _boosting_beside(files: "HistoryFiles", options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    try:
+        from training.boosting.recipe import train_boosting
+    except ModuleNotFoundError as error:
+        raise BoostingNotInstalled(
+            "Boosting is not installed",
+            expected="the packages lightgbm and onnxmltools",
+            found=f"no {error.name}",
+            action="Run: pip install -r requirements-wrap.txt",
+        ) from error
+
+    def train(listening: Callable[[str], None]) -> list[Model]:
+        return train_boosting(_path_of(BOOSTING_RECIPE), files, options.out, listening)
 
     _save(costed(train, options.out, log), options.out)
 
@@ -239,16 +277,18 @@ def _build(options: argparse.Namespace, log: Callable[[str], None]) -> None:
         (_history, f"{_first_model(HISTORY_RECIPE)}/{ENTRY_NAME}"),
         (_active_learning, f"{_first_model(HISTORY_RECIPE)}/{ACQUISITION_NAME}"),
         (_hybrid, f"{_first_model(HYBRID_RECIPE)}/{ENTRY_NAME}"),
+        (_boosting_in_build, f"{_first_model(BOOSTING_RECIPE)}/{ENTRY_NAME}"),
+        (_molecular, f"{_first_model(MOLECULAR_RECIPE)}/{ENTRY_NAME}"),
     ):
         if options.reuse and (options.out / result).is_file():
             log(f"reusing {options.out / result}")
         else:
             train(options, log)
     made = [Model.model_validate_json(path.read_bytes()) for path in options.out.glob(f"*/{ENTRY_NAME}")]
-    models = sorted(made, key=lambda model: (model.kind != "tile", model.id))
+    models = in_order(sorted(made, key=lambda model: model.id))
     models = [model.with_table(REPRODUCTION) if model.kind == "tile" else model for model in models]
-    simulation = _path_of(ACTIVE_RECIPE)
-    models = [with_acquisition(model, simulation, options.out) if model.kind == "sequence" else model for model in models]
+    simulation, labelled = _path_of(ACTIVE_RECIPE), _first_model(HISTORY_RECIPE)
+    models = [with_acquisition(model, simulation, options.out) if model.id == labelled else model for model in models]
     models = [with_subgroups(model, options.out, options.table) for model in models]
     manifest = assemble_bundle(options.out, options.bundle, models, about_build(models))
     log(f"{manifest.name} {manifest.version} in {options.bundle}: {sum(f.bytes for f in manifest.files) / 1e6:.1f} MB")
@@ -379,6 +419,14 @@ def _head(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     options.tell("candidate", f"candidate {label} in {options.out}", candidate=label)
 
 
+def _add(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    from training.bundle.beside import add_models
+
+    entries = [options.parts / model_id / ENTRY_NAME for model_id in options.models]
+    label = add_models(options.parent, entries, options.parts, options.out, log)
+    options.tell("candidate", f"candidate {label} in {options.out}", candidate=label)
+
+
 def _path_of(recipe: str) -> Path:
     return RECIPES_DIR / f"{recipe}.toml"
 
@@ -429,11 +477,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_sample_candidate(commands)
     _add_wrap(commands)
     _add_head(commands)
+    _add_models(commands)
     omics = argparse.ArgumentParser(add_help=False)
     omics.add_argument("--omics", type=Path, default=data / "omics", help="folder of TCGA's tables of molecular measurements")
     _add_molecular_slide(commands, omics, data)
     for name, parents, run, text in (
         (MOLECULAR_RECIPE, [omics, out], _molecular, "train and export the model of microRNA"),
+        (BOOSTING_RECIPE, [out], _boosting, "train and export the boosting model of a bundle's histories"),
         ("slide", [slide_data, out], _slide, "train and export the slide model"),
         ("risk-factors", [table_data, out], _risk_factors, "train and export the risk-factor LSTMs"),
         ("history", [cohort, yardstick, out], _history, "train and export the LSTM on simulated screening histories"),
@@ -442,7 +492,7 @@ def _parser() -> argparse.ArgumentParser:
         (GENERATE_RECIPE, [slide_data, out], _generate, "make tiles and measure what they are worth"),
         ("samples", [], _samples, "draw the sample slides anew, and the first page's picture as a bundle scores it"),
         ("drawn-gain", [slide_data, out], _drawn_gain, "measure what drawn tiles are worth beside few real ones"),
-        ("build", [slide_data, table_data, cohort, yardstick, out], _build, "train everything and assemble a bundle"),
+        ("build", [slide_data, table_data, cohort, yardstick, omics, out], _build, "train everything and assemble a bundle"),
     ):
         command = commands.add_parser(name, parents=parents, help=text, description=text)
         command.set_defaults(run=run, protocol=HONEST)
@@ -451,10 +501,14 @@ def _parser() -> argparse.ArgumentParser:
         if name == GENERATE_RECIPE:
             command.add_argument("--minutes", type=float, help="of computing, over all runs (default: the recipe's)")
             command.add_argument("--judge", type=Path, help="bundle whose slide model judges (default: the active one)")
+        if name == BOOSTING_RECIPE:
+            command.add_argument(
+                "--from", dest="parent", type=Path, default=SHIPPED_BUNDLE, help="bundle whose women it learns from"
+            )
         if name == "samples":
-            command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
+            command.add_argument("--bundle", type=Path, default=SHIPPED_BUNDLE, help="the bundle's folder")
         if name == "build":
-            command.add_argument("--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="the bundle's folder")
+            command.add_argument("--bundle", type=Path, default=SHIPPED_BUNDLE, help="the bundle's folder")
             command.add_argument("--reuse", action="store_true", help="keep models already trained under --out")
     return parser
 
@@ -488,6 +542,16 @@ def _add_head(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     command.add_argument("--from", dest="parent", type=Path, help="folder of the parent bundle (default: the active one)")
     command.add_argument("--out", type=Path, required=True, help="folder of the candidate, which must not exist")
     command.set_defaults(run=_head)
+
+
+def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "make a candidate bundle with models that were trained before beside those of its parent"
+    command = commands.add_parser("add", help=text, description=text)
+    command.add_argument("models", nargs="+", metavar="MODEL", help="id of a model; its folder is under --parts")
+    command.add_argument("--from", dest="parent", type=Path, default=SHIPPED_BUNDLE, help="folder of the parent bundle")
+    command.add_argument("--parts", type=Path, default=BUILD_DIR, help=f"where they were trained (default {BUILD_DIR.name}/)")
+    command.add_argument("--out", type=Path, required=True, help="folder of the candidate, which must not exist")
+    command.set_defaults(run=_add)
 
 
 def _add_cervix(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", data: Path) -> None:
@@ -537,7 +601,7 @@ def _add_drawn_settings(commands: "argparse._SubParsersAction[argparse.ArgumentP
     text = "tune the drawn sample slides to a model, so that it answers them as they are meant"
     command = commands.add_parser("drawn-settings", help=text, description=text)
     command.add_argument(
-        "--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="a bundle, or the --out of a training of the slide model"
+        "--bundle", type=Path, default=SHIPPED_BUNDLE, help="a bundle, or the --out of a training of the slide model"
     )
     command.add_argument("--trials", type=int, default=0, help="of each tissue, those of an earlier run included (default 0)")
     command.add_argument("--seed", type=int, default=7)
@@ -553,7 +617,7 @@ def _add_sample_candidate(commands: "argparse._SubParsersAction[argparse.Argumen
     text = "retrain the sample candidate of the demo from its made-up labels, and write it into the package"
     command = commands.add_parser("sample-candidate", help=text, description=text)
     command.add_argument(
-        "--bundle", type=Path, default=PROJECT_ROOT / "bundle", help="its parent (default: the bundle that ships with the app)"
+        "--bundle", type=Path, default=SHIPPED_BUNDLE, help="its parent (default: the bundle that ships with the app)"
     )
     command.add_argument("--recipe", choices=RECIPES, default=next(iter(RECIPES)))
     command.add_argument("--out", type=Path, default=ARCHIVE, help="the archive (default: that of the package)")

@@ -318,6 +318,11 @@ def _n(bundle: Bundle, model: Model, task: DerivedTask) -> int:
     return len(question_of(bundle, model, task).scores.score)
 
 
+def main_figure(bundle: Bundle, model: Model) -> Figure:
+    """AUROC of the main question to the held-out cases; ``EvaluationError`` for an unevaluated model."""
+    return _auroc_figure(bundle, model, model.main_task)
+
+
 def _auroc_figure(bundle: Bundle, model: Model, task: DerivedTask, title: str = "") -> Figure:
     """AUROC of a question to the held-out cases; a dash where they are all alike."""
     report = question_of(bundle, model, task).report()

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -34,8 +35,10 @@ from cervix.settings import PROJECT_ROOT
 from training.bundle.cost import with_cost
 
 BUNDLE_NAME = "cervix-demonstration"
-BUNDLE_VERSION = "0.7.1"
+BUNDLE_VERSION = "0.8.0"
 CHANGELOG = [
+    "0.8.0: a boosting model on summaries of visits, the history model's rival on the same women, and a model of microRNA, the "
+    "first that learned from real cervical tumours. The other models are those of 0.7.1.",
     "0.7.1: two known failures of the slide model more, on oral epithelium. The models are those of 0.7.0.",
     "0.7.0: history model of another cohort, held against published risks of real women: the simulator is fitted to part of "
     "them, the rest reports. It reads episodes and the dual stain, answers at once and within 1, 3 and 5 years, and says how "
@@ -57,7 +60,7 @@ CHANGELOG = [
     "recipe, search, robustness and Grad-CAM checks recorded. Larger validation split, same test source images.",
     "0.1.0: first bundle. Slide model on frozen VGG16 features; risk-factor LSTM with and without other tests.",
 ]
-SIZE_LIMIT_BYTES = 60_000_000
+SIZE_LIMIT_BYTES = 62_000_000
 """Largest size of the bundle that is kept with the code."""
 CARD_FACTS = Path(__file__).parents[1] / "recipes/card.toml"
 RECORDED_PACKAGES = (
@@ -91,6 +94,13 @@ def about_build(models: list[Model]) -> About:
     """What ``python -m training build`` says of its bundle."""
     card = card_facts().of([model.id for model in models])
     return About(BUNDLE_NAME, BUNDLE_VERSION, CHANGELOG, "demonstration", git_commit(), card, SIZE_LIMIT_BYTES)
+
+
+def in_order(models: Iterable[Model]) -> list[Model]:
+    """Tile models first, then kind by kind in the order of their first ids; within a kind as given."""
+    listed = list(models)
+    first = {kind: min(model.id for model in listed if model.kind == kind) for kind in {model.kind for model in listed}}
+    return sorted(listed, key=lambda model: (model.kind != "tile", first[model.kind]))
 
 
 def assemble_bundle(parts_dir: Path, bundle_dir: Path, models: list[Model], about: About) -> Manifest:

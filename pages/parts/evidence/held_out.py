@@ -18,6 +18,7 @@ from cervix.evaluation.summary import cases_word
 from cervix.outside_names import inside
 from cervix.plain_text import escaped
 from cervix.settings import get_settings
+from pages.parts.evidence.side_by_side import show_beside
 from pages.parts.evidence.tables import show_classes, show_mistakes, show_table, show_tables
 from pages.parts.evidence.thresholds import Sides, show_at_threshold, show_ranking
 
@@ -77,6 +78,7 @@ def show_rivals(bundle: Bundle, model: Model) -> None:
         "Baselines flag from 0.5, the model from its own threshold: AUROC compares them fairly. Published figures come "
         "without interval and on other data; they are shown, not matched."
     )
+    show_beside(bundle, model, question.task)
     for note in model.measured.notes:
         st.info(escaped(note))
     show_tables(bundle, model, "rivals")

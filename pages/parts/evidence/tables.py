@@ -18,11 +18,13 @@ from cervix.plain_text import escaped
 from pages.parts.evidence.thresholds import Sides
 from pages.parts.shared.frame import STILL_CHART, sentence_case
 
+ELSEWHERE = ("external", "gate")
+"""Ids of tables of a molecular model away from its training: other organs, other assays."""
 TABS: Mapping[str, Sequence[str]] = {
     "calibration": ("calibration",),
-    "subgroups": ("sources",),
-    "rivals": ("comparison", "halves", "cross-validation", "reproduction"),
-    "world": ("slide-level", "apart", "novelty", "robustness"),
+    "subgroups": ("sources", "errors"),
+    "rivals": ("comparison", "halves", "cross-validation", "reproduction", "rivals"),
+    "world": ("slide-level", "apart", "novelty", "robustness", *ELSEWHERE),
     "apart": (left_out.TABLE, leakage.TABLE),
 }
 """Tab -> ids of the tables of the bundle that stand there; ``apart`` are drawn by themselves. Others: how it was trained."""

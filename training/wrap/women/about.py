@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from cervix.bundle.classes import check_distinct
+from cervix.bundle.classes import ClassInfo, check_distinct
 from cervix.bundle.manifest import DerivedTask
 from cervix.patients.encoding import FACTOR_FEATURES, RESULT_FEATURES, VISIT_FEATURES
 from cervix.patients.sequences import EPISODE_DAYS
@@ -55,18 +55,19 @@ class WomenFit(Strict):
     """Of a sequence: visits with a result that must be known for an answer. As that of the shipped model."""
 
 
-class AboutWomen(AboutAny):
-    """``about.toml`` of a model of women, whole."""
+class WomenAsked(Strict):
+    """What a model of women reads, and what it is asked."""
 
     kind: Literal["table", "sequence"]
+    classes: list[ClassInfo] = Field(min_length=2)
+    """In the order of the model's outputs; of a single number, its positive class last."""
     questions: list[DerivedTask] = Field(min_length=1)
     """The first is the one by which women are ranked and flagged."""
     input: WomenIn
     output: WomenOut
-    fit: WomenFit = WomenFit()
 
     @model_validator(mode="after")
-    def _can_be_asked(self) -> "AboutWomen":
+    def _can_be_asked(self) -> "WomenAsked":
         check_distinct(self.classes)
         if self.kind == "table" and (len(self.classes) != 2 or len(self.questions) != 1):
             raise ValueError("a table model answers one question with one of two classes")
@@ -95,9 +96,19 @@ class AboutWomen(AboutAny):
             raise ValueError(f"input.fill names no column of the model: {sorted(unknown)}")
 
     @property
+    def class_ids(self) -> list[str]:
+        return [item.id for item in self.classes]
+
+    @property
     def positive(self) -> int:
         """Of two classes, the place of the one that the first question asks for."""
         return self.class_ids.index(self.questions[0].positive[0])
+
+
+class AboutWomen(AboutAny, WomenAsked):
+    """``about.toml`` of a model of women, whole."""
+
+    fit: WomenFit = WomenFit()
 
 
 def _named_once(names: Sequence[str], where: str) -> None:

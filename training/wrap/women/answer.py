@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from training.wrap.loading import PREFIX
 from training.wrap.reader import GraphReader, settings_of
 from training.wrap.refusal import WrapRefused
-from training.wrap.women.about import AboutWomen
+from training.wrap.women.about import WomenAsked
 from training.wrap.women.loading import outputs_of, owner_names
 
 PASSED = frozenset({
@@ -21,7 +21,7 @@ PROBABILITY_FLOOR = 1e-6
 """Forests answer 0 and 1, whose log odds are infinite: probabilities are kept this far from either."""
 
 
-def find_output(model: onnx.ModelProto, about: AboutWomen) -> str:
+def find_output(model: onnx.ModelProto, about: WomenAsked) -> str:
     """The tensor that answers.
 
     Raises
@@ -66,7 +66,7 @@ def _end(reader: GraphReader, tensor: str) -> str:
     return f"{node.op_type} with {transform.decode()}" if transform in POST_TRANSFORMS else ""
 
 
-def check_women_answers(about: AboutWomen, told: NDArray[np.floating]) -> None:
+def check_women_answers(about: WomenAsked, told: NDArray[np.floating]) -> None:
     """Hold what the model answers about validation women against what is said of it.
 
     Parameters
@@ -117,7 +117,7 @@ def check_women_answers(about: AboutWomen, told: NDArray[np.floating]) -> None:
         )
 
 
-def logits_of(about: AboutWomen, told: NDArray[np.floating]) -> NDArray[np.float64]:
+def logits_of(about: WomenAsked, told: NDArray[np.floating]) -> NDArray[np.float64]:
     """Logits of the classes ``(n, classes)`` from the model's answers ``(n, columns)``; the graph computes the same."""
     values = np.asarray(told, np.float64)
     if about.output.gives == "probability":

@@ -17,7 +17,7 @@ from training.shared.calibrate import fit_platt
 from training.shared.manifest_parts import add_probabilities
 from training.wrap.fitting import class_index, fit_temperature, youden_threshold
 from training.wrap.refusal import WrapRefused
-from training.wrap.women.about import AboutWomen
+from training.wrap.women.about import WomenAsked
 from training.wrap.women.graph import WomenFits
 from training.wrap.women.rows import LabelledWomen
 from training.wrap.women.summaries import FEATURES, LENGTHS
@@ -42,7 +42,7 @@ def answers_of(graph: bytes, arrays: Arrays, outputs: Sequence[str]) -> dict[str
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def fit_women(about: AboutWomen, logits: Floats, labels: NDArray[np.str_]) -> WomenFits:
+def fit_women(about: WomenAsked, logits: Floats, labels: NDArray[np.str_]) -> WomenFits:
     """Platt's slope and intercept of two classes, one over the temperature of more.
 
     Parameters
@@ -68,7 +68,7 @@ def fit_women(about: AboutWomen, logits: Floats, labels: NDArray[np.str_]) -> Wo
     return WomenFits(slope, intercept)
 
 
-def probabilities_of(about: AboutWomen, told: dict[str, NDArray[np.float32]]) -> Floats:
+def probabilities_of(about: WomenAsked, told: dict[str, NDArray[np.float32]]) -> Floats:
     """The probabilities of the classes ``(n, classes)`` from what the wrapped graph answers."""
     if about.kind == "sequence":
         return told["probabilities"]
@@ -76,12 +76,12 @@ def probabilities_of(about: AboutWomen, told: dict[str, NDArray[np.float32]]) ->
     return np.stack(sides if about.positive == 1 else sides[::-1], axis=1)
 
 
-def thresholds_of(about: AboutWomen, probabilities: Floats, labels: NDArray[np.str_]) -> dict[str, float]:
+def thresholds_of(about: WomenAsked, probabilities: Floats, labels: NDArray[np.str_]) -> dict[str, float]:
     """Question -> the score with the highest Youden's J."""
     return {task.id: youden_threshold(probabilities, labels, about.class_ids, task) for task in about.questions}
 
 
-def rivals_of(about: AboutWomen, validation: LabelledWomen, test: LabelledWomen) -> dict[str, Floats]:
+def rivals_of(about: WomenAsked, validation: LabelledWomen, test: LabelledWomen) -> dict[str, Floats]:
     """What ``BASELINES`` say of the test women: ``(n, classes)`` each."""
     share = np.array([(validation.labels == label).mean() for label in about.class_ids])
     regression = make_pipeline(
@@ -104,7 +104,7 @@ def last_known(arrays: Arrays) -> NDArray[np.float32]:
     return np.asarray(np.take_along_axis(features, np.maximum(place, 0)[:, None], axis=1)[:, 0], np.float32)
 
 
-def women_predictions(about: AboutWomen, women: LabelledWomen, scores: dict[str, Floats]) -> pd.DataFrame:
+def women_predictions(about: WomenAsked, women: LabelledWomen, scores: dict[str, Floats]) -> pd.DataFrame:
     """The held-out predictions as the manifest describes them.
 
     Parameters
@@ -117,12 +117,12 @@ def women_predictions(about: AboutWomen, women: LabelledWomen, scores: dict[str,
     return frame
 
 
-def calibration_table(about: AboutWomen, women: LabelledWomen, probabilities: Floats) -> pd.DataFrame:
+def calibration_table(about: WomenAsked, women: LabelledWomen, probabilities: Floats) -> pd.DataFrame:
     """Of each question whether its probabilities may be read as frequencies, on women that fitted nothing."""
     return pd.DataFrame([_calibration(about, task, women, probabilities) for task in about.questions])
 
 
-def _calibration(about: AboutWomen, task: DerivedTask, women: LabelledWomen, probabilities: Floats) -> dict[str, str]:
+def _calibration(about: WomenAsked, task: DerivedTask, women: LabelledWomen, probabilities: Floats) -> dict[str, str]:
     asked = np.isin(women.labels, task.positive + task.negative)
     yes, no = (probabilities[asked][:, np.isin(about.class_ids, side)].sum(axis=1) for side in (task.positive, task.negative))
     score = yes.astype(np.float64) / np.maximum(yes + no, np.finfo(np.float32).tiny)

@@ -13,7 +13,7 @@ from training.shared.onnx_graphs import declare_shapes
 from training.wrap.joining import joined
 from training.wrap.loading import PREFIX
 from training.wrap.parts import Parts
-from training.wrap.women.about import AboutWomen
+from training.wrap.women.about import WomenAsked
 from training.wrap.women.answer import PROBABILITY_FLOOR
 from training.wrap.women.summaries import FEATURES, FRONT, GAPS, LENGTHS, Steps, add_results_known, add_summaries
 
@@ -29,7 +29,7 @@ class WomenFits:
     intercept: float = 0.0
 
 
-def women_inputs(about: AboutWomen) -> list[TensorSpec]:
+def women_inputs(about: WomenAsked) -> list[TensorSpec]:
     """What the wrapped graph reads."""
     count = len(about.input.columns)
     if about.kind == "table":
@@ -52,7 +52,7 @@ def women_inputs(about: AboutWomen) -> list[TensorSpec]:
     ]  # fmt: skip
 
 
-def women_outputs(about: AboutWomen) -> list[TensorSpec]:
+def women_outputs(about: WomenAsked) -> list[TensorSpec]:
     """What the wrapped graph answers, in this order."""
     if about.kind == "table":
         title = about.questions[0].title
@@ -70,7 +70,7 @@ def women_outputs(about: AboutWomen) -> list[TensorSpec]:
     ]  # fmt: skip
 
 
-def raw_women_graph(model: onnx.ModelProto, about: AboutWomen, output: str) -> onnx.ModelProto:
+def raw_women_graph(model: onnx.ModelProto, about: WomenAsked, output: str) -> onnx.ModelProto:
     """From the inputs of a bundle to the model's own answers ``RAW (N, columns)``."""
     back = Parts()
     _add_raw(back, output)
@@ -78,7 +78,7 @@ def raw_women_graph(model: onnx.ModelProto, about: AboutWomen, output: str) -> o
 
 
 def wrapped_women_graph(
-    model: onnx.ModelProto, about: AboutWomen, output: str, columns: int, fits: WomenFits
+    model: onnx.ModelProto, about: WomenAsked, output: str, columns: int, fits: WomenFits
 ) -> onnx.ModelProto:
     """From the inputs of a bundle to the outputs that its kind demands.
 
@@ -103,7 +103,7 @@ def wrapped_women_graph(
     return wrapped
 
 
-def _front(model: onnx.ModelProto, about: AboutWomen) -> Parts:
+def _front(model: onnx.ModelProto, about: WomenAsked) -> Parts:
     """From a bundle's inputs to the model's own, and the count of visits with results."""
     parts, said = Parts(), about.input
     if about.kind == "sequence":
@@ -138,7 +138,7 @@ def _add_raw(back: Parts, output: str) -> str:
     return back.add("Reshape", [single, back.constant(f"{RAW}/shape", [0, -1], np.int64)], RAW)
 
 
-def _add_logits(back: Parts, about: AboutWomen, raw: str, columns: int) -> str:
+def _add_logits(back: Parts, about: WomenAsked, raw: str, columns: int) -> str:
     """As ``logits_of``: ``(N, classes)``."""
     logits = raw if about.output.gives == "logit" else _add_logs(back, raw, columns)
     if columns > 1:
@@ -157,7 +157,7 @@ def _add_logs(back: Parts, raw: str, columns: int) -> str:
     return back.add("Sub", [logs, back.add("Log", [other], "logits/other-logs")], "logits/odds")
 
 
-def _add_risk(back: Parts, about: AboutWomen, logits: str, fits: WomenFits, logit: str, risk: str) -> None:
+def _add_risk(back: Parts, about: WomenAsked, logits: str, fits: WomenFits, logit: str, risk: str) -> None:
     """Log odds ``(N,)`` of the positive of two classes, calibrated, and its probability."""
     own = back.add("Gather", [logits, back.constant("risk/own", about.positive, np.int64)], "risk/of-own", axis=1)
     other = back.add("Gather", [logits, back.constant("risk/other", 1 - about.positive, np.int64)], "risk/of-other", axis=1)
@@ -167,7 +167,7 @@ def _add_risk(back: Parts, about: AboutWomen, logits: str, fits: WomenFits, logi
     back.add("Sigmoid", [logit], risk)
 
 
-def _add_probabilities(back: Parts, about: AboutWomen, logits: str, fits: WomenFits) -> None:
+def _add_probabilities(back: Parts, about: WomenAsked, logits: str, fits: WomenFits) -> None:
     if len(about.classes) > 2:
         scaled = back.add("Mul", [logits, back.constant("classes/weight", fits.slope)], "classes/scaled")
         back.add("Softmax", [scaled], "probabilities", axis=1)

@@ -8,7 +8,7 @@ from onnx import TensorProto
 from training.wrap.loading import only_data_inputs, open_onnx, own_graph
 from training.wrap.reader import plain
 from training.wrap.refusal import WrapRefused
-from training.wrap.women.about import AboutWomen
+from training.wrap.women.about import WomenAsked
 from training.wrap.women.summaries import FEATURES, GAPS, LENGTHS
 
 PICKLES = (".pkl", ".pickle", ".joblib", ".sav")
@@ -16,7 +16,7 @@ NUMBERS = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64"}
 OF_STEPS = {FEATURES: TensorProto.FLOAT, GAPS: TensorProto.FLOAT, LENGTHS: TensorProto.INT32}
 
 
-def read_women_model(path: Path, about: AboutWomen) -> onnx.ModelProto:
+def read_women_model(path: Path, about: WomenAsked) -> onnx.ModelProto:
     """Read an ONNX file.
 
     Returns

@@ -2,12 +2,13 @@
 
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 
-from cervix.bundle.manifest import GoldenTable, Manifest
+from cervix.bundle.manifest import FeatureEncoding, GoldenTable, Manifest
 from cervix.bundle.operators import check_operators
 from cervix.bundle.sessions import Arrays
 from cervix.errors import BundleError
@@ -22,7 +23,7 @@ from training.shared.manifest_parts import write_bytes, write_golden, write_gold
 from training.shared.stages import Log
 from training.wrap.about import described, said_in
 from training.wrap.refusal import WrapRefused
-from training.wrap.women.about import AboutWomen
+from training.wrap.women.about import AboutWomen, WomenAsked
 from training.wrap.women.answer import check_women_answers, find_output, logits_of
 from training.wrap.women.entry import WrappedWomen, women_entry
 from training.wrap.women.fitting import (
@@ -85,15 +86,15 @@ def _made(
 ) -> WrappedWomen:  # fmt: skip
     """Fit the model, write its files under ``parts`` and measure it."""
     validation, test, folder = women.of(VALIDATION), women.of(TEST), parts / about.model.id
-    raw = _checked(raw_women_graph(model, about, output))
+    raw = checked(raw_women_graph(model, about, output))
     told = answers_of(raw, _with_less_known(validation.arrays), [RAW])[RAW]
     check_women_answers(about, told)
     fits = fit_women(about, logits_of(about, told[: len(validation)]), validation.labels)
     log(f"Calibration: slope {fits.slope:.3f}, intercept {fits.intercept:.3f}.")
-    graph = _checked(wrapped_women_graph(model, about, output, told.shape[1], fits))
+    graph = checked(wrapped_women_graph(model, about, output, told.shape[1], fits))
     names = [spec.name for spec in women_outputs(about)]
     write_bytes(folder / "fp32.onnx", graph)
-    golden_table = _write_golden(parts, about, graph, names)
+    golden_table = write_women_golden(parts, about.model.id, about, encoding_of(about), graph, names)
     on_validation, on_test = (probabilities_of(about, answers_of(graph, some.arrays, names)) for some in (validation, test))
     scores = {"p_": on_test} | {f"{name}__p_": rival for name, rival in rivals_of(about, validation, test).items()}
     write_predictions(folder / "predictions.parquet", women_predictions(about, test, scores))
@@ -102,7 +103,7 @@ def _made(
     return WrappedWomen(women, fits, thresholds_of(about, on_validation, validation.labels), golden_table)
 
 
-def _checked(graph: onnx.ModelProto) -> bytes:
+def checked(graph: onnx.ModelProto) -> bytes:
     """A graph as a bundle allows it, in bytes."""
     try:
         check_operators(graph, "The wrapped model")
@@ -123,17 +124,25 @@ def _with_less_known(arrays: Arrays) -> Arrays:
     return more
 
 
-def _write_golden(parts: Path, about: AboutWomen, graph: bytes, names: list[str]) -> GoldenTable:
-    """Golden vectors of sample patients, and a golden table."""
-    is_table = about.kind == "table"
-    encoding, days = encoding_of(about), None if is_table else about.input.episode_days
+def write_women_golden(
+    parts: Path, model_id: str, asked: WomenAsked, encoding: Sequence[FeatureEncoding], graph: bytes, names: list[str]
+) -> GoldenTable:  # fmt: skip
+    """Golden vectors of sample patients, and a golden table, under ``parts/<model_id>``.
+
+    Parameters
+    ----------
+    encoding : as the manifest will have it
+    names : outputs of the graph
+    """
+    is_table = asked.kind == "table"
+    days = None if is_table else asked.input.episode_days
     text = (sample_table_csv if is_table else sample_visits_csv)(GOLDEN_WOMEN)
     sample = read_table(text.encode())
     _, arrays = encoded_table(sample, encoding, days)
-    write_golden(parts / about.model.id / "golden.npz", arrays, {"fp32": dict(answers_of(graph, arrays, names))})
+    write_golden(parts / model_id / "golden.npz", arrays, {"fp32": dict(answers_of(graph, arrays, names))})
     return write_golden_table(
         parts,
-        about.model.id,
+        model_id,
         golden_patients_csv() if is_table else golden_visits_csv(),
         encoding,
         lambda found: dict(answers_of(graph, found, names)),
