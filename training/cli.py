@@ -1,5 +1,5 @@
-"""``python -m training data | slide | risk-factors | history | history-boosting | molecular | molecular-slide | build | add | retrain |
-cervix | generate | wrap | head``: from data, labels or somebody's model to a proven bundle.
+"""``python -m training data | slide | risk-factors | history | history-boosting | molecular | molecular-slide | build | add |
+retrain | cervix | generate | wrap | head``: from data, labels or somebody's model to a proven bundle.
 """
 
 import argparse
