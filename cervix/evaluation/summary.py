@@ -308,6 +308,8 @@ def _of_rivals(bundle: Bundle, model: Model) -> Summary:
         if lowest < value:
             figure = figures[-1]
             facts["Worst failure"] = f"{worst.title}: AUROC {figure.value} ({figure.interval}); {figure.n}."
+    if not others:
+        figures.append(_found_figure(bundle, model, task))
     facts.setdefault("Worst failure", _misses(bundle, model, task))
     return Summary(
         model.limits[0], f"{verdict}.{_no_better(rival)}", figures[:3], facts | _published_fact(bundle, model), "rivals"
@@ -372,6 +374,20 @@ def _rival_fact(rival: Rival | None, n: int, model: Model) -> dict[str, str]:
 def _no_better(rival: Rival | None, where: str = "") -> str:
     """A sentence where chance explains what the model gains; nothing where it does not."""
     return f" No better than {_lower(rival.title)}{where}." if rival and rival.gain.low <= 0 else ""
+
+
+def _found_figure(bundle: Bundle, model: Model, task: DerivedTask) -> Figure:
+    """Sensitivity at the model's own threshold."""
+    report = question_of(bundle, model, task).report()
+    found = report.metrics["recall"]
+    return Figure(
+        "Found at its own threshold",
+        _whole(found.value),
+        _whole_limits(found),
+        f"{report.positives:,} {cases_word(model)} that have it",
+        f"{world_of(model)}, held out",
+        "sensitivity",
+    )
 
 
 def _misses(bundle: Bundle, model: Model, task: DerivedTask) -> str:
