@@ -20,6 +20,7 @@ from onnx import numpy_helper
 from PIL import Image
 from torch import nn
 
+from cervix.bundle.loading import read_manifest
 from cervix.bundle.sessions import CPU_PROVIDER, open_session
 from training.slide.graph import SlideGraph
 
@@ -32,6 +33,7 @@ TILES_A_SPLIT = 40
 TILES_HELD_AGAINST = 10
 """Of each class."""
 CLASSES = {"benign": "Benign", "scc": "Squamous-cell carcinoma", "ac": "Adenocarcinoma", "other": "Other tissue"}
+SHORT = {"benign": "Benign", "scc": "SCC", "ac": "AC", "other": "Other"}
 ABOUT = """kind = "tile"
 name = "torchscript-twin"
 version = "1.0.0"
@@ -51,7 +53,7 @@ spacing_source = "That of the shipped model"
 [output]
 activation = "none (logits)"
 [[trained_on]]
-{data}
+{data}organs = {organs}
 [held_out]
 {data}
 [card]
@@ -153,10 +155,12 @@ def write_model(out: Path, network: Twin) -> None:
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     colours, roles = ("#0072B2", "#D55E00", "#CC79A7", "#009E73"), ("benign", "malignant", "malignant", "other")
     classes = "".join(
-        CLASS.format(id=label, title=title, short=title[:12].strip(), colour=colour, role=role)
+        CLASS.format(id=label, title=title, short=SHORT[label], colour=colour, role=role)
         for (label, title), colour, role in zip(CLASSES.items(), colours, roles, strict=True)
     )
-    (out / "about.toml").write_text(ABOUT.format(classes=classes, data=DATA), encoding="utf-8")
+    # Of the shipped model: where the cervix is not among them, every answer says so.
+    organs = json.dumps(read_manifest(BUNDLE)[0].first_of("tile").organs)
+    (out / "about.toml").write_text(ABOUT.format(classes=classes, data=DATA, organs=organs), encoding="utf-8")
 
 
 def write_tiles(out: Path, tiles: Path) -> None:
