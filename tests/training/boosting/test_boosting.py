@@ -33,7 +33,7 @@ from training.history.rehearsal import chosen_women, write_history_rehearsal  # 
 RECIPE = RECIPES_DIR / "history-boosting.toml"
 SHARES = {"train": 0.5, "validation": 0.1, "calibration": 0.2, "test": 0.2}
 WOMEN = 1300
-SIMPLE = [f"{rival}__{task}" for rival in ("always-no", "last-visit") for task in (CIN2, CIN3)]
+SIMPLE = [f"always-no__{task}" for task in (CIN2, CIN3)]
 
 
 def quick_recipe() -> str:
