@@ -167,6 +167,6 @@ def test_laboratories_are_drawn_the_worst_first_and_rivals_after_the_model(bundl
 
 def test_the_world_of_every_model_is_named(shipped_bundle: Bundle) -> None:
     assert {model.id: world_of(model) for model in shipped_bundle.manifest.models} == {
-        "slide": "real tissue", "history": "simulated women", "hybrid": "made-up pairs", "risk-factors": "real women",
-        "risk-factors-with-tests": "real women",
+        "slide": "real tissue", "history": "simulated women", "history-boosting": "simulated women", "hybrid": "made-up pairs",
+        "molecular": "real tumours of the cervix", "risk-factors": "real women", "risk-factors-with-tests": "real women",
     }  # fmt: skip
