@@ -1,6 +1,7 @@
 """The molecular side of the slide page, as Streamlit runs it: from a table to the answer, beside a scored slide, and back."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
@@ -95,6 +96,15 @@ def test_one_tumour_that_is_no_answer_says_why_and_names_what_was_not_read() -> 
     assert "1 marker of this tumour could not be read." in said
     assert "8 of 14 markers" in said
     assert app.dataframe[0].value["Found"].tolist() == ["much"]
+
+
+def test_the_first_tumour_that_is_shown_has_an_answer_though_the_list_begins_with_one_that_has_none() -> None:
+    table = pd.read_csv(BytesIO(sample_csv(drawn_tumours()[0])))
+    table.loc[0, list(KEY)] = float("nan")
+    app = brought(table.to_csv(index=False).encode())
+    listed = next(found.value for found in app.dataframe if "Answer" in found.value)
+    assert (listed["Answer"] == "no answer").tolist() == [True] + [False] * (len(listed) - 1)
+    assert f"Tumour {listed['Tumour'].iloc[1]}" in texts(app)
 
 
 def test_a_table_that_cannot_be_read_says_so_and_what_to_bring_instead() -> None:

@@ -65,9 +65,10 @@ def _narrowed(of: Scored) -> tuple[NDArray[np.int64], int]:
 
 
 def _chosen(of: Scored, positions: NDArray[np.int64]) -> int:
-    """The row that is open: by a click in the list, or on a phone from a menu."""
+    """The row that is open: by a click in the list, or on a phone from a menu; before that the first that has an answer."""
     at = np.flatnonzero(positions == st.session_state.get(ROW, -1))
-    place = int(at[0]) if len(at) else 0
+    answered = np.flatnonzero(of.scores.frame["answer"].to_numpy()[positions] != "")
+    place = int(next(iter([*at, *answered]), 0))
     st.session_state[ROW] = int(positions[place])
     shown = hashlib.blake2b(positions.tobytes() + of.key.encode(), digest_size=8).hexdigest()
     # The rows' place is what a selection names: another list must not inherit it.
