@@ -380,6 +380,9 @@ def _molecular_slide(options: argparse.Namespace, log: Callable[[str], None]) ->
 
 
 def _wrap(options: argparse.Namespace, log: Callable[[str], None]) -> None:
+    if options.slides or options.beside:
+        log(f"{_wrapped_head(options, log)} is in {options.out} and proved itself.")
+        return
     manifest = _wrapped_women(options, log) if options.outcomes or options.women else _wrapped_tiles(options, log)
     log(f"{manifest.name} {manifest.version} is in {options.out} and proved itself.")
 
@@ -391,8 +394,9 @@ def _wrapped_tiles(options: argparse.Namespace, log: Callable[[str], None]) -> M
     if options.tiles is None:
         raise WrapRefused(
             "It is not said where the labelled cases are",
-            expected="--tiles for a tile model, --women and --outcomes for one of a table or of histories",
-            found="neither",
+            expected="--tiles for a tile model, --women and --outcomes for one of a table or of histories, "
+            "--slides and --beside for a slide head",
+            found="none of them",
         )
     return wrap_tile_model(options.model, options.about, options.tiles, options.out, log)
 
@@ -408,6 +412,19 @@ def _wrapped_women(options: argparse.Namespace, log: Callable[[str], None]) -> M
             found="other options",
         )
     return wrap_women_model(options.model, options.about, options.women, options.outcomes, options.out, log)
+
+
+def _wrapped_head(options: argparse.Namespace, log: Callable[[str], None]) -> str:
+    from training.wrap.refusal import WrapRefused
+    from training.wrap.slides.slide_head import wrap_slide_head
+
+    if options.tiles or options.women or options.outcomes or not (options.slides and options.beside):
+        raise WrapRefused(
+            "It is not said what kind of model it is",
+            expected="for a slide head --slides and --beside, both, and no other cases",
+            found="other options",
+        )
+    return wrap_slide_head(options.model, options.about, options.slides, options.beside, options.out, log)
 
 
 def _head(options: argparse.Namespace, log: Callable[[str], None]) -> None:
@@ -632,6 +649,8 @@ def _add_wrap(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     command.add_argument("--tiles", type=Path, help="of a tile model, labelled tiles: CSV of path, label, group, split")
     command.add_argument("--women", type=Path, help="of a table or sequence model, women as the app reads them")
     command.add_argument("--outcomes", type=Path, help="their outcomes: CSV of patient_id, label, split, group")
+    command.add_argument("--slides", type=Path, help="of a slide head, labelled slides: CSV of path, label, group, split")
+    command.add_argument("--beside", type=Path, help="the bundle with the tile model whose embeddings a slide head reads")
     command.add_argument("--out", type=Path, required=True, help="folder of the bundle, which must not exist")
     command.set_defaults(run=_wrap)
 

@@ -24,6 +24,7 @@ from cervix.slides.rows import (
     mark_unread,
     outputs_of,
     places_of,
+    row_dtype,
     rows_of,
     unread_rows,
     with_places,
@@ -77,6 +78,8 @@ class TileRun:
         Rows of an interrupted run: of the first ``k`` tiles, or of any with the place of each (``with_places``).
     placed : bool
         Keep rows with their places, whatever ``finished`` has.
+    embedding : bool
+        Keep embeddings, whether the bundle has a slide head or not.
 
     Attributes
     ----------
@@ -89,11 +92,13 @@ class TileRun:
     """
 
     def __init__(
-        self, slide: Slide, bundle: Bundle, grid: TileGrid, finished: Rows | None, controls: Controls, *, placed: bool = False
-    ) -> None:
+        self, slide: Slide, bundle: Bundle, grid: TileGrid, finished: Rows | None, controls: Controls,
+        *, placed: bool = False, embedding: bool = False,
+    ) -> None:  # fmt: skip
         self.slide, self.grid, self.controls = slide, grid, controls
         self.session, self._bundle = bundle.session_of("tile"), bundle
-        self.rows = np.zeros(len(grid), kept_dtype(bundle.manifest))
+        dtype = row_dtype(self.session.model, embedding=True) if embedding else kept_dtype(bundle.manifest)
+        self.rows = np.zeros(len(grid), dtype)
         self.known = np.zeros(len(grid), np.bool_)
         self.notices: list[str] = []
         self.read_s = self.infer_s = self.post_s = self.held_s = 0.0

@@ -19,13 +19,14 @@ from training.history.reach import with_reach
 from training.shared.declared import declared_baselines, declared_ids, read_recipe
 from training.shared.manifest_parts import write_bytes, write_predictions, write_table
 from training.shared.stages import Log, Stages, array_digest
+from training.wrap.checked import checked
 from training.wrap.women.about import WomenAsked
 from training.wrap.women.answer import check_women_answers, find_output, logits_of
 from training.wrap.women.fitting import answers_of, calibration_table, fit_women, thresholds_of, women_predictions
 from training.wrap.women.graph import RAW, raw_women_graph, women_outputs, wrapped_women_graph
 from training.wrap.women.loading import read_women_model
 from training.wrap.women.rows import LabelledWomen
-from training.wrap.women.women_model import checked, write_women_golden
+from training.wrap.women.women_model import write_women_golden
 
 LARGEST_DIFFERENCE = 1e-4
 """Of a probability, between the graph and LightGBM: the graph's numbers are of single precision."""

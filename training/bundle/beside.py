@@ -2,10 +2,11 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cervix.bundle import Bundle
-from cervix.bundle.card_facts import CardFacts, ModelFacts
+from cervix.bundle.card_facts import CardFacts, Citation, Licence, ModelFacts
 from cervix.bundle.manifest import MANIFEST_NAME, Manifest, Model
 from cervix.errors import BundleError
 from cervix.files import sha256_of
@@ -61,7 +62,8 @@ def add_models(parent_dir: Path, entries: Sequence[Path], parts_dir: Path, out: 
 
 
 def assemble_beside(
-    parent: Bundle, added: Sequence[Model], facts: Mapping[str, ModelFacts], parts: Path, whole: Path
+    parent: Bundle, added: Sequence[Model], facts: Mapping[str, ModelFacts], parts: Path, whole: Path,
+    *, licences: Sequence[Licence] = (), citations: Sequence[Citation] = (),
 ) -> str:  # fmt: skip
     """Put models, whose files are in ``parts``, beside the parent's and prove the bundle in ``whole``; its label.
 
@@ -71,13 +73,19 @@ def assemble_beside(
     Parameters
     ----------
     facts : id -> what the card says of each added model
+    licences, citations : of theirs, beside those of the bundle
     """
     replaced = {model.id for model in added}
     others = [model for model in parent.manifest.models if model.id not in replaced]
     for model in others:
         copied(parent, model.files, parts)
     models = in_order([*others, *added])
-    manifest = assemble_bundle(parts, whole, models, _about(parent.manifest, parent.label, added, facts))
+    about = _about(parent.manifest, parent.label, added, facts)
+    more = {
+        "licences": [*about.card.licences, *(one for one in licences if one not in about.card.licences)],
+        "citations": [*about.card.citations, *(one for one in citations if one not in about.card.citations)],
+    }
+    manifest = assemble_bundle(parts, whole, models, replace(about, card=about.card.model_copy(update=more)))
     return Bundle(whole, manifest, sha256_of(whole / MANIFEST_NAME), {}, []).label
 
 

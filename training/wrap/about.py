@@ -132,12 +132,9 @@ class DataStatement(Strict):
     tissue_types: list[Title] = []
 
 
-class CardWords(Strict):
-    """The fields of the model card that only people can fill. What nobody decided or asked is ``Not reported``."""
+class CardOfModel(Strict):
+    """The fields of the model card on one model that only people can fill. What nobody decided or asked is ``Not reported``."""
 
-    developer: Sentences
-    contact: Sentences
-    licence_id: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
     intended_users: Sentences
     how_to_use: Sentences
     population: Sentences
@@ -145,6 +142,20 @@ class CardWords(Strict):
     biases_and_ethics: Sentences
     clinical_risk_level: Sentences
     keywords: list[str] = Field(min_length=1)
+    workflow: Sentences = NOT_REPORTED
+    foundation_models: Sentences = NOT_REPORTED
+    bias_mitigation: Sentences = NOT_REPORTED
+    usefulness_goal: Sentences = NOT_REPORTED
+    fairness_goal: Sentences = NOT_REPORTED
+    safety_goal: Sentences = NOT_REPORTED
+
+
+class CardWords(CardOfModel):
+    """The same, with those on the whole bundle."""
+
+    developer: Sentences
+    contact: Sentences
+    licence_id: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
     availability: Sentences = NOT_REPORTED
     regulatory_approval: Sentences = NOT_REPORTED
     maintenance: Sentences = NOT_REPORTED
@@ -156,33 +167,32 @@ class CardWords(Strict):
     peer_reviewed_publications: Sentences = NOT_REPORTED
     patient_consent: Sentences = NOT_REPORTED
     ethics_approval: Sentences = NOT_REPORTED
-    workflow: Sentences = NOT_REPORTED
-    foundation_models: Sentences = NOT_REPORTED
-    bias_mitigation: Sentences = NOT_REPORTED
-    usefulness_goal: Sentences = NOT_REPORTED
-    fairness_goal: Sentences = NOT_REPORTED
-    safety_goal: Sentences = NOT_REPORTED
 
 
-class AboutAny(Strict):
-    """What ``about.toml`` says of a model of any kind."""
+class AboutPart(Strict):
+    """What ``about.toml`` says of a model of any kind that is put beside others or into a bundle of its own."""
 
-    name: Title
-    version: Annotated[str, Field(pattern=r"^\d{1,9}\.\d{1,9}\.\d{1,9}$")]
-    changelog: list[Sentences] = []
     model: ModelWords
     classes: list[ClassInfo] = Field(min_length=2)
     """In the order of the model's outputs; of a single number, its positive class last."""
     trained_on: list[DataStatement] = Field(min_length=1)
     held_out: DataStatement
     """Of the cases that are brought with the model."""
-    card: CardWords
     licences: list[Licence] = Field(min_length=1)
     citations: list[Citation] = Field(min_length=1)
 
     @property
     def class_ids(self) -> list[str]:
         return [item.id for item in self.classes]
+
+
+class AboutAny(AboutPart):
+    """The same of a model that gets a bundle of its own."""
+
+    name: Title
+    version: Annotated[str, Field(pattern=r"^\d{1,9}\.\d{1,9}\.\d{1,9}$")]
+    changelog: list[Sentences] = []
+    card: CardWords
 
     @property
     def card_facts(self) -> CardFacts:
@@ -193,23 +203,18 @@ class AboutAny(Strict):
         return CardFacts(**said, licences=self.licences, citations=self.citations, models=models)
 
 
-class AboutModel(AboutAny):
-    """``about.toml`` of a tile model, whole."""
+class AboutTissue(AboutPart):
+    """What is said of a model of tissue: some of its classes are malignant and some are not."""
 
-    kind: Literal["tile"]
-    """Further kinds get an entry of their own here and a function beside ``wrap_tile_model``."""
     questions: list[DerivedTask] = []
     """Beside the first, malignant classes against all others, which is always asked."""
-    input: PixelsIn
-    output: AnswerOut
-    fit: Wanted = Wanted()
 
     @model_validator(mode="after")
-    def _can_be_asked(self) -> "AboutModel":
+    def _can_be_asked(self) -> "AboutTissue":
         check_distinct(self.classes)
         roles = [item.role for item in self.classes]
         if "malignant" not in roles or set(roles) == {"malignant"}:
-            raise ValueError("a tile model is asked for its malignant classes against all others: give both roles")
+            raise ValueError("a model of tissue is asked for its malignant classes against all others: give both roles")
         if any(task.id == CANCER_TASK for task in self.questions):
             raise ValueError(f"question {CANCER_TASK!r} is always asked, give others another id")
         return self
@@ -223,7 +228,17 @@ class AboutModel(AboutAny):
         return [DerivedTask(id=CANCER_TASK, title=title, positive=malignant, negative=others), *self.questions]
 
 
-About = TypeVar("About", bound=AboutAny)
+class AboutModel(AboutAny, AboutTissue):
+    """``about.toml`` of a tile model, whole."""
+
+    kind: Literal["tile"]
+    """Further kinds get an entry of their own and a function beside ``wrap_tile_model``."""
+    input: PixelsIn
+    output: AnswerOut
+    fit: Wanted = Wanted()
+
+
+About = TypeVar("About", bound=AboutPart)
 
 
 def read_about(path: Path, config: Path | None = None) -> AboutModel:

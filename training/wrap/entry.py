@@ -25,7 +25,8 @@ from training.shared.manifest_parts import counts_by_split, groups_by_split
 from training.wrap.about import AboutModel, DataStatement
 from training.wrap.fitting import BASELINES
 from training.wrap.graph import Fits, tile_input
-from training.wrap.tiles import TEST, VALIDATION, HeldOutTiles
+from training.wrap.listed import TEST, VALIDATION
+from training.wrap.tiles import HeldOutTiles
 
 TABLES = {
     "novelty": (

@@ -33,10 +33,11 @@ from training.wrap.fitting import (
 )
 from training.wrap.graph import Fits, answers, both_sides, raw_graph, wrapped_graph
 from training.wrap.head import Head, read_head
+from training.wrap.listed import TEST, VALIDATION
 from training.wrap.loading import PREFIX, TORCHSCRIPT, load_model
 from training.wrap.reader import GraphReader
 from training.wrap.refusal import WrapRefused
-from training.wrap.tiles import TEST, VALIDATION, HeldOutTiles, read_tiles
+from training.wrap.tiles import HeldOutTiles, read_tiles
 from training.wrap.variants import SCORES, Told, export_variants, run, write_variants
 from training.wrap.wsinfer import CONFIG_NAME
 

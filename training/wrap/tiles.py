@@ -15,16 +15,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from cervix.errors import NameRefused
-from cervix.outside_names import inside
 from training.data.splits import check_no_leak, check_no_near_duplicates
+from training.wrap.listed import MOST_NAMED, TEST, VALIDATION, list_of, place_of, require_filled, require_values
 from training.wrap.refusal import WrapRefused
 
 COLUMNS = ("path", "label", "group", "split")
-VALIDATION, TEST = "validation", "test"
-HEADER_ROWS = 1
-HEADER_CHARACTERS = 1 << 16
-MOST_NAMED = 5
+WHAT = "tiles"
 THUMBNAIL_PX = 32
 """Side of the pictures by which copies are found: saved again or turned, they hardly change."""
 
@@ -72,14 +68,20 @@ def read_tiles(path: Path, classes: Sequence[str], size_px: int, fewest_groups: 
     LeakError
         A group, or nearly the same picture, on both sides.
     """
-    table = _table(path)
-    _check_labels(table, classes)
+    table = list_of(path, COLUMNS, WHAT)
+    if "laboratory" not in table:
+        table["laboratory"] = "one laboratory"
+    require_filled(table, ["laboratory"], WHAT)
+    require_values(table, {"label": classes, "split": (VALIDATION, TEST)}, WHAT)
     # A group is often a patient: from here on it is named by its first row.
     table["group"] = "group of row " + table.groupby("group")["row"].transform("min").astype(str)
     check_no_leak(table["split"].to_numpy(str), table["group"].to_numpy(str))
     _check_groups(table, classes, fewest_groups)
     pixels = np.stack(
-        [_pixels(_place(path.parent, name, row), row, size_px) for row, name in zip(table["row"], table["path"], strict=True)]
+        [
+            _pixels(place_of(path.parent, name, row, WHAT), row, size_px)
+            for row, name in zip(table["row"], table["path"], strict=True)
+        ]
     )
     tiles = HeldOutTiles(
         pixels,
@@ -92,60 +94,6 @@ def read_tiles(path: Path, classes: Sequence[str], size_px: int, fewest_groups: 
     _check_equal(tiles)
     _check_near(tiles)
     return tiles
-
-
-def _table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise WrapRefused(
-            "There is no list of tiles", expected=f"CSV with the columns {', '.join(COLUMNS)}", found="no such file"
-        )
-    try:
-        table = pd.read_csv(path, sep=_separator(path), dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        action = "Save the list again as CSV in UTF-8."
-        raise WrapRefused(
-            "The list of tiles cannot be read", expected="CSV in UTF-8", found="another encoding", action=action
-        ) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise WrapRefused("The list of tiles cannot be read", expected="CSV in UTF-8", found=str(error)) from error
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise WrapRefused(
-            "The list of tiles lacks columns",
-            expected=", ".join(COLUMNS),
-            found=f"no {', '.join(missing)}",
-            action="Label the tiles, and say of each which patient or image it is from and which split it is of.",
-        )
-    if "laboratory" not in table:
-        table["laboratory"] = "one laboratory"
-    table["row"] = np.arange(len(table)) + 1 + HEADER_ROWS
-    for name in (*COLUMNS, "laboratory"):
-        if len(empty := table.loc[table[name].str.strip() == "", "row"]):
-            raise WrapRefused("Cells of the list of tiles are empty", expected=f"a {name} in each row", found=_rows(empty))
-    return table
-
-
-def _separator(path: Path) -> str:
-    """The one of the header: a comma, or what spreadsheets write where a comma is in numbers."""
-    with path.open(encoding="utf-8-sig") as file:
-        header = file.readline(HEADER_CHARACTERS)
-    return max(",;\t", key=header.count)
-
-
-def _check_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:
-    for name, allowed in (("label", classes), ("split", (VALIDATION, TEST))):
-        if len(other := table.loc[~table[name].isin(list(allowed))]):
-            raise WrapRefused(
-                f"The list of tiles has another {name}",
-                expected=" or ".join(allowed),
-                found=f"{other[name].iloc[0]!r} in {_rows(other['row'])}",
-            )
-    if not (table["split"] == VALIDATION).any():
-        raise WrapRefused(
-            f"There are no {VALIDATION} tiles",
-            expected=f"labelled tiles of split {VALIDATION}",
-            found="none",
-            action="Temperature, novelty, thresholds and the slide rule are fitted on them, and never on test tiles.",
-        )
 
 
 def _check_groups(table: pd.DataFrame, classes: Sequence[str], fewest: int) -> None:
@@ -163,18 +111,6 @@ def _check_groups(table: pd.DataFrame, classes: Sequence[str], fewest: int) -> N
             found=", ".join(few),
             action="Add tiles of other patients or source images.",
         )
-
-
-def _place(folder: Path, name: str, row: int) -> Path:
-    try:
-        return inside(folder, name)
-    except NameRefused as error:
-        raise WrapRefused(
-            "A tile lies elsewhere",
-            expected="a path below the folder of the list, without .. and without links that lead out",
-            found=f"{error.found} in row {row}",
-            action="Copy the tiles into the folder of the list.",
-        ) from error
 
 
 def _pixels(path: Path, row: int, size_px: int) -> NDArray[np.uint8]:
@@ -236,8 +172,3 @@ def _check_near(tiles: HeldOutTiles) -> None:
             pictures = small.copy()
             pictures[held] = turned[:, :, ::-1] if mirrored else turned
             check_no_near_duplicates(pictures.reshape(len(pictures), -1), split, cases)
-
-
-def _rows(rows: "pd.Series[int]") -> str:
-    named = ", ".join(str(row) for row in list(rows)[:MOST_NAMED])
-    return f"{len(rows)} rows ({named}{', …' if len(rows) > MOST_NAMED else ''})"

@@ -19,8 +19,9 @@ from training.slide.quantise import to_fp16, to_int8
 from training.slide.variants import compare, refuse_if_different
 from training.wrap.about import AboutModel
 from training.wrap.graph import NOVELTY, TILES
+from training.wrap.listed import TEST, VALIDATION
 from training.wrap.refusal import WrapRefused
-from training.wrap.tiles import TEST, VALIDATION, HeldOutTiles
+from training.wrap.tiles import HeldOutTiles
 
 Told = dict[str, NDArray[np.float32]]
 SCORES = ["probabilities", "novelty"]

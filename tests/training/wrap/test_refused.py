@@ -304,7 +304,7 @@ def test_a_tile_that_lies_elsewhere_is_not_opened(folder: Path, tmp_path: Path, 
     (tmp_path / "elsewhere.png").write_bytes((folder / "1.png").read_bytes())
     if not (folder / "link.png").is_symlink():
         (folder / "link.png").symlink_to(tmp_path / "elsewhere.png")
-    with pytest.raises(WrapRefused, match="A tile lies elsewhere.*in row 2") as refused:
+    with pytest.raises(WrapRefused, match="One of the tiles lies elsewhere.*in row 2") as refused:
         listed(folder, lambda table: table.assign(path=[name, *table["path"][1:]]))
     assert name not in str(refused.value)
     (folder / "link.png").unlink()

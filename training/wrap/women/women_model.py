@@ -9,9 +9,7 @@ import numpy as np
 import onnx
 
 from cervix.bundle.manifest import FeatureEncoding, GoldenTable, Manifest
-from cervix.bundle.operators import check_operators
 from cervix.bundle.sessions import Arrays
-from cervix.errors import BundleError
 from cervix.patients.golden import encoded_table
 from cervix.patients.sample import sample_table_csv
 from cervix.patients.visit_sample import sample_visits_csv
@@ -22,6 +20,7 @@ from training.risk_factors.golden_table import golden_patients_csv
 from training.shared.manifest_parts import write_bytes, write_golden, write_golden_table, write_predictions, write_table
 from training.shared.stages import Log
 from training.wrap.about import described, said_in
+from training.wrap.checked import checked
 from training.wrap.refusal import WrapRefused
 from training.wrap.women.about import AboutWomen, WomenAsked
 from training.wrap.women.answer import check_women_answers, find_output, logits_of
@@ -101,15 +100,6 @@ def _made(
     write_table(folder / "calibration.csv", calibration_table(about, test, on_test))
     log("Held-out predictions and tables are made.")
     return WrappedWomen(women, fits, thresholds_of(about, on_validation, validation.labels), golden_table)
-
-
-def checked(graph: onnx.ModelProto) -> bytes:
-    """A graph as a bundle allows it, in bytes."""
-    try:
-        check_operators(graph, "The wrapped model")
-    except BundleError as error:
-        raise WrapRefused(error.problem, expected=error.expected, found=error.found) from error
-    return bytes(graph.SerializeToString())
 
 
 def _with_less_known(arrays: Arrays) -> Arrays:
