@@ -213,7 +213,8 @@ def loaded_with(folder: Path, act: str) -> Path:
 
 
 SPINNING = "    c = 0\n    while torch.ge(c, 0):\n        c = torch.remainder(torch.add(c, 1), 1000)\n"
-FILLING = "    x = torch.ones([1099511627776])\n"
+FILLING = "    x = torch.ones([1099511627776])\n    self.training = bool(torch.gt(torch.sum(x), 0))\n"
+"""What nobody reads is left out before anything is run."""
 
 
 @pytest.mark.training
