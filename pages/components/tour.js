@@ -69,7 +69,8 @@ class Control {
     const another = this.data?.at !== data.at;
     this.data = data;
     this.send = send;
-    this.playing = another ? data.playing : this.playing && data.playing;
+    // Whoever pauses and plays on at once is not stopped by the server's late answer to the first of both.
+    if (another) this.playing = data.playing;
     if (!another) return this.label();
     this.box.hidden = this.sent = false;
     this.box.dataset.demo = data.idle_s ? "yes" : "no";

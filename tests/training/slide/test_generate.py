@@ -10,7 +10,7 @@ import pytest
 
 from cervix.bundle import Bundle
 
-pytestmark = [pytest.mark.training, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.training, pytest.mark.timeout(1800)]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from tests.training.recipes import recipe_with, small_sources  # noqa: E402

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytestmark = [pytest.mark.training, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.training, pytest.mark.timeout(1800)]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 from tests.training.recipes import recipe_with, small_sources, without_pixels  # noqa: E402

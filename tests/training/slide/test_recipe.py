@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytestmark = [pytest.mark.training, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.training, pytest.mark.slow, pytest.mark.timeout(2700)]
 pytest.importorskip("tensorflow", reason="training needs TensorFlow, which the app's environment has not")
 
 import keras  # noqa: E402
