@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cervix.bundle.manifest import (
     UNEVALUATED,
@@ -22,7 +24,7 @@ from cervix.bundle.manifest import (
     Variant,
 )
 from training.shared.manifest_parts import counts_by_split, groups_by_split
-from training.wrap.about import AboutModel, DataStatement
+from training.wrap.about import AboutModel, DataStatement, ModelWords
 from training.wrap.fitting import BASELINES
 from training.wrap.graph import Fits, tile_input
 from training.wrap.listed import TEST, VALIDATION
@@ -66,13 +68,11 @@ class Wrapped:
 
 def wrapped_entry(about: AboutModel, made: Wrapped) -> Model:
     """The manifest entry of the wrapped model."""
-    words, model_id, tiles = about.model.model_dump(), about.model.id, made.tiles
-    if not tiles.has(TEST):
-        words["limits"][0] = f"{UNEVALUATED} {words['limits'][0]}"
+    model_id, tiles = about.model.id, made.tiles
     validation = f"{(tiles.split == VALIDATION).sum()} validation tiles"
     kept = f"{about.fit.accepted_share:.0%} of {validation} are within it, each measured without the groups of its fold"
     return Model(
-        **words,
+        **words_of(about.model, tiles),
         kind=about.kind,
         recipe="wrap",
         seed=about.fit.seed,
@@ -100,7 +100,7 @@ def wrapped_entry(about: AboutModel, made: Wrapped) -> Model:
             )
         ],
         slide_rule=made.rule,
-        training_data=[*(stated(data) for data in about.trained_on), _held_out(about.held_out, tiles)],
+        training_data=[*(stated(data) for data in about.trained_on), held_out(about.held_out, tiles, "tiles")],
         evaluation=_evaluation(model_id, made) if tiles.has(TEST) else None,
         golden=f"{model_id}/golden.npz",
     )
@@ -137,18 +137,33 @@ def stated(data: DataStatement) -> TrainingData:
     return TrainingData(**{**data.model_dump(), "note": f"{data.note} {NOT_SEEN}"}, counts={}, groups={})
 
 
-def _held_out(data: DataStatement, tiles: HeldOutTiles) -> TrainingData:
+class Brought(Protocol):
+    """Labelled cases that are brought with a model."""
+
+    @property
+    def labels(self) -> NDArray[np.str_]: ...
+    @property
+    def groups(self) -> NDArray[np.str_]: ...
+    @property
+    def split(self) -> NDArray[np.str_]: ...
+
+
+def words_of(model: ModelWords, cases: Brought) -> dict[str, Any]:
+    """What the owner says of a model; its first limit begins with its being unevaluated where it has no test cases."""
+    words = model.model_dump()
+    if TEST not in cases.split:
+        words["limits"][0] = f"{UNEVALUATED} {words['limits'][0]}"
+    return words
+
+
+def held_out(data: DataStatement, cases: Brought, what: str, *, learner: str = "model") -> TrainingData:
+    """The source of the cases that are brought with a model; ``what`` they are, as ``tiles``."""
     said = data.model_dump() | {"organs": [], "tissue_types": [], "laboratory": ""}
     organs = f" Organs: {', '.join(data.organs)}." if data.organs else ""
-    what_for = "calibrate and measure" if tiles.has(TEST) else "calibrate"
-    return TrainingData(
-        **{
-            **said,
-            "note": f"{data.note}{organs} The model learned nothing from these tiles here: they {what_for} it.",
-        },
-        counts=counts_by_split(tiles.labels, tiles.split),
-        groups=groups_by_split(tiles.groups, tiles.split),
-    )
+    what_for = "calibrate and measure" if TEST in cases.split else "calibrate"
+    note = f"{data.note}{organs} The {learner} learned nothing from these {what} here: they {what_for} it."
+    counts, groups = counts_by_split(cases.labels, cases.split), groups_by_split(cases.groups, cases.split)
+    return TrainingData(**{**said, "note": note}, counts=counts, groups=groups)
 
 
 def _subgroups(test: HeldOutTiles) -> list[Subgroup]:

@@ -5,18 +5,14 @@ from dataclasses import dataclass
 
 from cervix.bundle.head_contract import ATTENTION, PROBABILITIES
 from cervix.bundle.manifest import (
-    UNEVALUATED,
     Baseline,
     Calibration,
     Evaluation,
     Model,
     Threshold,
-    TrainingData,
     Variant,
 )
-from training.shared.manifest_parts import counts_by_split, groups_by_split
-from training.wrap.about import DataStatement
-from training.wrap.entry import NOT_SEEN, stated
+from training.wrap.entry import NOT_SEEN, held_out, stated, words_of
 from training.wrap.listed import TEST, VALIDATION
 from training.wrap.slides.about import AboutHead
 from training.wrap.slides.graph import head_inputs, head_outputs
@@ -49,12 +45,10 @@ class WrappedHead:
 
 def head_entry(about: AboutHead, made: WrappedHead) -> Model:
     """The manifest entry of the wrapped head."""
-    words, model_id, slides = about.model.model_dump(), about.model.id, made.slides
+    model_id, slides = about.model.id, made.slides
     validation, measured = f"{(slides.split == VALIDATION).sum():,} validation slides", bool((slides.split == TEST).any())
-    if not measured:
-        words["limits"][0] = f"{UNEVALUATED} {words['limits'][0]}"
     return Model(
-        **words,
+        **words_of(about.model, slides),
         kind=about.kind,
         reads=about.reads,
         recipe="wrap",
@@ -70,7 +64,10 @@ def head_entry(about: AboutHead, made: WrappedHead) -> Model:
             for task, value in made.thresholds.items()
         ],
         abstention=[],
-        training_data=[*(stated(data) for data in about.trained_on), _held_out(about.held_out, slides, measured=measured)],
+        training_data=[
+            *(stated(data) for data in about.trained_on),
+            held_out(about.held_out, slides, "slides", learner="head"),
+        ],
         evaluation=_evaluation(model_id) if measured else None,
         golden=f"{model_id}/golden.npz",
     )
@@ -89,12 +86,3 @@ def _evaluation(model_id: str) -> Evaluation:
             "Slides without an answer by the rule are not among them: no head is asked about these.",
         ],
     )
-
-
-def _held_out(data: DataStatement, slides: LabelledSlides, *, measured: bool) -> TrainingData:
-    said = data.model_dump() | {"organs": [], "tissue_types": [], "laboratory": ""}
-    organs = f" Organs: {', '.join(data.organs)}." if data.organs else ""
-    what_for = "calibrate and measure" if measured else "calibrate"
-    note = f"{data.note}{organs} The head learned nothing from these slides here: they {what_for} it."
-    counts, groups = counts_by_split(slides.labels, slides.split), groups_by_split(slides.groups, slides.split)
-    return TrainingData(**{**said, "note": note}, counts=counts, groups=groups)
