@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from cervix.molecular.answers import kinds_of, probability_words
 from pages.parts.molecular.table import FIND, ROW, WHICH, Scored, keep_tumours
+from pages.parts.shared.picking import show_picking
 
-ROWS_SHOWN, LIST_PX = 500, 470
+ROWS_SHOWN = 500
 ALL, UNANSWERED = "All", "No answer"
 NO_ANSWER: Final = "no answer"
 PARTLY, OUTSIDE = "partly read", "outside"
@@ -71,35 +72,13 @@ def _chosen(of: Scored, positions: NDArray[np.int64]) -> int:
     place = int(next(iter([*at, *answered]), 0))
     st.session_state[ROW] = int(positions[place])
     shown = hashlib.blake2b(positions.tobytes() + of.key.encode(), digest_size=8).hexdigest()
-    # The rows' place is what a selection names: another list must not inherit it.
-    grid, menu = f"tumours_list_{shown}", f"tumours_menu_{shown}"
-
-    def take_row() -> None:
-        state = st.session_state[grid]["selection"]
-        row = next((row for row in [*(cell[0] for cell in state["cells"]), *state["rows"]] if row < len(positions)), place)
-        st.session_state[ROW] = int(positions[row])
-
-    def take_name() -> None:
-        st.session_state[ROW] = int(positions[st.session_state[menu]])
-
-    picked = {"selection": {"rows": [place], "columns": [], "cells": []}}
-    if st.session_state.get(grid) != picked:
-        st.session_state[grid] = picked
     rows = _rows(of, positions)
-    with st.container(key="tumours_grid"):
-        st.dataframe(
-            rows,
-            hide_index=True,
-            height=min(38 + 35 * len(rows), LIST_PX),
-            on_select=take_row,
-            selection_mode=["single-row", "single-cell"],
-            alt="The list: a click on a row shows that tumour beside it",
-            key=grid,
-        )
-    st.session_state[menu] = place
-    with st.container(key="tumours_menu"):
-        told = [f"{name}: {_said(of, int(row))}" for name, row in zip(rows["Tumour"], positions, strict=True)]
-        st.selectbox("Tumour", list(range(len(told))), format_func=told.__getitem__, key=menu, on_change=take_name)
+    told = [f"{name}: {_said(of, int(row))}" for name, row in zip(rows["Tumour"], positions, strict=True)]
+
+    def take(chosen: int) -> None:
+        st.session_state[ROW] = int(positions[chosen])
+
+    show_picking(rows, told, place, take, what="tumour", key=shown)
     return int(positions[place])
 
 

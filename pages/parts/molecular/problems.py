@@ -3,11 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from cervix.files import inert
 from cervix.molecular.problems import CELL_OUT
 from cervix.molecular.reading import MarkerTable
-
-LINES_PX, MOST_PX = 640, 300
+from pages.parts.shared.problem_lines import PROBLEMS_PX, show_problem_lines
 
 
 def show_problems(table: MarkerTable) -> None:
@@ -16,7 +14,7 @@ def show_problems(table: MarkerTable) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="tumours_lost"):
         st.warning(_lost(table), icon=":material/rule:")
-        with st.popover("Show", key="tumours_lost_more"), st.container(width=LINES_PX):
+        with st.popover("Show", key="tumours_lost_more"), st.container(width=PROBLEMS_PX):
             lines = pd.DataFrame(
                 {
                     "Row": [problem.row for problem in table.problems],
@@ -26,16 +24,7 @@ def show_problems(table: MarkerTable) -> None:
                     "Accepted": [problem.accepted for problem in table.problems],
                 }
             )
-            st.dataframe(lines, hide_index=True, height=min(38 + 35 * len(lines), MOST_PX), key="tumours_problems")
-            st.download_button(
-                "Download the problems (CSV)",
-                lambda: inert(lines).to_csv(index=False).encode(),
-                file_name="problems.csv",
-                mime="text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-                key="tumours_problems_csv",
-            )
+            show_problem_lines(lines, "tumours")
 
 
 def _lost(table: MarkerTable) -> str:

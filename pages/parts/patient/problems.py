@@ -6,7 +6,6 @@ import pandas as pd
 import streamlit as st
 
 from cervix.errors import PatientFileError
-from cervix.files import inert
 from cervix.patients.corrected import CorrectedCopy, corrected_copy
 from cervix.patients.csv_text import ROW_OUT
 from cervix.patients.questions import FileQuestion
@@ -15,9 +14,9 @@ from cervix.patients.visits import VisitTable
 from pages.parts.patient.column_choice import chosen_columns
 from pages.parts.patient.table import ANSWERS, CONTENT, ORIGINAL, STRICT, take_corrected, take_original
 from pages.parts.shared.frame import kept
+from pages.parts.shared.problem_lines import PROBLEMS_PX, show_problem_lines
 
 CORRECTIONS_TOLD = 10
-LINES_PX = 640
 
 
 def show_problems(table: PatientTable | VisitTable) -> None:
@@ -30,7 +29,7 @@ def show_problems(table: PatientTable | VisitTable) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="patients_lost"):
         if table.problems:
             st.warning(_lost(table), icon=":material/rule:")
-            with st.popover("Show", key="patients_lost_more"), st.container(width=LINES_PX):
+            with st.popover("Show", key="patients_lost_more"), st.container(width=PROBLEMS_PX):
                 _show_lines(table)
                 if copy is not None:
                     _show_corrections(copy)
@@ -89,21 +88,7 @@ def _show_lines(table: PatientTable | VisitTable) -> None:
             "Accepted": [problem.accepted for problem in table.problems],
         }
     )
-    st.dataframe(
-        lines if lines["Meant"].any() else lines.drop(columns="Meant"),
-        hide_index=True,
-        height=min(38 + 35 * len(table.problems), 300),
-        key="patients_problems",
-    )
-    st.download_button(
-        "Download the problems (CSV)",
-        lambda: inert(lines).to_csv(index=False).encode(),
-        file_name="problems.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key="patients_problems_csv",
-    )
+    show_problem_lines(lines, "patients", hidden=() if lines["Meant"].any() else ("Meant",))
 
 
 def _copy() -> CorrectedCopy | None:

@@ -15,10 +15,11 @@ from cervix.patients.vocabulary import PATIENT_ID
 from pages.parts.patient.both import flag_words
 from pages.parts.patient.table import FIND, WHOM, WOMAN, keep_table
 from pages.parts.shared.frame import kept
+from pages.parts.shared.picking import show_picking
 
 ROWS_SHOWN = 500
 EVERYONE, ABOVE, UNANSWERED, TO_MEND = "All", "Flagged", "No answer", "To mend"
-LIST_PX, FULL_PX = 470, 400
+FULL_PX = 400
 
 
 @st.fragment
@@ -66,7 +67,6 @@ def show_work_list(
         if not len(positions):
             st.info("No patient matches. Clear the search or show everyone.")
             return
-        # The rows' place is what a selection names: another list must not inherit it.
         shown = hashlib.blake2b(positions.tobytes(), digest_size=8).hexdigest()
         rows = kept("patients_listed", (key, shown), partial(table_of, positions))
         rows = rows.assign(Flag=flag_words(scores.iloc[positions]))
@@ -116,38 +116,12 @@ def _chosen(
     at = np.flatnonzero(names == st.session_state.get(WOMAN))
     place = int(at[0]) if len(at) else 0
     st.session_state[WOMAN] = names[place]
-    grid, menu = f"patients_list_{key}", f"patients_menu_{key}"
+    told = [f"{name}: {'no answer' if np.isnan(value) else f'{value:.1f} %'}" for name, value in zip(names, risk, strict=True)]
 
-    def take_row() -> None:
-        state = st.session_state[grid]["selection"]
-        row = next((row for row in [*(cell[0] for cell in state["cells"]), *state["rows"]] if row < len(names)), place)
-        st.session_state[WOMAN] = names[row]
+    def take(chosen: int) -> None:
+        st.session_state[WOMAN] = names[chosen]
 
-    def take_name() -> None:
-        st.session_state[WOMAN] = names[st.session_state[menu]]
-
-    picked = {"selection": {"rows": [place], "columns": [], "cells": []}}
-    if st.session_state.get(grid) != picked:
-        st.session_state[grid] = picked
-    with st.container(key="patients_grid"):
-        st.dataframe(
-            rows,
-            hide_index=True,
-            height=min(38 + 35 * len(rows), LIST_PX),
-            on_select=take_row,
-            selection_mode=["single-row", "single-cell"],
-            column_config=dict(column_config),
-            column_order=listed,
-            placeholder="–",
-            alt="The list: a click on a row shows that patient beside it",
-            key=grid,
-        )
-    st.session_state[menu] = place
-    with st.container(key="patients_menu"):
-        told = [
-            f"{name}: {'no answer' if np.isnan(value) else f'{value:.1f} %'}" for name, value in zip(names, risk, strict=True)
-        ]
-        st.selectbox("Patient", list(range(len(names))), format_func=told.__getitem__, key=menu, on_change=take_name)
+    show_picking(rows, told, place, take, what="patient", key=key, column_config=column_config, column_order=listed)
     return place
 
 
