@@ -45,7 +45,7 @@ def list_of(path: Path, columns: Sequence[str], what: str) -> pd.DataFrame:
             f"The list of {what} lacks columns",
             expected=", ".join(columns),
             found=f"no {', '.join(missing)}",
-            action=f"Label the {what}, and say of each which patient or image it is from and which split it is of.",
+            action="Say in each row what it is of, its label and its split: validation or test.",
         )
     table["row"] = range(1 + HEADER_ROWS, len(table) + 1 + HEADER_ROWS)
     require_filled(table, columns, what)
@@ -62,13 +62,16 @@ def require_filled(table: pd.DataFrame, columns: Sequence[str], what: str) -> No
 
 
 def require_values(table: pd.DataFrame, allowed: Mapping[str, Sequence[str]], what: str) -> None:
-    """Raise ``WrapRefused`` where a column holds another value than it may, or nothing is of split validation."""
+    """Raise ``WrapRefused`` where a column holds another value than it may, or nothing is of split validation.
+
+    What stands there instead is not repeated: where columns are exchanged it may say who somebody is.
+    """
     for name, values in allowed.items():
-        if len(other := table.loc[~table[name].isin(list(values))]):
+        if len(other := table.loc[~table[name].isin(list(values)), "row"]):
             raise WrapRefused(
                 f"The list of {what} has another {name}",
                 expected=" or ".join(values),
-                found=f"{other[name].iloc[0]!r} in {rows_in_words(other['row'])}",
+                found=f"another in {rows_in_words(other)}",
             )
     if not (table["split"] == VALIDATION).any():
         raise WrapRefused(
@@ -93,9 +96,9 @@ def place_of(folder: Path, name: str, row: int, what: str) -> Path:
 
 
 def rows_in_words(rows: "Sequence[int] | pd.Series[int]") -> str:
-    """How many rows and which the first are."""
+    """Which row it is, or how many and which the first are."""
     named = ", ".join(str(row) for row in list(rows)[:MOST_NAMED])
-    return f"{len(rows)} rows ({named}{', …' if len(rows) > MOST_NAMED else ''})"
+    return f"row {named}" if len(rows) == 1 else f"{len(rows)} rows ({named}{', …' if len(rows) > MOST_NAMED else ''})"
 
 
 def _separator(path: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, compose, version_converter
+from onnx import TensorProto, compose, helper, version_converter
 
 from cervix.bundle.operators import check_operators
 from cervix.errors import BundleError
@@ -22,6 +22,8 @@ FILE_BYTES_AT_MOST = (1 << 31) - 1
 """The most that one ONNX file can hold: protobuf's limit."""
 PIXEL_TYPES = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.UINT8: "uint8"}
 CHANNELS = 3
+STANDARD = ("", "ai.onnx")
+"""Both names of the domain of ONNX's own operators."""
 KERAS_LIMITS = Limits(memory_bytes=24 << 30, seconds=600.0, file_bytes=FILE_BYTES_AT_MOST)
 """Address space, not memory: TensorFlow reserves far more than it uses."""
 TORCH_LIMITS = Limits(memory_bytes=16 << 30, seconds=300.0, file_bytes=FILE_BYTES_AT_MOST)
@@ -175,7 +177,12 @@ def _fix_input(model: onnx.ModelProto, pixels: PixelsIn) -> None:
 
 def _current(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same in operators that the parts around it are written in."""
-    version = next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    if all(node.domain not in STANDARD for node in model.graph.node):
+        # As XGBoost is written: trees alone, which say nothing of the operators that are not there.
+        others = [entry for entry in model.opset_import if entry.domain not in STANDARD]
+        del model.opset_import[:]
+        model.opset_import.extend([*others, helper.make_opsetid("", OPSET)])
+    version = next((int(entry.version) for entry in model.opset_import if entry.domain in STANDARD), 0)
     if version >= OPSET:
         return model
     try:

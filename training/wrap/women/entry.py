@@ -12,17 +12,15 @@ from cervix.bundle.manifest import (
     GoldenTable,
     Model,
     Threshold,
-    TrainingData,
     Variant,
 )
 from cervix.patients.sequences import MOST_VISITS
-from training.shared.manifest_parts import counts_by_split, groups_by_split
-from training.wrap.about import DataStatement
-from training.wrap.entry import NOT_SEEN, stated
+from training.wrap.entry import NOT_SEEN, held_out, stated, words_of
+from training.wrap.listed import TEST, VALIDATION
 from training.wrap.women.about import AboutWomen
 from training.wrap.women.fitting import BASELINES
 from training.wrap.women.graph import WomenFits, women_inputs, women_outputs
-from training.wrap.women.rows import TEST, VALIDATION, LabelledWomen, encoding_of
+from training.wrap.women.rows import LabelledWomen, encoding_of
 
 TOLERANCE = {
     "table": {"risk": 1e-4, "logit": 1e-3, "known_share": 1e-6},
@@ -51,7 +49,7 @@ def women_entry(about: AboutWomen, made: WrappedWomen) -> Model:
     model_id = about.model.id
     validation = f"{(made.women.split == VALIDATION).sum():,} validation women"
     return Model(
-        **about.model.model_dump(),
+        **words_of(about.model, made.women),
         kind=about.kind,
         recipe="wrap",
         seed=about.fit.seed,
@@ -69,24 +67,28 @@ def women_entry(about: AboutWomen, made: WrappedWomen) -> Model:
             for task, value in made.thresholds.items()
         ],
         abstention=[_abstention(about)],
-        training_data=[*(stated(data) for data in about.trained_on), _held_out(about.held_out, made.women)],
-        evaluation=Evaluation(
-            predictions=f"{model_id}/predictions.parquet",
-            precision="fp32",
-            split=TEST,
-            baselines=BASELINES,
-            published=[],
-            notes=[NOT_SEEN, "Whether the model saw these women in training cannot be told from here."],
-            tables=[
-                EvaluationTable(
-                    id="calibration",
-                    title="Calibration",
-                    file=f"{model_id}/calibration.csv",
-                    note="On test women, who fitted nothing; intervals over groups.",
-                )
-            ],
-        ),
+        training_data=[*(stated(data) for data in about.trained_on), held_out(about.held_out, made.women, "women")],
+        evaluation=_evaluation(model_id) if made.women.has(TEST) else None,
         golden=f"{model_id}/golden.npz",
+    )
+
+
+def _evaluation(model_id: str) -> Evaluation:
+    return Evaluation(
+        predictions=f"{model_id}/predictions.parquet",
+        precision="fp32",
+        split=TEST,
+        baselines=BASELINES,
+        published=[],
+        notes=[NOT_SEEN, "Whether the model saw these women in training cannot be told from here."],
+        tables=[
+            EvaluationTable(
+                id="calibration",
+                title="Calibration",
+                file=f"{model_id}/calibration.csv",
+                note="On test women, who fitted nothing; intervals over groups.",
+            )
+        ],
     )
 
 
@@ -131,9 +133,3 @@ def _abstention(about: AboutWomen) -> Abstention:
         limit=about.fit.results_at_least,
         chosen_by="said by the model's owner, or one where nothing was: without a result only an age would be known",
     )
-
-
-def _held_out(data: DataStatement, women: LabelledWomen) -> TrainingData:
-    note = f"{data.note} The model learned nothing from these women here: they calibrate and measure it."
-    counts, groups = counts_by_split(women.labels, women.split), groups_by_split(women.groups, women.split)
-    return TrainingData(**{**data.model_dump(), "note": note}, counts=counts, groups=groups)

@@ -1,7 +1,7 @@
 """The labelled women that are brought with a model: a table as the app reads it, and the file ``outcomes.csv``.
 
-Its columns are ``patient_id`` (as in the table), ``label`` (id of a class), ``split`` (``validation`` or ``test``) and, where
-several rows must stay together, ``group``. Messages name rows of it, never pseudonyms.
+Its columns are ``patient_id`` (as in the table), ``label`` (id of a class), ``split`` (``validation``, or ``test`` for women by
+whom the model is measured) and, where several rows must stay together, ``group``. Messages name rows of it, never pseudonyms.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,12 @@ from cervix.patients.visits import VisitTable, read_table
 from cervix.patients.vocabulary import COLUMNS as FACTORS
 from cervix.patients.vocabulary import PATIENT_ID
 from training.data.splits import check_no_leak
+from training.wrap.listed import TEST, VALIDATION, list_of, require_values, rows_in_words
 from training.wrap.refusal import WrapRefused
 from training.wrap.women.about import AboutWomen
 
 COLUMNS = (PATIENT_ID, "label", "split")
-VALIDATION, TEST = "validation", "test"
-HEADER_ROWS = 1
-MOST_NAMED = 5
+WHAT = "outcomes"
 VISITS_TO_BE_HERSELF = 2
 """Many women have one visit with the same findings at the same age: only longer histories are told to be the same woman's."""
 
@@ -51,6 +50,10 @@ class LabelledWomen:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def has(self, split: str) -> bool:
+        """Whether any is of this split."""
+        return bool((self.split == split).any())
 
     def of(self, split: str) -> "LabelledWomen":
         """The women of one split, in their order."""
@@ -95,7 +98,7 @@ def read_labelled_women(table_path: Path, outcomes_path: Path, about: AboutWomen
     places = pd.Series(np.arange(len(ids)), index=ids)
     if len(missing := outcomes.loc[~outcomes[PATIENT_ID].isin(places.index), "row"]):
         raise WrapRefused(
-            "Women with an outcome are not in the table", expected="a row of hers", found=f"none for {_rows(missing)}"
+            "Women with an outcome are not in the table", expected="a row of hers", found=f"none for {rows_in_words(missing)}"
         )
     at = places.loc[outcomes[PATIENT_ID]].to_numpy()
     _check_equal(outcomes, _marks(table)[at])
@@ -117,34 +120,11 @@ def _encoded(table: VisitTable | PatientTable, about: AboutWomen) -> tuple[list[
 
 def _outcomes(path: Path, classes: Sequence[str]) -> pd.DataFrame:
     """The outcomes, with ``row`` and ``group``."""
-    if not path.is_file():
-        raise WrapRefused("There is no list of outcomes", expected=f"CSV of {', '.join(COLUMNS)}", found="no such file")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise WrapRefused("The list of outcomes cannot be read", expected="CSV in UTF-8", found=type(error).__name__) from error
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise WrapRefused(
-            "The list of outcomes lacks columns",
-            expected=", ".join(COLUMNS),
-            found=f"no {', '.join(missing)}",
-            action="Without held-out labels no figure can be computed, and a bundle without figures is not made.",
-        )
-    table["row"] = np.arange(len(table)) + 1 + HEADER_ROWS
-    for name, allowed in (("label", classes), ("split", (VALIDATION, TEST))):
-        if len(other := table.loc[~table[name].isin(list(allowed)), "row"]):
-            raise WrapRefused(f"The list of outcomes has another {name}", expected=" or ".join(allowed), found=_rows(other))
-    for split in (VALIDATION, TEST):
-        if not (table["split"] == split).any():
-            raise WrapRefused(
-                f"There are no {split} women",
-                expected=f"women with an outcome of split {split}",
-                found="none",
-                action="A model without held-out labels cannot be shown with figures, and is not wrapped without them.",
-            )
+    table = list_of(path, COLUMNS, WHAT)
+    require_values(table, {"label": classes, "split": (VALIDATION, TEST)}, WHAT)
     table[PATIENT_ID] = table[PATIENT_ID].str.strip()
     if len(twice := table.loc[table[PATIENT_ID].duplicated(), "row"]):
-        raise WrapRefused("A woman has several outcomes", expected="one row a woman", found=_rows(twice))
+        raise WrapRefused("A woman has several outcomes", expected="one row a woman", found=rows_in_words(twice))
     # From here on a group is named by its first row: a name may say whose it is.
     of_group = table[PATIENT_ID]
     if "group" in table:
@@ -155,7 +135,7 @@ def _outcomes(path: Path, classes: Sequence[str]) -> pd.DataFrame:
 
 def _check_groups(outcomes: pd.DataFrame, questions: Sequence[DerivedTask], fewest: int) -> None:
     few = []
-    for split in (VALIDATION, TEST):
+    for split in sorted(outcomes["split"].unique(), reverse=True):
         for question in questions:
             for answer, classes in (("yes", question.positive), ("no", question.negative)):
                 there = outcomes.loc[(outcomes["split"] == split) & outcomes["label"].isin(classes), "group"].nunique()
@@ -163,7 +143,7 @@ def _check_groups(outcomes: pd.DataFrame, questions: Sequence[DerivedTask], fewe
     if few:
         raise WrapRefused(
             "There are too few outcomes to fit or to measure a question",
-            expected=f"at least {fewest} groups with either answer in {VALIDATION} and in {TEST}",
+            expected=f"at least {fewest} groups with either answer in {VALIDATION} and, where there are any, in {TEST}",
             found=", ".join(few),
             action="Add women, or leave the question out.",
         )
@@ -190,11 +170,6 @@ def _check_equal(outcomes: pd.DataFrame, marks: NDArray[np.object_]) -> None:
         raise WrapRefused(
             "Equal women are on both sides of the split",
             expected="women in test of whom nothing was fitted",
-            found=f"{int(both.sum())} women, for example {_rows(first)}",
+            found=f"{int(both.sum())} women, for example {rows_in_words(first)}",
             action="Give equal rows one group, and each group one split.",
         )
-
-
-def _rows(rows: pd.Series) -> str:
-    named = ", ".join(str(row) for row in rows[:MOST_NAMED])
-    return f"row {named}" if len(rows) == 1 else f"{len(rows)} rows: {named}" + (", …" if len(rows) > MOST_NAMED else "")

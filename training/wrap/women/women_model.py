@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from cervix.bundle.manifest import FeatureEncoding, GoldenTable, Manifest
+from cervix.bundle.manifest import UNEVALUATED, FeatureEncoding, GoldenTable, Manifest
 from cervix.bundle.sessions import Arrays
 from cervix.patients.golden import encoded_table
 from cervix.patients.sample import sample_table_csv
@@ -21,6 +21,7 @@ from training.shared.manifest_parts import write_bytes, write_golden, write_gold
 from training.shared.stages import Log
 from training.wrap.about import described, said_in
 from training.wrap.checked import checked
+from training.wrap.listed import TEST, VALIDATION
 from training.wrap.refusal import WrapRefused
 from training.wrap.women.about import AboutWomen, WomenAsked
 from training.wrap.women.answer import check_women_answers, find_output, logits_of
@@ -36,7 +37,7 @@ from training.wrap.women.fitting import (
 )
 from training.wrap.women.graph import RAW, raw_women_graph, women_outputs, wrapped_women_graph
 from training.wrap.women.loading import read_women_model
-from training.wrap.women.rows import TEST, VALIDATION, LabelledWomen, encoding_of, read_labelled_women
+from training.wrap.women.rows import LabelledWomen, encoding_of, read_labelled_women
 
 RECIPE = Path(__file__).parents[2] / "recipes/wrap.toml"
 SIZE_LIMIT_BYTES = 200_000_000
@@ -70,6 +71,8 @@ def wrap_women_model(
     log(f"The model is read: {len(model.graph.node)} operators.")
     women = read_labelled_women(table_path, outcomes_path, about, recipe["rows"]["fewest_groups"])
     log(f"{len(women):,} women are read; no group and no woman is on both sides.")
+    if not women.has(TEST):
+        log(f"{UNEVALUATED} There are no test women: the bundle, its card and every answer will say so.")
     with tempfile.TemporaryDirectory() as folder:
         parts = Path(folder)
         made = _made(parts, about, model, output, women, log)
@@ -84,7 +87,7 @@ def _made(
     parts: Path, about: AboutWomen, model: onnx.ModelProto, output: str, women: LabelledWomen, log: Log
 ) -> WrappedWomen:  # fmt: skip
     """Fit the model, write its files under ``parts`` and measure it."""
-    validation, test, folder = women.of(VALIDATION), women.of(TEST), parts / about.model.id
+    validation, folder = women.of(VALIDATION), parts / about.model.id
     raw = checked(raw_women_graph(model, about, output))
     told = answers_of(raw, _with_less_known(validation.arrays), [RAW])[RAW]
     check_women_answers(about, told)
@@ -94,12 +97,19 @@ def _made(
     names = [spec.name for spec in women_outputs(about)]
     write_bytes(folder / "fp32.onnx", graph)
     golden_table = write_women_golden(parts, about.model.id, about, encoding_of(about), graph, names)
-    on_validation, on_test = (probabilities_of(about, answers_of(graph, some.arrays, names)) for some in (validation, test))
-    scores = {"p_": on_test} | {f"{name}__p_": rival for name, rival in rivals_of(about, validation, test).items()}
+    thresholds = thresholds_of(about, probabilities_of(about, answers_of(graph, validation.arrays, names)), validation.labels)
+    if women.has(TEST):
+        _measure(folder, about, graph, validation, women.of(TEST))
+        log("Held-out predictions and tables are made.")
+    return WrappedWomen(women, fits, thresholds, golden_table)
+
+
+def _measure(folder: Path, about: AboutWomen, graph: bytes, validation: LabelledWomen, test: LabelledWomen) -> None:
+    """Write predictions of test women, beside their rivals', and the table of calibration."""
+    told = probabilities_of(about, answers_of(graph, test.arrays, [spec.name for spec in women_outputs(about)]))
+    scores = {"p_": told} | {f"{name}__p_": rival for name, rival in rivals_of(about, validation, test).items()}
     write_predictions(folder / "predictions.parquet", women_predictions(about, test, scores))
-    write_table(folder / "calibration.csv", calibration_table(about, test, on_test))
-    log("Held-out predictions and tables are made.")
-    return WrappedWomen(women, fits, thresholds_of(about, on_validation, validation.labels), golden_table)
+    write_table(folder / "calibration.csv", calibration_table(about, test, told))
 
 
 def _with_less_known(arrays: Arrays) -> Arrays:

@@ -107,7 +107,7 @@ def test_a_head_of_another_tile_model_and_a_file_of_another_kind_are_refused(tmp
 @pytest.mark.parametrize(
     ("cells", "says"),
     [
-        ({"label": "other"}, "has another label: expected clear or carcinoma; found 'other' in 1 rows (2)"),
+        ({"label": "other"}, "has another label: expected clear or carcinoma; found another in row 2"),
         ({"split": "train"}, "has another split"),
         ({"path": "../away.tiff"}, "One of the slides lies elsewhere"),
         ({"group": ""}, "a group in each row"),

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxmltools
 import pandas as pd
+import xgboost
 from numpy.typing import NDArray
 from onnxmltools.convert.common.data_types import FloatTensorType
 from skl2onnx import to_onnx
@@ -63,6 +64,14 @@ def fitted_boosting(values: NDArray[np.float32], outcome: NDArray[np.integer | n
 def onnx_of_lightgbm(model: Any, columns: int, *, zipmap: bool = False) -> onnx.ModelProto:
     types = [("row", FloatTensorType([None, columns]))]
     return onnxmltools.convert_lightgbm(model, initial_types=types, zipmap=zipmap, target_opset=15)
+
+
+def fitted_xgboost(values: NDArray[np.float32], outcome: NDArray[np.integer | np.bool_]) -> xgboost.XGBClassifier:
+    return xgboost.XGBClassifier(n_estimators=12, max_depth=3, n_jobs=1, random_state=0).fit(values, np.asarray(outcome, int))
+
+
+def onnx_of_xgboost(model: Any, columns: int) -> onnx.ModelProto:
+    return onnxmltools.convert_xgboost(model, initial_types=[("row", FloatTensorType([None, columns]))], target_opset=15)
 
 
 def outcomes_of(ids: list[str], labels: list[str]) -> pd.DataFrame:

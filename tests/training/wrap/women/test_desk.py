@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 import cervix.cli
 from cervix.bundle import Bundle
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.patients.vocabulary import PATIENT_ID
 from cervix.settings import get_settings
 from tests.bundle.made.whole import write_manifest
@@ -71,6 +72,22 @@ def test_the_command_line_asks_the_model_that_is_named(with_both: Path, brought_
     assert PATIENT_ID in header
     assert "risk_cin2," in header
     assert "risk_cin2-3y" not in header
+
+
+@pytest.mark.usefixtures("_own_home")
+def test_every_answer_of_one_without_test_women_says_that_it_is_unevaluated(
+    unmeasured_visits: Bundle, brought_visits: BroughtVisits, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    activated(unmeasured_visits.root, monkeypatch)
+    app = with_visits(brought_visits)
+    for view in ("Similar", "What if", "With a slide", "Visits", "Take away", "Why"):
+        turn_to(app, "patients_view", view)
+        assert not app.exception
+        assert UNEVALUATED in texts(app)
+    brought_visits.table.to_csv(tmp_path / "v.csv", index=False)
+    called = ["patients", str(tmp_path / "v.csv"), "--bundle", str(unmeasured_visits.root), "--out", str(tmp_path / "out.csv")]
+    assert cervix.cli.main(called) == 0
+    assert UNEVALUATED in (tmp_path / "out.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("_own_home")

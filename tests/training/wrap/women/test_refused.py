@@ -138,12 +138,14 @@ def with_row(**values: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (renamed, "lacks columns.*no label.*Without held-out labels"),
-        (with_row(label="maybe"), "another label: expected no or yes; found row 2"),
+        (renamed, "lacks columns.*no label.*Say in each row"),
+        (with_row(label="maybe"), "another label: expected no or yes; found another in row 2"),
         (with_row(split="train"), "another split"),
+        (with_row(split="P-0001"), "another split"),
+        (with_row(label=""), "a label in each row; found row 2"),
         (with_row(patient_id="P-0001"), "several outcomes.*found row 3"),
         (with_row(patient_id="somebody"), "not in the table.*found none for row 2"),
-        (lambda outcomes: outcomes[outcomes["split"] == "test"], "There are no validation women"),
+        (lambda outcomes: outcomes[outcomes["split"] == "test"], "There are no validation outcomes"),
         (lambda outcomes: outcomes[(outcomes["label"] == "no") | (outcomes["split"] == "test")],
          "0 with yes to biopsy in validation"),
     ],
@@ -164,7 +166,7 @@ def test_a_woman_or_a_group_on_both_sides_is_refused(tmp_path: Path) -> None:
     def twins(table: pd.DataFrame) -> pd.DataFrame:
         return pd.concat([table[:1], table[:1].assign(**{PATIENT_ID: table[PATIENT_ID][1]}), table[2:]])
 
-    with pytest.raises(WrapRefused, match="Equal women are on both sides.*2 women, for example 2 rows: 2, 3") as refusal:
+    with pytest.raises(WrapRefused, match="Equal women are on both sides.*2 women, for example 2 rows \\(2, 3\\)") as refusal:
         wrap(tmp_path / "woman", lambda outcomes: outcomes, twins)
     assert "P-00" not in str(refusal.value)
 

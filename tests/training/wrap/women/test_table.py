@@ -9,6 +9,7 @@ import pytest
 from scipy.special import expit, logit
 
 from cervix.bundle import Bundle
+from cervix.bundle.manifest import UNEVALUATED
 from cervix.card.markdown import model_card
 from cervix.evaluation.questions import task_scores
 from cervix.patients.explanation import explain_patient
@@ -22,8 +23,10 @@ from tests.training.wrap.women.made import (
     about_table,
     fitted_boosting,
     fitted_pipeline,
+    fitted_xgboost,
     onnx_of_lightgbm,
     onnx_of_sklearn,
+    onnx_of_xgboost,
     outcomes_of,
     risk_rows,
     values_of,
@@ -99,6 +102,27 @@ def test_the_card_has_its_owners_words_and_what_was_not_checked(wrapped: Bundle)
         assert words in card
 
 
+def test_without_test_women_the_bundle_is_unevaluated_and_fitted_as_it_would_be_with_them(
+    brought: Brought, wrapped: Bundle, tmp_path: Path
+) -> None:
+    table, outcomes = write_rows(tmp_path, brought.table, brought.outcomes)
+    # As a spreadsheet saves it where a comma is in numbers.
+    brought.outcomes.query("split == 'validation'").to_csv(outcomes, sep=";", encoding="utf-8-sig", index=False)
+    description, said = write_about(tmp_path / "about.toml", about_table()), list[str]()
+    wrap_women_model(brought.root.parent / "model.onnx", description, table, outcomes, tmp_path / "bundle", said.append)
+    found = prove_bundle(tmp_path / "bundle", device="cpu")
+    bare, full = (of.manifest.first_of("table") for of in (found, wrapped))
+    assert not bare.is_evaluated
+    assert bare.limits == [f"{UNEVALUATED} {full.limits[0]}", *full.limits[1:]]
+    assert sum(UNEVALUATED in line for line in said) == 1
+    assert (bare.calibration, bare.thresholds) == (full.calibration, full.thresholds)
+    assert set(bare.training_data[-1].groups) == {"validation"}
+    assert "measure" in full.training_data[-1].note
+    assert "measure" not in bare.training_data[-1].note
+    assert UNEVALUATED in model_card(found)
+    assert not list(tmp_path.glob("bundle/**/predictions.parquet"))
+
+
 # Without the logistic function ONNX answers -z and z.
 @pytest.mark.parametrize(("gives", "times"), [("probability", 1.0), ("logit", 2.0)])
 def test_a_boosting_model_answers_as_lightgbm_does_whatever_it_gives(
@@ -113,6 +137,21 @@ def test_a_boosting_model_answers_as_lightgbm_does_whatever_it_gives(
     own = fitted_boosting(brought.values, brought.positive).predict(brought.values, raw_score=True)
     said = session.model.calibration.parameters
     np.testing.assert_allclose(told, said["slope"] * times * own + said["intercept"], atol=1e-3)
+
+
+def test_an_xgboost_model_answers_as_it_does_itself_also_about_women_of_whom_much_is_not_known(
+    brought: Brought, tmp_path: Path
+) -> None:
+    own = fitted_xgboost(brought.values, brought.positive)
+    (tmp_path / "model.onnx").write_bytes(onnx_of_xgboost(own, len(COLUMNS)).SerializeToString())
+    files = write_rows(tmp_path, brought.table, brought.outcomes)
+    description = write_about(tmp_path / "about.toml", about_table(output__name="probabilities"))
+    wrap_women_model(tmp_path / "model.onnx", description, *files, tmp_path / "bundle", lambda _: None)
+    session = prove_bundle(tmp_path / "bundle", device="cpu").session_of("table")
+    less = np.where(np.random.default_rng(3).random(brought.values.shape) < 0.3, np.float32(np.nan), brought.values)
+    said = session.model.calibration.parameters
+    expected = said["slope"] * logit(own.predict_proba(less)[:, 1].astype(float)) + said["intercept"]
+    np.testing.assert_allclose(session.run({"features": less[:, None]})["logit"], expected, atol=1e-3)
 
 
 @pytest.fixture
