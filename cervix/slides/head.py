@@ -183,7 +183,7 @@ def _silent(model: Model, reason: str) -> HeadAnswer:
 
 
 def _percent(share: float) -> str:
-    """In whole per cent; only none is 0 %, and only all is 100 %."""
-    if 0 < share < 0.005:
+    """In whole per cent; nothing is said to be certain."""
+    if share < 0.005:
         return "less than 1 %"
-    return "more than 99 %" if 0.995 < share < 1 else f"{100 * share:.0f} %"
+    return "more than 99 %" if share > 0.995 else f"{100 * share:.0f} %"

@@ -65,6 +65,14 @@ def test_it_answers_for_the_slide_and_says_how_that_stands_to_the_rule(score: Sl
     assert list(head.probabilities) == model.class_ids
 
 
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(0.0, "less than 1 %"), (0.004, "less than 1 %"), (0.5, "50 %"), (0.996, "more than 99 %"), (1.0, "more than 99 %")],
+)
+def test_it_is_never_told_to_be_certain(score: SlideScore, probability: float, words: str) -> None:
+    assert f"Probability of carcinoma {words}, from" in head_of(score).model_copy(update={"probability": probability}).figures
+
+
 def test_attention_is_a_share_of_the_slide_that_lies_on_carcinoma(score: SlideScore) -> None:
     attention = score.tiles[ATTENTION]
     assert (attention >= 0).all()
