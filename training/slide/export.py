@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from cervix.bundle.manifest import DerivedTask, SlideRule, TensorSpec, Variant, within_novelty
+from cervix.bundle.manifest import DerivedTask, SlideRule, Variant, within_novelty
 from cervix.bundle.sessions import Arrays
 from cervix.evaluation.comparison import decimal, percent
 from cervix.evaluation.metrics import METRICS
@@ -39,14 +39,7 @@ from training.slide.checks.robustness import Scorer, novelty_table, one_per_grou
 from training.slide.checks.sources import sources_table
 from training.slide.drawn.copies import copies_table
 from training.slide.entry import SlideFigures, slide_inputs, slide_outputs
-from training.slide.functions import (
-    Corrections,
-    SlideParameters,
-    fit_correction,
-    pooled_function,
-    pooled_logits,
-    slide_function,
-)
+from training.slide.functions import SlideParameters, pooled_logits, slide_function
 from training.slide.novelty import RefusalLimits
 from training.slide.quantise import to_fp16, to_int8
 from training.slide.rehearsal import write_slide_rehearsal
@@ -130,7 +123,9 @@ def export_and_evaluate(
     reference = to_onnx(slide_function(parameters), slide_inputs(), slide_outputs(classes))
     reference_test = run_onnx(reference.SerializeToString(), test.pixels, ["probabilities"])["probabilities"]
     log("fp32 reference exported and run on the test tiles")
-    exported = {"fp16": to_fp16(reference), "int8": quantised(fitted, tiles.pixels, split.train, recipe)}
+    rng = np.random.default_rng(recipe["seed"])
+    calibration = rng.choice(split.train, recipe["quantise"]["calibration_tiles"], replace=False)
+    exported = {"fp16": to_fp16(reference), "int8": to_int8(reference, tiles.pixels[calibration])}
     golden = golden_tiles(recipe["tiles"]["size_px"])
     golden_outputs: dict[str, Arrays] = {}
     variants, answers = [], {}
@@ -314,26 +309,6 @@ def readable_trials(trials: pd.DataFrame) -> pd.DataFrame:
             "validation loss": trials["validation_loss"].map("{:.4f}".format),
             "chosen": trials["chosen"].map({True: "yes", False: "no"}),
         }
-    )
-
-
-def quantised(fitted: Fitted, pixels: NDArray[np.uint8], train: Positions, recipe: Mapping[str, Any]) -> bytes:
-    """The int8 variant, quantised once to measure the error of its features and once more with that error corrected.
-
-    Its features are held against those of the graph in single precision: training may have run in bfloat16.
-    """
-    parameters = fitted.parameters
-    rng = np.random.default_rng(recipe["seed"])
-    calibration = pixels[rng.choice(train, recipe["quantise"]["calibration_tiles"], replace=False)]
-    matched = pixels[rng.choice(train, recipe["quantise"]["correction_tiles"], replace=False)]
-    names = ["embedding", "texture"]
-    features = [TensorSpec(name=name, dtype="float32", shape=["N", 512], unit="", meaning="") for name in names]
-    single = to_onnx(pooled_function(parameters), slide_inputs(), features)
-    wanted = run_onnx(single.SerializeToString(), matched, names)
-    found = run_onnx(to_int8(single, calibration), matched, names)
-    corrections = Corrections(*(fit_correction(found[name], wanted[name]) for name in names))
-    return to_int8(
-        to_onnx(slide_function(parameters, corrections), slide_inputs(), slide_outputs(parameters.classes)), calibration
     )
 
 

@@ -54,52 +54,7 @@ class SlideParameters:
         )
 
 
-@dataclass(frozen=True)
-class FeatureCorrection:
-    """A linear map per channel from a quantised network's pooled features to the reference's.
-
-    The empirical bias correction of Nagel et al. 2019 (arXiv:1906.04721), with a slope. Shapes ``(512,)``.
-    """
-
-    scale: NDArray[np.float32]
-    shift: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Corrections:
-    """The maps of both pooled features: the embedding (block 5) and the texture (block 4)."""
-
-    embedding: FeatureCorrection
-    texture: FeatureCorrection
-
-
-# A slope beyond this means that the channel is noise, not that it is scaled.
-SLOPE_LIMITS = (0.8, 1.2)
-
-
-def fit_correction(quantised: NDArray[np.floating], reference: NDArray[np.floating]) -> FeatureCorrection:
-    """Least squares per channel from pooled features ``(n, 512)`` of the same training tiles."""
-    centred = quantised - quantised.mean(axis=0)
-    slope = (centred * reference).mean(axis=0) / np.maximum(quantised.var(axis=0), 1e-6)
-    slope = np.clip(slope, *SLOPE_LIMITS)
-    shift = reference.mean(axis=0) - slope * quantised.mean(axis=0)
-    return FeatureCorrection(slope.astype(np.float32), shift.astype(np.float32))
-
-
-def pooled_function(parameters: SlideParameters) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """From raw tiles to the pooled features ``embedding`` and ``texture``, on which quantisation is corrected."""
-
-    def serve(tiles: tf.Tensor) -> dict[str, tf.Tensor]:
-        activation, embedding, texture = _pooled(parameters, tiles)
-        del activation
-        return {"embedding": embedding, "texture": texture}
-
-    return serve
-
-
-def slide_function(
-    parameters: SlideParameters, corrections: Corrections | None = None
-) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+def slide_function(parameters: SlideParameters) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """The whole slide model as one function of raw tiles, with Grad-CAM in closed form.
 
     Grad-CAM (Selvaraju et al. 2017) weights each channel k of ``block5_conv3`` by the mean over the map of
@@ -116,9 +71,6 @@ def slide_function(
         known = parameters.refusal.novelty
         whitening, centres = tf.constant(known.whitening), tf.constant(known.whitened_centres)
         activation, pooled, texture = _pooled(parameters, tiles)
-        if corrections is not None:
-            pooled = pooled * tf.constant(corrections.embedding.scale) + tf.constant(corrections.embedding.shift)
-            texture = texture * tf.constant(corrections.texture.scale) + tf.constant(corrections.texture.shift)
         hidden = tf.nn.relu(pooled @ w1 + b1)
         logits = hidden @ w2 + b2
         open_gates = tf.cast(hidden > 0, tf.float32)

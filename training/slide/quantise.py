@@ -1,7 +1,7 @@
 """Smaller variants of an exported graph: int8 for CPUs, fp16 for GPUs."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,19 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
+from training.slide.rounding import input_moments, with_rounding
+
 CALIBRATION_BATCH = 8
+ROUNDING_SEED = 20261201
+
+
+def _batches(tiles: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    return iter(tiles[start : start + CALIBRATION_BATCH] for start in range(0, len(tiles), CALIBRATION_BATCH))
 
 
 class _TileReader(CalibrationDataReader):  # type: ignore[misc]  # untyped base class
     def __init__(self, tiles: NDArray[np.uint8]) -> None:
-        self._batches = iter(tiles[start : start + CALIBRATION_BATCH] for start in range(0, len(tiles), CALIBRATION_BATCH))
+        self._batches = _batches(tiles)
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         batch = next(self._batches, None)
@@ -29,7 +36,8 @@ def to_int8(model: onnx.ModelProto, calibration_tiles: NDArray[np.uint8]) -> byt
 
     The dense head stays in fp32: with softmax and head quantised too, few distinct scores remain. Weights use 7
     of 8 bits, because x86 processors without VNNI saturate the sum of two full uint8 x int8 products (measured
-    there with 8 bits: 76 % agreement with fp32). The first convolution, which is small and reads the pixels, stays fp32.
+    there with 8 bits: 76 % agreement with fp32). They are rounded for what these tiles bring in
+    (``training.slide.rounding``). The first convolution, which is small and reads the pixels, stays fp32.
     """
     with tempfile.TemporaryDirectory() as folder:
         raw, prepared, quantised = (Path(folder) / name for name in ("raw.onnx", "prepared.onnx", "int8.onnx"))
@@ -48,7 +56,9 @@ def to_int8(model: onnx.ModelProto, calibration_tiles: NDArray[np.uint8]) -> byt
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        return quantised.read_bytes()
+        single = onnx.load(prepared)
+        moments = input_moments(single, _batches(calibration_tiles), ROUNDING_SEED)
+        return bytes(with_rounding(onnx.load(quantised), single, moments).SerializeToString())
 
 
 def to_fp16(model: onnx.ModelProto, in_single: Sequence[str] = ()) -> bytes:

@@ -1,6 +1,7 @@
 """The exported slide graph is the TensorFlow model, and its Grad-CAM is the one that gradients give."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,13 +22,8 @@ from training.shared.onnx_graphs import declare_shapes, run_onnx  # noqa: E402
 from training.shared.to_onnx import to_onnx  # noqa: E402
 from training.slide.functions import (  # noqa: E402
     IMAGENET_MEAN_BGR,
-    SLOPE_LIMITS,
-    Corrections,
-    FeatureCorrection,
     SlideParameters,
-    fit_correction,
     network_logits,
-    pooled_function,
     pooled_logits,
     slide_function,
 )
@@ -101,12 +97,23 @@ def exported(parameters: SlideParameters) -> onnx.ModelProto:
     return to_onnx(slide_function(parameters), INPUTS, OUTPUTS)
 
 
+def texture_of(parameters: SlideParameters, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean over the map of block 4, ``(n, 512)``."""
+    return np.asarray(np.mean(maps_of(parameters, tiles)[0], axis=(1, 2)), np.float32)
+
+
+def maps_of(parameters: SlideParameters, tiles: NDArray[np.uint8]) -> tuple[Any, Any]:
+    """Outputs of block 4 and of block 5."""
+    bgr = tiles[..., ::-1].astype(np.float32) - np.array(IMAGENET_MEAN_BGR, np.float32)
+    block4, block5 = parameters.backbone(bgr, training=False)
+    return block4, block5
+
+
 def test_the_closed_form_grad_cam_is_that_of_automatic_differentiation(
     parameters: SlideParameters, tiles: NDArray[np.uint8], expected: Outputs
 ) -> None:
     """Selvaraju et al. 2017: channel weights are the gradient's mean over the map; the map is their ReLU sum."""
-    bgr = tiles[..., ::-1].astype(np.float32) - np.array(IMAGENET_MEAN_BGR, np.float32)
-    activation = tf.constant(parameters.backbone(bgr, training=False)[1])
+    activation = tf.constant(maps_of(parameters, tiles)[1])
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(activation)
         pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.MaxPooling2D()(activation))
@@ -123,7 +130,7 @@ def test_the_closed_form_grad_cam_is_that_of_automatic_differentiation(
 def test_probabilities_are_the_softmax_of_both_paths_weighted_logits(
     parameters: SlideParameters, tiles: NDArray[np.uint8], expected: Outputs
 ) -> None:
-    texture = pooled_function(parameters)(tf.constant(tiles))["texture"].numpy()
+    texture = texture_of(parameters, tiles)
     logits = pooled_logits(parameters, expected["embedding"], texture)
     np.testing.assert_allclose(expected["probabilities"], softmax(logits, axis=1), atol=1e-5)
     one_path = softmax(0.6 * network_logits(parameters, expected["embedding"]), axis=1)
@@ -134,7 +141,7 @@ def test_probabilities_are_the_softmax_of_both_paths_weighted_logits(
 def test_novelty_is_the_distance_of_the_texture_to_the_nearest_whitened_centre(
     parameters: SlideParameters, tiles: NDArray[np.uint8], expected: Outputs
 ) -> None:
-    texture = pooled_function(parameters)(tf.constant(tiles))["texture"].numpy()
+    texture = texture_of(parameters, tiles)
     np.testing.assert_allclose(expected["novelty"], parameters.refusal.novelty.distances(texture), rtol=1e-4)
     assert np.ptp(expected["novelty"]) > 1e-3
 
@@ -186,39 +193,6 @@ def test_a_tile_scores_the_same_in_any_batch(exported: onnx.ModelProto, tiles: N
     together = run_onnx(content, tiles, ["probabilities"])["probabilities"]
     alone = run_onnx(content, tiles, ["probabilities"], batch_size=1)["probabilities"]
     np.testing.assert_allclose(together, alone, atol=1e-5)
-
-
-def test_a_correction_moves_both_features_along_their_straight_lines(
-    parameters: SlideParameters, tiles: NDArray[np.uint8], expected: Outputs
-) -> None:
-    line = FeatureCorrection(np.linspace(0.8, 1.2, 512, dtype=np.float32), np.linspace(-1, 1, 512, dtype=np.float32))
-    other = FeatureCorrection(line.scale[::-1].copy(), line.shift[::-1].copy())
-    corrected = slide_function(parameters, Corrections(embedding=line, texture=other))(tf.constant(tiles))
-    np.testing.assert_allclose(corrected["embedding"].numpy(), expected["embedding"] * line.scale + line.shift, atol=1e-5)
-    texture = pooled_function(parameters)(tf.constant(tiles))["texture"].numpy()
-    moved = parameters.refusal.novelty.distances(texture * other.scale + other.shift)
-    np.testing.assert_allclose(corrected["novelty"].numpy(), moved, rtol=1e-4)
-
-
-def test_the_correction_undoes_a_scaled_and_shifted_quantisation() -> None:
-    reference = np.random.default_rng(0).normal(2, 1, (500, 512)).astype(np.float32)
-    found = fit_correction((reference - 0.3) / 1.1, reference)
-    np.testing.assert_allclose(found.scale, 1.1, atol=1e-3)
-    np.testing.assert_allclose(found.shift, 0.3, atol=1e-2)
-
-
-def test_a_channel_of_noise_keeps_its_mean_and_is_hardly_scaled() -> None:
-    rng = np.random.default_rng(1)
-    reference, noise = (rng.normal(2, 1, (500, 512)).astype(np.float32) for _ in range(2))
-    found = fit_correction(noise, reference)
-    np.testing.assert_allclose(found.scale, SLOPE_LIMITS[0])
-    np.testing.assert_allclose((noise * found.scale + found.shift).mean(axis=0), reference.mean(axis=0), atol=1e-4)
-
-
-def test_a_channel_that_never_varies_is_only_shifted_within_limits() -> None:
-    found = fit_correction(np.zeros((10, 512), np.float32), np.full((10, 512), 0.5, np.float32))
-    assert np.isfinite(found.scale).all()
-    np.testing.assert_allclose(found.shift, 0.5)
 
 
 def test_an_output_that_the_graph_does_not_have_cannot_be_declared(exported: onnx.ModelProto) -> None:

@@ -40,7 +40,7 @@ class Run:
         tiles = small_sources(data_dir, folder / "tiles", folder / "tissue.toml", GROUPS_PER_CLASS)
         recipe = recipe_with(
             "shipped", folder / "small.toml",
-            copies=1, trials=1, epochs=1, tiles=8, runs=1, batch_sizes="[4, 4]", calibration_tiles=8, correction_tiles=8,
+            copies=1, trials=1, epochs=1, tiles=8, runs=1, batch_sizes="[4, 4]", calibration_tiles=8,
             agreement_at_least=0.0, auroc_loss_at_most=1.0, minimum_tiles="[2]", slides=3,
         )  # fmt: skip
         weights = data_dir / "weights/vgg16_imagenet_notop.h5"
