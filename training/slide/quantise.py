@@ -1,7 +1,7 @@
 """Smaller variants of an exported graph: int8 for CPUs, fp16 for GPUs."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +12,15 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
+from training.slide.graph import batches
 from training.slide.rounding import input_moments, with_rounding
 
-CALIBRATION_BATCH = 8
 ROUNDING_SEED = 20261201
-
-
-def _batches(tiles: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    return iter(tiles[start : start + CALIBRATION_BATCH] for start in range(0, len(tiles), CALIBRATION_BATCH))
 
 
 class _TileReader(CalibrationDataReader):  # type: ignore[misc]  # untyped base class
     def __init__(self, tiles: NDArray[np.uint8]) -> None:
-        self._batches = _batches(tiles)
+        self._batches = batches(tiles)
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         batch = next(self._batches, None)
@@ -43,7 +39,8 @@ def to_int8(model: onnx.ModelProto, calibration_tiles: NDArray[np.uint8]) -> byt
         raw, prepared, quantised = (Path(folder) / name for name in ("raw.onnx", "prepared.onnx", "int8.onnx"))
         raw.write_bytes(model.SerializeToString())
         quant_pre_process(raw, prepared, skip_symbolic_shape=True)
-        first = next(node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv")
+        single = onnx.load(prepared)
+        first = next(node.name for node in single.graph.node if node.op_type == "Conv")
         quantize_static(
             prepared,
             quantised,
@@ -56,8 +53,7 @@ def to_int8(model: onnx.ModelProto, calibration_tiles: NDArray[np.uint8]) -> byt
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        single = onnx.load(prepared)
-        moments = input_moments(single, _batches(calibration_tiles), ROUNDING_SEED)
+        moments = input_moments(single, batches(calibration_tiles), ROUNDING_SEED)
         return bytes(with_rounding(onnx.load(quantised), single, moments).SerializeToString())
 
 

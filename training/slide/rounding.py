@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from scipy.linalg import cho_solve, cholesky
 
-from cervix.bundle.sessions import CPU_PROVIDER
+from cervix.bundle.sessions import CPU_PROVIDER, open_session
 
 Moments = NDArray[np.float64]
 """Mean products of the inputs that a convolution's weights are multiplied with, ``(k, k)``, of channels in × height × width."""
@@ -64,7 +63,7 @@ def input_moments(model: onnx.ModelProto, batches: Iterable[NDArray[np.uint8]], 
     seen.CopyFrom(model)
     del seen.graph.output[:]
     seen.graph.output.extend(helper.make_tensor_value_info(entry, onnx.TensorProto.FLOAT, None) for entry in entries)
-    session = ort.InferenceSession(seen.SerializeToString(), providers=[CPU_PROVIDER])
+    session = open_session(seen.SerializeToString(), CPU_PROVIDER)
     rng, sums, counts = np.random.default_rng(seed), dict[str, Moments](), dict.fromkeys(windows, 0)
     for tiles in batches:
         found = dict(zip(entries, session.run(entries, {"tiles": tiles}), strict=True))

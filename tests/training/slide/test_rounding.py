@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime.quantization", reason="quantising needs what th
 
 from training.shared.onnx_graphs import run_onnx  # noqa: E402
 from training.slide.quantise import to_int8  # noqa: E402
-from training.slide.rounding import LARGEST_STEP, input_moments, round_to_inputs, with_rounding  # noqa: E402
+from training.slide.rounding import LARGEST_STEP, POSITIONS, input_moments, round_to_inputs, with_rounding  # noqa: E402
 
 SIDE = 12
 FLOAT, UINT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8
@@ -121,7 +121,7 @@ def test_moments_are_those_of_what_the_convolution_multiplies(window: Window) ->
     outputs = run_onnx(model.SerializeToString(), tiles, ["raw2"])["raw2"]
     flat = weights["w2"].reshape(8, -1).astype(np.float64)
     by_moments = np.einsum("ck,kl,cl->c", flat, moments, flat)
-    tolerance = 0.15 if outputs[0, 0].size > 98 else 1e-4  # of 144 places 98 are drawn
+    tolerance = 0.15 if outputs[0, 0].size > POSITIONS else 1e-4  # where not all places are drawn
     np.testing.assert_allclose(by_moments, np.square(outputs).mean(axis=(0, 2, 3)), rtol=tolerance)
 
 
